@@ -1,0 +1,49 @@
+"""What a user is told when something cannot be done: one line, and the exit code of the command."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class JaxsoftError(Exception):
+    """Base of the errors that a user can mend. The command line prints the message alone, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(JaxsoftError):
+    """A setting is unknown, of the wrong type, out of range, or does not fit the others."""
+
+    exit_code = 2
+
+
+class DataError(JaxsoftError):
+    """A dataset is missing, half prepared, or corrupt."""
+
+    exit_code = 3
+
+
+class CheckpointError(JaxsoftError):
+    """A checkpoint or a run folder does not match what is asked of it."""
+
+    exit_code = 4
+
+
+FINISHED_WITH_FAILED_MEMBERS = 5
+INTERRUPTED = 75
+
+
+def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
+    """The `count` choices that are closest in spelling to `name`, joined by commas.
+
+    >>> nearest("tempratur", ["temperature", "topk", "swap"], count=1)
+    'temperature'
+    """
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=count, cutoff=0.5)
+    rest = sorted((c for c in choices if c not in close), key=lambda c: -difflib.SequenceMatcher(None, name, c).ratio())
+    return ", ".join((close + rest)[:count])
+
+
+def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
+    """The message for a name that nothing answers to: what was asked, the three closest, where the whole list is."""
+    return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where})"

@@ -1,0 +1,136 @@
+"""The little language of configs: `name(arguments)`, several joined by a bar.
+
+A string such as `teacher(epoch=11)|temperature(2)|topk(10)` or `convnet(depth=3, width=128)` names functions of a module
+and their arguments. It is parsed as a Python expression and only walked, never evaluated.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from jaxsoft import errors
+
+
+class Call(NamedTuple):
+    """One step of a spec: a name, its positional and its keyword arguments (numbers, strings, booleans, tuples)."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        inner = [_show(a) for a in self.args] + [f"{k}={_show(v)}" for k, v in self.kwargs.items()]
+        return self.name + (f"({', '.join(inner)})" if inner else "")
+
+
+def parse(text: str) -> tuple[Call, ...]:
+    """Split a spec into its calls.
+
+    Raises:
+      ConfigError: the text is not of the form `name(arguments)|name(arguments)`.
+
+    >>> [str(call) for call in parse("teacher(epoch=11) | topk(10)")]
+    ['teacher(epoch=11)', 'topk(10)']
+    """
+    try:
+        return _calls(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, AttributeError, RecursionError, MemoryError):
+        example = "'hard', 'teacher(epoch=5)|topk(3)'"
+        raise errors.ConfigError(f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}") from None
+
+
+def parse_one(text: str) -> Call:
+    """Parse a spec that must be a single call, such as a model or an optimizer."""
+    calls = parse(text)
+    if len(calls) != 1:
+        raise errors.ConfigError(f"expected one name(arguments) without '|', got {text!r}")
+    return calls[0]
+
+
+def render(calls: tuple[Call, ...]) -> str:
+    """The canonical text of calls; `parse(render(calls)) == calls`."""
+    return "|".join(map(str, calls))
+
+
+def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), text: str = "") -> dict[str, Any]:
+    """Match a call's arguments to a function's parameters and check their types.
+
+    Args:
+      call: what the user wrote.
+      function: what it names; its annotations and defaults say which arguments are legal.
+      given: parameters that the caller supplies itself (rows, keys), hidden from the user.
+      text: the whole spec, for the message.
+
+    Returns:
+      Every argument that the user gave, by name.
+
+    Raises:
+      ConfigError: too many, unknown, missing or wrongly typed arguments.
+    """
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
+    usage = f"{call.name}({', '.join(_describe(p) for p in parameters)})"
+    where = f" in {text!r}" if text else ""
+    try:
+        bound = inspect.Signature([_positional(p) for p in parameters]).bind(*call.args, **call.kwargs)
+    except TypeError as problem:
+        raise errors.ConfigError(f"{call}{where}: {problem}; usage: {usage}") from None
+    for parameter in parameters:
+        value = bound.arguments.get(parameter.name, parameter.default)
+        wanted = parameter.annotation
+        if value is parameter.default or not isinstance(wanted, type):
+            continue
+        if wanted is float and type(value) is int:
+            bound.arguments[parameter.name] = float(value)
+        elif type(value) is not wanted:
+            raise errors.ConfigError(
+                f"{call}{where}: {parameter.name} expects {wanted.__name__}, got {value!r}; usage: {usage}"
+            )
+    return dict(bound.arguments)
+
+
+def public_functions(module: Any) -> dict[str, Callable[..., Any]]:
+    """The public functions that a module defines itself: the module is the registry."""
+    return {
+        name: f
+        for name, f in vars(module).items()
+        if inspect.isfunction(f) and not name.startswith("_") and f.__module__ == module.__name__
+    }
+
+
+def _calls(node: ast.expr) -> tuple[Call, ...]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return _calls(node.left) + _calls(node.right)
+    if isinstance(node, ast.Name):
+        return (Call(node.id),)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        kwargs = {}
+        for keyword in node.keywords:
+            if keyword.arg is None or keyword.arg in kwargs:
+                raise ValueError
+            kwargs[keyword.arg] = _value(keyword.value)
+        return (Call(node.func.id, tuple(map(_value, node.args)), kwargs),)
+    raise ValueError
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):  # a bare word is a string: pool(probabilities)
+        return node.id
+    value = ast.literal_eval(node)
+    if not isinstance(value, (bool, int, float, str, tuple)):
+        raise ValueError
+    return value
+
+
+def _show(value: Any) -> str:
+    return value if isinstance(value, str) and value.isidentifier() else repr(value)
+
+
+def _positional(p: inspect.Parameter) -> inspect.Parameter:
+    return p.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _describe(p: inspect.Parameter) -> str:
+    kind = p.annotation.__name__ if isinstance(p.annotation, type) else "value"
+    default = "" if p.default is inspect.Parameter.empty else f"={_show(p.default)}"
+    return f"{p.name}: {kind}{default}"

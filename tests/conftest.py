@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jaxtyping.install_import_hook("jaxsoft", "beartype.beartype").install()
+jaxtyping.install_import_hook("jaxsoft", "beartype.beartype")
 
 SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
 

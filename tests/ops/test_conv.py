@@ -1,0 +1,127 @@
+"""The convolution against JAX's own: value, first and second derivative, alone and under vmap, in float64."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsoft import errors
+from jaxsoft.ops import conv
+
+SHAPES = [  # image side, window, stride, padding
+    ((8, 8), 3, 1, 1),
+    ((7, 5), 3, 2, 1),
+    ((6, 6), 1, 1, 0),
+    ((6, 6), 1, 2, 0),
+    ((9, 9), 5, 2, 2),
+    ((8, 8), 7, 2, 3),
+]
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def plain(x, k, stride, padding):
+    pads = ((padding, padding),) * 2
+    return jax.lax.conv_general_dilated(x, k, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def draw(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape))
+
+
+def hessian_products(f, x, k):
+    """Value, both first derivatives, and the second derivatives along fixed directions."""
+
+    def loss(x, k):
+        return jnp.sum(jnp.sin(f(x, k)))
+
+    gradient = jax.grad(loss, (0, 1))
+
+    def along(x, k):
+        gx, gk = gradient(x, k)
+        return jnp.vdot(gx, jnp.cos(x)) + jnp.vdot(gk, jnp.cos(k))
+
+    return f(x, k), gradient(x, k), jax.grad(along, (0, 1))(x, k)
+
+
+def assert_same(a, b):
+    for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("how", conv.LOWERINGS)
+@pytest.mark.parametrize("size, window, stride, padding", SHAPES)
+def test_one_member_equals_the_plain_convolution(how, size, window, stride, padding):
+    x, k = draw(2, *size, 3), draw(window, window, 3, 4, seed=1)
+    with conv.lowering(how):
+        ours = jax.jit(functools.partial(hessian_products, functools.partial(conv.conv2d, stride=stride, padding=padding)))(x, k)
+    assert_same(ours, hessian_products(functools.partial(plain, stride=stride, padding=padding), x, k))
+
+
+@pytest.mark.parametrize("how", conv.LOWERINGS)
+@pytest.mark.parametrize("size, window, stride, padding", SHAPES[:3])
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+def test_vmapped_members_equal_the_plain_convolution(how, size, window, stride, padding, axes):
+    x = draw(*([3] if axes[0] == 0 else []), 2, *size, 3)
+    k = draw(*([3] if axes[1] == 0 else []), window, window, 3, 4, seed=1)
+
+    def run(f):
+        f = functools.partial(f, stride=stride, padding=padding)
+        return jax.jit(jax.vmap(functools.partial(hessian_products, f), axes))(x, k)
+
+    with conv.lowering(how):
+        ours = run(conv.conv2d)
+    assert_same(ours, run(plain))
+
+
+def unrolled_training(f, x, k, y):
+    """Loss after three steps of gradient descent: its gradient needs second derivatives inside scan and remat."""
+
+    def loss(k, x):
+        return jnp.mean((f(x, k, 1, 1) - y) ** 2)
+
+    @jax.checkpoint
+    def step(k, _):
+        return k - 0.1 * jax.grad(loss)(k, x), None
+
+    return loss(jax.lax.scan(step, k, length=3)[0], x)
+
+
+@pytest.mark.parametrize("how", conv.LOWERINGS)
+def test_back_propagation_through_training(how):
+    x, k, y = draw(4, 2, 6, 6, 3), draw(4, 3, 3, 3, 4, seed=1), draw(4, 2, 6, 6, 4, seed=2)
+    with conv.lowering(how):
+        ours = jax.jit(jax.vmap(jax.grad(functools.partial(unrolled_training, conv.conv2d))))(x, k, y)
+    assert_same(ours, jax.vmap(jax.grad(functools.partial(unrolled_training, plain)))(x, k, y))
+
+
+def test_no_library_convolution_is_left_in_a_compiled_loop_on_cpu():
+    """XLA:CPU runs convolutions inside a loop many times slower than matrix products."""
+
+    def train(x, k):
+        step = lambda k, _: (k - 0.1 * jax.grad(lambda k: jnp.sum(conv.conv2d(x, k, 1, 1) ** 2))(k), None)  # noqa: E731
+        return jax.lax.scan(step, k, length=3)[0]
+
+    x, k = draw(4, 2, 6, 6, 3), draw(4, 3, 3, 3, 4, seed=1)
+    for program, args in ((train, (x[0], k[0])), (jax.vmap(train), (x, k))):
+        text = jax.jit(program).lower(*args).compile().as_text()
+        assert text is not None and " convolution(" not in text
+
+
+def test_the_choice():
+    assert conv.choose(64, 256, "cpu") == "patches"
+    assert conv.choose(256, 10, "gpu") == "patches"
+    assert conv.choose(8, 256, "gpu") == "map"
+    assert conv.choose(1, 10, "gpu") == "map"
+
+
+def test_an_unknown_lowering_names_the_choices():
+    with pytest.raises(errors.ConfigError, match="unknown convolution lowering 'patch'; closest: patches"):
+        with conv.lowering("patch"):
+            pass

@@ -1,0 +1,13 @@
+"""Real images: which sets there are, prepared once, loaded as memory maps, normalised and selected.
+
+A dataset is one file of this package: a module with `TITLE`, `SOURCE`, `LICENCE`, `FILES`, `SIDE`, `find` and `read`
+(`datasets` says what each of them is). Nothing else has to know its name.
+"""
+
+from jaxsoft.data.classes import check_ipc as check_ipc
+from jaxsoft.data.classes import class_counts as class_counts
+from jaxsoft.data.datasets import available as available
+from jaxsoft.data.datasets import load as load
+from jaxsoft.data.datasets import names as names
+from jaxsoft.data.datasets import prepare as prepare
+from jaxsoft.data.datasets import verify as verify

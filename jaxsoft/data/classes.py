@@ -1,0 +1,90 @@
+"""Rows and their classes: counting, ranking, and the fixed shuffle that every split is cut from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from jaxsoft import errors, types
+
+
+def class_counts(split: types.Split, num_classes: int) -> Int[np.ndarray, "K"]:
+    """How many images of each class a split holds.
+
+    Args:
+      split: images and labels.
+      num_classes: K; classes without an image count 0.
+
+    Returns:
+      Counts, [K].
+    """
+    return np.bincount(split.labels, minlength=num_classes)
+
+
+def rank(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """How many earlier rows have the same label.
+
+    Args:
+      labels: class of each row, [N].
+
+    Returns:
+      0 for the first row of a class, 1 for its second, ..., [N].
+
+    >>> rank(np.array([7, 2, 7, 7, 2])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    counts = np.bincount(labels)
+    ranks = np.empty(len(labels), np.int64)
+    ranks[np.argsort(labels, kind="stable")] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return ranks
+
+
+def spread(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """The fixed shuffle in which every prefix holds, as nearly as can be, the same share of every class.
+
+    A row that comes r-th of the n rows of its class is placed by (r + 1/2) / n. With classes of one size, the first m
+    images of each class are then simply the first m K rows.
+
+    Args:
+      labels: class of each row, [N].
+
+    Returns:
+      Row numbers in their new order, [N].
+    """
+    # RandomState: NumPy promises that its numbers never change, which it does not for the newer generators.
+    shuffle = np.random.RandomState(0).permutation(len(labels))
+    shuffled = labels[shuffle]
+    share = (rank(shuffled) + 0.5) / np.bincount(labels)[shuffled]
+    return shuffle[np.lexsort((shuffled, share))]
+
+
+def portion(labels: Int[np.ndarray, "N"], share: float) -> Int[np.ndarray, "K"]:
+    """How many images of each class make up a share of it: rounded, and at least 1 of every class.
+
+    >>> portion(np.array([0] * 50 + [1] * 3), 0.1).tolist()
+    [5, 1]
+    """
+    return np.maximum(1, np.round(share * np.bincount(labels))).astype(np.int64)
+
+
+def check_ipc(ipc: int, labels: Int32[np.ndarray, "N"], class_names: Sequence[str] = ()) -> None:
+    """Refuse an IPC that the smallest class cannot serve.
+
+    Args:
+      ipc: images per class.
+      labels: classes of the images to select from, [N].
+      class_names: for the message; without them the class is named by its number.
+
+    Raises:
+      ConfigError: `ipc` is below 1 or above the size of the smallest class.
+    """
+    if ipc < 1:
+        raise errors.ConfigError(f"ipc expects int >= 1, got {ipc}")
+    counts = np.bincount(labels, minlength=len(class_names))
+    smallest = int(np.argmin(counts))
+    if ipc > counts[smallest]:
+        name = f" ({class_names[smallest]})" if class_names else ""
+        raise errors.ConfigError(
+            f"ipc={ipc} but class {smallest}{name} has {counts[smallest]} train images; "
+            f"the largest possible is {counts[smallest]}"
+        )

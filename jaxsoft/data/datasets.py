@@ -1,0 +1,234 @@
+"""The front door of the images: `prepare` once, `load` as often as needed, `verify` when in doubt.
+
+A dataset is a module of this package that defines
+
+- `TITLE`, `SOURCE`, `LICENCE`: what it is, where from, on which terms;
+- `FILES`: what a user has to place where `find` looks ("" when the images travel with a library);
+- `SIDE`: the images' side in pixels, None when it is the user's choice;
+- `find(where, argument)`: the published files below `where`, or None; `argument` is what follows the colon of `tfds:mnist`;
+- `read(found, resize)`: a `raw.Raw`, the images still to be decoded.
+"""
+
+import hashlib
+import importlib
+import os
+import pkgutil
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Bool
+
+from jaxsoft import errors, types
+from jaxsoft.data import classes, store
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    validation: float = 0.1,
+    resize: int | None = None,
+    limit: int | None = None,
+) -> types.Dataset:
+    """Open a prepared dataset and cut its three splits.
+
+    Args:
+      name: a dataset, such as cifar10, digits or tfds:mnist (`names()` lists them).
+      root: folder of the prepared sets; default `$JAXSOFT_DATA`, else `~/.cache/jaxsoft/data`.
+      validation: share of the published train images of each class to carve off, at least 1 image unless 0.
+      resize: side in pixels that the images were prepared with, where that is a choice.
+      limit: keep only the first so many train images of each class, after a fixed shuffle.
+
+    Returns:
+      The dataset; images are memory maps.
+
+    Raises:
+      ConfigError: an unknown name, or a value out of range.
+      DataError: the dataset is absent, not prepared, or damaged; the message says what to do.
+
+    >>> digits = load("digits")
+    >>> len(digits.train), len(digits.validation), len(digits.test), digits.image_shape
+    (1167, 130, 500, (8, 8, 1))
+    """
+    _check(validation, limit)
+    module, folder = _module(name, resize), _folder(name, root, resize)
+    if module.FILES:
+        _ready(name, root, resize)
+        prepared = store.read(folder, name)
+    else:
+        prepared = store.hold(module.read(folder, resize), name)
+    labels, manifest = prepared.train.labels, prepared.manifest
+    held = classes.portion(labels, validation) if validation else np.zeros(len(manifest["class_names"]), int)
+    kept = np.bincount(labels) - held
+    if not kept.all():
+        empty = int(np.argmin(kept))
+        class_name = manifest["class_names"][empty]
+        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({class_name}) without train images")
+    ranks = classes.rank(labels)
+    in_train, in_validation = ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]
+    return types.Dataset(
+        name=name,
+        class_names=tuple(manifest["class_names"]),
+        train=_rows(prepared.train, in_train),
+        validation=_rows(prepared.train, in_validation),
+        test=prepared.test,
+        fingerprint=_fingerprint(prepared, in_train, in_validation),
+        source=manifest["source"],
+        licence=manifest["licence"],
+    )
+
+
+def prepare(
+    name: str,
+    root: str | Path | None = None,
+    source: str | Path | None = None,
+    progress: store.Progress | None = None,
+    *,
+    resize: int | None = None,
+) -> None:
+    """Decode the published files once, into arrays that `load` maps; an interrupted run is simply started again.
+
+    Args:
+      name: the dataset; nothing is to be done for one that travels with a library.
+      root: folder of the prepared sets; default as for `load`.
+      source: where the published files lie; default `root`.
+      progress: called with (images done, images in all).
+      resize: side in pixels, where that is a choice: the shorter side is scaled to it and the centre cut out.
+
+    Raises:
+      ConfigError: an unknown name, or a resize that does not apply.
+      DataError: the files are absent or damaged, or the disk is full.
+    """
+    module = _module(name, resize)
+    where = Path(source) if source else _root(root)
+    if not module.FILES:
+        return
+    found = module.find(where, _argument(name))
+    if found is None:
+        raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
+    store.write(module.read(found, resize), _folder(name, root, resize), name, progress)
+
+
+def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> None:
+    """Compare every byte of a prepared dataset with the digests taken when it was prepared.
+
+    Raises:
+      ConfigError: an unknown name.
+      DataError: the dataset is not prepared, or the message names what differs.
+    """
+    if _module(name, resize).FILES:
+        _ready(name, root, resize)
+        store.verify(_folder(name, root, resize), name)
+
+
+def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
+    """Every dataset as (name, state, description); sets that were prepared under further names come last.
+
+    States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
+    """
+    where, rows = _root(root), []
+    for name, module in _modules().items():
+        folder = where / name
+        if not module.FILES:
+            state = "built in"
+        elif (folder / store.MANIFEST).exists():
+            state = "prepared"
+        elif any(folder.glob("*.npy*")):
+            state = "half prepared"
+        else:
+            state = "files found" if module.find(where, "") else "absent"
+        rows.append((name, state, module.TITLE))
+    listed = {name for name, _, _ in rows}
+    further = (path.parent for path in sorted(where.glob(f"*/{store.MANIFEST}")) if path.parent.name not in listed)
+    return rows + [(folder.name, "prepared", f"prepared in {folder}") for folder in further]
+
+
+def names() -> list[str]:
+    """The datasets there are: the modules of this package that follow the rules above."""
+    return list(_modules())
+
+
+def _modules() -> dict[str, ModuleType]:
+    found = (m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name != Path(__file__).stem)
+    modules = {name: importlib.import_module(f"jaxsoft.data.{name}") for name in found}
+    return {name: module for name, module in modules.items() if hasattr(module, "TITLE")}
+
+
+def _argument(name: str) -> str:
+    return name.partition(":")[2]
+
+
+def _module(name: str, resize: int | None) -> ModuleType:
+    """The dataset's module, once name and resize are known to make sense."""
+    modules = _modules()
+    stem, colon, argument = name.partition(":")
+    if stem not in modules:
+        raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
+    if (stem == "tfds") != bool(re.fullmatch(r"[\w/-]+", argument)) or bool(colon) != bool(argument):
+        raise errors.ConfigError(f"cannot read dataset {name!r}; only tfds takes a name after a colon, as tfds:mnist")
+    side = modules[stem].SIDE
+    if resize is not None and (side or resize < 1):
+        rule = f"images of {name} are {side} pixels wide as published" if side else "it expects int >= 1"
+        raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
+    return modules[stem]
+
+
+def _root(root: str | Path | None) -> Path:
+    """The folder of prepared sets; a machine without a home folder keeps them with its temporary files."""
+    if root or os.environ.get("JAXSOFT_DATA"):
+        return Path(root or os.environ["JAXSOFT_DATA"]).expanduser()
+    home = Path(os.path.expanduser("~"))
+    return home / ".cache" / "jaxsoft" / "data" if home.is_dir() else Path(tempfile.gettempdir()) / "jaxsoft" / "data"
+
+
+def _folder(name: str, root: str | Path | None, resize: int | None) -> Path:
+    return _root(root) / (re.sub(r"[:/]", "-", name) + (f"-{resize}px" if resize else ""))
+
+
+def _files(name: str, module: ModuleType, where: Path) -> str:
+    what = module.FILES.format(argument=_argument(name), root=shlex.quote(str(where)))
+    return f"{what} (from {module.SOURCE})"
+
+
+def _ready(name: str, root: str | Path | None, resize: int | None) -> None:
+    """Refuse a dataset that is not prepared, with the command that does it."""
+    if (_folder(name, root, resize) / store.MANIFEST).exists():
+        return
+    module, where = _module(name, resize), _root(root)
+    command = f"jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
+        f" --resize {resize}" if resize else ""
+    )
+    if module.find(where, _argument(name)):
+        raise errors.DataError(f"{name} is not prepared in {where} (its files are there); run: {command}")
+    raise errors.DataError(
+        f"{name} not found in {where}; run: {command}, after placing there {_files(name, module, where)}"
+    )
+
+
+def _check(validation: float, limit: int | None) -> None:
+    if not 0 <= validation < 1:
+        raise errors.ConfigError(f"validation expects a share in [0, 1), got {validation}")
+    if limit is not None and limit < 1:
+        raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
+
+
+def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
+    """The chosen rows: a slice when they follow one another, which copies nothing."""
+    rows = np.flatnonzero(chosen)
+    together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
+    pick = slice(rows[0], rows[-1] + 1) if together else rows
+    return types.Split(split.images[pick], split.labels[pick])
+
+
+def _fingerprint(prepared: store.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:
+    """SHA-256 over the shape, the digests of pixels and labels, and who is in which split."""
+    hasher = hashlib.sha256(repr(prepared.train.images.shape).encode())
+    for array in sorted(prepared.manifest["digests"]):
+        hasher.update(bytes.fromhex(prepared.manifest["digests"][array]))
+    for chosen in splits:
+        hasher.update(np.packbits(chosen).tobytes())
+    return hasher.hexdigest()

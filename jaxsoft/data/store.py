@@ -1,0 +1,228 @@
+"""The prepared form of a dataset: an image and a label array per split, and one JSON file that is written last.
+
+A folder without `dataset.json` is not prepared, whatever else lies in it. Train rows are stored in the order of
+`classes.spread`, so that what `load` cuts from them are plain slices of the memory map.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxsoft import errors, types
+from jaxsoft.data import classes, raw
+
+FORMAT = 1
+MANIFEST = "dataset.json"
+_SPLITS = ("train", "test")
+_ARRAYS = tuple(f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels"))
+_BLOCK_BYTES = 1 << 25  # decoded at once; bounds the memory
+
+Progress = Callable[[int, int], None]
+
+
+class Prepared(NamedTuple):
+    """A dataset that is decoded: train in stored order, test, and what the JSON file says about them."""
+
+    train: types.Split
+    test: types.Split
+    manifest: Mapping[str, Any]
+
+
+def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> None:
+    """Decode a dataset into `folder`, in the place of what an earlier or interrupted run left there.
+
+    Args:
+      found: the published images.
+      folder: where to write; made if needed.
+      name: the dataset, for the manifest.
+      progress: called with (images done, images in all).
+
+    Raises:
+      DataError: an image is unreadable or of another size, a class is empty, the disk is full or read-only, or another
+        process is preparing the same folder.
+    """
+    found = _checked(found, name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            _write_arrays(found, folder, progress)
+            digests = {array: digest(_partial(folder / f"{array}.npy")) for array in _ARRAYS}
+            (folder / MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
+            for array in _ARRAYS:
+                os.replace(_partial(folder / f"{array}.npy"), folder / f"{array}.npy")
+            _write_manifest(folder, _describe(found, name, digests))
+    except OSError as problem:
+        raise errors.DataError(f"cannot write {problem.filename or folder}: {problem.strerror or problem}") from None
+
+
+def hold(found: raw.Raw, name: str) -> Prepared:
+    """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
+    found = _checked(found, name)
+    train, test = (
+        types.Split(np.ascontiguousarray([part.read(item) for item in part.items]), part.labels)
+        for part in (found.train, found.test)
+    )
+    arrays = (train.images, train.labels, test.images, test.labels)
+    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in zip(_ARRAYS, arrays)}
+    return Prepared(train, test, _describe(found, name, digests))
+
+
+def read(folder: Path, name: str) -> Prepared:
+    """Open a prepared dataset; images are memory maps.
+
+    Args:
+      folder: where `write` put it.
+      name: the dataset, for messages.
+
+    Raises:
+      DataError: a file is missing, cut short, or not what the manifest says.
+    """
+    manifest = _read_manifest(folder, name)
+    splits = []
+    for split in _SPLITS:
+        images, labels = (
+            _open(folder / f"{split}_images.npy", np.uint8),
+            _open(folder / f"{split}_labels.npy", np.int32),
+        )
+        labels = np.array(labels)
+        counts = np.bincount(np.maximum(labels, 0)).tolist()
+        if images.ndim != 4 or len(images) != len(labels) or counts != manifest["class_counts"][split]:
+            raise errors.DataError(f"{folder}: {split} images, labels and {MANIFEST} do not belong together")
+        splits.append(types.Split(images, labels))
+    return Prepared(splits[0], splits[1], manifest)
+
+
+def verify(folder: Path, name: str) -> None:
+    """Compare a prepared dataset, byte by byte, with its manifest; DataError names the files that differ."""
+    manifest = read(folder, name).manifest
+    differ = [f"{array}.npy" for array in _ARRAYS if digest(folder / f"{array}.npy") != manifest["digests"][array]]
+    if differ:
+        raise errors.DataError(f"{name} in {folder} is damaged: {', '.join(differ)} changed since it was prepared")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of an array file's content without its header, in hex."""
+    with open(path, "rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked(found: raw.Raw, name: str) -> raw.Raw:
+    """The dataset with its train rows in stored order, if it has what a dataset needs."""
+    for split, part in (("train", found.train), ("test", found.test)):
+        if len(part.labels) == 0 or not 0 <= part.labels.min() <= part.labels.max() < len(found.class_names):
+            raise errors.DataError(f"{name}: the {split} split is empty or has labels beyond its class names")
+    counts = np.bincount(found.train.labels, minlength=len(found.class_names))
+    if not counts.all():
+        empty = int(np.argmin(counts))
+        raise errors.DataError(f"{name}: class {empty} ({found.class_names[empty]}) has no train images")
+    return raw.Raw(
+        found.class_names, found.train.take(classes.spread(found.train.labels)), found.test, found.source, found.licence
+    )
+
+
+def _describe(found: raw.Raw, name: str, digests: Mapping[str, str]) -> dict[str, Any]:
+    parts = {"train": found.train, "test": found.test}
+    return {
+        "format": FORMAT,
+        "name": name,
+        "class_names": list(found.class_names),
+        "class_counts": {split: np.bincount(part.labels).tolist() for split, part in parts.items()},
+        "digests": dict(digests),
+        "source": found.source,
+        "licence": found.licence,
+    }
+
+
+def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> None:
+    total, done = len(found.train.items) + len(found.test.items), 0
+    shape = found.train.read(found.train.items[0]).shape
+    block = max(1, _BLOCK_BYTES // int(np.prod(shape)))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow decodes without the interpreter's lock
+        for split, part in (("train", found.train), ("test", found.test)):
+            with _new(folder / f"{split}_labels.npy") as file:
+                np.lib.format.write_array(file, part.labels.astype("<i4"), version=(1, 0))
+            with _new(folder / f"{split}_images.npy") as file:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+                for start in range(0, len(part.items), block):
+                    items = part.items[start : start + block]
+                    images = pool.map(lambda item, part=part: _image(part, item, shape), items)
+                    file.write(np.ascontiguousarray(np.stack(list(images))))
+                    done += len(items)
+                    if progress:
+                        progress(done, total)
+
+
+def _image(part: raw.Part, item: Any, shape: tuple[int, ...]) -> UInt8[np.ndarray, "H W C"]:
+    image = part.read(item)
+    if image.shape != shape:
+        sizes = " and ".join("x".join(map(str, s)) for s in (image.shape, shape))
+        raise errors.DataError(f"{item} differs in size from the first image ({sizes}); resize makes them alike")
+    return image
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[Any]:
+    """A file under a temporary name whose bytes are on the disk when it is closed."""
+    with open(_partial(path), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    with _new(folder / MANIFEST) as file:
+        file.write((json.dumps(manifest, indent=1) + "\n").encode())
+    os.replace(_partial(folder / MANIFEST), folder / MANIFEST)
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder; the system lets go of it when the process ends, however it ends."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise errors.DataError(f"another process is preparing {folder}") from None
+        yield
+
+
+def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if manifest["format"] != FORMAT:
+            raise errors.DataError(f"{folder} has format {manifest['format']}, wanted {FORMAT}; prepare {name} again")
+        wanted = {"name", "class_names", "class_counts", "digests", "source", "licence"}
+        if not wanted <= manifest.keys():
+            raise KeyError
+    except (ValueError, KeyError, TypeError):
+        raise errors.DataError(f"{folder / MANIFEST} is damaged; prepare {name} again") from None
+    return manifest
+
+
+def _open(path: Path, dtype: type) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.dtype != dtype:
+            raise ValueError(f"it holds {array.dtype}, not {dtype.__name__}")
+    except (OSError, ValueError, EOFError) as problem:
+        raise errors.DataError(f"{path} is missing or damaged ({problem}); prepare the dataset again") from None
+    return array

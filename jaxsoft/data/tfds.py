@@ -1,0 +1,88 @@
+"""Any image classification set of TensorFlow Datasets that was prepared as array_record; read without TensorFlow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxsoft import errors
+from jaxsoft.data import classes, raw
+
+TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist"
+SOURCE = "https://www.tensorflow.org/datasets/catalog/overview"
+LICENCE = "see the set's page in the catalogue"
+FILES = (
+    "what this command writes: pip install 'jaxsoft[prepare]' && "
+    "tfds build {argument} --file_format=array_record --data_dir={root}"
+)
+SIDE = None
+
+_TEST_SHARE = 0.2
+
+
+def find(where: Path, argument: str) -> Path | None:
+    """The newest version of the set below `where`, or `where` itself."""
+    if is_prepared(where):
+        return where
+    versions = [path for path in (where / argument).glob("*.*.*") if argument and is_prepared(path)]
+    return max(versions, key=lambda path: [part.zfill(9) for part in path.name.split(".")], default=None)
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether TensorFlow Datasets wrote this folder."""
+    return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
+
+
+def read(found: Path, resize: int | None) -> raw.Raw:
+    """Train, and test (or a labelled validation split; else a fifth of each class)."""
+    builder = _open(found)
+    image, label = _features(found, builder.info.features)
+    train = _part(found, builder, "train", image, label, resize)
+    for split in ("test", "validation"):
+        if split not in builder.info.splits:
+            continue
+        test = _part(found, builder, split, image, label, resize)
+        if test.labels.min() >= 0:  # unlabelled test splits hold -1
+            break
+    else:
+        train, test = raw.carve(train, classes.portion(train.labels, _TEST_SHARE))
+    names = tuple(builder.info.features[label].names)
+    page = f"https://www.tensorflow.org/datasets/catalog/{builder.name} ({builder.info.full_name})"
+    return raw.Raw(names, train, test, page, LICENCE)
+
+
+def _open(found: Path) -> Any:
+    """The set's reader, after checking that it can be read without TensorFlow."""
+    import tensorflow_datasets as reader  # slow to import, and only these sets need it
+
+    try:
+        builder = reader.builder_from_directory(found)
+        stored, splits = getattr(builder.info.file_format, "value", None), builder.info.splits
+    except Exception as problem:  # it raises nearly anything on a damaged folder
+        raise errors.DataError(f"{found} cannot be read as a TensorFlow Datasets folder: {problem}") from None
+    if stored != "array_record" or "train" not in splits:
+        raise errors.DataError(f"{found} is {stored}, splits {sorted(splits)}; wanted array_record and a train split")
+    return builder
+
+
+def _features(found: Path, features: Any) -> tuple[str, str]:
+    """Names of the one image and the one class label."""
+    keys = [[k for k, f in features.items() if type(f).__name__ == kind] for kind in ("Image", "ClassLabel")]
+    if [len(k) for k in keys] != [1, 1]:
+        raise errors.DataError(f"{found} is no image classification set: its features are {sorted(features)}")
+    return keys[0][0], keys[1][0]
+
+
+def _part(found: Path, builder: Any, split: str, image: str, label: str, resize: int | None) -> raw.Part:
+    """One split, its images still packed: they are decoded as those of every other set."""
+    from tensorflow_datasets import decode
+
+    source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
+    mode = "L" if builder.info.features[image].shape[-1] == 1 else "RGB"
+    labels = np.array([source[i][label] for i in range(len(source))], np.int32)
+
+    def pixels(i: int) -> UInt8[np.ndarray, "H W C"]:
+        return raw.decode(source[i][image], f"{found}: {split} image {i}", resize, mode)
+
+    return raw.Part(labels, range(len(source)), pixels)

@@ -1,0 +1,75 @@
+"""TinyImageNet: the published zip or its folder. Its test images have no labels, so `val` is the test split."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxsoft import errors
+from jaxsoft.data import archive, raw
+
+TITLE = "110,000 photographs, 64x64, 200 classes"
+SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+LICENCE = "non-commercial research (terms of ImageNet)"
+FILES = "tiny-imagenet-200.zip or its folder tiny-imagenet-200"
+SIDE = 64
+
+TRAIN_PER_CLASS = 500
+TEST_PER_CLASS = 50
+_FOLDER = "tiny-imagenet-200"
+
+
+def find(where: Path, argument: str) -> Path | None:
+    """The published archive or folder."""
+    return archive.locate(where, _FOLDER, f"{_FOLDER}.zip")
+
+
+def read(found: Path, resize: int | None) -> raw.Raw:
+    """500 train and 50 test images of each class that `wnids.txt` lists; classes are numbered in sorted order."""
+    files = archive.files(found, _FOLDER)
+    wnids = sorted(_lines(files, "wnids.txt"))
+    words = dict(line.split("\t", 1) for line in _lines(files, "words.txt") if "\t" in line)
+    class_names = tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids)
+    number = {wnid: k for k, wnid in enumerate(wnids)}
+    train, test = _train_names(files, wnids), _test_names(files, wnids)
+
+    def image(name: str) -> UInt8[np.ndarray, "H W C"]:
+        return raw.decode(files.read(name), f"{found}: {name}")
+
+    def part(names: dict[str, str]) -> raw.Part:
+        return raw.Part(np.array([number[wnid] for wnid in names.values()], np.int32), list(names), image)
+
+    return raw.Raw(class_names, part(train), part(test), SOURCE, LICENCE)
+
+
+def _lines(files: archive.Files, name: str) -> list[str]:
+    return files.read(name).decode(errors="replace").splitlines()
+
+
+def _train_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
+    """File -> class; every published file must be there, and no other class."""
+    strangers = {name.split("/")[1] for name in files.names if name.startswith("train/")} - set(wnids)
+    if strangers:
+        raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
+    names = {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
+    return _present(files, names)
+
+
+def _test_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
+    """File -> class as annotated; the same number of every class."""
+    rows = [line.split("\t") for line in _lines(files, "val/val_annotations.txt")]
+    names = {f"val/images/{row[0]}": row[1] for row in rows if len(row) > 1}
+    for wnid in [*wnids, *names.values()]:
+        count = sum(w == wnid for w in names.values()) if wnid in wnids else 0
+        if count != TEST_PER_CLASS:
+            raise errors.DataError(
+                f"{files.path}: val/val_annotations.txt has {count} images of class {wnid} instead of {TEST_PER_CLASS}"
+            )
+    return _present(files, names)
+
+
+def _present(files: archive.Files, names: dict[str, str]) -> dict[str, str]:
+    missing = sorted(names.keys() - files.names)
+    if missing:
+        raise errors.DataError(f"{files.path} lacks {missing[0]} ({len(missing)} of {len(names)} images are missing)")
+    return names

@@ -1,0 +1,249 @@
+"""The label spec: where labels come from and what is then done to them, as one string.
+
+`teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
+The sources are the three functions below. A spec is parsed, bound and checked before any data is read.
+"""
+
+import dataclasses
+import inspect
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxsoft import errors, rng
+from jaxsoft import spec as language
+from jaxsoft.labels import ops
+
+History = Sequence[Mapping[str, Any]]
+"""One expert, one record an epoch: `epoch`, `val_accuracy` (fraction), `label_entropy` (nats)."""
+
+_UNSET: Any = None
+_GIVEN = ("row", "label", "key")  # what the label bank supplies to an operation
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelSpec:
+    """A source of labels and the operations that follow. Made by `parse`; `str` gives its one canonical text.
+
+    At most one of `epoch`, `accuracy` and `entropy` is set. None of them: the epoch is open, and is filled from the
+    member's `teacher_epoch` by `with_epoch`.
+
+    >>> str(LabelSpec.parse("teacher(0, epoch=11) | temperature(t=2.0) | smooth"))
+    'teacher(epoch=11)|temperature(2)|smooth(0.1)'
+    """
+
+    experts: tuple[int, ...] = ()  # none for hard labels
+    pool: str = "logits"
+    epoch: int | None = None
+    accuracy: float | None = None
+    entropy: float | None = None
+    operations: tuple[language.Call, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "LabelSpec":
+        """Read a label spec, and bind every argument.
+
+        Raises:
+          ConfigError: unreadable text, an unknown source or operation, or arguments that do not fit it.
+        """
+        first, *rest = language.parse(text)
+        if first.name not in _SOURCES:
+            raise errors.ConfigError(_not_a_source(first.name, text))
+        arguments = language.bind(first, _SOURCES[first.name], text=text)
+        try:
+            source = _SOURCES[first.name](**arguments)
+        except errors.ConfigError as problem:
+            raise errors.ConfigError(f"{problem} (in {text!r})") from None
+        return dataclasses.replace(source, operations=tuple(_operation(call, text) for call in rest))
+
+    def __str__(self) -> str:
+        when = {name: getattr(self, name) for name in ("epoch", "accuracy", "entropy")}
+        named = {name: _tidy(value) for name, value in when.items() if value is not None}
+        if not self.experts:
+            source = language.Call("hard")
+        elif len(self.experts) == 1:
+            source = language.Call("teacher", (), ({"expert": self.experts[0]} if self.experts[0] else {}) | named)
+        else:
+            pool = {} if self.pool == "logits" else {"pool": self.pool}
+            source = language.Call("teachers", (len(self.experts),), pool | named)
+        return language.render((source, *self.operations))
+
+    def __hash__(self) -> int:  # calls hold dictionaries; the canonical text says the same
+        return hash(str(self))
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether logits are read; the true classes suffice for `hard`."""
+        return bool(self.experts)
+
+    @property
+    def has_open_epoch(self) -> bool:
+        """Whether the teacher's epoch is left to the member's `teacher_epoch`."""
+        return self.needs_teacher and self.epoch is None and self.accuracy is None and self.entropy is None
+
+    def with_epoch(self, epoch: int) -> "LabelSpec":
+        """Fill the epoch if it is open; any other spec stays as it is."""
+        return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
+
+    def resolve(self, histories: Mapping[int, History] | Sequence[History]) -> "LabelSpec":
+        """Turn `accuracy` or `entropy` into the first epoch that reaches it; any other spec stays as it is.
+
+        Args:
+          histories: for each expert its records. Pooled experts are judged by their mean at each epoch.
+
+        Raises:
+          ConfigError: no epoch reaches it, or an expert has no history.
+        """
+        if self.accuracy is not None:
+            word, column, goal, sign, extreme = "accuracy", "val_accuracy", self.accuracy, 1, "best"
+        elif self.entropy is not None:
+            word, column, goal, sign, extreme = "entropy", "label_entropy", self.entropy, -1, "lowest"
+        else:
+            return self
+        means = self._means(histories, column)
+        for epoch, mean in means.items():
+            if sign * mean >= sign * goal - 1e-6:  # 0.35 measured in float32 is a little less than 0.35
+                return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
+        nearest = max(means, key=lambda epoch: sign * means[epoch])
+        found = f"{extreme} is {means[nearest]:.4g} at epoch {nearest}"
+        raise errors.ConfigError(f"label spec '{self}': no epoch reaches {word} {goal:g}; {found}")
+
+    def check(self, num_classes: int) -> None:
+        """Run the operations on shapes alone, so that a bad argument is found by the plan.
+
+        Raises:
+          ConfigError: an argument is out of range for this number of classes.
+        """
+        scalar = jax.ShapeDtypeStruct((), jnp.int32)
+        try:
+            jax.eval_shape(self.treat, jax.ShapeDtypeStruct((num_classes,), jnp.float32), scalar, scalar)
+        except errors.ConfigError as problem:
+            raise errors.ConfigError(f"{problem} (in '{self}')") from None
+
+    def treat(self, row: Float[Array, "K"], label: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
+        """Apply the operations to one image's row.
+
+        Args:
+          row: the source's probabilities; not looked at if the source is `hard`.
+          label: the true class.
+          image_id: the image's identity; operations that are random depend on it and on their turn, on nothing else.
+
+        Returns:
+          Weights [K].
+        """
+        keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
+        calls = self.operations if self.needs_teacher else (language.Call("hard"), *self.operations)
+        for call in calls:
+            function = getattr(ops, call.name)
+            arguments = language.bind(call, function, _GIVEN)
+            wanted = inspect.signature(function).parameters
+            if "label" in wanted:
+                arguments["label"] = label
+            if "key" in wanted:
+                arguments["key"] = next(keys)
+            row = function(row, **arguments)
+        return row
+
+    def _means(self, histories: Mapping[int, History] | Sequence[History], column: str) -> dict[int, float]:
+        """Mean of a column over the experts at every epoch where it is finite for all of them."""
+        try:
+            records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in self.experts]
+        except (KeyError, IndexError):
+            raise errors.ConfigError(f"label spec '{self}' needs {column} of experts {self.experts}") from None
+        epochs = sorted(set.intersection(*map(set, records)))
+        means = {epoch: sum(r[epoch] for r in records) / len(records) for epoch in epochs}
+        means = {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
+        if not means:
+            raise errors.ConfigError(f"label spec '{self}': no epoch of experts {self.experts} has a finite {column}")
+        return means
+
+
+def hard() -> LabelSpec:
+    """The one-hot row of the true class; needs no teacher."""
+    return LabelSpec()
+
+
+def teacher(expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET) -> LabelSpec:
+    """The softmax of one expert's logits.
+
+    Args:
+      expert: which expert, from 0.
+      epoch: index into its trajectory, 0 is the initialisation; or
+      accuracy: the first epoch whose validation accuracy (a fraction) is at least this; or
+      entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
+
+    Raises:
+      ConfigError: an argument is out of range, or more than one says when.
+    """
+    _require(expert >= 0, "teacher: expert must be 0 or more", expert)
+    return _pooled((expert,), "logits", epoch=epoch, accuracy=accuracy, entropy=entropy)
+
+
+def teachers(
+    n: int = 3, pool: str = "logits", epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET
+) -> LabelSpec:
+    """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
+
+    Args:
+      n: how many experts, 1 to 1000.
+      pool: `logits` or `probabilities`.
+      epoch, accuracy, entropy: as for `teacher`; validation accuracy and label entropy are means over the experts.
+
+    Raises:
+      ConfigError: an argument is out of range, or more than one says when.
+    """
+    _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
+    _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
+    return _pooled(tuple(range(n)), pool if n > 1 else "logits", epoch=epoch, accuracy=accuracy, entropy=entropy)
+
+
+def names() -> tuple[str, ...]:
+    """Every name that a label spec may use: the sources, then the operations."""
+    return (*_SOURCES, *(name for name in language.public_functions(ops) if name not in _SOURCES))
+
+
+_SOURCES = {source.__name__: source for source in (hard, teacher, teachers)}
+
+
+def _pooled(experts: tuple[int, ...], pool: str, **when: Any) -> LabelSpec:
+    """A teacher's spec, once it is known that at most one argument says when, and that it is in range."""
+    when = {name: value for name, value in when.items() if value is not None}
+    _require(len(when) <= 1, "give one of epoch, accuracy and entropy", " and ".join(when))
+    _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", when.get("epoch"))
+    _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", when.get("accuracy"))
+    _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", when.get("entropy"))
+    return LabelSpec(experts, pool, **when)
+
+
+def _operation(call: language.Call, text: str) -> language.Call:
+    """The call in canonical form: every argument by position, defaults written out."""
+    operations = language.public_functions(ops)
+    if call.name in _SOURCES and call.name not in operations:
+        raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
+    if call.name not in operations:
+        raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
+    function = operations[call.name]
+    given = language.bind(call, function, _GIVEN, text)
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _GIVEN]
+    return language.Call(call.name, tuple(_tidy(given.get(p.name, p.default)) for p in parameters))
+
+
+def _not_a_source(name: str, text: str) -> str:
+    if name in language.public_functions(ops):
+        return f"a label spec starts with a source ({', '.join(_SOURCES)}), got the operation {name!r} (in {text!r})"
+    return errors.unknown("label source", name, _SOURCES, "jaxsoft/labels/spec.py")
+
+
+def _tidy(value: Any) -> Any:
+    """2.0 is written 2, so that one meaning has one text."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+
+def _require(holds: bool, rule: str, got: Any) -> None:
+    if not holds:
+        raise errors.ConfigError(f"{rule}, got {got!r}")

@@ -1,0 +1,153 @@
+"""The results: an append-only log of finished members, the one source of truth, and the table derived from it.
+
+A record is one line that is JSON by itself and says its own length and CRC-32, so a torn or altered line is noticed:
+
+    {"crc":"d1f0a7c3","len":52,"row":{"member":"3f2a...","ipc":1,"test_accuracy":0.31}}
+"""
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import logging
+import math
+import os
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxsoft.experiment import folder
+from jaxsoft.types import Row
+
+COLUMNS = (
+    "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "ipc", "labels", "teacher_epoch",
+    "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy", "status", "first_bad_step",
+    "wave", "device",
+)  # fmt: skip
+"""The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
+
+LINE = re.compile(rb"[^\n]*\n")
+RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]*),"row":(.*)\}\n')
+
+log = logging.getLogger(__name__)
+
+
+class ResultsLog:
+    """The log of one run; whoever opens it holds the run folder's lock.
+
+    Opening mends what a kill or a bad disk left: a torn last record is cut off, altered records are set aside in
+    `<name>.corrupt` with a warning. Their members count as unfinished.
+
+    Args:
+      path: the log, `results.jsonl`; created if it does not exist.
+
+    Raises:
+      CheckpointError: the log cannot be read or written.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path).absolute()
+        try:
+            _mend(self.path)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            folder.sync(self.path.parent)
+            self._finished = {row["member"] for row in self.read()}
+        except OSError as problem:
+            raise folder.cannot_write(self.path, problem) from problem
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows; when this returns they are on the disk.
+
+        Members that the log holds already are left out, so a wave that is run again doubles nothing. Numbers that are
+        not finite become null.
+
+        Raises:
+          CheckpointError: the disk is full or gone; the log is as it was before.
+        """
+        new = {row["member"]: row for row in rows if row["member"] not in self._finished}
+        batch = b"".join(_record(row) for row in new.values())
+        before = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, batch) < len(batch):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except OSError as problem:
+            with contextlib.suppress(OSError):  # if this fails too, the torn record is cut off at the next opening
+                os.ftruncate(self._file, before)
+            raise folder.cannot_write(self.path, problem) from problem
+        self._finished |= new.keys()
+
+    def read(self) -> list[Row]:
+        """All whole records, in the order in which they were appended."""
+        return [row for line in LINE.findall(self.path.read_bytes()) if (row := _row(line))]
+
+    def finished(self) -> set[str]:
+        """Keys of the members that have a record, failed ones included."""
+        return set(self._finished)
+
+    def close(self) -> None:
+        """Close the file; nothing can be appended any more."""
+        os.close(self._file)
+
+
+def write_csv(
+    rows: Iterable[Row], path: str | os.PathLike, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()
+) -> None:
+    """Write the table that analysis reads: equal rows give equal bytes.
+
+    Args:
+      rows: one per member, in any order; what is not in `columns` is left out.
+      path: the table, replaced whole or not at all.
+      columns: the header; a value that a row lacks, or None, is an empty field. Floats are written as `repr`.
+      order: member keys in the plan's order; other members follow by key.
+
+    Raises:
+      CheckpointError: the folder cannot be written; the earlier table is intact.
+    """
+    position = {member: i for i, member in enumerate(order)}
+    rows = sorted(rows, key=lambda row: (position.get(row["member"], len(position)), row["member"]))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
+    folder.write_file(Path(path), text.getvalue().encode())
+
+
+def _mend(path: Path) -> None:
+    """Set altered records aside, cut a torn one off."""
+    content = path.read_bytes() if path.exists() else b""
+    lines = LINE.findall(content)
+    bad = [line for line in lines if not _row(line)]
+    if bad:
+        aside = path.with_name(f"{path.name}.corrupt")
+        log.warning("%s: %d altered records set aside in %s; their members run again", path, len(bad), aside.name)
+        earlier = aside.read_bytes() if aside.exists() else b""
+        folder.write_file(aside, earlier + b"".join(bad))
+        folder.write_file(path, b"".join(line for line in lines if _row(line)))
+    elif len(whole := b"".join(lines)) < len(content):
+        log.warning("%s: the last record is torn and was cut off; its member runs again", path)
+        os.truncate(path, len(whole))
+
+
+def _record(row: Row) -> bytes:
+    payload = json.dumps({k: _plain(v) for k, v in row.items()}, separators=(",", ":"), allow_nan=False).encode()
+    return b'{"crc":"%08x","len":%d,"row":%s}\n' % (zlib.crc32(payload), len(payload), payload)
+
+
+def _row(line: bytes) -> Row | None:
+    """The row of a record, or None if the record is not as it was written."""
+    match = RECORD.fullmatch(line)
+    if match is None:
+        return None
+    crc, length, payload = match.groups()
+    whole = int(length) == len(payload) and int(crc, 16) == zlib.crc32(payload)
+    return json.loads(payload) if whole else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: array scalars become numbers, what is not finite becomes None."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,188 @@
+"""Checkpoints with digests. The only module that knows Orbax, which by itself does not notice altered numbers.
+
+A step is one atomic Orbax item of two parts: `leaves`, the bytes of a tree, and `record`, what they must be and whose
+they are. One array of bytes instead of one array a leaf: saving takes half the time, leaves may be empty, and when a
+file is damaged no other read is pending, whose late failure would be printed as a traceback.
+"""
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orbax.checkpoint as ocp
+
+from jaxsoft import errors
+from jaxsoft.experiment import packing
+
+log = logging.getLogger(__name__)
+
+
+class Good(NamedTuple):
+    """A checkpoint that is as it was saved."""
+
+    step: int
+    tree: Any
+    extra: dict[str, Any]
+
+
+class Damaged(errors.CheckpointError):
+    """A checkpoint is not as it was saved: bits flipped, files cut or gone."""
+
+
+class Checkpoints:
+    """The checkpoints of one tree, by step. One process writes at a time: it holds the run folder's lock.
+
+    Args:
+      directory: where they lie; created, and cleaned of what a killed process was about to save.
+      keep: how many of the newest steps to keep; None keeps all.
+      tag: JSON that a checkpoint must share with whoever restores it, such as config hash and versions.
+
+    Raises:
+      CheckpointError: the directory cannot be read or written.
+    """
+
+    def __init__(self, directory: str | os.PathLike, keep: int | None = 2, tag: Mapping[str, Any] | None = None):
+        self.directory = Path(directory).absolute()
+        self._tag = json.loads(json.dumps(dict(tag or {})))
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=ocp.checkpoint_managers.LatestN(keep),
+            enable_async_checkpointing=False,  # an asynchronous save says that it succeeded before it fails
+            cleanup_tmp_directories=True,
+            save_root_metadata=False,
+        )
+        handlers = {"leaves": ocp.ArrayCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+        try:
+            with _quiet():
+                self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot keep checkpoints in {self.directory}: {_cause(problem)}") from problem
+
+    def save(self, step: int, tree: Any, extra: Mapping[str, Any] | None = None) -> None:
+        """Save a tree; when this returns, the step is committed.
+
+        Args:
+          step: its number; a step that exists is never overwritten.
+          tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys.
+          extra: JSON that is handed back with the tree.
+
+        Raises:
+          CheckpointError: the step exists, or it cannot be written; the earlier steps are intact.
+        """
+        if step in self.steps():
+            raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} exists already")
+        packed, leaves = packing.pack(tree)
+        record = packing.seal({"leaves": leaves, "tag": self._tag, "extra": dict(extra or {})})
+        parts = ocp.args.Composite(leaves=ocp.args.ArraySave(packed), record=ocp.args.JsonSave(record))
+        try:
+            with _quiet():
+                self._manager.save(step, args=parts, force=True)
+                self._manager.wait_until_finished()
+        except Exception as problem:  # the libraries below raise many types
+            self._sweep()
+            raise errors.CheckpointError(
+                f"cannot save checkpoint {self.directory / str(step)}: {_cause(problem)}; earlier steps are intact, "
+                "mend this and run the same command again"
+            ) from problem
+
+    def steps(self) -> list[int]:
+        """The committed steps, ascending."""
+        return sorted(self._manager.all_steps())
+
+    def restore(self, step: int, like: Any) -> Any:
+        """Load a step into NumPy arrays, wherever it was saved from.
+
+        Args:
+          step: its number.
+          like: a tree of arrays or `jax.ShapeDtypeStruct` with the structure, shapes and dtypes that are wanted.
+
+        Returns:
+          A tree as `like`, of arrays that are bitwise what was saved.
+
+        Raises:
+          CheckpointError: the step does not exist, is damaged, or does not match `like` or the tag. Nothing is loaded.
+        """
+        if step not in self.steps():
+            raise errors.CheckpointError(f"no checkpoint of step {step} in {self.directory}; there are {self.steps()}")
+        return self._load(step, like).tree
+
+    def latest_good(self, like: Any) -> Good | None:
+        """The newest step that is as it was saved; damaged ones are set aside as `<step>.corrupt`.
+
+        Raises:
+          CheckpointError: a step does not match `like` or the tag.
+        """
+        for step in reversed(self.steps()):
+            try:
+                return self._load(step, like)
+            except Damaged as damage:
+                log.warning("%s; set aside as %s, going one step back", damage, self._set_aside(step).name)
+        return None
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._manager.close()
+
+    def _load(self, step: int, like: Any) -> Good:
+        """The record first: the leaves are read only when it is known to be whole and to match."""
+        with self._reading(step):
+            record = packing.unseal(self._part(step, "record", ocp.args.JsonRestore()))
+        if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
+            raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} does not match:\n{table}")
+        with self._reading(step):
+            tree = packing.unpack(self._part(step, "leaves", ocp.args.ArrayRestore()), record["leaves"], like)
+        return Good(step, tree, record["extra"])
+
+    def _part(self, step: int, part: str, args: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**{part: args}))[part]
+
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        name = self.directory / str(step)
+        try:
+            with _quiet():
+                yield
+        except (MemoryError, PermissionError) as problem:  # the checkpoint may be good
+            raise errors.CheckpointError(f"cannot read checkpoint {name}: {_cause(problem)}") from problem
+        except Exception as problem:  # damaged files make the libraries below raise anything
+            raise Damaged(f"checkpoint {name} is damaged: {_cause(problem)}") from problem
+
+    def _set_aside(self, step: int) -> Path:
+        names = (self.directory / f"{step}.corrupt{count or ''}" for count in itertools.count())
+        target = next(name for name in names if not name.exists())
+        (self.directory / str(step)).rename(target)
+        self._manager.reload()
+        return target
+
+    def _sweep(self) -> None:
+        """Give back the space of a save that failed, and let Orbax see what is there."""
+        for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self._manager.reload()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax logs, as tracebacks, the failures that it also raises."""
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        absl.setLevel(level)
+
+
+def _cause(problem: Exception) -> str:
+    """Why, in one short line; TensorStore writes paragraphs around the number of the system's error."""
+    if number := re.search(r"os_error_code='(\d+)'", str(problem)):
+        return os.strerror(int(number[1]))
+    if isinstance(problem, OSError) and problem.strerror:
+        return problem.strerror
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:120]

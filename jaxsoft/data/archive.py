@@ -62,7 +62,8 @@ def files(path: Path, top: str) -> Files:
 
 
 def _folder(path: Path) -> Files:
-    names = (Path(base, name).relative_to(path).as_posix() for base, _, found in os.walk(path) for name in found)
+    skip = len(str(path)) + 1
+    names = (f"{base}/{name}"[skip:].replace(os.sep, "/") for base, _, found in os.walk(path) for name in found)
     return Files(path, frozenset(names), lambda name: (path / name).read_bytes())
 
 

@@ -9,13 +9,12 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from jaxsoft import errors, types
 from jaxsoft.data import classes, raw
@@ -24,7 +23,8 @@ FORMAT = 1
 MANIFEST = "dataset.json"
 _SPLITS = ("train", "test")
 _ARRAYS = tuple(f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels"))
-_BLOCK_BYTES = 1 << 25  # decoded at once; bounds the memory
+_BLOCK_BYTES = 1 << 25  # decoded before it is written; bounds the memory
+_TASK = 64  # images that a thread decodes at a time
 
 Progress = Callable[[int, int], None]
 
@@ -67,10 +67,11 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
 def hold(found: raw.Raw, name: str) -> Prepared:
     """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
     found = _checked(found, name)
-    train, test = (
-        types.Split(np.ascontiguousarray([part.read(item) for item in part.items]), part.labels)
-        for part in (found.train, found.test)
-    )
+    shape = found.train.read(found.train.items[0]).shape
+    with ThreadPoolExecutor(1) as pool:
+        train, test = (
+            types.Split(_decode(part, part.items, shape, pool), part.labels) for part in (found.train, found.test)
+        )
     arrays = (train.images, train.labels, test.images, test.labels)
     digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in zip(_ARRAYS, arrays)}
     return Prepared(train, test, _describe(found, name, digests))
@@ -156,20 +157,27 @@ def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> No
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *shape)}
                 np.lib.format.write_array_header_1_0(file, header)
                 for start in range(0, len(part.items), block):
-                    items = part.items[start : start + block]
-                    images = pool.map(lambda item, part=part: _image(part, item, shape), items)
-                    file.write(np.ascontiguousarray(np.stack(list(images))))
-                    done += len(items)
+                    images = _decode(part, part.items[start : start + block], shape, pool)
+                    file.write(images)
+                    done += len(images)
                     if progress:
                         progress(done, total)
 
 
-def _image(part: raw.Part, item: Any, shape: tuple[int, ...]) -> UInt8[np.ndarray, "H W C"]:
-    image = part.read(item)
-    if image.shape != shape:
-        sizes = " and ".join("x".join(map(str, s)) for s in (image.shape, shape))
-        raise errors.DataError(f"{item} differs in size from the first image ({sizes}); resize makes them alike")
-    return image
+def _decode(part: raw.Part, items: Sequence[Any], shape: tuple[int, ...], pool: Executor) -> np.ndarray:
+    """Images of one shape, [N, H, W, C]."""
+    images = np.empty((len(items), *shape), np.uint8)
+
+    def fill(rows: range) -> None:
+        for row in rows:
+            image = part.read(items[row])
+            if image.shape != shape:
+                sizes = " and ".join("x".join(map(str, s)) for s in (image.shape, shape))
+                raise errors.DataError(f"{items[row]} and the first image differ in size ({sizes}); pass resize=SIDE")
+            images[row] = image
+
+    list(pool.map(fill, [range(start, min(start + _TASK, len(items))) for start in range(0, len(items), _TASK)]))
+    return images
 
 
 def _partial(path: Path) -> Path:

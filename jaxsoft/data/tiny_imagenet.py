@@ -1,5 +1,6 @@
 """TinyImageNet: the published zip or its folder. Its test images have no labels, so `val` is the test split."""
 
+import collections
 from pathlib import Path
 
 import numpy as np
@@ -56,15 +57,15 @@ def _train_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
 
 
 def _test_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
-    """File -> class as annotated; the same number of every class."""
+    """File -> class as annotated; the same number of every class, and no other class."""
     rows = [line.split("\t") for line in _lines(files, "val/val_annotations.txt")]
     names = {f"val/images/{row[0]}": row[1] for row in rows if len(row) > 1}
-    for wnid in [*wnids, *names.values()]:
-        count = sum(w == wnid for w in names.values()) if wnid in wnids else 0
-        if count != TEST_PER_CLASS:
-            raise errors.DataError(
-                f"{files.path}: val/val_annotations.txt has {count} images of class {wnid} instead of {TEST_PER_CLASS}"
-            )
+    counts = collections.Counter(names.values())
+    for wnid in sorted({*wnids, *counts}):
+        wanted = TEST_PER_CLASS if wnid in wnids else 0
+        if counts[wnid] != wanted:
+            found = f"{counts[wnid]} images of class {wnid}"
+            raise errors.DataError(f"{files.path}: val/val_annotations.txt lists {found} instead of {wanted}")
     return _present(files, names)
 
 

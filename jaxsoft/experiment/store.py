@@ -54,10 +54,10 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(keep),
             enable_async_checkpointing=False,  # an asynchronous save says that it succeeded before it fails
-            cleanup_tmp_directories=True,
             save_root_metadata=False,
         )
         handlers = {"leaves": ocp.ArrayCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+        _sweep(self.directory)
         try:
             with _quiet():
                 self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
@@ -85,7 +85,8 @@ class Checkpoints:
                 self._manager.save(step, args=parts, force=True)
                 self._manager.wait_until_finished()
         except Exception as problem:  # the libraries below raise many types
-            self._sweep()
+            _sweep(self.directory)
+            self._manager.reload()
             raise errors.CheckpointError(
                 f"cannot save checkpoint {self.directory / str(step)}: {_cause(problem)}; earlier steps are intact, "
                 "mend this and run the same command again"
@@ -160,11 +161,11 @@ class Checkpoints:
         self._manager.reload()
         return target
 
-    def _sweep(self) -> None:
-        """Give back the space of a save that failed, and let Orbax see what is there."""
-        for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        self._manager.reload()
+
+def _sweep(directory: Path) -> None:
+    """Give back the space of saves that failed or were killed. Orbax's own cleaning does not find them all."""
+    for leftover in directory.glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager

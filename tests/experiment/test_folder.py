@@ -1,0 +1,296 @@
+"""A run folder: one process, one config, files that are whole, a manifest that tells of changes."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsoft import errors
+from jaxsoft.experiment import folder
+from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.results import ResultsLog
+from jaxsoft.experiment.store import Checkpoints
+
+CONFIG = {"student": {"steps": 400, "model": "convnet(depth=2)"}, "sweep": {"ipc": (1, 10)}, "seed": 0, "limit": None}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs with space" / "ü"
+
+
+def test_a_new_folder_stores_its_config_and_an_equal_one_resumes(path):
+    with RunFolder(path).open(CONFIG):
+        assert json.loads((path / "config.json").read_text()) == {**CONFIG, "sweep": {"ipc": [1, 10]}}
+    before = os.stat(path / "config.json").st_mtime_ns
+    with RunFolder(path).open({"limit": None, **CONFIG}):
+        pass
+    assert os.stat(path / "config.json").st_mtime_ns == before
+
+
+def test_another_config_is_refused_by_its_differing_settings(path):
+    RunFolder(path).open(CONFIG).close()
+    stored = (path / "config.json").read_bytes()
+    with pytest.raises(errors.CheckpointError) as caught:
+        RunFolder(path).open({**CONFIG, "student": {**CONFIG["student"], "steps": 500}})
+    assert str(caught.value) == (
+        f"run folder {path} belongs to another config: config.student.steps is 400 there, 500 now; "
+        "resume with the stored settings or choose another --workdir"
+    )
+    assert caught.value.exit_code == 4
+    other = {"student": {"steps": 500, "model": "mlp"}, "sweep": {"ipc": (1, 50)}, "seed": "0", "more": {}}
+    with pytest.raises(errors.CheckpointError) as caught:
+        RunFolder(path).open(other)
+    assert (
+        'config.student.steps is 400 there, 500 now; config.student.model is "convnet(depth=2)" there, "mlp" now; '
+        "config.sweep.ipc is [1, 10] there, [1, 50] now; and 3 more; resume"
+    ) in str(caught.value)
+    with pytest.raises(errors.CheckpointError, match="config.limit is null there, absent now; resume"):
+        RunFolder(path).open({k: v for k, v in CONFIG.items() if k != "limit"})
+    assert (path / "config.json").read_bytes() == stored
+    RunFolder(path).open(CONFIG).close()  # a refusal holds no lock
+
+
+def test_a_second_opening_is_refused_until_the_first_is_closed(path):
+    with RunFolder(path).open(CONFIG) as first:
+        with pytest.raises(errors.CheckpointError, match=f"in use by process {os.getpid()}"):
+            RunFolder(path).open(CONFIG)
+        with pytest.raises(errors.CheckpointError, match="is open already"):
+            first.open(CONFIG)
+    first.close()
+    first.open(CONFIG).close()
+
+
+def test_a_damaged_config_is_said(path):
+    RunFolder(path).open(CONFIG).close()
+    (path / "config.json").write_bytes(b'{"student": ')
+    with pytest.raises(errors.CheckpointError, match=r"cannot read .*config.json: not JSON"):
+        RunFolder(path).open(CONFIG)
+
+
+def test_json_files(path):
+    run = RunFolder(path).open(CONFIG)
+    run.write_json("plan.json", {"waves": np.arange(3), "rate": np.float32(0.5), "when": (1, 2), "name": "ü"})
+    assert run.read_json("plan.json") == {"waves": [0, 1, 2], "rate": 0.5, "when": [1, 2], "name": "ü"}
+    with pytest.raises(errors.CheckpointError, match="cannot read .*absent.json: No such file"):
+        run.read_json("absent.json")
+    run.close()
+
+
+@pytest.mark.parametrize("limit", range(0, 2000, 100))
+def test_a_full_disk_leaves_the_earlier_file(path, limit):
+    run = RunFolder(path).open(CONFIG)
+    run.write_json("plan.json", "earlier")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(errors.CheckpointError, match="cannot write .*plan.json: File too large; what was there"):
+            run.write_json("plan.json", "x" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert run.read_json("plan.json") == "earlier"
+    assert sorted(p.name for p in path.iterdir()) == ["config.json", "lock", "plan.json"]
+    run.close()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_disk_that_fails_leaves_the_earlier_file(path, monkeypatch, call):
+    def fail(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    run = RunFolder(path).open(CONFIG)
+    run.write_json("plan.json", "earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(errors.CheckpointError, match="plan.json: Read-only file system") as caught:
+            run.write_json("plan.json", "later")
+    assert "\n" not in str(caught.value)
+    assert run.read_json("plan.json") == "earlier"
+    run.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(where)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a file system that is really full")
+    yield where
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+def test_a_run_on_a_disk_that_is_really_full(small_disk):
+    """20 amounts of free space: each step says that the disk is full or succeeds, and nothing that was there is lost."""
+    state, refusals = {"w": np.arange(30_000, dtype=np.float32)}, 0
+    with RunFolder(small_disk / "run").open(CONFIG) as run:
+        checkpoints = Checkpoints(run.path / "checkpoints")
+        log = ResultsLog(run.path / "results.jsonl")
+        for trial in range(20):
+            (small_disk / "ballast").write_bytes(b"")
+            free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+            (small_disk / "ballast").write_bytes(bytes(max(0, free - 4096 * trial * 3)))
+            steps, rows = checkpoints.steps(), log.read()
+            todo = [
+                lambda trial=trial: checkpoints.save(trial, state),
+                lambda trial=trial: log.append([{"member": str(trial), "text": "x" * 9000}]),
+                lambda trial=trial: run.write_json("timing.json", ["x" * 9000, trial]),
+            ]
+            for step in todo:
+                try:
+                    step()
+                except errors.CheckpointError as problem:
+                    assert "No space left on device" in str(problem)
+                    refusals += 1
+            assert set(steps[-1:]) <= set(checkpoints.steps()) and log.read()[: len(rows)] == rows
+            assert run.read_json("config.json")["seed"] == 0
+        assert 10 < refusals < 50
+        (small_disk / "ballast").unlink()
+        for step in todo[:1] * (19 not in checkpoints.steps()) + todo[1:]:
+            step()
+    good = Checkpoints(run.path / "checkpoints").latest_good(state)
+    assert good is not None and good.step == 19 and np.array_equal(good.tree["w"], state["w"])
+    assert "19" in ResultsLog(run.path / "results.jsonl").finished()
+    assert run.read_json("timing.json")[1] == 19
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(path, monkeypatch):
+    calls = []
+    path.mkdir(parents=True)
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, name=name, call=call: calls.append(name) or call(*a))
+    folder.write_file(path / "file", b"content")
+    assert calls == ["fsync", "replace", "fsync"]
+    assert (path / "file").read_bytes() == b"content"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/run"):
+        with pytest.raises(errors.CheckpointError, match=f"cannot write .*{name}: (File exists|Not a directory)"):
+            RunFolder(tmp_path / name).open(CONFIG)
+
+
+KILLED = """
+import os, signal, sys
+from jaxsoft.experiment.folder import RunFolder
+
+call = getattr(os, sys.argv[2])
+def dying(*args):
+    if sys.argv[3] == "after":
+        call(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(os, sys.argv[2], dying)
+RunFolder(sys.argv[1]).open({"seed": 0})
+"""
+
+
+@pytest.mark.parametrize(
+    "call, when, stored", [("fsync", "before", False), ("replace", "before", False), ("replace", "after", True)]
+)
+def test_a_kill_while_the_config_is_stored(path, caplog, call, when, stored):
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path), call, when], timeout=60)
+    assert process.returncode == -9
+    assert (path / "config.json").exists() == stored
+    with RunFolder(path).open({"seed": 0}) as run:
+        assert "taking over" in caplog.text
+        assert run.read_json("config.json") == {"seed": 0}
+        assert sorted(p.name for p in path.iterdir()) == ["config.json", "lock"]
+
+
+# The manifest.
+
+
+@pytest.fixture
+def finished(path):
+    with RunFolder(path).open(CONFIG) as run:
+        (path / "teachers" / "0").mkdir(parents=True)
+        (path / "teachers" / "0" / "ü").write_bytes(b"abc")
+        (path / "logs").mkdir()
+        (path / "logs" / "console.txt").write_text("line")
+        run.write_manifest()
+    return path
+
+
+def test_the_manifest_lists_what_a_run_left(finished):
+    files = json.loads((finished / "manifest.json").read_text())["files"]
+    assert list(files) == ["config.json", "teachers/0/ü"]
+    assert files["teachers/0/ü"] == {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+
+
+def test_an_untouched_folder_is_well(finished):
+    (finished / "report.html").write_text("came later")
+    (finished / "logs" / "console.txt").write_text("another line")
+    assert folder.verify(finished) == []
+
+
+def test_changes_are_told_apart(finished):
+    (finished / "teachers" / "0" / "ü").write_bytes(b"abd")
+    (finished / "config.json").unlink()
+    assert folder.verify(finished) == ["config.json: missing", "teachers/0/ü: changed since the run finished"]
+    (finished / "teachers" / "0" / "ü").write_bytes(b"abcd")
+    assert folder.verify(finished)[1] == "teachers/0/ü: 4 bytes, 3 when the run finished"
+
+
+def test_every_altered_byte_of_the_manifest_is_noticed(finished):
+    content = (finished / "manifest.json").read_bytes()
+    for at in range(len(content)):
+        altered = bytearray(content)
+        altered[at] ^= 1 << at % 7
+        (finished / "manifest.json").write_bytes(altered)
+        try:
+            problems = folder.verify(finished)
+        except errors.CheckpointError:
+            continue
+        assert problems or json.loads(altered) == json.loads(content), bytes(altered)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"files": 3}', '{"files": {"config.json": 3}}', '{"files": {"config.json": {}}}']
+)
+def test_a_manifest_that_is_none(finished, content):
+    (finished / "manifest.json").write_text(content)
+    with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json"):
+        folder.verify(finished)
+
+
+def test_no_manifest(tmp_path):
+    with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json: No such file"):
+        folder.verify(tmp_path)
+
+
+def test_a_manifest_reaches_nothing_outside(finished, tmp_path):
+    (tmp_path / "secret").write_text("x")
+    names = ["../../secret", str(tmp_path / "secret")]
+    (finished / "manifest.json").write_text(json.dumps({"files": {n: {"bytes": 1, "sha256": ""} for n in names}}))
+    assert folder.verify(finished) == [f"{name}: lies outside the run folder" for name in names]
+
+
+def test_the_environment():
+    told = folder.environment()
+    assert told["versions"]["jax"] == jax.__version__ and told["versions"]["numpy"] == np.__version__
+    assert set(told["versions"]) == {"python", "jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
+    assert (told["device"], told["device_count"]) == (jax.devices()[0].device_kind, jax.device_count())
+    assert told["commit"] is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", told["commit"])
+    json.dumps(told)
+
+
+def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
+    here = os.path.dirname(folder.__file__)
+    monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
+    assert folder._commit() is None
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert folder._commit() is None
+    monkeypatch.setattr(folder, "__file__", os.path.join(here, "folder.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert folder._commit() is None

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, types
-from jaxsoft.data import classes, store
+from jaxsoft.data import classes, prepared
 
 
 def load(
@@ -58,27 +58,19 @@ def load(
     module, folder = _module(name, resize), _folder(name, root, resize)
     if module.FILES:
         _ready(name, root, resize)
-        prepared = store.read(folder, name)
+        whole = prepared.read(folder, name)
     else:
-        prepared = store.hold(module.read(folder, resize), name)
-    labels, manifest = prepared.train.labels, prepared.manifest
-    held = classes.portion(labels, validation) if validation else np.zeros(len(manifest["class_names"]), int)
-    kept = np.bincount(labels) - held
-    if not kept.all():
-        empty = int(np.argmin(kept))
-        class_name = manifest["class_names"][empty]
-        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({class_name}) without train images")
-    ranks = classes.rank(labels)
-    in_train, in_validation = ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]
+        whole = prepared.hold(module.read(folder, resize), name)
+    in_train, in_validation = _cut(whole, validation, limit)
     return types.Dataset(
         name=name,
-        class_names=tuple(manifest["class_names"]),
-        train=_rows(prepared.train, in_train),
-        validation=_rows(prepared.train, in_validation),
-        test=prepared.test,
-        fingerprint=_fingerprint(prepared, in_train, in_validation),
-        source=manifest["source"],
-        licence=manifest["licence"],
+        class_names=tuple(whole.manifest.class_names),
+        train=_rows(whole.train, in_train),
+        validation=_rows(whole.train, in_validation),
+        test=whole.test,
+        fingerprint=_fingerprint(whole, in_train, in_validation),
+        source=whole.manifest.source,
+        licence=whole.manifest.licence,
     )
 
 
@@ -86,7 +78,7 @@ def prepare(
     name: str,
     root: str | Path | None = None,
     source: str | Path | None = None,
-    progress: store.Progress | None = None,
+    progress: prepared.Progress | None = None,
     *,
     resize: int | None = None,
 ) -> None:
@@ -110,7 +102,7 @@ def prepare(
     found = module.find(where, _argument(name))
     if found is None:
         raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
-    store.write(module.read(found, resize), _folder(name, root, resize), name, progress)
+    prepared.write(module.read(found, resize), _folder(name, root, resize), name, progress)
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> None:
@@ -122,7 +114,7 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
     """
     if _module(name, resize).FILES:
         _ready(name, root, resize)
-        store.verify(_folder(name, root, resize), name)
+        prepared.verify(_folder(name, root, resize), name)
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
@@ -135,7 +127,7 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
         folder = where / name
         if not module.FILES:
             state = "built in"
-        elif (folder / store.MANIFEST).exists():
+        elif (folder / prepared.MANIFEST).exists():
             state = "prepared"
         elif any(folder.glob("*.npy*")):
             state = "half prepared"
@@ -143,7 +135,7 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
             state = "files found" if module.find(where, "") else "absent"
         rows.append((name, state, module.TITLE))
     listed = {name for name, _, _ in rows}
-    further = (path.parent for path in sorted(where.glob(f"*/{store.MANIFEST}")) if path.parent.name not in listed)
+    further = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")) if path.parent.name not in listed)
     return rows + [(folder.name, "prepared", f"prepared in {folder}") for folder in further]
 
 
@@ -196,7 +188,7 @@ def _files(name: str, module: ModuleType, where: Path) -> str:
 
 def _ready(name: str, root: str | Path | None, resize: int | None) -> None:
     """Refuse a dataset that is not prepared, with the command that does it."""
-    if (_folder(name, root, resize) / store.MANIFEST).exists():
+    if (_folder(name, root, resize) / prepared.MANIFEST).exists():
         return
     module, where = _module(name, resize), _root(root)
     command = f"jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
@@ -216,6 +208,18 @@ def _check(validation: float, limit: int | None) -> None:
         raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
 
 
+def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Which stored rows are train and which validation: the first and the last of each class."""
+    labels, names = whole.train.labels, whole.manifest.class_names
+    held = classes.portion(labels, validation) if validation else np.zeros(len(names), int)
+    kept = np.bincount(labels) - held
+    if not kept.all():
+        empty = int(np.argmin(kept))
+        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({names[empty]}) without train images")
+    ranks = classes.rank(labels)
+    return ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]
+
+
 def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     """The chosen rows: a slice when they follow one another, which copies nothing."""
     rows = np.flatnonzero(chosen)
@@ -224,11 +228,11 @@ def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     return types.Split(split.images[pick], split.labels[pick])
 
 
-def _fingerprint(prepared: store.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:
+def _fingerprint(whole: prepared.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:
     """SHA-256 over the shape, the digests of pixels and labels, and who is in which split."""
-    hasher = hashlib.sha256(repr(prepared.train.images.shape).encode())
-    for array in sorted(prepared.manifest["digests"]):
-        hasher.update(bytes.fromhex(prepared.manifest["digests"][array]))
+    hasher = hashlib.sha256(repr(whole.train.images.shape).encode())
+    for array in sorted(whole.manifest.digests):
+        hasher.update(whole.manifest.digests[array].encode())
     for chosen in splits:
         hasher.update(np.packbits(chosen).tobytes())
     return hasher.hexdigest()

@@ -9,8 +9,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,12 +30,26 @@ _TASK = 64  # images that a thread decodes at a time
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What the JSON file says; `digests` are SHA-256 in hex, one for each array."""
+
+    name: str
+    class_names: list[str]
+    train_counts: list[int]
+    test_counts: list[int]
+    digests: dict[str, str]
+    source: str
+    licence: str
+    format: int = FORMAT
+
+
 class Prepared(NamedTuple):
-    """A dataset that is decoded: train in stored order, test, and what the JSON file says about them."""
+    """A dataset that is decoded: train in stored order, test, and what is known about them."""
 
     train: types.Split
     test: types.Split
-    manifest: Mapping[str, Any]
+    manifest: Manifest
 
 
 def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> None:
@@ -96,7 +111,7 @@ def read(folder: Path, name: str) -> Prepared:
         )
         labels = np.array(labels)
         counts = np.bincount(np.maximum(labels, 0)).tolist()
-        if images.ndim != 4 or len(images) != len(labels) or counts != manifest["class_counts"][split]:
+        if images.ndim != 4 or len(images) != len(labels) or counts != getattr(manifest, f"{split}_counts"):
             raise errors.DataError(f"{folder}: {split} images, labels and {MANIFEST} do not belong together")
         splits.append(types.Split(images, labels))
     return Prepared(splits[0], splits[1], manifest)
@@ -105,7 +120,7 @@ def read(folder: Path, name: str) -> Prepared:
 def verify(folder: Path, name: str) -> None:
     """Compare a prepared dataset, byte by byte, with its manifest; DataError names the files that differ."""
     manifest = read(folder, name).manifest
-    differ = [f"{array}.npy" for array in _ARRAYS if digest(folder / f"{array}.npy") != manifest["digests"][array]]
+    differ = [f"{array}.npy" for array in _ARRAYS if digest(folder / f"{array}.npy") != manifest.digests[array]]
     if differ:
         raise errors.DataError(f"{name} in {folder} is damaged: {', '.join(differ)} changed since it was prepared")
 
@@ -132,17 +147,9 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     )
 
 
-def _describe(found: raw.Raw, name: str, digests: Mapping[str, str]) -> dict[str, Any]:
-    parts = {"train": found.train, "test": found.test}
-    return {
-        "format": FORMAT,
-        "name": name,
-        "class_names": list(found.class_names),
-        "class_counts": {split: np.bincount(part.labels).tolist() for split, part in parts.items()},
-        "digests": dict(digests),
-        "source": found.source,
-        "licence": found.licence,
-    }
+def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
+    counts = [np.bincount(part.labels).tolist() for part in (found.train, found.test)]
+    return Manifest(name, list(found.class_names), *counts, digests, found.source, found.licence)
 
 
 def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> None:
@@ -193,9 +200,9 @@ def _new(path: Path) -> Iterator[Any]:
         os.fsync(file.fileno())
 
 
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
     with _new(folder / MANIFEST) as file:
-        file.write((json.dumps(manifest, indent=1) + "\n").encode())
+        file.write((json.dumps(asdict(manifest), indent=1) + "\n").encode())
     os.replace(_partial(folder / MANIFEST), folder / MANIFEST)
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
@@ -213,15 +220,15 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _read_manifest(folder: Path, name: str) -> dict[str, Any]:
+def _read_manifest(folder: Path, name: str) -> Manifest:
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        if manifest["format"] != FORMAT:
-            raise errors.DataError(f"{folder} has format {manifest['format']}, wanted {FORMAT}; prepare {name} again")
-        wanted = {"name", "class_names", "class_counts", "digests", "source", "licence"}
-        if not wanted <= manifest.keys():
-            raise KeyError
-    except (ValueError, KeyError, TypeError):
+        content = json.loads((folder / MANIFEST).read_bytes())
+        if content["format"] != FORMAT:
+            raise errors.DataError(f"{folder} has format {content['format']}, wanted {FORMAT}; prepare {name} again")
+        manifest = Manifest(**content)
+        if set(manifest.digests) != set(_ARRAYS) or len(manifest.class_names) != len(manifest.train_counts):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
         raise errors.DataError(f"{folder / MANIFEST} is damaged; prepare {name} again") from None
     return manifest
 

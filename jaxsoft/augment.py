@@ -1,0 +1,249 @@
+"""Augmentations: what happens to one training image before the network sees it.
+
+Two kinds of public function, told apart by what they return, so that the module is its own list:
+
+- an *operation* `name(u, height, width) -> Change` turns three uniform numbers into the parameters of one operation;
+- an *augmentation* `name(options) -> Augmentation` says which operations an image goes through.
+
+A branch over the drawn operation would execute all of them under `vmap`. Hence a Change is a few numbers whose neutral
+values do nothing exactly, and one pipeline (colours, one gather, one box) serves every operation.
+
+Reference: Zhao and Bilen (2021), "Dataset Condensation with Differentiable Siamese Augmentation", section 3.
+"""
+
+import inspect
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from jaxsoft import errors, spec
+
+Augmentation = Callable[[Float[Array, "H W C"], jax.Array, jax.Array], Float[Array, "H W C"]]
+"""`(image, key, step_key) -> image`: `key` differs between images, `step_key` is shared by the batch of one step."""
+
+
+class Change(NamedTuple):
+    """What is done to one image, in this order; None leaves a part out of the program.
+
+    color: brightness b added, saturation s, contrast c; neutral (0, 1, 1).
+    warp: matrix of output to input pixels, rows (y from y, y from x, shift), (x from y, x from x, shift); neutral [I | 0].
+      Integers promise that pixels fall on pixels, which saves the interpolation.
+    box: top, left, height, width of the pixels to blank; neutral (0, 0, 0, 0).
+    """
+
+    color: Float[Array, "3"] | None = None
+    warp: Num[Array, "2 3"] | None = None
+    box: Float[Array, "4"] | None = None
+
+
+def build(text: str) -> Augmentation:
+    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`.
+
+    Returns:
+      A function of one image, its key and the key of the step; a batch is `vmap(f, (0, 0, None))`.
+
+    Raises:
+      ConfigError: the name, an argument or an operation is unknown.
+    """
+    return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/augment.py")()
+
+
+def none() -> Augmentation:
+    """Leave every image as it is."""
+    return lambda image, key, step_key: image
+
+
+def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
+    """Differentiable siamese augmentation: one operation a step for the whole batch, its parameters drawn per image.
+
+    Args:
+      operations: names joined by an underscore, drawn with equal probability. Leave out `flip` for digits and letters.
+    """
+    draws = _operations(operations)
+
+    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
+        u = jax.random.uniform(key, (3,))
+        drawn = _integer(jax.random.uniform(step_key), 0, len(draws) - 1)
+        return apply(image, _pick([draw(u, *image.shape[:2]) for draw in draws], drawn))
+
+    return augment
+
+
+def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
+    """Every operation at every step, one after the other in the order given.
+
+    Args:
+      operations: names joined by an underscore; each acts on the output of the one before.
+    """
+    draws = _operations(operations)
+
+    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
+        u = jax.random.uniform(key, (len(draws), 3))
+        for i, draw in enumerate(draws):
+            image = apply(image, draw(u[i], *image.shape[:2]))
+        return image
+
+    return augment
+
+
+def crop_flip(padding: int = 4) -> Augmentation:
+    """Mirror half of the images and shift each by up to `padding` pixels along each axis, zero outside."""
+    if padding < 0:
+        raise errors.ConfigError(f"crop_flip: padding expects int >= 0, got {padding}")
+
+    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
+        u = jax.random.uniform(key, (3,))
+        shift = _integer(u[:2], -padding, padding)
+        mirror = _mirror(u[2] < 0.5, image.shape[1])
+        return apply(image, Change(warp=mirror.at[:, 2].add(shift)))
+
+    return augment
+
+
+def color(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """Brightness in [-.5, .5), saturation in [0, 2) and contrast in [.5, 1.5), uniform and independent."""
+    return Change(color=jnp.stack([u[0] - 0.5, 2 * u[1], u[2] + 0.5]))
+
+
+def crop(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """A shift by whole pixels along each axis, at most an eighth of the side, zero outside."""
+    dy, dx = (_integer(u[i], -reach, reach) for i, reach in enumerate(int(side / 8 + 0.5) for side in (height, width)))
+    return Change(warp=_matrix(1, 0, dy, 0, 1, dx))
+
+
+def cutout(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """A zero box of half of each side, its centre anywhere, edges included."""
+    size = [int(side / 2 + 0.5) for side in (height, width)]
+    # An even box around c covers c - size/2 .. c + size/2 - 1, so c may be one past the last pixel.
+    centers = [_integer(u[i], 0, side - size[i] % 2) for i, side in enumerate((height, width))]
+    return Change(box=jnp.stack([centers[0] - size[0] // 2, centers[1] - size[1] // 2, *size]).astype(jnp.float32))
+
+
+def flip(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """The mirror image, left for right, with probability one half."""
+    return Change(warp=_mirror(u[0] < 0.5, width))
+
+
+def scale(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """Input coordinates stretched about the centre, each axis by its own factor in [1/1.2, 1.2)."""
+    sx, sy = (u[i] * (1.2 - 1 / 1.2) + 1 / 1.2 for i in (0, 1))
+    return Change(warp=_about_center(sy, 0.0, 0.0, sx, height, width))
+
+
+def rotate(u: Float[Array, "3"], height: int, width: int) -> Change:
+    """A turn about the centre by an angle in [-15, 15) degrees; proper also where the sides differ."""
+    angle = (2 * u[0] - 1) * math.radians(15)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return Change(warp=_about_center(cos, sin, -sin, cos, height, width))
+
+
+def apply(image: Float[Array, "H W C"], change: Change) -> Float[Array, "H W C"]:
+    """Do to an image what a change says; what comes from outside the image is 0 in the image's units.
+
+    >>> import jax.numpy as jnp
+    >>> image = jnp.arange(6.0).reshape(2, 3, 1)
+    >>> apply(image, flip(jnp.zeros(3), 2, 3))[..., 0].tolist()
+    [[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]]
+    """
+    out = image if change.color is None else _recolor(image, change.color)
+    out = out if change.warp is None else _warp(out, change.warp)
+    out = out if change.box is None else _blank(out, change.box)
+    return out.astype(image.dtype)
+
+
+def _recolor(image: jax.Array, color: jax.Array) -> jax.Array:
+    """Brightness, saturation (about the pixel's mean), contrast (about the image's mean) as one linear map."""
+    brightness, saturation, contrast = color
+    gray = image.mean(axis=-1, keepdims=True)
+    # Neither brightness nor saturation moves the image's mean except by `brightness`, so one pass over the input does.
+    offset = image.mean() * (1 - contrast) + brightness
+    return image * (saturation * contrast) + gray * ((1 - saturation) * contrast) + offset
+
+
+def _warp(image: jax.Array, warp: jax.Array) -> jax.Array:
+    """output[y, x] = image at warp . (y, x, 1), zero outside."""
+    height, width, _ = image.shape
+    rows, cols = jnp.arange(height, dtype=warp.dtype)[:, None], jnp.arange(width, dtype=warp.dtype)[None, :]
+    y, x = (warp[i, 0] * rows + warp[i, 1] * cols + warp[i, 2] for i in (0, 1))
+    if jnp.issubdtype(warp.dtype, jnp.integer):
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        pixels = _take(image.reshape(-1, image.shape[-1]), y * width + x)
+        return jnp.where(inside[:, :, None], pixels, 0)
+    return _bilinear(image, y, x)
+
+
+def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    """Each pixel is a hat of width two: whole positions copy, and beyond the border the hats end by themselves."""
+    height, width, channels = image.shape
+    top, left = jnp.clip(jnp.floor(y), 0, max(height - 2, 0)), jnp.clip(jnp.floor(x), 0, max(width - 2, 0))
+    corner = (top * width + left).astype(jnp.int32)
+    heights = _hat(y - top), _hat(y - top - 1) * (height > 1)
+    widths = _hat(x - left), _hat(x - left - 1) * (width > 1)
+    # Plane by plane: on CPU half the time of a gather of pixels with their channels.
+    planes = [image[:, :, c].reshape(-1) for c in range(channels)]
+    taps = [(i * width + j, heights[i] * widths[j]) for i in (0, 1) for j in (0, 1)]
+    return jnp.stack([sum(_take(p, corner + step) * weight for step, weight in taps) for p in planes], axis=-1)
+
+
+def _blank(image: jax.Array, box: jax.Array) -> jax.Array:
+    top, left, height, width = box
+    rows, cols = (jnp.arange(side, dtype=box.dtype) for side in image.shape[:2])
+    inside = ((rows >= top) & (rows < top + height))[:, None] & ((cols >= left) & (cols < left + width))[None, :]
+    return jnp.where(inside[:, :, None], 0, image)
+
+
+def _hat(distance: jax.Array) -> jax.Array:
+    return jnp.maximum(0, 1 - jnp.abs(distance))
+
+
+def _take(values: jax.Array, index: jax.Array) -> jax.Array:
+    """Rows of `values`; an index out of bounds reads any row, since its weight is zero."""
+    return values.at[index].get(mode="clip")
+
+
+def _integer(u: jax.Array, low: int, high: int) -> jax.Array:
+    """Uniform integer in [low, high], both included, from u in [0, 1)."""
+    return low + jnp.floor(u * (high - low + 1)).astype(jnp.int32)
+
+
+def _matrix(*entries: Any) -> jax.Array:
+    return jnp.stack(entries).reshape(2, 3)
+
+
+def _mirror(yes: jax.Array, width: int) -> jax.Array:
+    yes = yes.astype(jnp.int32)
+    return _matrix(1, 0, 0, 0, 1 - 2 * yes, yes * (width - 1))
+
+
+def _about_center(yy: Any, yx: Any, xy: Any, xx: Any, height: int, width: int) -> jax.Array:
+    cy, cx = (height - 1) / 2, (width - 1) / 2
+    return _matrix(yy, yx, cy - yy * cy - yx * cx, xy, xx, cx - xy * cy - xx * cx)
+
+
+def _pick(changes: list[Change], drawn: jax.Array) -> Change:
+    """The drawn one of several changes; a part that none of them has stays out of the program."""
+    neutral = (jnp.array([0.0, 1.0, 1.0]), jnp.eye(2, 3, dtype=jnp.int32), jnp.zeros(4))
+
+    def part(nothing: jax.Array, values: tuple) -> jax.Array | None:
+        filled = [nothing if value is None else value for value in values]
+        return jnp.stack(filled)[drawn] if any(value is not None for value in values) else None
+
+    return Change(*map(part, neutral, zip(*changes)))
+
+
+def _operations(names: str) -> list[Callable[..., Change]]:
+    functions = _returning(Change)
+    for name in names.split("_"):
+        if name not in functions:
+            raise errors.ConfigError(errors.unknown("augmentation operation", name, functions, "jaxsoft/augment.py"))
+    return [functions[name] for name in names.split("_")]
+
+
+def _returning(kind: object) -> dict[str, Callable]:
+    found = spec.public_functions(sys.modules[__name__])
+    return {n: f for n, f in found.items() if n != "build" and inspect.signature(f).return_annotation == kind}

@@ -1,0 +1,248 @@
+"""Augmentations: every operation against the reference, exactness where nothing may blur, and a contract for all of them."""
+
+import doctest
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsoft import augment, errors, spec
+
+OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+AUGMENTATIONS = [
+    "none",
+    "dsa",
+    "dsa(operations=color_crop_cutout_scale_rotate)",
+    "dsa(operations=crop_flip)",
+    "dsa(operations=cutout)",
+    "dsa_all",
+    "crop_flip",
+    "crop_flip(padding=2)",
+]
+ADVICE = (
+    "{} no longer equals the original implementation. If its formula was changed on purpose, results are not comparable "
+    "with the paper any more: undo that, or make the new formula an operation of its own name."
+)
+
+
+def images(*shape):
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def keys(count, seed=0):
+    return jax.random.split(jax.random.key(seed), count)
+
+
+def unit(*values):
+    """Three uniform numbers, .5 where none is given."""
+    return jnp.array([*values, *[0.5] * (3 - len(values))], jnp.float32)
+
+
+def integer_draw(value, low, high):
+    return (value - low + 0.5) / (high - low + 1)
+
+
+def golden_draw(case, side, i):
+    """The uniform numbers from which an operation draws the parameters that the reference drew for image i."""
+    name, reach, width = case["name"], int(side / 8 + 0.5), 1.2 - 1 / 1.2
+    if name in ("flip", "brightness"):
+        return unit(case["u"][i])
+    if name == "saturation":
+        return unit(0.5, case["u"][i])
+    if name == "contrast":
+        return unit(0.5, 0.5, case["u"][i])
+    if name == "scale":
+        return unit(*((case[s][i] - 1 / 1.2) / width for s in ("sx", "sy")))
+    if name == "rotate":
+        return unit(case["degrees"][i] / 30 + 0.5)
+    if name == "crop":
+        return unit(*(integer_draw(case[s][i], -reach, reach) for s in ("shift_rows", "shift_cols")))
+    return unit(*(integer_draw(case[s][i], 0, side) for s in ("center_row", "center_col")))
+
+
+@pytest.mark.parametrize("side", [32, 64])
+@pytest.mark.parametrize("name", ["scale", "rotate", "flip", "brightness", "saturation", "contrast", "crop", "cutout"])
+def test_operation_equals_the_reference(golden, name, side):
+    prefix = f"augment/{name}_{side}/"
+    case = {k.removeprefix(prefix): v for k, v in golden.items() if k.startswith(prefix)} | {"name": name}
+    operation = getattr(augment, {"brightness": "color", "saturation": "color", "contrast": "color"}.get(name, name))
+    atol = 1e-4 if name in ("scale", "rotate") else 1e-6
+    u = jnp.stack([golden_draw(case, side, i) for i in range(len(case["input"]))])
+    got = jax.jit(jax.vmap(lambda x, u: augment.apply(x, operation(u, side, side))))(case["input"], u)
+    np.testing.assert_allclose(got, case["output"], atol=atol, err_msg=ADVICE.format(name))
+
+
+def test_color_is_brightness_then_saturation_then_contrast():
+    x, (b, s, c) = images(6, 5, 3), (0.7, 0.2, 0.9)
+    wanted = x + (b - 0.5)
+    gray = wanted.mean(axis=2, keepdims=True)
+    wanted = (wanted - gray) * 2 * s + gray
+    wanted = (wanted - wanted.mean()) * (c + 0.5) + wanted.mean()
+    np.testing.assert_allclose(augment.apply(jnp.asarray(x), augment.color(unit(b, s, c), 6, 5)), wanted, atol=1e-5)
+
+
+def bilinear_by_loops(image, warp):
+    """Zero outside, one pixel and one neighbour at a time."""
+    height, width, _ = image.shape
+    out = np.zeros_like(image)
+    for r in range(height):
+        for c in range(width):
+            y, x = (row @ np.array([r, c, 1.0]) for row in warp)
+            for i in (int(np.floor(y)), int(np.floor(y)) + 1):
+                for j in (int(np.floor(x)), int(np.floor(x)) + 1):
+                    if 0 <= i < height and 0 <= j < width:
+                        out[r, c] += (1 - abs(y - i)) * (1 - abs(x - j)) * image[i, j]
+    return out
+
+
+@pytest.mark.parametrize("shape", [(9, 6, 2), (5, 8, 1), (1, 7, 3), (6, 1, 1)])
+def test_rotation_and_scale_of_oblong_images_turn_about_the_centre(shape):
+    x, (height, width) = images(*shape), shape[:2]
+    center = np.array([(height - 1) / 2, (width - 1) / 2])
+    apply = jax.jit(augment.apply)
+    for name, u in [("rotate", 0.05), ("rotate", 0.9), ("scale", 0.0), ("scale", 0.95)]:
+        angle, factor = np.deg2rad(30 * u - 15), u * (1.2 - 1 / 1.2) + 1 / 1.2
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        matrix = turn if name == "rotate" else np.eye(2) * factor
+        warp = np.column_stack([matrix, center - matrix @ center])
+        got = apply(jnp.asarray(x), getattr(augment, name)(unit(u, u), height, width))
+        np.testing.assert_allclose(got, bilinear_by_loops(x, warp), atol=1e-5)
+
+
+@pytest.mark.parametrize("exact", ["identity", "flip", "crop"])
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.float32])
+def test_whole_pixel_warps_copy_bit_for_bit_on_both_paths(exact, dtype):
+    x = images(7, 10, 3)
+    shifted = np.zeros_like(x)
+    shifted[:5, 3:] = x[2:, :-3]
+    wanted, warp = {
+        "identity": (x, [[1, 0, 0], [0, 1, 0]]),
+        "flip": (x[:, ::-1], [[1, 0, 0], [0, -1, 9]]),
+        "crop": (shifted, [[1, 0, 2], [0, 1, -3]]),
+    }[exact]
+    got = augment.apply(jnp.asarray(x), augment.Change(warp=jnp.array(warp, dtype)))
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_neutral_change_is_the_identity_bit_for_bit():
+    x = images(8, 6, 3)
+    neutral = augment.Change(jnp.array([0.0, 1.0, 1.0]), jnp.eye(2, 3), jnp.zeros(4))
+    np.testing.assert_array_equal(jax.jit(augment.apply)(jnp.asarray(x), neutral), x)
+
+
+@pytest.mark.parametrize("side, size", [(8, 4), (9, 5), (10, 5)])
+def test_cutout_box_reaches_every_edge_and_has_half_the_side(side, size):
+    u = jnp.stack([jnp.linspace(0, 1, 400, endpoint=False), *[jnp.full(400, 0.5)] * 2], axis=1)
+    cut = jax.jit(jax.vmap(lambda u: augment.apply(jnp.ones((side, side, 1)), augment.cutout(u, side, side))))
+    blanked = [np.flatnonzero((image == 0).any(axis=(1, 2))) for image in np.asarray(cut(u))]
+    starts = np.arange(0, side + 1 - size % 2) - size // 2
+    wanted = {tuple(np.arange(max(s, 0), min(s + size, side))) for s in starts}
+    assert {tuple(b) for b in blanked} == wanted
+
+
+def test_dsa_draws_one_operation_a_step_for_the_whole_batch_and_each_equally_often():
+    chosen = [name for name in OPERATIONS if name != "flip"]
+    f = jax.jit(jax.vmap(augment.dsa("_".join(chosen)), (0, 0, None)))
+    x = jnp.asarray(images(4, 16, 16, 1))
+    single = {n: jax.jit(jax.vmap(augment.dsa(n), (0, 0, None))) for n in chosen}
+    counts = dict.fromkeys(chosen, 0)
+    for step in range(200):
+        k, step_key = keys(4, step), jax.random.key(1000 + step)
+        out = f(x, k, step_key)
+        matching = [n for n in chosen if np.allclose(out, single[n](x, k, step_key), atol=1e-5)]
+        assert len(matching) == 1, f"step {step}: the batch went through {matching}, not through one operation"
+        counts[matching[0]] += 1
+    # 40 expected of each, standard deviation 5.7
+    assert all(20 <= count <= 60 for count in counts.values()), counts
+
+
+def test_parameters_differ_between_the_images_of_a_batch():
+    for text in ["dsa(operations=color)", "dsa(operations=scale)", "dsa(operations=rotate)"]:
+        x = jnp.broadcast_to(jnp.asarray(images(1, 8, 8, 1)), (5, 8, 8, 1))
+        out = jax.jit(jax.vmap(augment.build(text), (0, 0, None)))(x, keys(5), jax.random.key(0))
+        assert len({image.tobytes() for image in np.asarray(out)}) == 5, text
+
+
+def test_dsa_all_applies_the_operations_one_after_the_other():
+    x, key = jnp.asarray(images(12, 12, 3)), jax.random.key(4)
+    u = jax.random.uniform(key, (6, 3))
+    wanted, apply = x, jax.jit(augment.apply)
+    for i, name in enumerate(OPERATIONS):
+        wanted = apply(wanted, getattr(augment, name)(u[i], 12, 12))
+    got = jax.jit(augment.build("dsa_all"))(x, key, jax.random.key(0))
+    np.testing.assert_allclose(got, wanted, atol=2e-5)
+    assert not np.allclose(got, apply(x, augment.rotate(u[5], 12, 12)), atol=1e-2)
+
+
+def test_crop_flip_pads_cuts_and_mirrors():
+    x = images(6, 9, 2)
+    padded = np.pad(x, ((2, 2), (2, 2), (0, 0)))
+    possible = {
+        (mirror, dy, dx): (padded[:, ::-1] if mirror else padded)[dy : dy + 6, dx : dx + 9].tobytes()
+        for mirror in (0, 1)
+        for dy in range(5)
+        for dx in range(5)
+    }
+    copies = jnp.broadcast_to(jnp.asarray(x), (1000, *x.shape))
+    out = jax.jit(jax.vmap(augment.crop_flip(padding=2), (0, 0, None)))(copies, keys(1000), jax.random.key(0))
+    assert {image.tobytes() for image in np.asarray(out)} == set(possible.values())
+
+
+@pytest.mark.parametrize("text", AUGMENTATIONS)
+@pytest.mark.parametrize("shape", [(8, 8, 1), (10, 7, 3)])
+def test_contract(text, shape):
+    f = augment.build(text)
+    x, k, step_key = jnp.asarray(images(4, *shape)), keys(4), jax.random.key(7)
+    batch = jax.jit(jax.vmap(f, (0, 0, None)))
+    out = batch(x, k, step_key)
+    assert out.shape == x.shape and out.dtype == x.dtype and np.isfinite(out).all()
+    np.testing.assert_array_equal(out, batch(x, k, step_key), err_msg="not a function of its keys alone")
+    alone = jax.jit(f)(x[2], k[2], step_key)
+    np.testing.assert_allclose(out[2], alone, atol=2e-5, err_msg="depends on its neighbours")
+    if text != "none":
+        others = [np.array_equal(out, batch(x, keys(4, s), step_key)) for s in range(1, 4)]
+        assert not all(others), "ignores the key"
+
+
+def test_contract_covers_every_augmentation():
+    covered = {spec.parse_one(text).name for text in AUGMENTATIONS}
+    with pytest.raises(errors.ConfigError) as caught:
+        augment.build("shake")
+    public = {n for n in spec.public_functions(augment) if n not in (*OPERATIONS, "build", "apply")}
+    assert public == covered, "add the new augmentation to AUGMENTATIONS"
+    assert "jaxsoft/augment.py" in str(caught.value)
+
+
+def test_gradients_reach_the_pixels():
+    x = jnp.asarray(images(8, 8, 1))
+    turn = augment.rotate(unit(0.8), 8, 8)
+    direction = images(8, 8, 1)
+    gradient = jax.grad(lambda x: jnp.vdot(augment.apply(x, turn), direction))(x)
+    # The warp is linear: <g, x> is the function itself.
+    np.testing.assert_allclose(jnp.vdot(gradient, x), jnp.vdot(augment.apply(x, turn), direction), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("dsb", ["augmentation 'dsb'", "dsa"]),
+        ("build", ["augmentation 'build'"]),
+        ("color", ["augmentation 'color'"]),
+        ("dsa(operations=color_zoom)", ["operation 'zoom'", "color"]),
+        ("dsa_all(operations=crop_)", ["operation ''"]),
+        ("crop_flip(padding=-1)", ["padding expects int >= 0", "-1"]),
+        ("crop_flip(padding=1.5)", ["padding expects int", "1.5"]),
+        ("dsa|crop_flip", ["dsa|crop_flip"]),
+    ],
+)
+def test_mistakes_are_told_in_one_line(text, words):
+    with pytest.raises(errors.ConfigError) as caught:
+        augment.build(text)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_examples_of_the_docstrings():
+    assert doctest.testmod(augment).failed == 0

@@ -1,0 +1,102 @@
+"""What a soft label is worth: the hard-labelled images that it replaces."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+
+from jaxsoft.analysis.grid import Grid, column, grid
+from jaxsoft.analysis.stats import interval, means, resampled_means
+from jaxsoft.types import Row
+
+
+class Worth(NamedTuple):
+    """How many hard-labelled images one soft-labelled image replaces, with its 95 % interval over n seeds.
+
+    `smallest` and `largest` bound what the measured IPC values can show; 0 means below, infinity above that range.
+    """
+
+    ipc: int
+    ratio: float
+    low: float
+    high: float
+    smallest: float
+    largest: float
+    n: int
+
+
+def exchange_rate(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> list[Worth]:
+    """For each IPC, what one soft label is worth in hard-labelled images.
+
+    worth(n) = m / n, where hard labels reach with m images per class the accuracy that soft labels reach with n. The
+    curve of hard labels is made monotone and interpolated linearly in log m.
+
+    Args:
+      rows: one group of members, hard labels among them.
+      labels: a soft label spec, or one for each IPC.
+
+    Raises:
+      ConfigError: a label spec, or "hard", has no rows.
+    """
+    return _worths(rows, labels)[0]
+
+
+def label_worth(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> Worth | None:
+    """One number for all IPC: the geometric mean of `exchange_rate`, what lies outside the range counted at its end.
+
+    Returns:
+      A worth whose ipc is 0, or None when there is nothing to compare. `largest` is infinite when some IPC was above
+      the range (the ratio is then a lower bound), `smallest` is 0 when some IPC was below it (an upper bound).
+    """
+    worths, draws = _worths(rows, labels)
+    if not worths:
+        return None
+    ratios = np.array([w.ratio for w in worths])
+    smallest, largest = np.array([[w.smallest, w.largest] for w in worths]).T
+    mean, drawn = (np.exp(np.log(np.clip(r, smallest, largest)).mean(-1)) for r in (ratios, draws))
+    low, high = interval(drawn, n := min(w.n for w in worths))
+    below = 0.0 if (ratios == 0).any() else float(smallest.min())
+    above = math.inf if np.isinf(ratios).any() else float(largest.max())
+    return Worth(0, float(mean), low, high, below, above, n)
+
+
+def _worths(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> tuple[list[Worth], np.ndarray]:
+    """The worth at each IPC, and its bootstrap draws [R, IPC]."""
+    table = grid(rows)
+    wanted = dict.fromkeys(table.ipcs, labels) if isinstance(labels, str) else labels
+    hard = table.test[:, :, column(table, "hard")]
+    soft = np.stack([table.test[:, i, column(table, wanted.get(n, "hard"))] for i, n in enumerate(table.ipcs)], 1)
+    measured = np.isfinite(hard).any(0)
+    asked = np.isfinite(soft).any(0) & np.isin(table.ipcs, list(wanted))
+    budgets, ipcs = (np.array(table.ipcs, float)[kept] for kept in (measured, asked))
+    if not len(ipcs) or not len(budgets):
+        return [], np.empty((0, 0))
+    both = np.concatenate([hard[:, measured], soft[:, asked]], 1)
+    point, draws = (
+        _matching(budgets, curves[:, : len(budgets)], curves[:, len(budgets) :]) / ipcs
+        for curves in (means(both)[None], resampled_means(both))
+    )
+    found = []
+    for i, ipc in enumerate(ipcs):
+        n = int(np.isfinite(both[:, len(budgets) + i]).sum())
+        low, high = interval(draws[:, i], n)
+        found.append(Worth(int(ipc), float(point[0, i]), low, high, budgets[0] / ipc, budgets[-1] / ipc, n))
+    return found, draws
+
+
+def _matching(budgets: np.ndarray, hard: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """The images per class at which each draw of hard labels reaches each soft accuracy; 0 or infinity outside."""
+    hard = np.where(np.isfinite(hard).all(1, keepdims=True), hard, np.nan)
+    for r in np.flatnonzero((np.diff(hard, axis=1) < 0).any(1)):
+        hard[r] = scipy.optimize.isotonic_regression(hard[r]).x
+    above = (hard[:, None, :] < soft[:, :, None]).sum(-1)
+    # One budget has no segment to interpolate in: a second copy makes an empty one.
+    hard, log = np.concatenate([hard, hard[:, -1:]], 1), np.log(np.append(budgets, budgets[-1]))
+    right = np.clip(above, 1, max(len(budgets) - 1, 1))
+    start, end = (np.take_along_axis(hard, index, 1) for index in (right - 1, right))
+    part = np.clip((soft - start) / np.where(end > start, end - start, 1.0), 0, 1)
+    inside = np.exp(log[right - 1] + part * (log[right] - log[right - 1]))
+    found = np.where(above >= len(budgets), np.inf, np.where(soft < hard[:, :1], 0.0, inside))
+    return np.where(np.isnan(soft) | np.isnan(hard[:, :1]), np.nan, found)

@@ -1,0 +1,149 @@
+"""The best label spec for each data budget, and how sure the seeds are of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxsoft import spec
+from jaxsoft.analysis.grid import Grid, grid
+from jaxsoft.analysis.stats import Estimate, estimate, means, resampled_means
+from jaxsoft.types import Row
+
+_EPOCH_KEYS = ("epoch", "accuracy", "entropy")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The soft label spec chosen for one IPC, and what it is worth against hard labels on test.
+
+    `selection` is its mean on the column of choice, `shares` the part of resampled sets of seeds in which each spec
+    would have been chosen, largest first. `hard` and `difference` (paired, soft minus hard) have n = 0 without hard
+    labels.
+    """
+
+    ipc: int
+    labels: str
+    teacher_epoch: int | None
+    selection: float
+    test: Estimate
+    hard: Estimate
+    difference: Estimate
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Mean paired soft-minus-hard test accuracy (a fraction) by teacher epoch P and IPC I, and the best epoch per IPC.
+
+    `best` indexes P, chosen on the selection column, -1 where nothing finished; `specs` are the label specs, n is the
+    least number of pairs behind a difference.
+    """
+
+    family: str
+    epochs: tuple[int, ...]
+    ipcs: tuple[int, ...]
+    specs: tuple[str, ...]
+    difference: Float[np.ndarray, "P I"]
+    best: tuple[int, ...]
+    n: int
+
+
+def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
+    """For each IPC the label spec, hard aside, with the highest mean of column `on`; ties go to the earlier in axis order.
+
+    Args:
+      rows: one group of members.
+      on: column to choose on; by default validation, or test when the protocol is the paper's.
+
+    Returns:
+      One choice per IPC at which a soft member finished; empty when all labels are hard.
+    """
+    table = grid(rows, on)
+    soft = [a for a, labels in enumerate(table.labels) if labels != "hard"]
+    if not soft:
+        return []
+    hard = table.labels.index("hard") if "hard" in table.labels else None
+    picks = _argmax(means(table.selection[:, :, soft]))
+    draws = _argmax(resampled_means(table.selection[:, :, soft]))
+    choices = []
+    for i, ipc in enumerate(table.ipcs):
+        if picks[i] < 0:
+            continue
+        a = soft[picks[i]]
+        own = table.test[:, i, a]
+        base = table.test[:, i, hard] if hard is not None else np.full_like(own, np.nan)
+        shares = {table.labels[soft[p]]: float(np.mean(draws[:, i] == p)) for p in range(len(soft))}
+        shares = dict(sorted(((k, v) for k, v in shares.items() if v), key=lambda item: -item[1]))
+        mean = float(means(table.selection[:, i, a]))
+        test, plain, difference = (estimate(values[np.isfinite(values)]) for values in (own, base, own - base))
+        choices.append(Choice(ipc, table.labels[a], table.epochs[a], mean, test, plain, difference, shares))
+    return choices
+
+
+def chosen_on_validation(rows: Sequence[Row]) -> list[Choice]:
+    """`choose` on validation accuracy, whatever the protocol."""
+    return choose(rows, on="val_accuracy")
+
+
+def frontiers(rows: Sequence[Row] | Grid) -> list[Frontier]:
+    """One map per family of label specs that differ in nothing but the teacher epoch; the largest family first.
+
+    Empty without hard labels, or when no two specs differ in the epoch alone.
+    """
+    table = grid(rows)
+    families: dict[str, list[int]] = {}
+    for a, labels in enumerate(table.labels):
+        if table.epochs[a] is not None:
+            families.setdefault(family(labels), []).append(a)
+    if "hard" not in table.labels:
+        return []
+    base = table.test[:, :, [table.labels.index("hard")]]
+    found = []
+    for name, members in families.items():
+        if len(members) < 2:
+            continue
+        paired = table.test[:, :, members] - base
+        best = _argmax(means(table.selection[:, :, members]))
+        epochs = tuple(int(table.epochs[a] or 0) for a in members)
+        specs = tuple(table.labels[a] for a in members)
+        n = int(np.isfinite(paired).sum(0).min())
+        found.append(Frontier(name, epochs, table.ipcs, specs, means(paired).T, tuple(int(b) for b in best), n))
+    return sorted(found, key=lambda f: (-len(f.epochs), f.family))
+
+
+def optimism(sealed: Sequence[Row], paper: Sequence[Row]) -> dict[int, Estimate]:
+    """The optimism gap by IPC: test accuracy of the paper protocol's choice minus the sealed one's, seed by seed.
+
+    Args:
+      sealed, paper: two groups of members that differ in the protocol alone.
+    """
+    tables = grid(sealed), grid(paper)
+    picks = [{c.ipc: c.labels for c in choose(table)} for table in tables]
+    found = {}
+    for ipc in sorted(picks[0].keys() & picks[1].keys()):
+        values = []
+        for table, pick in zip(tables, picks):
+            column = table.test[:, table.ipcs.index(ipc), table.labels.index(pick[ipc])]
+            values.append({unit: v for unit, v in zip(table.units, column) if np.isfinite(v)})
+        shared = sorted(values[0].keys() & values[1].keys())
+        found[ipc] = estimate(np.array([values[1][u] - values[0][u] for u in shared], float))
+    return found
+
+
+def family(labels: str) -> str:
+    """A label spec without what names its epoch.
+
+    >>> family("teacher(expert=2, epoch=11)|topk(3)"), family("teacher(accuracy=0.35)")
+    ('teacher(expert=2)|topk(3)', 'teacher')
+    """
+    source, *operations = spec.parse(labels)
+    kwargs = {name: value for name, value in source.kwargs.items() if name not in _EPOCH_KEYS}
+    return spec.render((source._replace(kwargs=kwargs), *operations))
+
+
+def _argmax(means: np.ndarray) -> np.ndarray:
+    """The first best of the last axis, -1 where there is none; rounded, so that equal means tie on every machine."""
+    best = np.argmax(np.nan_to_num(np.round(means, 12), nan=-np.inf), axis=-1)
+    return np.where(np.isfinite(means).any(axis=-1), best, -1)

@@ -1,0 +1,119 @@
+"""Rows arranged for comparison: which may share a curve, which settings win on validation, and all of it as one array."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxsoft import errors
+from jaxsoft.types import Row
+
+IDENTITY = ("dataset", "fingerprint", "model", "protocol")
+TUNABLE = ("learning_rate", "weight_decay", "steps")
+_UNIT = ("seed", "subset_seed")
+_BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch")
+_MEASURED = ("_accuracy", "_loss", "_entropy", "_seconds")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Accuracies of one group of rows by unit U, IPC I and label spec A; NaN where no member finished."""
+
+    units: tuple[tuple[int, int], ...]
+    ipcs: tuple[int, ...]
+    labels: tuple[str, ...]
+    epochs: tuple[int | None, ...]
+    test: Float[np.ndarray, "U I A"]
+    selection: Float[np.ndarray, "U I A"]
+
+
+def finished(rows: Sequence[Row]) -> list[Row]:
+    """The members that did not fail."""
+    return [row for row in rows if row["status"] == "done"]
+
+
+def varying(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The columns in which members of one seed, IPC and label spec differ, beside what is measured of them."""
+    keys = [tuple(row[c] for c in (*_UNIT, "ipc", "labels")) for row in rows]
+    known = {c for row in rows for c in row if c not in _BOOKKEEPING and not c.endswith(_MEASURED)}
+    values = {c: {(key, row.get(c)) for key, row in zip(keys, rows)} for c in known}
+    return tuple(sorted(c for c in known if len(values[c]) > len(set(keys))))
+
+
+def groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Split rows into those that may share one curve: equal dataset, model, protocol and whatever is not tuned."""
+    columns = sorted({*IDENTITY, *varying(rows)} - set(TUNABLE))
+    found: dict[tuple, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[tuple(str(row[c]) for c in columns)].append(row)
+    return [found[key] for key in sorted(found)]
+
+
+def selection_column(rows: Sequence[Row]) -> str:
+    """What choices are made on: validation, but test under the paper protocol, as the authors did."""
+    sealed = all(row["protocol"] == "sealed" and row["val_accuracy"] is not None for row in finished(rows))
+    return "val_accuracy" if sealed else "test_accuracy"
+
+
+def label_order(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Label specs and their teacher epochs in axis order: hard, then by epoch, then by text."""
+    epochs = {row["labels"]: row["teacher_epoch"] for row in rows}
+    return dict(
+        sorted(epochs.items(), key=lambda item: (item[0] != "hard", -1 if item[1] is None else item[1], item[0]))
+    )
+
+
+def tuned(rows: Sequence[Row], on: str | None = None) -> list[Row]:
+    """Keep of every (IPC, label spec) the learning rate, weight decay and steps with the best mean of column `on`.
+
+    Hard and soft labels are tuned alike, each from the values it was given, so that neither gets an easier contest.
+    """
+    on = on or selection_column(rows)
+    if not (columns := [c for c in TUNABLE if c in varying(rows)]):
+        return list(rows)
+    tried: dict[tuple, dict[tuple, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        tried[row["ipc"], row["labels"]][tuple(row[c] for c in columns)].append(row)
+    kept = []
+    for settings in tried.values():
+        means = {key: np.mean([r[on] for r in finished(found)] or [-1.0]) for key, found in sorted(settings.items())}
+        kept += settings[max(means, key=lambda key: round(float(means[key]), 12))]
+    return kept
+
+
+def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
+    """Arrange one group of rows by unit, IPC and label spec, tuned on column `on` (default: `selection_column`).
+
+    Every analysis starts with this; a grid is returned as it is, so that several can share one.
+
+    Raises:
+      ConfigError: the rows mix datasets, models, protocols or other settings; take one of `groups(rows)`.
+    """
+    if isinstance(rows, Grid):
+        return rows
+    on = on or selection_column(rows)
+    rows = tuned(rows, on)
+    if mixed := [c for c in {*IDENTITY, *varying(rows)} if len({row[c] for row in rows}) > 1]:
+        raise errors.ConfigError(f"rows differ in {', '.join(sorted(mixed))}; analyse one of groups(rows) at a time")
+    units = sorted({(row["seed"], row["subset_seed"]) for row in rows})
+    ipcs, labels = sorted({row["ipc"] for row in rows}), label_order(rows)
+    at = [{value: i for i, value in enumerate(axis)} for axis in (units, ipcs, labels)]
+    test = np.full((len(units), len(ipcs), len(labels)), np.nan)
+    selection = test.copy()
+    for row in finished(rows):
+        where = at[0][row["seed"], row["subset_seed"]], at[1][row["ipc"]], at[2][row["labels"]]
+        test[where], selection[where] = row["test_accuracy"], row[on]
+    return Grid(tuple(units), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+
+
+def column(table: Grid, labels: str) -> int:
+    """Position of a label spec in a grid.
+
+    Raises:
+      ConfigError: the grid does not hold it.
+    """
+    if labels not in table.labels:
+        raise errors.ConfigError(errors.unknown("label spec", labels, table.labels, "column labels of results.csv"))
+    return table.labels.index(labels)

@@ -1,0 +1,183 @@
+"""What a report says of one group of members, section by section. Headings are answers, not topics."""
+
+from collections.abc import Sequence
+
+from jaxsoft.analysis import plots, words
+from jaxsoft.analysis.frontier import Choice, frontiers
+from jaxsoft.analysis.grid import finished, selection_column
+from jaxsoft.analysis.page import Block, Fact, Facts, Picture, Section, Text
+from jaxsoft.analysis.scaling import BEST
+from jaxsoft.analysis.stats import Estimate, summarize
+from jaxsoft.analysis.table import Findings, Table, budget_table, cell_table, law_table
+from jaxsoft.types import Row
+
+
+def group_sections(found: Findings, name: str = "", suffix: str = "") -> list[Section]:
+    """All sections of one group.
+
+    Args:
+      found: its analysis.
+      name: of the group, where there are several.
+      suffix: of its picture files.
+    """
+    parts = [_answer(found, name)]
+    if finished(found.rows):
+        parts += [_budgets(found), _curves(found, suffix), *_frontier(found, suffix), *_laws(found)]
+    return [*parts, *_failed(found.rows)]
+
+
+def optimism_section(gap: dict[int, Estimate]) -> Section:
+    """What choosing on test adds to the accuracy that is reported."""
+    lines = [(str(ipc), words.difference(e), str(e.n)) for ipc, e in gap.items() if e.n]
+    most = max((e.mean for e in gap.values() if e.n), default=0.0)
+    caption = "Test accuracy of the paper protocol's choice minus the sealed protocol's, each seed against itself."
+    table = Table(("IPC", "optimism gap, points", "n"), lines, caption)
+    return Section(f"Choosing on test adds up to {words.points(most)} points", [table])
+
+
+def _answer(found: Findings, name: str) -> Section:
+    """The findings in one paragraph, three numbers, and what to bear in mind."""
+    compared = [c for c in found.choices if c.difference.n]
+    said = []
+    if compared:
+        said = [words.comparison(c) for c in {c.ipc: c for c in (_largest(compared), compared[-1])}.values()]
+    elif found.choices:
+        said = [words.comparison(c) for c in found.choices]
+    elif finished(found.rows):
+        last = [c for c in summarize(found.rows) if c.test.n][-1]
+        said = [f"At {words.budgets([last.ipc])} they reach {words.accuracy(last.test)} % on test (n = {last.test.n})."]
+    if path := words.frontier(found.choices):
+        said.append(f"{path}.")
+    if found.worth:
+        said.append(words.value_of_a_label(found.worth))
+    title = f"{name}: {words.headline(found.choices)}" if name else ""
+    blocks: list[Block] = [Text(" ".join(said) or "No member has finished.", "lead")]
+    if facts := _facts(found, compared):
+        blocks.append(Facts(facts))
+    return Section(title, blocks + [Text(warning, "warning") for warning in _warnings(found.rows)])
+
+
+def _facts(found: Findings, compared: Sequence[Choice]) -> tuple[Fact, ...]:
+    facts = []
+    if compared:
+        most = _largest(compared)
+        meaning = f"soft minus hard labels at {words.budgets([most.ipc])}"
+        facts.append(Fact(f"{words.points(most.difference.mean)} points", meaning))
+    if found.worth:
+        facts.append(Fact(*words.short_value(found.worth)))
+    epochs = [c for c in found.choices if c.teacher_epoch is not None]
+    if len(epochs) > 1:
+        first, last = epochs[0], epochs[-1]
+        value = f"{first.teacher_epoch} → {last.teacher_epoch}"
+        facts.append(Fact(value, f"best teacher epoch, from {first.ipc} to {words.budgets([last.ipc])}"))
+    return tuple(facts)
+
+
+def _largest(compared: Sequence[Choice]) -> Choice:
+    """The budget with the largest difference among those where one can be told."""
+    return max(compared, key=lambda c: (bool(words.verdict(c)), abs(c.difference.mean)))
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    done, said = finished(rows), []
+    if any(row["protocol"] == "paper" for row in rows):
+        said.append(
+            "Paper protocol: the test split was used to choose checkpoints, label specs and settings, as the authors "
+            "did. These accuracies are optimistic; a sealed run says by how much."
+        )
+    elif done and selection_column(done) == "test_accuracy":
+        said.append("Some members hold no validation accuracy, so label specs were chosen on test.")
+    seeds = {(row["seed"], row["subset_seed"]) for row in done}
+    if 0 < len(seeds) < 5:
+        said.append(
+            f"n = {len(seeds)}: intervals of fewer than 5 seeds are too narrow; take them as a first impression."
+        )
+    return said
+
+
+def _budgets(found: Findings) -> Section:
+    compared = [c for c in found.choices if c.difference.n]
+    title = "What each budget reaches"
+    if compared:
+        soft, hard = (sum(words.verdict(c) == side for c in compared) for side in ("soft", "hard"))
+        told = "none" if not soft else "all" if soft == len(compared) > 1 else str(soft)
+        title = f"Soft labels win at {told} of {len(compared)} budgets" + (f", hard labels at {hard}" if hard else "")
+    return Section(title, [budget_table(found), cell_table(found.rows)])
+
+
+def _curves(found: Findings, suffix: str) -> Section:
+    done = finished(found.rows)
+    means = [c.test.mean for c in summarize(done) if c.labels == "hard"] or [c.test.mean for c in found.choices]
+    which = "hard labels" if any(row["labels"] == "hard" for row in done) else "the best soft labels"
+    title = f"With {which}, accuracy goes from {words.percent(means[0])} % to {words.percent(means[-1])} %"
+    if len(means) < 2:
+        title = f"With {which}, accuracy is {words.percent(means[0])} %"
+    caption = "Test accuracy by images per class and label spec: mean over seeds, bands are 95 % intervals."
+    alt = f"Curves of test accuracy against images per class, one for each label spec. {title}."
+    blocks: list[Block] = [Picture(f"accuracy{suffix}", plots.png(plots.accuracy_curves, done), alt, caption)]
+    if any(c.difference.n for c in found.choices):
+        caption = (
+            "Chosen soft labels minus hard labels, each seed against itself, 95 % intervals. Blue: soft labels win; "
+            "orange: hard labels win; grey: no difference can be told."
+        )
+        lines = (f"IPC {c.ipc}: {words.difference(c.difference)}" for c in found.choices if c.difference.n)
+        alt = f"Soft minus hard in test points. {'; '.join(lines)}."
+        blocks.append(Picture(f"difference{suffix}", plots.png(plots.differences, found.choices), alt, caption))
+    return Section(title, blocks)
+
+
+def _frontier(found: Findings, suffix: str) -> list[Section]:
+    if len({row["labels"] for row in finished(found.rows)} - {"hard"}) < 2:
+        return []
+    blocks: list[Block] = []
+    for i, family in enumerate(frontiers(finished(found.rows))):
+        named = f"frontier{suffix}" + (f"-{i + 1}" if i else "")
+        caption = (
+            f"`{family.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: the "
+            f"epoch chosen for each budget. Mean of {family.n} paired seeds; colours end at twice the largest gain."
+        )
+        best = (f"IPC {n}: epoch {family.epochs[p]}" for n, p in zip(family.ipcs, family.best) if p >= 0)
+        alt = f"Heat map of soft minus hard accuracy by teacher epoch and images per class. Best {'; '.join(best)}."
+        blocks.append(Picture(named, plots.png(plots.frontier_map, family), alt, caption))
+    lines = []
+    for c in found.choices:
+        others = [f"`{k}` {100 * v:.0f} %" for k, v in c.shares.items() if k != c.labels and v >= 0.005]
+        lines.append(
+            (
+                str(c.ipc),
+                f"`{c.labels}`",
+                f"{100 * c.shares.get(c.labels, 0):.0f} %",
+                ", ".join(others[:2]) or words.NONE,
+            )
+        )
+    caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
+    blocks.append(Table(("IPC", "chosen label spec", "chosen again", "otherwise"), lines, caption))
+    return [Section(words.frontier(found.choices) or "Which labels for which budget", blocks)]
+
+
+def _laws(found: Findings) -> list[Section]:
+    if not found.laws:
+        return []
+    known = {fit.labels: fit.exponent for fit in found.laws if fit.exponent.identified}
+    names = [name for name in ("hard", BEST) if name in known]
+    said = [
+        f"IPC^−{known[name].value:.2f} with {'hard' if name == 'hard' else 'the best soft'} labels" for name in names
+    ]
+    title = (
+        f"Above its floor, error falls as {' and as '.join(said)}"
+        if said
+        else "Too few or too alike budgets to fix a law"
+    )
+    return [Section(title, [law_table(found.laws)])]
+
+
+def _failed(rows: Sequence[Row]) -> list[Section]:
+    bad = [row for row in rows if row["status"] == "failed"]
+    if not bad:
+        return []
+    columns = ("member", "ipc", "labels", "seed", "learning_rate", "first_bad_step")
+    lines = [tuple(words.NONE if row.get(c) is None else f"`{row[c]}`" for c in columns) for row in bad[:50]]
+    more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
+    table = Table(columns, lines, f"Members whose numbers stopped being finite.{more}")
+    title = f"{len(bad)} of {len(rows)} members failed and are left out"
+    return [Section(title, [table])]

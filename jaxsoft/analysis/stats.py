@@ -1,0 +1,152 @@
+"""What the members say: means with intervals, cells, paired differences.
+
+Seeds are the unit of everything: an interval resamples (seed, subset_seed) pairs, and a difference is taken inside one.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+from jaxsoft.analysis.grid import Grid, column, finished, grid, label_order, varying
+from jaxsoft.types import Row
+
+RESAMPLES = 4000
+
+
+class Estimate(NamedTuple):
+    """A mean over n units, its standard error and its 95 % bootstrap interval; NaN where n does not allow one."""
+
+    mean: float
+    sem: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def note(self) -> str:
+        """Why the interval is missing or has no width; empty when it is an ordinary one."""
+        if self.n < 2:
+            return "one seed, no interval" if self.n else "no finished member"
+        return f"all {self.n} values are equal" if self.low == self.high else ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The members of one IPC, label spec and setting (the other columns that vary)."""
+
+    ipc: int
+    labels: str
+    settings: dict[str, object]
+    test: Estimate
+    val: Estimate
+    failed: int
+
+
+def tail(n: int) -> float:
+    r"""Share of a bootstrap distribution of n units that lies outside the 95 % interval on either side.
+
+    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$: the plain 0.025 gives intervals that are too narrow for few seeds.
+    Of normal values, the interval of n = 3, 5, 10, 20 covered the mean in 74, 92, 94, 96 % of trials (plain: 74, 84, 89, 94).
+
+    Args:
+      n: units, at least 2.
+
+    Reference: Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 4.1, expanded percentiles.
+
+    >>> round(tail(10), 4), round(tail(100000), 4)
+    (0.0085, 0.025)
+    """
+    return float(scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.025, n - 1)))
+
+
+def estimate(values: Float[np.ndarray, "n"]) -> Estimate:
+    """Mean, standard error and 95 % bootstrap interval of one value per unit; the same input gives the same output.
+
+    >>> estimate(np.array([0.5, 0.5, 0.5])).note
+    'all 3 values are equal'
+    """
+    n = len(values)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+    mean = float(np.mean(values))
+    if n == 1:
+        return Estimate(mean, math.nan, math.nan, math.nan, 1)
+    if np.ptp(values) == 0:
+        return Estimate(mean, 0.0, mean, mean, n)
+    found = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        confidence_level=1 - 2 * tail(n),
+        n_resamples=RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Estimate(mean, float(np.std(values, ddof=1) / math.sqrt(n)), float(found.low), float(found.high), n)
+
+
+def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
+    """Means over units of those that finished; NaN, without a warning, where none did."""
+    there = np.isfinite(values)
+    count = there.sum(0)
+    return np.where(count > 0, np.where(there, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+
+
+def resampled_means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "R *cell"]:
+    """Bootstrap means over units. One draw of units serves every cell, so that what is paired stays paired."""
+    units = len(values)
+    counts = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=RESAMPLES).astype(float)
+    flat = values.reshape(units, -1)
+    there = np.isfinite(flat)
+    sums, found = counts @ np.where(there, flat, 0.0), counts @ there
+    drawn = np.where(found > 0, sums / np.maximum(found, 1), np.nan)
+    return drawn.reshape(RESAMPLES, *values.shape[1:])
+
+
+def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
+    """The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out."""
+    draws = draws[~np.isnan(draws)]
+    if n < 2 or not len(draws):
+        return math.nan, math.nan
+    low, high = np.quantile(draws, (tail(n), 1 - tail(n)), method="inverted_cdf")
+    return float(low), float(high)
+
+
+def summarize(rows: Sequence[Row]) -> list[Cell]:
+    """One cell per IPC, label spec and varying setting, in axis order, with its failed members counted."""
+    columns = varying(rows)
+    members: dict[tuple, list[Row]] = defaultdict(list)
+    for row in rows:
+        members[(row["ipc"], row["labels"], *(row[c] for c in columns))].append(row)
+    rank = {labels: i for i, labels in enumerate(label_order(rows))}
+    cells = []
+    for key in sorted(members, key=lambda k: (k[0], rank[k[1]], *map(str, k[2:]))):
+        done = finished(members[key])
+        test = estimate(np.array([row["test_accuracy"] for row in done], float))
+        val = estimate(np.array([row["val_accuracy"] for row in done if row["val_accuracy"] is not None], float))
+        failed = len(members[key]) - len(done)
+        cells.append(Cell(key[0], key[1], dict(zip(columns, key[2:])), test, val, failed))
+    return cells
+
+
+def paired_difference(rows: Sequence[Row] | Grid, treatment: str, baseline: str = "hard") -> dict[int, Estimate]:
+    """Test accuracy of one label spec minus another's by IPC, each seed against itself.
+
+    Returns:
+      IPC -> mean difference (a fraction) over the n seeds that finished under both specs.
+
+    Raises:
+      ConfigError: no row has such a label spec.
+    """
+    table = grid(rows)
+    a, b = (column(table, labels) for labels in (treatment, baseline))
+    found = {}
+    for i, ipc in enumerate(table.ipcs):
+        difference = table.test[:, i, a] - table.test[:, i, b]
+        found[ipc] = estimate(difference[np.isfinite(difference)])
+    return found

@@ -1,0 +1,177 @@
+"""Numbers as words: the formats of every table, and the sentences that answer what a run was made to ask."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from jaxsoft.analysis.exchange import Worth
+from jaxsoft.analysis.frontier import Choice
+from jaxsoft.analysis.scaling import Law, Parameter
+from jaxsoft.analysis.stats import Estimate
+
+NONE = "–"
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent with one decimal, without the sign.
+
+    >>> percent(0.3149)
+    '31.5'
+    """
+    return NONE if math.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def points(fraction: float) -> str:
+    """A difference of fractions in points, with its sign.
+
+    >>> points(0.031), points(-0.0004), points(-0.2)
+    ('+3.1', '0.0', '−20.0')
+    """
+    text = NONE if math.isnan(fraction) else f"{100 * fraction:+.1f}"
+    return text.replace("-", "−") if float(text.strip(NONE) or 1) else text[1:]
+
+
+def accuracy(value: Estimate) -> str:
+    """Mean and interval in percent."""
+    return percent(value.mean) + _between(percent(value.low), percent(value.high))
+
+
+def difference(value: Estimate) -> str:
+    """Mean and interval in points."""
+    return points(value.mean) + _between(points(value.low), points(value.high))
+
+
+def parameter(value: Parameter) -> str:
+    """A fitted value with its interval; a star marks what the data do not identify."""
+    if math.isnan(value.value):
+        return NONE
+    low, high = (NONE if math.isnan(end) else f"{end:.2f}" for end in (value.low, value.high))
+    return f"{value.value:.2f}{_between(low, high)}{'' if value.identified else ' *'}"
+
+
+def times(value: float) -> str:
+    """A ratio with two digits that count.
+
+    >>> times(2.345), times(12.4), times(0.02)
+    ('2.3', '12', '0.02')
+    """
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def worth(value: Worth) -> str:
+    """What one label is worth, with its interval; what lies outside the measured range is said to."""
+    ends = [_ratio(end, value) for end in (value.low, value.high)]
+    return _ratio(value.ratio, value) + _between(*ends)
+
+
+def budgets(ipcs: Sequence[int]) -> str:
+    """IPC values in words.
+
+    >>> budgets([1, 2, 5]), budgets([1])
+    ('1, 2 and 5 images per class', '1 image per class')
+    """
+    return f"{listed(ipcs)} image{'' if list(ipcs) == [1] else 's'} per class"
+
+
+def listed(items: Sequence[Any]) -> str:
+    """Items in a row, the last after "and"."""
+    *first, last = map(str, items)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def verdict(choice: Choice) -> str:
+    """Who is better: "soft" or "hard" when the interval of the difference leaves out zero, else ""."""
+    return "soft" if choice.difference.low > 0 else "hard" if choice.difference.high < 0 else ""
+
+
+def headline(choices: Sequence[Choice]) -> str:
+    """Does soft beat hard? One sentence without a full stop."""
+    compared = [c for c in choices if c.difference.n]
+    soft, hard = ([c for c in compared if verdict(c) == side] for side in ("soft", "hard"))
+    if not choices:
+        return "Hard labels alone: nothing to compare them with"
+    if not compared:
+        best = max(choices, key=lambda c: c.test.mean)
+        return f"Soft labels reach {percent(best.test.mean)} % at {budgets([best.ipc])}"
+    if soft and hard:
+        where = budgets([c.ipc for c in soft])
+        return f"Soft labels win at {where}, hard labels at {listed([c.ipc for c in hard])}"
+    if not soft and not hard:
+        return "No difference between soft and hard labels can be told"
+    side, other, winners = ("Soft", "hard", soft) if soft else ("Hard", "soft", hard)
+    most = max(abs(c.difference.mean) for c in winners)
+    whole = len(winners) == len(compared) and len(compared) > 1
+    where = "every budget" if whole else budgets([c.ipc for c in winners])
+    return f"{side} labels beat {other} labels at {where}, by {'up to ' if len(winners) > 1 else ''}{100 * most:.1f} points"
+
+
+def comparison(choice: Choice) -> str:
+    """One IPC in full: both accuracies, their difference, n."""
+    start = f"At {budgets([choice.ipc])} `{choice.labels}` reaches {percent(choice.test.mean)} % on test"
+    if not choice.difference.n:
+        return f"{start} (n = {choice.test.n})."
+    return (
+        f"{start} and hard labels {percent(choice.hard.mean)} %: "
+        f"{difference(choice.difference)} points (n = {choice.difference.n} paired seeds)."
+    )
+
+
+def frontier(choices: Sequence[Choice]) -> str:
+    """How the best teacher epoch moves with IPC; empty when labels name no epochs."""
+    known = [c for c in choices if c.teacher_epoch is not None]
+    epochs = [c.teacher_epoch or 0 for c in known]
+    if len(known) < 2:
+        return ""
+    if len(set(epochs)) == 1:
+        return f"Epoch {epochs[0]} of the teacher is chosen at every budget"
+    path = f"epoch {epochs[0]} at {budgets([known[0].ipc])}, epoch {epochs[-1]} at {known[-1].ipc}"
+    if epochs == sorted(epochs):
+        return f"More images want a later teacher: {path}"
+    if epochs == sorted(epochs, reverse=True):
+        return f"More images want an earlier teacher: {path}"
+    return f"The best teacher does not move one way with images: {path}"
+
+
+def value_of_a_label(whole: Worth) -> str:
+    """The sentence of the paper's title, measured."""
+    if whole.smallest == 0 and math.isinf(whole.largest):
+        return "What one soft label is worth leaves the measured range on both sides; see the table."
+    bound = "at least " if math.isinf(whole.largest) else "at most " if whole.smallest == 0 else ""
+    between = _between(*(NONE if math.isnan(end) else times(end) for end in (whole.low, whole.high)))
+    return (
+        f"One soft-labelled image is worth {bound}{times(whole.ratio)} hard-labelled images{between} "
+        f"(geometric mean over the budgets, n = {whole.n})."
+    )
+
+
+def short_value(whole: Worth) -> tuple[str, str]:
+    """The same as a number and its meaning."""
+    bound = "≥ " if math.isinf(whole.largest) else "≤ " if whole.smallest == 0 else ""
+    bound = "" if whole.smallest == 0 and math.isinf(whole.largest) else bound
+    return f"{bound}{times(whole.ratio)} ×", "hard-labelled images that one soft-labelled image is worth"
+
+
+def law(fit: Law) -> str:
+    """A fitted law as a formula."""
+    if math.isnan(fit.floor.value):
+        return f"{fit.labels}: no law, {fit.note}"
+    formula = f"error = {fit.floor.value:.2f} + {fit.scale.value:.2f} · IPC^−{fit.exponent.value:.2f}"
+    exponent = _between(f"{fit.exponent.low:.2f}", f"{fit.exponent.high:.2f}")
+    return f"{fit.labels}: {formula}, exponent{exponent}" + (f" ({fit.note})" if fit.note else "")
+
+
+def _between(low: str, high: str) -> str:
+    return "" if NONE in (low, high) else f" [{low}, {high}]"
+
+
+def _ratio(value: float, of: Worth) -> str:
+    if math.isnan(value):
+        return NONE
+    return (
+        f"> {_bound(of.largest)}" if math.isinf(value) else f"< {_bound(of.smallest)}" if value == 0 else times(value)
+    )
+
+
+def _bound(value: float) -> str:
+    """A bound is a ratio of two IPC values: 1/50, not 0.02."""
+    return f"1/{1 / value:.3g}" if value < 1 else f"{value:.3g}"

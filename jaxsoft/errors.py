@@ -28,8 +28,13 @@ class CheckpointError(JaxsoftError):
     exit_code = 4
 
 
+class Interrupted(JaxsoftError):
+    """The user or the machine asked to stop; all that was done is saved, and the same command goes on from there."""
+
+    exit_code = 75
+
+
 FINISHED_WITH_FAILED_MEMBERS = 5
-INTERRUPTED = 75
 
 
 def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:

@@ -5,6 +5,7 @@ and their arguments. It is parsed as a Python expression and only walked, never 
 """
 
 import ast
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -87,6 +88,27 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
                 f"{call}{where}: {parameter.name} expects {wanted.__name__}, got {value!r}; usage: {usage}"
             )
     return dict(bound.arguments)
+
+
+def resolve(
+    text: str, functions: Mapping[str, Callable[..., Any]], kind: str, where: str, given: tuple[str, ...] = ()
+) -> Callable[..., Any]:
+    """The function that a one-call spec names, with the user's arguments filled in.
+
+    Args:
+      text: such as `step(0.3, parts=4)`.
+      functions: the legal names.
+      kind: what is named, for the message: "schedule".
+      where: where the whole list is, for the message.
+      given: parameters that the caller supplies later.
+
+    Raises:
+      ConfigError: unknown name or wrong arguments.
+    """
+    call = parse_one(text)
+    if call.name not in functions:
+        raise errors.ConfigError(errors.unknown(kind, call.name, functions, where))
+    return functools.partial(functions[call.name], **bind(call, functions[call.name], given, text))
 
 
 def public_functions(module: Any) -> dict[str, Callable[..., Any]]:

@@ -45,6 +45,17 @@ class Normalizer:
             out[rows] = chunk
         return out
 
+    def store(self, images: Images) -> Images:
+        """Images as a device keeps them: the pixels themselves, or whitened ones; `affine` does the rest."""
+        return np.asarray(images) if self.matrix is None else self(images)
+
+    @property
+    def affine(self) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:
+        """Scale and shift, by channel, from stored images to what a network sees."""
+        if self.matrix is None:
+            return self.scale, self.shift
+        return np.ones_like(self.scale), np.zeros_like(self.shift)
+
     def inverse(self, normalized: Float32[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
         """Back to pixels in [0, 1], for pictures; what lies outside is clipped."""
         out = np.empty(normalized.shape, np.float32)

@@ -1,0 +1,244 @@
+"""Everything that is decided before a student is trained: members, buckets, waves, bytes.
+
+`check` finds what is wrong with the settings before any data is read. `make` is a pure function of settings, data
+and the experts' histories; its shapes are stored with the run, so that a resumed run repeats them.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsoft import augment, config, data, errors, spec
+from jaxsoft.data import select
+from jaxsoft.experiment import sweep
+from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.labels.spec import History, LabelSpec
+from jaxsoft.training import cost
+from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training.fit import Recipe
+
+Wave = tuple[tuple[int, int], ...]
+"""For each group, the range of its members that a wave trains."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members of equal static shape: positions in `Plan.members`, the longest training among them, and the block."""
+
+    recipe: Recipe
+    members: tuple[int, ...]
+    steps: int
+    block: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is trained, with whom, and when.
+
+    Attributes:
+      members: all students, in the order of the axes.
+      keys: of each member.
+      groups: members by static shape; with a wave's size they become buckets.
+      waves: what fits in memory at once; each has the same shape.
+      chunks: looks at the validation split.
+      image_shape: (H, W, C).
+      since: the first wave of the present shape; 0 unless the device had less memory than was thought.
+    """
+
+    members: tuple[MemberSpec, ...]
+    keys: tuple[str, ...]
+    groups: tuple[Group, ...]
+    waves: tuple[Wave, ...]
+    chunks: int
+    image_shape: tuple[int, ...]
+    since: int = 0
+
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The static shapes of every wave: each group's widest range, in whole blocks."""
+        buckets = []
+        for i, group in enumerate(self.groups):
+            width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
+            padded = -(-width // group.block) * group.block
+            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks)))
+        return tuple(buckets)
+
+    def halve(self, wave: int) -> "Plan":
+        """Cut this wave and the later ones in two; for when the device has less memory than was thought.
+
+        Raises:
+          ConfigError: there is nothing left to halve.
+        """
+        rest = self.waves[wave:]
+        if max(stop - start for w in rest for start, stop in w) <= 1:
+            raise errors.ConfigError(
+                "out of memory with one student of each shape at a time; "
+                "lower config.student.batch or take a narrower config.student.model"
+            )
+        halves = [
+            tuple((start, (start + stop + 1) // 2) if first else ((start + stop + 1) // 2, stop) for start, stop in w)
+            for w in rest
+            for first in (True, False)
+        ]
+        # A block must not be wider than what is left of its group.
+        width = [max(h[i][1] - h[i][0] for h in halves) for i in range(len(self.groups))]
+        groups = tuple(replace(g, block=max(1, min(g.block, w))) for g, w in zip(self.groups, width))
+        return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave)
+
+    def bytes(self) -> int:
+        """Predicted device bytes of a wave: all states, and the temporaries of the largest block."""
+        states = sum(b.members * cost.state_bytes(b.recipe, self.image_shape) for b in self.buckets())
+        blocks = (cost.block_bytes(b.recipe, self.image_shape, b.block) for b in self.buckets())
+        return states + max(blocks)
+
+    def flops(self) -> float:
+        """Floating-point operations of all training steps, augmentation included, evaluation not."""
+        per_step = [cost.step_flops(g.recipe, self.image_shape) for g in self.groups]
+        return sum(f * len(g.members) * g.steps for f, g in zip(per_step, self.groups))
+
+    def useful_share(self) -> float:
+        """Image slots that train a member, of all that the program computes: the rest is padding."""
+        useful = computed = 0.0
+        for ranges in self.waves:
+            for bucket, group, (start, stop) in zip(self.buckets(), self.groups, ranges):
+                real = bucket.recipe.slots / (bucket.recipe.batch * bucket.recipe.steps_per_epoch)
+                useful += (stop - start) * group.steps * bucket.recipe.batch * real
+                computed += bucket.members * bucket.chunk_steps * self.chunks * bucket.recipe.batch
+        return useful / computed
+
+    def as_json(self) -> dict[str, Any]:
+        """What is stored with the run: shapes that a resumed run must repeat, and every member."""
+        groups = [{**asdict(g), "recipe": g.recipe._asdict()} for g in self.groups]
+        members = [{"member": k, **asdict(m)} for k, m in zip(self.keys, self.members)]
+        return {"chunks": self.chunks, "waves": self.waves, "since": self.since, "groups": groups, "members": members}
+
+    def with_shapes(self, stored: dict[str, Any]) -> "Plan":
+        """This plan with the waves and blocks of a stored one.
+
+        Raises:
+          CheckpointError: the stored plan has other members.
+        """
+        if [m["member"] for m in stored["members"]] != list(self.keys):
+            raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
+        waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
+        groups = tuple(replace(g, block=s["block"]) for g, s in zip(self.groups, stored["groups"], strict=True))
+        return replace(self, groups=groups, waves=waves, since=stored["since"])
+
+
+def check(settings: config.Settings) -> None:
+    """Find what is wrong with settings, as far as that is possible without reading data.
+
+    Raises:
+      ConfigError: with the key, the value and the choices.
+    """
+    for name, part in (("teacher", settings.teacher), ("student", settings.student)):
+        if bool(part.steps) == bool(part.epochs):
+            given = f"steps={part.steps}, epochs={part.epochs}"
+            raise errors.ConfigError(f"config.{name} needs exactly one of steps and epochs above 0, got {given}")
+    if settings.teacher.steps:
+        raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
+    selection(settings)
+    members = sweep.expand(settings)
+    for part, model in ((settings.teacher, settings.teacher.model), *((settings.student, m.model) for m in members)):
+        recipe = Recipe(model, 10, 1, 1, part.optimizer, part.schedule, part.augment)
+        recipe.build_model(), recipe.build_optimizer(), recipe.build_schedule(), augment.build(part.augment)
+    for labels in {m.labels: LabelSpec.parse(m.labels) for m in members}.values():
+        if max(labels.experts, default=0) >= settings.teacher.experts:
+            wanted = max(labels.experts) + 1
+            raise errors.ConfigError(
+                f"label spec '{labels}' needs {wanted} experts; config.teacher.experts is {settings.teacher.experts}"
+            )
+        if labels.epoch is not None and labels.epoch > settings.teacher.epochs:
+            raise errors.ConfigError(
+                f"label spec '{labels}' asks for epoch {labels.epoch}; "
+                f"config.teacher.epochs is {settings.teacher.epochs}, the largest possible"
+            )
+
+
+def make(settings: config.Settings, dataset: Any, histories: Sequence[History] | None, context: dict[str, Any]) -> Plan:
+    """Decide everything.
+
+    Args:
+      settings: checked.
+      dataset: a `types.Dataset`.
+      histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
+      context: what, beside itself, determines a member's numbers; part of its key.
+
+    Raises:
+      ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
+    """
+    members = sweep.expand(settings)
+    for labels in {m.labels: LabelSpec.parse(m.labels) for m in members}.values():
+        labels.check(dataset.num_classes)
+    for ipc in {m.ipc for m in members}:
+        data.check_ipc(ipc, dataset.train.labels, dataset.class_names)
+    if histories is not None:
+        members = sweep.resolve(members, lambda text: resolved(text, histories))
+    keys = tuple(m.key(context) for m in members)
+    shapes: dict[Recipe, list[int]] = {}
+    for i, m in enumerate(members):
+        shapes.setdefault(recipe(settings, m, dataset.num_classes), []).append(i)
+    groups = tuple(_group(settings, members, r, tuple(who), dataset.image_shape) for r, who in shapes.items())
+    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape)
+    return _cut(plan, budget_bytes(settings))
+
+
+def resolved(text: str, histories: Sequence[History]) -> str:
+    """The label spec with its accuracy or entropy turned into an epoch."""
+    return str(LabelSpec.parse(text).resolve(histories))
+
+
+def selection(settings: config.Settings) -> Callable[..., Any]:
+    """The function that chooses images, with the user's arguments filled in."""
+    given = ("labels", "ipc", "key", "difficulty")
+    return spec.resolve(
+        settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given
+    )
+
+
+def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
+    """The static part of a member."""
+    slots, student = member.ipc * num_classes, settings.student
+    batch = min(student.batch, slots)
+    return Recipe(member.model, num_classes, slots, batch, student.optimizer, student.schedule, student.augment)
+
+
+def member_steps(member: MemberSpec, recipe: Recipe) -> int:
+    """Length of a member's training in steps."""
+    return member.steps or member.epochs * recipe.steps_per_epoch
+
+
+def budget_bytes(settings: config.Settings) -> int:
+    """What a wave may use: the configured budget, or 80% of the device's memory (of what is free, on CPU)."""
+    if settings.compute.memory_gb:
+        return int(settings.compute.memory_gb * 1e9)
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(0.8 * stats["bytes_limit"])
+    return int(0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _group(
+    settings: config.Settings, members: Sequence[MemberSpec], recipe: Recipe, who: tuple[int, ...], shape: tuple
+) -> Group:
+    block = settings.compute.block or cost.choose_block(recipe, shape, len(who))
+    return Group(recipe, who, max(member_steps(members[i], recipe) for i in who), min(block, len(who)))
+
+
+def _cut(plan: Plan, budget: int) -> Plan:
+    """The fewest waves that fit the budget; each takes an equal share of every group."""
+    most = max(len(g.members) for g in plan.groups)
+    count = 1
+    while True:
+        plan = replace(plan, waves=_waves(plan.groups, count))
+        if plan.bytes() <= budget or count >= most:
+            return plan
+        count = min(most, count * 2)
+
+
+def _waves(groups: Sequence[Group], count: int) -> tuple[Wave, ...]:
+    edges = [np.linspace(0, len(g.members), count + 1).round().astype(int).tolist() for g in groups]
+    return tuple(tuple((e[w], e[w + 1]) for e in edges) for w in range(count))

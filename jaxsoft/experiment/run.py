@@ -1,0 +1,236 @@
+"""The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
+
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsoft import config, data, errors
+from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment import results, students
+from jaxsoft.experiment.console import Console
+from jaxsoft.experiment.experts import Experts, teach
+from jaxsoft.experiment.folder import RunFolder, environment
+from jaxsoft.experiment.plan import Plan
+from jaxsoft.experiment.results import ResultsLog
+from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.students import Look, Material, Next
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training.ensemble import Program
+from jaxsoft.types import Dataset, Row
+
+
+def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
+    """Do, or finish, a whole experiment in its run folder.
+
+    Args:
+      settings: what to do; the folder remembers it.
+      workdir: the run folder.
+      console: where progress is told, and whether to stop is asked.
+
+    Returns:
+      The results, one row for each member, in the plan's order.
+
+    Raises:
+      JaxsoftError: with the exit code that says what kind of trouble it is.
+    """
+    planning.check(settings)
+    with console.stage("data"):
+        dataset = load(settings)
+    with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
+        folder.write_json("env.json", environment())
+        with console.stage("teachers"):
+            store = Path(settings.teacher.store or folder.path / "teachers")
+            experts = teach(dataset, settings.teacher, settings.data.normalize, store, _teacher_look(console))
+            plan = decide(settings, dataset, experts, folder)
+        log = ResultsLog(folder.path / "results.jsonl")
+        left = [key for key in plan.keys if key not in log.finished()]
+        console.say(f"students: {len(left)} of {len(plan.keys)} left")
+        with console.stage("students"):
+            if left:
+                material = students.prepare(plan, settings, dataset, experts)
+                plan = train(plan, settings, dataset, material, folder, log, console)
+                _write_examples(folder, plan, dataset, experts)
+        rows = _in_order(log.read(), plan)
+        log.close()
+        results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
+    return rows
+
+
+def close(workdir: Path, console: Console) -> None:
+    """Store how long the stages took, and the digests of all files: the last thing that a run does."""
+    folder = RunFolder(workdir)
+    folder.write_json("timing.json", {"stages": console.seconds})
+    folder.write_manifest()
+
+
+def load(settings: config.Settings) -> Dataset:
+    """The dataset that the settings name."""
+    part = settings.data
+    resize, limit = part.resize or None, part.limit or None
+    return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+
+
+def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder) -> Plan:
+    """Make the plan, or repeat the shapes of the one that this folder began with; tell the teachers' story in JSON."""
+    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts))
+    if (folder.path / "plan.json").exists():
+        plan = plan.with_shapes(folder.read_json("plan.json"))
+    else:
+        folder.write_json("plan.json", plan.as_json())
+    told = {text: planning.resolved(text, experts.histories) for text in settings.sweep.labels}
+    teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
+    histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
+    changed = {text: spec for text, spec in told.items() if str(LabelSpec.parse(text)) != spec}
+    folder.write_json("teachers.json", {"teacher": teacher, "experts": histories, "resolved": changed})
+    return plan
+
+
+def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
+    """What determines the numbers of every member of a run, beside what a sweep varies."""
+    student = config.as_dict(settings.student)
+    return {
+        "data": dataset.fingerprint,
+        "normalize": settings.data.normalize,
+        "teacher": experts.key,
+        "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
+        "select": settings.select,
+        "protocol": settings.protocol,
+    }
+
+
+def train(
+    plan: Plan,
+    settings: config.Settings,
+    dataset: Dataset,
+    material: Material,
+    folder: RunFolder,
+    log: ResultsLog,
+    console: Console,
+) -> Plan:
+    """Train every wave that is not finished; halve the waves if the device runs out of memory.
+
+    Returns:
+      The plan as it was carried out.
+    """
+    shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
+    program, wave = _program(plan, settings), 0
+    while wave < len(plan.waves):
+        mine = {plan.keys[i] for g, (a, b) in zip(plan.groups, plan.waves[wave]) for i in g.members[a:b]}
+        if mine <= log.finished():
+            wave += 1
+            continue
+        where = students.wave_folder(folder.path, wave)
+        checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
+        try:
+            look = _student_look(plan, settings, console)
+            outcomes = students.train_wave(program, plan, wave, material, checkpoints, look)
+        except jax.errors.JaxRuntimeError as problem:
+            if "RESOURCE_EXHAUSTED" not in str(problem):
+                raise
+            plan = _halve(plan, wave, settings, folder, console)
+            program = _program(plan, settings)
+            shutil.rmtree(where, ignore_errors=True)
+            continue
+        finally:
+            checkpoints.close()
+        log.append([students.row_of(plan, outcome, shared, settings) for outcome in outcomes])
+        shutil.rmtree(where, ignore_errors=True)
+        console.say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        wave += 1
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    return plan
+
+
+def _program(plan: Plan, settings: config.Settings) -> Program:
+    sets = 2 if settings.protocol == "paper" else 1
+    return Program(plan.buckets(), plan.image_shape, select=sets, lowering=settings.compute.lowering)
+
+
+def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, console: Console) -> Plan:
+    predicted, available = plan.bytes() / 1e9, planning.budget_bytes(settings) / 1e9
+    plan = plan.halve(wave)
+    folder.write_json("plan.json", plan.as_json())
+    console.say(
+        f"out of memory: predicted {predicted:.2f} GB of {available:.2f} GB; waves halved to {len(plan.waves)} in all "
+        f"(set config.compute.memory_gb below {predicted:.2f} to plan for it)"
+    )
+    return plan
+
+
+def _teacher_look(console: Console) -> Any:
+    def look(epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
+        accuracy = np.mean([r["val_accuracy"] for r in records])
+        entropy = np.mean([r["label_entropy"] for r in records])
+        text = f"teacher epochs: validation accuracy {accuracy:.1%}, label entropy {entropy:.2f} nats"
+        console.progress(epoch, epochs, text)
+        if console.stop:
+            raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
+
+    return look
+
+
+def _student_look(plan: Plan, settings: config.Settings, console: Console) -> Any:
+    start = saved = time.monotonic()
+    first: list[int] = []
+
+    def look(seen: Look) -> Next:
+        nonlocal saved
+        first.append(seen.done)
+        now, done = time.monotonic(), seen.done - first[0] + 1
+        left = (now - start) / done * (seen.chunks - seen.done)
+        rate = sum(b.members * b.chunk_steps for b in plan.buckets()) * done / (now - start)
+        text = f"wave {seen.wave + 1} of {len(plan.waves)}: {_cells(plan, seen)}, {rate:,.0f} student-steps/s, {left:.0f} s left"
+        console.progress(seen.done, seen.chunks, text)
+        save = now - saved >= settings.compute.checkpoint_seconds
+        saved = now if save else saved
+        return Next(save, console.stop)
+
+    return look
+
+
+def _cells(plan: Plan, seen: Look) -> str:
+    """Mean accuracy of hard and of soft members so far, smallest and largest subset."""
+    cells: Mapping[tuple[int, bool], list[float]] = defaultdict(list)
+    for group, (start, stop), report in zip(plan.groups, plan.waves[seen.wave], seen.reports):
+        accuracy = np.asarray(report.accuracy)[:, 0]
+        for j, i in enumerate(group.members[start:stop]):
+            cells[plan.members[i].ipc, plan.members[i].labels == "hard"].append(float(accuracy[j]))
+    ends = sorted({ipc for ipc, _ in cells})
+    shown = [
+        f"IPC {ipc} {'hard' if hard else 'soft'} {np.nanmean(cells[ipc, hard]):.1%}"
+        for ipc in dict.fromkeys((ends[0], ends[-1]))
+        for hard in (True, False)
+        if (ipc, hard) in cells
+    ]
+    return ", ".join(shown)
+
+
+def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:
+    place = {key: i for i, key in enumerate(plan.keys)}
+    return sorted((r for r in rows if r["member"] in place), key=lambda r: place[r["member"]])
+
+
+def _write_examples(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts, count: int = 4) -> None:
+    """A few training images with the teacher's labels at several epochs, for the report."""
+    labels = dataset.train.labels
+    ids = np.array([np.flatnonzero(labels == c)[0] for c in np.unique(labels)[:count]], np.int32)
+    used = {e for m in plan.members if (e := LabelSpec.parse(m.labels).epoch) is not None}
+    epochs = sorted(used)[:: max(1, len(used) // 4)] or [experts.settings.epochs]
+    bank = experts.logits(dataset.train, ids, epochs)
+    probabilities = np.asarray(jax.nn.softmax(bank.logits[0], -1))
+    with open(folder.path / "examples.npz", "wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            images=dataset.train.images[ids],
+            labels=bank.labels,
+            epochs=np.array(epochs, np.int32),
+            probabilities=probabilities,
+            class_names=np.array(dataset.class_names),
+        )

@@ -1,0 +1,58 @@
+"""What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
+
+from jaxsoft import metrics
+from jaxsoft.training.fit import Bank, Recipe
+
+
+class EvalSet(NamedTuple):
+    """Images in batches of equal size; label -1 marks the padding of the last one."""
+
+    images: Shaped[Array | np.ndarray, "n b H W C"]
+    labels: Int[Array | np.ndarray, "n b"]
+
+
+def eval_set(images: Shaped[np.ndarray, "N H W C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
+    """Cut a split into equal batches on the host.
+
+    Args:
+      images, labels: the split; a memory map is read once.
+      batch: at most this many images at a time; fewer if that wastes less.
+    """
+    count = max(1, -(-len(labels) // batch))
+    size = max(1, -(-len(labels) // count))
+    spare = count * size - len(labels)
+    padded = np.concatenate([images, np.zeros((spare, *images.shape[1:]), images.dtype)])
+    known = np.concatenate([labels, np.full(spare, -1, labels.dtype)])
+    return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
+
+
+def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """One member on one split.
+
+    Returns:
+      Accuracy in [0, 1], and the mean entropy of its predictions in nats.
+    """
+    model = recipe.build_model()
+
+    def batch(part: EvalSet) -> tuple[Array, Array]:
+        logits = model.apply(variables, bank.normalized(jnp.asarray(part.images)))
+        real = part.labels >= 0
+        entropy = metrics.entropy(jax.nn.softmax(logits))
+        return jnp.sum((logits.argmax(-1) == part.labels) & real), jnp.sum(entropy * real)
+
+    correct, entropy = jax.lax.map(batch, data)
+    count = jnp.maximum(jnp.sum(jnp.asarray(data.labels) >= 0), 1)
+    return correct.sum() / count, entropy.sum() / count
+
+
+def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
+    """Logits of one member for images in batches."""
+    model = recipe.build_model()
+    return jax.lax.map(lambda part: model.apply(variables, bank.normalized(part)), images)

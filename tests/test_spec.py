@@ -1,5 +1,6 @@
 """The little language: round trips, refusals and binding."""
 
+import functools
 import types
 
 import pytest
@@ -145,3 +146,21 @@ def test_public_functions_are_those_that_the_module_defines_itself():
     exec("def b(): pass\ndef a(): pass\ndef _hidden(): pass\nclass C: pass\nx = 3\nf = lambda: 0", module.__dict__)
     module.__dict__["borrowed"] = convnet
     assert list(spec.public_functions(module)) == ["b", "a", "f"]
+
+
+def test_resolve_fills_in_the_arguments_and_leaves_the_given_ones_open():
+    def times(x, n: int = 3):
+        return x * n
+
+    assert spec.resolve("times(2)", {"times": times}, "thing", "here", ("x",))("ab") == "abab"
+    assert spec.resolve("times", {"times": times}, "thing", "here", ("x",))(x=5) == 15
+
+
+def test_resolve_refuses_unknown_names_and_wrong_arguments():
+    functions = {"convnet": convnet, "resnet": convnet, "mlp": convnet, "vit": convnet}
+    say = functools.partial(
+        refusal, spec.resolve, functions=functions, kind="model", where="jaxsoft/models", given=("x",)
+    )
+    assert say("convnt(3)") == "unknown model 'convnt'; closest: convnet, vit, resnet (all of them: jaxsoft/models)"
+    assert say("convnet(1.5)") == f"convnet(1.5) in 'convnet(1.5)': depth expects int, got 1.5; {USAGE}"
+    assert say("mlp|vit").startswith("expected one name(arguments) without '|'")

@@ -11,6 +11,7 @@ import pytest
 
 from jaxsoft import metrics, spec
 from jaxsoft.labels import ops
+from jaxsoft.labels.spec import LabelSpec
 
 OPERATIONS = spec.public_functions(ops)
 CUTS = {"topk", "drop_class"}
@@ -122,3 +123,33 @@ def test_identities_between_treatments():
     ]
     for left, right in pairs:
         np.testing.assert_allclose(left, right, atol=1e-6)
+
+
+def numpy_swap(row, i):
+    order = sorted(range(K), key=lambda c: -row[c])
+    row = row.copy()
+    row[[order[i - 1], order[-1]]] = row[[order[-1], order[i - 1]]]
+    return row
+
+
+def test_random_pipelines_match_a_numpy_loop():
+    generator, label = np.random.default_rng(7), 3
+    truth = np.eye(K)[label]
+    cases = {
+        "hard": lambda row: truth,
+        "temperature(2)": lambda row: row**0.5 / (row**0.5).sum(),
+        "power(1.5)": lambda row: row**1.5 / (row**1.5).sum(),
+        "smooth(0.3)": lambda row: 0.7 * row + 0.3 / K,
+        "mix(0.25)": lambda row: 0.75 * row + 0.25 * truth,
+        "topk(5)": lambda row: np.where(np.isin(np.arange(K), sorted(range(K), key=lambda c: -row[c])[:5]), row, 0),
+        "renormalize": lambda row: row / row.sum(),
+        "swap(2)": lambda row: numpy_swap(row, 2),
+        "drop_class(7)": lambda row: np.where(np.arange(K) == 7, 0, row),
+    }
+    for _ in range(20):
+        texts = generator.choice(list(cases), size=4)
+        wanted = row = generator.dirichlet(np.ones(K)).astype(np.float32)
+        for text in texts:
+            wanted = cases[text](wanted)
+        got = LabelSpec.parse("teacher|" + "|".join(texts)).treat(jnp.array(row), jnp.array(label), jnp.array(0))
+        np.testing.assert_allclose(got, wanted, atol=2e-6, err_msg="|".join(texts))

@@ -65,8 +65,8 @@ def test_smooth_and_mix_by_hand():
 
 def test_topk_keeps_the_largest_and_does_not_renormalise():
     close(ops.topk(ROW, 2), [0, 0.4, 0, 0.3, 0], atol=0)
-    for row in random_rows(6, 9, seed=3):
-        for k in range(1, 10):
+    for row in random_rows(5, 9, seed=3):
+        for k in (1, 4, 9):
             kept = sorted(range(9), key=lambda c: -row[c])[:k]
             close(ops.topk(jnp.array(row), k), [row[c] if c in kept else 0 for c in range(9)], atol=0)
 
@@ -84,7 +84,7 @@ def test_swap_exchanges_the_ith_largest_with_the_smallest():
     close(ops.swap(ROW, 1), [0.4, 0.05, 0.1, 0.3, 0.15], atol=0)
     close(ops.swap(ROW, 4), [0.1, 0.4, 0.05, 0.3, 0.15], atol=0)
     for row in random_rows(4, 8, seed=4):
-        for i in range(1, 8):
+        for i in (1, 4, 7):
             wanted, order = row.copy(), sorted(range(8), key=lambda c: -row[c])
             wanted[order[i - 1]], wanted[order[-1]] = row[order[-1]], row[order[i - 1]]
             close(ops.swap(jnp.array(row), i), wanted, atol=0)

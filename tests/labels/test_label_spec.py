@@ -1,5 +1,9 @@
 """The label spec: what it reads, what it refuses and how it says so."""
 
+import inspect
+
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxsoft import errors, spec
@@ -124,6 +128,33 @@ def test_check_finds_what_only_the_number_of_classes_shows():
     }
     for text, message in wanted.items():
         assert refusal(LabelSpec.parse(text).check, 10) == message
+
+
+def random_call(generator):
+    """An operation with arguments that are often, and not always, legal for ten classes."""
+    name = str(generator.choice(sorted(spec.public_functions(ops))))
+    wanted = [p.annotation for p in inspect.signature(getattr(ops, name)).parameters.values()]
+    values = {int: lambda: int(generator.integers(0, 11)), float: lambda: round(float(generator.uniform(-0.2, 1.4)), 2)}
+    return str(spec.Call(name, tuple(values[kind]() for kind in wanted if kind in values)))
+
+
+def test_what_check_accepts_runs_and_what_it_refuses_does_not():
+    generator = np.random.default_rng(0)
+    row, scalar = jnp.array(generator.dirichlet(np.ones(10)), jnp.float32), jnp.array(1)
+    accepted = refused = 0
+    for _ in range(40):
+        parsed = LabelSpec.parse("teacher|" + "|".join(random_call(generator) for _ in range(3)))
+        try:
+            parsed.check(10)
+        except errors.ConfigError:
+            refused += 1
+            with pytest.raises(errors.ConfigError):
+                parsed.treat(row, scalar, scalar)
+        else:
+            accepted += 1
+            treated = parsed.treat(row, scalar, scalar)
+            assert np.isfinite(treated).all() and (treated >= 0).all(), str(parsed)
+    assert accepted > 8 and refused > 8
 
 
 def test_an_open_epoch_is_filled_and_any_other_is_kept():

@@ -7,6 +7,8 @@ and their arguments. It is parsed as a Python expression and only walked, never 
 import ast
 import functools
 import inspect
+import keyword
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -36,7 +38,7 @@ def parse(text: str) -> tuple[Call, ...]:
     """
     try:
         return _calls(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, AttributeError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
         example = "'hard', 'teacher(epoch=5)|topk(3)'"
         raise errors.ConfigError(f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}") from None
 
@@ -79,7 +81,7 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
     for parameter in parameters:
         value = bound.arguments.get(parameter.name, parameter.default)
         wanted = parameter.annotation
-        if value is parameter.default or not isinstance(wanted, type):
+        if value is parameter.default or wanted is parameter.empty or not isinstance(wanted, type):
             continue
         if wanted is float and type(value) is int:
             bound.arguments[parameter.name] = float(value)
@@ -127,10 +129,10 @@ def _calls(node: ast.expr) -> tuple[Call, ...]:
         return (Call(node.id),)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         kwargs = {}
-        for keyword in node.keywords:
-            if keyword.arg is None or keyword.arg in kwargs:
+        for given in node.keywords:
+            if given.arg is None or given.arg in kwargs:
                 raise ValueError
-            kwargs[keyword.arg] = _value(keyword.value)
+            kwargs[given.arg] = _value(given.value)
         return (Call(node.func.id, tuple(map(_value, node.args)), kwargs),)
     raise ValueError
 
@@ -139,13 +141,16 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):  # a bare word is a string: pool(probabilities)
         return node.id
     value = ast.literal_eval(node)
-    if not isinstance(value, (bool, int, float, str, tuple)):
-        raise ValueError
+    for item in value if isinstance(value, tuple) else (value,):
+        small = isinstance(item, (str, bool)) or (isinstance(item, int) and abs(item) < 2**63)
+        if not small and not (isinstance(item, float) and math.isfinite(item)):
+            raise ValueError
     return value
 
 
 def _show(value: Any) -> str:
-    return value if isinstance(value, str) and value.isidentifier() else repr(value)
+    bare = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
+    return value if bare else repr(value)
 
 
 def _positional(p: inspect.Parameter) -> inspect.Parameter:

@@ -164,3 +164,18 @@ def test_resolve_refuses_unknown_names_and_wrong_arguments():
     assert say("convnt(3)") == "unknown model 'convnt'; closest: convnet, vit, resnet (all of them: jaxsoft/models)"
     assert say("convnet(1.5)") == f"convnet(1.5) in 'convnet(1.5)': depth expects int, got 1.5; {USAGE}"
     assert say("mlp|vit").startswith("expected one name(arguments) without '|'")
+
+
+@pytest.mark.parametrize("text", ["f({[]: 1})", "f({[]})", "f(1e999)", f"f({10**400})", "f((None, [1]))", "f(None)"])
+def test_values_that_cannot_be_written_back_are_refused(text):
+    with pytest.raises(errors.ConfigError, match="cannot read spec"):
+        spec.parse(text)
+
+
+def test_a_string_that_looks_like_a_keyword_stays_a_string():
+    calls = spec.parse("f('True')")
+    assert spec.parse(spec.render(calls)) == calls == (spec.Call("f", ("True",)),)
+
+
+def test_a_parameter_without_annotation_takes_any_value():
+    assert spec.bind(spec.parse_one("f(3)"), lambda x: x) == {"x": 3}

@@ -1,6 +1,5 @@
 """What training will cost, before it runs: bytes and floating-point operations of a recipe."""
 
-import functools
 import math
 import time
 from collections.abc import Iterator
@@ -34,16 +33,21 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[int,
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
-    """Floating-point operations of one training step of one member, as XLA counts them before optimisation."""
+    """Floating-point operations of one member's loss and gradient, as XLA counts them before optimisation."""
     rows = jax.ShapeDtypeStruct((1, recipe.num_classes), jnp.float32)
     channel = jax.ShapeDtypeStruct(image_shape[-1:], jnp.float32)
     bank = Bank(jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8), channel, channel, rows)
     real, whole = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
-    slots = jax.ShapeDtypeStruct((recipe.slots,), jnp.int32)
+    slots, mask = (jax.ShapeDtypeStruct((recipe.batch,), kind) for kind in (jnp.int32, jnp.bool_))
     member = Member(whole, slots, slots, real, real, whole)
-    state = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
-    batch = jax.ShapeDtypeStruct((recipe.batch,), jnp.int32), jax.ShapeDtypeStruct((recipe.batch,), jnp.bool_)
-    lowered = jax.jit(functools.partial(fit.train_step, recipe)).lower(bank, member, state, whole, *batch)
+    variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
+    stats = {name: value for name, value in variables.items() if name != "params"}
+
+    def gradient(bank: Bank, member: Member, slots: Any, mask: Any, params: Any, stats: Any) -> Any:
+        loss = fit.batch_loss(recipe, bank, member, member.steps, slots, mask)
+        return jax.grad(loss, has_aux=True)(params, stats)
+
+    lowered = jax.jit(gradient).lower(bank, member, slots, mask, variables["params"], stats)
     analysis: Any = lowered.cost_analysis() or {}
     return float(analysis.get("flops", 0.0))
 

@@ -121,12 +121,23 @@ class Program:
             return self._compiled[name](*args)
 
     def _initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
-        def one(bucket: Bucket, member: Member) -> Students:
-            state = initialize(bucket.recipe, self.image_shape, member.seed)
-            best = Best(state.variables, jnp.full(self.select, -1.0)) if self.select else None
-            return Students(state, best)
+        """Buckets with the same network share one traced initialisation: random numbers are slow to compile."""
+        alike: dict[tuple[str, str], list[int]] = {}
+        for i, bucket in enumerate(self.buckets):
+            alike.setdefault((bucket.recipe.model, bucket.recipe.optimizer), []).append(i)
+        states: dict[int, State] = {}
+        for which in alike.values():
+            seeds = jnp.concatenate([members[i].seed for i in which])
+            recipe = self.buckets[which[0]].recipe
+            whole = jax.lax.map(functools.partial(initialize, recipe, self.image_shape), seeds)
+            edges = np.cumsum([0, *(len(members[i].seed) for i in which)])
+            for i, start, stop in zip(which, edges, edges[1:]):
+                states[i] = jax.tree.map(lambda a, s=slice(start, stop): a[s], whole)
+        return tuple(self._unseen(states[i]) for i in range(len(self.buckets)))
 
-        return tuple(jax.vmap(lambda m, b=b: one(b, m))(m) for b, m in zip(self.buckets, members))
+    def _unseen(self, state: State) -> Students:
+        accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
+        return Students(state, Best(state.variables, accuracy) if self.select else None)
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def one(bucket: Bucket, member: Member, student: Students) -> tuple[Students, Report]:

@@ -100,9 +100,8 @@ def _leaves(tree: Any) -> dict[str, Any]:
 
 
 def _kind(leaf: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    """Dtype, in the byte order of the machine, and shape."""
     array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return np.dtype(array.dtype).newbyteorder("="), tuple(array.shape)
+    return np.dtype(array.dtype), tuple(array.shape)
 
 
 def _kinds(tree: Any) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:

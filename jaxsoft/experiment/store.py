@@ -157,7 +157,10 @@ class Checkpoints:
     def _set_aside(self, step: int) -> Path:
         names = (self.directory / f"{step}.corrupt{count or ''}" for count in itertools.count())
         target = next(name for name in names if not name.exists())
-        (self.directory / str(step)).rename(target)
+        try:
+            (self.directory / str(step)).rename(target)
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot set aside {target.with_suffix('')}: {_cause(problem)}") from problem
         self._manager.reload()
         return target
 

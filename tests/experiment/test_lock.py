@@ -63,7 +63,15 @@ def test_a_second_process_is_refused(path, other):
     )
     assert caught.value.exit_code == 4
     assert json.loads(path.read_text())["pid"] == other.pid
-    os.kill(other.pid, 0)
+
+
+def test_a_refusal_keeps_no_file_open(path, monkeypatch):
+    lock, closed, close = Lock(path), [], os.close
+    monkeypatch.setattr(os, "close", lambda descriptor: closed.append(descriptor) or close(descriptor))
+    with pytest.raises(errors.CheckpointError):
+        Lock(path)
+    assert len(closed) == 1
+    lock.release()
 
 
 def test_the_lock_of_a_killed_process_is_taken_over(path, other, caplog):
@@ -98,6 +106,16 @@ def test_another_host_cannot_be_asked(path):
 def test_without_kernel_locks_a_living_holder_is_believed(path, other, no_kernel_locks):
     with pytest.raises(errors.CheckpointError, match=f"process {other.pid} "):
         Lock(path)
+
+
+def test_without_kernel_locks_a_holder_of_another_user_is_believed(path, other, no_kernel_locks, monkeypatch):
+    def kill(*_):
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", kill)
+        with pytest.raises(errors.CheckpointError, match=f"process {other.pid} "):
+            Lock(path)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="start times are read from /proc")

@@ -1,13 +1,9 @@
 """Checkpoints: nothing wrong is ever loaded, and what was committed stays."""
 
 import errno
-import json
 import logging
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import time
 
 import jax
@@ -48,14 +44,6 @@ def test_save_and_restore(checkpoints):
     assert back["empty"].shape == (0, 2)
     good = checkpoints.latest_good(mixed)
     assert (good.step, good.extra) == (4, {"done": [1, 2], "where": "wave 1"})
-
-
-def test_works_while_transfers_are_disallowed(checkpoints):
-    with jax.transfer_guard("allow"):
-        ones = {"w": jnp.ones(3)}
-    with jax.transfer_guard("disallow"):
-        checkpoints.save(1, ones)
-        np.testing.assert_array_equal(checkpoints.restore(1, ones)["w"], [1, 1, 1])
 
 
 @pytest.mark.parametrize("keep, kept", [(1, [4]), (2, [3, 4]), (None, [1, 2, 3, 4])])
@@ -155,68 +143,6 @@ def refused(directory, monkeypatch, like, tag, path, wanted):
 # Damage is noticed; the checkpoint is set aside and the one before it serves.
 
 
-def files(directory):
-    return sorted(p for p in directory.rglob("*") if p.is_file())
-
-
-def flip(directory, rng):
-    sizes = [p.stat().st_size for p in files(directory)]
-    path = files(directory)[rng.choice(len(sizes), p=np.array(sizes) / sum(sizes))]
-    content = bytearray(path.read_bytes())
-    content[rng.integers(len(content))] ^= 1 << rng.integers(8)
-    path.write_bytes(content)
-
-
-def truncate(directory, rng):
-    path = rng.choice([p for p in files(directory) if p.stat().st_size])
-    os.truncate(path, rng.integers(path.stat().st_size))
-
-
-def delete(directory, rng):
-    path = rng.choice(sorted(directory.rglob("*")))
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("pair") / "checkpoints"
-    checkpoints = Checkpoints(directory)
-    for step in (1, 2):
-        checkpoints.save(step, tree(step))
-    return directory
-
-
-def damage(pair, tmp_path, harm, times, capfd):
-    """How often the newest checkpoint was given up. Whatever is loaded must be as saved, whatever is bad be kept."""
-    stepped_back = 0
-    for trial in range(times):
-        directory = tmp_path / str(trial)
-        shutil.copytree(pair, directory)
-        harm(directory / "2", np.random.default_rng(trial))
-        harmed = {p.relative_to(directory / "2"): p.read_bytes() for p in files(directory / "2")}
-        good = Checkpoints(directory).latest_good(LIKE)
-        assert good is not None and good.step in (1, 2) and same(good.tree, tree(good.step)), f"trial {trial}"
-        if good.step == 1:
-            stepped_back += 1
-            aside = directory / "2.corrupt"
-            assert {p.relative_to(aside): p.read_bytes() for p in files(aside)} == harmed
-            assert Checkpoints(directory).steps() == [1]
-        shutil.rmtree(directory)
-    assert "Traceback" not in capfd.readouterr().err
-    return stepped_back
-
-
-@pytest.mark.parametrize("harm, times, least", [(flip, 60, 30), (truncate, 20, 8), (delete, 10, 4)])
-def test_damage_is_noticed(pair, tmp_path, harm, times, least, capfd):
-    assert damage(pair, tmp_path, harm, times, capfd) >= least
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("harm, times, least", [(flip, 1000, 500), (truncate, 200, 80), (delete, 50, 20)])
-def test_much_damage_is_noticed(pair, tmp_path, harm, times, least, capfd):
-    assert damage(pair, tmp_path, harm, times, capfd) >= least
-
-
 def test_a_damaged_checkpoint_is_set_aside_and_said(checkpoints, caplog):
     for step in (1, 2):
         checkpoints.save(step, tree(step))
@@ -241,6 +167,18 @@ def test_all_damaged(checkpoints):
     shutil.rmtree(checkpoints.directory / "1" / "leaves")
     assert checkpoints.latest_good(LIKE) is None
     assert (checkpoints.directory / "1.corrupt").is_dir()
+
+
+def test_damage_on_a_disk_that_cannot_be_written(checkpoints, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    checkpoints.save(1, tree(1))
+    shutil.rmtree(checkpoints.directory / "1" / "leaves")
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(errors.CheckpointError, match="cannot set aside .*/1: Read-only file system"):
+        checkpoints.latest_good(LIKE)
+    assert checkpoints.steps() == [1]
 
 
 @pytest.mark.parametrize("problem", [PermissionError(errno.EACCES, "Permission denied"), MemoryError("no memory")])
@@ -278,82 +216,7 @@ def test_a_commit_that_fails_is_not_reported_as_saved(checkpoints, monkeypatch):
     assert same(checkpoints.restore(2, LIKE), tree(2))
 
 
-@pytest.mark.parametrize("limit", range(0, 2000, 100))
-def test_a_full_disk(tmp_path, capfd, limit):
-    """20 sizes at which a file may grow no further."""
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, tree(1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    try:
-        checkpoints.save(2, tree(2))
-        message = ""
-    except errors.CheckpointError as problem:
-        message = str(problem)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert "File too large; earlier steps are intact" in message and "\n" not in message
-    assert "Traceback" not in capfd.readouterr().err
-    assert checkpoints.steps() == [1] and [p.name for p in tmp_path.iterdir()] == ["1"]
-    checkpoints.save(2, tree(2))  # there is room again
-    assert same(Checkpoints(tmp_path).latest_good(LIKE).tree, tree(2))
-
-
 def test_a_directory_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.CheckpointError, match="cannot keep checkpoints in .*file/here: Not a directory"):
         Checkpoints(tmp_path / "file" / "here")
-
-
-# A kill at any point leaves the state before or the state after, never a third.
-
-POINTS = {
-    "nothing written": ("os.mkdir", "3.orbax"),
-    "amid writing": ("open", "record.orbax-checkpoint-tmp/metadata"),
-    "all written": ("os.rename", "leaves.orbax-checkpoint-tmp"),
-    "before the commit": ("os.rename", "/3'"),
-    "after the commit": ("shutil.rmtree", "/1'"),
-    "amid clearing up": ("os.rmdir", ""),
-}
-KILLED = """
-import json, os, signal, sys
-import numpy as np
-from jaxsoft.experiment.store import Checkpoints
-
-def die(event, part):
-    def hook(seen, args):
-        if seen == event and part in str(args):
-            os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(hook)
-
-def tree(step):
-    return {"w": np.random.default_rng(step).normal(size=(16, 32)).astype(np.float32), "n": np.int32(step)}
-
-for name, point in json.loads(sys.argv[2]).items():
-    if not os.fork():
-        checkpoints = Checkpoints(os.path.join(sys.argv[1], name))
-        checkpoints.save(1, tree(1))
-        checkpoints.save(2, tree(2))
-        die(*point)
-        checkpoints.save(3, tree(3))
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL, name
-"""
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("killed")
-    subprocess.run([sys.executable, "-c", KILLED, str(directory), json.dumps(POINTS)], check=True, timeout=120)
-    return directory
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_a_kill_leaves_the_state_before_or_after(killed, point):
-    checkpoints = Checkpoints(killed / point)
-    assert not list(checkpoints.directory.glob("*tmp*"))
-    good = checkpoints.latest_good(LIKE)
-    assert good.step == (3 if point in ("after the commit", "amid clearing up") else 2)
-    assert same(good.tree, tree(good.step))
-    checkpoints.save(good.step + 1, tree(9))
-    assert checkpoints.steps() == [good.step, good.step + 1]
-    assert same(checkpoints.latest_good(LIKE).tree, tree(9))

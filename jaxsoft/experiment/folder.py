@@ -51,7 +51,7 @@ class RunFolder:
         except OSError as problem:
             self.close()
             raise cannot_write(self.path, problem) from problem
-        except errors.CheckpointError:
+        except BaseException:
             self.close()
             raise
         return self

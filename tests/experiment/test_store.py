@@ -87,7 +87,7 @@ def test_it_is_quick(checkpoints):
 
 MISMATCHES = [
     *(({**LIKE, "w": jax.ShapeDtypeStruct(s, np.float32)}, "w", f"float32{list(s)}") for s in
-      [(32, 16), (16, 31), (17, 32), (512,), (1, 16, 32), (), (0,), (16,), (16, 32, 1)]),
+      [(32, 16), (16, 31), (17, 32), (512,), (1, 16, 32), (), (0,), (16,), (16, 32, 1), (15, 32), (16, 33), (2, 8, 32)]),
     *(({**LIKE, "w": jax.ShapeDtypeStruct((16, 32), d)}, "w", f"{d}[16, 32]") for d in
       ["int32", "uint32", "float16", "bfloat16", "float64", "int8", "bool"]),
     *(({**LIKE, "n": jax.ShapeDtypeStruct((), d)}, "n", f"{d}[]") for d in ["int16", "int64", "uint32", "float32"]),
@@ -140,7 +140,7 @@ def refused(directory, monkeypatch, like, tag, path, wanted):
     assert checkpoints.steps() == [1]
 
 
-# Damage is noticed; the checkpoint is set aside and the one before it serves.
+# A damaged checkpoint is set aside, never deleted, and the one before it serves.
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_said(checkpoints, caplog):

@@ -1,15 +1,17 @@
 """Published files, in a folder or still packed; nothing of an archive is ever written to disk."""
 
+import gzip
 import os
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from jaxsoft import errors
+from jaxsoft.data import raw
 
 _MAX_TAR_BYTES = 1 << 30  # a tar is read into memory
 _MAX_ZIP_BYTES = 1 << 38
@@ -32,7 +34,7 @@ class Files:
         try:
             return self.fetch(name)
         except _UNREADABLE as problem:
-            raise errors.DataError(f"{self.path}: {name} cannot be read: {problem}") from None
+            raise raw.unreadable(f"{self.path}: {name} cannot be read", problem) from None
 
 
 def locate(where: Path, folder: str, packed: str) -> Path | None:
@@ -58,7 +60,7 @@ def files(path: Path, top: str) -> Files:
     try:
         return _zip(path, top) if path.suffix == ".zip" else _tar(path, top)
     except _UNREADABLE as problem:
-        raise errors.DataError(f"{path} cannot be read as an archive: {problem}") from None
+        raise raw.unreadable(f"{path} cannot be read as an archive", problem) from None
 
 
 def _folder(path: Path) -> Files:
@@ -79,16 +81,18 @@ def _zip(path: Path, top: str) -> Files:
 
 
 def _tar(path: Path, top: str) -> Files:
-    members: Mapping[str, bytes] = {}
+    members: dict[str, bytes] = {}
     total = 0
-    with tarfile.open(path, "r|gz") as pack:
+    with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as pack:
         for info in pack:
+            total += info.size
+            _bound(path, total, _MAX_TAR_BYTES)
             if name := _inner(path, info.name, top, link=not (info.isfile() or info.isdir()), folder=info.isdir()):
-                total += info.size
-                _bound(path, total, _MAX_TAR_BYTES)
                 content = pack.extractfile(info)
                 assert content is not None  # because it is a file
                 members[name] = content.read()
+        while unpacked.read(1 << 20):  # to the end, where the checksum is
+            _bound(path, unpacked.tell(), _MAX_TAR_BYTES)
     return Files(path, frozenset(members), members.__getitem__)
 
 

@@ -52,7 +52,7 @@ def load(
 
     >>> digits = load("digits")
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.image_shape
-    (1167, 130, 500, (8, 8, 1))
+    (1168, 129, 500, (8, 8, 1))
     """
     _check(validation, limit)
     module, folder = _module(name, resize), _folder(name, root, resize)

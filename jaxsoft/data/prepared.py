@@ -148,8 +148,8 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
 
 
 def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
-    counts = [np.bincount(part.labels).tolist() for part in (found.train, found.test)]
-    return Manifest(name, list(found.class_names), *counts, digests, found.source, found.licence)
+    train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
+    return Manifest(name, list(found.class_names), train, test, digests, found.source, found.licence)
 
 
 def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> None:

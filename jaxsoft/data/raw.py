@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxsoft import errors
 from jaxsoft.data import classes
@@ -58,6 +58,12 @@ def carve(part: Part, held: Int[np.ndarray, "K"]) -> tuple[Part, Part]:
     return part.take(np.sort(order[~out])), part.take(np.sort(order[out]))
 
 
+def unreadable(what: str, problem: Exception) -> errors.DataError:
+    """The error that says what cannot be read and why, in one line."""
+    reason = "it is no PNG or JPEG" if isinstance(problem, UnidentifiedImageError) else " ".join(str(problem).split())
+    return errors.DataError(f"{what}: {reason or type(problem).__name__}")
+
+
 def decode(data: bytes, name: str, resize: int | None = None, mode: str = "RGB") -> UInt8[np.ndarray, "H W C"]:
     """Decode one PNG or JPEG image.
 
@@ -84,5 +90,5 @@ def decode(data: bytes, name: str, resize: int | None = None, mode: str = "RGB")
                 image = ImageOps.fit(image, (resize, resize), Image.Resampling.BILINEAR)
             pixels = np.asarray(image)
     except Exception as problem:  # a damaged file may raise nearly anything inside a decoder
-        raise errors.DataError(f"{name} cannot be read as an image: {problem}") from None
+        raise unreadable(f"{name} cannot be read as an image", problem) from None
     return pixels if pixels.ndim == 3 else pixels[..., None]

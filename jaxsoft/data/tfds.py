@@ -60,7 +60,7 @@ def _open(found: Path) -> Any:
         builder = reader.builder_from_directory(found)
         stored, splits = getattr(builder.info.file_format, "value", None), builder.info.splits
     except Exception as problem:  # it raises nearly anything on a damaged folder
-        raise errors.DataError(f"{found} cannot be read as a TensorFlow Datasets folder: {problem}") from None
+        raise raw.unreadable(f"{found} cannot be read as a TensorFlow Datasets folder", problem) from None
     if stored != "array_record" or "train" not in splits:
         raise errors.DataError(f"{found} is {stored}, splits {sorted(splits)}; wanted array_record and a train split")
     return builder
@@ -78,11 +78,19 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
     """One split, its images still packed: they are decoded as those of every other set."""
     from tensorflow_datasets import decode
 
-    source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
     mode = "L" if builder.info.features[image].shape[-1] == 1 else "RGB"
-    labels = np.array([source[i][label] for i in range(len(source))], np.int32)
+    try:
+        source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
+        labels = np.array([source[i][label] for i in range(len(source))], np.int32)
+    except Exception as problem:  # as above
+        raise raw.unreadable(f"{found}: {split} cannot be read", problem) from None
 
     def pixels(i: int) -> UInt8[np.ndarray, "H W C"]:
-        return raw.decode(source[i][image], f"{found}: {split} image {i}", resize, mode)
+        name = f"{found}: {split} image {i}"
+        try:
+            data = source[i][image]
+        except Exception as problem:
+            raise raw.unreadable(f"{name} cannot be read", problem) from None
+        return raw.decode(data, name, resize, mode)
 
     return raw.Part(labels, range(len(source)), pixels)

@@ -1,0 +1,100 @@
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from jaxsoft import errors
+from jaxsoft.data import archive
+
+
+def packed(path, members):
+    """An archive of (name, content) members; a content of None makes a link to /etc/passwd."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pack:
+            for name, content in members:
+                info = zipfile.ZipInfo(name)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = (0o120777 if content is None else 0o100644) << 16
+                pack.writestr(info, b"/etc/passwd" if content is None else content)
+    else:
+        with tarfile.open(path, "w:gz") as pack:
+            for name, content in members:
+                info = tarfile.TarInfo(name)
+                if content is None:
+                    info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                info.size = len(content or b"")
+                pack.addfile(info, io.BytesIO(content or b""))
+    return path
+
+
+@pytest.fixture(params=["x.zip", "x.tar.gz"])
+def path(request, tmp_path):
+    return tmp_path / request.param
+
+
+def test_files_are_found_below_the_top_folder(path):
+    found = archive.files(packed(path, [("top/a.txt", b"1"), ("./top/b/c.txt", b"22"), ("other/d", b"3")]), "top")
+    assert found.names == {"a.txt", "b/c.txt"}
+    assert found.read("b/c.txt") == b"22"
+    with pytest.raises(errors.DataError, match=r"x\.(zip|tar\.gz) lacks d"):
+        found.read("d")
+
+
+def test_a_folder_reads_like_an_archive(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.txt").write_bytes(b"22")
+    found = archive.files(tmp_path, "ignored")
+    assert (found.names, found.read("b/c.txt")) == ({"b/c.txt"}, b"22")
+    (tmp_path / "b" / "c.txt").unlink()
+    with pytest.raises(errors.DataError, match="b/c.txt cannot be read"):
+        found.read("b/c.txt")
+
+
+@pytest.mark.parametrize("member", ["../evil", "top/../../evil", "/etc/evil", "C:\\evil", "top\\..\\evil"])
+def test_paths_that_leave_the_folder_are_refused(path, member):
+    with pytest.raises(errors.DataError, match="are refused"):
+        archive.files(packed(path, [("top/a.txt", b"1"), (member, b"2")]), "top")
+
+
+def test_links_are_refused(path):
+    with pytest.raises(errors.DataError, match="'top/link'.*are refused"):
+        archive.files(packed(path, [("top/link", None)]), "top")
+
+
+def test_bombs_are_refused(path):
+    with pytest.raises(errors.DataError, match="implausible"):
+        archive.files(packed(path, [("top/zeros", bytes(5_000_000))]), "top")
+
+
+def test_a_cut_archive_is_refused(path):
+    whole = packed(path, [("top/a", bytes(range(256)) * 40), ("top/b", b"2")]).read_bytes()
+    for end in (0, 1, len(whole) // 2, len(whole) - 12):
+        path.write_bytes(whole[:end])
+        with pytest.raises(errors.DataError, match="cannot be read as an archive"):
+            archive.files(path, "top")
+
+
+def test_bent_bits_never_reach_the_content(path):
+    content = bytes(range(256)) * 4
+    whole = packed(path, [("top/a", content)]).read_bytes()
+    refused = 0
+    for position in range(len(whole)):
+        bent = bytearray(whole)
+        bent[position] ^= 1 << position % 8
+        path.write_bytes(bent)
+        try:
+            assert archive.files(path, "top").read("a") == content
+        except errors.DataError:
+            refused += 1
+    assert refused > len(whole) / 2
+
+
+def test_locate_prefers_the_folder_and_accepts_it_directly(tmp_path):
+    assert archive.locate(tmp_path, "set", "set.zip") is None
+    (tmp_path / "set.zip").touch()
+    assert archive.locate(tmp_path, "set", "set.zip") == tmp_path / "set.zip"
+    assert archive.locate(tmp_path / "set.zip", "set", "set.zip") == tmp_path / "set.zip"
+    (tmp_path / "set").mkdir()
+    assert archive.locate(tmp_path, "set", "set.zip") == tmp_path / "set"
+    assert archive.locate(tmp_path / "set", "set", "set.zip") == tmp_path / "set"

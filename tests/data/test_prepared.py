@@ -1,0 +1,190 @@
+"""Faults between the published files and the arrays: interruptions, damage, two writers, full disks."""
+
+import errno
+import fcntl
+import os
+
+import numpy as np
+import pytest
+
+from jaxsoft import errors
+from jaxsoft.data import prepared, raw
+
+FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
+
+
+def part(count, offset=0, classes=3):
+    """Images whose one pixel is their number."""
+    labels = (np.arange(count) % classes).astype(np.int32)
+    return raw.Part(labels, range(offset, offset + count), lambda i: np.full((1, 1, 1), i, np.uint8))
+
+
+def whole(offset=0):
+    return raw.Raw(("a", "b", "c"), part(30, offset), part(9, 100 + offset), "page", "terms")
+
+
+def content(folder):
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def ending(function, countdown):
+    """The function, until the countdown runs out."""
+
+    def call(*args):
+        if next(countdown, None) is None:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return call
+
+
+def test_every_image_keeps_its_label(tmp_path):
+    prepared.write(whole(), tmp_path, "x")
+    read = prepared.read(tmp_path, "x")
+    assert isinstance(read.train.images, np.memmap)
+    assert sorted(read.train.images.ravel()) == list(range(30))
+    np.testing.assert_array_equal(read.train.images.ravel() % 3, read.train.labels)
+    np.testing.assert_array_equal(read.test.images.ravel(), np.arange(100, 109))
+    np.testing.assert_array_equal(read.test.labels, np.arange(9) % 3)
+    for start in range(0, 30, 3):
+        assert sorted(read.train.labels[start : start + 3]) == [0, 1, 2]
+    assert (read.manifest.train_counts, read.manifest.test_counts) == ([10] * 3, [3] * 3)
+    assert (read.manifest.source, read.manifest.licence) == ("page", "terms")
+
+
+def test_memory_and_disk_give_the_same(tmp_path):
+    prepared.write(whole(), tmp_path, "x")
+    read, held = prepared.read(tmp_path, "x"), prepared.hold(whole(), "x")
+    assert read.manifest == held.manifest
+    np.testing.assert_array_equal(read.train.images, held.train.images)
+    np.testing.assert_array_equal(read.train.labels, held.train.labels)
+
+
+def test_blocks_and_progress(tmp_path, monkeypatch):
+    prepared.write(whole(), tmp_path / "one", "x")
+    monkeypatch.setattr(prepared, "_BLOCK_BYTES", 7)
+    monkeypatch.setattr(prepared, "_TASK", 2)
+    seen = []
+    prepared.write(whole(), tmp_path / "many", "x", lambda *both: seen.append(both))
+    assert content(tmp_path / "one") == content(tmp_path / "many")
+    assert seen == [(n, 39) for n in (7, 14, 21, 28, 30, 37, 39)]
+
+
+def test_interrupted_anywhere_it_is_not_prepared_and_a_second_run_completes(tmp_path, monkeypatch):
+    """Whatever call is the last one: afterwards there is the old set or none, and running again gives the new one."""
+    prepared.write(whole(), tmp_path / "old", "x")
+    prepared.write(whole(1), tmp_path / "new", "x")
+    ends = 0
+    for stop in range(20):
+        folder = tmp_path / str(stop)
+        prepared.write(whole(), folder, "x")
+        with monkeypatch.context() as patch:
+            countdown = iter(range(stop))
+            for name in ("replace", "fsync"):
+                patch.setattr(os, name, ending(getattr(os, name), countdown))
+            try:
+                prepared.write(whole(1), folder, "x")
+            except KeyboardInterrupt:
+                ends += 1
+        if (folder / "dataset.json").exists():
+            prepared.verify(folder, "x")
+            assert content(folder) in (content(tmp_path / "old"), content(tmp_path / "new"))
+        else:
+            with pytest.raises(errors.DataError, match="prepare x again"):
+                prepared.read(folder, "x")
+        prepared.write(whole(1), folder, "x")
+        assert content(folder) == content(tmp_path / "new")
+        assert not list(folder.glob("*.partial"))
+    assert ends == 11  # 5 files are synced and renamed, then the folder
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_or_cut_file_is_noticed_when_it_is_opened(tmp_path, name):
+    prepared.write(whole(), tmp_path, "x")
+    content = (tmp_path / name).read_bytes()
+    for end in [None, 0, 5, len(content) // 2, len(content) - 5]:
+        (tmp_path / name).unlink() if end is None else (tmp_path / name).write_bytes(content[:end])
+        with pytest.raises(errors.DataError, match=name) as caught:
+            prepared.read(tmp_path, "x")
+        assert "\n" not in str(caught.value)
+        (tmp_path / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", FILES[:4])
+def test_verify_notices_every_bent_bit(tmp_path, name):
+    prepared.write(whole(), tmp_path, "x")
+    content = (tmp_path / name).read_bytes()
+    for position in range(128, len(content), 7):
+        bent = bytearray(content)
+        bent[position] ^= 1
+        (tmp_path / name).write_bytes(bent)
+        with pytest.raises(errors.DataError, match=f"{name} changed since|do not belong together"):
+            prepared.verify(tmp_path, "x")
+    (tmp_path / name).write_bytes(content)
+    prepared.verify(tmp_path, "x")
+
+
+def test_arrays_of_another_set_are_noticed(tmp_path):
+    prepared.write(whole(), tmp_path, "x")
+    np.save(tmp_path / "train_labels.npy", np.zeros(30, np.int32))
+    with pytest.raises(errors.DataError, match="train images, labels and dataset.json do not belong together"):
+        prepared.read(tmp_path, "x")
+    np.save(tmp_path / "train_labels.npy", np.zeros(30))
+    with pytest.raises(errors.DataError, match="train_labels.npy.*it holds float64, not int32"):
+        prepared.read(tmp_path, "x")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "null", '{"format": 1, "digests": 3}'])
+def test_a_damaged_description_is_refused(tmp_path, text):
+    prepared.write(whole(), tmp_path, "x")
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(errors.DataError, match="dataset.json is damaged; prepare x again"):
+        prepared.read(tmp_path, "x")
+
+
+def test_another_format_is_refused(tmp_path):
+    prepared.write(whole(), tmp_path, "x")
+    text = (tmp_path / "dataset.json").read_text()
+    (tmp_path / "dataset.json").write_text(text.replace('"format": 1', '"format": 2'))
+    with pytest.raises(errors.DataError, match="has format 2, wanted 1; prepare x again"):
+        prepared.read(tmp_path, "x")
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    with open(tmp_path / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(errors.DataError, match="another process is preparing"):
+            prepared.write(whole(), tmp_path, "x")
+    prepared.write(whole(), tmp_path, "x")
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(errors.DataError, match=r"cannot write .*: No space left on device"):
+        prepared.write(whole(), tmp_path, "x")
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.DataError, match="cannot write .*file"):
+        prepared.write(whole(), tmp_path / "file", "x")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"train": part(30, classes=2)}, r"class 2 \(c\) has no train images"),
+        ({"train": part(30, classes=4)}, "x: the train split is empty or has labels beyond its class names"),
+        ({"test": part(0)}, "x: the test split is empty"),
+    ],
+)
+def test_wrong_classes_are_refused(tmp_path, change, message):
+    made = raw.Raw(**{**whole().__dict__, **change})
+    with pytest.raises(errors.DataError, match=message):
+        prepared.write(made, tmp_path, "x")
+
+
+def test_images_of_two_sizes_are_refused(tmp_path):
+    odd = raw.Part(part(9).labels, part(9).items, lambda i: np.zeros((1, 1 + (i == 5), 1), np.uint8))
+    with pytest.raises(errors.DataError, match=r"5 and the first image differ in size \(1x2x1 and 1x1x1\)"):
+        prepared.write(raw.Raw(("a", "b", "c"), part(30), odd, "", ""), tmp_path, "x")

@@ -1,0 +1,228 @@
+"""Each dataset is read from the files that its owners publish, and damaged files are named."""
+
+import sys
+
+import numpy as np
+import published
+import pytest
+
+from jaxsoft import data, errors
+from jaxsoft.data import cifar10, cifar100, tiny_imagenet
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
+    monkeypatch.setattr(cifar100, "TRAIN_RECORDS", 200)
+    monkeypatch.setattr(cifar100, "TEST_RECORDS", 100)
+    monkeypatch.setattr(tiny_imagenet, "TRAIN_PER_CLASS", published.TINY_TRAIN)
+    monkeypatch.setattr(tiny_imagenet, "TEST_PER_CLASS", published.TINY_TEST)
+
+
+def pairs(split):
+    return sorted((image.tobytes(), int(label)) for image, label in zip(split.images, split.labels))
+
+
+@pytest.mark.parametrize("form", ["folder", "archive"])
+@pytest.mark.parametrize("name, folder", [("cifar10", "cifar-10-batches-bin"), ("cifar100", "cifar-100-binary")])
+def test_cifar(tmp_path, name, folder, form):
+    made = getattr(published, name)(tmp_path)
+    if form == "archive":
+        published.tar(tmp_path / folder, tmp_path / f"{folder.replace('-batches-bin', '-binary')}.tar.gz")
+    data.prepare(name, tmp_path)
+    loaded = data.load(name, tmp_path, validation=0.0)
+    for split in ("train", "test"):
+        wanted = sorted((image.tobytes(), int(label)) for image, label in zip(*made[split]))
+        assert pairs(getattr(loaded, split)) == wanted
+    assert loaded.class_names[:2] == (("a", "b") if name == "cifar10" else ("class_0", "class_1"))
+    assert loaded.image_shape == (32, 32, 3)
+
+
+def test_cut_and_missing_cifar_files_are_named(tmp_path):
+    published.cifar10(tmp_path)
+    folder = tmp_path / "cifar-10-batches-bin"
+    whole = (folder / "data_batch_3.bin").read_bytes()
+    (folder / "data_batch_3.bin").write_bytes(whole[:-1])
+    with pytest.raises(errors.DataError, match="data_batch_3.bin has 61,459 bytes instead of 61,460"):
+        data.prepare("cifar10", tmp_path)
+    (folder / "data_batch_3.bin").unlink()
+    with pytest.raises(errors.DataError, match="cifar-10-batches-bin lacks data_batch_3.bin"):
+        data.prepare("cifar10", tmp_path)
+    (folder / "data_batch_3.bin").write_bytes(b"\xff" + whole[1:])
+    with pytest.raises(errors.DataError, match="labels beyond its class names"):
+        data.prepare("cifar10", tmp_path)
+    (folder / "batches.meta.txt").write_text("cat\ndog")
+    with pytest.raises(errors.DataError, match="batches.meta.txt names 2 classes instead of 10"):
+        data.prepare("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_tiny_imagenet(tmp_path, form):
+    published.tiny_imagenet(tmp_path)
+    if form == "archive":
+        published.zipped(tmp_path / "tiny-imagenet-200", tmp_path / "tiny-imagenet-200.zip")
+    data.prepare("tiny_imagenet", tmp_path)
+    loaded = data.load("tiny_imagenet", tmp_path, validation=0.0)
+    assert loaded.class_names == ("goldfish", "toad", "bell cote")
+    for split, count in ((loaded.train, published.TINY_TRAIN), (loaded.test, published.TINY_TEST)):
+        assert split.images.shape[1:] == (64, 64, 3)
+        reds = sorted(zip(split.labels.tolist(), split.images[:, 0, 0, 0].tolist()))
+        assert reds == [(k, 10 * k + i) for k in range(3) for i in range(count)]
+
+
+def test_damaged_tiny_imagenet_files_are_named(tmp_path):
+    published.tiny_imagenet(tmp_path)
+    folder = tmp_path / "tiny-imagenet-200"
+    image = folder / "train" / "n02" / "images" / "n02_4.JPEG"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:60])
+    with pytest.raises(errors.DataError, match="train/n02/images/n02_4.JPEG cannot be read as an image"):
+        data.prepare("tiny_imagenet", tmp_path)
+    with pytest.raises(errors.DataError, match="tiny_imagenet is not prepared"):
+        data.load("tiny_imagenet", tmp_path)
+    image.unlink()
+    with pytest.raises(errors.DataError, match=r"lacks train/n02/images/n02_4.JPEG \(1 of 18 images are missing\)"):
+        data.prepare("tiny_imagenet", tmp_path)
+    image.write_bytes(whole)
+    annotations = folder / "val" / "val_annotations.txt"
+    lines = annotations.read_text().splitlines()
+    annotations.write_text("\n".join(lines[1:]))
+    with pytest.raises(errors.DataError, match="lists 1 images of class n01 instead of 2"):
+        data.prepare("tiny_imagenet", tmp_path)
+    annotations.write_text("\n".join([*lines, "val_77.JPEG\tn99\t0\t0\t1\t1"]))
+    with pytest.raises(errors.DataError, match="lists 1 images of class n99 instead of 0"):
+        data.prepare("tiny_imagenet", tmp_path)
+    annotations.write_text("\n".join(lines))
+    (folder / "wnids.txt").write_text("n01\nn02\n")
+    with pytest.raises(errors.DataError, match="train/n03 is not among the classes of wnids.txt"):
+        data.prepare("tiny_imagenet", tmp_path)
+    (folder / "wnids.txt").write_text("n01\nn02\nn03\n")
+    data.prepare("tiny_imagenet", tmp_path)
+    data.verify("tiny_imagenet", tmp_path)
+
+
+def folder_of_images(tree, sizes, side=4, first=0):
+    for k, (name, count) in enumerate(sizes.items()):
+        (tree / name).mkdir(parents=True)
+        for i in range(count):
+            (tree / name / f"{i}.{'png' if i % 2 else 'PNG'}").write_bytes(
+                published.encoded(published.red(side, first + 50 * k + i))
+            )
+
+
+def test_image_folder_with_its_own_test(tmp_path):
+    folder_of_images(tmp_path / "train", {"cat": 10, "dog": 20})
+    folder_of_images(tmp_path / "val", {"dog": 3}, first=200)
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
+    (tmp_path / "train" / ".hidden").mkdir()
+    data.prepare("image_folder", tmp_path)
+    loaded = data.load("image_folder", tmp_path, validation=0.0)
+    assert loaded.class_names == ("cat", "dog")
+    reds = sorted(zip(loaded.train.labels.tolist(), loaded.train.images[:, 1, 1, 0].tolist()))
+    assert reds == [(0, i) for i in range(10)] + [(1, 50 + i) for i in range(20)]
+    assert loaded.test.labels.tolist() == [1, 1, 1]
+    assert loaded.test.images[:, 0, 0, 0].tolist() == [200, 201, 202]
+    (tmp_path / "val" / "fox").mkdir()
+    with pytest.raises(errors.DataError, match="val/fox is not among the 2 classes of the train folder"):
+        data.prepare("image_folder", tmp_path)
+
+
+def test_image_folder_resized_beside_the_original(tmp_path):
+    folder_of_images(tmp_path, {"cat": 10, "dog": 5})
+    wide = np.repeat(np.arange(16, dtype=np.uint8)[None, :, None] * 10, 8, 0) * np.ones(3, np.uint8)
+    (tmp_path / "cat" / "0.PNG").write_bytes(published.encoded(wide))
+    with pytest.raises(errors.DataError, match="differ in size .*; pass resize=SIDE"):
+        data.prepare("image_folder", tmp_path)
+    for side in (4, 8):
+        data.prepare("image_folder", tmp_path, resize=side)
+        data.verify("image_folder", tmp_path, resize=side)
+    loaded = data.load("image_folder", tmp_path, validation=0.0, resize=8)
+    assert loaded.image_shape == (8, 8, 3)
+    assert loaded.class_names == ("cat", "dog")  # what was prepared beside them is no class
+    everything = np.concatenate([loaded.train.images, loaded.test.images])
+    assert (everything == wide[:, 4:12]).all((1, 2, 3)).sum() == 1
+    with pytest.raises(errors.DataError, match="prepare image_folder --root .* --resize 16"):
+        data.load("image_folder", tmp_path, resize=16)
+
+
+def test_a_damaged_image_in_a_folder_is_named(tmp_path):
+    folder_of_images(tmp_path, {"cat": 10, "dog": 5})
+    (tmp_path / "dog" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    with pytest.raises(errors.DataError, match="dog/3.png cannot be read as an image"):
+        data.prepare("image_folder", tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(errors.DataError, match=r"class 2 \(empty\) has no train images"):
+        data.prepare("image_folder", tmp_path)
+
+
+def rows(labels, side=4, first=0):
+    return [(published.red(side, first + i), k) for i, k in enumerate(labels)]
+
+
+class _NoTensorFlow:
+    """An import hook that has no TensorFlow."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError("No module named 'tensorflow'")
+
+
+def test_tfds_is_read_without_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", [_NoTensorFlow(), *sys.meta_path])
+    published.tfds(tmp_path, "shapes", {"train": rows([0, 1, 2] * 4), "test": rows([2, 1, 0], first=100)}, list("xyz"))
+    data.prepare("tfds:shapes", tmp_path)
+    data.verify("tfds:shapes", tmp_path)
+    loaded = data.load("tfds:shapes", tmp_path, validation=0.25)
+    assert loaded.class_names == ("x", "y", "z")
+    everything = np.concatenate([loaded.train.images, loaded.validation.images])[:, 0, 0, 0]
+    labels = np.concatenate([loaded.train.labels, loaded.validation.labels])
+    assert sorted(zip(everything.tolist(), labels.tolist())) == [(i, i % 3) for i in range(12)]
+    assert loaded.test.images[:, 3, 3, 0].tolist() == [100, 101, 102]
+    assert loaded.test.labels.tolist() == [2, 1, 0]
+    assert "shapes" in loaded.source
+    assert "tensorflow" not in sys.modules
+
+
+def test_tfds_takes_the_labelled_split_as_test(tmp_path):
+    splits = {"train": rows([0, 1] * 5), "test": rows([-1, -1], first=50), "validation": rows([1, 0], first=90)}
+    published.tfds(tmp_path, "hidden", splits, ["x", "y"])
+    data.prepare("tfds:hidden", tmp_path)
+    assert data.load("tfds:hidden", tmp_path).test.images[:, 0, 0, 0].tolist() == [90, 91]
+
+
+def test_tfds_grey_images_without_test_at_the_newest_version(tmp_path):
+    grey = [(np.full((4, 4, 1), i, np.uint8), i % 2) for i in range(20)]
+    published.tfds(tmp_path, "grey", {"train": grey[:4]}, ["x", "y"]).rename(tmp_path / "grey" / "0.9.0")
+    published.tfds(tmp_path, "grey", {"train": grey}, ["x", "y"]).rename(tmp_path / "grey" / "0.10.0")
+    data.prepare("tfds:grey", tmp_path, resize=2)
+    loaded = data.load("tfds:grey", tmp_path, resize=2)
+    assert loaded.image_shape == (2, 2, 1)
+    assert [len(split) for split in (loaded.train, loaded.validation, loaded.test)] == [14, 2, 4]
+
+
+def test_cifar_as_tfds(tmp_path):
+    published.tfds(tmp_path, "cifar10", {"train": rows([0, 1] * 5, 32), "test": rows([1, 0], 32)}, ["x", "y"])
+    data.prepare("cifar10", tmp_path)
+    assert data.load("cifar10", tmp_path).class_names == ("x", "y")
+
+
+def test_unusable_tfds_folders_are_named(tmp_path):
+    folder = published.tfds(tmp_path, "odd", {"train": rows([0, 1])}, ["x", "y"])
+    info = (folder / "dataset_info.json").read_text()
+    (folder / "dataset_info.json").write_text(info.replace("array_record", "tfrecord"))
+    with pytest.raises(errors.DataError, match="odd/1.0.0 is tfrecord.*wanted array_record and a train split"):
+        data.prepare("tfds:odd", tmp_path)
+    (folder / "dataset_info.json").write_text(info)
+    features = (folder / "features.json").read_text()
+    (folder / "features.json").write_text(features.replace('"label"', '"other"'))
+    (folder / "label.labels.txt").rename(folder / "other.labels.txt")
+    with pytest.raises(errors.DataError, match="odd/1.0.0: train cannot be read"):
+        data.prepare("tfds:odd", tmp_path)
+    (folder / "features.json").write_text(features.replace("ClassLabel", "Scalar"))
+    with pytest.raises(errors.DataError, match="odd/1.0.0"):
+        data.prepare("tfds:odd", tmp_path)
+    (folder / "features.json").write_text("{")
+    with pytest.raises(errors.DataError, match="odd/1.0.0 cannot be read as a TensorFlow Datasets folder"):
+        data.prepare("tfds:odd", tmp_path)
+    with pytest.raises(errors.DataError, match="tfds build mnist --file_format=array_record --data_dir="):
+        data.load("tfds:mnist", tmp_path)

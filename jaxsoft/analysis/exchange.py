@@ -51,7 +51,7 @@ def label_worth(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> 
       the range (the ratio is then a lower bound), `smallest` is 0 when some IPC was below it (an upper bound).
     """
     worths, draws = _worths(rows, labels)
-    if not worths:
+    if not worths or worths[0].smallest == worths[0].largest:  # one budget of hard labels spans no range
         return None
     ratios = np.array([w.ratio for w in worths])
     smallest, largest = np.array([[w.smallest, w.largest] for w in worths]).T

@@ -19,8 +19,8 @@ class Choice:
     """The soft label spec chosen for one IPC, and what it is worth against hard labels on test.
 
     `selection` is its mean on the column of choice, `shares` the part of resampled sets of seeds in which each spec
-    would have been chosen, largest first. `hard` and `difference` (paired, soft minus hard) have n = 0 without hard
-    labels.
+    would have been chosen, largest first. With hard labels, `test`, `hard` and `difference` (soft minus hard) hold the
+    seeds that finished under both; without, `hard` and `difference` have n = 0.
     """
 
     ipc: int
@@ -77,7 +77,9 @@ def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
         shares = {table.labels[soft[p]]: float(np.mean(draws[:, i] == p)) for p in range(len(soft))}
         shares = dict(sorted(((k, v) for k, v in shares.items() if v), key=lambda item: -item[1]))
         mean = float(means(table.selection[:, i, a]))
-        test, plain, difference = (estimate(values[np.isfinite(values)]) for values in (own, base, own - base))
+        paired = np.isfinite(own - base)
+        kept = paired if paired.any() else np.isfinite(own)
+        test, plain, difference = estimate(own[kept]), estimate(base[paired]), estimate((own - base)[paired])
         choices.append(Choice(ipc, table.labels[a], table.epochs[a], mean, test, plain, difference, shares))
     return choices
 

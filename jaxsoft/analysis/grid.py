@@ -43,12 +43,15 @@ def varying(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows into those that may share one curve: equal dataset, model, protocol and whatever is not tuned."""
+    """Split rows into those that may share one curve: equal dataset, model, protocol and whatever is not tuned.
+
+    Groups come in the order in which their first members do.
+    """
     columns = sorted({*IDENTITY, *varying(rows)} - set(TUNABLE))
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(str(row[c]) for c in columns)].append(row)
-    return [found[key] for key in sorted(found)]
+    return list(found.values())
 
 
 def selection_column(rows: Sequence[Row]) -> str:

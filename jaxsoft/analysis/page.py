@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from jaxsoft.analysis.table import Table
 
-_NUMBER = re.compile(r"[-+−–\d.,\[\]<>/%× ]*")
+_NUMBER = re.compile(r"[-+−–\d.,\[\]<>/%×* ]*")
 
 
 class Text(NamedTuple):
@@ -101,8 +101,7 @@ def _html(block: Block) -> str:
 
 
 def _html_table(table: Table) -> str:
-    numeric = [all(_NUMBER.fullmatch(cell) for cell in column) for column in zip(*table.rows)]
-    kinds = [" class=n" if n else "" for n in numeric] or [""] * len(table.header)
+    kinds = [_kind(column) for column in zip(*table.rows)] or [""] * len(table.header)
     head = "".join(f"<th scope=col{kind}>{_rich(cell)}</th>" for cell, kind in zip(table.header, kinds))
     lines = ("".join(f"<td{kind}>{_rich(cell)}</td>" for cell, kind in zip(line, kinds)) for line in table.rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
@@ -115,6 +114,13 @@ def _html_table(table: Table) -> str:
     return f"<figure class=table>{grid}<figcaption>{caption}</figcaption></figure>"
 
 
+def _kind(column: Sequence[str]) -> str:
+    """Numbers stand on the right, and only long text is wrapped."""
+    if all(_NUMBER.fullmatch(cell) for cell in column):
+        return " class=n"
+    return " class=long" if max(map(len, column)) > 60 else ""
+
+
 def _markdown(block: Block, pictures: str) -> str:
     if isinstance(block, Text):
         return f"> **Note.** {_safe(block.text)}" if block.kind == "warning" else _safe(block.text)
@@ -122,9 +128,10 @@ def _markdown(block: Block, pictures: str) -> str:
         return "\n".join(f"- **{_safe(f.value)}** {_safe(f.meaning)}" for f in block.items)
     if isinstance(block, Picture):
         return f"![{_safe(block.alt)}]({pictures}/{block.name}.png)\n\n*{_safe(block.caption)}*"
+    folds = ("<details><summary>", "</summary>\n\n", "\n\n</details>") if block.folded else ("*", "*\n\n", "")
     lines = [block.header, ["---"] * len(block.header), *block.rows]
     rows = "\n".join("| " + " | ".join(_safe(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"{rows}\n\n*{_safe(block.caption)}*"
+    return folds[0] + _safe(block.caption) + folds[1] + rows + folds[2]
 
 
 def _rich(text: str) -> str:

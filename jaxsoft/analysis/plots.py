@@ -59,7 +59,7 @@ def accuracy_curves(rows: Sequence[Row]) -> Figure:
     cells = summarize(tuned(rows))
     order = label_order(rows)
     colours, ordered = _colours(order)
-    figure = Figure((WIDTH, 4.2))
+    figure = Figure((WIDTH, 4.2 if ordered else 3.9 + 0.1 * len(order)))
     axes = figure.subplots()
     for labels in order:
         line = [c for c in cells if c.labels == labels and c.test.n]
@@ -88,12 +88,14 @@ def differences(choices: Sequence[Choice]) -> Figure:
         colour = {"soft": BLUE, "hard": ORANGE, "": "#6a6f78"}[words.verdict(c)]
         error = [[mean[i] - low[i]], [high[i] - mean[i]]]
         axes.errorbar(c.ipc, mean[i], error, fmt="o", color=colour, ms=6, lw=2, capsize=3.5, mec="white")
-        name = "" if c.teacher_epoch is None else f"epoch {c.teacher_epoch}"
-        axes.annotate(name, (c.ipc, high[i]), (0, 5), textcoords="offset points", ha="center", fontsize=8)
+        name = "" if c.teacher_epoch is None else str(c.teacher_epoch)
+        up = mean[i] >= 0
+        where = {"textcoords": "offset points", "ha": "center", "va": "bottom" if up else "top", "fontsize": 8}
+        axes.annotate(name, (c.ipc, high[i] if up else low[i]), (0, 4 if up else -4), **where)
     _ipc_axis(axes, [c.ipc for c in choices])
     axes.margins(y=0.16)
     axes.set_ylabel("soft minus hard, test points")
-    _say_n(axes, [c.difference.n for c in choices], "bars")
+    _say_n(axes, [c.difference.n for c in choices], "numbers: teacher epoch; bars")
     return figure
 
 
@@ -109,11 +111,12 @@ def frontier_map(found: Frontier) -> Figure:
     if rows * columns <= 160:
         for (p, i), value in np.ndenumerate(values):
             pale = not abs(value) > 0.65 * limit
-            text = words.points(value / 100)
-            axes.text(i, p, text, ha="center", va="center", fontsize=8.5, color=INK if pale else "white")
+            text = words.points(value / 100) if not abs(value) > 9.95 else f"{value:+.0f}".replace("-", "−")
+            size = 8.5 if columns <= 8 else 7.0
+            axes.text(i, p, text, ha="center", va="center", fontsize=size, color=INK if pale else "white")
     for i, p in enumerate(found.best):
         if p >= 0:
-            axes.add_patch(Rectangle((i - 0.47, p - 0.47), 0.94, 0.94, fill=False, ec=INK, lw=2.2))
+            axes.add_patch(Rectangle((i - 0.47, p - 0.47), 0.94, 0.94, fill=False, ec=INK, lw=1.8))
     axes.grid(False)
     axes.set_xticks(range(columns), [str(n) for n in found.ipcs])
     axes.set_yticks(range(rows), [str(epoch) for epoch in found.epochs])
@@ -198,22 +201,21 @@ def _colours(order: Mapping[str, int | None]) -> tuple[dict[str, Any], bool]:
 
 
 def _legend(figure: Figure, axes: Axes, order: Mapping[str, int | None], colours: Mapping[str, Any], ordered: bool):
-    """Names below the axes; beyond eight soft specs, a colour bar beside them."""
-    names = {labels: str(order[labels]) if ordered and labels != "hard" else labels for labels in order}
+    """Names below the axes; a long series of teacher epochs as a colour bar."""
     soft = [labels for labels in order if labels != "hard"]
-    handles = [line for line in axes.get_lines() if len(soft) <= len(PALETTE) or line.get_label() == "hard"]
-    texts = [names[str(line.get_label())] for line in handles]
-    columns = max(1, min(len(texts), 90 // (max(map(len, texts), default=1) + 8)))
-    figure.legend(handles, texts, loc="outside lower center", ncols=columns)
-    if len(soft) > len(PALETTE):
-        shown = _spread(len(soft), 20)
+    barred = ordered and len(soft) > len(PALETTE)
+    lines = [line for line in axes.get_lines() if not barred or line.get_label() == "hard"]
+    names = [str(order[k]) if ordered and k != "hard" else k for k in (str(line.get_label()) for line in lines)]
+    columns = max(1, min(len(names), 84 // (max(map(len, names), default=1) + 8)))
+    title = "hard labels, and soft labels by teacher epoch" if ordered and not barred else None
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title)
+    if barred:
         shades = ListedColormap([colours[labels] for labels in soft])
         bar = figure.colorbar(ScalarMappable(Normalize(-0.5, len(soft) - 0.5), shades), ax=axes, aspect=40, pad=0.02)
-        bar.set_ticks(shown, labels=[names[soft[i]] for i in shown])
+        shown = _spread(len(soft), 20)
+        bar.set_ticks(shown, labels=[str(order[soft[i]]) for i in shown])
         bar.ax.tick_params(length=0, labelsize=8)
-        bar.set_label("teacher epoch" if ordered else "label spec")
-    elif ordered:
-        figure.legends[-1].set_title("hard labels, and soft labels by teacher epoch")
+        bar.set_label("teacher epoch")
 
 
 def _ipc_axis(axes: Axes, ipcs: Sequence[int]) -> None:

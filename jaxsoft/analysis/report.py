@@ -11,7 +11,7 @@ from jaxsoft.analysis.frontier import Choice, optimism
 from jaxsoft.analysis.grid import IDENTITY, finished, groups
 from jaxsoft.analysis.page import Block, Page, Picture, Section, Text, to_html, to_markdown
 from jaxsoft.analysis.read import Run, join_results, read_run
-from jaxsoft.analysis.sections import group_sections, optimism_section
+from jaxsoft.analysis.sections import group_sections, headline, optimism_section
 from jaxsoft.analysis.table import Findings, Table, findings
 from jaxsoft.types import Row
 
@@ -60,7 +60,7 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     for i, run in enumerate(runs, 1):
         choices = [] if several else found[0].choices
         sections += _teacher(run, choices, f"-{i}" if len(runs) > 1 else "")
-    title = f"Soft against hard labels in {len(found)} settings" if several else words.headline(found[0].choices)
+    title = f"Soft against hard labels in {len(found)} settings" if several else headline(found[0])
     kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
     return Page(kicker, title, [*sections, _how(rows, runs)])
 
@@ -74,7 +74,7 @@ def _name(rows: Sequence[Row], found: Sequence[Findings]) -> str:
     """What tells a group from the others."""
     differ = [c for c in rows[0] if len({str(f.rows[0].get(c)) for f in found}) > 1 and len({r[c] for r in rows}) == 1]
     named = [c for c in differ if c in IDENTITY and c != "fingerprint"] or [c for c in differ if c != "member"]
-    return ", ".join(f"{c} `{str(rows[0][c])[:60]}`" for c in named)
+    return ", ".join(f"{c.replace('_', ' ').capitalize()} `{str(rows[0][c])[:60]}`" for c in named)
 
 
 def _optimism(found: Sequence[Findings]) -> list[dict]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.frontier import Choice, frontiers
-from jaxsoft.analysis.grid import finished, selection_column
+from jaxsoft.analysis.grid import finished, selection_column, tuned
 from jaxsoft.analysis.page import Block, Fact, Facts, Picture, Section, Text
 from jaxsoft.analysis.scaling import BEST
-from jaxsoft.analysis.stats import Estimate, summarize
+from jaxsoft.analysis.stats import FEWEST, Estimate, summarize
 from jaxsoft.analysis.table import Findings, Table, budget_table, cell_table, law_table
 from jaxsoft.types import Row
 
@@ -29,10 +29,19 @@ def group_sections(found: Findings, name: str = "", suffix: str = "") -> list[Se
 def optimism_section(gap: dict[int, Estimate]) -> Section:
     """What choosing on test adds to the accuracy that is reported."""
     lines = [(str(ipc), words.difference(e), str(e.n)) for ipc, e in gap.items() if e.n]
-    most = max((e.mean for e in gap.values() if e.n), default=0.0)
+    most = max((e.mean for e in gap.values() if e.n), key=abs, default=0.0)
     caption = "Test accuracy of the paper protocol's choice minus the sealed protocol's, each seed against itself."
     table = Table(("IPC", "optimism gap, points", "n"), lines, caption)
-    return Section(f"Choosing on test adds up to {words.points(most)} points", [table])
+    return Section(f"Choosing on test moves accuracy by up to {words.points(most)} points", [table])
+
+
+def headline(found: Findings) -> str:
+    """The answer in one line."""
+    if found.choices:
+        return words.headline(found.choices)
+    if not (done := summarize(tuned(finished(found.rows)))):
+        return "No member has finished"
+    return f"Hard labels reach {words.percent(done[-1].test.mean)} % at {words.budgets([done[-1].ipc])}"
 
 
 def _answer(found: Findings, name: str) -> Section:
@@ -42,16 +51,15 @@ def _answer(found: Findings, name: str) -> Section:
     if compared:
         said = [words.comparison(c) for c in {c.ipc: c for c in (_largest(compared), compared[-1])}.values()]
     elif found.choices:
-        said = [words.comparison(c) for c in found.choices]
+        said = [words.comparison(c) for c in {c.ipc: c for c in (found.choices[0], found.choices[-1])}.values()]
     elif finished(found.rows):
-        last = [c for c in summarize(found.rows) if c.test.n][-1]
-        said = [f"At {words.budgets([last.ipc])} they reach {words.accuracy(last.test)} % on test (n = {last.test.n})."]
+        said = ["There are no soft labels to compare them with."]
     if path := words.frontier(found.choices):
         said.append(f"{path}.")
     if found.worth:
         said.append(words.value_of_a_label(found.worth))
-    title = f"{name}: {words.headline(found.choices)}" if name else ""
-    blocks: list[Block] = [Text(" ".join(said) or "No member has finished.", "lead")]
+    title = f"{name}: {headline(found)}" if name else ""
+    blocks: list[Block] = [Text(" ".join(said) or "There is nothing to compare.", "lead")]
     if facts := _facts(found, compared):
         blocks.append(Facts(facts))
     return Section(title, blocks + [Text(warning, "warning") for warning in _warnings(found.rows)])
@@ -88,7 +96,9 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
     elif done and selection_column(done) == "test_accuracy":
         said.append("Some members hold no validation accuracy, so label specs were chosen on test.")
     seeds = {(row["seed"], row["subset_seed"]) for row in done}
-    if 0 < len(seeds) < 5:
+    if 0 < len(seeds) < FEWEST:
+        said.append(f"n = {len(seeds)}: fewer than {FEWEST} seeds give no interval, so nothing is told apart.")
+    elif 0 < len(seeds) < 5:
         said.append(
             f"n = {len(seeds)}: intervals of fewer than 5 seeds are too narrow; take them as a first impression."
         )
@@ -100,14 +110,15 @@ def _budgets(found: Findings) -> Section:
     title = "What each budget reaches"
     if compared:
         soft, hard = (sum(words.verdict(c) == side for c in compared) for side in ("soft", "hard"))
-        told = "none" if not soft else "all" if soft == len(compared) > 1 else str(soft)
-        title = f"Soft labels win at {told} of {len(compared)} budgets" + (f", hard labels at {hard}" if hard else "")
+        title = f"Soft labels win at {soft or 'none'} of {len(compared)} budgets" + (
+            f", hard labels at {hard}" if hard else ""
+        )
     return Section(title, [budget_table(found), cell_table(found.rows)])
 
 
 def _curves(found: Findings, suffix: str) -> Section:
     done = finished(found.rows)
-    means = [c.test.mean for c in summarize(done) if c.labels == "hard"] or [c.test.mean for c in found.choices]
+    means = [c.test.mean for c in summarize(tuned(done)) if c.labels == "hard"] or [c.test.mean for c in found.choices]
     which = "hard labels" if any(row["labels"] == "hard" for row in done) else "the best soft labels"
     title = f"With {which}, accuracy goes from {words.percent(means[0])} % to {words.percent(means[-1])} %"
     if len(means) < 2:
@@ -129,12 +140,13 @@ def _curves(found: Findings, suffix: str) -> Section:
 def _frontier(found: Findings, suffix: str) -> list[Section]:
     if len({row["labels"] for row in finished(found.rows)} - {"hard"}) < 2:
         return []
+    on = "validation" if selection_column(finished(found.rows)) == "val_accuracy" else "test"
     blocks: list[Block] = []
     for i, family in enumerate(frontiers(finished(found.rows))):
         named = f"frontier{suffix}" + (f"-{i + 1}" if i else "")
         caption = (
-            f"`{family.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: the "
-            f"epoch chosen for each budget. Mean of {family.n} paired seeds; colours end at twice the largest gain."
+            f"`{family.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its "
+            f"best epoch for each budget on {on}. Mean of {family.n} paired seeds; colours end at twice the largest gain."
         )
         best = (f"IPC {n}: epoch {family.epochs[p]}" for n, p in zip(family.ipcs, family.best) if p >= 0)
         alt = f"Heat map of soft minus hard accuracy by teacher epoch and images per class. Best {'; '.join(best)}."
@@ -151,7 +163,8 @@ def _frontier(found: Findings, suffix: str) -> list[Section]:
             )
         )
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
-    blocks.append(Table(("IPC", "chosen label spec", "chosen again", "otherwise"), lines, caption))
+    if min(c.test.n for c in found.choices) >= FEWEST:
+        blocks.append(Table(("IPC", "chosen label spec", "chosen again", "otherwise"), lines, caption))
     return [Section(words.frontier(found.choices) or "Which labels for which budget", blocks)]
 
 
@@ -178,6 +191,7 @@ def _failed(rows: Sequence[Row]) -> list[Section]:
     columns = ("member", "ipc", "labels", "seed", "learning_rate", "first_bad_step")
     lines = [tuple(words.NONE if row.get(c) is None else f"`{row[c]}`" for c in columns) for row in bad[:50]]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
-    table = Table(columns, lines, f"Members whose numbers stopped being finite.{more}")
+    header = tuple(c.replace("_", " ").replace("ipc", "IPC") for c in columns)
+    table = Table(header, lines, f"Members whose numbers stopped being finite.{more}")
     title = f"{len(bad)} of {len(rows)} members failed and are left out"
     return [Section(title, [table])]

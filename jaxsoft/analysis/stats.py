@@ -17,6 +17,8 @@ from jaxsoft.analysis.grid import Grid, column, finished, grid, label_order, var
 from jaxsoft.types import Row
 
 RESAMPLES = 4000
+FEWEST = 3
+"""Below so many seeds an interval would say next to nothing, so there is none."""
 
 
 class Estimate(NamedTuple):
@@ -31,8 +33,8 @@ class Estimate(NamedTuple):
     @property
     def note(self) -> str:
         """Why the interval is missing or has no width; empty when it is an ordinary one."""
-        if self.n < 2:
-            return "one seed, no interval" if self.n else "no finished member"
+        if self.n < FEWEST:
+            return f"fewer than {FEWEST} seeds, no interval" if self.n else "no finished member"
         return f"all {self.n} values are equal" if self.low == self.high else ""
 
 
@@ -75,8 +77,9 @@ def estimate(values: Float[np.ndarray, "n"]) -> Estimate:
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     mean = float(np.mean(values))
-    if n == 1:
-        return Estimate(mean, math.nan, math.nan, math.nan, 1)
+    sem = float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    if n < FEWEST:
+        return Estimate(mean, sem, math.nan, math.nan, n)
     if np.ptp(values) == 0:
         return Estimate(mean, 0.0, mean, mean, n)
     found = scipy.stats.bootstrap(
@@ -87,7 +90,7 @@ def estimate(values: Float[np.ndarray, "n"]) -> Estimate:
         method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(mean, float(np.std(values, ddof=1) / math.sqrt(n)), float(found.low), float(found.high), n)
+    return Estimate(mean, sem, float(found.low), float(found.high), n)
 
 
 def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
@@ -111,7 +114,7 @@ def resampled_means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "
 def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
     """The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out."""
     draws = draws[~np.isnan(draws)]
-    if n < 2 or not len(draws):
+    if n < FEWEST or not len(draws):
         return math.nan, math.nan
     low, high = np.quantile(draws, (tail(n), 1 - tail(n)), method="inverted_cdf")
     return float(low), float(high)

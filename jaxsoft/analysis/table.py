@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth, exchange_rate, label_worth
 from jaxsoft.analysis.frontier import Choice, choose
-from jaxsoft.analysis.grid import IDENTITY, finished, grid, groups, selection_column
+from jaxsoft.analysis.grid import IDENTITY, TUNABLE, finished, grid, groups, selection_column, tuned, varying
 from jaxsoft.analysis.scaling import BEST, Law, fit_frontier_law, fit_law
 from jaxsoft.analysis.stats import summarize
 from jaxsoft.types import Row
@@ -58,7 +58,7 @@ def budget_table(found: Findings) -> Table:
     """One row per IPC: hard labels, the chosen soft labels, their difference and what a label is worth."""
     done = finished(found.rows)
     if not found.choices:
-        cells = [(str(c.ipc), words.accuracy(c.test), str(c.test.n)) for c in summarize(done)]
+        cells = [(str(c.ipc), words.accuracy(c.test), str(c.test.n)) for c in summarize(tuned(done))]
         return Table(("IPC", "hard labels, %", "n"), cells, "Test accuracy.")
     worths = {w.ipc: words.worth(w) for w in found.worths}
     compared = any(c.difference.n for c in found.choices)
@@ -73,8 +73,12 @@ def budget_table(found: Findings) -> Table:
             n = str(c.difference.n)
             line = (words.accuracy(c.hard), line[0], words.difference(c.difference), worth, line[1], n)
         lines.append((str(c.ipc), *line))
+    tried = [c.replace("_", " ") for c in TUNABLE if c in varying(done)]
+    alike = f" and {words.listed(tried)}, for hard labels too," if tried else ""
     on = "validation" if selection_column(done) == "val_accuracy" else "test"
-    caption = f"Test accuracy, label spec chosen on {on}; means over n seeds with 95 % intervals, each row by itself."
+    caption = (
+        f"Test accuracy, label spec{alike} chosen on {on}; means over n seeds with 95 % intervals, each row by itself."
+    )
     return Table(header, lines, caption)
 
 

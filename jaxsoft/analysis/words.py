@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import scipy.stats
+
 from jaxsoft.analysis.exchange import Worth
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.scaling import Law, Parameter
-from jaxsoft.analysis.stats import Estimate
+from jaxsoft.analysis.stats import FEWEST, Estimate
 
 NONE = "–"
 
@@ -55,7 +58,7 @@ def times(value: float) -> str:
     >>> times(2.345), times(12.4), times(0.02)
     ('2.3', '12', '0.02')
     """
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
 
 
 def worth(value: Worth) -> str:
@@ -85,17 +88,17 @@ def verdict(choice: Choice) -> str:
 
 
 def headline(choices: Sequence[Choice]) -> str:
-    """Does soft beat hard? One sentence without a full stop."""
+    """Does soft beat hard? One sentence without a full stop; there is at least one choice."""
     compared = [c for c in choices if c.difference.n]
     soft, hard = ([c for c in compared if verdict(c) == side] for side in ("soft", "hard"))
-    if not choices:
-        return "Hard labels alone: nothing to compare them with"
     if not compared:
         best = max(choices, key=lambda c: c.test.mean)
         return f"Soft labels reach {percent(best.test.mean)} % at {budgets([best.ipc])}"
     if soft and hard:
         where = budgets([c.ipc for c in soft])
         return f"Soft labels win at {where}, hard labels at {listed([c.ipc for c in hard])}"
+    if max(c.difference.n for c in compared) < FEWEST:
+        return "Too few seeds to tell soft from hard labels"
     if not soft and not hard:
         return "No difference between soft and hard labels can be told"
     side, other, winners = ("Soft", "hard", soft) if soft else ("Hard", "soft", hard)
@@ -112,7 +115,7 @@ def comparison(choice: Choice) -> str:
         return f"{start} (n = {choice.test.n})."
     return (
         f"{start} and hard labels {percent(choice.hard.mean)} %: "
-        f"{difference(choice.difference)} points (n = {choice.difference.n} paired seeds)."
+        f"{difference(choice.difference)} points (n = {choice.difference.n})."
     )
 
 
@@ -124,11 +127,10 @@ def frontier(choices: Sequence[Choice]) -> str:
         return ""
     if len(set(epochs)) == 1:
         return f"Epoch {epochs[0]} of the teacher is chosen at every budget"
+    trend = np.corrcoef(range(len(epochs)), scipy.stats.rankdata(epochs))[0, 1]
     path = f"epoch {epochs[0]} at {budgets([known[0].ipc])}, epoch {epochs[-1]} at {known[-1].ipc}"
-    if epochs == sorted(epochs):
-        return f"More images want a later teacher: {path}"
-    if epochs == sorted(epochs, reverse=True):
-        return f"More images want an earlier teacher: {path}"
+    if abs(trend) > 0.6:
+        return f"More images want {'a later' if trend > 0 else 'an earlier'} teacher: {path}"
     return f"The best teacher does not move one way with images: {path}"
 
 

@@ -1,0 +1,105 @@
+"""Which labels win at which budget, against hand-made members and NumPy."""
+
+import numpy as np
+import pytest
+import synthetic
+
+from jaxsoft.analysis import frontier
+
+row = synthetic.row
+EARLY, LATE = "teacher(epoch=5)", "teacher(epoch=50)"
+
+
+def members(values, protocol="sealed"):
+    """values: label spec -> [(validation, test) of each seed] at IPC 1."""
+    epochs = {EARLY: 5, LATE: 50}
+    return [
+        row(1, labels, seed, test, epoch=epochs.get(labels), val_accuracy=val, protocol=protocol)
+        for labels, seeds in values.items()
+        for seed, (val, test) in enumerate(seeds)
+    ]
+
+
+def test_the_choice_is_made_on_validation_and_told_on_test():
+    values = {
+        "hard": [(0.9, 0.50), (0.9, 0.60), (0.9, 0.40)],
+        EARLY: [(0.6, 0.52), (0.6, 0.63), (0.6, 0.44)],
+        LATE: [(0.5, 0.90), (0.5, 0.90), (0.5, 0.90)],
+    }
+    (found,) = frontier.choose(members(values))
+    assert (found.labels, found.teacher_epoch, found.selection) == (EARLY, 5, pytest.approx(0.6))
+    assert found.test.mean == pytest.approx(0.53)
+    assert found.hard.mean == pytest.approx(0.5)
+    assert found.difference.mean == pytest.approx(0.03)
+    assert (found.difference.low, found.difference.high) == pytest.approx((0.02, 0.04))
+    assert found.shares == {EARLY: 1.0}
+    (paper,) = frontier.choose(members(values, protocol="paper"))
+    assert paper.labels == LATE
+    (forced,) = frontier.chosen_on_validation(members(values, protocol="paper"))
+    assert forced.labels == EARLY
+
+
+def test_ties_go_to_the_earlier_epoch():
+    (found,) = frontier.choose(members({LATE: [(0.5, 0.1), (0.7, 0.1)], EARLY: [(0.7, 0.2), (0.5, 0.2)]}))
+    assert found.labels == EARLY
+    assert found.difference.n == 0
+
+
+def test_shares_are_those_of_resampled_seeds():
+    # EARLY wins where seed 0 is drawn at least once: 1 - (2/3)^3 = 0.704.
+    values = {EARLY: [(0.9, 0.5), (0.4, 0.5), (0.4, 0.5)], LATE: [(0.5, 0.5), (0.5, 0.5), (0.5, 0.5)]}
+    (found,) = frontier.choose(members(values))
+    assert found.shares[EARLY] == pytest.approx(1 - (2 / 3) ** 3, abs=0.03)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert list(found.shares) == [EARLY, LATE]
+
+
+def test_accuracies_beside_a_difference_are_of_the_same_seeds():
+    rows = members({"hard": [(0.5, 0.5), (0.5, 0.7)], EARLY: [(0.5, 0.6), (0.5, 0.8), (0.5, 0.1)]})
+    (found,) = frontier.choose(rows)
+    assert (found.test.mean, found.hard.mean, found.test.n, found.hard.n) == pytest.approx((0.7, 0.6, 2, 2))
+    assert found.test.mean - found.hard.mean == pytest.approx(found.difference.mean)
+
+
+def test_hard_labels_alone_leave_nothing_to_choose():
+    assert frontier.choose(members({"hard": [(0.5, 0.5)]})) == []
+    assert frontier.frontiers(members({"hard": [(0.5, 0.5)]})) == []
+
+
+def test_an_ipc_at_which_no_soft_member_finished_is_left_out():
+    rows = members({"hard": [(0.5, 0.5)], EARLY: [(0.5, 0.5)]})
+    rows += [row(7, "hard", 0, 0.8), row(7, EARLY, 0, None, epoch=5, status="failed", val_accuracy=None)]
+    assert [c.ipc for c in frontier.choose(rows)] == [1]
+
+
+def test_map_is_the_mean_paired_difference_by_epoch_and_budget():
+    rows = synthetic.rows(seeds=4, ipcs=(1, 10), epochs=(5, 20, 80))
+    (found,) = frontier.frontiers(rows)
+    assert (found.family, found.epochs, found.ipcs, found.n) == ("teacher", (5, 20, 80), (1, 10), 4)
+    test = {(r["labels"], r["ipc"], r["seed"]): r["test_accuracy"] for r in rows}
+    val = {(r["labels"], r["ipc"], r["seed"]): r["val_accuracy"] for r in rows}
+    for i, ipc in enumerate(found.ipcs):
+        for p, labels in enumerate(found.specs):
+            expected = np.mean([test[labels, ipc, s] - test["hard", ipc, s] for s in range(4)])
+            assert found.difference[p, i] == pytest.approx(expected)
+        best = np.argmax([np.mean([val[labels, ipc, s] for s in range(4)]) for labels in found.specs])
+        assert found.best[i] == best
+
+
+def test_families_differ_in_the_epoch_alone():
+    rows = synthetic.rows(seeds=2, ipcs=(1,), epochs=(5, 20, 80))
+    cut = [{**r, "labels": r["labels"] + "|topk(3)"} for r in rows if r["teacher_epoch"] in (5, 20)]
+    once = [{**r, "labels": r["labels"] + "|swap(1)"} for r in rows if r["teacher_epoch"] == 5]
+    found = frontier.frontiers(rows + cut + once)
+    assert [(f.family, f.epochs) for f in found] == [("teacher", (5, 20, 80)), ("teacher|topk(3)", (5, 20))]
+
+
+def test_optimism_is_what_choosing_on_test_adds_seed_by_seed():
+    values = {
+        "hard": [(0.5, 0.5), (0.5, 0.5)],
+        EARLY: [(0.6, 0.52), (0.6, 0.54)],
+        LATE: [(0.5, 0.56), (0.5, 0.60)],
+    }
+    gap = frontier.optimism(members(values), members(values, protocol="paper"))
+    assert list(gap) == [1]
+    assert (gap[1].mean, gap[1].n) == (pytest.approx(0.05), 2)

@@ -44,7 +44,8 @@ def load(
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
     Returns:
-      The dataset; images are memory maps.
+      The dataset. Its images are slices of memory maps, except that train and validation are copies where classes
+      differ in size.
 
     Raises:
       ConfigError: an unknown name, or a value out of range.
@@ -56,11 +57,8 @@ def load(
     """
     _check(validation, limit)
     module, folder = _module(name, resize), _folder(name, root, resize)
-    if module.FILES:
-        _ready(name, root, resize)
-        whole = prepared.read(folder, name)
-    else:
-        whole = prepared.hold(module.read(folder, resize), name)
+    _ready(name, root, resize)
+    whole = prepared.read(folder, name) if module.FILES else prepared.hold(module.read(folder, resize), name)
     in_train, in_validation = _cut(whole, validation, limit)
     return types.Dataset(
         name=name,
@@ -96,9 +94,9 @@ def prepare(
       DataError: the files are absent or damaged, or the disk is full.
     """
     module = _module(name, resize)
-    where = Path(source) if source else _root(root)
     if not module.FILES:
         return
+    where = _root(source or root)
     found = module.find(where, _argument(name))
     if found is None:
         raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
@@ -122,20 +120,9 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
-    where, rows = _root(root), []
-    for name, module in _modules().items():
-        folder = where / name
-        if not module.FILES:
-            state = "built in"
-        elif (folder / prepared.MANIFEST).exists():
-            state = "prepared"
-        elif any(folder.glob("*.npy*")):
-            state = "half prepared"
-        else:
-            state = "files found" if module.find(where, "") else "absent"
-        rows.append((name, state, module.TITLE))
-    listed = {name for name, _, _ in rows}
-    further = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")) if path.parent.name not in listed)
+    where, modules = _root(root), _modules()
+    rows = [(name, _state(name, root, None), module.TITLE) for name, module in modules.items()]
+    further = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")) if path.parent.name not in modules)
     return rows + [(folder.name, "prepared", f"prepared in {folder}") for folder in further]
 
 
@@ -160,7 +147,7 @@ def _module(name: str, resize: int | None) -> ModuleType:
     stem, colon, argument = name.partition(":")
     if stem not in modules:
         raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
-    if (stem == "tfds") != bool(re.fullmatch(r"[\w/-]+", argument)) or bool(colon) != bool(argument):
+    if (stem == "tfds") != bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", argument)) or bool(colon) != bool(argument):
         raise errors.ConfigError(f"cannot read dataset {name!r}; only tfds takes a name after a colon, as tfds:mnist")
     side = modules[stem].SIDE
     if resize is not None and (side or resize < 1):
@@ -186,19 +173,32 @@ def _files(name: str, module: ModuleType, where: Path) -> str:
     return f"{what} (from {module.SOURCE})"
 
 
+def _state(name: str, root: str | Path | None, resize: int | None) -> str:
+    """How far a dataset is; the words of `available`."""
+    module, folder = _modules()[name.partition(":")[0]], _folder(name, root, resize)
+    if not module.FILES:
+        return "built in"
+    if (folder / prepared.MANIFEST).exists():
+        return "prepared"
+    if any(folder.glob("*.npy*")):
+        return "half prepared"
+    return "files found" if module.find(_root(root), _argument(name)) else "absent"
+
+
 def _ready(name: str, root: str | Path | None, resize: int | None) -> None:
     """Refuse a dataset that is not prepared, with the command that does it."""
-    if (_folder(name, root, resize) / prepared.MANIFEST).exists():
+    where, state = _root(root), _state(name, root, resize)
+    if state in ("built in", "prepared"):
         return
-    module, where = _module(name, resize), _root(root)
-    command = f"jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
-        f" --resize {resize}" if resize else ""
+    command = f"run: jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
+        f" --resize {resize}" * bool(resize)
     )
-    if module.find(where, _argument(name)):
-        raise errors.DataError(f"{name} is not prepared in {where} (its files are there); run: {command}")
-    raise errors.DataError(
-        f"{name} not found in {where}; run: {command}, after placing there {_files(name, module, where)}"
-    )
+    if state == "half prepared":
+        raise errors.DataError(f"{name} is only half prepared in {where}; {command}")
+    if state == "files found":
+        raise errors.DataError(f"{name} is not prepared in {where} (its files are there); {command}")
+    files = _files(name, _module(name, resize), where)
+    raise errors.DataError(f"{name} not found in {where}; {command}, after placing there {files}")
 
 
 def _check(validation: float, limit: int | None) -> None:
@@ -210,12 +210,13 @@ def _check(validation: float, limit: int | None) -> None:
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Which stored rows are train and which validation: the first and the last of each class."""
-    labels, names = whole.train.labels, whole.manifest.class_names
-    held = classes.portion(labels, validation) if validation else np.zeros(len(names), int)
+    labels, class_names = whole.train.labels, whole.manifest.class_names
+    held = classes.portion(labels, validation) if validation else np.zeros(len(class_names), int)
     kept = np.bincount(labels) - held
     if not kept.all():
         empty = int(np.argmin(kept))
-        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({names[empty]}) without train images")
+        name = class_names[empty]
+        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({name}) without train images")
     ranks = classes.rank(labels)
     return ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]
 

@@ -46,7 +46,10 @@ def _part(tree: Path, names: tuple[str, ...], resize: int | None) -> raw.Part:
     labels = np.array([k for _, k in paths], np.int32)
 
     def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
-        return raw.decode(path.read_bytes(), str(path), resize)
+        try:
+            return raw.decode(path.read_bytes(), str(path), resize)
+        except OSError as problem:
+            raise raw.unreadable(f"{path} cannot be read", problem) from None
 
     return raw.Part(labels, [path for path, _ in paths], image)
 

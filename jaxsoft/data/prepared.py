@@ -11,9 +11,9 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ _SPLITS = ("train", "test")
 _ARRAYS = tuple(f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels"))
 _BLOCK_BYTES = 1 << 25  # decoded before it is written; bounds the memory
 _TASK = 64  # images that a thread decodes at a time
+_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock, but opens files under it
 
 Progress = Callable[[int, int], None]
 
@@ -87,8 +88,8 @@ def hold(found: raw.Raw, name: str) -> Prepared:
         train, test = (
             types.Split(_decode(part, part.items, shape, pool), part.labels) for part in (found.train, found.test)
         )
-    arrays = (train.images, train.labels, test.images, test.labels)
-    digests = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in zip(_ARRAYS, arrays)}
+    contents = (train.images, train.labels, test.images, test.labels)
+    digests = {array: hashlib.sha256(content.tobytes()).hexdigest() for array, content in zip(_ARRAYS, contents)}
     return Prepared(train, test, _describe(found, name, digests))
 
 
@@ -105,11 +106,8 @@ def read(folder: Path, name: str) -> Prepared:
     manifest = _read_manifest(folder, name)
     splits = []
     for split in _SPLITS:
-        images, labels = (
-            _open(folder / f"{split}_images.npy", np.uint8),
-            _open(folder / f"{split}_labels.npy", np.int32),
-        )
-        labels = np.array(labels)
+        images = _open(folder / f"{split}_images.npy", np.uint8)
+        labels = np.array(_open(folder / f"{split}_labels.npy", np.int32))
         counts = np.bincount(np.maximum(labels, 0)).tolist()
         if images.ndim != 4 or len(images) != len(labels) or counts != getattr(manifest, f"{split}_counts"):
             raise errors.DataError(f"{folder}: {split} images, labels and {MANIFEST} do not belong together")
@@ -142,9 +140,7 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     if not counts.all():
         empty = int(np.argmin(counts))
         raise errors.DataError(f"{name}: class {empty} ({found.class_names[empty]}) has no train images")
-    return raw.Raw(
-        found.class_names, found.train.take(classes.spread(found.train.labels)), found.test, found.source, found.licence
-    )
+    return replace(found, train=found.train.take(classes.spread(found.train.labels)))
 
 
 def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
@@ -155,20 +151,26 @@ def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
 def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> None:
     total, done = len(found.train.items) + len(found.test.items), 0
     shape = found.train.read(found.train.items[0]).shape
-    block = max(1, _BLOCK_BYTES // int(np.prod(shape)))
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # Pillow decodes without the interpreter's lock
+    with ThreadPoolExecutor(_THREADS) as pool:
         for split, part in (("train", found.train), ("test", found.test)):
             with _new(folder / f"{split}_labels.npy") as file:
                 np.lib.format.write_array(file, part.labels.astype("<i4"), version=(1, 0))
             with _new(folder / f"{split}_images.npy") as file:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-                for start in range(0, len(part.items), block):
-                    images = _decode(part, part.items[start : start + block], shape, pool)
-                    file.write(images)
+                for images in _blocks(file, part, shape, pool):
                     done += len(images)
                     if progress:
                         progress(done, total)
+
+
+def _blocks(file: BinaryIO, part: raw.Part, shape: tuple[int, ...], pool: Executor) -> Iterator[np.ndarray]:
+    """Decode a split into an open file, block by block."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *shape)}
+    np.lib.format.write_array_header_1_0(file, header)
+    block = max(1, _BLOCK_BYTES // int(np.prod(shape)))
+    for start in range(0, len(part.items), block):
+        images = _decode(part, part.items[start : start + block], shape, pool)
+        file.write(images.data)
+        yield images
 
 
 def _decode(part: raw.Part, items: Sequence[Any], shape: tuple[int, ...], pool: Executor) -> np.ndarray:
@@ -192,7 +194,7 @@ def _partial(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _new(path: Path) -> Iterator[Any]:
+def _new(path: Path) -> Iterator[BinaryIO]:
     """A file under a temporary name whose bytes are on the disk when it is closed."""
     with open(_partial(path), "wb") as file:
         yield file

@@ -22,10 +22,12 @@ _TEST_SHARE = 0.2
 
 
 def find(where: Path, argument: str) -> Path | None:
-    """The newest version of the set below `where`, or `where` itself."""
-    if is_prepared(where):
+    """The newest version of the set below `where`, or `where` itself if it is one."""
+    if not argument:
+        return None
+    if is_prepared(where) and argument.split("/")[0] in where.resolve().parts:
         return where
-    versions = [path for path in (where / argument).glob("*.*.*") if argument and is_prepared(path)]
+    versions = [path for path in (where / argument).glob("*.*.*") if is_prepared(path)]
     return max(versions, key=lambda path: [part.zfill(9) for part in path.name.split(".")], default=None)
 
 
@@ -43,7 +45,7 @@ def read(found: Path, resize: int | None) -> raw.Raw:
         if split not in builder.info.splits:
             continue
         test = _part(found, builder, split, image, label, resize)
-        if test.labels.min() >= 0:  # unlabelled test splits hold -1
+        if test.labels.size and test.labels.min() >= 0:  # unlabelled test splits hold -1
             break
     else:
         train, test = raw.carve(train, classes.portion(train.labels, _TEST_SHARE))

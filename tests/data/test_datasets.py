@@ -26,6 +26,7 @@ def test_every_dataset_follows_the_rules(name, tmp_path):
     module = datasets._modules()[name]
     assert all(isinstance(getattr(module, field), str) for field in ("TITLE", "SOURCE", "LICENCE", "FILES"))
     assert module.SIDE is None or module.SIDE > 0
+    assert callable(module.read)
     full = name + ":mnist" * (name == "tfds")
     if module.FILES:
         assert module.find(tmp_path, "mnist") is None
@@ -160,6 +161,14 @@ def test_files_that_wait_to_be_prepared_are_mentioned(tmp_path):
     assert str(caught.value) == (
         f"cifar10 is not prepared in {root} (its files are there); run: jaxsoft data prepare cifar10 --root '{root}'"
     )
+
+
+def test_half_prepared_sets_are_mentioned(cifar):
+    (cifar / "cifar10" / "dataset.json").unlink()
+    with pytest.raises(
+        errors.DataError, match="cifar10 is only half prepared in .*; run: jaxsoft data prepare cifar10"
+    ):
+        data.load("cifar10", cifar)
 
 
 def test_prepare_from_elsewhere(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Each dataset is read from the files that its owners publish, and damaged files are named."""
 
+import json
 import sys
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_damaged_tiny_imagenet_files_are_named(tmp_path):
     image.write_bytes(whole[:60])
     with pytest.raises(errors.DataError, match="train/n02/images/n02_4.JPEG cannot be read as an image"):
         data.prepare("tiny_imagenet", tmp_path)
-    with pytest.raises(errors.DataError, match="tiny_imagenet is not prepared"):
+    with pytest.raises(errors.DataError, match="tiny_imagenet is only half prepared"):
         data.load("tiny_imagenet", tmp_path)
     image.unlink()
     with pytest.raises(errors.DataError, match=r"lacks train/n02/images/n02_4.JPEG \(1 of 18 images are missing\)"):
@@ -127,6 +128,14 @@ def test_image_folder_with_its_own_test(tmp_path):
         data.prepare("image_folder", tmp_path)
 
 
+def test_classes_may_be_called_like_splits(tmp_path):
+    folder_of_images(tmp_path, {"dog": 10, "val": 5})
+    data.prepare("image_folder", tmp_path)
+    loaded = data.load("image_folder", tmp_path)
+    assert loaded.class_names == ("dog", "val")
+    assert data.class_counts(loaded.test, 2).tolist() == [2, 1]
+
+
 def test_image_folder_resized_beside_the_original(tmp_path):
     folder_of_images(tmp_path, {"cat": 10, "dog": 5})
     wide = np.repeat(np.arange(16, dtype=np.uint8)[None, :, None] * 10, 8, 0) * np.ones(3, np.uint8)
@@ -147,6 +156,11 @@ def test_image_folder_resized_beside_the_original(tmp_path):
 
 def test_a_damaged_image_in_a_folder_is_named(tmp_path):
     folder_of_images(tmp_path, {"cat": 10, "dog": 5})
+    (tmp_path / "dog" / "3.png").unlink()
+    (tmp_path / "dog" / "3.png").mkdir()
+    with pytest.raises(errors.DataError, match="dog/3.png cannot be read: .*Is a directory"):
+        data.prepare("image_folder", tmp_path)
+    (tmp_path / "dog" / "3.png").rmdir()
     (tmp_path / "dog" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     with pytest.raises(errors.DataError, match="dog/3.png cannot be read as an image"):
         data.prepare("image_folder", tmp_path)
@@ -181,6 +195,14 @@ def test_tfds_is_read_without_tensorflow(tmp_path, monkeypatch):
     assert loaded.test.labels.tolist() == [2, 1, 0]
     assert "shapes" in loaded.source
     assert "tensorflow" not in sys.modules
+
+
+def test_tfds_of_another_name_is_not_taken(tmp_path):
+    folder = published.tfds(tmp_path, "shapes", {"train": rows([0, 1] * 5)}, ["x", "y"])
+    data.prepare("tfds:shapes", tmp_path / "root", folder)
+    for name in ("tfds:mnist", "cifar10"):
+        with pytest.raises(errors.DataError, match=f"no files of {name}"):
+            data.prepare(name, tmp_path / "root", folder)
 
 
 def test_tfds_takes_the_labelled_split_as_test(tmp_path):
@@ -218,8 +240,12 @@ def test_unusable_tfds_folders_are_named(tmp_path):
     (folder / "label.labels.txt").rename(folder / "other.labels.txt")
     with pytest.raises(errors.DataError, match="odd/1.0.0: train cannot be read"):
         data.prepare("tfds:odd", tmp_path)
-    (folder / "features.json").write_text(features.replace("ClassLabel", "Scalar"))
-    with pytest.raises(errors.DataError, match="odd/1.0.0"):
+    unlabelled = json.loads(features)
+    del unlabelled["featuresDict"]["features"]["label"]
+    (folder / "features.json").write_text(json.dumps(unlabelled))
+    with pytest.raises(
+        errors.DataError, match=r"odd/1.0.0 is no image classification set: its features are \['image'\]"
+    ):
         data.prepare("tfds:odd", tmp_path)
     (folder / "features.json").write_text("{")
     with pytest.raises(errors.DataError, match="odd/1.0.0 cannot be read as a TensorFlow Datasets folder"):

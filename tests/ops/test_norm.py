@@ -1,0 +1,97 @@
+"""Norms and pooling against NumPy in float64."""
+
+import doctest
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxsoft.ops import norm
+
+SHAPE = (3, 6, 5, 8)
+# kind -> axes over which statistics are taken, after splitting the channels in 4 groups of 2
+AXES = {"instance": (1, 2), "group": (1, 2, 4), "layer": (1, 2, 3, 4)}
+NORMS = {"instance": norm.instance_norm, "group": norm.group_norm, "layer": norm.layer_norm}
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def parameters(kind, shape=SHAPE):
+    shape = shape[1:] if kind == "layer" else shape[3:]
+    return 1 + 0.3 * draw(*shape, seed=1), draw(*shape, seed=2)
+
+
+def by_hand(kind, x, scale, bias):
+    split = x.reshape(*x.shape[:3], 4, -1)
+    if kind == "instance":
+        split = x.reshape(*x.shape[:3], x.shape[3], 1)
+    mean, variance = (f(split, axis=AXES[kind], keepdims=True) for f in (np.mean, np.var))
+    return ((split - mean) / np.sqrt(variance + 1e-5)).reshape(x.shape) * scale + bias
+
+
+@pytest.mark.parametrize("kind", NORMS)
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_norm_equals_numpy(kind, offset):
+    x, (scale, bias) = draw(*SHAPE) + offset, parameters(kind)
+    got = jax.jit(NORMS[kind])(*(jnp.asarray(a, jnp.float32) for a in (x, scale, bias)))
+    # One pass: the error of the variance grows with the square of mean / deviation.
+    np.testing.assert_allclose(got, by_hand(kind, x, scale, bias), atol=2e-6 + 2e-6 * offset**2)
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_derivatives_of_both_orders(kind):
+    with jax.enable_x64(True):
+        x, (scale, bias) = draw(2, 2, 3, 8), parameters(kind, (2, 2, 3, 8))
+        check_grads(jax.jit(NORMS[kind]), tuple(map(jnp.asarray, (x, scale, bias))), order=2, modes=["rev"])
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_constant_map_becomes_the_bias_and_keeps_gradients_finite(kind):
+    scale, bias = (jnp.asarray(p, jnp.float32) for p in parameters(kind))
+    x = jnp.full(SHAPE, 7.7)
+    y, gradient = jax.jit(lambda x: jax.vjp(lambda x: NORMS[kind](x, scale, bias), x))(x)
+    # The mean is off by one rounding, some 5e-6 after 240 sums, and the root of epsilon magnifies it 300 times.
+    np.testing.assert_allclose(y[0], np.broadcast_to(bias, SHAPE[1:]), atol=5e-3)
+    assert np.isfinite(gradient(jnp.ones(SHAPE))[0]).all()
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_bfloat16_maps_have_float32_statistics(kind):
+    shape = (1, 64, 64, 8)
+    x, (scale, bias) = jnp.asarray(draw(*shape) + 3, jnp.bfloat16), parameters(kind, shape)
+    got = jax.jit(NORMS[kind])(x, jnp.asarray(scale, jnp.float32), jnp.asarray(bias, jnp.float32))
+    assert got.dtype == jnp.bfloat16
+    # Sums of 4096 numbers in bfloat16 would be wrong by tens of per cent; the type itself rounds by 2^-9.
+    np.testing.assert_allclose(
+        np.asarray(got, np.float64), by_hand(kind, np.asarray(x, np.float64), scale, bias), rtol=2**-8, atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_members_together_equal_members_alone(kind):
+    x, (scale, bias) = jnp.asarray(draw(4, *SHAPE), jnp.float32), parameters(kind)
+    scale, bias = (jnp.asarray(np.stack([p * m for m in range(4)]), jnp.float32) for p in (scale, bias))
+    together = jax.jit(jax.vmap(NORMS[kind]))(x, scale, bias)
+    np.testing.assert_allclose(together[2], NORMS[kind](x[2], scale[2], bias[2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(6, 8), (7, 5), (2, 3)])
+@pytest.mark.parametrize("pool, reduce", [(norm.avg_pool, np.mean), (norm.max_pool, np.max)])
+def test_pooling_equals_numpy_and_drops_the_odd_edge(pool, reduce, height, width):
+    x = draw(2, height, width, 3)
+    wanted = np.stack(
+        [
+            np.stack([reduce(x[:, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], axis=(1, 2)) for j in range(width // 2)], 1)
+            for i in range(height // 2)
+        ],
+        axis=1,
+    )
+    np.testing.assert_allclose(pool(jnp.asarray(x, jnp.float32)), wanted, atol=1e-6)
+
+
+def test_examples_of_the_docstrings():
+    assert doctest.testmod(norm).failed == 0

@@ -148,4 +148,4 @@ def _bare(text: str) -> str:
 def _safe(text: str) -> str:
     """Text that cannot become a tag or end its line; what stands between backticks is shown as it is anyway."""
     parts = re.split("(`[^`]*`)", " ".join(text.split()))
-    return "".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
+    return "".join(part if i % 2 else re.sub("<(?=[a-zA-Z/!?])", "&lt;", part) for i, part in enumerate(parts))

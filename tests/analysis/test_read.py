@@ -1,0 +1,164 @@
+"""Run folders read back, and what a user is told when they are damaged."""
+
+import json
+
+import numpy as np
+import pytest
+import synthetic
+
+from jaxsoft import errors
+from jaxsoft.analysis import read
+
+GOOD = synthetic.row(5, "teacher(epoch=11)|topk(3)", 1, 0.5, epoch=11, member="0123456789ab")
+
+
+def write(path, header, *lines):
+    path.write_text("\n".join([",".join(header), *lines]) + "\n", encoding="utf-8")
+
+
+def line(**changes):
+    """The good row as a line, labels quoted because they may hold commas."""
+    row = {k: "" if v is None else str(v) for k, v in {**GOOD, **changes}.items()}
+    return ",".join(f'"{value}"' for value in row.values())
+
+
+def test_values_come_back_as_they_were_written(tmp_path):
+    rows = synthetic.rows(seeds=2, ipcs=(1, 5), epochs=(5,))
+    rows[0].update(labels="teachers(n=3, epoch=11)|topk(3)", test_accuracy=0.1 + 0.2)
+    rows[1].update(status="failed", val_accuracy=None, test_accuracy=None, first_bad_step=7)
+    synthetic.write_csv(tmp_path / "results.csv", rows)
+    assert read.read_results(tmp_path) == rows
+    assert read.read_results(tmp_path / "results.csv") == rows
+
+
+def test_a_hash_of_digits_stays_text_and_unknown_columns_find_their_type(tmp_path):
+    write(tmp_path / "results.csv", [*GOOD, "loss", "selection"], line(member="000123456789") + ",0.25,easiest")
+    (row,) = read.read_results(tmp_path)
+    assert row["member"] == "000123456789"
+    assert (row["loss"], row["selection"]) == (0.25, "easiest")
+    assert type(row["teacher_epoch"]) is int
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"ipc": "1.5"}, "line 2: ipc expects an integer, got '1.5'"),
+        ({"ipc": "0"}, "line 2: ipc expects an integer >= 1, got 0"),
+        ({"seed": ""}, "line 2: seed is empty"),
+        ({"test_accuracy": "97.1"}, "line 2: test_accuracy expects a fraction from 0 to 1, got '97.1'"),
+        ({"test_accuracy": "nan"}, "line 2: test_accuracy expects a fraction from 0 to 1, got 'nan'"),
+        ({"test_accuracy": ""}, "line 2: test_accuracy is empty"),
+        ({"learning_rate": "fast"}, "line 2: learning_rate expects a number, got 'fast'"),
+        ({"status": "maybe"}, "line 2: status expects done or failed, got 'maybe'"),
+        ({"protocol": "secret"}, "line 2: protocol expects sealed or paper, got 'secret'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(tmp_path, changes, message):
+    write(tmp_path / "results.csv", GOOD, line(**changes))
+    with pytest.raises(errors.DataError) as found:
+        read.read_results(tmp_path)
+    assert str(found.value) == f"{tmp_path / 'results.csv'} {message}"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe\x00\x01", "is not UTF-8 text"),
+        (b"a,b\n1,2\n", "lacks the columns member, dataset"),
+        ((",".join(GOOD) + "\n").encode(), "holds no finished member yet"),
+        ((",".join(GOOD) + "\n1,2\n").encode(), r"line 2 has 2 fields, the header has 19"),
+        ((",".join(GOOD) + '\n"open\n').encode(), "cannot read .*unexpected end of data"),
+        ((",".join(GOOD) + f"\n{line()}\n{line()}\n").encode(), "holds a member twice"),
+    ],
+)
+def test_a_malformed_table_is_refused_in_one_line(tmp_path, content, message):
+    (tmp_path / "results.csv").write_bytes(content)
+    with pytest.raises(errors.DataError, match=message) as found:
+        read.read_results(tmp_path)
+    assert "\n" not in str(found.value)
+
+
+def test_missing_results_and_folders_are_named(tmp_path):
+    with pytest.raises(errors.DataError, match="no results at .*results.csv"):
+        read.read_results(tmp_path)
+    with pytest.raises(errors.DataError, match="no run folder at .*nowhere"):
+        read.read_run(tmp_path / "nowhere")
+
+
+def test_joining_takes_shared_members_once_and_fills_columns():
+    a = [synthetic.row(1, "hard", 0, 0.5), synthetic.row(1, "hard", 1, 0.6)]
+    b = [a[1], {**synthetic.row(1, "hard", 2, 0.7), "loss": 0.1}]
+    rows = read.join_results([a, b], ["a", "b"])
+    assert [(r["seed"], r["loss"]) for r in rows] == [(0, None), (1, None), (2, 0.1)]
+
+
+@pytest.mark.parametrize("column, other", [("fingerprint", "ab" * 32), ("protocol", "paper"), ("dataset", "cifar10")])
+def test_runs_of_different_data_or_protocol_are_not_joined_unasked(column, other):
+    tables = [[synthetic.row(1, "hard", 0, 0.5)], [synthetic.row(1, "hard", 0, 0.5, **{column: other})]]
+    with pytest.raises(errors.ConfigError, match=rf"the runs differ in {column} \(a: .*; b: {other[:12]}\); mix=True"):
+        read.join_results(tables, ["a", "b"])
+    assert len(read.join_results(tables, ["a", "b"], mix=True)) == 2
+
+
+def test_a_run_with_results_alone_is_a_run(tmp_path):
+    synthetic.write_csv(tmp_path / "results.csv", [GOOD])
+    run = read.read_run(tmp_path)
+    assert (run.config, run.plan, run.env, run.timing, run.teachers, run.examples) == ({}, {}, {}, {}, {}, None)
+
+
+def test_a_whole_run(tmp_path):
+    synthetic.write_run(tmp_path, [GOOD], experts=2)
+    run = read.read_run(tmp_path)
+    assert run.config["student"]["steps"] == 400
+    assert len(run.teachers["experts"]) == 2
+    assert run.examples is not None
+    assert run.examples.images.shape == (5, 8, 8, 1)
+    assert run.examples.class_names == tuple("0123456789")
+    np.testing.assert_allclose(run.examples.probabilities.sum(-1), 1, rtol=1e-5)
+
+
+def test_damaged_json_is_named(tmp_path):
+    synthetic.write_run(tmp_path, [GOOD])
+    (tmp_path / "teachers.json").write_text('{"experts": [')
+    with pytest.raises(errors.DataError, match="cannot read .*teachers.json"):
+        read.read_run(tmp_path)
+    (tmp_path / "teachers.json").write_text(json.dumps([1]))
+    with pytest.raises(errors.DataError, match="teachers.json should hold a JSON object, got list"):
+        read.read_run(tmp_path)
+
+
+def damage(arrays, name):
+    if name == "label out of range":
+        arrays["labels"] = arrays["labels"] + np.int32(10)
+    if name == "shapes":
+        arrays["probabilities"] = arrays["probabilities"][:, :2]
+    if name == "NaN":
+        arrays["probabilities"] = np.full_like(arrays["probabilities"], np.nan)
+    if name == "dtype":
+        arrays["images"] = arrays["images"].astype(np.float32)
+    if name == "no pickle":
+        arrays["class_names"] = np.array([{"a": 1}], object)
+    if name == "missing":
+        del arrays["epochs"]
+    if name == "nothing":
+        arrays["images"], arrays["labels"] = arrays["images"][:0], arrays["labels"][:0]
+        arrays["probabilities"] = arrays["probabilities"][:, :0]
+    return arrays
+
+
+@pytest.mark.parametrize("name", ["label out of range", "shapes", "NaN", "dtype", "no pickle", "missing", "nothing"])
+def test_damaged_examples_are_refused(tmp_path, name):
+    synthetic.write_run(tmp_path, [GOOD])
+    with np.load(tmp_path / "examples.npz") as z:
+        arrays = damage(dict(z), name)
+    np.savez(tmp_path / "examples.npz", **arrays)
+    with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
+        read.read_run(tmp_path)
+
+
+def test_a_file_that_claims_to_be_examples_and_is_not(tmp_path):
+    synthetic.write_run(tmp_path, [GOOD])
+    (tmp_path / "examples.npz").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
+        read.read_run(tmp_path)

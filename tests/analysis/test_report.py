@@ -1,0 +1,222 @@
+"""The report: true to the numbers, whole in one file, safe, and the same each time."""
+
+import html.parser
+import re
+import time
+
+import pytest
+import synthetic
+
+from jaxsoft import errors
+from jaxsoft.analysis import page, plots, report
+from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Text
+from jaxsoft.analysis.table import Table, budget_table, findings, law_table
+
+VOID = {"meta", "img", "br"}
+
+
+class Tree(html.parser.HTMLParser):
+    """Checks that tags close in order, and collects what a browser would show or fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return "".join(self.words).replace("\u00a0", " ")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run with spaces é")
+    members = synthetic.rows()
+    assert len(members) == 420
+    synthetic.write_run(folder, members, experts=2)
+    start = time.process_time()
+    target = report.write_report([folder])
+    assert time.process_time() - start < 12
+    assert target == folder / "report.html"
+    return folder, members
+
+
+def test_tables_in_html_and_markdown_are_those_of_the_findings(run):
+    folder, members = run
+    shown = Tree((folder / "report.html").read_text(encoding="utf-8")).text
+    markdown = (folder / "summary.md").read_text(encoding="utf-8")
+    found = findings(members)
+    for line in (*budget_table(found).rows, *law_table(found.laws).rows):
+        for cell in line:
+            assert cell.replace("`", "") in shown
+        assert "| " + " | ".join(line) + " |" in markdown
+
+
+def test_one_file_that_fetches_nothing_and_runs_nothing(run):
+    folder, _ = run
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    tags = Tree(text).tags
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in tags}
+    assert not re.search(r"https?:|url\(|@import|javascript:| on\w+=", text)
+    images = [attrs for tag, attrs in tags if tag == "img"]
+    assert len(images) == 5
+    assert all(a["src"].startswith("data:image/png;base64,") and len(a["alt"]) > 30 for a in images)
+    assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags
+    assert "prefers-color-scheme: dark" in text
+    tables = [i for i, (tag, _) in enumerate(tags) if tag == "table"]
+    assert all(tags[i - 1][1].get("class") == "scroll" for i in tables)
+
+
+def test_sections_answer_in_reading_order(run):
+    folder, _ = run
+    headings = re.findall("^##? (.*)", (folder / "summary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    starts = [
+        "Soft labels beat hard labels at",
+        "Soft labels win at",
+        "With hard labels, accuracy goes from",
+        "More images want a later teacher: epoch 5 at 1 image per class",
+        "Above its floor, error falls as IPC^−0.6",
+        "The teacher reaches 98.5 % on validation while the entropy of its labels goes from 2.30 to 0.01",
+        "The same images",
+        "How these numbers were made",
+    ]
+    assert len(headings) == len(starts)
+    assert all(heading.startswith(start) for heading, start in zip(headings, starts))
+
+
+def test_provenance_is_there(run):
+    folder, members = run
+    shown = Tree((folder / "report.html").read_text(encoding="utf-8")).text
+    for needed in (
+        "5f" * 32, "sealed", "420 finished, 0 failed", "a1b2c3d", "0.10.2", "teacher(accuracy=0.9)", "student.optimizer",
+        "10, each with its own images, initialisation and order", "students_per_second",
+    ):  # fmt: skip
+        assert needed in shown
+    pictures = sorted(path.name for path in (folder / "plots").iterdir())
+    assert pictures == ["accuracy.png", "difference.png", "frontier.png", "labels.png", "teacher.png"]
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """Pictures have tests of their own; here they only cost time."""
+    monkeypatch.setattr(plots, "png", lambda draw, *args: f"{draw.__name__}".encode())
+
+
+def small(folder, **changes):
+    synthetic.write_run(folder, synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5, 20), **changes))
+    return folder
+
+
+def test_equal_results_give_equal_bytes(tmp_path, no_drawing):
+    first, second = small(tmp_path / "a" / "run"), small(tmp_path / "b" / "run")
+    contents = [report.write_report([folder]).read_bytes() for folder in (first, second)]
+    assert contents[0] == contents[1]
+    assert (first / "summary.md").read_bytes() == (second / "summary.md").read_bytes()
+
+
+def test_what_is_absent_is_left_out_and_said(tmp_path, no_drawing):
+    folder = small(tmp_path / "run")
+    for name in ("teachers.json", "examples.npz", "plan.json", "timing.json", "env.json", "config.json"):
+        (folder / name).unlink()
+    shown = Tree(report.write_report([folder]).read_text(encoding="utf-8")).text
+    assert "Left out, because the run folder does not hold it: the teacher's course (teachers.json), images" in shown
+    assert "The teacher reaches" not in shown
+
+
+def test_paper_protocol_few_seeds_and_failures_are_in_plain_sight(tmp_path, no_drawing):
+    folder = small(tmp_path / "run", protocol="paper")
+    members = synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5, 20), protocol="paper")
+    members[4].update(status="failed", test_accuracy=None, val_accuracy=None, first_bad_step=77)
+    synthetic.write_csv(folder / "results.csv", members)
+    tree = Tree(report.write_report([folder]).read_text(encoding="utf-8"))
+    assert sum(attrs.get("class") == "warning" for _, attrs in tree.tags) == 2
+    assert "Paper protocol: the test split was used to choose" in tree.text
+    assert "n = 3: intervals of fewer than 5 seeds are too narrow" in tree.text
+    assert "1 of 18 members failed and are left out" in tree.text
+    assert members[4]["member"] in tree.text and "77" in tree.text
+
+
+def test_an_unfinished_run_says_so(tmp_path, no_drawing):
+    folder = small(tmp_path / "run")
+    rows = synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5, 20))
+    synthetic.write_csv(folder / "results.csv", rows[:10])
+    text = (report.write_report([folder]).parent / "summary.md").read_text(encoding="utf-8")
+    assert "10 of 18 planned members are in; the run is not finished." in text
+
+
+@pytest.mark.parametrize("seeds, epochs, hard, failed, title", [
+    (1, (5,), True, False, "Too few seeds to tell soft from hard labels"),
+    (3, (), True, False, "Hard labels reach "),
+    (3, (5,), False, False, "Soft labels reach "),
+    (2, (5,), True, True, "No member has finished"),
+])  # fmt: skip
+def test_partial_sweeps_have_a_report(tmp_path, no_drawing, seeds, epochs, hard, failed, title):
+    members = synthetic.rows(seeds=seeds, ipcs=(1, 5), epochs=epochs, hard=hard)
+    if failed:
+        for row in members:
+            row.update(status="failed", test_accuracy=None, val_accuracy=None)
+    synthetic.write_csv(tmp_path / "results.csv", members)
+    text = (report.write_report([tmp_path]).parent / "summary.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {title}")
+
+
+def test_every_string_is_escaped(tmp_path, no_drawing):
+    evil = '<script>alert(1)</script><img src=x onerror="a">`<b>|'
+    folder = small(tmp_path / "run", dataset=evil, model=evil)
+    text = report.write_report([folder]).read_text(encoding="utf-8")
+    assert "script" not in {tag for tag, _ in Tree(text).tags}
+    assert "b" in {tag for tag, _ in Tree(text).tags} and "<b>|" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
+    sealed, paper = small(tmp_path / "sealed"), small(tmp_path / "paper", protocol="paper")
+    with pytest.raises(errors.ConfigError, match="2 run folders needs out="):
+        report.write_report([sealed, paper])
+    with pytest.raises(errors.ConfigError, match="the runs differ in protocol"):
+        report.write_report([sealed, paper], tmp_path / "both")
+    text = (report.write_report([sealed, paper], tmp_path / "both", mix=True).parent / "summary.md").read_text("utf-8")
+    assert "## Protocol `sealed`: " in text and "## Protocol `paper`: " in text
+    assert "## Choosing on test moves accuracy by up to" in text
+    assert (tmp_path / "both" / "plots" / "accuracy-2.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, no_drawing):
+    folder = small(tmp_path / "run")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.CheckpointError, match="cannot write the report to .*file"):
+        report.write_report([folder], tmp_path / "file" / "out")
+
+
+def test_page_blocks_in_both_renderings():
+    blocks = [
+        Text("plain `a|b` at 5 %", "lead"), Text("mind", "warning"), Facts((Fact("2 ×", "more"),)),
+        Picture("curve", b"png", "a curve", "its caption"), Table(("a", "n"), [("`x|y`", "1")], "table"),
+        Table(("k",), [("v",)], "more", folded=True),
+    ]  # fmt: skip
+    document = Page("kicker", "Title", [Section("Found", blocks)])
+    shown = page.to_html(document)
+    Tree(shown)
+    for part in (
+        "<p class=lead>plain <code>a|b</code> at 5\u00a0%</p>", "<p class=warning>mind</p>", "<b>2\u00a0×</b>",
+        '<img alt="a curve" src="data:image/png;base64,cG5n">', "<td class=n>1</td>", "<summary>more</summary>",
+    ):  # fmt: skip
+        assert part in shown
+    text = page.to_markdown(document)
+    for part in (
+        "# Title", "## Found", "> **Note.** mind", "- **2 ×** more", "![a curve](plots/curve.png)", "| `x\\|y` | 1 |",
+        "<details><summary>more</summary>",
+    ):  # fmt: skip
+        assert part in text

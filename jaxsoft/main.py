@@ -20,6 +20,8 @@ from ml_collections import config_flags
 
 from jaxsoft import config, errors
 
+_MOST_CPU_DEVICES = 8  # each holds a copy of the images
+
 Command = Callable[[Sequence[str]], int]
 
 
@@ -65,22 +67,21 @@ def _run(argv: Sequence[str]) -> int:
     flags.DEFINE_bool("dry_run", False, "print the plan and stop", flag_values=own)
     flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in a per-user folder", flag_values=own)
     settings = _settings(own, argv)
-    if own["compilation_cache"].value:
-        _keep_compiled_programs()
-    from jaxsoft.analysis import report
+    _set_up_jax(keep_programs=own["compilation_cache"].value)
+    from jaxsoft.analysis import report, table
     from jaxsoft.experiment import describe, run  # JAX is loaded only now: mistakes above are told at once
     from jaxsoft.experiment.console import Console
 
     console, workdir = Console(), Path(own["workdir"].value or Path("runs") / settings.name)
     console.say(describe.versions())
     if own["dry_run"].value:
-        console.say(describe.dry_run(settings, workdir))
+        console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
     with console.stage("report"):
         report.write_report([workdir])
     run.close(workdir, console)
-    console.say(report.text_table(rows))
+    console.say(table.text_table(rows))
     console.say(describe.ending(rows, workdir, console.seconds))
     failed = sum(row["status"] == "failed" for row in rows)
     return errors.FINISHED_WITH_FAILED_MEMBERS if failed else 0
@@ -185,11 +186,13 @@ def _check_file(path: Path) -> None:
     raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
 
 
-def _keep_compiled_programs() -> None:
-    """Use the persistent compilation cache, unless the user has set one up."""
+def _set_up_jax(keep_programs: bool) -> None:
+    """One device for each core on CPU, and a persistent compilation cache; what the user has set up stays."""
     import jax
 
-    if not jax.config.jax_compilation_cache_dir:
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, len(os.sched_getaffinity(0))))
+    if keep_programs and not jax.config.jax_compilation_cache_dir:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

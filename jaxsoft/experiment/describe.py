@@ -1,4 +1,4 @@
-"""What a run says in words: versions at the start, the plan of a dry run, and where things are at the end."""
+"""What a run says in words: versions at the start, the plan, and where things are at the end."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jaxsoft import config
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import run
-from jaxsoft.experiment.folder import RunFolder, environment
+from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.plan import Plan
+from jaxsoft.labels.spec import History
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
 
@@ -20,18 +20,9 @@ def versions() -> str:
     return f"{packages}; {seen['device_count']} x {seen['device']}"
 
 
-def dry_run(settings: config.Settings, workdir: Path) -> str:
-    """The plan and every resolved setting, without training anything or writing to the run folder.
-
-    Raises:
-      JaxsoftError: what would stop the run before training.
-    """
-    planning.check(settings)
-    dataset = run.load(settings)
-    histories = _stored_histories(workdir)
-    plan = planning.make(settings, dataset, histories, {})
-    lines = [f"config.{key} = {value!r}" for key, value in _flat(config.as_dict(settings))]
-    return "\n".join([*lines, "", *data_lines(dataset), *plan_lines(plan, settings), *_resolved(settings, histories)])
+def settings_lines(settings: config.Settings) -> list[str]:
+    """Every resolved setting, one a line."""
+    return [f"config.{key} = {value!r}" for key, value in _flat(config.as_dict(settings))]
 
 
 def data_lines(dataset: Dataset) -> list[str]:
@@ -79,16 +70,9 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float]) -> 
     )
 
 
-def _stored_histories(workdir: Path) -> list | None:
-    if not (workdir / "teachers.json").exists():
-        return None
-    return [expert["history"] for expert in RunFolder(workdir).read_json("teachers.json")["experts"]]
-
-
-def _resolved(settings: config.Settings, histories: list | None) -> list[str]:
+def resolved_lines(settings: config.Settings, histories: Sequence[History] | None) -> list[str]:
+    """What label specs that name an accuracy or an entropy stand for."""
     named = [text for text in settings.sweep.labels if "accuracy=" in text or "entropy=" in text]
-    if not named:
-        return []
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
     return [f"  {text} resolves to {planning.resolved(text, histories)}" for text in named]

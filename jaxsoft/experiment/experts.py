@@ -3,9 +3,10 @@
 An expert is trained by the same program as a student, on all training images with hard labels; a chunk is an epoch.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from jaxtyping import Float, Int
 from jaxsoft import config, errors
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.lock import Lock
 from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import History
@@ -100,22 +102,16 @@ def teach(
     settings = settings or config.Teacher()
     normalizer = normalize.fit(normalization, dataset.train.images)
     bucket, members = _experts(settings, dataset)
-    program = Program((bucket,), dataset.image_shape, select=0)
-    key = teacher_key(settings, dataset, normalization)
+    devices = jax.local_devices()[: bucket.members // bucket.block]
+    program = Program((bucket,), dataset.image_shape, select=0, devices=devices)
     like = program.shapes((members,))[0].state
-    trajectory = Trajectory({}) if folder is None else Checkpoints(folder / key, keep=None, tag={"teacher": key})
-    done, state, records = _resume(trajectory, like)
-    if done < settings.epochs:
-        bank, evals = _teaching_material(dataset, normalizer)
-        members = jax.device_put((members,))
-        students = (Students(jax.device_put(state), None),) if state else program.initialize(members)
-        if state is None:
-            records.append(_records(0, program.look(bank, evals, students)[0]))
-            trajectory.save(0, students[0].state, {"records": records})
-        for epoch, students, reports in ensemble.fit(program, bank, evals, members, settings.epochs, students, done):
-            records.append(_records(epoch, reports[0]))
-            trajectory.save(epoch, students[0].state, {"records": records})
-            look(epoch, settings.epochs, records[-1])
+    key = teacher_key(settings, dataset, normalization)
+    with _held(folder and folder / key):
+        trajectory = Checkpoints(folder / key, keep=None, tag={"teacher": key}) if folder else Trajectory({})
+        done, state, records = _resume(trajectory, like)
+        if done < settings.epochs:
+            material = _teaching_material(dataset, normalizer)
+            _train(program, material, members, trajectory, settings.epochs, done, state, records, look)
     _check_finite(records)
     histories = tuple([epoch[e] for epoch in records] for e in range(settings.experts))
     return Experts(settings, bucket.recipe, normalizer, trajectory, like, histories, key)
@@ -129,8 +125,8 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str) 
 
 
 def make_bank(normalizer: Normalizer, images: Any, rows: Float[np.ndarray, "R K"]) -> Bank:
-    """Put stored images and label rows on the device."""
-    return jax.device_put(Bank(images, *normalizer.affine, rows))
+    """Stored images and label rows with the map from one to what a network sees."""
+    return Bank(images, *normalizer.affine, rows)
 
 
 def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member]:
@@ -153,13 +149,51 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
     return Bucket(recipe, count, block, recipe.steps_per_epoch), member
 
 
+def _train(
+    program: Program,
+    material: tuple[Bank, tuple[EvalSet, ...]],
+    members: Member,
+    trajectory: Checkpoints | Trajectory,
+    epochs: int,
+    done: int,
+    state: State | None,
+    records: list[list[dict[str, Any]]],
+    look: Look,
+) -> None:
+    """From the newest whole epoch, or from the start, to the last one; each epoch's records go with its state."""
+    if state is None:
+        students = program.initialize((members,))
+        records.append(_records(0, program.look(*material, students)[0]))
+        trajectory.save(0, students[0].state, {"records": records})
+    else:
+        students = (Students(state, None),)
+    for epoch, students, reports in ensemble.fit(program, *material, (members,), epochs, students, done):
+        records.append(_records(epoch, reports[0]))
+        trajectory.save(epoch, students[0].state, {"records": records})
+        look(epoch, epochs, records[-1])
+
+
+@contextlib.contextmanager
+def _held(folder: Path | None) -> Iterator[None]:
+    """Keep other processes from teaching the same experts at the same time."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder / "lock", "the experts' folder")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _teaching_material(dataset: Dataset, normalizer: Normalizer) -> tuple[Bank, tuple[EvalSet, ...]]:
     train, validation = dataset.train, dataset.validation
     rows = np.eye(dataset.num_classes, dtype=np.float32)
     bank = make_bank(normalizer, normalizer.store(train.images), rows)
     sample = np.linspace(0, len(train) - 1, min(len(train), _ENTROPY_IMAGES)).round().astype(int)
     splits = (validation, Split(np.asarray(train.images[sample]), train.labels[sample]))
-    return bank, jax.device_put(tuple(eval_set(normalizer.store(s.images), s.labels) for s in splits))
+    return bank, tuple(eval_set(normalizer.store(s.images), s.labels) for s in splits)
 
 
 def _resume(

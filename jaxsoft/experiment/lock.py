@@ -18,13 +18,15 @@ class Lock:
 
     Args:
       path: the lock file; its folder exists.
+      what: is locked, for the message.
 
     Raises:
       CheckpointError: another process holds it, or may hold it on another host.
       OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, what: str = "run folder"):
+        self._what = what
         self._descriptor: int = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             self._acquire(path)
@@ -42,13 +44,13 @@ class Lock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _refusal(path, _holder(self._descriptor)) from None
+            raise _refusal(self._what, path, _holder(self._descriptor)) from None
         except OSError:  # a file system without locks: believe what is written
             kernel_knows = False
         holder = _holder(self._descriptor)
         elsewhere = holder.get("host", socket.gethostname()) != socket.gethostname()
         if holder and (elsewhere or not (kernel_knows or _gone(holder))):
-            raise _refusal(path, holder)
+            raise _refusal(self._what, path, holder)
         if holder:
             log.warning("%s was left by process %s, which is gone: taking over", path, holder["pid"])
         os.ftruncate(self._descriptor, 0)
@@ -64,10 +66,10 @@ def _holder(descriptor: int) -> dict[str, Any]:
         return {}
 
 
-def _refusal(path: Path, holder: dict[str, Any]) -> errors.CheckpointError:
+def _refusal(what: str, path: Path, holder: dict[str, Any]) -> errors.CheckpointError:
     who = "process {pid} on {host}".format(**holder) if holder else "another process"
     return errors.CheckpointError(
-        f"run folder {path.parent} is in use by {who}; wait for it or choose another --workdir "
+        f"{what} {path.parent} is in use by {who}; wait for it or choose another "
         f"(if you are sure that it is gone, delete {path})"
     )
 

@@ -46,6 +46,7 @@ class Plan:
       waves: what fits in memory at once; each has the same shape.
       chunks: looks at the validation split.
       image_shape: (H, W, C).
+      devices: over which the members of a bucket are spread.
       since: the first wave of the present shape; 0 unless the device had less memory than was thought.
     """
 
@@ -55,6 +56,7 @@ class Plan:
     waves: tuple[Wave, ...]
     chunks: int
     image_shape: tuple[int, ...]
+    devices: int
     since: int = 0
 
     def buckets(self) -> tuple[Bucket, ...]:
@@ -62,7 +64,8 @@ class Plan:
         buckets = []
         for i, group in enumerate(self.groups):
             width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
-            padded = -(-width // group.block) * group.block
+            whole = group.block * self.devices
+            padded = -(-width // whole) * whole
             buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks)))
         return tuple(buckets)
 
@@ -85,14 +88,15 @@ class Plan:
         ]
         # A block must not be wider than what is left of its group.
         width = [max(h[i][1] - h[i][0] for h in halves) for i in range(len(self.groups))]
-        groups = tuple(replace(g, block=max(1, min(g.block, w))) for g, w in zip(self.groups, width))
+        block = [max(1, min(g.block, w // self.devices)) for g, w in zip(self.groups, width)]
+        groups = tuple(replace(g, block=b) for g, b in zip(self.groups, block))
         return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave)
 
     def bytes(self) -> int:
-        """Predicted device bytes of a wave: all states, and the temporaries of the largest block."""
+        """Predicted bytes of a wave on all devices: all states, and the temporaries of the largest block on each."""
         states = sum(b.members * cost.state_bytes(b.recipe, self.image_shape) for b in self.buckets())
         blocks = (cost.block_bytes(b.recipe, self.image_shape, b.block) for b in self.buckets())
-        return states + max(blocks)
+        return states + self.devices * max(blocks)
 
     def flops(self) -> float:
         """Floating-point operations of all training steps, augmentation included, evaluation not."""
@@ -182,7 +186,8 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     for i, m in enumerate(members):
         shapes.setdefault(recipe(settings, m, dataset.num_classes), []).append(i)
     groups = tuple(_group(settings, members, r, tuple(who), dataset.image_shape) for r, who in shapes.items())
-    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape)
+    devices = jax.local_device_count()
+    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, devices)
     return _cut(plan, budget_bytes(settings))
 
 
@@ -212,20 +217,21 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
 
 
 def budget_bytes(settings: config.Settings) -> int:
-    """What a wave may use: the configured budget, or 80% of the device's memory (of what is free, on CPU)."""
+    """What a wave may use: the configured budget, or 80% of the devices' memory (half of the machine's, on CPU)."""
     if settings.compute.memory_gb:
         return int(settings.compute.memory_gb * 1e9)
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return int(0.8 * stats["bytes_limit"])
+        return int(0.8 * stats["bytes_limit"]) * jax.local_device_count()
     return int(0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def _group(
     settings: config.Settings, members: Sequence[MemberSpec], recipe: Recipe, who: tuple[int, ...], shape: tuple
 ) -> Group:
-    block = settings.compute.block or cost.choose_block(recipe, shape, len(who))
-    return Group(recipe, who, max(member_steps(members[i], recipe) for i in who), min(block, len(who)))
+    share = -(-len(who) // jax.local_device_count())
+    block = min(share, settings.compute.block or cost.choose_block(recipe, shape, share))
+    return Group(recipe, who, max(member_steps(members[i], recipe) for i in who), block)
 
 
 def _cut(plan: Plan, budget: int) -> Plan:

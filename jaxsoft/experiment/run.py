@@ -1,5 +1,6 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
+import io
 import shutil
 import time
 from collections import defaultdict
@@ -12,10 +13,10 @@ import numpy as np
 
 from jaxsoft import config, data, errors
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import results, students
+from jaxsoft.experiment import describe, results, students
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
-from jaxsoft.experiment.folder import RunFolder, environment
+from jaxsoft.experiment.folder import RunFolder, environment, write_file
 from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
@@ -50,6 +51,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             plan = decide(settings, dataset, experts, folder)
         log = ResultsLog(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]
+        if left:
+            console.say("\n".join([*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]))
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
         with console.stage("students"):
             if left:
@@ -60,6 +63,22 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
+
+
+def dry_run(settings: config.Settings, workdir: Path) -> str:
+    """The plan and every resolved setting; trains nothing, and writes nothing to the run folder.
+
+    Raises:
+      JaxsoftError: what would stop the run before training.
+    """
+    planning.check(settings)
+    dataset = load(settings)
+    stored = workdir / "teachers.json"
+    experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None
+    histories = experts and [expert["history"] for expert in experts]
+    plan = planning.make(settings, dataset, histories, {})
+    lines = [*describe.settings_lines(settings), "", *describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
+    return "\n".join([*lines, *describe.resolved_lines(settings, histories)])
 
 
 def close(workdir: Path, console: Console) -> None:
@@ -125,7 +144,7 @@ def train(
         if mine <= log.finished():
             wave += 1
             continue
-        where = students.wave_folder(folder.path, wave)
+        where = students.wave_folder(folder.path, plan, wave)
         checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
         try:
             look = _student_look(plan, settings, console)
@@ -223,14 +242,14 @@ def _write_examples(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Ex
     used = {e for m in plan.members if (e := LabelSpec.parse(m.labels).epoch) is not None}
     epochs = sorted(used)[:: max(1, len(used) // 4)] or [experts.settings.epochs]
     bank = experts.logits(dataset.train, ids, epochs)
-    probabilities = np.asarray(jax.nn.softmax(bank.logits[0], -1))
-    with open(folder.path / "examples.npz", "wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            images=dataset.train.images[ids],
-            labels=bank.labels,
-            epochs=np.array(epochs, np.int32),
-            probabilities=probabilities,
-            class_names=np.array(dataset.class_names),
-        )
+    file = io.BytesIO()
+    np.savez(
+        file,
+        allow_pickle=False,
+        images=dataset.train.images[ids],
+        labels=bank.labels,
+        epochs=np.array(epochs, np.int32),
+        probabilities=np.asarray(jax.nn.softmax(bank.logits[0], -1)),
+        class_names=np.array(dataset.class_names),
+    )
+    write_file(folder.path / "examples.npz", file.getvalue())

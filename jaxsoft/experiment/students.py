@@ -83,9 +83,8 @@ def prepare(plan: Plan, settings: config.Settings, dataset: Dataset, experts: Ex
                 steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
             )
         )
-    validation, test = (
-        jax.device_put(eval_set(normalizer.store(s.images), s.labels)) for s in (dataset.validation, dataset.test)
-    )
+    splits = (dataset.validation, dataset.test)
+    validation, test = (eval_set(normalizer.store(s.images), s.labels) for s in splits)
     if settings.protocol == "paper":  # the test set chooses the checkpoint, as the authors did
         return Material(bank, (test, validation), None, tuple(group_members))
     return Material(bank, (validation,), test, tuple(group_members))
@@ -161,10 +160,9 @@ def train_wave(
       Interrupted: `look` said stop.
     """
     chosen = _members_of(plan, wave, material)
-    members = jax.device_put(chosen)
-    students, done = _resume(program, members, checkpoints)
+    students, done = _resume(program, chosen, checkpoints)
     for done, students, reports in ensemble.fit(
-        program, material.bank, material.evals, members, plan.chunks, students, done
+        program, material.bank, material.evals, chosen, plan.chunks, students, done
     ):
         then = look(Look(wave, done, plan.chunks, reports))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
@@ -216,7 +214,7 @@ def _resume(
     if checkpoints is None:
         return None, 0
     good = checkpoints.latest_good(program.shapes(members))
-    return (jax.device_put(good.tree), good.step) if good else (None, 0)
+    return (good.tree, good.step) if good else (None, 0)
 
 
 def _outcomes(
@@ -238,6 +236,6 @@ def _outcomes(
             }
 
 
-def wave_folder(workdir: Path, wave: int) -> Path:
-    """Where a wave in training keeps its checkpoints."""
-    return workdir / "checkpoints" / f"wave-{wave}"
+def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
+    """Where a wave in training keeps its checkpoints; their shapes depend on the number of devices."""
+    return workdir / "checkpoints" / f"wave-{wave}-devices-{plan.devices}"

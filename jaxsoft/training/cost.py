@@ -53,7 +53,7 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
 
 
 def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int) -> int:
-    """How many members to vmap together, so that a block stays in cache (CPU) or fills the chip.
+    """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
     Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3.
     """

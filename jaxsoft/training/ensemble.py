@@ -1,17 +1,19 @@
 """Many members at once: members x buckets x chunks, in one compiled program.
 
-This is where the member axis appears. Each bucket (members of equal static shape) is cut into blocks; a block is
-vmapped, and blocks follow each other, so that a block's activations stay in cache (CPU) or fill the chip (GPU). All
-buckets are traced into ONE program, `chunk`, which is compiled ahead of time and called once a chunk.
+This is where the member axis appears. Each bucket (members of equal static shape) is spread over the devices; there it
+is cut into blocks; a block is vmapped, and blocks follow each other, so that a block's activations stay in cache (CPU)
+or fill the chip (GPU). Members never speak to each other, so neither do devices. All buckets are traced into ONE
+program, `chunk`, which is compiled ahead of time and called once a chunk.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxsoft.ops import conv
@@ -20,12 +22,15 @@ from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe, State, initialize, train_chunk
 
 
+_SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
+
+
 class Bucket(NamedTuple):
     """What is static about members of equal shape.
 
     Attributes:
       recipe: of each of them.
-      members: M, a multiple of `block`.
+      members: M, a multiple of `block` times the number of devices.
       block: members that are vmapped together.
       chunk_steps: steps that each takes in one call of the program.
     """
@@ -67,21 +72,30 @@ class Program:
     `compilations` counts what XLA was asked to compile, by function; a sweep of any size needs one `chunk`.
     """
 
-    def __init__(self, buckets: tuple[Bucket, ...], image_shape: tuple[int, ...], select: int, lowering: str = "auto"):
+    def __init__(
+        self,
+        buckets: tuple[Bucket, ...],
+        image_shape: tuple[int, ...],
+        select: int,
+        lowering: str = "auto",
+        devices: Sequence[jax.Device] | None = None,
+    ):
         """
         Args:
           buckets: static description; arrays come with each call.
           image_shape: (H, W, C).
           select: S, the number of evaluation sets, to keep the best checkpoint on the first of them; 0 to keep none.
           lowering: of the convolutions; `auto` leaves it to `ops.conv`.
+          devices: over which members are spread; all local ones if not given.
         """
         self.buckets, self.image_shape, self.select, self.lowering = buckets, image_shape, select, lowering
+        self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
         self.compilations: dict[str, int] = {}
         self._compiled: dict[str, jax.stages.Compiled] = {}
 
     def initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Every member before its first step."""
-        return self._call("initialize", self._initialize, (), members)
+        return self._call("initialize", self._initialize, (_SPREAD,), members)
 
     def shapes(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Shapes and types of the students, without computing anything."""
@@ -89,7 +103,7 @@ class Program:
 
     def look(self, bank: Bank, evals: tuple[EvalSet, ...], students: tuple[Students, ...]) -> tuple[Report, ...]:
         """Evaluate every bucket as it stands, without training."""
-        return self._call("look", self._look, (), bank, evals, students)
+        return self._call("look", self._look, (_SHARED, _SHARED, _SPREAD), bank, evals, students)
 
     def chunk(
         self,
@@ -100,22 +114,28 @@ class Program:
         index: int,
     ) -> tuple[tuple[Students, ...], tuple[Report, ...]]:
         """Train every bucket for its chunk number `index` and evaluate it. `students` is donated: its buffers are gone."""
-        step = jax.device_put(np.int32(index))
-        return self._call("chunk", self._chunk, (3,), bank, evals, members, students, step)
+        specs = (_SHARED, _SHARED, _SPREAD, _SPREAD, _SHARED)
+        return self._call("chunk", self._chunk, specs, bank, evals, members, students, np.int32(index), donate=(3,))
 
     def test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Float[Array, "M"], ...]:
         """Accuracy of each member's chosen checkpoint on a split that training never saw."""
-        return self._call("test", self._test, (), bank, data, students)
+        return self._call("test", self._test, (_SHARED, _SHARED, _SPREAD), bank, data, students)
+
+    def place(self, shared: Any, spread: Any) -> Any:
+        """Put trees on the devices: a copy of `shared` on each, a slice of `spread` on each. Once there, it is free."""
+        return jax.device_put((shared, spread), tuple(NamedSharding(self.mesh, spec) for spec in (_SHARED, _SPREAD)))
 
     def temporary_bytes(self) -> int:
         """What the compiled chunk needs beside its arguments, as XLA planned it."""
         analysis = self._compiled["chunk"].memory_analysis()
         return int(analysis.temp_size_in_bytes) if analysis else 0
 
-    def _call(self, name: str, function: Callable, donate: tuple[int, ...], *args: Any) -> Any:
+    def _call(self, name: str, function: Callable, specs: tuple, *args: Any, donate: tuple[int, ...] = ()) -> Any:
+        args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
+            apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
             with conv.lowering(self.lowering):
-                self._compiled[name] = jax.jit(function, donate_argnums=donate).lower(*args).compile()
+                self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
             self.compilations[name] = self.compilations.get(name, 0) + 1
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
@@ -180,7 +200,7 @@ def fit(
 
     Args:
       program: compiled for these buckets.
-      bank, evals, members: on the device.
+      bank, evals, members: what they read, and who they are.
       chunks: how many there are in all.
       students, done: to go on after chunk number `done`; from the start if not given.
 
@@ -188,6 +208,7 @@ def fit(
       The number of chunks done, the students, and what the last chunk told. The students' buffers are reused by the
       next chunk: copy what must outlive it.
     """
+    (bank, evals), members = program.place((bank, evals), members)
     students = program.initialize(members) if students is None else students
     for index in range(done, chunks):
         students, reports = program.chunk(bank, evals, members, students, index)
@@ -212,7 +233,7 @@ def _better(best: Best, state: State, accuracy: Float[Array, "S"]) -> Best:
 
 def _in_blocks(function: Callable, bucket: Bucket, *trees: Any) -> Any:
     """vmap inside a block, one block after another."""
-    if bucket.members == bucket.block:
+    if len(jax.tree.leaves(trees)[0]) == bucket.block:
         return jax.vmap(function)(*trees)
     cut = jax.tree.map(lambda a: a.reshape(-1, bucket.block, *a.shape[1:]), trees)
     done = jax.lax.map(lambda block: jax.vmap(function)(*block), cut)

@@ -23,8 +23,6 @@ _TEST_SHARE = 0.2
 
 def find(where: Path, argument: str) -> Path | None:
     """The newest version of the set below `where`, or `where` itself if it is one."""
-    if not argument:
-        return None
     if is_prepared(where) and argument.split("/")[0] in where.resolve().parts:
         return where
     versions = [path for path in (where / argument).glob("*.*.*") if is_prepared(path)]

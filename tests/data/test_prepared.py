@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 
 import numpy as np
@@ -14,8 +15,8 @@ FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels
 
 
 def part(count, offset=0, classes=3):
-    """Images whose one pixel is their number."""
-    labels = (np.arange(count) % classes).astype(np.int32)
+    """Images whose one pixel is their number; class after class, as folders come."""
+    labels = (np.arange(count) * classes // max(1, count)).astype(np.int32)
     return raw.Part(labels, range(offset, offset + count), lambda i: np.full((1, 1, 1), i, np.uint8))
 
 
@@ -43,9 +44,9 @@ def test_every_image_keeps_its_label(tmp_path):
     read = prepared.read(tmp_path, "x")
     assert isinstance(read.train.images, np.memmap)
     assert sorted(read.train.images.ravel()) == list(range(30))
-    np.testing.assert_array_equal(read.train.images.ravel() % 3, read.train.labels)
+    np.testing.assert_array_equal(read.train.images.ravel() // 10, read.train.labels)
     np.testing.assert_array_equal(read.test.images.ravel(), np.arange(100, 109))
-    np.testing.assert_array_equal(read.test.labels, np.arange(9) % 3)
+    np.testing.assert_array_equal(read.test.labels, np.arange(9) // 3)
     for start in range(0, 30, 3):
         assert sorted(read.train.labels[start : start + 3]) == [0, 1, 2]
     assert (read.manifest.train_counts, read.manifest.test_counts) == ([10] * 3, [3] * 3)
@@ -142,6 +143,16 @@ def test_a_damaged_description_is_refused(tmp_path, text):
         prepared.read(tmp_path, "x")
 
 
+@pytest.mark.parametrize("field", ["digests", "class_names", "train_counts"])
+def test_a_description_that_lacks_an_entry_is_refused(tmp_path, field):
+    prepared.write(whole(), tmp_path, "x")
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    content[field].pop() if isinstance(content[field], list) else content[field].popitem()
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(errors.DataError, match="dataset.json is damaged; prepare x again"):
+        prepared.read(tmp_path, "x")
+
+
 def test_another_format_is_refused(tmp_path):
     prepared.write(whole(), tmp_path, "x")
     text = (tmp_path / "dataset.json").read_text()
@@ -152,7 +163,7 @@ def test_another_format_is_refused(tmp_path):
 
 def test_a_second_writer_is_refused(tmp_path):
     with open(tmp_path / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_SH)
         with pytest.raises(errors.DataError, match="another process is preparing"):
             prepared.write(whole(), tmp_path, "x")
     prepared.write(whole(), tmp_path, "x")

@@ -199,7 +199,9 @@ def check_override(path: str, text: str) -> None:
         raise errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
     wanted = hints[word]
     if dataclasses.is_dataclass(wanted):
-        raise errors.ConfigError(f"{path} is a group of settings; set one of them, such as {path}.{next(iter(typing.get_type_hints(wanted)))}")
+        raise errors.ConfigError(
+            f"{path} is a group of settings; set one of them, such as {path}.{next(iter(typing.get_type_hints(wanted)))}"
+        )
     rule = next(f.metadata for f in dataclasses.fields(kind) if f.name == word)
     element = typing.get_args(wanted)[0] if typing.get_origin(wanted) is tuple else wanted
     if element is not str or rule.get("choices"):

@@ -102,7 +102,9 @@ def _report(argv: Sequence[str]) -> int:
 
 def _data(argv: Sequence[str]) -> int:
     own = flags.FlagValues()
-    flags.DEFINE_string("root", "", "folder of prepared data; $JAXSOFT_DATA or a per-user cache folder", flag_values=own)
+    flags.DEFINE_string(
+        "root", "", "folder of prepared data; $JAXSOFT_DATA or a per-user cache folder", flag_values=own
+    )
     flags.DEFINE_string("source", "", "where the published files lie, if not below the root", flag_values=own)
     words = _parse(own, argv)
     root, source = own["root"].value or None, own["source"].value or None

@@ -40,7 +40,9 @@ def parse(text: str) -> tuple[Call, ...]:
         return _calls(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
         example = "'hard', 'teacher(epoch=5)|topk(3)'"
-        raise errors.ConfigError(f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}") from None
+        raise errors.ConfigError(
+            f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}"
+        ) from None
 
 
 def parse_one(text: str) -> Call:

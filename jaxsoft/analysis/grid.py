@@ -14,7 +14,7 @@ IDENTITY = ("dataset", "fingerprint", "model", "protocol")
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 _UNIT = ("seed", "subset_seed")
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch")
-_MEASURED = ("_accuracy", "_loss", "_entropy", "_seconds")
+_MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
 
 @dataclass(frozen=True)

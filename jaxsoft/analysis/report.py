@@ -21,11 +21,11 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
 
     Args:
       folders: run folders.
-      out: where to write; by default the run folder, if there is one alone.
+      out: where to write, a folder or the .html file in it; by default the run folder, if there is one alone.
       mix: join runs of different data or protocols, each told by itself.
 
     Returns:
-      The path of report.html.
+      The path of the HTML file.
 
     Raises:
       DataError: a folder holds no results, or something in it is damaged.
@@ -33,19 +33,20 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
       CheckpointError: the report cannot be written.
     """
     if not folders or (out is None and len(folders) > 1):
-        raise errors.ConfigError(f"a report of {len(folders)} run folders needs out=, the folder to write it to")
+        raise errors.ConfigError(f"a report of {len(folders)} run folders needs --out, the folder to write it to")
     page = make_page([read_run(folder) for folder in folders], mix)
     target = Path(folders[0] if out is None else out)
+    target, name = (target.parent, target.name) if target.suffix == ".html" else (target, "report.html")
     pictures = [block for section in page.sections for block in section.blocks if isinstance(block, Picture)]
     try:
         (target / "plots").mkdir(parents=True, exist_ok=True)
         for picture in pictures:
             _replace(target / "plots" / f"{picture.name}.png", picture.png)
         _replace(target / "summary.md", to_markdown(page).encode())
-        _replace(target / "report.html", to_html(page).encode())
+        _replace(target / name, to_html(page).encode())
     except OSError as problem:
         raise errors.CheckpointError(f"cannot write the report to {target}: {problem.strerror}") from None
-    return target / "report.html"
+    return target / name
 
 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:

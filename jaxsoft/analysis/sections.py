@@ -76,7 +76,8 @@ def _facts(found: Findings, compared: Sequence[Choice]) -> tuple[Fact, ...]:
     epochs = [c for c in found.choices if c.teacher_epoch is not None]
     if len(epochs) > 1:
         first, last = epochs[0], epochs[-1]
-        value = f"{first.teacher_epoch} → {last.teacher_epoch}"
+        moves = len({c.teacher_epoch for c in epochs}) > 1
+        value = f"{first.teacher_epoch} → {last.teacher_epoch}" if moves else f"{first.teacher_epoch}"
         facts.append(Fact(value, f"best teacher epoch, from {first.ipc} to {words.budgets([last.ipc])}"))
     return tuple(facts)
 

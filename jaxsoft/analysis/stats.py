@@ -62,7 +62,7 @@ def tail(n: int) -> float:
     Reference: Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 4.1, expanded percentiles.
 
     >>> round(tail(10), 4), round(tail(100000), 4)
-    (0.0085, 0.025)
+    (0.0086, 0.025)
     """
     return float(scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.025, n - 1)))
 

@@ -56,6 +56,7 @@ class Experts(NamedTuple):
 
     settings: config.Teacher
     recipe: Recipe
+    normalization: str
     normalizer: Normalizer
     trajectory: Checkpoints | Trajectory
     like: State
@@ -114,7 +115,7 @@ def teach(
             _train(program, material, members, trajectory, settings.epochs, done, state, records, look)
     _check_finite(records)
     histories = tuple([epoch[e] for epoch in records] for e in range(settings.experts))
-    return Experts(settings, bucket.recipe, normalizer, trajectory, like, histories, key)
+    return Experts(settings, bucket.recipe, normalization, normalizer, trajectory, like, histories, key)
 
 
 def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str) -> str:
@@ -167,9 +168,9 @@ def _train(
         trajectory.save(0, students[0].state, {"records": records})
     else:
         students = (Students(state, None),)
-    for epoch, students, reports in ensemble.fit(program, *material, (members,), epochs, students, done):
+    for epoch, now, reports in ensemble.fit(program, *material, (members,), epochs, students, done):
         records.append(_records(epoch, reports[0]))
-        trajectory.save(epoch, students[0].state, {"records": records})
+        trajectory.save(epoch, now[0].state, {"records": records})
         look(epoch, epochs, records[-1])
 
 
@@ -196,9 +197,7 @@ def _teaching_material(dataset: Dataset, normalizer: Normalizer) -> tuple[Bank, 
     return bank, tuple(eval_set(normalizer.store(s.images), s.labels) for s in splits)
 
 
-def _resume(
-    trajectory: Checkpoints | Trajectory, like: State
-) -> tuple[int, State | None, list[list[dict[str, Any]]]]:
+def _resume(trajectory: Checkpoints | Trajectory, like: State) -> tuple[int, State | None, list[list[dict[str, Any]]]]:
     """The newest whole epoch, its state, and the records of all epochs so far; nothing if there is none."""
     if isinstance(trajectory, Trajectory):
         return 0, None, []

@@ -94,9 +94,15 @@ class Plan:
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: all states, and the temporaries of the largest block on each."""
-        states = sum(b.members * cost.state_bytes(b.recipe, self.image_shape) for b in self.buckets())
-        blocks = (cost.block_bytes(b.recipe, self.image_shape, b.block) for b in self.buckets())
-        return states + self.devices * max(blocks)
+        return self.state_bytes() + self.temporary_bytes()
+
+    def state_bytes(self) -> int:
+        """Bytes of all the students of a wave between steps."""
+        return sum(b.members * cost.state_bytes(b.recipe, self.image_shape) for b in self.buckets())
+
+    def temporary_bytes(self) -> int:
+        """Bytes that come and go while a block trains; buckets follow each other, so the largest counts."""
+        return self.devices * max(cost.block_bytes(b.recipe, self.image_shape, b.block) for b in self.buckets())
 
     def flops(self) -> float:
         """Floating-point operations of all training steps, augmentation included, evaluation not."""
@@ -199,9 +205,7 @@ def resolved(text: str, histories: Sequence[History]) -> str:
 def selection(settings: config.Settings) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
     given = ("labels", "ipc", "key", "difficulty")
-    return spec.resolve(
-        settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given
-    )
+    return spec.resolve(settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
@@ -235,14 +239,11 @@ def _group(
 
 
 def _cut(plan: Plan, budget: int) -> Plan:
-    """The fewest waves that fit the budget; each takes an equal share of every group."""
+    """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every group."""
+    plan = replace(plan, waves=_waves(plan.groups, 1))
+    room = max(budget - plan.temporary_bytes(), budget // 10)  # more waves would not make a block smaller
     most = max(len(g.members) for g in plan.groups)
-    count = 1
-    while True:
-        plan = replace(plan, waves=_waves(plan.groups, count))
-        if plan.bytes() <= budget or count >= most:
-            return plan
-        count = min(most, count * 2)
+    return replace(plan, waves=_waves(plan.groups, min(most, -(-plan.state_bytes() // room))))
 
 
 def _waves(groups: Sequence[Group], count: int) -> tuple[Wave, ...]:

@@ -2,25 +2,23 @@
 
 import io
 import shutil
-import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxsoft import config, data, errors
+from jaxsoft import config, data
+from jaxsoft.experiment import describe, progress, results, students
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import describe, results, students
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
 from jaxsoft.experiment.folder import RunFolder, environment, write_file
 from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
-from jaxsoft.experiment.students import Look, Material, Next
+from jaxsoft.experiment.students import Material
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program
 from jaxsoft.types import Dataset, Row
@@ -47,7 +45,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         folder.write_json("env.json", environment())
         with console.stage("teachers"):
             store = Path(settings.teacher.store or folder.path / "teachers")
-            experts = teach(dataset, settings.teacher, settings.data.normalize, store, _teacher_look(console))
+            experts = teach(dataset, settings.teacher, settings.data.normalize, store, progress.of_teachers(console))
             plan = decide(settings, dataset, experts, folder)
         log = ResultsLog(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]
@@ -77,7 +75,12 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None
     histories = experts and [expert["history"] for expert in experts]
     plan = planning.make(settings, dataset, histories, {})
-    lines = [*describe.settings_lines(settings), "", *describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
+    lines = [
+        *describe.settings_lines(settings),
+        "",
+        *describe.data_lines(dataset),
+        *describe.plan_lines(plan, settings),
+    ]
     return "\n".join([*lines, *describe.resolved_lines(settings, histories)])
 
 
@@ -138,7 +141,7 @@ def train(
       The plan as it was carried out.
     """
     shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
-    program, wave = _program(plan, settings), 0
+    program, wave = wave_program(plan, settings), 0
     while wave < len(plan.waves):
         mine = {plan.keys[i] for g, (a, b) in zip(plan.groups, plan.waves[wave]) for i in g.members[a:b]}
         if mine <= log.finished():
@@ -147,13 +150,13 @@ def train(
         where = students.wave_folder(folder.path, plan, wave)
         checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
         try:
-            look = _student_look(plan, settings, console)
+            look = progress.of_students(plan, settings, console)
             outcomes = students.train_wave(program, plan, wave, material, checkpoints, look)
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
             plan = _halve(plan, wave, settings, folder, console)
-            program = _program(plan, settings)
+            program = wave_program(plan, settings)
             shutil.rmtree(where, ignore_errors=True)
             continue
         finally:
@@ -166,7 +169,8 @@ def train(
     return plan
 
 
-def _program(plan: Plan, settings: config.Settings) -> Program:
+def wave_program(plan: Plan, settings: config.Settings) -> Program:
+    """The program that trains a wave; one serves all waves of equal shape."""
     sets = 2 if settings.protocol == "paper" else 1
     return Program(plan.buckets(), plan.image_shape, select=sets, lowering=settings.compute.lowering)
 
@@ -180,54 +184,6 @@ def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, 
         f"(set config.compute.memory_gb below {predicted:.2f} to plan for it)"
     )
     return plan
-
-
-def _teacher_look(console: Console) -> Any:
-    def look(epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
-        accuracy = np.mean([r["val_accuracy"] for r in records])
-        entropy = np.mean([r["label_entropy"] for r in records])
-        text = f"teacher epochs: validation accuracy {accuracy:.1%}, label entropy {entropy:.2f} nats"
-        console.progress(epoch, epochs, text)
-        if console.stop:
-            raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
-
-    return look
-
-
-def _student_look(plan: Plan, settings: config.Settings, console: Console) -> Any:
-    start = saved = time.monotonic()
-    first: list[int] = []
-
-    def look(seen: Look) -> Next:
-        nonlocal saved
-        first.append(seen.done)
-        now, done = time.monotonic(), seen.done - first[0] + 1
-        left = (now - start) / done * (seen.chunks - seen.done)
-        rate = sum(b.members * b.chunk_steps for b in plan.buckets()) * done / (now - start)
-        text = f"wave {seen.wave + 1} of {len(plan.waves)}: {_cells(plan, seen)}, {rate:,.0f} student-steps/s, {left:.0f} s left"
-        console.progress(seen.done, seen.chunks, text)
-        save = now - saved >= settings.compute.checkpoint_seconds
-        saved = now if save else saved
-        return Next(save, console.stop)
-
-    return look
-
-
-def _cells(plan: Plan, seen: Look) -> str:
-    """Mean accuracy of hard and of soft members so far, smallest and largest subset."""
-    cells: Mapping[tuple[int, bool], list[float]] = defaultdict(list)
-    for group, (start, stop), report in zip(plan.groups, plan.waves[seen.wave], seen.reports):
-        accuracy = np.asarray(report.accuracy)[:, 0]
-        for j, i in enumerate(group.members[start:stop]):
-            cells[plan.members[i].ipc, plan.members[i].labels == "hard"].append(float(accuracy[j]))
-    ends = sorted({ipc for ipc, _ in cells})
-    shown = [
-        f"IPC {ipc} {'hard' if hard else 'soft'} {np.nanmean(cells[ipc, hard]):.1%}"
-        for ipc in dict.fromkeys((ends[0], ends[-1]))
-        for hard in (True, False)
-        if (ipc, hard) in cells
-    ]
-    return ", ".join(shown)
 
 
 def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:

@@ -160,15 +160,17 @@ def train_wave(
       Interrupted: `look` said stop.
     """
     chosen = _members_of(plan, wave, material)
-    students, done = _resume(program, chosen, checkpoints)
-    for done, students, reports in ensemble.fit(
-        program, material.bank, material.evals, chosen, plan.chunks, students, done
-    ):
+    students, before = _resume(program, chosen, checkpoints)
+    chunks = ensemble.fit(program, material.bank, material.evals, chosen, plan.chunks, students, before)
+    for done, now, reports in chunks:
+        students = now
         then = look(Look(wave, done, plan.chunks, reports))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
             checkpoints.save(done, students)
-        if then.stop:
-            raise errors.Interrupted(f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there")
+        if then.stop and done < plan.chunks:
+            told = f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there"
+            raise errors.Interrupted(told)
+    assert students is not None  # a wave has at least one chunk, and a checkpoint is never of the last
     return list(_outcomes(program, plan, wave, material, students))
 
 

@@ -70,7 +70,9 @@ def lowering(name: str) -> Iterator[None]:
       ConfigError: no such lowering.
     """
     if name != "auto" and name not in LOWERINGS:
-        raise errors.ConfigError(errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py"))
+        raise errors.ConfigError(
+            errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
+        )
     token = _forced.set(name)
     try:
         yield
@@ -114,9 +116,7 @@ def _keep(function: Callable) -> Callable:
     return lambda g, a, b: (function(g, a, b), (a, b))
 
 
-_forward.defvjp(
-    _keep(_forward), lambda g, xk, dy: (_input_gradient(g, dy, xk[1]), _kernel_gradient(g, xk[0], dy))
-)
+_forward.defvjp(_keep(_forward), lambda g, xk, dy: (_input_gradient(g, dy, xk[1]), _kernel_gradient(g, xk[0], dy)))
 _input_gradient.defvjp(
     _keep(_input_gradient), lambda g, yk, dx: (_forward(g, dx, yk[1]), _kernel_gradient(g, dx, yk[0]))
 )
@@ -125,7 +125,7 @@ _kernel_gradient.defvjp(
 )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
     patches = {"forward": _forward_patches, "input_gradient": _input_patches, "kernel_gradient": _kernel_patches}[name]

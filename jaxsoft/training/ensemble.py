@@ -21,7 +21,6 @@ from jaxsoft.training import evaluate
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe, State, initialize, train_chunk
 
-
 _SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
 
 
@@ -167,9 +166,7 @@ class Program:
             best = student.best and _better(student.best, state, report.accuracy)
             return Students(state, best), report
 
-        done = [
-            _in_blocks(lambda m, s, b=b: one(b, m, s), b, m, s) for b, m, s in zip(self.buckets, members, students)
-        ]
+        done = [_in_blocks(lambda m, s, b=b: one(b, m, s), b, m, s) for b, m, s in zip(self.buckets, members, students)]
         new, reports = zip(*done)
         return new, reports
 
@@ -238,4 +235,3 @@ def _in_blocks(function: Callable, bucket: Bucket, *trees: Any) -> Any:
     cut = jax.tree.map(lambda a: a.reshape(-1, bucket.block, *a.shape[1:]), trees)
     done = jax.lax.map(lambda block: jax.vmap(function)(*block), cut)
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), done)
-

@@ -60,7 +60,9 @@ def assert_same(a, b):
 def test_one_member_equals_the_plain_convolution(how, size, window, stride, padding):
     x, k = draw(2, *size, 3), draw(window, window, 3, 4, seed=1)
     with conv.lowering(how):
-        ours = jax.jit(functools.partial(hessian_products, functools.partial(conv.conv2d, stride=stride, padding=padding)))(x, k)
+        ours = jax.jit(
+            functools.partial(hessian_products, functools.partial(conv.conv2d, stride=stride, padding=padding))
+        )(x, k)
     assert_same(ours, hessian_products(functools.partial(plain, stride=stride, padding=padding), x, k))
 
 

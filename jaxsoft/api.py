@@ -1,0 +1,72 @@
+"""The Python interface: the stages of a run as functions, for notebooks and scripts. Everything stays in memory.
+
+data = jaxsoft.load("digits")
+experts = jaxsoft.teach(data, jaxsoft.Teacher(model="convnet(depth=2, width=16)", epochs=20, batch=64))
+rows = jaxsoft.train_students(data, experts, jaxsoft.Student(...), jaxsoft.Sweep(...))
+print(jaxsoft.text_table(rows))
+"""
+
+import jax
+
+from jaxsoft import config
+from jaxsoft.analysis.table import text_table
+from jaxsoft.config import Student, Sweep, Teacher
+from jaxsoft.data import load
+from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment import students
+from jaxsoft.experiment.experts import Experts, teach
+from jaxsoft.experiment.run import member_context, wave_program
+from jaxsoft.experiment.students import Next
+from jaxsoft.types import Dataset, Row, Split
+
+__all__ = [
+    "Dataset", "Experts", "Row", "Split", "Student", "Sweep", "Teacher",
+    "load", "teach", "text_table", "train_students",
+]  # fmt: skip
+
+
+def train_students(
+    dataset: Dataset,
+    experts: Experts,
+    student: Student | None = None,
+    sweep: Sweep | None = None,
+    select: str = "random",
+    protocol: str = "sealed",
+) -> list[Row]:
+    """Train every student of a sweep at once, in one compiled program.
+
+    Args:
+      dataset: from `load`, or your own arrays in a `Dataset`.
+      experts: from `teach`; label specs speak of them.
+      student: what the sweep does not vary.
+      sweep: axes; their product is the members.
+      select: which images, a function of jaxsoft/data/select.py.
+      protocol: `sealed` opens the test split once, at the end; `paper` selects checkpoints on it.
+
+    Returns:
+      One row for each member, with the columns of results.csv.
+
+    Raises:
+      ConfigError: a setting is wrong, or does not fit the data.
+    """
+    settings = config.Settings(
+        select=select,
+        protocol=protocol,
+        data=config.Data(name=dataset.name, normalize=experts.normalization),
+        teacher=experts.settings,
+        student=student or Student(),
+        sweep=sweep or Sweep(),
+    )
+    settings = config.read(config.as_dict(settings))
+    planning.check(settings)
+    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts))
+    material = students.prepare(plan, settings, dataset, experts)
+    program = wave_program(plan, settings)
+    shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
+    outcomes = [
+        outcome
+        for wave in range(len(plan.waves))
+        for outcome in students.train_wave(program, plan, wave, material, None, lambda _: Next())
+    ]
+    rows = {o["position"]: students.row_of(plan, o, shared, settings) for o in outcomes}
+    return [rows[i] for i in range(len(plan.members))]

@@ -1,0 +1,62 @@
+"""What is told after each teacher epoch and each chunk of students, and whether to save or stop then."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxsoft import config, errors
+from jaxsoft.experiment.console import Console
+from jaxsoft.experiment.plan import Plan
+from jaxsoft.experiment.students import Look, Next
+
+
+def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], None]:
+    """Tell validation accuracy and label entropy of the epoch; stop if the user asked for it."""
+
+    def look(epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
+        accuracy = np.mean([r["val_accuracy"] for r in records])
+        entropy = np.mean([r["label_entropy"] for r in records])
+        text = f"teacher epochs: validation accuracy {accuracy:.1%}, label entropy {entropy:.2f} nats"
+        console.progress(epoch, epochs, text)
+        if console.stop and epoch < epochs:
+            raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
+
+    return look
+
+
+def of_students(plan: Plan, settings: config.Settings, console: Console) -> Callable[[Look], Next]:
+    """Tell accuracies, speed and time left of a wave; save a checkpoint every so many seconds."""
+    start = saved = time.monotonic()
+    steps = sum(b.members * b.chunk_steps for b in plan.buckets())
+    chunks: list[int] = []
+
+    def look(seen: Look) -> Next:
+        nonlocal saved
+        now = time.monotonic()
+        chunks.append(seen.done)
+        each = (now - start) / len(chunks)
+        text = (
+            f"wave {seen.wave + 1} of {len(plan.waves)}: {_cells(plan, seen)}, "
+            f"{steps / each:,.0f} student-steps/s, {each * (seen.chunks - seen.done):.0f} s left"
+        )
+        console.progress(seen.done, seen.chunks, text)
+        save = now - saved >= settings.compute.checkpoint_seconds
+        saved = now if save else saved
+        return Next(save, console.stop)
+
+    return look
+
+
+def _cells(plan: Plan, seen: Look) -> str:
+    """Mean accuracy so far of hard and of soft members, for the smallest and the largest subset."""
+    cells: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for group, (start, stop), report in zip(plan.groups, plan.waves[seen.wave], seen.reports):
+        accuracy = np.asarray(report.accuracy)[:, 0]
+        for j, i in enumerate(group.members[start:stop]):
+            kind = "hard" if plan.members[i].labels == "hard" else "soft"
+            cells[plan.members[i].ipc, kind].append(float(accuracy[j]))
+    ends = {min(ipc for ipc, _ in cells), max(ipc for ipc, _ in cells)}
+    return ", ".join(f"IPC {ipc} {kind} {np.mean(a):.1%}" for (ipc, kind), a in sorted(cells.items()) if ipc in ends)

@@ -79,7 +79,7 @@ def prepare(
     progress: prepared.Progress | None = None,
     *,
     resize: int | None = None,
-) -> None:
+) -> Path:
     """Decode the published files once, into arrays that `load` maps; an interrupted run is simply started again.
 
     Args:
@@ -89,30 +89,38 @@ def prepare(
       progress: called with (images done, images in all).
       resize: side in pixels, where that is a choice: the shorter side is scaled to it and the centre cut out.
 
+    Returns:
+      The folder that holds the prepared images.
+
     Raises:
       ConfigError: an unknown name, or a resize that does not apply.
       DataError: the files are absent or damaged, or the disk is full.
     """
-    module = _module(name, resize)
-    if not module.FILES:
-        return
-    where = _root(source or root)
+    module, folder, where = _module(name, resize), _folder(name, root, resize), _root(source or root)
     found = module.find(where, _argument(name))
     if found is None:
         raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
-    prepared.write(module.read(found, resize), _folder(name, root, resize), name, progress)
+    if not module.FILES:
+        return found
+    prepared.write(module.read(found, resize), folder, name, progress)
+    return folder
 
 
-def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> None:
+def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
     """Compare every byte of a prepared dataset with the digests taken when it was prepared.
+
+    Returns:
+      One line for the user: how many images were found to be what they were.
 
     Raises:
       ConfigError: an unknown name.
       DataError: the dataset is not prepared, or the message names what differs.
     """
+    loaded = load(name, root, validation=0.0, resize=resize)
     if _module(name, resize).FILES:
-        _ready(name, root, resize)
         prepared.verify(_folder(name, root, resize), name)
+    counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
+    return f"{name}: {counts} are as they were prepared"
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:

@@ -78,11 +78,7 @@ def fit(name: str, images: Images) -> Normalizer:
       ConfigError: an unknown name or a wrong argument.
     """
     choices = {"standardize": standardize, "zca": zca, "none": identity}
-    call = spec.parse_one(name)
-    if call.name not in choices:
-        raise errors.ConfigError(errors.unknown("normalization", call.name, choices, "jaxsoft/data/normalize.py"))
-    function = choices[call.name]
-    return function(images, **spec.bind(call, function, given=("images",), text=name))
+    return spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))(images)
 
 
 def identity(images: Images) -> Normalizer:

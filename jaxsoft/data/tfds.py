@@ -40,10 +40,10 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     image, label = _features(found, builder.info.features)
     train = _part(found, builder, "train", image, label, resize)
     for split in ("test", "validation"):
-        if split not in builder.info.splits:
+        if split not in builder.info.splits or builder.info.splits[split].num_examples == 0:
             continue
         test = _part(found, builder, split, image, label, resize)
-        if test.labels.size and test.labels.min() >= 0:  # unlabelled test splits hold -1
+        if test.labels.min() >= 0:  # unlabelled test splits hold -1
             break
     else:
         train, test = raw.carve(train, classes.portion(train.labels, _TEST_SHARE))

@@ -41,8 +41,8 @@ def test_every_dataset_follows_the_rules(name, tmp_path):
         with pytest.raises(errors.DataError, match="jaxsoft data prepare"):
             data.verify(full, tmp_path)
     else:
-        data.prepare(full, tmp_path)
-        data.verify(full, tmp_path)
+        assert data.prepare(full, tmp_path).is_dir()
+        assert "images of 10 classes are as they were prepared" in data.verify(full, tmp_path)
         loaded = data.load(full, tmp_path)
         assert loaded.image_shape[:2] == (module.SIDE, module.SIDE)
 
@@ -174,13 +174,15 @@ def test_half_prepared_sets_are_mentioned(cifar):
 def test_prepare_from_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
     published.cifar10(tmp_path / "raw")
-    data.prepare("cifar10", tmp_path / "root", tmp_path / "raw")
+    assert data.prepare("cifar10", tmp_path / "root", tmp_path / "raw") == tmp_path / "root" / "cifar10"
     assert sorted(path.name for path in (tmp_path / "root").iterdir()) == ["cifar10"]
     assert len(data.load("cifar10", tmp_path / "root").test) == 20
 
 
 def test_verify_names_the_damaged_file(cifar):
-    data.verify("cifar10", cifar)
+    assert data.verify("cifar10", cifar) == (
+        "cifar10: 100 train and 20 test images of 10 classes are as they were prepared"
+    )
     path = cifar / "cifar10" / "test_images.npy"
     bent = bytearray(path.read_bytes())
     bent[-1] ^= 1

@@ -204,6 +204,12 @@ def test_tfds_takes_the_labelled_split_as_test(tmp_path):
     assert data.load("tfds:hidden", tmp_path).test.images[:, 0, 0, 0].tolist() == [90, 91]
 
 
+def test_an_empty_tfds_split_is_no_test(tmp_path):
+    published.tfds(tmp_path, "half", {"train": rows([0, 1] * 5), "test": []}, ["x", "y"])
+    data.prepare("tfds:half", tmp_path)
+    assert len(data.load("tfds:half", tmp_path).test) == 2
+
+
 def test_tfds_grey_images_without_test_at_the_newest_version(tmp_path):
     grey = [(np.full((4, 4, 1), i, np.uint8), i % 2) for i in range(20)]
     published.tfds(tmp_path, "grey", {"train": grey[:4]}, ["x", "y"]).rename(tmp_path / "grey" / "0.9.0")

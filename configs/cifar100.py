@@ -1,10 +1,10 @@
 """Random CIFAR-100 images with soft labels: the paper's baseline (Table 2, middle column; settings of Table 7).
 
-  Claim     random real images, labelled by an early-stopped expert, match most distilled ones
-  Command   jaxsoft data prepare cifar100 && jaxsoft run --config=configs/cifar100.py
-  Expected  test accuracy 16.0 (.3), 34.3 (.2), 47.1 (.4), 51.3 (.5) at IPC 1, 10, 50, 100; published, under the
-            paper's protocol (`:protocol=paper`), which also selects on test. Hard labels: 4.2, 14.6, 30.0 at 1, 10, 50.
-  Quick     `:quick` is a narrower net on fewer images; minutes on a laptop, numbers below the ones above
+Claim     random real images, labelled by an early-stopped expert, match most distilled ones
+Command   jaxsoft data prepare cifar100 && jaxsoft run --config=configs/cifar100.py
+Expected  test accuracy 16.0 (.3), 34.3 (.2), 47.1 (.4), 51.3 (.5) at IPC 1, 10, 50, 100; published, under the
+          paper's protocol (`:protocol=paper`), which also selects on test. Hard labels: 4.2, 14.6, 30.0 at 1, 10, 50.
+Quick     `:quick` is a narrower net on fewer images; minutes on a laptop, numbers below the ones above
 """
 
 from ml_collections import ConfigDict

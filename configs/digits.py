@@ -1,7 +1,7 @@
 """Do soft labels beat hard ones, and does the best teacher grow up with the data? The demo, on 1,797 real digits.
 
-  Claim     few images want an early, high-entropy teacher, many images a late one (paper, section 5 and figure 5)
-  Command   jaxsoft run --config=configs/digits.py
+Claim     few images want an early, high-entropy teacher, many images a late one (paper, section 5 and figure 5)
+Command   jaxsoft run --config=configs/digits.py
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,10 @@
 """Random TinyImageNet images with soft labels: the paper's baseline (Table 2, first column; settings of Table 7).
 
-  Claim     at this scale random real images with soft labels beat every distillation method but one, at IPC 1 alone
-  Command   jaxsoft data prepare tiny_imagenet && jaxsoft run --config=configs/tiny_imagenet.py
-  Expected  test accuracy 7.6 (.3), 27.2 (.4), 35.6 (.4), 38.2 (.2) at IPC 1, 10, 50, 100; published, under the paper's
-            protocol (`:protocol=paper`), which also selects on test. Hard labels: 1.4, 5.0, 15.0 at IPC 1, 10, 50.
-  Quick     `:quick` is a narrower net on fewer images; minutes on a laptop, numbers far below the ones above
+Claim     at this scale random real images with soft labels beat every distillation method but one, at IPC 1 alone
+Command   jaxsoft data prepare tiny_imagenet && jaxsoft run --config=configs/tiny_imagenet.py
+Expected  test accuracy 7.6 (.3), 27.2 (.4), 35.6 (.4), 38.2 (.2) at IPC 1, 10, 50, 100; published, under the paper's
+          protocol (`:protocol=paper`), which also selects on test. Hard labels: 1.4, 5.0, 15.0 at IPC 1, 10, 50.
+Quick     `:quick` is a narrower net on fewer images; minutes on a laptop, numbers far below the ones above
 """
 
 from ml_collections import ConfigDict

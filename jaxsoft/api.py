@@ -8,21 +8,15 @@ print(jaxsoft.text_table(rows))
 
 import jax
 
+from jaxsoft import __all__ as __all__
 from jaxsoft import config
-from jaxsoft.analysis.table import text_table
-from jaxsoft.config import Student, Sweep, Teacher
-from jaxsoft.data import load
+from jaxsoft.config import Student, Sweep
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment import students
-from jaxsoft.experiment.experts import Experts, teach
+from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.run import member_context, wave_program
 from jaxsoft.experiment.students import Next
-from jaxsoft.types import Dataset, Row, Split
-
-__all__ = [
-    "Dataset", "Experts", "Row", "Split", "Student", "Sweep", "Teacher",
-    "load", "teach", "text_table", "train_students",
-]  # fmt: skip
+from jaxsoft.types import Dataset, Row
 
 
 def train_students(

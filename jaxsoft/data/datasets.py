@@ -44,21 +44,17 @@ def load(
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
     Returns:
-      The dataset. Its images are slices of memory maps, except that train and validation are copies where classes
-      differ in size.
+      The dataset; images are memory maps, or copies where classes differ in size.
 
     Raises:
-      ConfigError: an unknown name, or a value out of range.
-      DataError: the dataset is absent, not prepared, or damaged; the message says what to do.
+      ConfigError, DataError: wrong settings; a dataset that is absent, not prepared or damaged, and what to do.
 
     >>> digits = load("digits")
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.image_shape
     (1168, 129, 500, (8, 8, 1))
     """
     _check(validation, limit)
-    module, folder = _module(name, resize), _folder(name, root, resize)
-    _ready(name, root, resize)
-    whole = prepared.read(folder, name) if module.FILES else prepared.hold(module.read(folder, resize), name)
+    whole = _open(name, root, resize)
     in_train, in_validation = _cut(whole, validation, limit)
     return types.Dataset(
         name=name,
@@ -193,11 +189,14 @@ def _state(name: str, root: str | Path | None, resize: int | None) -> str:
     return "files found" if module.find(_root(root), _argument(name)) else "absent"
 
 
-def _ready(name: str, root: str | Path | None, resize: int | None) -> None:
-    """Refuse a dataset that is not prepared, with the command that does it."""
+def _open(name: str, root: str | Path | None, resize: int | None) -> prepared.Prepared:
+    """The whole dataset; one that is not prepared is refused with the command that prepares it."""
+    module, folder = _module(name, resize), _folder(name, root, resize)
     where, state = _root(root), _state(name, root, resize)
-    if state in ("built in", "prepared"):
-        return
+    if state == "built in":
+        return prepared.hold(module.read(folder, resize), name)
+    if state == "prepared":
+        return prepared.read(folder, name)
     command = f"run: jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
         f" --resize {resize}" * bool(resize)
     )
@@ -205,7 +204,7 @@ def _ready(name: str, root: str | Path | None, resize: int | None) -> None:
         raise errors.DataError(f"{name} is only half prepared in {where}; {command}")
     if state == "files found":
         raise errors.DataError(f"{name} is not prepared in {where} (its files are there); {command}")
-    files = _files(name, _module(name, resize), where)
+    files = _files(name, module, where)
     raise errors.DataError(f"{name} not found in {where}; {command}, after placing there {files}")
 
 

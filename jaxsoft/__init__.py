@@ -5,17 +5,25 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxsoft.api import *  # noqa: F403
+    from jaxsoft.analysis.table import text_table
+    from jaxsoft.api import train_students
+    from jaxsoft.config import Student, Sweep, Teacher
+    from jaxsoft.data import load
+    from jaxsoft.experiment.experts import Experts, teach
+    from jaxsoft.types import Dataset, Row, Split
 
 __version__ = metadata.version("jaxsoft")
-__all__ = [
-    "Dataset", "Experts", "Row", "Split", "Student", "Sweep", "Teacher",
-    "load", "teach", "text_table", "train_students",
-]  # fmt: skip
+__all__ = ["Dataset", "Experts", "Row", "Split", "Student", "Sweep", "Teacher", "load", "teach", "text_table"]
+__all__ += ["train_students"]
+
+_HOMES = ("types", "config", "data", "experiment.experts", "analysis.table", "api")
 
 
 def __getattr__(name: str) -> Any:
-    """The interface of `jaxsoft.api`, imported when first used: the command line starts without JAX."""
-    if name not in __all__:
-        raise AttributeError(f"module 'jaxsoft' has no attribute {name!r}")
-    return getattr(importlib.import_module("jaxsoft.api"), name)
+    """A part of the interface, imported when it is first used: the command line starts without JAX."""
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"jaxsoft.{home}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module 'jaxsoft' has no attribute {name!r}")

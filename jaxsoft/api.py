@@ -1,14 +1,10 @@
-"""The Python interface: the stages of a run as functions, for notebooks and scripts. Everything stays in memory.
+"""The students' stage as one function, for notebooks and scripts; `load` and `teach` are the stages before it.
 
-data = jaxsoft.load("digits")
-experts = jaxsoft.teach(data, jaxsoft.Teacher(model="convnet(depth=2, width=16)", epochs=20, batch=64))
-rows = jaxsoft.train_students(data, experts, jaxsoft.Student(...), jaxsoft.Sweep(...))
-print(jaxsoft.text_table(rows))
+Everything stays in memory. The README opens with an example.
 """
 
 import jax
 
-from jaxsoft import __all__ as __all__
 from jaxsoft import config
 from jaxsoft.config import Student, Sweep
 from jaxsoft.experiment import plan as planning

@@ -2,7 +2,7 @@
 
   jaxsoft run --config=FILE.py[:ARGS] [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run] [--nocompilation_cache]
   jaxsoft report DIR [DIR...] [--out=FILE.html] [--mix]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR]
+  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
 
 Exit codes: 0 done, 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed members, 75 interrupted
@@ -106,8 +106,9 @@ def _data(argv: Sequence[str]) -> int:
         "root", "", "folder of prepared data; $JAXSOFT_DATA or a per-user cache folder", flag_values=own
     )
     flags.DEFINE_string("source", "", "where the published files lie, if not below the root", flag_values=own)
+    flags.DEFINE_integer("resize", None, "side in pixels, for image_folder", lower_bound=1, flag_values=own)
     words = _parse(own, argv)
-    root, source = own["root"].value or None, own["source"].value or None
+    root, source, resize = own["root"].value or None, own["source"].value or None, own["resize"].value
     from jaxsoft import data
     from jaxsoft.experiment.console import Console
 
@@ -118,11 +119,12 @@ def _data(argv: Sequence[str]) -> int:
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")
     if words[0] == "verify":
-        print(data.verify(words[1], root))
+        print(data.verify(words[1], root, resize=resize))
         return 0
     console = Console()
     with console.stage("prepare"):
-        where = data.prepare(words[1], root, source, lambda done, total: console.progress(done, total, "images"))
+        told = lambda done, total: console.progress(done, total, "images")  # noqa: E731
+        where = data.prepare(words[1], root, source, told, resize=resize)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
 

@@ -138,7 +138,7 @@ def damage(arrays, name):
     if name == "dtype":
         arrays["images"] = arrays["images"].astype(np.float32)
     if name == "no pickle":
-        arrays["class_names"] = np.array([{"a": 1}], object)
+        arrays["class_names"] = np.array([{"a": 1}] * 10, object)
     if name == "missing":
         del arrays["epochs"]
     if name == "nothing":

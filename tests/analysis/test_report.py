@@ -183,7 +183,7 @@ def test_every_string_is_escaped(tmp_path, no_drawing):
 
 def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
     sealed, paper = small(tmp_path / "sealed"), small(tmp_path / "paper", protocol="paper")
-    with pytest.raises(errors.ConfigError, match="2 run folders needs out="):
+    with pytest.raises(errors.ConfigError, match="2 run folders needs --out"):
         report.write_report([sealed, paper])
     with pytest.raises(errors.ConfigError, match="the runs differ in protocol"):
         report.write_report([sealed, paper], tmp_path / "both")
@@ -191,6 +191,12 @@ def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
     assert "## Protocol `sealed`: " in text and "## Protocol `paper`: " in text
     assert "## Choosing on test moves accuracy by up to" in text
     assert (tmp_path / "both" / "plots" / "accuracy-2.png").exists()
+
+
+def test_the_html_file_may_be_named(tmp_path, no_drawing):
+    folder = small(tmp_path / "run")
+    assert report.write_report([folder], tmp_path / "out" / "mine.html") == tmp_path / "out" / "mine.html"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mine.html", "summary.md", "plots"}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, no_drawing):

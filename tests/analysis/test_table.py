@@ -40,6 +40,8 @@ def test_tuned_columns_are_named():
     rows = synthetic.rows(seeds=3, ipcs=(1,), epochs=(5,))
     rows += [{**r, "learning_rate": 0.1, "member": r["member"][::-1]} for r in rows]
     assert "label spec and learning rate, for hard labels too," in table.budget_table(table.findings(rows)).caption
+    hard = table.budget_table(table.findings([r for r in rows if r["labels"] == "hard"]))
+    assert len(hard.rows) == 1
     assert table.cell_table(rows).header[:3] == ("IPC", "label spec", "learning_rate")
 
 

@@ -1,0 +1,70 @@
+"""A whole experiment in miniature: 200 digits, perceptrons of eight units, a dozen steps."""
+
+import contextlib
+import warnings
+from pathlib import Path
+from unittest import mock
+
+from jaxsoft import config, main
+from jaxsoft.training.ensemble import Program
+
+TINY = {
+    "name": "tiny",
+    "data.limit": 20,
+    "data.validation": 0.2,
+    "teacher.model": "mlp(hidden=8)",
+    "teacher.epochs": 3,
+    "teacher.batch": 32,
+    "teacher.learning_rate": 0.3,
+    "student.model": "mlp(hidden=8)",
+    "student.batch": 16,
+    "student.steps": 12,
+    "student.learning_rate": 0.1,
+    "student.evaluations": 3,
+    "sweep.ipc": (1, 2),
+    "sweep.labels": ("hard", "teacher(epoch=3)"),
+    "sweep.seed": (0, 1),
+}
+
+
+def settings(changes=()):
+    """The tiny experiment, changed; keys are dotted."""
+    tree = config.default()
+    tree.update_from_flattened_dict(TINY | dict(changes))
+    return config.read(tree)
+
+
+def config_file(folder, changes=()):
+    """The same as a file for the command line."""
+    path = Path(folder) / "tiny.py"
+    values = TINY | dict(changes)
+    path.write_text(
+        "from jaxsoft.config import default\n\n\ndef get_config(arg=None):\n"
+        f"    config = default()\n    config.update_from_flattened_dict({values!r})\n    return config\n"
+    )
+    return path
+
+
+def command(file, workdir, *more):
+    """`jaxsoft run` in this process; its exit code. JAX has started already, so the number of devices stays."""
+    with mock.patch.dict("os.environ", XLA_FLAGS="--xla_force_host_platform_device_count=1"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # ml_collections reads files with it
+        return main.main(["run", f"--config={file}", f"--workdir={workdir}", "--nocompilation_cache", *more])
+
+
+@contextlib.contextmanager
+def before_chunk(do):
+    """Call `do(program, index)` before every chunk that is trained, of experts (select is 0) and of students."""
+    chunk = Program.chunk
+
+    def patched(self, bank, evals, members, students, index):
+        do(self, index)
+        return chunk(self, bank, evals, members, students, index)
+
+    with mock.patch.object(Program, "chunk", patched):
+        yield
+
+
+def never(*_):
+    """For `before_chunk`: nothing may be trained."""
+    raise AssertionError("something was trained")

@@ -89,7 +89,8 @@ class Bank(NamedTuple):
     rows: Float[Array, "R K"]
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
-        return images.astype(self.scale.dtype) * self.scale + self.shift
+        scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
+        return images.astype(scale.dtype) * scale + shift
 
 
 class State(NamedTuple):

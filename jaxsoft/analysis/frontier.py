@@ -1,14 +1,16 @@
 """The best label spec for each data budget, and how sure the seeds are of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft import spec
 from jaxsoft.analysis.grid import Grid, grid
-from jaxsoft.analysis.stats import Estimate, estimate, means, resampled_means
+from jaxsoft.analysis.stats import Estimate, estimate, interval, means, resampled_means
 from jaxsoft.types import Row
 
 _EPOCH_KEYS = ("epoch", "accuracy", "entropy")
@@ -84,6 +86,24 @@ def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
     return choices
 
 
+def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:
+    """Rank correlation of the best teacher epoch with IPC, its interval by bootstrap over seeds; 0 where all are equal.
+
+    Returns:
+      n = 0 and NaN with fewer than 3 IPC values or label specs that name an epoch.
+    """
+    table = grid(rows)
+    named = [a for a, epoch in enumerate(table.epochs) if epoch is not None]
+    there = np.isfinite(table.selection[:, :, named]).any((0, 2))
+    if there.sum() < 3 or len(named) < 3:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+    epochs, values = np.array([table.epochs[a] for a in named], float), table.selection[:, :, named][:, there]
+    best = np.concatenate([means(values)[None], resampled_means(values)])
+    found = _rank_correlation(epochs[_argmax(best)])
+    low, high = interval(found[1:], len(values))
+    return Estimate(float(found[0]), float(np.std(found[1:])), low, high, len(values))
+
+
 def chosen_on_validation(rows: Sequence[Row]) -> list[Choice]:
     """`choose` on validation accuracy, whatever the protocol."""
     return choose(rows, on="val_accuracy")
@@ -143,6 +163,14 @@ def family(labels: str) -> str:
     source, *operations = spec.parse(labels)
     kwargs = {name: value for name, value in source.kwargs.items() if name not in _EPOCH_KEYS}
     return spec.render((source._replace(kwargs=kwargs), *operations))
+
+
+def _rank_correlation(values: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each row with its positions; 0 for a row of equals."""
+    ranks = scipy.stats.rankdata(values, axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    places = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
+    return ranks @ places / np.sqrt(np.maximum((ranks**2).sum(1), 1e-12) * (places**2).sum())
 
 
 def _argmax(means: np.ndarray) -> np.ndarray:

@@ -115,7 +115,7 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         sections.append(Section(title, [Picture(f"teacher{suffix}", png, f"{title}.", caption)]))
     if run.examples is not None:
         names = [run.examples.class_names[k] for k in run.examples.labels]
-        caption = "Real images and the labels that the teacher gives them, five classes each; orange is the true class."
+        caption = "Real images and the labels that the teacher gives them; orange is the true class."
         alt = f"Images of the classes {', '.join(names)} beside bars of class probabilities at several teacher epochs."
         png = plots.png(plots.label_bars, run.examples)
         title = "The same images, labelled by a younger and an older teacher"

@@ -54,7 +54,7 @@ def _answer(found: Findings, name: str) -> Section:
         said = [words.comparison(c) for c in {c.ipc: c for c in (found.choices[0], found.choices[-1])}.values()]
     elif finished(found.rows):
         said = ["There are no soft labels to compare them with."]
-    if path := words.frontier(found.choices):
+    if path := words.frontier(found.choices, found.trend):
         said.append(f"{path}.")
     if found.worth:
         said.append(words.value_of_a_label(found.worth))
@@ -164,9 +164,12 @@ def _frontier(found: Findings, suffix: str) -> list[Section]:
             )
         )
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
+    if found.trend and found.trend.n:
+        low, high = found.trend.low, found.trend.high
+        caption += f" Rank correlation of best epoch and IPC: {found.trend.mean:.2f} [{low:.2f}, {high:.2f}]."
     if min(c.test.n for c in found.choices) >= FEWEST:
         blocks.append(Table(("IPC", "chosen label spec", "chosen again", "otherwise"), lines, caption))
-    return [Section(words.frontier(found.choices) or "Which labels for which budget", blocks)]
+    return [Section(words.frontier(found.choices, found.trend) or "Which labels for which budget", blocks)]
 
 
 def _laws(found: Findings) -> list[Section]:

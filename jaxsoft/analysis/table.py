@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth, exchange_rate, label_worth
-from jaxsoft.analysis.frontier import Choice, choose
+from jaxsoft.analysis.frontier import Choice, choose, epoch_trend
 from jaxsoft.analysis.grid import IDENTITY, TUNABLE, finished, grid, groups, selection_column, tuned, varying
 from jaxsoft.analysis.scaling import BEST, Law, fit_frontier_law, fit_law
-from jaxsoft.analysis.stats import summarize
+from jaxsoft.analysis.stats import Estimate, summarize
 from jaxsoft.types import Row
 
 
@@ -26,6 +26,7 @@ class Findings(NamedTuple):
 
     rows: list[Row]
     choices: list[Choice]
+    trend: Estimate | None
     worths: list[Worth]
     worth: Worth | None
     laws: list[Law]
@@ -40,9 +41,10 @@ def findings(rows: Sequence[Row]) -> Findings:
     rows = list(rows)
     done = finished(rows)
     if not done:
-        return Findings(rows, [], [], None, [])
+        return Findings(rows, [], None, [], None, [])
     table = grid(done)
     choices = choose(table)
+    trend = epoch_trend(table)
     chosen = {choice.ipc: choice.labels for choice in choices}
     hard = "hard" in table.labels
     laws = [fit_law(table, "hard")] if hard else []
@@ -50,8 +52,8 @@ def findings(rows: Sequence[Row]) -> Findings:
     if len(set(chosen.values())) > 1:
         laws.append(fit_frontier_law(table))
     if not (hard and chosen):
-        return Findings(rows, choices, [], None, laws)
-    return Findings(rows, choices, exchange_rate(table, chosen), label_worth(table, chosen), laws)
+        return Findings(rows, choices, trend, [], None, laws)
+    return Findings(rows, choices, trend, exchange_rate(table, chosen), label_worth(table, chosen), laws)
 
 
 def budget_table(found: Findings) -> Table:

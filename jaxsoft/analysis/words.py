@@ -4,9 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import scipy.stats
-
 from jaxsoft.analysis.exchange import Worth
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.scaling import Law, Parameter
@@ -58,7 +55,7 @@ def times(value: float) -> str:
     >>> times(2.345), times(12.4), times(0.02)
     ('2.3', '12', '0.02')
     """
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2f}"
 
 
 def worth(value: Worth) -> str:
@@ -119,19 +116,20 @@ def comparison(choice: Choice) -> str:
     )
 
 
-def frontier(choices: Sequence[Choice]) -> str:
-    """How the best teacher epoch moves with IPC; empty when labels name no epochs."""
+def frontier(choices: Sequence[Choice], trend: Estimate | None) -> str:
+    """How the best teacher epoch moves with IPC, as far as the seeds can tell; empty when labels name no epochs."""
     known = [c for c in choices if c.teacher_epoch is not None]
-    epochs = [c.teacher_epoch or 0 for c in known]
     if len(known) < 2:
         return ""
-    if len(set(epochs)) == 1:
-        return f"Epoch {epochs[0]} of the teacher is chosen at every budget"
-    trend = np.corrcoef(range(len(epochs)), scipy.stats.rankdata(epochs))[0, 1]
-    path = f"epoch {epochs[0]} at {budgets([known[0].ipc])}, epoch {epochs[-1]} at {known[-1].ipc}"
-    if abs(trend) > 0.6:
-        return f"More images want {'a later' if trend > 0 else 'an earlier'} teacher: {path}"
-    return f"The best teacher does not move one way with images: {path}"
+    first, last = known[0], known[-1]
+    if len({c.teacher_epoch for c in known}) == 1:
+        return f"Epoch {first.teacher_epoch} of the teacher is chosen at every budget"
+    path = f"epoch {first.teacher_epoch} at {budgets([first.ipc])}, epoch {last.teacher_epoch} at {last.ipc}"
+    if trend is None or math.isnan(trend.low):
+        return f"The best teacher of each budget: {path}"
+    if trend.low > 0 or trend.high < 0:
+        return f"More images want {'a later' if trend.low > 0 else 'an earlier'} teacher: {path}"
+    return f"The best teacher epoch shows no clear trend with images: {path}"
 
 
 def value_of_a_label(whole: Worth) -> str:

@@ -1,5 +1,7 @@
 """Which labels win at which budget, against hand-made members and NumPy."""
 
+import math
+
 import numpy as np
 import pytest
 import synthetic
@@ -92,6 +94,34 @@ def test_families_differ_in_the_epoch_alone():
     once = [{**r, "labels": r["labels"] + "|swap(1)"} for r in rows if r["teacher_epoch"] == 5]
     found = frontier.frontiers(rows + cut + once)
     assert [(f.family, f.epochs) for f in found] == [("teacher", (5, 20, 80)), ("teacher|topk(3)", (5, 20))]
+
+
+def trend_of(best, spread=0.0):
+    """best: IPC -> epoch with the highest validation accuracy."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for ipc, winner in best.items():
+        for epoch in (5, 20, 80):
+            for seed in range(6):
+                val = 0.5 + 0.02 * (epoch == winner) + rng.normal(0, spread)
+                rows.append(row(ipc, f"teacher(epoch={epoch})", seed, 0.5, epoch=epoch, val_accuracy=val))
+    return frontier.epoch_trend(rows)
+
+
+def test_trend_is_spearmans_correlation_with_an_interval_over_seeds():
+    found = trend_of({1: 5, 2: 20, 5: 20, 10: 80})
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: 4.5 / sqrt(4.5 * 5).
+    assert found.mean == pytest.approx(4.5 / math.sqrt(4.5 * 5))
+    assert found.low == found.high == pytest.approx(found.mean)
+    assert found.n == 6
+    assert trend_of({1: 80, 2: 20, 5: 5}).mean == pytest.approx(-1)
+    assert trend_of({1: 20, 2: 20, 5: 20}).mean == 0
+    unsure = trend_of({1: 5, 2: 20, 5: 80}, spread=0.5)
+    assert unsure.low <= 0 < unsure.high
+
+
+def test_trend_needs_three_budgets():
+    assert trend_of({1: 5, 2: 80}).n == 0
 
 
 def test_optimism_is_what_choosing_on_test_adds_seed_by_seed():

@@ -49,9 +49,9 @@ def test_intervals_are_shown_where_there_are_any():
     [
         (2.345, 1.9, 3.2, "2.3 [1.9, 3.2]"),
         (12.3, 9.97, 15.0, "12 [10, 15]"),
-        (0.999, 0.424, 1.1, "1.0 [0.42, 1.1]"),
+        (0.999, 0.9, 1.1, "1.0 [0.90, 1.1]"),
         (math.inf, 1.5, math.inf, "> 5 [1.5, > 5]"),
-        (0.0, 0.0, 0.5, "< 1/10 [< 1/10, 0.5]"),
+        (0.0, 0.0, 0.5, "< 1/10 [< 1/10, 0.50]"),
         (2.0, NAN, NAN, "2.0"),
     ],
 )
@@ -90,21 +90,22 @@ def test_comparison_says_both_accuracies_and_n():
 
 
 @pytest.mark.parametrize(
-    "epochs, start",
+    "epochs, low, high, start",
     [
-        ([5, 5, 5], "Epoch 5 of the teacher is chosen at every budget"),
-        ([5, 11, 11], "More images want a later teacher: epoch 5 at 1 image per class, epoch 11 at 3"),
-        ([2, 26, 20, 32, 35, 32], "More images want a later teacher"),
-        ([50, 20, 5], "More images want an earlier teacher"),
-        ([5, 50, 5, 50, 5], "The best teacher does not move one way with images"),
+        ([5, 5, 5], 0.0, 0.0, "Epoch 5 of the teacher is chosen at every budget"),
+        ([5, 11, 11], 0.2, 1.0, "More images want a later teacher: epoch 5 at 1 image per class, epoch 11 at 3"),
+        ([50, 20, 5], -1.0, -0.1, "More images want an earlier teacher: epoch 50"),
+        ([5, 50, 20], -0.1, 0.9, "The best teacher epoch shows no clear trend with images: epoch 5"),
+        ([5, 50, 20], NAN, NAN, "The best teacher of each budget: epoch 5"),
     ],
 )
-def test_frontier(epochs, start):
-    assert words.frontier([choice(i, 0, 1, epoch=e) for i, e in enumerate(epochs, 1)]).startswith(start)
+def test_frontier(epochs, low, high, start):
+    choices = [choice(i, 0, 1, epoch=e) for i, e in enumerate(epochs, 1)]
+    assert words.frontier(choices, Estimate(0.5, 0.1, low, high, 9)).startswith(start)
 
 
 def test_frontier_needs_two_budgets():
-    assert words.frontier([choice(1, 0, 1)]) == ""
+    assert words.frontier([choice(1, 0, 1)], None) == ""
 
 
 @pytest.mark.parametrize(

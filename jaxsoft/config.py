@@ -18,6 +18,8 @@ from ml_collections import ConfigDict
 
 from jaxsoft import errors
 
+_LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, some of them after a small addition
+
 
 def setting(default: Any, doc: str, **rule: Any) -> Any:
     """A field with its meaning and rule: `low` (inclusive), `high` (inclusive), `above` (exclusive) or `choices`."""
@@ -94,7 +96,7 @@ class Compute:
 
     lowering: str = setting("auto", "of convolutions", choices=("auto", "patches", "map", "grouped"))
     block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)
-    memory_gb: float = setting(0.0, "budget for a wave; 0: most of the device's memory", low=0.0)
+    memory_gb: float = setting(0.0, "budget for a wave; 0: most of the device's memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
 
 
@@ -148,9 +150,10 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
             raise errors.ConfigError(f"unknown config argument {name!r}; choices: {', '.join(defaults)}")
         kind = type(defaults[name])
         try:
-            values[name] = (text or "true") == "true" if kind is bool else kind(text)
-        except ValueError:
-            raise errors.ConfigError(f"config argument {name} expects {kind.__name__}, got {text!r}") from None
+            values[name] = {"": True, "true": True, "false": False}[text] if kind is bool else kind(text)
+        except (KeyError, ValueError):
+            expected = "true or false" if kind is bool else kind.__name__
+            raise errors.ConfigError(f"config argument {name} expects {expected}, got {text!r}") from None
     return types.SimpleNamespace(**values)
 
 
@@ -165,6 +168,8 @@ def read(config: Mapping[str, Any] | ConfigDict, kind: type = Settings, path: st
     Raises:
       ConfigError: an unknown key, a wrong type, or a value out of range.
     """
+    if not isinstance(config, (Mapping, ConfigDict)):
+        raise errors.ConfigError(f"{path} expects a group of settings, got {config!r}")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in config:
         if key not in fields:
@@ -174,8 +179,6 @@ def read(config: Mapping[str, Any] | ConfigDict, kind: type = Settings, path: st
     for key in config:
         where, value = f"{path}.{key}", config[key]
         if dataclasses.is_dataclass(hints[key]):
-            if not isinstance(value, (Mapping, ConfigDict)):
-                raise errors.ConfigError(f"{where} expects a group of settings, got {value!r}")
             values[key] = read(value, hints[key], where)
         else:
             values[key] = _checked(value, hints[key], fields[key].metadata, where)
@@ -242,9 +245,11 @@ def _checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> An
     if typing.get_origin(wanted) is tuple:
         items = value if isinstance(value, (tuple, list, range)) else (value,)
         return tuple(_checked(item, typing.get_args(wanted)[0], rule, where) for item in items)
-    if wanted is float and type(value) is int:
+    if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT:
         value = float(value)
     low, high, above, choices = (rule.get(name) for name in ("low", "high", "above", "choices"))
+    if type(value) is int and value > _LARGEST_INT:
+        high = _LARGEST_INT
     fits = (
         type(value) is wanted
         and (wanted is not float or math.isfinite(value))

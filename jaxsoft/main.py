@@ -9,17 +9,23 @@ Exit codes: 0 done, 2 settings, 3 data, 4 checkpoint or run folder, 5 finished w
 and resumable.
 """
 
+import contextlib
+import io
 import logging
 import os
+import runpy
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from jaxsoft import config, errors
 
+_HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
 
 Command = Callable[[Sequence[str]], int]
@@ -27,6 +33,9 @@ Command = Callable[[Sequence[str]], int]
 
 def entry() -> None:
     """What the console script calls."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown is no reason to fail
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
     sys.exit(main(sys.argv[1:]))
@@ -40,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     """
     commands: dict[str, Command] = {"run": _run, "report": _report, "data": _data, "verify": _verify}
     try:
-        if not argv or argv[0] in ("-h", "--help", "help"):
+        if not argv or argv[0] == "help" or _HELP.intersection(argv):
             print(__doc__)
             return 0
         if argv[0] == "--version":
@@ -142,43 +151,70 @@ def _verify(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parse(own: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parse flags; what is left over are words."""
+def _parse(own: flags.FlagValues, argv: Sequence[str], settings: ConfigDict | None = None) -> list[str]:
+    """Parse flags, and what they change in the settings; what is left over are words."""
+    argv = ["jaxsoft", *argv]
     try:
-        return own(["jaxsoft", *argv])[1:]
+        if settings is not None:
+            config_flags.DEFINE_config_dict("config", settings, flag_values=own, sys_argv=argv)
+        return own(argv)[1:]
     except flags.UnrecognizedFlagError as problem:
         near = errors.nearest(problem.flagname, own, count=1)
-        raise errors.ConfigError(f"unknown flag --{problem.flagname}; did you mean --{near}?") from None
+        hint = f"; did you mean --{near}?" if near else ""
+        raise errors.ConfigError(f"unknown flag --{problem.flagname}{hint}") from None
     except flags.Error as problem:
-        raise errors.ConfigError(str(problem)) from None
+        raise errors.ConfigError(_first_line(problem)) from None
 
 
 def _settings(own: flags.FlagValues, argv: Sequence[str]) -> config.Settings:
     """Load the config file, apply what the command line changes, and check all of it."""
-    _check_config_flags(argv)
-    holder = config_flags.DEFINE_config_file("config", flag_values=own, sys_argv=["jaxsoft", *argv])
-    try:
-        words = _parse(own, argv)
-    except (AttributeError, KeyError, TypeError, ValueError) as problem:
-        raise errors.ConfigError(f"cannot read --config: {_first_line(problem)}") from None
+    source, others = _take_config(argv)
+    if not source:
+        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
+    name, colon, argument = source.partition(":")
+    written = config.read(_load(Path(name), [argument] if colon else []))
+    changed = ConfigDict(config.as_dict(written))
+    words = _parse(own, others, changed)
     if words:
         raise errors.ConfigError(f"unexpected argument {words[0]!r}; settings are written --config.KEY=VALUE")
-    if holder.value is None:
-        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
-    return config.read(holder.value)
+    return config.read(changed)
 
 
-def _check_config_flags(argv: Sequence[str]) -> None:
-    """Say what is wrong with the config file's path or with an override, before a library says it at length."""
-    for i, arg in enumerate(argv):
-        name, _, text = arg.lstrip("-").partition("=")
-        if not arg.startswith("-") or not (name == "config" or name.startswith("config.")):
+def _take_config(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The value of --config and the other arguments; overrides are checked before a library says it at length."""
+    source, others, words = "", [], iter(argv)
+    for word in words:
+        name, equals, text = word.lstrip("-").partition("=")
+        if not word.startswith("-") or not (name == "config" or name.startswith("config.")):
+            others.append(word)
             continue
-        text = text if "=" in arg else (argv[i + 1] if i + 1 < len(argv) else "")
+        text = text if equals else next(words, "")
         if name == "config":
-            _check_file(Path(text.partition(":")[0]))
+            source = text
         else:
             config.check_override(name, text)
+            others.append(f"--{name}={text}")
+    return source, others
+
+
+def _load(path: Path, arguments: Sequence[str]) -> Any:
+    """What a config file returns; whatever goes wrong in it is told in one line."""
+    _check_file(path)
+    try:
+        scope = runpy.run_path(str(path))
+        if "get_config" not in scope:
+            raise errors.ConfigError(f"config file {path} defines no get_config()")
+        return scope["get_config"](*arguments)
+    except errors.JaxsoftError:
+        raise
+    except (Exception, SystemExit) as problem:
+        frames = traceback.extract_tb(problem.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+        text = _first_line(problem)
+        if isinstance(problem, SyntaxError):
+            lines, text = [problem.lineno], problem.msg
+        where = f"{path}, line {lines[-1]}" if lines and lines[-1] else path
+        raise errors.ConfigError(f"config file {where}: {type(problem).__name__}: {text}") from None
 
 
 def _check_file(path: Path) -> None:
@@ -195,7 +231,8 @@ def _set_up_jax(keep_programs: bool) -> None:
     import jax
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, len(os.sched_getaffinity(0))))
+        with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
+            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, len(os.sched_getaffinity(0))))
     if keep_programs and not jax.config.jax_compilation_cache_dir:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))

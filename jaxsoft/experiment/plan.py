@@ -1,20 +1,22 @@
 """Everything that is decided before a student is trained: members, buckets, waves, bytes.
 
-`check` finds what is wrong with the settings before any data is read. `make` is a pure function of settings, data
-and the experts' histories; its shapes are stored with the run, so that a resumed run repeats them.
+`make` is a pure function of settings, data and the experts' histories; its shapes are stored with the run, so that a
+resumed run repeats them.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxsoft import augment, config, data, errors, spec
-from jaxsoft.data import select
+from jaxsoft import config, errors
 from jaxsoft.experiment import sweep
+from jaxsoft.experiment.checks import check as check
+from jaxsoft.experiment.checks import check_data as check_data
+from jaxsoft.experiment.checks import selection as selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import History, LabelSpec
 from jaxsoft.training import cost
@@ -138,36 +140,6 @@ class Plan:
         return replace(self, groups=groups, waves=waves, since=stored["since"])
 
 
-def check(settings: config.Settings) -> None:
-    """Find what is wrong with settings, as far as that is possible without reading data.
-
-    Raises:
-      ConfigError: with the key, the value and the choices.
-    """
-    for name, part in (("teacher", settings.teacher), ("student", settings.student)):
-        if bool(part.steps) == bool(part.epochs):
-            given = f"steps={part.steps}, epochs={part.epochs}"
-            raise errors.ConfigError(f"config.{name} needs exactly one of steps and epochs above 0, got {given}")
-    if settings.teacher.steps:
-        raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
-    selection(settings)
-    members = sweep.expand(settings)
-    for part, model in ((settings.teacher, settings.teacher.model), *((settings.student, m.model) for m in members)):
-        recipe = Recipe(model, 10, 1, 1, part.optimizer, part.schedule, part.augment)
-        recipe.build_model(), recipe.build_optimizer(), recipe.build_schedule(), augment.build(part.augment)
-    for labels in {m.labels: LabelSpec.parse(m.labels) for m in members}.values():
-        if max(labels.experts, default=0) >= settings.teacher.experts:
-            wanted = max(labels.experts) + 1
-            raise errors.ConfigError(
-                f"label spec '{labels}' needs {wanted} experts; config.teacher.experts is {settings.teacher.experts}"
-            )
-        if labels.epoch is not None and labels.epoch > settings.teacher.epochs:
-            raise errors.ConfigError(
-                f"label spec '{labels}' asks for epoch {labels.epoch}; "
-                f"config.teacher.epochs is {settings.teacher.epochs}, the largest possible"
-            )
-
-
 def make(settings: config.Settings, dataset: Any, histories: Sequence[History] | None, context: dict[str, Any]) -> Plan:
     """Decide everything.
 
@@ -180,11 +152,8 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     Raises:
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
     """
+    check_data(settings, dataset)
     members = sweep.expand(settings)
-    for labels in {m.labels: LabelSpec.parse(m.labels) for m in members}.values():
-        labels.check(dataset.num_classes)
-    for ipc in {m.ipc for m in members}:
-        data.check_ipc(ipc, dataset.train.labels, dataset.class_names)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories))
     keys = tuple(m.key(context) for m in members)
@@ -200,12 +169,6 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
 def resolved(text: str, histories: Sequence[History]) -> str:
     """The label spec with its accuracy or entropy turned into an epoch."""
     return str(LabelSpec.parse(text).resolve(histories))
-
-
-def selection(settings: config.Settings) -> Callable[..., Any]:
-    """The function that chooses images, with the user's arguments filled in."""
-    given = ("labels", "ipc", "key", "difficulty")
-    return spec.resolve(settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:

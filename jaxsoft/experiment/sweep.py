@@ -62,6 +62,8 @@ def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
     groups = [entry.split() for entry in sweep.axes]
     named = [name for group in groups for name in group]
     legal = [name for name in config.as_dict(sweep) if name != "axes"]
+    if not all(groups):
+        raise errors.ConfigError(f"config.sweep.axes has an empty entry; choices: {', '.join(legal)}")
     for name in named:
         if name not in legal:
             raise errors.ConfigError(f"config.sweep.axes names {name!r}; choices: {', '.join(legal)}")
@@ -82,7 +84,10 @@ def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
 
 def _member(settings: config.Settings, point: dict[str, Any]) -> MemberSpec:
     student = settings.student
-    labels = LabelSpec.parse(point.get("labels", "hard"))
+    try:
+        labels = LabelSpec.parse(point.get("labels", "hard"))
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
     if labels.has_open_epoch:
         if "teacher_epoch" not in point:
             raise errors.ConfigError(

@@ -1,0 +1,112 @@
+"""What is wrong with settings, found before anything is trained; every refusal begins with the key, or names it."""
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from jaxsoft import augment, config, data, errors, rng, spec
+from jaxsoft.data import select
+from jaxsoft.experiment import sweep
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import cost
+from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
+
+
+def check(settings: config.Settings) -> None:
+    """Find what is wrong with settings, as far as that is possible without reading data.
+
+    Raises:
+      ConfigError: with the key, the value and the choices.
+    """
+    for name, part in (("teacher", settings.teacher), ("student", settings.student)):
+        if bool(part.steps) == bool(part.epochs):
+            given = f"steps={part.steps}, epochs={part.epochs}"
+            raise errors.ConfigError(f"config.{name} needs exactly one of steps and epochs above 0, got {given}")
+    if settings.teacher.steps:
+        raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
+    with _about("config.select"):
+        selection(settings)
+    members = sweep.expand(settings)
+    for name, part in (("teacher", settings.teacher), ("student", settings.student)):
+        _check_functions(part, f"config.{name}")
+    for where, model in _models(settings):
+        with _about(where):
+            Recipe(model, 10, 1, 1).build_model()
+    for text in dict.fromkeys(m.labels for m in members):
+        _check_labels(LabelSpec.parse(text), settings.teacher)
+
+
+def check_data(settings: config.Settings, dataset: Dataset) -> None:
+    """Find what does not fit a dataset: label specs, IPC, the selection and the models; trains nothing.
+
+    Raises:
+      ConfigError: with the key, the value and what is possible.
+    """
+    members = sweep.expand(settings)
+    with _about("config.sweep.labels"):
+        for text in dict.fromkeys(m.labels for m in members):
+            LabelSpec.parse(text).check(dataset.num_classes)
+    largest = max(m.ipc for m in members)
+    data.check_ipc(largest, dataset.train.labels, dataset.class_names)
+    with _about("config.select"):
+        _rehearse(selection(settings), dataset, largest)
+    for where, model in _models(settings):
+        with _about(where):
+            cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
+
+
+def selection(settings: config.Settings) -> Callable[..., Any]:
+    """The function that chooses images, with the user's arguments filled in."""
+    given = ("labels", "ipc", "key", "difficulty")
+    return spec.resolve(settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
+
+
+def _check_functions(part: config.Training, where: str) -> None:
+    recipe = Recipe(part.model, 10, 1, 1, part.optimizer, part.schedule)
+    with _about(f"{where}.optimizer"):
+        recipe.build_optimizer()
+    with _about(f"{where}.schedule"):
+        recipe.build_schedule()
+    with _about(f"{where}.augment"):
+        augment.build(part.augment)
+
+
+def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
+    """Refuse experts and epochs that there will not be."""
+    if max(labels.experts, default=0) >= teacher.experts:
+        wanted = max(labels.experts) + 1
+        raise errors.ConfigError(
+            f"label spec '{labels}' needs {wanted} experts; config.teacher.experts is {teacher.experts}"
+        )
+    if labels.epoch is not None and labels.epoch > teacher.epochs:
+        raise errors.ConfigError(
+            f"label spec '{labels}' asks for epoch {labels.epoch}; "
+            f"config.teacher.epochs is {teacher.epochs}, the largest possible"
+        )
+
+
+def _models(settings: config.Settings) -> list[tuple[str, str]]:
+    """Every architecture with the key that names it."""
+    swept = [("config.sweep.model", model) for model in settings.sweep.model]
+    students = swept or [("config.student.model", settings.student.model)]
+    return [("config.teacher.model", settings.teacher.model), *students]
+
+
+def _rehearse(choose: Callable[..., Any], dataset: Dataset, ipc: int) -> None:
+    """Choose once as if all images were equally difficult, for what the function itself refuses."""
+    needs = "difficulty" in inspect.signature(choose).parameters
+    given = {"difficulty": np.zeros(len(dataset.train))} if needs else {}
+    choose(dataset.train.labels, ipc, key=rng.key(0, rng.Stream.SUBSET), **given)
+
+
+@contextlib.contextmanager
+def _about(key: str) -> Iterator[None]:
+    """Begin what is refused inside with the setting's key."""
+    try:
+        yield
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"{key}: {problem}") from None

@@ -1,0 +1,101 @@
+"""Imports only go down: the layers of the package, read off the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import jaxsoft
+
+PACKAGE = Path(jaxsoft.__file__).parent
+LAYERS = (  # from the top; modules of one entry may not import one another
+    ("main",),
+    ("api",),
+    ("analysis",),
+    ("experiment",),
+    ("training",),
+    ("labels",),
+    ("models",),
+    ("ops",),
+    ("data",),
+    ("augment", "losses", "optim", "schedules", "metrics"),
+    ("config",),
+    ("spec", "rng", "types"),
+    ("errors",),
+)
+DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
+FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
+FRONT = ("__init__", "__main__")  # the package's own names, and `python -m`: above everything
+
+
+def room(parts: tuple[str, ...]) -> str:
+    """The layer that a module belongs to: its first name below the package."""
+    return parts[0] if parts else "__init__"
+
+
+def imported(text: str, package: tuple[str, ...] = ()) -> set[tuple[str, int]]:
+    """The rooms that a source imports, at its top or inside a function, with line numbers."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        names: list[tuple[str, ...]] = []
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ("jaxsoft", *package)[: len(package) + 2 - node.level] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            names = [(*base, alias.name) for alias in node.names]
+        found |= {(room(name[1:]), node.lineno) for name in names if name[0] == "jaxsoft"}
+    return found
+
+
+def violations(text: str, own: str, package: tuple[str, ...] = ()) -> list[str]:
+    """One line for each import of a file of room `own` that does not go down."""
+    problems = []
+    for other, line in sorted(imported(text, package), key=lambda found: found[1]):
+        if other == own or other not in DEPTH:  # a name of the package itself, such as __version__
+            continue
+        if DEPTH[other] <= DEPTH[own] or other in FORBIDDEN.get(own, ()):
+            problems.append(f"line {line}: {own} imports {other}")
+    return problems
+
+
+def sources() -> list[Path]:
+    files = sorted(p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py"))
+    return [p for p in files if p.parts[0].removesuffix(".py") not in FRONT]
+
+
+@pytest.mark.parametrize("path", sources(), ids=str)
+def test_imports_only_go_down(path):
+    own = path.parts[0].removesuffix(".py")
+    assert own in DEPTH, f"{own} has no layer; add it to LAYERS here and to the design's list"
+    assert violations((PACKAGE / path).read_text(), own, path.parts[:-1]) == []
+
+
+def test_every_layer_is_there():
+    assert set(DEPTH) == {path.parts[0].removesuffix(".py") for path in sources()}
+
+
+@pytest.mark.parametrize(
+    ("own", "text", "problem"),
+    [
+        ("training", "from jaxsoft.experiment import plan", "line 1: training imports experiment"),
+        ("training", "import jaxsoft.experiment.plan as p", "line 1: training imports experiment"),
+        ("training", "from jaxsoft import config, experiment", "line 1: training imports experiment"),
+        ("training", "def f():\n    from jaxsoft.main import entry", "line 2: training imports main"),
+        ("training", "if x:\n    from ..experiment import plan", "line 2: training imports experiment"),
+        ("training", "from .. import analysis", "line 1: training imports analysis"),
+        ("analysis", "from jaxsoft.training import cost", "line 1: analysis imports training"),
+        ("analysis", "from jaxsoft.experiment import results", "line 1: analysis imports experiment"),
+        ("losses", "from jaxsoft import metrics", "line 1: losses imports metrics"),
+        ("errors", "from jaxsoft.spec import parse", "line 1: errors imports spec"),
+    ],
+)
+def test_an_upward_import_is_caught(own, text, problem):
+    package = (own,) if own in ("training", "analysis") else ()
+    assert violations(text, own, package) == [problem]
+
+
+def test_imports_down_within_a_room_and_from_outside_pass():
+    text = "import os, jax\nfrom jaxsoft import errors, spec, __version__\nfrom . import fit\nfrom .fit import x\n"
+    assert violations(text, "training", ("training",)) == []
+    assert {name for name, _ in imported(text, ("training",))} == {"errors", "spec", "__version__", "training"}

@@ -1,0 +1,1 @@
+"""Reads results and never training code: arrays, statistics, laws, figures, the report."""

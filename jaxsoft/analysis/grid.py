@@ -50,8 +50,17 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
     columns = sorted({*IDENTITY, *varying(rows)} - set(TUNABLE))
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
-        found[tuple(str(row[c]) for c in columns)].append(row)
+        found[tuple(str(row.get(c)) for c in columns)].append(row)
     return list(found.values())
+
+
+def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
+    """What tells each group from the others, such as "model `mlp`"; empty for one alone."""
+    known = [c for c in found[0][0] if c not in _BOOKKEEPING and not c.endswith(_MEASURED)]
+    inside = [c for c in known if all(len({row.get(c) for row in rows}) == 1 for rows in found)]
+    differ = [c for c in inside if len({str(rows[0].get(c)) for rows in found}) > 1]
+    told = [c for c in differ if c != "fingerprint"] or differ
+    return [", ".join(f"{c.replace('_', ' ')} `{str(rows[0].get(c))[:60]}`" for c in told) for rows in found]
 
 
 def selection_column(rows: Sequence[Row]) -> str:
@@ -98,7 +107,7 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
         return rows
     on = on or selection_column(rows)
     rows = tuned(rows, on)
-    if mixed := [c for c in {*IDENTITY, *varying(rows)} if len({row[c] for row in rows}) > 1]:
+    if mixed := [c for c in {*IDENTITY, *varying(rows)} if len({row.get(c) for row in rows}) > 1]:
         raise errors.ConfigError(f"rows differ in {', '.join(sorted(mixed))}; analyse one of groups(rows) at a time")
     units = sorted({(row["seed"], row["subset_seed"]) for row in rows})
     ipcs, labels = sorted({row["ipc"] for row in rows}), label_order(rows)

@@ -95,7 +95,8 @@ def differences(choices: Sequence[Choice]) -> Figure:
     _ipc_axis(axes, [c.ipc for c in choices])
     axes.margins(y=0.16)
     axes.set_ylabel("soft minus hard, test points")
-    _say_n(axes, [c.difference.n for c in choices], "numbers: teacher epoch; bars")
+    numbered = any(c.teacher_epoch is not None for c in choices)
+    _say_n(axes, [c.difference.n for c in choices], "numbers: teacher epoch; bars" if numbered else "bars")
     return figure
 
 

@@ -115,6 +115,7 @@ def read_run(folder: str | os.PathLike) -> Run:
         raise errors.DataError(f"no run folder at {folder}")
     names = ("config", "plan", "env", "timing", "teachers")
     documents = {name: _read_json(folder / f"{name}.json") for name in names}
+    _check_teachers(documents["teachers"], folder / "teachers.json")
     return Run(folder, read_results(folder), **documents, examples=_read_examples(folder / "examples.npz"))
 
 
@@ -170,6 +171,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}")
     return found
+
+
+def _check_teachers(found: dict[str, Any], path: Path) -> None:
+    """An expert's history is a list of epochs, each with numbers or null."""
+    try:
+        for expert in found.get("experts", []):
+            for record in expert["history"]:
+                int(record["epoch"])
+                [float(record[name]) for name in ("val_accuracy", "label_entropy") if record.get(name) is not None]
+        dict(found.get("resolved", {}))
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        raise errors.DataError(
+            f"{path} does not hold the experts of a run ({type(problem).__name__}: {problem})"
+        ) from None
 
 
 def _read_examples(path: Path) -> Examples | None:

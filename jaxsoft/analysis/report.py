@@ -8,7 +8,7 @@ from typing import Any
 from jaxsoft import errors
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.frontier import Choice, optimism
-from jaxsoft.analysis.grid import IDENTITY, finished, groups
+from jaxsoft.analysis.grid import IDENTITY, finished, group_names, groups
 from jaxsoft.analysis.page import Block, Page, Picture, Section, Text, to_html, to_markdown
 from jaxsoft.analysis.read import Run, join_results, read_run
 from jaxsoft.analysis.sections import group_sections, headline, optimism_section
@@ -52,11 +52,11 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     """The whole report as values: sections of each group of members, of each run's teacher, and how it was made."""
     rows = join_results([run.rows for run in runs], [run.folder for run in runs], mix)
-    found = [findings(group) for group in groups(rows)]
-    several = len(found) > 1
+    parts = groups(rows)
+    found, several = [findings(part) for part in parts], len(parts) > 1
     sections = []
-    for i, finding in enumerate(found, 1):
-        sections += group_sections(finding, _name(finding.rows, found) if several else "", f"-{i}" if several else "")
+    for i, (finding, name) in enumerate(zip(found, group_names(parts)), 1):
+        sections += group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
     sections += [optimism_section(gap) for gap in _optimism(found)]
     for i, run in enumerate(runs, 1):
         choices = [] if several else found[0].choices
@@ -69,13 +69,6 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
 def _constant(rows: Sequence[Row]) -> list[str]:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
     return [text.format(rows[0][c]) for c, text in shown.items() if len({row[c] for row in rows}) == 1]
-
-
-def _name(rows: Sequence[Row], found: Sequence[Findings]) -> str:
-    """What tells a group from the others."""
-    differ = [c for c in rows[0] if len({str(f.rows[0].get(c)) for f in found}) > 1 and len({r[c] for r in rows}) == 1]
-    named = [c for c in differ if c in IDENTITY and c != "fingerprint"] or [c for c in differ if c != "member"]
-    return ", ".join(f"{c.replace('_', ' ').capitalize()} `{str(rows[0][c])[:60]}`" for c in named)
 
 
 def _optimism(found: Sequence[Findings]) -> list[dict]:
@@ -92,7 +85,7 @@ def _but_protocol(rows: Sequence[Row]) -> tuple:
 
 def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
     """The teacher's course with the chosen epochs, and real images with its labels."""
-    experts = [expert["history"] for expert in run.teachers.get("experts", []) if expert.get("history")]
+    experts = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
     sections = []
     if experts:
         known = [h for h in experts[0] if h.get("val_accuracy") is not None and h.get("label_entropy") is not None]
@@ -141,7 +134,8 @@ def _how(rows: Sequence[Row], runs: Sequence[Run]) -> Section:
         for name, title in (("env", "Versions and device"), ("timing", "Times"), ("config", "All settings")):
             if flat := _flat(getattr(run, name)):
                 blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
-        planned, held = len(run.plan.get("members", [])), len(run.rows)
+        members = run.plan.get("members")
+        planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
         if held < planned:
             blocks.append(
                 Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning")
@@ -165,6 +159,8 @@ def _seeds(rows: Sequence[Row]) -> str:
     """What the intervals cover."""
     units = {(row["seed"], row["subset_seed"]) for row in rows}
     subsets = len({subset for _, subset in units})
+    if len(units) == 1:
+        return "1, so there are no intervals"
     if subsets == len(units):
         covered = "each with its own images, initialisation and order; intervals cover all three, but not the teacher"
     elif subsets == 1:

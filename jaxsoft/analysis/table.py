@@ -6,7 +6,7 @@ from typing import NamedTuple
 from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth, exchange_rate, label_worth
 from jaxsoft.analysis.frontier import Choice, choose, epoch_trend
-from jaxsoft.analysis.grid import IDENTITY, TUNABLE, finished, grid, groups, selection_column, tuned, varying
+from jaxsoft.analysis.grid import TUNABLE, finished, grid, group_names, groups, selection_column, tuned, varying
 from jaxsoft.analysis.scaling import BEST, Law, fit_frontier_law, fit_law
 from jaxsoft.analysis.stats import Estimate, summarize
 from jaxsoft.types import Row
@@ -127,10 +127,10 @@ def law_table(laws: Sequence[Law]) -> Table:
 
 def text_table(rows: Sequence[Row]) -> str:
     """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws."""
-    parts, several = [], groups(rows)
-    for group in several:
+    parts, found_groups = [], groups(rows)
+    for group, name in zip(found_groups, group_names(found_groups)):
         found = findings(group)
-        title = [", ".join(str(group[0][c]) for c in IDENTITY if c != "fingerprint")] if len(several) > 1 else []
+        title = [name] if name else []
         failed = len(group) - len(finished(group))
         said = [words.value_of_a_label(found.worth)] if found.worth else []
         said += [words.law(fit) for fit in found.laws if fit.labels in ("hard", BEST)]

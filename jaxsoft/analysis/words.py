@@ -55,7 +55,15 @@ def times(value: float) -> str:
     >>> times(2.345), times(12.4), times(0.02)
     ('2.3', '12', '0.02')
     """
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2f}"
+    return (
+        f"{value:.0f}"
+        if value >= 9.95
+        else f"{value:.1f}"
+        if value >= 0.995
+        else f"{value:.2f}"
+        if value >= 0.1
+        else f"{value:.2g}"
+    )
 
 
 def worth(value: Worth) -> str:

@@ -47,6 +47,12 @@ def test_groups_split_by_model_but_not_by_learning_rate():
     rows = [{"selection": "random", **r} for r in rows]
     found = grid.groups(rows)
     assert [[rows.index(r) for r in group] for group in found] == [[0, 2], [1], [3]]
+    assert grid.group_names(found) == [
+        "selection `random`, model `mlp`",
+        "selection `random`, model `convnet`",
+        "selection `easiest`, model `mlp`",
+    ]
+    assert grid.group_names(found[:1]) == [""]
 
 
 def test_grid_refuses_rows_of_two_models():

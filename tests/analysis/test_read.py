@@ -128,6 +128,24 @@ def test_damaged_json_is_named(tmp_path):
         read.read_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "teachers",
+    [
+        {"experts": 3},
+        {"experts": [1]},
+        {"experts": [{"expert": 0}]},
+        {"experts": [{"history": [{"epoch": "first"}]}]},
+        {"experts": [{"history": [{"epoch": 0, "val_accuracy": "high"}]}]},
+        {"resolved": [1]},
+    ],
+)
+def test_teachers_that_are_not_a_runs_are_refused(tmp_path, teachers):
+    synthetic.write_run(tmp_path, [GOOD])
+    (tmp_path / "teachers.json").write_text(json.dumps(teachers))
+    with pytest.raises(errors.DataError, match="teachers.json does not hold the experts of a run"):
+        read.read_run(tmp_path)
+
+
 def damage(arrays, name):
     if name == "label out of range":
         arrays["labels"] = arrays["labels"] + np.int32(10)

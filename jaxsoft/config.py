@@ -157,11 +157,11 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
     return types.SimpleNamespace(**values)
 
 
-def read(config: Mapping[str, Any] | ConfigDict, kind: type = Settings, path: str = "config") -> Any:
+def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
     """Check a config against the settings and freeze it.
 
     Args:
-      config: nested mappings; what is left out keeps its default.
+      config: nested mappings, as a config file returns them; what is left out keeps its default.
       kind: the dataclass to read into.
       path: how messages name it.
 
@@ -253,6 +253,7 @@ def _checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> An
     fits = (
         type(value) is wanted
         and (wanted is not float or math.isfinite(value))
+        and (wanted is not str or "\0" not in value)  # no file can have such a name
         and (low is None or value >= low)
         and (high is None or value <= high)
         and (above is None or value > above)

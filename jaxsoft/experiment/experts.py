@@ -18,7 +18,7 @@ from jaxsoft import config, errors
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.lock import Lock
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.store import Checkpoints, Damaged
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import History
 from jaxsoft.training import cost, ensemble
@@ -79,9 +79,16 @@ class Experts(NamedTuple):
         ask = jax.jit(lambda variables: jax.vmap(lambda v: predict(self.recipe, bank, v, images))(variables))
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for p, epoch in enumerate(epochs):
-            said = np.asarray(ask(self.trajectory.restore(epoch, self.like).variables))
+            said = np.asarray(ask(self._epoch(epoch).variables))
             logits[:, p] = said.reshape(len(said), -1, said.shape[-1])[:, : len(ids)]
         return LogitBank(logits, tuple(epochs), ids, labels)
+
+    def _epoch(self, epoch: int) -> State:
+        try:
+            return self.trajectory.restore(epoch, self.like)
+        except Damaged as damage:
+            todo = f"delete epochs {epoch} to {self.settings.epochs} there and run the same command again"
+            raise errors.CheckpointError(f"{damage}; {todo}") from damage
 
 
 def teach(

@@ -1,0 +1,183 @@
+"""Experts: trained together, kept after every epoch, resumed, shared, and mended."""
+
+import dataclasses
+import logging
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from jaxsoft import errors
+from jaxsoft.experiment import run
+from jaxsoft.experiment.experts import teach, teacher_key
+from jaxsoft.experiment.lock import Lock
+
+pytestmark = pytest.mark.usefixtures("kept_programs")
+
+SETTINGS = tiny.settings()
+EPOCHS = SETTINGS.teacher.epochs
+IDS = np.array([3, 1, 4, 159], np.int32)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return run.load(SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory, kept_programs):
+    """One expert and the store that holds it."""
+    store = tmp_path_factory.mktemp("store")
+    return teach(data, SETTINGS.teacher, folder=store), store
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A store to be spoilt, and the folder of the expert in it."""
+    return shutil.copytree(trained[1], tmp_path / "store"), tmp_path / "store" / trained[0].key
+
+
+def said(experts, data):
+    return experts.logits(data.train, IDS, range(EPOCHS + 1)).logits
+
+
+def stop_after(last):
+    def look(epoch, epochs, records):
+        if epoch == last:
+            raise errors.Interrupted("stop")
+
+    return look
+
+
+def never(*_):
+    raise AssertionError("an epoch was trained")
+
+
+def test_every_epoch_has_a_record_and_experts_grow_sure(trained):
+    (history,) = trained[0].histories
+    assert [record["epoch"] for record in history] == list(range(EPOCHS + 1))
+    assert history[0]["train_loss"] is None
+    losses = [record["train_loss"] for record in history[1:]]
+    entropies = [record["label_entropy"] for record in history]
+    assert losses == sorted(losses, reverse=True)
+    assert entropies == sorted(entropies, reverse=True) and entropies[0] < np.log(10)
+    assert history[-1]["val_accuracy"] > history[0]["val_accuracy"] + 0.2
+
+
+def test_logits_are_those_of_the_epoch_the_image_and_the_network(trained, data):
+    """By hand: standardise with the train images' own mean and deviation, then two dense layers in NumPy."""
+    experts = trained[0]
+    pixels = data.train.images.astype(np.float64) / 255
+    images = ((pixels - pixels.mean()) / pixels.std())[IDS].reshape(len(IDS), -1)
+    for p, logits in enumerate(said(experts, data)[0]):
+        params = jax.tree.map(lambda a: a[0], experts.trajectory.restore(p, experts.like).variables["params"])
+        hidden = np.maximum(images @ params["dense0"]["kernel"] + params["dense0"]["bias"], 0)
+        wanted = hidden @ params["classifier"]["kernel"] + params["classifier"]["bias"]
+        np.testing.assert_allclose(logits, wanted, atol=1e-4)
+
+
+def test_records_say_what_the_kept_parameters_do(trained, data):
+    experts = trained[0]
+    bank = experts.logits(data.validation, np.arange(len(data.validation), dtype=np.int32), range(EPOCHS + 1))
+    train = experts.logits(data.train, np.arange(len(data.train), dtype=np.int32), range(EPOCHS + 1))
+    for epoch, record in enumerate(experts.histories[0]):
+        accuracy = np.mean(bank.logits[0, epoch].argmax(-1) == data.validation.labels)
+        assert record["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+        probabilities = np.asarray(jax.nn.softmax(train.logits[0, epoch]), np.float64)
+        entropy = -(probabilities * np.log(probabilities)).sum(-1).mean()
+        assert record["label_entropy"] == pytest.approx(entropy, abs=1e-4)
+
+
+def test_a_bank_keeps_identities_and_classes(trained, data):
+    bank = trained[0].logits(data.train, IDS, [2, 0])
+    assert bank.epochs == (2, 0) and bank.image_ids.tolist() == IDS.tolist()
+    assert bank.labels.tolist() == data.train.labels[IDS].tolist()
+    both = said(trained[0], data)
+    np.testing.assert_array_equal(bank.logits, both[:, [2, 0]])
+
+
+def test_experts_taught_together_are_those_taught_alone(trained, data):
+    together = teach(data, dataclasses.replace(SETTINGS.teacher, experts=3))
+    assert len(together.histories) == 3
+    for e in range(3):
+        alone = teach(data, dataclasses.replace(SETTINGS.teacher, seed=e)) if e else trained[0]
+        np.testing.assert_allclose(said(together, data)[e], said(alone, data)[0], atol=1e-4)
+    spread = np.abs(np.diff(said(together, data)[:, -1], axis=0)).max((1, 2))
+    assert spread.min() > 0.1  # they are not one another
+
+
+def test_in_memory_as_on_disk(trained, data):
+    np.testing.assert_array_equal(said(teach(data, SETTINGS.teacher), data), said(trained[0], data))
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_stopped_and_resumed_is_never_stopped(trained, data, tmp_path, last):
+    with pytest.raises(errors.Interrupted):
+        teach(data, SETTINGS.teacher, folder=tmp_path, look=stop_after(last))
+    seen = []
+    experts = teach(data, SETTINGS.teacher, folder=tmp_path, look=lambda epoch, *_: seen.append(epoch))
+    assert seen == list(range(last + 1, EPOCHS + 1))
+    assert experts.histories == trained[0].histories
+    np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
+
+
+def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, data):
+    experts, store = trained
+    again = teach(data, dataclasses.replace(SETTINGS.teacher, store=str(store)), folder=store, look=never)
+    assert again.key == experts.key and again.histories == experts.histories
+    others = [
+        teacher_key(dataclasses.replace(SETTINGS.teacher, learning_rate=0.2), data, "standardize"),
+        teacher_key(dataclasses.replace(SETTINGS.teacher, epochs=4), data, "standardize"),
+        teacher_key(SETTINGS.teacher, data, "none"),
+        teacher_key(SETTINGS.teacher, dataclasses.replace(data, fingerprint="other"), "standardize"),
+    ]
+    assert len({experts.key, *others}) == 5
+
+
+def test_a_store_in_use_is_refused(copy, data):
+    lock = Lock(copy[1] / "lock")
+    with pytest.raises(errors.CheckpointError, match="the experts' folder .* is in use"):
+        teach(data, SETTINGS.teacher, folder=copy[0], look=never)
+    lock.release()
+
+
+def spoil(epoch):
+    """Flip a bit in the middle of an epoch's numbers."""
+    path = max(epoch.rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_last_epoch_is_taught_again(trained, copy, data, caplog):
+    store, folder = copy
+    spoil(folder / str(EPOCHS))
+    seen = []
+    with caplog.at_level(logging.WARNING):
+        experts = teach(data, SETTINGS.teacher, folder=store, look=lambda epoch, *_: seen.append(epoch))
+    assert seen == [EPOCHS]
+    assert f"set aside as {EPOCHS}.corrupt" in caplog.text and (folder / f"{EPOCHS}.corrupt").is_dir()
+    assert experts.histories == trained[0].histories
+    np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
+
+
+def test_a_damaged_epoch_in_the_middle_is_told_with_what_to_do(trained, copy, data):
+    store, folder = copy
+    spoil(folder / "1")
+    experts = teach(data, SETTINGS.teacher, folder=store, look=never)
+    with pytest.raises(errors.CheckpointError) as told:
+        said(experts, data)
+    message = str(told.value)
+    assert message.startswith(f"checkpoint {folder / '1'} is damaged: ") and "\n" not in message
+    assert message.endswith(f"delete epochs 1 to {EPOCHS} there and run the same command again")
+    for epoch in range(1, EPOCHS + 1):
+        shutil.rmtree(folder / str(epoch))
+    mended = teach(data, SETTINGS.teacher, folder=store)
+    np.testing.assert_array_equal(said(mended, data), said(trained[0], data))
+
+
+def test_an_expert_that_diverges_is_told_as_a_setting(data):
+    with pytest.raises(errors.ConfigError, match="lower config.teacher.learning_rate"):
+        teach(data, dataclasses.replace(SETTINGS.teacher, learning_rate=1e30))

@@ -180,8 +180,8 @@ def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, 
     plan = plan.halve(wave)
     folder.write_json("plan.json", plan.as_json())
     console.say(
-        f"out of memory: predicted {predicted:.2f} GB of {available:.2f} GB; waves halved to {len(plan.waves)} in all "
-        f"(set config.compute.memory_gb below {predicted:.2f} to plan for it)"
+        f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "
+        f"(set config.compute.memory_gb below {predicted:.3g} to plan for it)"
     )
     return plan
 

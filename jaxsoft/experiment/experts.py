@@ -110,7 +110,7 @@ def teach(
     settings = settings or config.Teacher()
     normalizer = normalize.fit(normalization, dataset.train.images)
     bucket, members = _experts(settings, dataset)
-    devices = jax.local_devices()[: bucket.members // bucket.block]
+    devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
     program = Program((bucket,), dataset.image_shape, select=0, devices=devices)
     like = program.shapes((members,))[0].state
     key = teacher_key(settings, dataset, normalization)
@@ -153,7 +153,7 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
         steps=np.full(count, settings.epochs * recipe.steps_per_epoch, np.int32),
     )
     most = cost.choose_block(recipe, dataset.image_shape, count)
-    block = max(width for width in range(1, most + 1) if count % width == 0)  # no padding: all that is kept is real
+    block = _largest_divisor(count, most)  # no padding: every state that is kept is an expert's
     return Bucket(recipe, count, block, recipe.steps_per_epoch), member
 
 
@@ -226,6 +226,10 @@ def _records(epoch: int, report: ensemble.Report) -> list[dict[str, Any]]:
         }
         for e in range(len(loss))
     ]
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return max(d for d in range(1, most + 1) if number % d == 0)
 
 
 def _check_finite(records: list[list[dict[str, Any]]]) -> None:

@@ -18,7 +18,7 @@ SMALL = {
     "convnet-batch-max": models.build("convnet(depth=1, width=8, norm=batch, activation=sigmoid, pooling=max)", K),
     "convnet-group": models.build("convnet(depth=1, width=8, norm=group, activation=leaky_relu, pooling=none)", K),
     "mlp": models.build("mlp(hidden=8, layers=3)", K),
-    "resnet": resnet.ResNet(K, "batch", "imagenet", (1,), bottleneck=True),
+    "resnet": resnet.ResNet(K, "batch", "small", (1,), bottleneck=True),
 }
 
 

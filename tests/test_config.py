@@ -219,14 +219,14 @@ def mutated(draw):
     return tree
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 13))])
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 20))])
 def test_only_one_line_of_config_error_comes_out_of_a_mutated_config(seed):
     draw, passed = random.Random(seed), 0
-    for _ in range(1_000):
+    for _ in range(500):
         tree = mutated(draw)
         try:
             plan.check(config.read(tree))
             passed += 1
         except errors.ConfigError as problem:
             assert re.match(r"[^\n]*config\.\w+[^\n]*$", str(problem)), f"no key, or not one line: {problem}"
-    assert 100 < passed < 900  # both ways out are taken often
+    assert 50 < passed < 450  # both ways out are taken often

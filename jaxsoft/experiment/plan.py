@@ -204,7 +204,7 @@ def _group(
 def _cut(plan: Plan, budget: int) -> Plan:
     """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every group."""
     plan = replace(plan, waves=_waves(plan.groups, 1))
-    room = max(budget - plan.temporary_bytes(), budget // 10)  # more waves would not make a block smaller
+    room = max(budget - plan.temporary_bytes(), budget // 10, 1)  # more waves would not make a block smaller
     most = max(len(g.members) for g in plan.groups)
     return replace(plan, waves=_waves(plan.groups, min(most, -(-plan.state_bytes() // room))))
 

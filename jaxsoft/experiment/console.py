@@ -32,7 +32,7 @@ class Console:
     def __init__(self, quiet: bool = False):
         self.seconds: dict[str, float] = {}
         self.stop = False
-        self._rich = Rich(quiet=quiet, highlight=False, soft_wrap=True)
+        self._rich = Rich(quiet=quiet, highlight=False, emoji=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._last_line = 0.0
 

@@ -1,0 +1,168 @@
+"""What a run tells, on a terminal and elsewhere, and how it is stopped."""
+
+import io
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from rich.console import Console as Rich
+
+from jaxsoft.experiment import console
+from jaxsoft.experiment.console import Console
+
+
+@pytest.fixture
+def make():
+    """A console that writes into `.text`, as on a terminal or not."""
+
+    def build(terminal):
+        made = Console()
+        made.text = io.StringIO()
+        made._rich = Rich(file=made.text, force_terminal=terminal, width=100)
+        return made
+
+    return build
+
+
+def test_away_from_a_terminal_lines_come_now_and_then_and_at_the_end(make, monkeypatch):
+    clock = iter((100.0, 100.0, 102.0, 106.0, 106.0, 107.0))  # asked and set, too early, asked and set, set
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    told = make(terminal=False)
+    for done in (1, 2, 3, 4):
+        told.progress(done, 4, f"step {done}")
+    assert told.text.getvalue().splitlines() == ["  1/4  step 1", "  3/4  step 3", "  4/4  step 4"]
+    assert told._bar is None
+
+
+def test_a_new_stage_tells_its_first_line_at_once(make):
+    told = make(terminal=False)
+    for name in ("one", "two"):
+        with told.stage(name):
+            told.progress(1, 9, name)
+    assert told.text.getvalue().splitlines() == ["  1/9  one", "  1/9  two"]
+
+
+def test_on_a_terminal_there_is_one_bar_that_goes_with_its_stage(make):
+    told = make(terminal=True)
+    with told.stage("students"):
+        told.progress(1, 4, "first")
+        bar = told._bar
+        told.progress(4, 4, "last")
+        assert bar is told._bar
+        task = bar.tasks[0]
+        assert (task.completed, task.total, task.description) == (4, 4, "last")
+        assert "  1/4  first" not in told.text.getvalue()
+    assert told._bar is None
+    assert not bar.live.is_started
+
+
+def test_the_bar_goes_when_a_stage_fails(make):
+    told = make(terminal=True)
+    with pytest.raises(ValueError), told.stage("students"):
+        told.progress(1, 4, "")
+        raise ValueError
+    assert told._bar is None
+    assert "students" in told.seconds
+
+
+def test_stages_are_timed(make):
+    told = make(terminal=False)
+    with told.stage("data"):
+        time.sleep(0.02)
+    assert 0.02 <= told.seconds["data"] < 5
+
+
+def test_what_the_user_wrote_is_told_as_it_is(capsys):
+    text = "teacher(epoch=5)[bold]|[/] :smile: " + "x " * 100 + "end"
+    Console().say(text)
+    assert capsys.readouterr().out == text + "\n"
+
+
+def test_quiet_says_nothing(capsys):
+    Console(quiet=True).say("a word")
+    assert capsys.readouterr().out == ""
+
+
+def test_signals_are_as_before_when_the_run_is_over():
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    with Console(quiet=True).interruptible():
+        assert signal.getsignal(signal.SIGTERM) is not before[signal.SIGTERM]
+    assert {s: signal.getsignal(s) for s in before} == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_outside_of_the_main_thread_signals_are_left_alone():
+    seen = []
+
+    def work():
+        with Console(quiet=True).interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+RUN = """
+import sys, time
+from jaxsoft.experiment import console
+console._GRACE_SECONDS = float(sys.argv[1])
+told = console.Console()
+with told.interruptible():
+    print("ready", flush=True)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if told.stop and sys.argv[2] == "boundary":
+            print("saved", flush=True)
+            sys.exit(3)
+        time.sleep(0.01)
+"""
+STOPPING = "stopping at the next boundary; once more to stop at once\n"
+STOPPED = "stopped; the same command goes on from the last checkpoint\n"
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def popen(grace, kind):
+        command = [sys.executable, "-c", RUN, str(grace), kind]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        assert started[-1].stdout.readline() == "ready\n"
+        return started[-1]
+
+    yield popen
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_at_the_next_boundary(start, number):
+    process = start(20, "boundary")
+    process.send_signal(number)
+    assert process.communicate(timeout=10) == ("saved\n", STOPPING)
+    assert process.returncode == 3  # the run itself said how it ends
+
+
+def test_a_second_signal_ends_at_once(start):
+    process = start(20, "never")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == STOPPING
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 75
+    assert time.monotonic() - began < 5
+
+
+def test_without_a_boundary_the_grace_ends_the_process(start):
+    process = start(0.3, "never")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10) == ("", STOPPING + STOPPED)
+    assert process.returncode == 75

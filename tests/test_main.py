@@ -1,0 +1,303 @@
+"""The command line: every mistake is one line and an exit code; a dry run tells all and writes nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxsoft import config, errors
+from jaxsoft.main import main
+
+DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
+SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty current folder; JAX at work already, so that no command changes its devices."""
+    jax.devices()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSOFT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that fails; its exit code and its one line on standard error."""
+
+    def run(*argv):
+        code = main([str(word) for word in argv])
+        line = capsys.readouterr().err
+        assert line.startswith("jaxsoft: ") and line.endswith("\n") and line.count("\n") == 1, line
+        return code, line.removeprefix("jaxsoft: ").removesuffix("\n")
+
+    return run
+
+
+@pytest.fixture
+def dry_run(refused):
+    """The same for a dry run of the demo with changes."""
+    return lambda *changes: refused("run", f"--config={DIGITS}:quick", "--dry_run", "--nocompilation_cache", *changes)
+
+
+def test_without_words_there_is_help(capsys):
+    for argv in ([], ["--help"], ["-h"], ["help"], *([c, "--help"] for c in ("run", "report", "data", "verify"))):
+        assert main(argv) == 0
+        told = capsys.readouterr()
+        assert "jaxsoft run --config=FILE.py" in told.out and "Exit codes: 0 done, 2 settings" in told.out
+        assert told.err == ""
+    assert main(["run", f"--config={DIGITS}", "--helpfull"]) == 0
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["rnu"], "unknown command 'rnu'; choices: run, report, data, verify"),
+        (["run"], "jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py"),
+        (["run", "--config"], "jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py"),
+        (["run", f"--config={DIGITS}", "--wrkdir=x"], "unknown flag --wrkdir; did you mean --workdir?"),
+        (["run", f"--config={DIGITS}", "--workdir"], "Missing value for flag --workdir"),
+        (["run", f"--config={DIGITS}", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),
+        (["run", f"--config={DIGITS}", "--dry_run=maybe"], "flag --dry_run=maybe: ('Non-boolean argument to boolean "
+         "flag', 'maybe')"),
+        (["run", f"--config={DIGITS}:quik"], "unknown config argument 'quik'; choices: quick"),
+        (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects true or false, got '1'"),
+        (["report"], "jaxsoft report expects at least one run folder"),
+        (["verify"], "expected: jaxsoft verify DIR"),
+        (["verify", "--x"], "unknown flag --x"),
+        (["data"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
+        (["data", "lst"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
+        (["data", "prepare", "cifr10"], "unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of "
+         "them: jaxsoft data list)"),
+    ],
+)  # fmt: skip
+def test_words_and_flags(refused, argv, message):
+    assert refused(*argv) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.lrr=3", "unknown setting config.lrr; did you mean config.sweep.learning_rate?"),
+        ("--config.student.btch=3", "unknown setting config.student.btch; did you mean config.student.batch?"),
+        ("--config.student.batch=1.5", "config.student.batch expects int >= 1, got 1.5"),
+        ("--config.student.batch=", "config.student.batch expects int >= 1, got ''"),
+        ("--config.student.batch", "config.student.batch expects int >= 1, got ''"),
+        ("--config.student=3", "config.student is a group of settings; set one of them, such as config.student.model"),
+        ("--config.sweep.ipc=0", "config.sweep.ipc expects int >= 1, got 0"),
+        ("--config.sweep.ipc=(1,'a')", "config.sweep.ipc expects int >= 1, got 'a'"),
+        ("--config.sweep.labels=3", "config.sweep.labels expects str, got 3"),
+        ("--config.protocol=peper", "config.protocol expects one of sealed, paper, got 'peper'"),
+        ("--config.student.learning_rate=1e999", "config.student.learning_rate expects float > 0.0, got inf"),
+    ],
+)
+def test_overrides(refused, override, message):
+    assert refused("run", f"--config={DIGITS}", override) == (2, message)
+
+
+def test_a_config_file_that_is_not_there(refused, tmp_path):
+    Path("digits.py").write_text("")
+    line = f"config file digts.py not found (current folder: {tmp_path}); nearest: digits.py"
+    assert refused("run", "--config=digts.py:quick") == (2, line)
+    assert refused("run", "--config", "digts.py") == (2, line)
+    Path("digits.py").unlink()
+    assert refused("run", "--config=a/b.py") == (2, f"config file a/b.py not found (current folder: {tmp_path})")
+
+
+START = "from jaxsoft.config import default\ndef get_config(arg=None):\n    config = default()\n    "
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:\n", "config file my config.py, line 1: SyntaxError: invalid syntax"),
+        ("x = 1\n", "config file my config.py defines no get_config()"),
+        ("\nimport nosuchmodule\n", "config file my config.py, line 2: ModuleNotFoundError: No module named 'nosuchmodule'"),
+        ("def get_config():\n    return 1 / 0\n", "config file my config.py, line 2: ZeroDivisionError: division by zero"),
+        ("def get_config():\n    raise ValueError('a\\nb')\n", "config file my config.py, line 2: ValueError: a"),
+        ("def get_config():\n    raise SystemExit(3)\n", "config file my config.py, line 2: SystemExit: 3"),
+        ("def get_config():\n    open('none')\n", "config file my config.py, line 2: FileNotFoundError: [Errno 2] No such "
+         "file or directory: 'none'"),
+        ("def get_config():\n    pass\n", "config expects a group of settings, got None"),
+        ("def get_config():\n    return {'student': {'steps': 1.5}}\n", "config.student.steps expects int >= 0, got 1.5"),
+        (START + "config.student.learning_rate = 'fast'\n", "config file my config.py, line 4: TypeError: Could not override "
+         "field 'learning_rate' (reference). fast is of original type <class 'str'> and cannot be casted to type "
+         "<class 'float'>"),
+        (START + "config.student.lrr = 3\n    return config\n", "unknown setting config.student.lrr; did you mean "
+         "config.student.learning_rate?"),
+        (START + "config.student.batch = 0\n    return config\n", "config.student.batch expects int >= 1, got 0"),
+    ],
+)  # fmt: skip
+def test_a_config_file_that_goes_wrong(refused, text, message):
+    Path("my config.py").write_text(text)
+    assert refused("run", "--config=my config.py") == (2, message)
+
+
+def test_a_config_without_an_argument_is_not_given_one(refused):
+    Path("c.py").write_text("def get_config():\n    return {}\n")
+    line = "config file c.py: TypeError: get_config() takes 0 positional arguments but 1 was given"
+    assert refused("run", "--config=c.py:quick") == (2, line)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.name=cifr10", "unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of them: jaxsoft data "
+         "list)"),
+        ("data.resize=9", "resize=9 cannot be: images of digits are 8 pixels wide as published"),
+        ("student.model=mpl", "config.student.model: unknown model 'mpl'; closest: mlp, "),
+        ("student.optimizer=adam", "config.student.optimizer: unknown optimizer 'adam'; closest: adamw, sgd (all of them: "
+         "jaxsoft/optim.py)"),
+        ("select=randm", "config.select: unknown selection 'randm'; closest: random, "),
+        ("sweep.labels=tempratur", "config.sweep.labels: unknown label source 'tempratur'; closest: teacher, teachers, hard "),
+        ("sweep.labels=teacher(epoch=2)|tempratur(3)", "config.sweep.labels: unknown label operation 'tempratur'; closest: "
+         "temperature, topk, renormalize (all of them: jaxsoft/labels/ops.py)"),
+        ("sweep.labels=teacher(epoch=2)|topk(11)", "config.sweep.labels: topk: k must be in 1..10, the number of classes, "),
+        ("sweep.labels=teacher(epoch=5)", "label spec 'teacher(epoch=5)' asks for epoch 5; config.teacher.epochs is 4, the "),
+        ("student.epochs=3", "config.student needs exactly one of steps and epochs above 0, got steps=40, epochs=3"),
+        ("sweep.ipc=500", "ipc=500 but class 8 (8) has 99 train images; the largest possible is 99"),
+        ("student.model=convnet(depth=9)", "config.student.model: convnet: depth=9 halves the image 9 times and leaves "
+         "nothing of 8x8 pixels; the largest possible depth is 3"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit(dry_run, change, message):
+    code, line = dry_run(f"--config.{change}")
+    assert code == 2 and line.startswith(message)
+
+
+def test_a_dataset_that_is_absent(dry_run, refused):
+    code, line = dry_run("--config.data.name=cifar10", "--config.data.root=my data")
+    assert code == 3
+    assert line.startswith(
+        "cifar10 not found in my data; run: jaxsoft data prepare cifar10 --root 'my data', after placing"
+    )
+    assert "cifar-10-binary.tar.gz" in line and "https://" in line
+    for command in ("prepare", "verify"):
+        code, line = refused("data", command, "cifar10", "--root=my data")
+        assert code == 3 and "cifar-10-binary.tar.gz" in line and "my data" in line
+
+
+def test_run_folders(refused, tmp_path):
+    assert refused("report", "none") == (3, "no run folder at none")
+    assert refused("verify", "none") == (4, f"cannot read {tmp_path}/none/manifest.json: No such file or directory")
+    Path("other").mkdir()
+    Path("other/config.json").write_text('{"name": "other"}')
+    code, line = refused("run", f"--config={DIGITS}:quick", *SMALL, "--workdir=other", "--nocompilation_cache")
+    assert code == 4
+    assert line.startswith(
+        f'run folder {tmp_path}/other belongs to another config: config.name is "other" there, "digits" now; '
+    )
+    assert line.endswith("resume with the stored settings or choose another --workdir")
+
+
+def test_a_changed_file_is_told(refused):
+    Path("run").mkdir()
+    Path("run/a.txt").write_text("abc")
+    from jaxsoft.experiment.folder import RunFolder
+
+    RunFolder("run").write_manifest()
+    assert main(["verify", "run"]) == 0
+    Path("run/a.txt").write_text("abd")
+    assert refused("verify", "run") == (4, "run is not what the run left: a.txt: changed since the run finished")
+
+
+@pytest.mark.parametrize("kind", [errors.ConfigError, errors.DataError, errors.CheckpointError, errors.Interrupted])
+def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
+    from jaxsoft.experiment import run
+
+    def fail(*_):
+        raise kind("what happened")
+
+    monkeypatch.setattr(run, "run", fail)
+    code = {"ConfigError": 2, "DataError": 3, "CheckpointError": 4, "Interrupted": 75}[kind.__name__]
+    assert refused("run", f"--config={DIGITS}:quick", "--nocompilation_cache") == (code, "what happened")
+
+
+@pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 5)])
+def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
+    from jaxsoft.analysis import report, table
+    from jaxsoft.experiment import run
+
+    rows = [{"status": "done"}, {"status": status}]
+    monkeypatch.setattr(run, "run", lambda *_: rows)
+    monkeypatch.setattr(run, "close", lambda *_: None)
+    monkeypatch.setattr(report, "write_report", lambda *_: None)
+    monkeypatch.setattr(table, "text_table", lambda rows: "THE TABLE")
+    assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
+    told = capsys.readouterr().out
+    assert "THE TABLE" in told and "report: here/report.html" in told and "next: " in told
+    assert ("1 failed" in told) == (code == 5)
+
+
+def test_a_dry_run_tells_everything_and_writes_nothing(capsys, tmp_path):
+    argv = ["run", f"--config={DIGITS}:quick", "--dry_run", "--nocompilation_cache", *SMALL, "--config.sweep.seed", "7"]
+    assert main([*argv, "--config.sweep.labels=('hard','teacher(accuracy=0.5)')"]) == 0
+    told = capsys.readouterr()
+    lines = told.out.splitlines()
+    assert told.err == ""
+    assert re.match(r"python [\d.]+, jaxsoft [\d.]+, jax [\d.]+; \d x cpu", lines[0])
+    settings = {line.split(" = ")[0] for line in lines if line.startswith("config.")}
+    flat = config.default().to_dict()
+    assert settings == {
+        f"config.{k}" + (f".{name}" if name else "")
+        for k, v in flat.items()
+        for name in (v if isinstance(v, dict) else [""])
+    }
+    assert "config.sweep.seed = (7,)" in lines and "config.student.steps = 40" in lines
+    assert any(
+        re.match(r"data: digits, \d+ train, \d+ validation, 500 test images of 8x8x1, 10 classes", x) for x in lines
+    )
+    assert "plan: 4 students in 2 buckets, 1 waves of equal shape" in lines
+    assert any(re.match(r" +2 x mlp\(hidden=4\): 10 images, batch 10, 40 steps, blocks of \d", x) for x in lines)
+    assert any(x.startswith("  executables: 1 for training") for x in lines)
+    assert any(re.match(r"  memory: [\d,]+ MB predicted for a wave, [\d,]+ MB allowed", x) for x in lines)
+    assert any(re.match(r"  students: about [\d.]+ (s|min|h)", x) for x in lines)
+    assert "  teacher(accuracy=0.5): resolved to an epoch once the experts are trained" in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_list(capsys):
+    assert main(["data", "list"]) == 0
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert rows["digits"].startswith("built in") and rows["cifar10"].startswith("absent")
+
+
+def module(*argv, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "jaxsoft", *argv],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=60,
+    )
+
+
+def test_a_process_fails_with_one_line_and_without_loading_jax():
+    done = module("run", f"--config={DIGITS}", "--config.lrr=3", PYTHONPROFILEIMPORTTIME="1")
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert lines == ["jaxsoft: unknown setting config.lrr; did you mean config.sweep.learning_rate?"]
+    assert done.returncode == 2 and done.stdout == ""
+    assert "jaxsoft.config" in done.stderr and not re.search(r"\| +jax$", done.stderr, re.MULTILINE)
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail(tmp_path):
+    done = module("run", "--config=größe.py", PYTHONIOENCODING="ascii")
+    line = f"jaxsoft: config file gr\\xf6\\xdfe.py not found (current folder: {tmp_path})\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
+def test_a_dry_run_without_a_home_or_a_terminal(tmp_path):
+    done = module(
+        "run", f"--config={DIGITS}:quick", "--dry_run", *SMALL, HOME="/nonexistent", XDG_CACHE_HOME="", TERM="dumb"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "plan: 12 students in 2 buckets" in done.stdout and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -65,7 +65,8 @@ def test_predictions_are_the_logits(setting):
 
 
 @pytest.mark.parametrize(
-    "count, batch, shape", [(21, 8, (3, 7)), (22, 8, (3, 8)), (16, 8, (2, 8)), (5, 8, (1, 5)), (1, 8, (1, 1)), (9, 8, (2, 5))]
+    "count, batch, shape",
+    [(21, 8, (3, 7)), (22, 8, (3, 8)), (16, 8, (2, 8)), (5, 8, (1, 5)), (1, 8, (1, 1)), (9, 8, (2, 5))],
 )
 def test_a_split_is_cut_into_the_fewest_batches_and_padded_least(count, batch, shape):
     images = np.arange(count * 64, dtype=np.float32).reshape(count, *tiny.SHAPE)

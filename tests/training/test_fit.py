@@ -12,7 +12,9 @@ from jaxsoft.rng import Stream
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Bank, Member, Recipe
 
-ADVICE = "The engine no longer trains as the original implementation does. Do not touch the reference numbers: find why."
+ADVICE = (
+    "The engine no longer trains as the original implementation does. Do not touch the reference numbers: find why."
+)
 
 
 def reference_params(golden, prefix):
@@ -165,7 +167,5 @@ def test_batch_norm_and_augmentation_equal_a_python_loop():
         params, stats, memory, loss = step(params, stats, memory, x, y, jnp.int32(t), jnp.float32(rate))
         losses.append(loss)
     got, loss = jax.jit(lambda s: fit.train_chunk(recipe, bank, member, s, jnp.int32(0), 6))(state)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), got.variables, {"params": params, **stats}
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), got.variables, {"params": params, **stats})
     np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)

@@ -1,0 +1,80 @@
+"""Predicted bytes and operations against counts by hand and XLA's own plan; blocks that fit."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from jaxsoft.training import cost
+from jaxsoft.training.fit import Recipe
+
+LINEAR = Recipe("mlp(layers=1)", 3, slots=8, batch=8, optimizer="sgd(momentum=0.9)")
+WIDE = Recipe("convnet(depth=1, width=32)", 3, slots=4, batch=4)
+DEEP = Recipe("convnet(depth=2, width=16)", 3, slots=10, batch=10)
+
+
+def test_state_bytes_by_hand():
+    """64 x 3 weights and 3 biases of 4 bytes, three times: parameters, momentum, best; and the first bad step."""
+    assert cost.state_bytes(LINEAR, tiny.SHAPE) == 195 * 4 * 3 + 4
+    assert cost.state_bytes(LINEAR._replace(optimizer="sgd"), tiny.SHAPE) == 195 * 4 * 2 + 4
+
+
+def test_activation_bytes_by_hand():
+    """Flattened images, product, bias as a row, sum; and for a convolution the windows of nine pixels."""
+    assert cost.activation_bytes(LINEAR, tiny.SHAPE) == (8 * 64 * 4, (8 * 64 + 8 * 3 + 3 + 8 * 3) * 4)
+    assert cost.activation_bytes(tiny.CONV, tiny.SHAPE)[0] == 4 * 64 * 9 * 4
+
+
+@pytest.mark.parametrize(
+    "recipe, products",
+    [
+        (LINEAR, 2 * (2 * 8 * 64 * 3)),  # forward and the gradient of the kernel
+        # the first layer needs no gradient in its input, the others do
+        (DEEP, 2 * 10 * (2 * 64 * 9 * 16 + 3 * 16 * 9 * 16 * 16 + 3 * 64 * 3)),
+    ],
+)
+def test_step_flops_are_the_products_and_a_little_more(recipe, products):
+    assert products <= cost.step_flops(recipe, tiny.SHAPE) <= 1.4 * products
+
+
+def members_zero(program, recipe, count):
+    """Members, and students of zeros: as good as any to compile for."""
+    who = (tiny.members(range(count), recipe.slots),)
+    return who, jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), program.shapes(who))
+
+
+@pytest.mark.parametrize("recipe, block", [(WIDE, 2), (DEEP, 4)])
+def test_block_bytes_are_near_what_xla_plans(recipe, block):
+    program = tiny.program(recipe, block, select=1)
+    who, students = members_zero(program, recipe, block)
+    program.chunk(tiny.bank(), tiny.evals(2), who, students, 0)
+    predicted, planned = cost.block_bytes(recipe, tiny.SHAPE, block), program.temporary_bytes()
+    assert planned / 1.7 < predicted < planned * 1.7, (predicted, planned)
+
+
+def blocks(monkeypatch, most):
+    """The chosen blocks for 1 to 40 members where `most` of them fit the cache."""
+    monkeypatch.setattr(cost, "_CACHE_BYTES", most * cost.activation_bytes(LINEAR, tiny.SHAPE)[0] + 1)
+    return {m: cost.choose_block(LINEAR, tiny.SHAPE, m) for m in range(1, 41)}
+
+
+@pytest.mark.parametrize("most", [0, 1, 4, 7, 100])
+def test_blocks_fit_and_are_spread_evenly(monkeypatch, most):
+    for members, block in blocks(monkeypatch, most).items():
+        assert 1 <= block <= min(members, max(1, most))
+        count = -(-members // block)
+        assert count == -(-members // max(1, min(members, most))), "more blocks than needed"
+        assert count == 1 or (block - 1) * count < members, "a smaller block would need no more of them"
+
+
+def test_blocks_of_an_accelerator_follow_the_images_in_flight(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert cost.choose_block(LINEAR._replace(batch=256), tiny.SHAPE, 64) == 10  # 2560 images; 7 blocks of 10
+    assert cost.choose_block(LINEAR._replace(batch=10), tiny.SHAPE, 64) == 64
+    assert cost.choose_block(LINEAR._replace(batch=5000), tiny.SHAPE, 64) == 1
+
+
+def test_time_is_operations_over_a_share_of_the_measured_peak(monkeypatch):
+    assert cost.matmul_flops_per_second() > 1e8
+    monkeypatch.setattr(cost, "matmul_flops_per_second", lambda: 1e9)
+    np.testing.assert_allclose(cost.estimated_seconds(1e9), 1 / cost._SHARE_OF_PEAK)

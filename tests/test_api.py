@@ -1,0 +1,93 @@
+"""The Python interface: the stages of a run as functions, with the numbers of a run."""
+
+import dataclasses
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import jaxsoft
+from jaxsoft import config, errors
+from jaxsoft.experiment import run
+from jaxsoft.experiment.console import Console
+
+TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=32, learning_rate=0.3)
+STUDENT = jaxsoft.Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)
+SWEEP = jaxsoft.Sweep(ipc=(1,), labels=("hard", "teacher(epoch=2)"), seed=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return jaxsoft.load("digits", limit=20)
+
+
+@pytest.fixture(scope="module")
+def experts(data):
+    return jaxsoft.teach(data, TEACHER)
+
+
+@pytest.fixture(scope="module")
+def rows(data, experts):
+    return jaxsoft.train_students(data, experts, STUDENT, SWEEP)
+
+
+def test_rows_are_those_of_a_run_with_equal_settings(rows, tmp_path):
+    settings = config.Settings(data=config.Data(limit=20), teacher=TEACHER, student=STUDENT, sweep=SWEEP)
+    console = Console(quiet=True)
+    done = run.run(settings, tmp_path / "run", console)
+    assert done == rows and len(rows) == 4
+    assert console.seconds.keys() == {"data", "teachers", "students"}
+
+
+def test_rows_are_in_the_order_of_the_axes(rows):
+    assert [(r["labels"], r["seed"]) for r in rows] == [(s, n) for s in ("hard", "teacher(epoch=2)") for n in (0, 1)]
+    table = jaxsoft.text_table(rows)
+    assert "teacher(epoch=2)" in table
+
+
+def test_own_arrays_make_a_dataset():
+    """Two classes that differ in one corner: a student finds out from two images, and says so on test."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        labels = (np.arange(count) % 2).astype(np.int32)
+        images = rng.integers(0, 60, (count, 4, 4, 3), dtype=np.uint8)
+        images[labels == 1, :2] += 190
+        return jaxsoft.Split(images, labels)
+
+    data = jaxsoft.Dataset("mine", ("dark", "light"), split(40), split(10), split(30), "0" * 64, "here", "CC0-1.0")
+    experts = jaxsoft.teach(data, dataclasses.replace(TEACHER, batch=8))
+    rows = jaxsoft.train_students(data, experts, STUDENT, SWEEP)
+    assert [row["test_accuracy"] for row in rows] == [1.0] * 4
+    assert {row["dataset"] for row in rows} == {"mine"} and {row["fingerprint"] for row in rows} == {"0" * 64}
+
+
+@pytest.mark.parametrize(
+    "student, sweep, more, message",
+    [
+        ({"steps": 0}, {}, {}, "config.student needs exactly one of steps and epochs above 0"),
+        ({"model": "mpl(8)"}, {}, {}, "unknown model 'mpl'; closest: mlp"),
+        ({"learning_rate": -1.0}, {}, {}, "config.student.learning_rate expects float > 0.0, got -1.0"),
+        ({}, {"ipc": (0,)}, {}, "config.sweep.ipc expects int >= 1, got 0"),
+        ({}, {"ipc": (21,)}, {}, "ipc=21 but class 0 .* the largest possible is 20"),
+        ({}, {"labels": ("teacher(epoch=3)",)}, {}, "config.teacher.epochs is 2, the largest possible"),
+        ({}, {"labels": ("teachers(2, epoch=1)",)}, {}, "needs 2 experts; config.teacher.experts is 1"),
+        ({}, {"labels": ("teacher(epoch=1)|topk(11)",)}, {}, "topk"),
+        ({}, {}, {"select": "randm"}, "unknown selection 'randm'; closest: random"),
+        ({}, {}, {"protocol": "open"}, "config.protocol expects one of sealed, paper, got 'open'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_training(data, experts, student, sweep, more, message):
+    changed = dataclasses.replace(STUDENT, **student), dataclasses.replace(SWEEP, **sweep)
+    with pytest.raises(errors.ConfigError, match=message):
+        jaxsoft.train_students(data, experts, *changed, **more)
+
+
+def test_every_public_name_is_there_and_importing_starts_no_jax():
+    assert all(getattr(jaxsoft, name) is not None for name in jaxsoft.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = jaxsoft.trian
+    code = "import sys, jaxsoft; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -190,10 +190,9 @@ def test_crop_flip_pads_cuts_and_mirrors():
 
 
 @pytest.mark.parametrize("text", AUGMENTATIONS)
-@pytest.mark.parametrize("shape", [(8, 8, 1), (10, 7, 3)])
-def test_contract(text, shape):
+def test_contract(text):
     f = augment.build(text)
-    x, k, step_key = jnp.asarray(images(4, *shape)), keys(4), jax.random.key(7)
+    x, k, step_key = jnp.asarray(images(4, 10, 7, 3)), keys(4), jax.random.key(7)
     batch = jax.jit(jax.vmap(f, (0, 0, None)))
     out = batch(x, k, step_key)
     assert out.shape == x.shape and out.dtype == x.dtype and np.isfinite(out).all()

@@ -35,6 +35,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.student.optimizer = "adamw"
     config.student.schedule = "cosine"
     config.student.learning_rate = 2e-3
+    config.student.weight_decay = 0.01
     config.student.augment = "none"
     config.student.evaluations = 4 if quick else 10
 

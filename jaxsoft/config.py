@@ -253,7 +253,7 @@ def _checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> An
     fits = (
         type(value) is wanted
         and (wanted is not float or math.isfinite(value))
-        and (wanted is not str or "\0" not in value)  # no file can have such a name
+        and (wanted is not str or "\0" not in str(value))  # no file can have such a name
         and (low is None or value >= low)
         and (high is None or value <= high)
         and (above is None or value > above)

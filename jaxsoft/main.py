@@ -76,7 +76,7 @@ def _run(argv: Sequence[str]) -> int:
     flags.DEFINE_bool("dry_run", False, "print the plan and stop", flag_values=own)
     flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in a per-user folder", flag_values=own)
     settings = _settings(own, argv)
-    _set_up_jax(keep_programs=own["compilation_cache"].value)
+    _set_up_jax(keep_programs=bool(own["compilation_cache"].value))
     from jaxsoft.analysis import report, table
     from jaxsoft.experiment import describe, run  # JAX is loaded only now: mistakes above are told at once
     from jaxsoft.experiment.console import Console
@@ -105,7 +105,9 @@ def _report(argv: Sequence[str]) -> int:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
     from jaxsoft.analysis import report
 
-    print(report.write_report(folders, Path(own["out"].value) if own["out"].value else None, mix=own["mix"].value))
+    print(
+        report.write_report(folders, Path(own["out"].value) if own["out"].value else None, mix=bool(own["mix"].value))
+    )
     return 0
 
 
@@ -233,7 +235,7 @@ def _set_up_jax(keep_programs: bool) -> None:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
             jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, len(os.sched_getaffinity(0))))
-    if keep_programs and not jax.config.jax_compilation_cache_dir:
+    if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -26,7 +26,7 @@ def test_there_are_configs():
 @each
 def test_the_header_says_claim_and_command(path):
     header = ast.get_docstring(ast.parse(path.read_text())) or ""
-    words = dict(re.findall(r"^(Claim|Command) +(\S.*)$", header, re.MULTILINE))
+    words = dict(re.findall(r"^ *(Claim|Command) +(\S.*)$", header, re.MULTILINE))
     assert set(words) == {"Claim", "Command"}
     assert f"jaxsoft run --config=configs/{path.name}" in words["Command"]
 

@@ -190,10 +190,12 @@ def test_run_folders(refused, tmp_path):
     assert refused("verify", "none") == (4, f"cannot read {tmp_path}/none/manifest.json: No such file or directory")
     Path("other").mkdir()
     Path("other/config.json").write_text('{"name": "other"}')
-    code, line = refused("run", f"--config={DIGITS}:quick", *SMALL, "--workdir=other", "--nocompilation_cache")
+    code, line = refused(
+        "run", f"--config={DIGITS}:quick", "--config.name=mine", "--workdir=other", "--nocompilation_cache"
+    )
     assert code == 4
     assert line.startswith(
-        f'run folder {tmp_path}/other belongs to another config: config.name is "other" there, "digits" now; '
+        f'run folder {tmp_path}/other belongs to another config: config.name is "other" there, "mine" now; '
     )
     assert line.endswith("resume with the stored settings or choose another --workdir")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxsoft import config, errors
 from jaxsoft.data import normalize
@@ -132,9 +132,10 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str) 
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def make_bank(normalizer: Normalizer, images: Any, rows: Float[np.ndarray, "R K"]) -> Bank:
+def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
     """Stored images and label rows with the map from one to what a network sees."""
-    return Bank(images, *normalizer.affine, rows)
+    maps: Any = normalizer.affine
+    return Bank(images, *maps, rows)
 
 
 def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member]:
@@ -144,7 +145,7 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
         settings.model, dataset.num_classes, slots, batch, settings.optimizer, settings.schedule, settings.augment
     )
     everything = np.broadcast_to(np.arange(slots, dtype=np.int32), (count, slots))
-    member = Member(
+    arrays: dict[str, Any] = dict(
         seed=settings.seed + np.arange(count, dtype=np.int32),
         images=everything,
         rows=np.broadcast_to(dataset.train.labels.astype(np.int32), (count, slots)),
@@ -154,7 +155,7 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
     )
     most = cost.choose_block(recipe, dataset.image_shape, count)
     block = _largest_divisor(count, most)  # no padding: every state that is kept is an expert's
-    return Bucket(recipe, count, block, recipe.steps_per_epoch), member
+    return Bucket(recipe, count, block, recipe.steps_per_epoch), Member(**arrays)
 
 
 def _train(

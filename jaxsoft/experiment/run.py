@@ -41,6 +41,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     planning.check(settings)
     with console.stage("data"):
         dataset = load(settings)
+        planning.check_data(settings, dataset)
     with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
         folder.write_json("env.json", environment())
         with console.stage("teachers"):

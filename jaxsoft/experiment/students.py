@@ -73,16 +73,15 @@ def prepare(plan: Plan, settings: config.Settings, dataset: Dataset, experts: Ex
         each = [plan.members[i] for i in group.members]
         slots = np.stack([np.searchsorted(used, subsets[subset_key(m, settings)][:, : m.ipc].ravel()) for m in each])
         offset = np.array([labels.index(m.labels) * len(used) for m in each])
-        group_members.append(
-            Member(
-                seed=np.array([m.seed for m in each], np.int32),
-                images=slots.astype(np.int32),
-                rows=(slots + offset[:, None]).astype(np.int32),
-                learning_rate=np.array([m.learning_rate for m in each], np.float32),
-                weight_decay=np.array([m.weight_decay for m in each], np.float32),
-                steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
-            )
+        arrays: dict[str, Any] = dict(
+            seed=np.array([m.seed for m in each], np.int32),
+            images=slots.astype(np.int32),
+            rows=(slots + offset[:, None]).astype(np.int32),
+            learning_rate=np.array([m.learning_rate for m in each], np.float32),
+            weight_decay=np.array([m.weight_decay for m in each], np.float32),
+            steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
         )
+        group_members.append(Member(**arrays))
     splits = (dataset.validation, dataset.test)
     validation, test = (eval_set(normalizer.store(s.images), s.labels) for s in splits)
     if settings.protocol == "paper":  # the test set chooses the checkpoint, as the authors did

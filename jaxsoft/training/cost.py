@@ -36,11 +36,11 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[int,
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     """Floating-point operations of one member's loss and gradient, as XLA counts them before optimisation."""
-    rows = jax.ShapeDtypeStruct((1, recipe.num_classes), jnp.float32)
-    channel = jax.ShapeDtypeStruct(image_shape[-1:], jnp.float32)
-    bank = Bank(jax.ShapeDtypeStruct((1, *image_shape), jnp.uint8), channel, channel, rows)
-    real, whole = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
-    slots, mask = (jax.ShapeDtypeStruct((recipe.batch,), kind) for kind in (jnp.int32, jnp.bool_))
+    shape: Any = jax.ShapeDtypeStruct
+    channel = shape(image_shape[-1:], jnp.float32)
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, shape((1, recipe.num_classes), jnp.float32))
+    real, whole = shape((), jnp.float32), shape((), jnp.int32)
+    slots, mask = shape((recipe.batch,), jnp.int32), shape((recipe.batch,), jnp.bool_)
     member = Member(whole, slots, slots, real, real, whole)
     variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
     stats = {name: value for name, value in variables.items() if name != "params"}

@@ -77,7 +77,7 @@ class Program:
         image_shape: tuple[int, ...],
         select: int,
         lowering: str = "auto",
-        devices: Sequence[jax.Device] | None = None,
+        devices: Sequence[Any] | None = None,
     ):
         """
         Args:

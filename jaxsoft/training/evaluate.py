@@ -1,6 +1,6 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
     model = recipe.build_model()
 
     def batch(part: EvalSet) -> tuple[Array, Array]:
-        logits = model.apply(variables, bank.normalized(jnp.asarray(part.images)))
+        logits: Any = model.apply(variables, bank.normalized(jnp.asarray(part.images)))
         real = part.labels >= 0
         entropy = metrics.entropy(jax.nn.softmax(logits))
         return jnp.sum((logits.argmax(-1) == part.labels) & real), jnp.sum(entropy * real)

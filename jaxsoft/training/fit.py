@@ -56,7 +56,7 @@ class Recipe(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What may differ between members; stacked along a leading axis M in a bucket.
+    """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed.
 
     Attributes:
       seed: of initialisation, order and augmentation.

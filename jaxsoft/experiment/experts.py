@@ -134,8 +134,8 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str) 
 
 def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
     """Stored images and label rows with the map from one to what a network sees."""
-    maps: Any = normalizer.affine
-    return Bank(images, *maps, rows)
+    affine: dict[str, Any] = dict(zip(("scale", "shift"), normalizer.affine))
+    return Bank(images=images, rows=rows, **affine)
 
 
 def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member]:

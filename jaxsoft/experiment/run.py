@@ -57,6 +57,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             if left:
                 material = students.prepare(plan, settings, dataset, experts)
                 plan = train(plan, settings, dataset, material, folder, log, console)
+            if not (folder.path / "examples.npz").exists():
                 _write_examples(folder, plan, dataset, experts)
         rows = _in_order(log.read(), plan)
         log.close()

@@ -127,8 +127,7 @@ def test_every_slot_reads_the_finished_row_of_its_own_image(made, data, experts)
 def test_treatments_of_a_seed_share_images_and_initialisation(made):
     settings, plan, material = made
     program = run.wave_program(plan, settings)
-    states = program.initialize(students._members_of(plan, 0, material))
-    starts = {}
+    states, starts = program.initialize(students._members_of(plan, 0, material)), {}
     for group, members, begun in zip(plan.groups, material.members, states):
         for j, i in enumerate(group.members):
             leaves = [np.asarray(leaf[j]) for leaf in jax.tree.leaves(begun.state.variables)]
@@ -142,6 +141,34 @@ def test_treatments_of_a_seed_share_images_and_initialisation(made):
         assert len(alike) == 2 * len(LABELS)
         assert all(np.array_equal(start, alike[0]) for start in alike)
     assert not np.array_equal(starts[0][0], starts[1][0])
+
+
+# What a member's key stands for.
+
+
+def test_keys_change_with_what_determines_numbers_and_with_nothing_else(data, experts):
+    def keys(changes, dataset=data, taught=experts):
+        settings = tiny.settings(changes)
+        context = run.member_context(settings, dataset, taught)
+        return planning.make(settings, dataset, taught.histories, context).keys
+
+    whole = keys({})
+    others = [
+        keys({}, dataset=dataclasses.replace(data, fingerprint="other")),
+        keys({}, taught=experts._replace(key="other")),
+        *(
+            keys(changes)
+            for changes in (
+                {"data.normalize": "none"}, {"select": "easiest"}, {"protocol": "paper"}, {"student.batch": 8},
+                {"student.optimizer": "adamw"}, {"student.evaluations": 4}, {"student.augment": "flip"},
+                {"student.schedule": "cosine"}, {"student.steps": 13}, {"student.learning_rate": 0.2},
+                {"student.weight_decay": 0.1}, {"student.model": "mlp(hidden=4)"},
+            )
+        ),
+    ]  # fmt: skip
+    assert len({key for each in (whole, *others) for key in each}) == 8 * (1 + len(others))
+    assert keys({"name": "x", "compute.memory_gb": 1e-5, "compute.block": 1, "teacher.store": "y"}) == whole
+    assert set(keys({"sweep.ipc": (2, 1), "sweep.seed": (1, 0, 2)})) > set(whole)
 
 
 # What decides.

@@ -7,6 +7,7 @@ import re
 import shlex
 
 import pytest
+
 from jaxsoft import config, main
 from jaxsoft.labels.spec import LabelSpec
 

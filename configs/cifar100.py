@@ -47,12 +47,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
 
 
 def make_quick(config: ConfigDict) -> None:
-    """Width 32, 100 images a class, fewer held out, a faster expert, short students, every IPC with every label."""
+    """Width 32, 100 images a class, fewer held out, a faster expert; short students that still converge."""
     config.data.limit, config.data.validation = 100, 0.02
     config.teacher.model = config.student.model = "convnet(depth=3, width=32)"
     config.teacher.epochs, config.teacher.learning_rate, config.teacher.batch = 20, 0.02, 64
     config.student.steps, config.student.epochs, config.student.evaluations = 200, 0, 4
     config.student.batch = 100
+    config.student.optimizer, config.student.schedule, config.student.augment = "adamw", "cosine", "none"
+    config.student.learning_rate, config.student.weight_decay = 2e-3, 0.01
     config.sweep.axes = ("ipc", "labels", "seed")
     config.sweep.ipc = (1, 5)
     config.sweep.labels = ("hard", "teacher(epoch=5)", "teacher(epoch=20)")

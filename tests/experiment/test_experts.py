@@ -7,7 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-import tiny
+import tiny_run as tiny
 
 from jaxsoft import errors
 from jaxsoft.experiment import run

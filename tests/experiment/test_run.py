@@ -6,7 +6,7 @@ import shutil
 from unittest import mock
 
 import pytest
-import tiny
+import tiny_run as tiny
 
 from jaxsoft import errors, main
 from jaxsoft.experiment import folder, results, students

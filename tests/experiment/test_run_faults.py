@@ -5,7 +5,7 @@ import re
 
 import jax
 import pytest
-import tiny
+import tiny_run as tiny
 
 from jaxsoft import errors
 from jaxsoft.experiment import folder, results

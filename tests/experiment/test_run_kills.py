@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
+import tiny_run as tiny
 
 from jaxsoft import errors
 from jaxsoft.experiment import folder

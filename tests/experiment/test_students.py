@@ -6,7 +6,7 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
-import tiny
+import tiny_run as tiny
 
 from jaxsoft import types
 from jaxsoft.experiment import plan as planning

@@ -194,20 +194,22 @@ def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:
 
 
 def _write_examples(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts, count: int = 4) -> None:
-    """A few training images with the teacher's labels at several epochs, for the report."""
+    """A few training images with the labels of the sweep's teacher at several epochs, for the report."""
+    specs = [LabelSpec.parse(m.labels) for m in plan.members]
+    pooled = next((list(s.experts) for s in specs if s.needs_teacher), [0])
+    used = sorted({s.epoch for s in specs if s.epoch is not None}) or [experts.settings.epochs]
+    epochs = used[:: max(1, len(used) // 4)]
     labels = dataset.train.labels
     ids = np.array([np.flatnonzero(labels == c)[0] for c in np.unique(labels)[:count]], np.int32)
-    used = {e for m in plan.members if (e := LabelSpec.parse(m.labels).epoch) is not None}
-    epochs = sorted(used)[:: max(1, len(used) // 4)] or [experts.settings.epochs]
-    bank = experts.logits(dataset.train, ids, epochs)
+    logits = experts.logits(dataset.train, ids, epochs).logits[pooled].mean(0)
     file = io.BytesIO()
     np.savez(
         file,
         allow_pickle=False,
         images=dataset.train.images[ids],
-        labels=bank.labels,
+        labels=labels[ids],
         epochs=np.array(epochs, np.int32),
-        probabilities=np.asarray(jax.nn.softmax(bank.logits[0], -1)),
+        probabilities=np.asarray(jax.nn.softmax(logits, -1)),
         class_names=np.array(dataset.class_names),
     )
     write_file(folder.path / "examples.npz", file.getvalue())

@@ -59,7 +59,7 @@ def test_a_second_process_is_refused(path, other):
         Lock(path)
     assert str(caught.value) == (
         f"run folder {path.parent} is in use by process {other.pid} on {socket.gethostname()}; wait for it or choose "
-        f"another --workdir (if you are sure that it is gone, delete {path})"
+        f"another (if you are sure that it is gone, delete {path})"
     )
     assert caught.value.exit_code == 4
     assert json.loads(path.read_text())["pid"] == other.pid

@@ -51,7 +51,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         log = ResultsLog(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]
         if left:
-            console.say("\n".join([*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]))
+            told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
+            console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories)]))
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
         with console.stage("students"):
             if left:

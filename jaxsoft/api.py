@@ -5,11 +5,11 @@ Everything stays in memory. The README opens with an example.
 
 import jax
 
-from jaxsoft import config
+from jaxsoft import config, errors
 from jaxsoft.config import Student, Sweep
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment import students
-from jaxsoft.experiment.experts import Experts
+from jaxsoft.experiment.experts import Experts, teacher_key
 from jaxsoft.experiment.run import member_context, wave_program
 from jaxsoft.experiment.students import Next
 from jaxsoft.types import Dataset, Row
@@ -39,6 +39,8 @@ def train_students(
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
     """
+    if experts.key != teacher_key(experts.settings, dataset, experts.normalization):
+        raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
         select=select,
         protocol=protocol,

@@ -1,7 +1,7 @@
 """The command line: flags, one call each, and exit codes.
 
   jaxsoft run --config=FILE.py[:ARGS] [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run] [--nocompilation_cache]
-  jaxsoft report DIR [DIR...] [--out=FILE.html] [--mix]
+  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
 
@@ -100,7 +100,7 @@ def _run(argv: Sequence[str]) -> int:
 
 def _report(argv: Sequence[str]) -> int:
     own = flags.FlagValues()
-    flags.DEFINE_string("out", "", "where to write; the first folder if not given", flag_values=own)
+    flags.DEFINE_string("out", "", "where to write; may be left out for one folder alone", flag_values=own)
     flags.DEFINE_bool("mix", False, "join runs of different data or protocols all the same", flag_values=own)
     folders = [Path(name) for name in _parse(own, argv)]
     if not folders:
@@ -238,11 +238,15 @@ def _set_up_jax(keep_programs: bool) -> None:
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
-            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, len(os.sched_getaffinity(0))))
+            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, _cores()))
     if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _first_line(problem: BaseException) -> str:

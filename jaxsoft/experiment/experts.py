@@ -4,6 +4,7 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from jaxtyping import Int
 from jaxsoft import config, errors
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.folder import cannot_write
 from jaxsoft.experiment.lock import Lock
 from jaxsoft.experiment.store import Checkpoints, Damaged
 from jaxsoft.labels.bank import LogitBank
@@ -29,6 +31,7 @@ from jaxsoft.types import Dataset, Split
 
 _ENTROPY_IMAGES = 2000  # the mean label entropy of an epoch is taken over so many training images
 _LOGIT_BATCH = 500
+_FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
 
 Look = Callable[[int, int, list[dict[str, Any]]], None]
 """Called after each epoch with (epoch, epochs, one record for each expert); may raise to stop."""
@@ -76,7 +79,7 @@ class Experts(NamedTuple):
         data = eval_set(self.normalizer.store(split.images[ids]), labels, _LOGIT_BATCH)
         images = jax.device_put(data.images)
         bank = make_bank(self.normalizer, images[:0, 0], np.zeros((0, self.recipe.num_classes), np.float32))
-        ask = jax.jit(lambda variables: jax.vmap(lambda v: predict(self.recipe, bank, v, images))(variables))
+        ask = jax.jit(jax.vmap(functools.partial(predict, self.recipe), (None, 0, None)))
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for p, epoch in enumerate(epochs):
             said = np.asarray(ask(self._epoch(epoch).variables))
@@ -146,7 +149,7 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
     )
     everything = np.broadcast_to(np.arange(slots, dtype=np.int32), (count, slots))
     arrays: dict[str, Any] = dict(
-        seed=settings.seed + np.arange(count, dtype=np.int32),
+        seed=_FIRST_SEED + settings.seed + np.arange(count, dtype=np.int32),
         images=everything,
         rows=np.broadcast_to(dataset.train.labels.astype(np.int32), (count, slots)),
         learning_rate=np.full(count, settings.learning_rate, np.float32),
@@ -188,8 +191,11 @@ def _held(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = Lock(folder / "lock", "the experts' folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder / "lock", "the experts' folder")
+    except OSError as problem:
+        raise cannot_write(folder, problem) from problem
     try:
         yield
     finally:

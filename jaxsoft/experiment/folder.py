@@ -15,6 +15,7 @@ from jaxsoft.experiment import lock
 
 CONFIG, LOCK, LOGS, MANIFEST = "config.json", "lock", "logs", "manifest.json"
 PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+FREE = ("config.compute.", "config.data.root", "config.teacher.store")  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
 
 
@@ -102,7 +103,7 @@ class RunFolder:
             return self.write_json(CONFIG, config)
         there = dict(_settings(self.read_json(CONFIG)))
         now = dict(_settings(json.loads(_to_json(config))))
-        differing = [key for key in {**there, **now} if there.get(key) != now.get(key)]
+        differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
         if not differing:
             return None
         shown = [f"{k} is {there.get(k, 'absent')} there, {now.get(k, 'absent')} now" for k in differing[:SHOWN]]

@@ -29,7 +29,7 @@ Wave = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Group:
-    """Members of equal static shape: positions in `Plan.members`, the longest training among them, and the block."""
+    """Members of equal static shape: positions in `Plan.members`, the length of their training, and the block."""
 
     recipe: Recipe
     members: tuple[int, ...]
@@ -157,10 +157,12 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories))
     keys = tuple(m.key(context) for m in members)
-    shapes: dict[Recipe, list[int]] = {}
+    shapes: dict[tuple[Recipe, int], list[int]] = {}
     for i, m in enumerate(members):
-        shapes.setdefault(recipe(settings, m, dataset.num_classes), []).append(i)
-    groups = tuple(_group(settings, members, r, tuple(who), dataset.image_shape) for r, who in shapes.items())
+        static = recipe(settings, m, dataset.num_classes)
+        # Equal length too: a member is looked at as often as if it trained alone.
+        shapes.setdefault((static, member_steps(m, static)), []).append(i)
+    groups = tuple(_group(settings, *shape, tuple(who), dataset.image_shape) for shape, who in shapes.items())
     devices = jax.local_device_count()
     plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, devices)
     return _cut(plan, budget_bytes(settings))
@@ -193,20 +195,20 @@ def budget_bytes(settings: config.Settings) -> int:
     return int(0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _group(
-    settings: config.Settings, members: Sequence[MemberSpec], recipe: Recipe, who: tuple[int, ...], shape: tuple
-) -> Group:
+def _group(settings: config.Settings, recipe: Recipe, steps: int, who: tuple[int, ...], shape: tuple) -> Group:
     share = -(-len(who) // jax.local_device_count())
     block = min(share, settings.compute.block or cost.choose_block(recipe, shape, share))
-    return Group(recipe, who, max(member_steps(members[i], recipe) for i in who), block)
+    return Group(recipe, who, steps, block)
 
 
 def _cut(plan: Plan, budget: int) -> Plan:
     """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every group."""
     plan = replace(plan, waves=_waves(plan.groups, 1))
-    room = max(budget - plan.temporary_bytes(), budget // 10, 1)  # more waves would not make a block smaller
-    most = max(len(g.members) for g in plan.groups)
-    return replace(plan, waves=_waves(plan.groups, min(most, -(-plan.state_bytes() // room))))
+    room = max(budget - plan.temporary_bytes(), budget // 10, 1)
+    count = min(max(len(g.members) for g in plan.groups), -(-plan.state_bytes() // room))
+    width = [-(-len(g.members) // (count * plan.devices)) for g in plan.groups]  # of a wave, on one device
+    groups = tuple(replace(g, block=min(g.block, w)) for g, w in zip(plan.groups, width))
+    return replace(plan, groups=groups, waves=_waves(groups, count))
 
 
 def _waves(groups: Sequence[Group], count: int) -> tuple[Wave, ...]:

@@ -43,14 +43,14 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         dataset = load(settings)
         planning.check_data(settings, dataset)
     with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
-        folder.write_json("env.json", environment())
         with console.stage("teachers"):
             store = Path(settings.teacher.store or folder.path / "teachers")
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, progress.of_teachers(console))
             plan = decide(settings, dataset, experts, folder)
         log = ResultsLog(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]
-        if left:
+        if left:  # a later look must not put its own versions and times beside these numbers
+            folder.write_json("env.json", environment())
             told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
             console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories)]))
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
@@ -90,7 +90,8 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
 def close(workdir: Path, console: Console) -> None:
     """Store how long the stages took, and the digests of all files: the last thing that a run does."""
     folder = RunFolder(workdir)
-    folder.write_json("timing.json", {"stages": console.seconds})
+    if not (workdir / "timing.json").exists():
+        folder.write_json("timing.json", {"stages": console.seconds})
     folder.write_manifest()
 
 
@@ -158,9 +159,9 @@ def train(
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
+            shutil.rmtree(where, ignore_errors=True)  # first: the halves could not read checkpoints of this shape
             plan = _halve(plan, wave, settings, folder, console)
             program = wave_program(plan, settings)
-            shutil.rmtree(where, ignore_errors=True)
             continue
         finally:
             checkpoints.close()

@@ -82,7 +82,7 @@ class Experts(NamedTuple):
         ask = jax.jit(jax.vmap(functools.partial(predict, self.recipe), (None, 0, None)))
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for p, epoch in enumerate(epochs):
-            said = np.asarray(ask(self._epoch(epoch).variables))
+            said = np.asarray(ask(bank, self._epoch(epoch).variables, images))
             logits[:, p] = said.reshape(len(said), -1, said.shape[-1])[:, : len(ids)]
         return LogitBank(logits, tuple(epochs), ids, labels)
 

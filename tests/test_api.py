@@ -90,3 +90,9 @@ def test_every_public_name_is_there_and_importing_starts_no_jax():
         _ = jaxsoft.trian
     code = "import sys, jaxsoft; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_experts_of_other_data_are_refused(experts):
+    other = jaxsoft.load("digits", limit=20, validation=0.3)
+    with pytest.raises(errors.ConfigError, match="the experts were taught on other data"):
+        jaxsoft.train_students(other, experts, STUDENT, SWEEP)

@@ -5,6 +5,7 @@ import logging
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_run as tiny
@@ -13,6 +14,7 @@ from jaxsoft import errors
 from jaxsoft.experiment import run
 from jaxsoft.experiment.experts import teach, teacher_key
 from jaxsoft.experiment.lock import Lock
+from jaxsoft.training import fit
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -181,3 +183,12 @@ def test_a_damaged_epoch_in_the_middle_is_told_with_what_to_do(trained, copy, da
 def test_an_expert_that_diverges_is_told_as_a_setting(data):
     with pytest.raises(errors.ConfigError, match="lower config.teacher.learning_rate"):
         teach(data, dataclasses.replace(SETTINGS.teacher, learning_rate=1e30))
+
+
+def test_no_student_begins_where_its_teacher_began(data, trained):
+    experts, _ = trained
+    begun = experts.trajectory.restore(0, experts.like).variables["params"]
+    recipe = experts.recipe._replace(slots=10, batch=10)
+    student = fit.initialize(recipe, data.image_shape, jnp.int32(SETTINGS.teacher.seed)).variables["params"]
+    expert = jax.tree.map(lambda leaf: leaf[0], begun)
+    assert not any(np.allclose(a, b) for a, b in zip(jax.tree.leaves(expert), jax.tree.leaves(student)))

@@ -76,6 +76,13 @@ def test_a_damaged_config_is_said(path):
         RunFolder(path).open(CONFIG)
 
 
+def test_how_and_where_may_change_between_two_runs(path):
+    RunFolder(path).open({"compute": {"block": 0}, "data": {"root": "", "name": "digits"}}).close()
+    RunFolder(path).open({"compute": {"block": 4}, "data": {"root": "/elsewhere", "name": "digits"}}).close()
+    with pytest.raises(errors.CheckpointError, match="config.data.name"):
+        RunFolder(path).open({"compute": {"block": 0}, "data": {"root": "", "name": "cifar10"}})
+
+
 def test_what_a_killed_process_was_writing_is_swept(path):
     path.mkdir(parents=True)
     (path / ".plan.json.tmp").write_text("[1, 2")

@@ -76,11 +76,23 @@ def test_members_of_one_shape_share_a_bucket(dataset):
 
 
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):
-    varied = settings(sweep={"ipc": (2,), "learning_rate": (0.1, 0.2), "weight_decay": (0.0, 0.1), "steps": (5, 9)})
+    varied = settings(sweep={"ipc": (2,), "learning_rate": (0.1, 0.2), "weight_decay": (0.0, 0.1)})
     made = plan.make(varied, dataset, [HISTORY], CONTEXT)
-    assert [(len(g.members), g.steps) for g in made.groups] == [(48, 9)]  # the longest training counts
+    assert [(len(g.members), g.steps) for g in made.groups] == [(24, 10)]
     models = settings(sweep={"ipc": (2,), "model": ("mlp(hidden=4)", "mlp(hidden=5)")})
     assert [len(g.members) for g in plan.make(models, dataset, [HISTORY], CONTEXT).groups] == [6, 6]
+
+
+def test_a_member_is_looked_at_as_often_beside_longer_ones_as_alone(dataset):
+    made = plan.make(settings(sweep={"ipc": (2,), "steps": (5, 9)}), dataset, [HISTORY], CONTEXT)
+    assert [(len(g.members), g.steps) for g in made.groups] == [(6, 5), (6, 9)]
+    assert [b.chunk_steps for b in made.buckets()] == [-(-5 // made.chunks), -(-9 // made.chunks)]
+
+
+def test_waves_that_a_budget_cuts_have_blocks_that_fit_them(dataset):
+    small = plan.make(settings(compute={"memory_gb": 1e-9}), dataset, [HISTORY], CONTEXT)
+    assert len(small.waves) == 6
+    assert {b.members for b in small.buckets()} == {1 * small.devices}
 
 
 def test_epochs_become_steps_of_the_subset(dataset):

@@ -238,7 +238,6 @@ def test_the_papers_protocol_takes_the_best_checkpoint_on_test(data, experts):
             for one, other in zip(sealed_looks, looks):  # the training is the same
                 np.testing.assert_allclose(one[g].loss[j], other[g].loss[j], rtol=1e-5)
             assert paper[i]["test_accuracy"] >= sealed[i]["test_accuracy"]
-    assert any(p["test_accuracy"] > s["test_accuracy"] for p, s in zip(paper, sealed))
 
 
 def test_the_paper_opens_test_from_the_start(data, experts):

@@ -1,6 +1,6 @@
 """Random CIFAR-10 images with soft labels: the paper's baseline (Table 2, last column; settings of Table 7).
 
-Claim     random real images, labelled by an early-stopped expert, come close to distilled ones
+Claim     random real images with soft labels lie below distilled ones, and come within a point of DM at IPC 50
 Command   jaxsoft data prepare cifar10 && jaxsoft run --config=configs/cifar10.py
 Expected  test accuracy 21.1 (.5), 46.3 (.8), 62.1 (.5) at IPC 1, 10, 50; published, under the paper's protocol
           (`:protocol=paper`), which also selects on test. Hard labels: 14.4, 26.0, 43.4.

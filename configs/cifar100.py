@@ -1,6 +1,6 @@
 """Random CIFAR-100 images with soft labels: the paper's baseline (Table 2, middle column; settings of Table 7).
 
-Claim     random real images, labelled by an early-stopped expert, match most distilled ones
+Claim     random real images with soft labels lie above DM at every IPC, and within a point of MTT at IPC 50
 Command   jaxsoft data prepare cifar100 && jaxsoft run --config=configs/cifar100.py
 Expected  test accuracy 16.0 (.3), 34.3 (.2), 47.1 (.4), 51.3 (.5) at IPC 1, 10, 50, 100; published, under the
           paper's protocol (`:protocol=paper`), which also selects on test. Hard labels: 4.2, 14.6, 30.0 at 1, 10, 50.

@@ -23,8 +23,16 @@ from jaxtyping import Array, Float, Num
 
 from jaxsoft import errors, spec
 
-Augmentation = Callable[[Float[Array, "H W C"], jax.Array, jax.Array], Float[Array, "H W C"]]
-"""`(image, key, step_key) -> image`: `key` differs between images, `step_key` is shared by the batch of one step."""
+
+class Augmentation(NamedTuple):
+    """What an image goes through.
+
+    draws: how many uniform numbers an image needs.
+    change: `(image, u, step_u) -> image`; `u` are the image's own numbers, `step_u` is one that its batch shares.
+    """
+
+    draws: int
+    change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
 
 
 class Change(NamedTuple):
@@ -45,7 +53,7 @@ def build(text: str) -> Augmentation:
     """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`.
 
     Returns:
-      A function of one image, its key and the key of the step; a batch is `vmap(f, (0, 0, None))`.
+      How many uniform numbers an image needs, and the function of one image; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
@@ -55,7 +63,7 @@ def build(text: str) -> Augmentation:
 
 def none() -> Augmentation:
     """Leave every image as it is."""
-    return lambda image, key, step_key: image
+    return Augmentation(0, lambda image, u, step_u: image)
 
 
 def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
@@ -66,12 +74,11 @@ def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation
     """
     draws = _operations(operations)
 
-    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
-        u = jax.random.uniform(key, (3,))
-        drawn = _integer(jax.random.uniform(step_key), 0, len(draws) - 1)
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
+        drawn = _integer(step_u, 0, len(draws) - 1)
         return apply(image, _pick([draw(u, *image.shape[:2]) for draw in draws], drawn))
 
-    return augment
+    return Augmentation(3, change)
 
 
 def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
@@ -82,13 +89,12 @@ def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmenta
     """
     draws = _operations(operations)
 
-    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
-        u = jax.random.uniform(key, (len(draws), 3))
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
         for i, draw in enumerate(draws):
-            image = apply(image, draw(u[i], *image.shape[:2]))
+            image = apply(image, draw(u[3 * i : 3 * i + 3], *image.shape[:2]))
         return image
 
-    return augment
+    return Augmentation(3 * len(draws), change)
 
 
 def crop_flip(padding: int = 4) -> Augmentation:
@@ -96,13 +102,12 @@ def crop_flip(padding: int = 4) -> Augmentation:
     if padding < 0:
         raise errors.ConfigError(f"crop_flip: padding expects int >= 0, got {padding}")
 
-    def augment(image: jax.Array, key: jax.Array, step_key: jax.Array) -> jax.Array:
-        u = jax.random.uniform(key, (3,))
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
         shift = _integer(u[:2], -padding, padding)
         mirror = _mirror(u[2] < 0.5, image.shape[1])
         return apply(image, Change(warp=mirror.at[:, 2].add(shift)))
 
-    return augment
+    return Augmentation(3, change)
 
 
 def color(u: Float[Array, "3"], height: int, width: int) -> Change:

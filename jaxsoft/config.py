@@ -107,6 +107,9 @@ class Settings:
     name: str = setting("experiment", "of the run folder, unless --workdir is given")
     protocol: str = setting("sealed", "what selects: validation, or (paper) the test set", choices=("sealed", "paper"))
     select: str = setting("random", "which images: a function of jaxsoft/data/select.py")
+    precision: str = setting(
+        "auto", "of feature maps; auto: float32 on CPU, else bfloat16", choices=("auto", "float32", "bfloat16")
+    )
     data: Data = Data()
     teacher: Teacher = Teacher()
     student: Student = Student()

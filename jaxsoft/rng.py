@@ -7,6 +7,13 @@ numbers depend on its neighbours; threefry does not.
 import enum
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, UInt32
+
+VERSION = 2
+"""Of the numbers that a seed stands for: part of every member's key, raised whenever they change."""
+
+_ROUNDS = 24  # a card that no round has moved, one in 2^24, is where it was
 
 
 class Stream(enum.IntEnum):
@@ -35,3 +42,36 @@ def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax
     for index in indices:
         k = jax.random.fold_in(k, index)
     return k
+
+
+def permuted(key: jax.Array, places: Int[Array, "*b"], n: int | Int[Array, ""]) -> Int[Array, "*b"]:
+    """What lies at some places of a random order of 0 .. n - 1, without making the order.
+
+    Each round pairs every card x with K - x (mod n) and swaps the pair if a bit, drawn for the pair, says so. A sort
+    would need n to be known when the program is compiled, and the whole order at once.
+
+    Args:
+      key: of the order.
+      places: where to look, in [0, n); what lies beyond is some number in [0, n).
+      n: length; may be traced.
+
+    Reference: Hoang, Morris and Rogaway (2012), "An enciphering scheme based on a card shuffle", figure 1.
+    """
+    size = jnp.asarray(n, jnp.uint32)
+    words = jax.random.bits(key, (_ROUNDS, 2), jnp.uint32)
+
+    def swap(card: jax.Array, word: jax.Array) -> tuple[jax.Array, None]:
+        partner = word[0] % size + size - card
+        partner = jnp.where(partner < size, partner, partner - size)
+        bit = _mixed(jnp.maximum(card, partner) ^ word[1]) & 1
+        return jnp.where(bit == 1, partner, card), None
+
+    cards = jnp.minimum(jnp.asarray(places).astype(jnp.uint32), size - 1)
+    return jax.lax.scan(swap, cards, words)[0].astype(jnp.int32)
+
+
+def _mixed(x: UInt32[Array, "*b"]) -> UInt32[Array, "*b"]:
+    """A bijection of 32 bits in which every bit depends on every other (the finaliser of MurmurHash3)."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)

@@ -30,8 +30,14 @@ def images(*shape):
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
-def keys(count, seed=0):
-    return jax.random.split(jax.random.key(seed), count)
+def uniforms(f, count, seed=0):
+    """What `count` images draw, and what their batch does."""
+    u = np.random.default_rng(seed).random((count, f.draws), np.float32)
+    return jnp.asarray(u), jnp.float32(np.random.default_rng([seed, 1]).random())
+
+
+def batched(f):
+    return jax.jit(jax.vmap(f.change, (0, 0, None)))
 
 
 def unit(*values):
@@ -143,14 +149,14 @@ def test_cutout_box_reaches_every_edge_and_has_half_the_side(side, size):
 
 def test_dsa_draws_one_operation_a_step_for_the_whole_batch_and_each_equally_often():
     chosen = [name for name in OPERATIONS if name != "flip"]
-    f = jax.jit(jax.vmap(augment.dsa("_".join(chosen)), (0, 0, None)))
+    f = batched(dsa := augment.dsa("_".join(chosen)))
     x = jnp.asarray(images(4, 16, 16, 1))
-    single = {n: jax.jit(jax.vmap(augment.dsa(n), (0, 0, None))) for n in chosen}
+    single = {n: batched(augment.dsa(n)) for n in chosen}
     counts = dict.fromkeys(chosen, 0)
     for step in range(100):
-        k, step_key = keys(4, step), jax.random.key(1000 + step)
-        out = f(x, k, step_key)
-        matching = [n for n in chosen if np.allclose(out, single[n](x, k, step_key), atol=1e-5)]
+        u = uniforms(dsa, 4, step)
+        out = f(x, *u)
+        matching = [n for n in chosen if np.allclose(out, single[n](x, *u), atol=1e-5)]
         assert len(matching) == 1, f"step {step}: the batch went through {matching}, not through one operation"
         counts[matching[0]] += 1
     # 20 expected of each, standard deviation 4
@@ -160,19 +166,19 @@ def test_dsa_draws_one_operation_a_step_for_the_whole_batch_and_each_equally_oft
 def test_parameters_differ_between_the_images_of_a_batch():
     for text in ["dsa(operations=color)", "dsa(operations=scale)", "dsa(operations=rotate)"]:
         x = jnp.broadcast_to(jnp.asarray(images(1, 8, 8, 1)), (5, 8, 8, 1))
-        out = jax.jit(jax.vmap(augment.build(text), (0, 0, None)))(x, keys(5), jax.random.key(0))
+        f = augment.build(text)
+        out = batched(f)(x, *uniforms(f, 5))
         assert len({image.tobytes() for image in np.asarray(out)}) == 5, text
 
 
 def test_dsa_all_applies_the_operations_one_after_the_other():
-    x, key = jnp.asarray(images(12, 12, 3)), jax.random.key(4)
-    u = jax.random.uniform(key, (6, 3))
+    x, u = jnp.asarray(images(12, 12, 3)), jnp.asarray(np.random.default_rng(4).random(18, np.float32))
     wanted, apply = x, jax.jit(augment.apply)
     for i, name in enumerate(OPERATIONS):
-        wanted = apply(wanted, getattr(augment, name)(u[i], 12, 12))
-    got = jax.jit(augment.build("dsa_all"))(x, key, jax.random.key(0))
+        wanted = apply(wanted, getattr(augment, name)(u[3 * i : 3 * i + 3], 12, 12))
+    got = jax.jit(augment.build("dsa_all").change)(x, u, jnp.float32(0))
     np.testing.assert_allclose(got, wanted, atol=2e-5)
-    assert not np.allclose(got, apply(x, augment.rotate(u[5], 12, 12)), atol=1e-2)
+    assert not np.allclose(got, apply(x, augment.rotate(u[15:], 12, 12)), atol=1e-2)
 
 
 def test_crop_flip_pads_cuts_and_mirrors():
@@ -185,23 +191,24 @@ def test_crop_flip_pads_cuts_and_mirrors():
         for dx in range(5)
     }
     copies = jnp.broadcast_to(jnp.asarray(x), (1000, *x.shape))
-    out = jax.jit(jax.vmap(augment.crop_flip(padding=2), (0, 0, None)))(copies, keys(1000), jax.random.key(0))
+    f = augment.crop_flip(padding=2)
+    out = batched(f)(copies, *uniforms(f, 1000))
     assert {image.tobytes() for image in np.asarray(out)} == set(possible.values())
 
 
 @pytest.mark.parametrize("text", AUGMENTATIONS)
 def test_contract(text):
     f = augment.build(text)
-    x, k, step_key = jnp.asarray(images(4, 10, 7, 3)), keys(4), jax.random.key(7)
-    batch = jax.jit(jax.vmap(f, (0, 0, None)))
-    out = batch(x, k, step_key)
+    x, (u, step_u) = jnp.asarray(images(4, 10, 7, 3)), uniforms(f, 4)
+    batch = batched(f)
+    out = batch(x, u, step_u)
     assert out.shape == x.shape and out.dtype == x.dtype and np.isfinite(out).all()
-    np.testing.assert_array_equal(out, batch(x, k, step_key), err_msg="not a function of its keys alone")
-    alone = jax.jit(f)(x[2], k[2], step_key)
+    np.testing.assert_array_equal(out, batch(x, u, step_u), err_msg="not a function of its numbers alone")
+    alone = jax.jit(f.change)(x[2], u[2], step_u)
     np.testing.assert_allclose(out[2], alone, atol=2e-5, err_msg="depends on its neighbours")
     if text != "none":
-        others = [np.array_equal(out, batch(x, keys(4, s), step_key)) for s in range(1, 4)]
-        assert not all(others), "ignores the key"
+        others = [np.array_equal(out, batch(x, uniforms(f, 4, s)[0], step_u)) for s in range(1, 4)]
+        assert not all(others), "ignores its numbers"
 
 
 def test_contract_covers_every_augmentation():

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxsoft import config, errors
+from jaxsoft import config, errors, rng
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.folder import cannot_write
@@ -23,7 +23,7 @@ from jaxsoft.experiment.lock import Lock
 from jaxsoft.experiment.store import Checkpoints, Damaged
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import History
-from jaxsoft.training import cost, ensemble
+from jaxsoft.training import cost, ensemble, fit
 from jaxsoft.training.ensemble import Bucket, Program, Students
 from jaxsoft.training.evaluate import EvalSet, eval_set, predict
 from jaxsoft.training.fit import Bank, Member, Recipe, State
@@ -100,6 +100,8 @@ def teach(
     normalization: str = "standardize",
     folder: Path | None = None,
     look: Look = lambda *_: None,
+    precision: str = "auto",
+    lowering: str = "auto",
 ) -> Experts:
     """Train experts on all training images with hard labels, and keep every epoch.
 
@@ -109,14 +111,16 @@ def teach(
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectory, and to go on from what is there; in memory if not given.
       look: called after each epoch.
+      precision: of feature maps, as `config.Settings` has it.
+      lowering: of convolutions, as `config.Compute` has it.
     """
     settings = settings or config.Teacher()
     normalizer = normalize.fit(normalization, dataset.train.images)
-    bucket, members = _experts(settings, dataset)
+    bucket, members = _experts(settings, dataset, fit.precision(precision))
     devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
-    program = Program((bucket,), dataset.image_shape, select=0, devices=devices)
+    program = Program((bucket,), dataset.image_shape, select=0, lowering=lowering, devices=devices)
     like = program.shapes((members,))[0].state
-    key = teacher_key(settings, dataset, normalization)
+    key = teacher_key(settings, dataset, normalization, bucket.recipe.precision)
     with _held(folder and folder / key):
         trajectory = Checkpoints(folder / key, keep=None, tag={"teacher": key}) if folder else Trajectory({})
         done, state, records = _resume(trajectory, like)
@@ -128,10 +132,10 @@ def teach(
     return Experts(settings, bucket.recipe, normalization, normalizer, trajectory, like, histories, key)
 
 
-def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str) -> str:
+def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str) -> str:
     """A hash over what determines the experts' numbers."""
     own = {k: v for k, v in config.as_dict(settings).items() if k != "store"}
-    text = json.dumps([own, dataset.fingerprint, normalization], sort_keys=True)
+    text = json.dumps([own, dataset.fingerprint, normalization, precision, rng.VERSION], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -141,12 +145,11 @@ def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
     return Bank(images=images, rows=rows, **affine)
 
 
-def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member]:
+def _experts(settings: config.Teacher, dataset: Dataset, precision: str) -> tuple[Bucket, Member]:
     slots, count = len(dataset.train), settings.experts
     batch = min(settings.batch, slots)
-    recipe = Recipe(
-        settings.model, dataset.num_classes, slots, batch, settings.optimizer, settings.schedule, settings.augment
-    )
+    how = settings.optimizer, settings.schedule, settings.augment, precision
+    recipe = Recipe(settings.model, dataset.num_classes, slots, batch, *how)
     everything = np.broadcast_to(np.arange(slots, dtype=np.int32), (count, slots))
     arrays: dict[str, Any] = dict(
         seed=_FIRST_SEED + settings.seed + np.arange(count, dtype=np.int32),
@@ -154,11 +157,12 @@ def _experts(settings: config.Teacher, dataset: Dataset) -> tuple[Bucket, Member
         rows=np.broadcast_to(dataset.train.labels.astype(np.int32), (count, slots)),
         learning_rate=np.full(count, settings.learning_rate, np.float32),
         weight_decay=np.full(count, settings.weight_decay, np.float32),
-        steps=np.full(count, settings.epochs * recipe.steps_per_epoch, np.int32),
+        slots=np.full(count, slots, np.int32),
+        steps=np.full(count, settings.epochs * recipe.steps_per_epoch(slots), np.int32),
     )
     most = cost.choose_block(recipe, dataset.image_shape, count)
     block = _largest_divisor(count, most)  # no padding: every state that is kept is an expert's
-    return Bucket(recipe, count, block, recipe.steps_per_epoch), Member(**arrays)
+    return Bucket(recipe, count, block, recipe.steps_per_epoch(slots)), Member(**arrays)
 
 
 def _train(

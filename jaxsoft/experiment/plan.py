@@ -19,7 +19,7 @@ from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.checks import selection as selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import History, LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.training import cost, fit
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.fit import Recipe
 
@@ -116,8 +116,9 @@ class Plan:
         useful = computed = 0.0
         for ranges in self.waves:
             for bucket, group, (start, stop) in zip(self.buckets(), self.groups, ranges):
-                real = bucket.recipe.slots / (bucket.recipe.batch * bucket.recipe.steps_per_epoch)
-                useful += (stop - start) * group.steps * bucket.recipe.batch * real
+                for i in group.members[start:stop]:
+                    slots = self.members[i].ipc * bucket.recipe.num_classes
+                    useful += group.steps * slots / bucket.recipe.steps_per_epoch(slots)
                 computed += bucket.members * bucket.chunk_steps * self.chunks * bucket.recipe.batch
         return useful / computed
 
@@ -128,7 +129,7 @@ class Plan:
         return {"chunks": self.chunks, "waves": self.waves, "since": self.since, "groups": groups, "members": members}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves and blocks of a stored one.
+        """This plan with the waves, blocks and precision of a stored one.
 
         Raises:
           CheckpointError: the stored plan has other members.
@@ -136,7 +137,10 @@ class Plan:
         if [m["member"] for m in stored["members"]] != list(self.keys):
             raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
-        groups = tuple(replace(g, block=s["block"]) for g, s in zip(self.groups, stored["groups"], strict=True))
+        groups = tuple(
+            replace(g, block=s["block"], recipe=g.recipe._replace(precision=s["recipe"]["precision"]))
+            for g, s in zip(self.groups, stored["groups"], strict=True)
+        )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
 
 
@@ -157,12 +161,7 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories))
     keys = tuple(m.key(context) for m in members)
-    shapes: dict[tuple[Recipe, int], list[int]] = {}
-    for i, m in enumerate(members):
-        static = recipe(settings, m, dataset.num_classes)
-        # Equal length too: a member is looked at as often as if it trained alone.
-        shapes.setdefault((static, member_steps(m, static)), []).append(i)
-    groups = tuple(_group(settings, *shape, tuple(who), dataset.image_shape) for shape, who in shapes.items())
+    groups = _grouped(settings, members, dataset)
     devices = jax.local_device_count()
     plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, devices)
     return _cut(plan, budget_bytes(settings))
@@ -174,15 +173,17 @@ def resolved(text: str, histories: Sequence[History]) -> str:
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
-    """The static part of a member."""
+    """The static part of a member, with room for its own images."""
     slots, student = member.ipc * num_classes, settings.student
-    batch = min(student.batch, slots)
-    return Recipe(member.model, num_classes, slots, batch, student.optimizer, student.schedule, student.augment)
+    batch, precision = min(student.batch, slots), fit.precision(settings.precision)
+    return Recipe(
+        member.model, num_classes, slots, batch, student.optimizer, student.schedule, student.augment, precision
+    )
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
     """Length of a member's training in steps."""
-    return member.steps or member.epochs * recipe.steps_per_epoch
+    return member.steps or member.epochs * recipe.steps_per_epoch(member.ipc * recipe.num_classes)
 
 
 def budget_bytes(settings: config.Settings) -> int:
@@ -195,10 +196,21 @@ def budget_bytes(settings: config.Settings) -> int:
     return int(0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def _group(settings: config.Settings, recipe: Recipe, steps: int, who: tuple[int, ...], shape: tuple) -> Group:
-    share = -(-len(who) // jax.local_device_count())
-    block = min(share, settings.compute.block or cost.choose_block(recipe, shape, share))
-    return Group(recipe, who, steps, block)
+def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[Group, ...]:
+    """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
+    shapes: dict[tuple[Recipe, int], list[int]] = {}
+    for i, m in enumerate(members):
+        own = recipe(settings, m, dataset.num_classes)
+        # Equal length too: a member is looked at as often as if it trained alone.
+        kind = (own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own))
+        shapes.setdefault(kind, []).append(i)
+    groups = []
+    for (shape, steps), who in shapes.items():
+        share = -(-len(who) // jax.local_device_count())
+        block = min(share, settings.compute.block or cost.choose_block(shape, dataset.image_shape, share))
+        room = max(members[i].ipc for i in who) * dataset.num_classes
+        groups.append(Group(shape._replace(slots=room), tuple(who), steps, block))
+    return tuple(groups)
 
 
 def _cut(plan: Plan, budget: int) -> Plan:

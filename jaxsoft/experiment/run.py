@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsoft import config, data
+from jaxsoft import config, data, rng
 from jaxsoft.experiment import describe, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
@@ -45,7 +45,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
         with console.stage("teachers"):
             store = Path(settings.teacher.store or folder.path / "teachers")
-            experts = teach(dataset, settings.teacher, settings.data.normalize, store, progress.of_teachers(console))
+            look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
+            experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
             plan = decide(settings, dataset, experts, folder)
         log = ResultsLog(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]
@@ -127,6 +128,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
         "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
         "select": settings.select,
         "protocol": settings.protocol,
+        "streams": rng.VERSION,
     }
 
 

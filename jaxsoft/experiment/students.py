@@ -71,12 +71,16 @@ def prepare(plan: Plan, settings: config.Settings, dataset: Dataset, experts: Ex
     group_members = []
     for group in plan.groups:
         each = [plan.members[i] for i in group.members]
-        slots = np.stack([np.searchsorted(used, subsets[subset_key(m, settings)][:, : m.ipc].ravel()) for m in each])
-        offset = np.array([labels.index(m.labels) * len(used) for m in each])
+        slots = np.zeros((len(each), group.recipe.slots), np.int32)
+        for row, m in zip(slots, each):
+            own = np.searchsorted(used, subsets[subset_key(m, settings)][:, : m.ipc].ravel())
+            row[: len(own)] = own
+        offset = np.array([labels.index(m.labels) * len(used) for m in each], np.int32)
         arrays: dict[str, Any] = dict(
             seed=np.array([m.seed for m in each], np.int32),
-            images=slots.astype(np.int32),
-            rows=(slots + offset[:, None]).astype(np.int32),
+            images=slots,
+            rows=slots + offset[:, None],
+            slots=np.array([m.ipc * dataset.num_classes for m in each], np.int32),
             learning_rate=np.array([m.learning_rate for m in each], np.float32),
             weight_decay=np.array([m.weight_decay for m in each], np.float32),
             steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),

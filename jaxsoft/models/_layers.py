@@ -6,6 +6,7 @@ Every part is written for one member; that many will be trained under `vmap` con
 from collections.abc import Callable, Collection
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen.initializers import variance_scaling
 from jaxtyping import Array, Bool, Float
@@ -63,7 +64,7 @@ class Conv(nn.Module):
         if self.bias == "none":
             return y
         bias = self.param("bias", torch_default_bias(fan_in), (self.features,))
-        return y + bias[None, None, None] if self.bias == "add" else y
+        return (y + bias[None, None, None]).astype(x.dtype) if self.bias == "add" else y
 
 
 class Dense(nn.Module):
@@ -75,16 +76,23 @@ class Dense(nn.Module):
     def __call__(self, x: Float[Array, "B D"]) -> Float[Array, "B K"]:
         kernel = self.param("kernel", torch_default, (x.shape[-1], self.features))
         bias = self.param("bias", torch_default_bias(x.shape[-1]), (self.features,))
-        return x @ kernel + bias[None]
+        wide = jnp.promote_types(x.dtype, jnp.float32)
+        return jnp.matmul(x, kernel.astype(x.dtype), preferred_element_type=wide) + bias[None]
 
 
 class Norm(nn.Module):
-    """Normalisation that looks at one image at a time: layer, instance or group (of 4)."""
+    """Normalisation that looks at one image at a time: layer, instance or group (of 4).
+
+    Attributes:
+      kind: which.
+      relu_pool: instance norm is followed by ReLU and 2x2 average pooling, as one operation.
+    """
 
     kind: str
+    relu_pool: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
         shape = x.shape[1:] if self.kind == "layer" else x.shape[3:]
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
@@ -95,7 +103,7 @@ class Norm(nn.Module):
                 raise errors.ConfigError(
                     "norm=instance erases a map of 1x1 pixels; use larger images, fewer blocks or norm=group"
                 )
-            return norm.instance_norm(x, scale, bias)
+            return (norm.instance_norm_relu_pool if self.relu_pool else norm.instance_norm)(x, scale, bias)
         if x.shape[3] % _GROUPS:
             raise errors.ConfigError(f"norm=group needs channels in multiples of {_GROUPS}, got {x.shape[3]}")
         return norm.group_norm(x, scale, bias, _GROUPS)
@@ -117,5 +125,6 @@ def normalize(kind: str, name: str, x: Array, train: bool, mask: Bool[Array, "B"
         return x
     if kind == "batch":
         real = None if mask is None else mask[:, None, None, None]
-        return nn.BatchNorm(not train, momentum=0.9, epsilon=norm.EPSILON, name=name)(x, mask=real)
+        batch_norm = nn.BatchNorm(not train, momentum=0.9, epsilon=norm.EPSILON, dtype=x.dtype, name=name)
+        return batch_norm(x, mask=real)
     return Norm(kind, name=name)(x)

@@ -5,7 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft import errors
-from jaxsoft.models._layers import NORMS, Conv, Dense, check_choice, check_positive, normalize
+from jaxsoft.models._layers import NORMS, Conv, Dense, Norm, check_choice, check_positive, normalize
 from jaxsoft.ops import norm as ops
 
 ACTIVATIONS = {"relu": nn.relu, "sigmoid": nn.sigmoid, "leaky_relu": nn.leaky_relu}
@@ -59,8 +59,12 @@ class ConvNet(nn.Module):
     ) -> Float[Array, "B K"]:
         self._check_size(x)
         bias = "keep" if self.norm == "instance" else "add"
+        usual = (self.norm, self.activation, self.pooling) == ("instance", "relu", "avg")
         for i in range(self.depth):
             x = Conv(self.width, bias=bias, name=f"conv{i}")(x)
+            if usual:
+                x = Norm("instance", relu_pool=True, name=f"norm{i}")(x)
+                continue
             x = normalize(self.norm, f"norm{i}", x, train, mask)
             x = POOLINGS[self.pooling](ACTIVATIONS[self.activation](x))
         return Dense(self.num_classes, name="classifier")(x.reshape(x.shape[0], -1))

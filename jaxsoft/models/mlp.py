@@ -34,5 +34,5 @@ class MLP(nn.Module):
     ) -> Float[Array, "B K"]:
         x = x.reshape(x.shape[0], -1)
         for i in range(self.layers - 1):
-            x = nn.relu(Dense(self.hidden, name=f"dense{i}")(x))
+            x = nn.relu(Dense(self.hidden, name=f"dense{i}")(x)).astype(x.dtype)
         return Dense(self.num_classes, name="classifier")(x)

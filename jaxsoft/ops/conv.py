@@ -51,7 +51,7 @@ def conv2d(
 
     Args:
       x: images of one member.
-      kernel: height, width, input channels, output channels.
+      kernel: height, width, input channels, output channels; rounded to the type of the images.
       stride: step of the window, both axes.
       padding: zeros added on each side.
 
@@ -59,7 +59,7 @@ def conv2d(
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
     g = Geometry((x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _forced.get())
-    return _forward(g, x, kernel)
+    return _forward(g, x, kernel.astype(x.dtype))
 
 
 @contextlib.contextmanager

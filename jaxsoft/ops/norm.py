@@ -76,6 +76,25 @@ def layer_norm(
     return (standard * scale[None] + bias[None]).astype(x.dtype)
 
 
+def instance_norm_relu_pool(
+    x: Float[Array, "B H W C"], scale: Float[Array, "C"], bias: Float[Array, "C"]
+) -> Float[Array, "B H2 W2 C"]:
+    """Instance norm, ReLU and 2x2 average pooling in one: what follows each convolution of the ConvNet.
+
+    Equal to `avg_pool(relu(instance_norm(x, scale, bias)))`, with the gradient written out: it keeps the map and two
+    numbers of each channel instead of every intermediate map, and reads the map twice.
+
+    Args:
+      x: feature maps.
+      scale: factor of each channel.
+      bias: offset of each channel.
+
+    Returns:
+      Maps of half the height and width; an odd last row or column is dropped.
+    """
+    return _block(x, scale, bias)
+
+
 def avg_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     """Mean of each 2x2 window; an odd last row or column is dropped, as PyTorch does.
 
@@ -89,6 +108,47 @@ def avg_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     """Largest of each 2x2 window; an odd last row or column is dropped, as PyTorch does."""
     return _windows(x).max(axis=(2, 4))
+
+
+@jax.custom_vjp
+def _block(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    return _block_forward(x, scale, bias)[0]
+
+
+def _block_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
+    mean, rate = _statistics(x, groups=x.shape[3])
+    kept = (x, scale, bias, mean, rate)
+    return avg_pool(jnp.maximum(_standardized(*kept), 0)).astype(x.dtype), kept
+
+
+def _block_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """With z = x * factor + offset and dz the gradient there, the two sums of dz over a channel are all that dx needs."""
+    x, scale, bias, mean, rate = kept
+    wide = x.astype(rate.dtype)
+    dz = jnp.where(_standardized(*kept) > 0, _spread(dy.astype(rate.dtype) / 4, x.shape), 0)
+    sum_dz, sum_dz_x = dz.sum((1, 2)), (dz * wide).sum((1, 2))
+    d_scale = rate * (sum_dz_x - mean * sum_dz)  # of each image; summed over them below
+    pixels, factor = x.shape[1] * x.shape[2], rate * scale[None]
+    slope = -factor * rate * d_scale / pixels
+    level = -factor * sum_dz / pixels - slope * mean
+    dx = dz * factor[:, None, None] + wide * slope[:, None, None] + level[:, None, None]
+    return dx.astype(x.dtype), d_scale.sum(0).astype(scale.dtype), sum_dz.sum(0).astype(bias.dtype)
+
+
+_block.defvjp(_block_forward, _block_backward)
+
+
+def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Array, rate: jax.Array) -> jax.Array:
+    factor = rate * scale[None]
+    return x * factor[:, None, None] + (bias[None] - mean * factor)[:, None, None]
+
+
+def _spread(y: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """[B, H2, W2, C] -> [B, H, W, C]: each value to the four pixels under it, 0 to an odd last row or column."""
+    height, width = shape[1:3]
+    wide = jnp.broadcast_to(y[:, :, None, :, None], (*y.shape[:2], 2, y.shape[2], 2, y.shape[3]))
+    wide = wide.reshape(y.shape[0], y.shape[1] * 2, y.shape[2] * 2, y.shape[3])
+    return jnp.pad(wide, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
 
 
 def _statistics(x: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:

@@ -28,9 +28,15 @@ def state_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     return _bytes(state) + _bytes(state.variables)
 
 
-def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> tuple[int, int]:
-    """Bytes of intermediate results in one member's forward pass: the largest, and all together."""
-    outputs = list(_outputs(_forward_jaxpr(recipe, image_shape)))
+def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
+    """Bytes of intermediate results in one member's forward pass: the largest, and all together.
+
+    Args:
+      recipe: of the member.
+      image_shape: (H, W, C).
+      batch: images of the pass; the recipe's if not given.
+    """
+    outputs = list(_outputs(_forward_jaxpr(recipe, image_shape, batch or recipe.batch)))
     return max(outputs), sum(outputs)
 
 
@@ -40,29 +46,35 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     channel = shape(image_shape[-1:], jnp.float32)
     bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, shape((1, recipe.num_classes), jnp.float32))
     real, whole = shape((), jnp.float32), shape((), jnp.int32)
-    slots, mask = shape((recipe.batch,), jnp.int32), shape((recipe.batch,), jnp.bool_)
-    member = Member(whole, slots, slots, real, real, whole)
+    slots = shape((recipe.slots,), jnp.int32)
+    member = Member(whole, slots, slots, whole, real, real, whole)
     variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
     stats = {name: value for name, value in variables.items() if name != "params"}
 
-    def gradient(bank: Bank, member: Member, slots: Any, mask: Any, params: Any, stats: Any) -> Any:
-        loss = fit.batch_loss(recipe, bank, member, member.steps, slots, mask)
-        return jax.grad(loss, has_aux=True)(params, stats)
+    def gradient(bank: Bank, member: Member, params: Any, stats: Any) -> Any:
+        return jax.grad(fit.batch_loss(recipe, bank, member, member.steps), has_aux=True)(params, stats)
 
-    lowered = jax.jit(gradient).lower(bank, member, slots, mask, variables["params"], stats)
+    lowered = jax.jit(gradient).lower(bank, member, variables["params"], stats)
     analysis: Any = lowered.cost_analysis() or {}
     return float(analysis.get("flops", 0.0))
 
 
-def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int) -> int:
+def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0) -> int:
     """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
     Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3.
+
+    Args:
+      recipe: of each of them.
+      image_shape: (H, W, C).
+      members: on a device.
+      batch: images that each sees at once; the recipe's if not given.
     """
+    batch = batch or recipe.batch
     if jax.default_backend() == "cpu":
-        most = _CACHE_BYTES // max(1, activation_bytes(recipe, image_shape)[0])
+        most = _CACHE_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
     else:
-        most = _IMAGES_IN_FLIGHT // recipe.batch
+        most = _IMAGES_IN_FLIGHT // batch
     most = max(1, min(members, most))
     return -(-members // -(-members // most))
 
@@ -90,11 +102,10 @@ def estimated_seconds(flops: float) -> float:
     return flops / (_SHARE_OF_PEAK * matmul_flops_per_second())
 
 
-def _forward_jaxpr(recipe: Recipe, image_shape: tuple[int, ...]) -> Any:
-    model = recipe.build_model()
+def _forward_jaxpr(recipe: Recipe, image_shape: tuple[int, ...], batch: int) -> Any:
     variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
-    images = jax.ShapeDtypeStruct((recipe.batch, *image_shape), jnp.float32)
-    return jax.make_jaxpr(lambda v, x: model.apply(v, x))(variables, images).jaxpr
+    images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
+    return jax.make_jaxpr(recipe.logits)(variables, images).jaxpr
 
 
 def _outputs(jaxpr: Any) -> Iterator[int]:

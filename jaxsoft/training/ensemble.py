@@ -3,7 +3,8 @@
 This is where the member axis appears. Each bucket (members of equal static shape) is spread over the devices; there it
 is cut into blocks; a block is vmapped, and blocks follow each other, so that a block's activations stay in cache (CPU)
 or fill the chip (GPU). Members never speak to each other, so neither do devices. All buckets are traced into ONE
-program, `chunk`, which is compiled ahead of time and called once a chunk.
+program, `chunk`, which is compiled ahead of time and called once a chunk. Evaluation does not care what a member is
+trained on: all buckets with the same network are evaluated together, by code that is compiled once.
 """
 
 import functools
@@ -17,7 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxsoft.ops import conv
-from jaxsoft.training import evaluate
+from jaxsoft.training import cost, evaluate
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe, State, initialize, train_chunk
 
@@ -133,55 +134,75 @@ class Program:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
             apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-            with conv.lowering(self.lowering):
+            # Where float32 is asked for, accelerators would otherwise multiply with fewer bits.
+            with conv.lowering(self.lowering), jax.default_matmul_precision("highest"):
                 self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
             self.compilations[name] = self.compilations.get(name, 0) + 1
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
 
     def _initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
-        """Buckets with the same network share one traced initialisation: random numbers are slow to compile."""
-        alike: dict[tuple[str, str], list[int]] = {}
-        for i, bucket in enumerate(self.buckets):
-            alike.setdefault((bucket.recipe.model, bucket.recipe.optimizer), []).append(i)
-        states: dict[int, State] = {}
-        for which in alike.values():
-            seeds = jnp.concatenate([members[i].seed for i in which])
-            recipe = self.buckets[which[0]].recipe
-            whole = jax.lax.map(functools.partial(initialize, recipe, self.image_shape), seeds)
-            edges = np.cumsum([0, *(len(members[i].seed) for i in which)])
-            for i, start, stop in zip(which, edges, edges[1:]):
-                states[i] = jax.tree.map(lambda a, s=slice(start, stop): a[s], whole)
-        return tuple(self._unseen(states[i]) for i in range(len(self.buckets)))
+        """Every network is initialised by one loop: random numbers are slow to compile."""
+
+        def start(bucket: Bucket, seeds: Array) -> State:
+            return jax.lax.map(functools.partial(initialize, bucket.recipe, self.image_shape), seeds)
+
+        states = self._together(lambda b: (b.recipe.model, b.recipe.optimizer), start, [m.seed for m in members])
+        return tuple(map(self._unseen, states))
 
     def _unseen(self, state: State) -> Students:
         accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
         return Students(state, Best(state.variables, accuracy) if self.select else None)
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
-        def one(bucket: Bucket, member: Member, student: Students) -> tuple[Students, Report]:
-            recipe, steps = bucket.recipe, bucket.chunk_steps
-            state, loss = train_chunk(recipe, bank, member, student.state, index * steps, steps)
-            report = _report(recipe, bank, evals, state, loss)
-            best = student.best and _better(student.best, state, report.accuracy)
-            return Students(state, best), report
+        def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
+            steps = bucket.chunk_steps
+            return train_chunk(bucket.recipe, bank, member, state, index * steps, steps)
 
-        done = [_in_blocks(lambda m, s, b=b: one(b, m, s), b, m, s) for b, m, s in zip(self.buckets, members, students)]
-        new, reports = zip(*done)
-        return new, reports
+        done = [
+            _in_blocks(functools.partial(train, b), b.block, m, s.state)
+            for b, m, s in zip(self.buckets, members, students)
+        ]
+        states, losses = zip(*done)
+        reports = tuple(map(Report, losses, *self._scores(bank, evals, [state.variables for state in states])))
+        best = [s.best and _better(s.best, state, r.accuracy) for s, state, r in zip(students, states, reports)]
+        return tuple(map(Students, states, best)), reports
 
     def _look(self, bank: Bank, evals: tuple[EvalSet, ...], students: tuple[Students, ...]) -> tuple[Report, ...]:
-        def one(bucket: Bucket, student: Students) -> Report:
-            return _report(bucket.recipe, bank, evals, student.state, jnp.float32(jnp.nan))
-
-        return tuple(_in_blocks(lambda s, b=b: one(b, s), b, s) for b, s in zip(self.buckets, students))
+        accuracy, entropy = self._scores(bank, evals, [s.state.variables for s in students])
+        return tuple(Report(jnp.full(len(a), jnp.nan), a, e) for a, e in zip(accuracy, entropy))
 
     def _test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Array, ...]:
-        def one(bucket: Bucket, student: Students) -> Array:
-            chosen = student.best.variables if student.best else student.state.variables
-            return evaluate.evaluate(bucket.recipe, bank, chosen, data)[0]
+        chosen = [s.best.variables if s.best else s.state.variables for s in students]
+        accuracy, _ = self._scores(bank, (data,), chosen)
+        return tuple(a[:, 0] for a in accuracy)
 
-        return tuple(_in_blocks(lambda s, b=b: one(b, s), b, s) for b, s in zip(self.buckets, students))
+    def _scores(self, bank: Bank, evals: tuple[EvalSet, ...], variables: Sequence[Any]) -> tuple[tuple, tuple]:
+        """Accuracy and entropy [M, S] of every bucket's members."""
+
+        def score(bucket: Bucket, variables: Any) -> tuple[Array, ...]:
+            def one(member: Any) -> tuple[Array, ...]:
+                scores = [evaluate.evaluate(bucket.recipe, bank, member, data) for data in evals]
+                return tuple(jnp.stack(column) for column in zip(*scores))
+
+            members = len(jax.tree.leaves(variables)[0])
+            largest = max(data.images.shape[1] for data in evals)
+            return _in_blocks(one, cost.choose_block(bucket.recipe, self.image_shape, members, largest), variables)
+
+        accuracy, entropy = zip(*self._together(lambda b: b.recipe.model, score, variables))
+        return accuracy, entropy
+
+    def _together(self, alike: Callable[[Bucket], Any], function: Callable, trees: Sequence[Any]) -> list[Any]:
+        """One call of `function(bucket, tree)` for all buckets that are `alike`, each given back its own part."""
+        results: dict[int, Any] = {}
+        for kind in dict.fromkeys(map(alike, self.buckets)):
+            which = [i for i, bucket in enumerate(self.buckets) if alike(bucket) == kind]
+            edges = np.cumsum([0, *(len(jax.tree.leaves(trees[i])[0]) for i in which)])
+            whole = jax.tree.map(lambda *parts: jnp.concatenate(parts), *(trees[i] for i in which))
+            done = function(self.buckets[which[0]], whole)
+            for i, start, stop in zip(which, edges, edges[1:]):
+                results[i] = jax.tree.map(lambda a, s=slice(start, stop): a[s], done)
+        return [results[i] for i in range(len(self.buckets))]
 
 
 def fit(
@@ -218,20 +239,23 @@ def pad(members: Member, count: int) -> Member:
     return jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], count - have, axis=0)]), members)
 
 
-def _report(recipe: Recipe, bank: Bank, evals: tuple[EvalSet, ...], state: State, loss: Array) -> Report:
-    scores = [evaluate.evaluate(recipe, bank, state.variables, data) for data in evals]
-    return Report(loss, *(jnp.stack(column) for column in zip(*scores)))
+def _better(best: Best, state: State, accuracy: Float[Array, "M S"]) -> Best:
+    better = accuracy[:, 0] >= best.accuracy[:, 0]
+
+    def keep(new: Array, old: Array) -> Array:
+        return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(keep, Best(state.variables, accuracy), best)
 
 
-def _better(best: Best, state: State, accuracy: Float[Array, "S"]) -> Best:
-    new = Best(state.variables, accuracy)
-    return jax.tree.map(functools.partial(jnp.where, accuracy[0] >= best.accuracy[0]), new, best)
-
-
-def _in_blocks(function: Callable, bucket: Bucket, *trees: Any) -> Any:
-    """vmap inside a block, one block after another."""
-    if len(jax.tree.leaves(trees)[0]) == bucket.block:
+def _in_blocks(function: Callable, block: int, *trees: Any) -> Any:
+    """vmap inside a block, one block after another; the last block is filled up with the last member."""
+    members = len(jax.tree.leaves(trees)[0])
+    if members == block:
         return jax.vmap(function)(*trees)
-    cut = jax.tree.map(lambda a: a.reshape(-1, bucket.block, *a.shape[1:]), trees)
-    done = jax.lax.map(lambda block: jax.vmap(function)(*block), cut)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), done)
+    spare = -members % block
+    if spare:
+        trees = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], spare, axis=0)]), trees)
+    cut = jax.tree.map(lambda a: a.reshape(-1, block, *a.shape[1:]), trees)
+    done = jax.lax.map(lambda part: jax.vmap(function)(*part), cut)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:members], done)

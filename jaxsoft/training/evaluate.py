@@ -1,6 +1,6 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,13 +39,12 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
     Returns:
       Accuracy in [0, 1], and the mean entropy of its predictions in nats.
     """
-    model = recipe.build_model()
 
     def batch(part: EvalSet) -> tuple[Array, Array]:
-        logits: Any = model.apply(variables, bank.normalized(jnp.asarray(part.images)))
-        real = part.labels >= 0
+        logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
         entropy = metrics.entropy(jax.nn.softmax(logits))
-        return jnp.sum((logits.argmax(-1) == part.labels) & real), jnp.sum(entropy * real)
+        real = part.labels >= 0  # what pads has label -1, which no network predicts
+        return metrics.correct_count(logits, jnp.asarray(part.labels)), jnp.sum(entropy * real)
 
     correct, entropy = jax.lax.map(batch, data)
     count = jnp.maximum(jnp.sum(jnp.asarray(data.labels) >= 0), 1)
@@ -54,5 +53,4 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
 
 def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
     """Logits of one member for images in batches."""
-    model = recipe.build_model()
-    return jax.lax.map(lambda part: model.apply(variables, bank.normalized(part)), images)
+    return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)

@@ -25,9 +25,11 @@ class Recipe(NamedTuple):
     Attributes:
       model: spec of the architecture, such as `convnet(depth=3)`.
       num_classes: K.
-      slots: N, images of a member's subset.
-      batch: B <= N, images of a step.
+      slots: N, room for the images of a member's subset.
+      batch: B <= N, images of a step; if B = N, a step sees the whole subset.
       optimizer, schedule, augment: specs.
+      precision: float32, or bfloat16: type of images and feature maps, and of what is multiplied with them. Parameters,
+        statistics, optimizer, logits and loss are float32 in any case.
     """
 
     model: str
@@ -37,14 +39,18 @@ class Recipe(NamedTuple):
     optimizer: str = "sgd"
     schedule: str = "constant"
     augment: str = "none"
+    precision: str = "float32"
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """The last, partial batch of an epoch is a step too."""
-        return -(-self.slots // self.batch)
+    def steps_per_epoch(self, slots: Any) -> Any:
+        """For a subset of this size; the last, partial batch of an epoch is a step too."""
+        return -(-slots // self.batch)
 
     def build_model(self) -> nn.Module:
         return models.build(self.model, self.num_classes)
+
+    def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
+        """Apply the network; models compute in the type of the images they are given."""
+        return self.build_model().apply(variables, images.astype(self.precision), **options)
 
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
         given = ("learning_rate", "weight_decay")
@@ -55,6 +61,13 @@ class Recipe(NamedTuple):
         return spec.resolve(self.schedule, functions, "schedule", "jaxsoft/schedules.py", ("progress",))
 
 
+def precision(setting: str) -> str:
+    """What the setting `auto` stands for on this machine: a CPU has no fast bfloat16."""
+    if setting != "auto":
+        return setting
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+
+
 class Member(NamedTuple):
     """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed.
 
@@ -62,6 +75,7 @@ class Member(NamedTuple):
       seed: of initialisation, order and augmentation.
       images: which images of the bank fill the slots.
       rows: which rows of the label bank belong to them.
+      slots: how many of them there are; what follows in `images` and `rows` is never read.
       learning_rate, weight_decay: of this member.
       steps: length of its training; later steps change nothing.
     """
@@ -69,6 +83,7 @@ class Member(NamedTuple):
     seed: Int[Array, "*M"]
     images: Int[Array, "*M N"]
     rows: Int[Array, "*M N"]
+    slots: Int[Array, "*M"]
     learning_rate: Float[Array, "*M"]
     weight_decay: Float[Array, "*M"]
     steps: Int[Array, "*M"]
@@ -115,46 +130,45 @@ def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""
     return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1))
 
 
-def batches(
-    recipe: Recipe, seed: Int[Array, ""], first_step: Int[Array, ""], steps: int
-) -> tuple[Int[Array, "T B"], Bool[Array, "T B"]]:
-    """Which slots each of the next steps sees, and which entries of the batch are real.
+def batch_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
+    """Which slots step `t` sees, and which entries of the batch are real.
 
-    Every epoch visits each slot once, in an order drawn from (seed, epoch); its last batch may be partial.
+    Every epoch visits each slot once, in an order drawn from (seed, epoch); its last batch may be partial. An order is
+    never stored: any place in it can be computed at any time.
 
     Args:
-      recipe: slots and batch.
-      seed: of the member.
-      first_step: may be traced, so that one program serves every chunk.
-      steps: T.
+      recipe: room and batch.
+      member: its seed, and how many slots are filled.
+      t: number of the step.
     """
-    n, b, per_epoch = recipe.slots, recipe.batch, recipe.steps_per_epoch
-    if per_epoch == 1:  # full batch: the order of a sum does not matter
-        return jnp.broadcast_to(jnp.arange(n), (steps, n)), jnp.ones((steps, n), bool)
-    epochs = first_step // per_epoch + jnp.arange(-(-steps // per_epoch) + 1)
-    order = jax.vmap(lambda epoch: jax.random.permutation(rng.key(seed, Stream.ORDER, epoch), n))(epochs)
-    order = jnp.pad(order, ((0, 0), (0, per_epoch * b - n)), constant_values=-1).reshape(-1, b)
-    order = jax.lax.dynamic_slice_in_dim(order, first_step % per_epoch, steps)
-    return jnp.maximum(order, 0), order >= 0
+    place = jnp.arange(recipe.batch)
+    if recipe.batch == recipe.slots:  # the order of a sum does not matter
+        return place, place < member.slots
+    epoch, within = jnp.divmod(t, recipe.steps_per_epoch(member.slots))
+    place = within * recipe.batch + place
+    slots = rng.permuted(rng.key(member.seed, Stream.ORDER, epoch), place, member.slots)
+    return slots, place < member.slots
 
 
 def batch_loss(
-    recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""], slots: Int[Array, "B"], mask: Bool[Array, "B"]
+    recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]
 ) -> Callable[[Any, Any], tuple[Float[Array, ""], Any]]:
     """The loss of step `t` as a function of (params, stats): gather, augment, predict, compare.
+
+    Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
 
     Returns:
       A function to the mean loss of the real images of the batch, and the new stats.
     """
+    slots, mask = batch_of(recipe, member, t)
     rows = bank.rows[member.rows[slots]]
-    key = rng.key(member.seed, Stream.AUGMENT, t)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(1, recipe.batch + 1))
-    change = jax.vmap(augment.build(recipe.augment), (0, 0, None))
-    images = change(bank.normalized(bank.images[member.images[slots]]), keys, jax.random.fold_in(key, 0))
-    model = recipe.build_model()
+    draws, change = augment.build(recipe.augment)
+    u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
+    images = bank.normalized(bank.images[member.images[slots]])
+    images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
 
     def loss(params: Any, stats: Any) -> tuple[Array, Any]:
-        logits, stats = model.apply({"params": params, **stats}, images, train=True, mask=mask, mutable=list(stats))
+        logits, stats = recipe.logits({"params": params, **stats}, images, train=True, mask=mask, mutable=list(stats))
         return losses.masked_mean(losses.soft_cross_entropy(logits, rows), mask), stats
 
     return loss
@@ -176,10 +190,9 @@ def train_chunk(
     vector, unravel = ravel_pytree(state.variables["params"])
     stats = {name: value for name, value in state.variables.items() if name != "params"}
 
-    def step(carry: Any, xs: tuple[Array, Array, Array]) -> tuple[Any, Array]:
+    def step(carry: Any, t: Array) -> tuple[Any, Array]:
         (vector, stats, memory), bad_step = carry
-        t, slots, mask = xs
-        loss_of = batch_loss(recipe, bank, member, t, slots, mask)
+        loss_of = batch_loss(recipe, bank, member, t)
         (loss, new_stats), gradient = jax.value_and_grad(lambda v: loss_of(unravel(v), stats), has_aux=True)(vector)
         rate = member.learning_rate * schedule(t / member.steps)
         update, new_memory = optimizer(rate, member.weight_decay).update(gradient, memory, vector)
@@ -191,7 +204,6 @@ def train_chunk(
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
 
     t = first_step + jnp.arange(steps)
-    xs = (t, *batches(recipe, member.seed, first_step, steps))
-    (learned, bad_step), loss = jax.lax.scan(step, ((vector, stats, state.optimizer), state.bad_step), xs)
+    (learned, bad_step), loss = jax.lax.scan(step, ((vector, stats, state.optimizer), state.bad_step), t)
     vector, stats, memory = learned
     return State({"params": unravel(vector), **stats}, memory, bad_step), losses.masked_mean(loss, t < member.steps)

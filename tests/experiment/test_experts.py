@@ -130,12 +130,13 @@ def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, d
     again = teach(data, dataclasses.replace(SETTINGS.teacher, store=str(store)), folder=store, look=never)
     assert again.key == experts.key and again.histories == experts.histories
     others = [
-        teacher_key(dataclasses.replace(SETTINGS.teacher, learning_rate=0.2), data, "standardize"),
-        teacher_key(dataclasses.replace(SETTINGS.teacher, epochs=4), data, "standardize"),
-        teacher_key(SETTINGS.teacher, data, "none"),
-        teacher_key(SETTINGS.teacher, dataclasses.replace(data, fingerprint="other"), "standardize"),
+        teacher_key(dataclasses.replace(SETTINGS.teacher, learning_rate=0.2), data, "standardize", "float32"),
+        teacher_key(dataclasses.replace(SETTINGS.teacher, epochs=4), data, "standardize", "float32"),
+        teacher_key(SETTINGS.teacher, data, "none", "float32"),
+        teacher_key(SETTINGS.teacher, data, "standardize", "bfloat16"),
+        teacher_key(SETTINGS.teacher, dataclasses.replace(data, fingerprint="other"), "standardize", "float32"),
     ]
-    assert len({experts.key, *others}) == 5
+    assert len({experts.key, *others}) == 6
 
 
 def test_a_store_in_use_is_refused(copy, data):

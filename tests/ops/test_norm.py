@@ -52,6 +52,38 @@ def test_derivatives_of_both_orders(kind):
         check_grads(jax.jit(NORMS[kind]), tuple(map(jnp.asarray, (x, scale, bias))), order=2, modes=["rev"])
 
 
+def parts(x, scale, bias):
+    return norm.avg_pool(jax.nn.relu(norm.instance_norm(x, scale, bias)))
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 4, 8), (2, 5, 7, 3)])
+def test_the_block_equals_its_parts_with_their_gradients(shape):
+    with jax.enable_x64(True):
+        x, direction = jnp.asarray(draw(*shape)), draw(shape[0], shape[1] // 2, shape[2] // 2, shape[3], seed=3)
+        args = x, *map(jnp.asarray, parameters("instance", shape))
+        (got, pull), (wanted, pull_parts) = (jax.vjp(f, *args) for f in (norm.instance_norm_relu_pool, parts))
+        np.testing.assert_allclose(got, wanted, atol=1e-12)
+        for a, b in zip(pull(jnp.asarray(direction)), pull_parts(jnp.asarray(direction))):
+            np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_derivatives_of_both_orders_of_the_block():
+    """Against finite differences in float64."""
+    with jax.enable_x64(True):
+        x, (scale, bias) = draw(2, 4, 4, 3), parameters("instance", (2, 4, 4, 3))
+        f = jax.jit(norm.instance_norm_relu_pool)
+        check_grads(f, tuple(map(jnp.asarray, (x, scale, bias))), order=2, modes=["rev"])
+
+
+def test_the_block_keeps_half_precision_maps_and_sums_them_in_float32():
+    x = jnp.asarray(draw(2, 64, 64, 4) + 8, jnp.bfloat16)
+    scale, bias = (jnp.asarray(p, jnp.float32) for p in parameters("instance", x.shape))
+    y, pull = jax.vjp(norm.instance_norm_relu_pool, x, scale, bias)
+    dx, d_scale, d_bias = pull(jnp.ones_like(y))
+    assert (y.dtype, dx.dtype, d_scale.dtype, d_bias.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32, jnp.float32)
+    np.testing.assert_allclose(y, parts(x.astype(jnp.float32), scale, bias), atol=0.02)
+
+
 @pytest.mark.parametrize("kind", NORMS)
 def test_constant_map_becomes_the_bias_and_keeps_gradients_finite(kind):
     scale, bias = (jnp.asarray(p, jnp.float32) for p in parameters(kind))

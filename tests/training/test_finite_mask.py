@@ -32,7 +32,8 @@ def clean():
 
 
 def first_step_with(slot, seed):
-    slots, real = fit.batches(tiny.MLP, jnp.int32(seed), jnp.int32(0), 3)
+    who = tiny.one(tiny.members([seed]), 0)
+    slots, real = jax.vmap(lambda t: fit.batch_of(tiny.MLP, who, t))(jnp.arange(3))
     return int(np.argmax(((np.asarray(slots) == slot) & np.asarray(real)).any(1)))
 
 

@@ -1,5 +1,7 @@
 """The training loop of one member: the reference implementation's numbers, the order of images, steps by hand."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def test_six_steps_equal_the_reference(golden, depth):
     images, rows = (jnp.asarray(golden[f"{case}/{name}"]) for name in ("input", "soft_label"))
     recipe = Recipe(f"convnet(depth={depth}, width=16)", 10, 5, 5, "sgd(momentum=0.9)", "step(0.3, 3)")
     bank = Bank(images, jnp.ones(3), jnp.zeros(3), rows)
-    member = Member(*map(jnp.asarray, (0, np.arange(5), np.arange(5), 0.01, 5e-4, 6)))
+    member = Member(*map(jnp.asarray, (0, np.arange(5), np.arange(5), 5, 0.01, 5e-4, 6)))
     params = reference_params(golden, f"{case}/init/")
     memory = recipe.build_optimizer()(0.0, 0.0).init(jax.flatten_util.ravel_pytree(params)[0])
     state, losses = fit.State({"params": params}, memory, jnp.int32(-1)), []
@@ -46,25 +48,34 @@ def test_six_steps_equal_the_reference(golden, depth):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, err_msg=ADVICE), got, wanted)
 
 
-compiled_batches = jax.jit(fit.batches, static_argnums=(0, 3))
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def compiled_order(recipe, seed, slots, first, steps):
+    who = jax.tree.map(lambda a: a[0], tiny.members([0]))._replace(seed=seed, slots=slots)
+    return jax.vmap(lambda t: fit.batch_of(recipe, who, t))(first + jnp.arange(steps))
 
 
-def order(recipe, seed, first, steps):
-    return tuple(map(np.asarray, compiled_batches(recipe, jnp.int32(seed), jnp.int32(first), steps)))
+def order(recipe, seed, first, steps, slots=None):
+    slots = recipe.slots if slots is None else slots
+    return tuple(map(np.asarray, compiled_order(recipe, *map(jnp.int32, (seed, slots, first)), steps)))
 
 
-@pytest.mark.parametrize("slots, batch", [(10, 4), (8, 4), (7, 6), (5, 5)])
-def test_an_epoch_visits_every_slot_once(slots, batch):
-    recipe = tiny.MLP._replace(slots=slots, batch=batch)
+@pytest.mark.parametrize("slots, batch, room", [(10, 4, 10), (8, 4, 8), (7, 6, 7), (5, 5, 5), (7, 4, 10), (4, 4, 9)])
+def test_an_epoch_visits_every_slot_once(slots, batch, room):
+    recipe = tiny.MLP._replace(slots=room, batch=batch)
     per_epoch = -(-slots // batch)
-    assert recipe.steps_per_epoch == per_epoch
-    seen, real = order(recipe, 3, 0, 4 * per_epoch)
+    assert recipe.steps_per_epoch(slots) == per_epoch
+    seen, real = order(recipe, 3, 0, 4 * per_epoch, slots)
     last = slots - (per_epoch - 1) * batch
     np.testing.assert_array_equal(real.sum(1), ([batch] * (per_epoch - 1) + [last]) * 4)
     for epoch in range(4):
         now = slice(epoch * per_epoch, (epoch + 1) * per_epoch)
         assert sorted(seen[now][real[now]]) == list(range(slots))
     assert seen.min() >= 0 and seen.max() < slots, "padding must be a slot, too: it is read, then masked"
+
+
+def test_room_for_larger_subsets_changes_nothing():
+    for seen, alone in zip(order(tiny.MLP._replace(slots=50), 3, 0, 12, slots=10), order(tiny.MLP, 3, 0, 12)):
+        np.testing.assert_array_equal(seen, alone)
 
 
 def test_orders_differ_between_epochs_and_seeds():
@@ -86,8 +97,8 @@ def test_chunks_of_any_length_are_one_long_chunk():
 
 def slots_of(seed, recipe, t):
     """The real slots of step t, from the definition: one permutation an epoch, cut into batches."""
-    epoch, place = divmod(t, recipe.steps_per_epoch)
-    permutation = jax.random.permutation(rng.key(seed, Stream.ORDER, epoch), recipe.slots)
+    epoch, place = divmod(t, recipe.steps_per_epoch(recipe.slots))
+    permutation = rng.permuted(rng.key(seed, Stream.ORDER, epoch), jnp.arange(recipe.slots), recipe.slots)
     return np.asarray(permutation)[place * recipe.batch : (place + 1) * recipe.batch]
 
 
@@ -138,16 +149,15 @@ def test_batch_norm_and_augmentation_equal_a_python_loop():
     """With optax, one unpadded batch after another: statistics of a partial batch are those of its real images."""
     recipe = tiny.CONV._replace(model="convnet(depth=1, width=4, norm=batch)", augment="crop_flip(2)")
     bank, member = tiny.bank(), tiny.one(tiny.members([2], steps=6, rate=0.03), 0)
-    model, change = recipe.build_model(), augment.build(recipe.augment)
+    model, (draws, change) = recipe.build_model(), augment.build(recipe.augment)
 
     def sgd(rate):
         return optax.chain(optax.add_decayed_weights(1e-3), optax.sgd(rate, momentum=0.9))
 
     @jax.jit
     def step(params, stats, memory, x, y, t, rate):
-        key = rng.key(2, Stream.AUGMENT, t)
-        keys = jnp.stack([jax.random.fold_in(key, i + 1) for i in range(len(x))])
-        x = jax.vmap(change, (0, 0, None))(x * 0.5 + 0.1, keys, jax.random.fold_in(key, 0))
+        u = jax.random.uniform(rng.key(2, Stream.AUGMENT, t), (1 + draws * len(x),))
+        x = jnp.stack([change(x[i] * 0.5 + 0.1, u[1 + i * draws : 1 + (i + 1) * draws], u[0]) for i in range(len(x))])
 
         def loss_of(params):
             logits, new = model.apply({"params": params, **stats}, x, train=True, mutable=["batch_stats"])

@@ -34,7 +34,8 @@ def members(seeds, slots=MLP.slots, steps=8, rate=0.1, decay=1e-3) -> Member:
     def each(value, kind):
         return np.broadcast_to(np.asarray(value, kind), seeds.shape).copy()
 
-    return Member(seeds, images, images.copy(), each(rate, np.float32), each(decay, np.float32), each(steps, np.int32))
+    numbers = each(slots, np.int32), each(rate, np.float32), each(decay, np.float32), each(steps, np.int32)
+    return Member(seeds, images, images.copy(), *numbers)
 
 
 def one(stacked, i):

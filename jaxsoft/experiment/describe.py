@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxsoft import config
+from jaxsoft.experiment import memory
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.plan import Plan
@@ -42,11 +43,12 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
     for bucket, group in zip(buckets, plan.groups):
         r = bucket.recipe
         lines.append(
-            f"  {len(group.members):5d} x {r.model}: {r.slots} images, batch {r.batch}, {group.steps} steps, "
-            f"blocks of {bucket.block}"
+            f"  {len(group.members):5d} x {r.model}: {'up to ' if r.slots > r.batch else ''}{r.slots} images, "
+            f"batch {r.batch}, {group.steps} steps, blocks of {bucket.block}, {r.precision}"
+            + (f", {group.tile} images at a time" if group.tile < r.batch else "")
         )
     seconds = cost.estimated_seconds(plan.flops())
-    budget = planning.budget_bytes(settings)
+    budget = memory.budget_bytes(settings)
     return [
         *lines,
         f"  executables: 1 for training (all buckets), 1 to initialise, 1 for the test; lowering {settings.compute.lowering}",

@@ -4,7 +4,6 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +29,6 @@ from jaxsoft.training.fit import Bank, Member, Recipe, State
 from jaxsoft.types import Dataset, Split
 
 _ENTROPY_IMAGES = 2000  # the mean label entropy of an epoch is taken over so many training images
-_LOGIT_BATCH = 500
 _FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
 
 Look = Callable[[int, int, list[dict[str, Any]]], None]
@@ -76,10 +74,15 @@ class Experts(NamedTuple):
         """
         ids = np.asarray(image_ids, np.int32)
         labels = split.labels[ids]
-        data = eval_set(self.normalizer.store(split.images[ids]), labels, _LOGIT_BATCH)
+        at_a_time = cost.evaluation_batch(self.recipe, split.images.shape[1:])
+        data = eval_set(self.normalizer.store(split.images[ids]), labels, at_a_time)
         images = jax.device_put(data.images)
         bank = make_bank(self.normalizer, images[:0, 0], np.zeros((0, self.recipe.num_classes), np.float32))
-        ask = jax.jit(jax.vmap(functools.partial(predict, self.recipe), (None, 0, None)))
+
+        @jax.jit
+        def ask(bank: Bank, variables: Any, images: Any) -> Any:
+            return jax.lax.map(lambda expert: predict(self.recipe, bank, expert, images), variables)
+
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for p, epoch in enumerate(epochs):
             said = np.asarray(ask(bank, self._epoch(epoch).variables, images))
@@ -125,7 +128,7 @@ def teach(
         trajectory = Checkpoints(folder / key, keep=None, tag={"teacher": key}) if folder else Trajectory({})
         done, state, records = _resume(trajectory, like)
         if done < settings.epochs:
-            material = _teaching_material(dataset, normalizer)
+            material = _teaching_material(dataset, normalizer, bucket.recipe)
             _train(program, material, members, trajectory, settings.epochs, done, state, records, look)
     _check_finite(records)
     histories = tuple([epoch[e] for epoch in records] for e in range(settings.experts))
@@ -160,9 +163,10 @@ def _experts(settings: config.Teacher, dataset: Dataset, precision: str) -> tupl
         slots=np.full(count, slots, np.int32),
         steps=np.full(count, settings.epochs * recipe.steps_per_epoch(slots), np.int32),
     )
-    most = cost.choose_block(recipe, dataset.image_shape, count)
+    tile = cost.choose_tile(recipe, dataset.image_shape)
+    most = cost.choose_block(recipe, dataset.image_shape, count, tile)
     block = _largest_divisor(count, most)  # no padding: every state that is kept is an expert's
-    return Bucket(recipe, count, block, recipe.steps_per_epoch(slots)), Member(**arrays)
+    return Bucket(recipe, count, block, recipe.steps_per_epoch(slots), tile), Member(**arrays)
 
 
 def _train(
@@ -206,13 +210,14 @@ def _held(folder: Path | None) -> Iterator[None]:
         lock.release()
 
 
-def _teaching_material(dataset: Dataset, normalizer: Normalizer) -> tuple[Bank, tuple[EvalSet, ...]]:
+def _teaching_material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe) -> tuple[Bank, tuple[EvalSet, ...]]:
     train, validation = dataset.train, dataset.validation
     rows = np.eye(dataset.num_classes, dtype=np.float32)
     bank = make_bank(normalizer, normalizer.store(train.images), rows)
     sample = np.linspace(0, len(train) - 1, min(len(train), _ENTROPY_IMAGES)).round().astype(int)
     splits = (validation, Split(np.asarray(train.images[sample]), train.labels[sample]))
-    return bank, tuple(eval_set(normalizer.store(s.images), s.labels) for s in splits)
+    at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
+    return bank, tuple(eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
 
 
 def _resume(trajectory: Checkpoints | Trajectory, like: State) -> tuple[int, State | None, list[list[dict[str, Any]]]]:

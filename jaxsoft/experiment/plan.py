@@ -4,7 +4,6 @@
 resumed run repeats them.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import sweep
+from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.checks import selection as selection
@@ -29,12 +28,21 @@ Wave = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Group:
-    """Members of equal static shape: positions in `Plan.members`, the length of their training, and the block."""
+    """Members of equal static shape.
+
+    Attributes:
+      recipe: with room for the largest subset among them.
+      members: positions in `Plan.members`.
+      steps: length of their training.
+      block: members that are vmapped together.
+      tile: images of a batch that are taken at a time.
+    """
 
     recipe: Recipe
     members: tuple[int, ...]
     steps: int
     block: int
+    tile: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Plan:
       waves: what fits in memory at once; each has the same shape.
       chunks: looks at the validation split.
       image_shape: (H, W, C).
+      shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
       devices: over which the members of a bucket are spread.
       since: the first wave of the present shape; 0 unless the device had less memory than was thought.
     """
@@ -58,6 +67,7 @@ class Plan:
     waves: tuple[Wave, ...]
     chunks: int
     image_shape: tuple[int, ...]
+    shared_bytes: int
     devices: int
     since: int = 0
 
@@ -68,7 +78,7 @@ class Plan:
             width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
             whole = group.block * self.devices
             padded = -(-width // whole) * whole
-            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks)))
+            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), group.tile))
         return tuple(buckets)
 
     def halve(self, wave: int) -> "Plan":
@@ -95,16 +105,31 @@ class Plan:
         return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave)
 
     def bytes(self) -> int:
-        """Predicted bytes of a wave on all devices: all states, and the temporaries of the largest block on each."""
-        return self.state_bytes() + self.temporary_bytes()
+        """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
+        return self.state_bytes() + self.devices * self.shared_bytes + self.temporary_bytes()
 
     def state_bytes(self) -> int:
-        """Bytes of all the students of a wave between steps."""
-        return sum(b.members * cost.state_bytes(b.recipe, self.image_shape) for b in self.buckets())
+        """Bytes of all the students of a wave between steps, with their tables of images and label rows."""
+        return sum(
+            b.members * (cost.state_bytes(b.recipe, self.image_shape) + 8 * b.recipe.slots) for b in self.buckets()
+        )
 
     def temporary_bytes(self) -> int:
-        """Bytes that come and go while a block trains; buckets follow each other, so the largest counts."""
-        return self.devices * max(cost.block_bytes(b.recipe, self.image_shape, b.block) for b in self.buckets())
+        """Bytes that come and go on all devices while a block trains or is evaluated: the largest counts."""
+        buckets, shape = self.buckets(), self.image_shape
+        training = [cost.training_bytes(b.recipe, shape, b.block, b.tile) for b in buckets]
+        together = {
+            m: sum(b.members for b in buckets if b.recipe.model == m) for m in (b.recipe.model for b in buckets)
+        }
+        batch = self.evaluation_batch()
+        evaluation = [
+            cost.evaluation_bytes(b.recipe, shape, together[b.recipe.model] // self.devices, batch) for b in buckets
+        ]
+        return self.devices * max(training + evaluation)
+
+    def evaluation_batch(self) -> int:
+        """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
+        return min(cost.evaluation_batch(g.recipe, self.image_shape) for g in self.groups)
 
     def flops(self) -> float:
         """Floating-point operations of all training steps, augmentation included, evaluation not."""
@@ -129,7 +154,7 @@ class Plan:
         return {"chunks": self.chunks, "waves": self.waves, "since": self.since, "groups": groups, "members": members}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves, blocks and precision of a stored one.
+        """This plan with the waves, blocks, tiles and precision of a stored one.
 
         Raises:
           CheckpointError: the stored plan has other members.
@@ -138,7 +163,7 @@ class Plan:
             raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
         groups = tuple(
-            replace(g, block=s["block"], recipe=g.recipe._replace(precision=s["recipe"]["precision"]))
+            replace(g, block=s["block"], tile=s["tile"], recipe=g.recipe._replace(precision=s["recipe"]["precision"]))
             for g, s in zip(self.groups, stored["groups"], strict=True)
         )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
@@ -163,8 +188,9 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     keys = tuple(m.key(context) for m in members)
     groups = _grouped(settings, members, dataset)
     devices = jax.local_device_count()
-    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, devices)
-    return _cut(plan, budget_bytes(settings))
+    shared = memory.shared_bytes(settings, members, dataset)
+    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, shared, devices)
+    return _cut(plan, memory.budget_bytes(settings))
 
 
 def resolved(text: str, histories: Sequence[History]) -> str:
@@ -186,16 +212,6 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
     return member.steps or member.epochs * recipe.steps_per_epoch(member.ipc * recipe.num_classes)
 
 
-def budget_bytes(settings: config.Settings) -> int:
-    """What a wave may use: the configured budget, or 80% of the devices' memory (half of the machine's, on CPU)."""
-    if settings.compute.memory_gb:
-        return int(settings.compute.memory_gb * 1e9)
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(0.8 * stats["bytes_limit"]) * jax.local_device_count()
-    return int(0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
 def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[Group, ...]:
     """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
     shapes: dict[tuple[Recipe, int], list[int]] = {}
@@ -206,17 +222,20 @@ def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: 
         shapes.setdefault(kind, []).append(i)
     groups = []
     for (shape, steps), who in shapes.items():
-        share = -(-len(who) // jax.local_device_count())
-        block = min(share, settings.compute.block or cost.choose_block(shape, dataset.image_shape, share))
+        share, image_shape = -(-len(who) // jax.local_device_count()), dataset.image_shape
+        tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
+        tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
+        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
         room = max(members[i].ipc for i in who) * dataset.num_classes
-        groups.append(Group(shape._replace(slots=room), tuple(who), steps, block))
+        groups.append(Group(shape._replace(slots=room), tuple(who), steps, block, tile))
     return tuple(groups)
 
 
 def _cut(plan: Plan, budget: int) -> Plan:
     """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every group."""
     plan = replace(plan, waves=_waves(plan.groups, 1))
-    room = max(budget - plan.temporary_bytes(), budget // 10, 1)
+    beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
+    room = max(budget - beside, budget // 50, 1)
     count = min(max(len(g.members) for g in plan.groups), -(-plan.state_bytes() // room))
     width = [-(-len(g.members) // (count * plan.devices)) for g in plan.groups]  # of a wave, on one device
     groups = tuple(replace(g, block=min(g.block, w)) for g, w in zip(plan.groups, width))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, progress, results, students
+from jaxsoft.experiment import describe, memory, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
@@ -182,7 +182,7 @@ def wave_program(plan: Plan, settings: config.Settings) -> Program:
 
 
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, console: Console) -> Plan:
-    predicted, available = plan.bytes() / 1e9, planning.budget_bytes(settings) / 1e9
+    predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9
     plan = plan.halve(wave)
     folder.write_json("plan.json", plan.as_json())
     console.say(

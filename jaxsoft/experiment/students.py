@@ -86,8 +86,8 @@ def prepare(plan: Plan, settings: config.Settings, dataset: Dataset, experts: Ex
             steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
         )
         group_members.append(Member(**arrays))
-    splits = (dataset.validation, dataset.test)
-    validation, test = (eval_set(normalizer.store(s.images), s.labels) for s in splits)
+    splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
+    validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
     if settings.protocol == "paper":  # the test set chooses the checkpoint, as the authors did
         return Material(bank, (test, validation), None, tuple(group_members))
     return Material(bank, (validation,), test, tuple(group_members))

@@ -1,4 +1,8 @@
-"""What training will cost, before it runs: bytes and floating-point operations of a recipe."""
+"""What training will cost, before it runs: bytes and floating-point operations of a recipe, and the shapes that fit.
+
+Sizes are counted on the traced forward pass of one member; how XLA uses them was measured, and is said beside each
+constant.
+"""
 
 import math
 import time
@@ -8,23 +12,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Bank, Member, Recipe
 
-# Best measured on two cores for small nets lies between 10% and 27% of the matrix-product peak.
-_SHARE_OF_PEAK = 0.18
-# XLA's own plan of a training chunk against the sum of all forward results: .51 to .67 for ConvNets D2 to D4 on CPU.
-_TEMPORARY_SHARE = 0.6
-# A block of this size still fits the last-level cache beside its gradient (CPU).
-_CACHE_BYTES = 1_500_000
-# A block of this many images fills an accelerator.
-_IMAGES_IN_FLIGHT = 2560
+# Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
+_SHARE_OF_PEAK = 0.25
+# XLA's own plan on CPU: training takes .45 to .50 of the sum of all forward results and 1.5 times the parameters;
+# evaluation twice the largest result.
+_TRAINING_SHARE, _PARAMETER_COPIES, _EVALUATION_COPIES = 0.48, 1.5, 2.0
+# A block of members whose largest result has this size still fits the last-level cache beside its gradient (CPU).
+_BLOCK_BYTES = 1_500_000
+# So has a tile of images of one member; its results are read once or twice, not kept for a gradient of many members.
+_TILE_BYTES, _LEAST_TILE = 2_400_000, 4
+# A block of this many images fills an accelerator, and evaluation takes this many at a time.
+_IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256
 
 
 def state_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """Bytes of one student between steps: parameters, optimizer, and the copy of its best checkpoint."""
-    state = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
+    state = _state(recipe, image_shape)
     return _bytes(state) + _bytes(state.variables)
 
 
@@ -36,8 +44,23 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 
       image_shape: (H, W, C).
       batch: images of the pass; the recipe's if not given.
     """
-    outputs = list(_outputs(_forward_jaxpr(recipe, image_shape, batch or recipe.batch)))
+    images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
+    traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
+    outputs = list(_outputs(traced.jaxpr))
     return max(outputs), sum(outputs)
+
+
+def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int) -> int:
+    """Bytes that come and go while a block trains, so many images at a time."""
+    params = _bytes(_state(recipe, image_shape).variables["params"])
+    maps = activation_bytes(recipe, image_shape, tile)[1]
+    return int(block * (_TRAINING_SHARE * maps + _PARAMETER_COPIES * params))
+
+
+def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
+    """Bytes that come and go while so many members of a device are evaluated, `batch` images at a time."""
+    block = choose_block(recipe, image_shape, members, batch)
+    return int(_EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0])
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
@@ -48,11 +71,12 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     real, whole = shape((), jnp.float32), shape((), jnp.int32)
     slots = shape((recipe.slots,), jnp.int32)
     member = Member(whole, slots, slots, whole, real, real, whole)
-    variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
+    variables = _state(recipe, image_shape).variables
     stats = {name: value for name, value in variables.items() if name != "params"}
 
     def gradient(bank: Bank, member: Member, params: Any, stats: Any) -> Any:
-        return jax.grad(fit.batch_loss(recipe, bank, member, member.steps), has_aux=True)(params, stats)
+        batch = fit.batch_at(recipe, bank, member, member.steps)
+        return fit.loss_and_gradient(recipe, batch, *ravel_pytree(params), stats)
 
     lowered = jax.jit(gradient).lower(bank, member, variables["params"], stats)
     analysis: Any = lowered.cost_analysis() or {}
@@ -72,16 +96,28 @@ def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, bat
     """
     batch = batch or recipe.batch
     if jax.default_backend() == "cpu":
-        most = _CACHE_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
+        most = _BLOCK_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
     else:
         most = _IMAGES_IN_FLIGHT // batch
     most = max(1, min(members, most))
     return -(-members // -(-members // most))
 
 
-def block_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int) -> int:
-    """Temporary bytes of training a block, predicted from the forward pass."""
-    return int(_TEMPORARY_SHARE * block * activation_bytes(recipe, image_shape)[1])
+def choose_tile(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
+    """How many images of a batch to take at a time: all, or on CPU a divisor of the batch that stays in cache.
+
+    Batch norm needs to see the whole batch.
+    """
+    most = _images_in_cache(recipe, image_shape)
+    if recipe.batch <= most or len(_state(recipe, image_shape).variables) > 1:
+        return recipe.batch
+    divisor = max(d for d in range(1, most + 1) if recipe.batch % d == 0)
+    return divisor if divisor >= _LEAST_TILE else recipe.batch
+
+
+def evaluation_batch(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
+    """How many images to evaluate at a time."""
+    return min(_EVALUATION_BATCH, _images_in_cache(recipe, image_shape))
 
 
 def matmul_flops_per_second() -> float:
@@ -102,10 +138,16 @@ def estimated_seconds(flops: float) -> float:
     return flops / (_SHARE_OF_PEAK * matmul_flops_per_second())
 
 
-def _forward_jaxpr(recipe: Recipe, image_shape: tuple[int, ...], batch: int) -> Any:
-    variables = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0))).variables
-    images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.float32)
-    return jax.make_jaxpr(recipe.logits)(variables, images).jaxpr
+def _images_in_cache(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
+    """As many images of one member as an accelerator may take, or as stay in a CPU's cache."""
+    if jax.default_backend() != "cpu":
+        return 10**9
+    largest = activation_bytes(recipe, image_shape, 64)[0] // 64
+    return max(_LEAST_TILE, _TILE_BYTES // max(1, largest))
+
+
+def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
+    return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
 
 
 def _outputs(jaxpr: Any) -> Iterator[int]:

@@ -33,12 +33,14 @@ class Bucket(NamedTuple):
       members: M, a multiple of `block` times the number of devices.
       block: members that are vmapped together.
       chunk_steps: steps that each takes in one call of the program.
+      tile: images of a batch that are taken at a time; 0 for all at once.
     """
 
     recipe: Recipe
     members: int
     block: int
     chunk_steps: int
+    tile: int = 0
 
 
 class Best(NamedTuple):
@@ -125,10 +127,13 @@ class Program:
         """Put trees on the devices: a copy of `shared` on each, a slice of `spread` on each. Once there, it is free."""
         return jax.device_put((shared, spread), tuple(NamedSharding(self.mesh, spec) for spec in (_SHARED, _SPREAD)))
 
-    def temporary_bytes(self) -> int:
-        """What the compiled chunk needs beside its arguments, as XLA planned it."""
+    def bytes(self) -> int:
+        """What the compiled chunk holds at its peak on all devices, as XLA planned it."""
         analysis = self._compiled["chunk"].memory_analysis()
-        return int(analysis.temp_size_in_bytes) if analysis else 0
+        if analysis is None:
+            return 0
+        own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+        return int(own + analysis.temp_size_in_bytes) * self.mesh.size
 
     def _call(self, name: str, function: Callable, specs: tuple, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
@@ -157,7 +162,7 @@ class Program:
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
             steps = bucket.chunk_steps
-            return train_chunk(bucket.recipe, bank, member, state, index * steps, steps)
+            return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile)
 
         done = [
             _in_blocks(functools.partial(train, b), b.block, m, s.state)

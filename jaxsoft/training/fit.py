@@ -130,7 +130,7 @@ def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""
     return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1))
 
 
-def batch_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
+def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
     """Which slots step `t` sees, and which entries of the batch are real.
 
     Every epoch visits each slot once, in an order drawn from (seed, epoch); its last batch may be partial. An order is
@@ -150,32 +150,63 @@ def batch_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Arr
     return slots, place < member.slots
 
 
-def batch_loss(
-    recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]
-) -> Callable[[Any, Any], tuple[Float[Array, ""], Any]]:
-    """The loss of step `t` as a function of (params, stats): gather, augment, predict, compare.
+class Batch(NamedTuple):
+    """What a step sees: augmented images, their label rows, and which entries are real."""
+
+    images: Float[Array, "B H W C"]
+    rows: Float[Array, "B K"]
+    mask: Bool[Array, "B"]
+
+
+def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
+    """Gather and augment the images of step `t`.
 
     Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
-
-    Returns:
-      A function to the mean loss of the real images of the batch, and the new stats.
     """
-    slots, mask = batch_of(recipe, member, t)
-    rows = bank.rows[member.rows[slots]]
+    slots, mask = slots_at(recipe, member, t)
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
     images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
+    return Batch(images, bank.rows[member.rows[slots]], mask)
 
-    def loss(params: Any, stats: Any) -> tuple[Array, Any]:
-        logits, stats = recipe.logits({"params": params, **stats}, images, train=True, mask=mask, mutable=list(stats))
-        return losses.masked_mean(losses.soft_cross_entropy(logits, rows), mask), stats
 
-    return loss
+def loss_and_gradient(
+    recipe: Recipe, batch: Batch, vector: Float[Array, "P"], unravel: Callable[[Array], Any], stats: Any, tile: int = 0
+) -> tuple[Float[Array, ""], Any, Float[Array, "P"]]:
+    """Mean loss over the real images of a batch, the new statistics, and the gradient in the parameters.
+
+    Args:
+      recipe: of the member.
+      batch: what the step sees.
+      vector, unravel: the parameters as one vector, and the way back to the tree.
+      stats: of batch norm; empty for networks that look at one image at a time.
+      tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
+    """
+    count = jnp.maximum(batch.mask.sum(), 1)
+
+    def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
+        logits, new = recipe.logits(
+            {"params": unravel(vector), **stats}, part.images, train=True, mask=part.mask, mutable=list(stats)
+        )
+        return jnp.where(part.mask, losses.soft_cross_entropy(logits, part.rows), 0).sum() / count, new
+
+    learn = jax.value_and_grad(loss, has_aux=True)
+    if stats or tile in (0, recipe.batch):
+        (total, stats), gradient = learn(vector, batch)
+        return total, stats, gradient
+
+    def add(sums: tuple[Array, Array], part: Batch) -> tuple[tuple[Array, Array], None]:
+        (part_loss, _), gradient = learn(vector, part)
+        return (sums[0] + part_loss, sums[1] + gradient), None
+
+    parts = jax.tree.map(lambda a: a.reshape(-1, tile, *a.shape[1:]), batch)
+    (total, gradient), _ = jax.lax.scan(add, (jnp.float32(0), jnp.zeros_like(vector)), parts)
+    return total, stats, gradient
 
 
 def train_chunk(
-    recipe: Recipe, bank: Bank, member: Member, state: State, first_step: Int[Array, ""], steps: int
+    recipe: Recipe, bank: Bank, member: Member, state: State, first_step: Int[Array, ""], steps: int, tile: int = 0
 ) -> tuple[State, Float[Array, ""]]:
     """`steps` steps of gradient descent from `first_step` on.
 
@@ -192,8 +223,8 @@ def train_chunk(
 
     def step(carry: Any, t: Array) -> tuple[Any, Array]:
         (vector, stats, memory), bad_step = carry
-        loss_of = batch_loss(recipe, bank, member, t)
-        (loss, new_stats), gradient = jax.value_and_grad(lambda v: loss_of(unravel(v), stats), has_aux=True)(vector)
+        batch = batch_at(recipe, bank, member, t)
+        loss, new_stats, gradient = loss_and_gradient(recipe, batch, vector, unravel, stats, tile)
         rate = member.learning_rate * schedule(t / member.steps)
         update, new_memory = optimizer(rate, member.weight_decay).update(gradient, memory, vector)
         new = vector + update

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import config, errors, types
-from jaxsoft.experiment import plan
+from jaxsoft.experiment import memory, plan
 from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.training import cost
@@ -48,12 +48,14 @@ def by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), steps=(10
     """A plan of two groups; nothing in it was computed."""
     recipes = (Recipe("mlp(hidden=4)", CLASSES, 3, 3), Recipe("mlp(hidden=4)", CLASSES, 6, 4))
     ends = np.cumsum((0, *counts)).tolist()
-    groups = tuple(Group(r, tuple(range(a, b)), s, block) for r, a, b, s in zip(recipes, ends, ends[1:], steps))
+    groups = tuple(
+        Group(r, tuple(range(a, b)), s, block, r.batch) for r, a, b, s in zip(recipes, ends, ends[1:], steps)
+    )
     members = tuple(
         MemberSpec(1, "hard", i, i, "mlp(hidden=4)", 0.1, 0.0, steps=steps[i >= counts[0]], epochs=0)
         for i in range(sum(counts))
     )
-    return Plan(members, tuple(m.key({}) for m in members), groups, waves, chunks, (2, 2, 1), devices=1)
+    return Plan(members, tuple(m.key({}) for m in members), groups, waves, chunks, (2, 2, 1), 1000, devices=1)
 
 
 def trained(ranges):
@@ -116,12 +118,14 @@ def test_useful_share_counts_padding_of_members_steps_and_batches():
 def test_bytes_are_those_of_all_states_and_of_the_largest_block():
     made = by_hand()
     state = [cost.state_bytes(g.recipe, (2, 2, 1)) for g in made.groups]
-    block = [cost.block_bytes(g.recipe, (2, 2, 1), 2) for g in made.groups]
-    assert made.state_bytes() == 4 * state[0] + 2 * state[1]
-    assert made.temporary_bytes() == max(block) > 0
-    assert made.bytes() == made.state_bytes() + made.temporary_bytes()
+    block = [cost.training_bytes(g.recipe, (2, 2, 1), 2, g.tile) for g in made.groups]
+    looked_at = [cost.evaluation_bytes(g.recipe, (2, 2, 1), 6, made.evaluation_batch()) for g in made.groups]
+    assert made.state_bytes() == 4 * (state[0] + 8 * 3) + 2 * (state[1] + 8 * 6)
+    assert made.temporary_bytes() == max(block + looked_at) > 0
+    assert made.bytes() == made.state_bytes() + 1000 + made.temporary_bytes()
     two = dataclasses.replace(made, devices=2)
-    assert two.temporary_bytes() == 2 * max(block)
+    assert two.temporary_bytes() >= 2 * max(block)
+    assert two.bytes() == two.state_bytes() + 2000 + two.temporary_bytes()
 
 
 def test_one_wave_when_there_is_room(dataset):
@@ -131,7 +135,7 @@ def test_one_wave_when_there_is_room(dataset):
 
 def test_the_budget_cuts_equal_waves(dataset):
     whole = plan.make(settings(), dataset, [HISTORY], CONTEXT)
-    budget = (whole.temporary_bytes() + 0.4 * whole.state_bytes()) / 1e9  # 2.5 waves' worth
+    budget = (whole.temporary_bytes() + whole.shared_bytes + 0.4 * whole.state_bytes()) / 1e9  # 2.5 waves' worth
     made = plan.make(settings(compute={"memory_gb": budget}), dataset, [HISTORY], CONTEXT)
     assert made.waves == (((0, 2), (0, 2)), ((2, 4), (2, 4)), ((4, 6), (4, 6)))
     assert made.bytes() <= 1e9 * budget < whole.bytes()
@@ -193,18 +197,6 @@ def test_an_accuracy_becomes_an_epoch_once_there_are_experts(dataset):
     assert {m.labels for m in plan.make(named, dataset, [HISTORY], CONTEXT).members} == {"teacher(epoch=3)"}
     before = plan.make(named, dataset, None, CONTEXT)
     assert {m.labels for m in before.members} == {"teacher(accuracy=0.3)", "teacher(epoch=3)"}
-
-
-def test_the_memory_budget(monkeypatch):
-    assert plan.budget_bytes(settings(compute={"memory_gb": 2.5})) == 2_500_000_000
-
-    class Device:
-        def memory_stats(self):
-            return {"bytes_limit": 1000}
-
-    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
-    assert plan.budget_bytes(settings()) == 1600  # 80% of both
 
 
 CLOSEST = "closest: {} (all of them: {})"

@@ -109,6 +109,27 @@ def test_back_propagation_through_training(how):
     same_as_plain(how, lambda f, *args: jax.vmap(jax.grad(functools.partial(unrolled_training, f)))(*args), x, k, y)
 
 
+@pytest.mark.parametrize("tile", [1, 2, 6])
+def test_tiles_equal_the_plain_convolution_alone_under_vmap_and_twice_differentiated(tile, monkeypatch):
+    """Tiles of one, two and all six images; wide windows, as narrow ones are not cut."""
+    geometry = conv.Geometry((4, 4), (3, 3), 1, 1, "patches")
+    x, k = draw(6, 4, 4, 3), draw(3, 3, 3, 4, seed=1)
+    monkeypatch.setattr(conv, "_CACHED_WINDOWS", tile * 4 * 4 * 27 * 8 + 7)
+    assert conv._tile(geometry, x, 4) == tile
+    same_as_plain("patches", lambda f, x, k: hessian_products(lambda x, k: f(x, k, 1, 1), x, k), x, k)
+    many = jnp.stack([x, x[::-1]]), jnp.stack([k, -k])
+    same_as_plain("patches", lambda f, x, k: jax.vmap(lambda x, k: f(x, k, 1, 1))(x, k), *many)
+
+
+def test_tiles_are_divisors_of_the_batch_and_narrow_windows_stay_whole(monkeypatch):
+    geometry, x = conv.Geometry((4, 4), (3, 3), 1, 1, "patches"), draw(7, 4, 4, 3)
+    monkeypatch.setattr(conv, "_CACHED_WINDOWS", 3 * 4 * 4 * 27 * 8)
+    assert conv._tile(geometry, x, 4) == 1, "three fit, and seven is prime"
+    assert conv._tile(geometry, x, 14) == 7, "a response of half the width of its windows"
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert conv._tile(geometry, x, 4) == 7
+
+
 def test_no_library_convolution_is_left_in_a_compiled_loop_on_cpu():
     """XLA:CPU runs convolutions inside a loop many times slower than matrix products."""
 

@@ -33,7 +33,7 @@ def clean():
 
 def first_step_with(slot, seed):
     who = tiny.one(tiny.members([seed]), 0)
-    slots, real = jax.vmap(lambda t: fit.batch_of(tiny.MLP, who, t))(jnp.arange(3))
+    slots, real = jax.vmap(lambda t: fit.slots_at(tiny.MLP, who, t))(jnp.arange(3))
     return int(np.argmax(((np.asarray(slots) == slot) & np.asarray(real)).any(1)))
 
 

@@ -51,7 +51,7 @@ def test_six_steps_equal_the_reference(golden, depth):
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def compiled_order(recipe, seed, slots, first, steps):
     who = jax.tree.map(lambda a: a[0], tiny.members([0]))._replace(seed=seed, slots=slots)
-    return jax.vmap(lambda t: fit.batch_of(recipe, who, t))(first + jnp.arange(steps))
+    return jax.vmap(lambda t: fit.slots_at(recipe, who, t))(first + jnp.arange(steps))
 
 
 def order(recipe, seed, first, steps, slots=None):
@@ -143,6 +143,21 @@ def test_members_with_their_own_rate_decay_and_length_equal_numpy():
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), got, wanted)
         chunk_means = [np.mean(losses[2 * c : 2 * c + 2]) if losses[2 * c :] else 0.0 for c in range(4)]
         np.testing.assert_allclose([report.loss[i] for _, report in history], chunk_means, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tile", [1, 2])
+def test_tiles_of_images_add_up_to_the_batch(tile):
+    """Partial batches too; what pads them weighs nothing in any tile."""
+    bank, member = tiny.bank(), tiny.one(tiny.members([2], steps=6, rate=0.03), 0)
+    state = jax.jit(lambda: fit.initialize(tiny.CONV, tiny.SHAPE, member.seed))()
+
+    def train(tile):
+        return jax.jit(lambda s: fit.train_chunk(tiny.CONV, bank, member, s, jnp.int32(0), 6, tile))(state)
+
+    for got, wanted in zip(jax.tree.leaves(train(tile)), jax.tree.leaves(train(0))):
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
+    text = jax.jit(lambda s: fit.train_chunk(tiny.CONV, bank, member, s, jnp.int32(0), 6, tile)).lower(state).as_text()
+    assert text.count("stablehlo.while") > 1, "the batch was not cut"
 
 
 def test_batch_norm_and_augmentation_equal_a_python_loop():

@@ -1,0 +1,82 @@
+"""Bytes: the budget, what members share, and the prediction against XLA's own figure."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsoft import config, types
+from jaxsoft.experiment import memory, plan
+from jaxsoft.training.ensemble import Program
+from jaxsoft.training.evaluate import eval_set
+from jaxsoft.training.fit import Bank, Member
+
+
+def settings(**groups):
+    return config.read({"student": {"model": "convnet(depth=2, width=16)", "batch": 32, "steps": 8}, **groups})
+
+
+def world(train, look, side):
+    """A dataset of empty images of ten classes."""
+
+    def split(count):
+        labels = np.resize(np.arange(10, dtype=np.int32), count)
+        return types.Split(np.zeros((count, side, side, 1), np.uint8), labels)
+
+    names = tuple("abcdefghij")
+    return types.Dataset("made", names, split(train), split(look), split(look), "f" * 64, "nowhere", "none")
+
+
+def test_the_budget_is_what_was_asked_for_or_most_of_all_devices(monkeypatch):
+    assert memory.budget_bytes(settings(compute={"memory_gb": 2.5})) == 2_500_000_000
+
+    class Device:
+        def memory_stats(self):
+            return {"bytes_limit": 1000}
+
+    monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    assert memory.budget_bytes(settings()) == 1600  # 80% of both
+
+
+@pytest.mark.parametrize("limit, share", [("4000000\n", 2_000_000), ("max\n", None), (None, None)])
+def test_a_container_has_less_memory_than_its_machine(monkeypatch, tmp_path, limit, share):
+    file = tmp_path / "memory.max"
+    if limit is not None:
+        file.write_text(limit)
+    monkeypatch.setattr(memory, "_CONTAINER_LIMIT", file)
+    physical = memory.os.sysconf("SC_PAGE_SIZE") * memory.os.sysconf("SC_PHYS_PAGES")
+    assert memory.budget_bytes(settings()) == (share or physical // 2)
+
+
+def test_shared_bytes_by_hand():
+    """Two subsets of 3 x 10 images, two label specs; 40 images of the test and validation split each, with labels."""
+    sweep = {"ipc": (1, 3), "labels": ("hard", "teacher(epoch=3)"), "seed": (0, 1)}
+    made = plan.make(settings(sweep=sweep), world(500, 40, 8), None, {})
+    assert memory.shared_bytes(settings(), made.members, world(500, 40, 8)) == 60 * 64 + 2 * 60 * 40 + 80 * 68
+    few = memory.shared_bytes(settings(), made.members, world(30, 40, 8))
+    assert few == 30 * 64 + 2 * 30 * 40 + 80 * 68, "a subset has no more images than there are"
+
+
+@pytest.mark.parametrize("side, ipc, seeds", [(8, (1, 5, 10), 8), (16, (1, 4), 3), (16, (8,), 12)])
+def test_the_prediction_is_within_a_fifth_of_what_xla_plans(side, ipc, seeds):
+    how = settings(sweep={"ipc": ipc, "labels": ("hard",), "seed": tuple(range(seeds))})
+    data = world(2000, 300, side)
+    made = plan.make(how, data, None, {})
+    program = Program(made.buckets(), made.image_shape, select=1)
+    members = tuple(
+        Member(*(np.zeros((b.members, *shape), kind) for shape, kind in fields(b.recipe.slots))) for b in made.buckets()
+    )
+    used = min(2000, seeds * max(ipc) * 10)
+    one = np.ones(1, np.float32)
+    bank = Bank(np.zeros((used, side, side, 1), np.uint8), one, one, np.zeros((used, 10), np.float32))
+    looks = (eval_set(data.validation.images, data.validation.labels, made.evaluation_batch()),)
+    students = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), program.shapes(members))
+    program.chunk(bank, looks, members, students, 0)
+    test_set = data.test.images.nbytes + data.test.labels.nbytes  # waits on the device, too
+    predicted, planned = made.bytes(), program.bytes() + test_set
+    assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)
+
+
+def fields(slots):
+    whole, real = np.int32, np.float32
+    return ((), whole), ((slots,), whole), ((slots,), whole), ((), whole), ((), real), ((), real), ((), whole)

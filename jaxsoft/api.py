@@ -39,7 +39,7 @@ def train_students(
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
     """
-    if experts.key != teacher_key(experts.settings, dataset, experts.normalization):
+    if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
         select=select,

@@ -59,6 +59,7 @@ class Teacher(Training):
 
     epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
     experts: int = setting(1, "how many, trained at once", low=1)
+    models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
     store: str = setting("", "folder that several runs share for trained experts; empty: inside the run folder")
 
@@ -83,6 +84,8 @@ class Sweep:
     labels: tuple[str, ...] = setting(("hard", "teacher(epoch=10)"), "label specs")
     seed: tuple[int, ...] = setting((0, 1, 2, 3, 4), "of initialisation, order and augmentation", low=0)
     subset_seed: tuple[int, ...] = setting((), "of the images drawn; empty: the member's seed", low=0)
+    select: tuple[str, ...] = setting((), "which images; empty: config.select")
+    without: tuple[int, ...] = setting((), "class whose images are left out of the subset; -1: none", low=-1)
     teacher_epoch: tuple[int, ...] = setting((), "for label specs that leave the epoch open", low=0)
     learning_rate: tuple[float, ...] = setting((), "empty: student.learning_rate", above=0.0)
     weight_decay: tuple[float, ...] = setting((), "empty: student.weight_decay", low=0.0)
@@ -106,8 +109,17 @@ class Settings:
     """A whole experiment."""
 
     name: str = setting("experiment", "of the run folder, unless --workdir is given")
-    protocol: str = setting("sealed", "what selects: validation, or (paper) the test set", choices=("sealed", "paper"))
+    protocol: str = setting(
+        "sealed",
+        "what selects: validation; the test set (paper); or validation, with what the test set would have chosen beside it",
+        choices=("sealed", "paper", "both"),
+    )
     select: str = setting("random", "which images: a function of jaxsoft/data/select.py")
+    subjects: str = setting(
+        "index",
+        "what `without` and `drop_class` count: classes, or classes sorted by the accuracy of expert 0, worst first",
+        choices=("index", "accuracy"),
+    )
     precision: str = setting(
         "auto", "of feature maps; auto: float32 on CPU, else bfloat16", choices=("auto", "float32", "bfloat16")
     )

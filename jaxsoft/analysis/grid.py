@@ -13,7 +13,7 @@ from jaxsoft.types import Row
 IDENTITY = ("dataset", "fingerprint", "model", "protocol")
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 _UNIT = ("seed", "subset_seed")
-_BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch")
+_BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
 
@@ -56,6 +56,8 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
 
 def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
     """What tells each group from the others, such as "model `mlp`"; empty for one alone."""
+    if not found:
+        return []
     known = [c for c in found[0][0] if c not in _BOOKKEEPING and not c.endswith(_MEASURED)]
     inside = [c for c in known if all(len({row.get(c) for row in rows}) == 1 for rows in found)]
     differ = [c for c in inside if len({str(rows[0].get(c)) for rows in found}) > 1]
@@ -65,7 +67,7 @@ def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
 
 def selection_column(rows: Sequence[Row]) -> str:
     """What choices are made on: validation, but test under the paper protocol, as the authors did."""
-    sealed = all(row["protocol"] == "sealed" and row["val_accuracy"] is not None for row in finished(rows))
+    sealed = all(row["protocol"] != "paper" and row["val_accuracy"] is not None for row in finished(rows))
     return "val_accuracy" if sealed else "test_accuracy"
 
 

@@ -20,9 +20,10 @@ REQUIRED = (
     "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy", "status",
 )  # fmt: skip
 _TEXTS = ("member", "dataset", "fingerprint", "model", "labels", "protocol", "status", "device")
-_INTEGERS = ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step")
+_TEXTS += ("select", "accuracy_by_class")
+_INTEGERS = ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without")
 _FLOATS = ("learning_rate", "weight_decay")
-_CHOICES = {"status": ("done", "failed"), "protocol": ("sealed", "paper")}
+_CHOICES = {"status": ("done", "failed"), "protocol": ("sealed", "paper", "both")}
 _OPTIONAL = ("teacher_epoch", "val_accuracy", "wave", "first_bad_step", "device")
 _MAX_EXAMPLES_BYTES = 256 * 2**20
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsoft import errors
-from jaxsoft.analysis import plots, words
+from jaxsoft.analysis import plots, questions, words
 from jaxsoft.analysis.frontier import Choice, optimism
 from jaxsoft.analysis.grid import IDENTITY, finished, group_names, groups
 from jaxsoft.analysis.page import Block, Page, Picture, Section, Text, to_html, to_markdown
@@ -52,16 +52,17 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     """The whole report as values: sections of each group of members, of each run's teacher, and how it was made."""
     rows = join_results([run.rows for run in runs], [run.folder for run in runs], mix)
-    parts = groups(rows)
+    sections = questions.answers(rows, runs)
+    answer = sections[0].title if sections else ""
+    parts = groups(questions.common(rows))
     found, several = [findings(part) for part in parts], len(parts) > 1
-    sections = []
     for i, (finding, name) in enumerate(zip(found, group_names(parts)), 1):
         sections += group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
     sections += [optimism_section(gap) for gap in _optimism(found)]
     for i, run in enumerate(runs, 1):
-        choices = [] if several else found[0].choices
+        choices = found[0].choices if len(found) == 1 else []
         sections += _teacher(run, choices, f"-{i}" if len(runs) > 1 else "")
-    title = f"Soft against hard labels in {len(found)} settings" if several else headline(found[0])
+    title = answer or (f"Soft against hard labels in {len(found)} settings" if several else headline(found[0]))
     kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
     return Page(kicker, title, [*sections, _how(rows, runs)])
 

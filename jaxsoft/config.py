@@ -94,6 +94,30 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """How labels are learned; students are `student.model`, and a duration counts their steps if it does not say outer."""
+
+    looks: int = setting(20, "how often the labels are validated", low=1)
+    look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)
+    outer_learning_rate: float = setting(0.1, "of Adam on the label logits, at the start of half a cosine", above=0.0)
+    meta_batch: int = setting(256, "training images outside the subset that judge a student in an outer step", low=1)
+    unroll_steps: int = setting(200, "length of a student's training", low=1)
+    first_unroll_steps: int = setting(40, "how much of it the first outer step sees; all, from half way on", low=1)
+    window_steps: int = setting(20, "through which the gradient goes back", low=1)
+    pool: str = setting("persistent", "students begin anew in each outer step, or go on", choices=("fresh", "persistent"))
+    students: int = setting(4, "in the pool; their gradients are averaged", low=1)
+    judges: int = setting(8, "students trained from scratch at each look", low=1)
+    batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
+    optimizer: str = setting("sgd(momentum=0.9)", "of the students, a function of jaxsoft/optim.py")
+    schedule: str = setting("constant", "a function of jaxsoft/schedules.py")
+    learning_rate: float = setting(0.01, "of the students, at the start", above=0.0)
+    weight_decay: float = setting(0.0, "of the students", low=0.0)
+    augment: str = setting("none", "a function of jaxsoft/augment.py")
+    margin: float = setting(4.0, "first label logit of the true class; the others are 0", low=0.0)
+    reference_epoch: int = setting(0, "teacher epoch whose pooled labels they are compared with; 0: the last", low=0)
+
+
+@dataclass(frozen=True)
 class Compute:
     """How, never what: these may change speed and memory, and last bits."""
 
@@ -127,6 +151,7 @@ class Settings:
     teacher: Teacher = Teacher()
     student: Student = Student()
     sweep: Sweep = Sweep()
+    learned: Learned = Learned()
     compute: Compute = Compute()
 
 

@@ -17,9 +17,9 @@ def soft_cross_entropy(logits: Float[Array, "B K"], rows: Float[Array, "B K"]) -
       rows: soft labels [B, K]; one-hot rows give the usual cross-entropy.
 
     Returns:
-      Loss of each image [B], in nats and float32.
+      Loss of each image [B], in nats, and in float32 or wider.
     """
-    return optax.softmax_cross_entropy(logits.astype(jnp.float32), rows)
+    return optax.softmax_cross_entropy(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), rows)
 
 
 def masked_mean(values: Float[Array, "B"], mask: Bool[Array, "B"]) -> Float[Array, ""]:

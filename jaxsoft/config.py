@@ -104,7 +104,9 @@ class Learned:
     unroll_steps: int = setting(200, "length of a student's training", low=1)
     first_unroll_steps: int = setting(40, "how much of it the first outer step sees; all, from half way on", low=1)
     window_steps: int = setting(20, "through which the gradient goes back", low=1)
-    pool: str = setting("persistent", "students begin anew in each outer step, or go on", choices=("fresh", "persistent"))
+    pool: str = setting(
+        "persistent", "students begin anew in each outer step, or go on", choices=("fresh", "persistent")
+    )
     students: int = setting(4, "in the pool; their gradients are averaged", low=1)
     judges: int = setting(8, "students trained from scratch at each look", low=1)
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float16, Float32, Int32, UInt8
 
 from jaxsoft import errors
 from jaxsoft.types import Row
@@ -29,14 +29,27 @@ _MAX_EXAMPLES_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
+class LabelSample:
+    """The probabilities of K classes that the teacher gave to N images after each of P epochs, and the true classes."""
+
+    probabilities: Float16[np.ndarray, "P N K"]
+    labels: Int32[np.ndarray, "N"]
+
+
+@dataclass(frozen=True)
 class Examples:
-    """A few real images n, and the probabilities of K classes that one expert gave them after each of P epochs."""
+    """A few real images n, and the probabilities of K classes that the teacher gave them after each of P epochs.
+
+    `train` and `validation` are the labels of many images of these splits, at the same epochs; older runs have none.
+    """
 
     images: UInt8[np.ndarray, "n H W C"]
     labels: Int32[np.ndarray, "n"]
     epochs: Int32[np.ndarray, "P"]
     probabilities: Float32[np.ndarray, "P n K"]
     class_names: tuple[str, ...]
+    train: LabelSample | None = None
+    validation: LabelSample | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +130,7 @@ def read_run(folder: str | os.PathLike) -> Run:
     names = ("config", "plan", "env", "timing", "teachers")
     documents = {name: _read_json(folder / f"{name}.json") for name in names}
     _check_teachers(documents["teachers"], folder / "teachers.json")
-    return Run(folder, read_results(folder), **documents, examples=_read_examples(folder / "examples.npz"))
+    return Run(folder, read_results(folder), **documents, examples=read_examples(folder / "examples.npz"))
 
 
 def _row(header: list[str], fields: list[str], where: str) -> Row:
@@ -188,7 +201,12 @@ def _check_teachers(found: dict[str, Any], path: Path) -> None:
         ) from None
 
 
-def _read_examples(path: Path) -> Examples | None:
+def read_examples(path: Path) -> Examples | None:
+    """Images and labels that a run kept; None if it kept none.
+
+    Raises:
+      DataError: the file is damaged, or not what a run writes.
+    """
     if not path.exists():
         return None
     try:
@@ -197,22 +215,35 @@ def _read_examples(path: Path) -> Examples | None:
         if size > _MAX_EXAMPLES_BYTES:
             raise ValueError(f"it unpacks to {size:,} bytes, the limit is {_MAX_EXAMPLES_BYTES:,}")
         with np.load(path, allow_pickle=False) as z:
-            images, labels, epochs, probabilities = (z[k] for k in ("images", "labels", "epochs", "probabilities"))
-            names = tuple(str(name) for name in z["class_names"])
-        _check_examples(images, labels, epochs, probabilities, len(names))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, MemoryError) as problem:
+            return _examples(z)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError, MemoryError) as problem:
         raise errors.DataError(f"cannot read {path}: {problem}") from None
-    return Examples(images, labels, epochs, probabilities, names)
 
 
-def _check_examples(images: Any, labels: Any, epochs: Any, probabilities: Any, classes: int) -> None:
-    kinds = [array.dtype for array in (images, labels, epochs, probabilities)]
-    if kinds != [np.uint8, np.int32, np.int32, np.float32]:
-        raise ValueError(f"expected uint8, int32, int32, float32 arrays, got {', '.join(map(str, kinds))}")
-    n = len(labels)
-    if images.ndim != 4 or len(images) != n or probabilities.shape != (len(epochs), n, classes):
-        raise ValueError("shapes of images, labels, epochs, probabilities and class_names do not fit each other")
+def _examples(z: Any) -> Examples:
+    images, epochs, names = z["images"], z["epochs"], tuple(str(name) for name in z["class_names"])
+    if (images.dtype, epochs.dtype) != (np.uint8, np.int32):
+        raise ValueError(f"expected uint8 images and int32 epochs, got {images.dtype} and {epochs.dtype}")
+    probabilities, labels = _labels(z, "", np.float32, len(epochs), len(names))
+    if images.ndim != 4 or len(images) != len(labels):
+        raise ValueError("images and labels do not fit each other")
+    kept = [f"{split}_" if f"{split}_labels" in z else None for split in ("train", "validation")]
+    given = [prefix and _labels(z, prefix, np.float16, len(epochs), len(names)) for prefix in kept]
+    train, validation = (arrays and LabelSample(*arrays) for arrays in given)
+    return Examples(images, labels, epochs, probabilities, names, train, validation)
+
+
+def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and true classes, if they are what they should be."""
+    probabilities, labels = z[f"{prefix}probabilities"], z[f"{prefix}labels"]
+    if (probabilities.dtype, labels.dtype) != (kind, np.int32):
+        expected = f"{np.dtype(kind)} {prefix}probabilities and int32 {prefix}labels"
+        raise ValueError(f"expected {expected}, got {probabilities.dtype} and {labels.dtype}")
+    if labels.ndim != 1 or probabilities.shape != (epochs, len(labels), classes):
+        raise ValueError(f"{prefix}probabilities, {prefix}labels, epochs and class_names do not fit each other")
     if probabilities.size == 0:
-        raise ValueError("it holds no example")
-    if not (0 <= labels.min() and labels.max() < classes and np.isfinite(probabilities).all()):
-        raise ValueError("a label or a probability is out of range")
+        raise ValueError(f"there are no {prefix}labels")
+    low, high = probabilities.min(), probabilities.max()
+    if not (0 <= low <= high < 1.001 and 0 <= labels.min() and labels.max() < classes):  # also refuses NaN
+        raise ValueError(f"one of {prefix}labels or {prefix}probabilities is out of range")
+    return probabilities, labels

@@ -1,20 +1,18 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
-import io
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, memory, progress, results, students
+from jaxsoft.experiment import describe, examples, memory, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
-from jaxsoft.experiment.folder import RunFolder, environment, write_file
+from jaxsoft.experiment.folder import RunFolder, environment
 from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
@@ -59,8 +57,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             if left:
                 material = students.prepare(plan, settings, dataset, experts)
                 plan = train(plan, settings, dataset, material, folder, log, console)
-            if not (folder.path / "examples.npz").exists():
-                _write_examples(folder, plan, dataset, experts)
+            if not (folder.path / examples.NAME).exists():
+                examples.write(folder, plan, dataset, experts)
         rows = _in_order(log.read(), plan)
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
@@ -105,7 +103,8 @@ def load(settings: config.Settings) -> Dataset:
 
 def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder) -> Plan:
     """Make the plan, or repeat the shapes of the one that this folder began with; tell the teachers' story in JSON."""
-    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts))
+    subjects = experts.class_order(dataset).tolist() if settings.subjects == "accuracy" else ()
+    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts), subjects)
     if (folder.path / "plan.json").exists():
         plan = plan.with_shapes(folder.read_json("plan.json"))
     else:
@@ -126,8 +125,8 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
         "normalize": settings.data.normalize,
         "teacher": experts.key,
         "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
-        "select": settings.select,
         "protocol": settings.protocol,
+        "learned": config.as_dict(settings.learned),
         "streams": rng.VERSION,
     }
 
@@ -157,7 +156,7 @@ def train(
         checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
         try:
             look = progress.of_students(plan, settings, console)
-            outcomes = students.train_wave(program, plan, wave, material, checkpoints, look)
+            outcomes = students.train_wave(program, plan, wave, material, checkpoints, look, settings.protocol)
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
@@ -177,7 +176,7 @@ def train(
 
 def wave_program(plan: Plan, settings: config.Settings) -> Program:
     """The program that trains a wave; one serves all waves of equal shape."""
-    sets = 2 if settings.protocol == "paper" else 1
+    sets = 1 if settings.protocol == "sealed" else 2
     return Program(plan.buckets(), plan.image_shape, select=sets, lowering=settings.compute.lowering)
 
 
@@ -195,25 +194,3 @@ def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, 
 def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:
     place = {key: i for i, key in enumerate(plan.keys)}
     return sorted((r for r in rows if r["member"] in place), key=lambda r: place[r["member"]])
-
-
-def _write_examples(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts, count: int = 4) -> None:
-    """A few training images with the labels of the sweep's teacher at several epochs, for the report."""
-    specs = [LabelSpec.parse(m.labels) for m in plan.members]
-    pooled = next((list(s.experts) for s in specs if s.needs_teacher), [0])
-    used = sorted({s.epoch for s in specs if s.epoch is not None}) or [experts.settings.epochs]
-    epochs = used[:: max(1, len(used) // 4)]
-    labels = dataset.train.labels
-    ids = np.array([np.flatnonzero(labels == c)[0] for c in np.unique(labels)[:count]], np.int32)
-    logits = experts.logits(dataset.train, ids, epochs).logits[pooled].mean(0)
-    file = io.BytesIO()
-    np.savez(
-        file,
-        allow_pickle=False,
-        images=dataset.train.images[ids],
-        labels=labels[ids],
-        epochs=np.array(epochs, np.int32),
-        probabilities=np.asarray(jax.nn.softmax(logits, -1)),
-        class_names=np.array(dataset.class_names),
-    )
-    write_file(folder.path / "examples.npz", file.getvalue())

@@ -139,3 +139,35 @@ def write_examples(path, epochs=(0, 5, 20, 150)):
         probabilities=probabilities.astype(np.float32),
         class_names=np.array([str(k) for k in range(10)]),
     )
+
+
+# How sharp the labels of `write_samples` are at each epoch: from nearly uniform to nearly one-hot.
+SHARPNESS = (0.1, 0.8, 2.0, 6.0)
+
+
+def likeness(classes=10):
+    """How much each class resembles each other one: its neighbours on a ring, and less so on one side."""
+    places = np.arange(classes)
+    away = (places[None] - places[:, None]) % classes
+    return np.where(away == 0, 3.0, np.where(away == 1, 1.5, np.where(away == classes - 1, 1.0, 0.0)))
+
+
+def label_sample(n, sharpness, classes=10, noise=0.8, seed=0):
+    """Labels of n images of cycling classes, [P, n, K], and the classes: softmax of likeness and noise, times sharpness."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(n) % classes).astype(np.int32)
+    logits = (likeness(classes)[labels] + rng.normal(0, noise, (n, classes))) * np.array(sharpness)[:, None, None]
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True), labels
+
+
+def write_samples(path, train=400, validation=300, noise=(0.3, 1.2)):
+    """Examples with samples of labels; a teacher is surer, and right more often, on the images that it has seen."""
+    write_examples(path)
+    with np.load(path) as z:
+        arrays = dict(z)
+    for i, (split, n) in enumerate({"train": train, "validation": validation}.items()):
+        probabilities, labels = label_sample(n, SHARPNESS, noise=noise[i], seed=i)
+        arrays |= {f"{split}_probabilities": probabilities.astype(np.float16), f"{split}_labels": labels}
+    np.savez(path, **arrays)
+    return arrays

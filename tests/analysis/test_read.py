@@ -50,7 +50,7 @@ def test_a_hash_of_digits_stays_text_and_unknown_columns_find_their_type(tmp_pat
         ({"test_accuracy": ""}, "line 2: test_accuracy is empty"),
         ({"learning_rate": "fast"}, "line 2: learning_rate expects a number, got 'fast'"),
         ({"status": "maybe"}, "line 2: status expects done or failed, got 'maybe'"),
-        ({"protocol": "secret"}, "line 2: protocol expects sealed or paper, got 'secret'"),
+        ({"protocol": "secret"}, "line 2: protocol expects sealed or paper or both, got 'secret'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(tmp_path, changes, message):
@@ -162,17 +162,39 @@ def damage(arrays, name):
     if name == "nothing":
         arrays["images"], arrays["labels"] = arrays["images"][:0], arrays["labels"][:0]
         arrays["probabilities"] = arrays["probabilities"][:, :0]
+    if name == "sample of another type":
+        arrays["train_probabilities"] = arrays["train_probabilities"].astype(np.float32)
+    if name == "sample above 1":
+        arrays["validation_probabilities"] = arrays["validation_probabilities"] * np.float16(2)
+    if name == "sample of other epochs":
+        arrays["validation_probabilities"] = arrays["validation_probabilities"][1:]
+    if name == "half a sample":
+        del arrays["train_probabilities"]
     return arrays
 
 
-@pytest.mark.parametrize("name", ["label out of range", "shapes", "NaN", "dtype", "no pickle", "missing", "nothing"])
+DAMAGES = ["label out of range", "shapes", "NaN", "dtype", "no pickle", "missing", "nothing"]
+DAMAGES += ["sample of another type", "sample above 1", "sample of other epochs", "half a sample"]
+
+
+@pytest.mark.parametrize("name", DAMAGES)
 def test_damaged_examples_are_refused(tmp_path, name):
     synthetic.write_run(tmp_path, [GOOD])
-    with np.load(tmp_path / "examples.npz") as z:
-        arrays = damage(dict(z), name)
+    arrays = damage(synthetic.write_samples(tmp_path / "examples.npz"), name)
     np.savez(tmp_path / "examples.npz", **arrays)
     with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
         read.read_run(tmp_path)
+
+
+def test_samples_of_labels_come_back_and_old_runs_have_none(tmp_path):
+    synthetic.write_examples(tmp_path / "old.npz")
+    old = read.read_examples(tmp_path / "old.npz")
+    assert old is not None and old.train is None and old.validation is None
+    arrays = synthetic.write_samples(tmp_path / "new.npz")
+    new = read.read_examples(tmp_path / "new.npz")
+    assert new is not None and new.train is not None and new.validation is not None
+    np.testing.assert_array_equal(new.train.probabilities, arrays["train_probabilities"])
+    np.testing.assert_array_equal(new.validation.labels, arrays["validation_labels"])
 
 
 def test_a_file_that_claims_to_be_examples_and_is_not(tmp_path):

@@ -1,0 +1,88 @@
+"""What a run keeps of its labels for the report: a few images with theirs, and samples large enough to count on."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from jaxsoft.experiment.experts import Experts
+from jaxsoft.experiment.folder import RunFolder, write_file
+from jaxsoft.experiment.plan import Plan
+from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Dataset, Split
+
+NAME = "examples.npz"
+_SHOWN = 4  # images that are kept themselves
+_TRAIN, _VALIDATION = 2_000, 10_000  # at most so many images of a split have their labels kept
+_LABEL_BYTES, _IMAGE_BYTES = 14 * 2**20, 256 * 2**20  # of a split: in the file, and on the device
+
+
+def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> None:
+    """Store labels of the sweep's first teacher at a few of the sweep's epochs; the same run writes the same arrays.
+
+    Three sets of images are labelled: a few of the training images, kept with their pixels; a sample of the training
+    images; and the validation images, or a sample if they are many. Samples are float16.
+
+    Raises:
+      CheckpointError: the folder cannot be written, or an epoch of the teacher is damaged.
+    """
+    source, epochs = _labels_of(plan, experts)
+    train, validation = dataset.train, dataset.validation
+    ids = (
+        np.array([np.flatnonzero(train.labels == c)[0] for c in np.unique(train.labels)[:_SHOWN]]),
+        sample(train, _most(train, _TRAIN, len(epochs), dataset.num_classes)),
+        sample(validation, _most(validation, _VALIDATION, len(epochs), dataset.num_classes)),
+    )
+    parts = [Split(split.images[i], split.labels[i]) for split, i in zip((train, train, validation), ids)]
+    shown, large, held_out = np.split(
+        _probabilities(experts, parts, source, epochs), np.cumsum([*map(len, ids)])[:-1], 1
+    )
+    file = io.BytesIO()
+    np.savez(
+        file,
+        allow_pickle=False,
+        images=parts[0].images,
+        labels=parts[0].labels,
+        epochs=np.array(epochs, np.int32),
+        probabilities=shown,
+        class_names=np.array(dataset.class_names),
+        train_probabilities=large.astype(np.float16),
+        train_labels=parts[1].labels,
+        validation_probabilities=held_out.astype(np.float16),
+        validation_labels=parts[2].labels,
+    )
+    write_file(folder.path / NAME, file.getvalue())
+
+
+def sample(split: Split, most: int) -> Int[np.ndarray, "n"]:
+    """Images spread evenly over a split ordered by class, so that every class has its share; in the split's order."""
+    if len(split) <= most:
+        return np.arange(len(split))
+    by_class = np.argsort(split.labels, kind="stable")
+    return np.sort(by_class[np.linspace(0, len(split) - 1, most).round().astype(int)])
+
+
+def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
+    """Where the sweep's labels come from, before any treatment, and some of the epochs that it uses."""
+    specs = [LabelSpec.parse(m.labels) for m in plan.members]
+    first = next((s for s in specs if s.needs_teacher), LabelSpec(experts=(0,)))
+    used = sorted({s.epoch for s in specs if s.epoch is not None}) or [experts.settings.epochs]
+    return LabelSpec(experts=first.experts, pool=first.pool), used[:: max(1, len(used) // 4)]
+
+
+def _most(split: Split, most: int, epochs: int, classes: int) -> int:
+    """As many images as the file and the device have room for."""
+    return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // split.images[0].nbytes)
+
+
+def _probabilities(
+    experts: Experts, parts: Sequence[Split], source: LabelSpec, epochs: Sequence[int]
+) -> Float32[np.ndarray, "P N K"]:
+    """The labels of all parts, one after another, at each epoch."""
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    bank = experts.logits(Split(images, labels), np.arange(len(labels), dtype=np.int32), epochs)
+    rows = [label_rows(replace(source, epoch=epoch), bank) for epoch in epochs]
+    return np.stack([np.asarray(row, np.float32) for row in rows])

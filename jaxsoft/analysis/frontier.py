@@ -99,7 +99,7 @@ def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     epochs, values = np.array([table.epochs[a] for a in named], float), table.selection[:, :, named][:, there]
     best = np.concatenate([means(values)[None], resampled_means(values)])
-    found = _rank_correlation(epochs[_argmax(best)])
+    found = rank_correlation(epochs[_argmax(best)])
     low, high = interval(found[1:], len(values))
     return Estimate(float(found[0]), float(np.std(found[1:])), low, high, len(values))
 
@@ -165,7 +165,7 @@ def family(labels: str) -> str:
     return spec.render((source._replace(kwargs=kwargs), *operations))
 
 
-def _rank_correlation(values: np.ndarray) -> np.ndarray:
+def rank_correlation(values: Float[np.ndarray, "R n"]) -> Float[np.ndarray, "R"]:
     """Spearman's correlation of each row with its positions; 0 for a row of equals."""
     ranks = scipy.stats.rankdata(values, axis=1)
     ranks -= ranks.mean(1, keepdims=True)

@@ -1,0 +1,170 @@
+"""What several questions share: label specs taken apart, choices and paired differences, axes and heat maps."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullLocator
+
+from jaxsoft import spec
+from jaxsoft.analysis import words
+from jaxsoft.analysis.grid import Grid, column, group_names, groups, selection_column
+from jaxsoft.analysis.page import Section
+from jaxsoft.analysis.plots import INK, ORANGE
+from jaxsoft.analysis.stats import FEWEST, Estimate, estimate, means
+from jaxsoft.types import Row
+
+MARKERS = "osD^vP*X"
+GREY = "#6a6f78"
+# Light enough at both ends for dark lines and figures to stand on it.
+HEAT = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.02, 0.62, 256))).with_extremes(bad="#eceef1")
+
+
+@functools.cache
+def split(labels: str) -> tuple[str, spec.Call | None]:
+    """A label spec without its last operation, and that operation; None for a bare source.
+
+    >>> split("teacher(epoch=5)|topk(3)")[0], split("hard")
+    ('teacher(epoch=5)', ('hard', None))
+    """
+    *rest, last = spec.parse(labels)
+    return (spec.render(tuple(rest)), last) if rest else (spec.render((last,)), None)
+
+
+def argument(call: spec.Call) -> Any:
+    """The one argument of an operation, whether by position or by name."""
+    return (*call.args, *call.kwargs.values())[0]
+
+
+def epoch(labels: str) -> int | None:
+    """The teacher epoch that a label spec names."""
+    return spec.parse(labels)[0].kwargs.get("epoch")
+
+
+def by_group(
+    rows: Sequence[Row],
+    find: Callable[[list[Row]], Any],
+    tell: Callable[[Any, str], list[Section]],
+    together: Sequence[str] = (),
+) -> list[Section]:
+    """The sections of every group of rows that asks.
+
+    Args:
+      rows: finished members.
+      find: what one group has to say; falsy where it does not ask.
+      tell: sections of what was found, given the suffix of their picture files. Where several groups ask, titles begin
+        with the group's name.
+      together: columns that the question compares, and that therefore part no groups.
+    """
+    asking = [(group, found) for group in groups(rows, together) if (found := find(group))]
+    sections, names = [], group_names([group for group, _ in asking])
+    for i, ((_, found), name) in enumerate(zip(asking, names), 1):
+        told = tell(found, f"-{i}" if len(asking) > 1 else "")
+        prefix = f"{name[:1].upper()}{name[1:]}: " if name else ""
+        sections += [section._replace(title=prefix + section.title) for section in told]
+    return sections
+
+
+def chosen(table: Grid, ipc: int, specs: Sequence[str]) -> str | None:
+    """The spec with the best mean on the selection column at an IPC, ties to the first; None where nothing finished."""
+    there = [labels for labels in specs if labels in table.labels]
+    columns = [column(table, labels) for labels in there]
+    mean = np.round(means(table.selection[:, table.ipcs.index(ipc), columns]), 12)
+    return there[int(np.nanargmax(mean))] if np.isfinite(mean).any() else None
+
+
+def accuracy(table: Grid, ipc: int, labels: str) -> Estimate:
+    """Test accuracy of a label spec at an IPC."""
+    values = table.test[:, table.ipcs.index(ipc), column(table, labels)]
+    return estimate(values[np.isfinite(values)])
+
+
+def paired(table: Grid, ipc: int, treatment: str, baseline: str) -> Estimate:
+    """Test accuracy of one label spec minus another's at an IPC, each seed against itself; a fraction."""
+    at = table.test[:, table.ipcs.index(ipc)]
+    difference = at[:, column(table, treatment)] - at[:, column(table, baseline)]
+    return estimate(difference[np.isfinite(difference)])
+
+
+def sign(value: Estimate) -> int:
+    """1 or -1 where the interval leaves out zero, else 0."""
+    return int(value.low > 0) - int(value.high < 0)
+
+
+def size(value: Estimate) -> str:
+    """A difference in points without its sign, such as "2.1 points [1.0, 3.2]"."""
+    low, high = sorted((abs(value.low), abs(value.high)))
+    between = "" if np.isnan(low) else f" [{words.percent(low)}, {words.percent(high)}]"
+    return f"{words.percent(abs(value.mean))} points{between}"
+
+
+def untold(value: Estimate) -> str:
+    """Why nothing is told of a difference, with its numbers."""
+    if value.n < FEWEST:
+        return f"{words.points(value.mean)} points, n = {value.n} gives no interval"
+    return f"{words.difference(value)} points"
+
+
+def chosen_on(rows: Sequence[Row]) -> str:
+    """The split on which choices are made, in words."""
+    return "validation" if selection_column(rows) == "val_accuracy" else "test"
+
+
+def say_n(figure: Figure, counts: Sequence[int], what: str) -> None:
+    """One line above all panels: the number of seeds, and what the bars or bands are."""
+    n = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    figure.suptitle(f"mean of {n} seeds; {what}", x=0.01, ha="left", fontsize=8.5, color=GREY)
+
+
+def measured_axis(axes: Axes, values: Sequence[float], title: str, log: bool = True) -> None:
+    """An x axis whose ticks are the measured values, as far as their names do not touch."""
+    values = sorted(set(values))
+    if log:
+        axes.set_xscale("log")
+    places = np.log(values) if log else np.array(values, float)
+    room, shown = 0.055 * (places[-1] - places[0]), [0]
+    for i in range(1, len(values)):
+        if places[i] - places[shown[-1]] >= room:
+            shown.append(i)
+    axes.set_xticks(values, [f"{value:g}" if i in shown else "" for i, value in enumerate(values)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(x=0.06)
+    axes.set_xlabel(title)
+
+
+def shades(count: int) -> list[Any]:
+    """Colours of an ordered series, dark to light."""
+    return list(matplotlib.colormaps["viridis"](np.linspace(0.0, 0.82, count)))
+
+
+def heat_map(
+    axes: Axes,
+    values: Float[np.ndarray, "R C"],
+    norm: Normalize,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    frame: tuple[int, int] | None = None,
+    texts: Sequence[Sequence[str]] | None = None,
+) -> AxesImage:
+    """Cells in colour from the first row at the bottom, one of them framed, perhaps with a text in each."""
+    image = axes.imshow(values, HEAT, norm=norm, aspect="auto", origin="lower")
+    for r, line in enumerate(texts or ()):
+        for c, text in enumerate(line):
+            axes.text(c, r, text, ha="center", va="center", fontsize=7.5, color=INK)
+    if frame is not None:
+        r, c = frame
+        axes.add_patch(Rectangle((c - 0.47, r - 0.47), 0.94, 0.94, fill=False, ec=ORANGE, lw=2))
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    return image

@@ -227,10 +227,9 @@ def _examples(z: Any) -> Examples:
     probabilities, labels = _labels(z, "", np.float32, len(epochs), len(names))
     if images.ndim != 4 or len(images) != len(labels):
         raise ValueError("images and labels do not fit each other")
-    kept = [f"{split}_" if f"{split}_labels" in z else None for split in ("train", "validation")]
-    given = [prefix and _labels(z, prefix, np.float16, len(epochs), len(names)) for prefix in kept]
-    train, validation = (arrays and LabelSample(*arrays) for arrays in given)
-    return Examples(images, labels, epochs, probabilities, names, train, validation)
+    kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
+    given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}
+    return Examples(images, labels, epochs, probabilities, names, **given)
 
 
 def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from jaxsoft import errors
 from jaxsoft.types import Row
 
-IDENTITY = ("dataset", "fingerprint", "model", "protocol")
+IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")
+"""What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 _UNIT = ("seed", "subset_seed")
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
@@ -42,12 +43,16 @@ def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(sorted(c for c in known if len(values[c]) > len(set(keys))))
 
 
-def groups(rows: Sequence[Row]) -> list[list[Row]]:
+def groups(rows: Sequence[Row], together: Sequence[str] = ()) -> list[list[Row]]:
     """Split rows into those that may share one curve: equal dataset, model, protocol and whatever is not tuned.
 
     Groups come in the order in which their first members do.
+
+    Args:
+      rows: members.
+      together: columns that may differ inside a group all the same, because they are what is compared.
     """
-    columns = sorted({*IDENTITY, *varying(rows)} - set(TUNABLE))
+    columns = sorted({*IDENTITY, *varying(rows)} - {*TUNABLE, *together})
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(str(row.get(c)) for c in columns)].append(row)
@@ -63,6 +68,12 @@ def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
     differ = [c for c in inside if len({str(rows[0].get(c)) for rows in found}) > 1]
     told = [c for c in differ if c != "fingerprint"] or differ
     return [", ".join(f"{c.replace('_', ' ')} `{str(rows[0].get(c))[:60]}`" for c in told) for rows in found]
+
+
+def collide(rows: Sequence[Row]) -> bool:
+    """Whether two finished members are alike in every column but what became of them, and so cannot be told apart."""
+    known = sorted({c for row in rows for c in row if c not in _BOOKKEEPING and not c.endswith(_MEASURED)})
+    return len({tuple(row.get(c) for c in known) for row in rows}) < len({row["member"] for row in rows})
 
 
 def selection_column(rows: Sequence[Row]) -> str:

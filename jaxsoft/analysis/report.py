@@ -1,19 +1,24 @@
 """The report of one or more runs: an answer in words first, then what shows it, then how it was made."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from jaxsoft import errors
 from jaxsoft.analysis import plots, questions, words
-from jaxsoft.analysis.frontier import Choice, optimism
-from jaxsoft.analysis.grid import IDENTITY, finished, group_names, groups
-from jaxsoft.analysis.page import Block, Page, Picture, Section, Text, to_html, to_markdown
+from jaxsoft.analysis.frontier import Choice
+from jaxsoft.analysis.grid import collide, finished, group_names, groups
+from jaxsoft.analysis.page import Page, Picture, Section, to_html, to_markdown
+from jaxsoft.analysis.provenance import provenance
 from jaxsoft.analysis.read import Run, join_results, read_run
-from jaxsoft.analysis.sections import group_sections, headline, optimism_section
+from jaxsoft.analysis.sections import failed_sections, group_sections, headline, settings_section, warning_blocks
 from jaxsoft.analysis.table import Findings, Table, findings
 from jaxsoft.types import Row
+
+_MOST_GROUPS, _MOST_SECTIONS = 4, 6
+"""More groups of members share one table; more sections of one question are told by their titles alone."""
+_LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
 
 
 def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | None = None, mix: bool = False) -> Path:
@@ -50,21 +55,60 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
 
 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
-    """The whole report as values: sections of each group of members, of each run's teacher, and how it was made."""
-    rows = join_results([run.rows for run in runs], [run.folder for run in runs], mix)
-    sections = questions.answers(rows, runs)
-    answer = sections[0].title if sections else ""
-    parts = groups(questions.common(rows))
-    found, several = [findings(part) for part in parts], len(parts) > 1
-    for i, (finding, name) in enumerate(zip(found, group_names(parts)), 1):
-        sections += group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
-    sections += [optimism_section(gap) for gap in _optimism(found)]
-    for i, run in enumerate(runs, 1):
-        choices = found[0].choices if len(found) == 1 else []
-        sections += _teacher(run, choices, f"-{i}" if len(runs) > 1 else "")
-    title = answer or (f"Soft against hard labels in {len(found)} settings" if several else headline(found[0]))
+    """The whole report as values: what was asked, each group of members, each teacher, and how it was made."""
+    rows = _joined(runs, mix)
+    sections, asked = _answers(rows, runs)
+    parts = groups(questions.common(rows, asked))
+    few = len(parts) <= _MOST_GROUPS
+    found = [findings(part) for part in parts] if few else []
+    sections += [] if few else [settings_section(parts)]
+    title = sections[0].title if sections else _title(found)
+    answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
+    sections = [*answers, *_of_groups(found, bool(answers))]
+    if not found and (warnings := warning_blocks(rows)):
+        sections.append(Section("What to bear in mind", warnings))
+    sections += failed_sections(rows)
+    choices = found[0].choices if len(found) == 1 else []
+    sections += [section for run, suffix in _taught(runs) for section in _teacher(run, choices, suffix)]
     kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
-    return Page(kicker, title, [*sections, _how(rows, runs)])
+    return Page(kicker, title, [*sections, provenance(rows, runs)])
+
+
+def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
+    """The rows of all runs; where members differ in what no column says, a column `run` keeps them apart."""
+    folders = [run.folder for run in runs]
+    rows = join_results([run.rows for run in runs], folders, mix)
+    if len(runs) == 1 or not collide(finished(rows)):
+        return rows
+    distinct = len({folder.name for folder in folders}) == len(folders)
+    names = [folder.name if distinct else str(folder) for folder in folders]
+    return join_results([[{**row, "run": name} for row in run.rows] for run, name in zip(runs, names)], folders, mix)
+
+
+def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], list[ModuleType]]:
+    """The sections of every question, and the questions that were asked."""
+    sections, asked, done = [], [], finished(rows)
+    for module in questions.modules():
+        found = module.answer(done, runs)
+        asked += [module] if found else []
+        sections += found[:_MOST_SECTIONS]
+        if rest := found[_MOST_SECTIONS:]:
+            titles = Table(("what else was found",), [(section.title,) for section in rest], _LEFT_OUT, folded=True)
+            sections[-1] = sections[-1]._replace(blocks=[*sections[-1].blocks, titles])
+    return sections, asked
+
+
+def _of_groups(found: Sequence[Findings], told: bool) -> list[Section]:
+    """The sections of a few groups; `told`: the page's title answers a question, so that theirs must be said."""
+    sections, several = [], len(found) > 1
+    for i, (finding, name) in enumerate(zip(found, group_names([f.rows for f in found])), 1):
+        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
+        sections += [first._replace(title=first.title or headline(finding)) if told else first, *rest]
+    return sections
+
+
+def _title(found: Sequence[Findings]) -> str:
+    return headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
 
 def _constant(rows: Sequence[Row]) -> list[str]:
@@ -72,16 +116,12 @@ def _constant(rows: Sequence[Row]) -> list[str]:
     return [text.format(rows[0][c]) for c, text in shown.items() if len({row[c] for row in rows}) == 1]
 
 
-def _optimism(found: Sequence[Findings]) -> list[dict]:
-    """The gap between protocols for groups that differ in nothing else."""
-    sealed = {_but_protocol(f.rows): f.rows for f in found if f.rows[0]["protocol"] == "sealed"}
-    paper = {_but_protocol(f.rows): f.rows for f in found if f.rows[0]["protocol"] == "paper"}
-    both = [key for key in sealed if key in paper and finished(sealed[key]) and finished(paper[key])]
-    return [optimism(finished(sealed[key]), finished(paper[key])) for key in both]
-
-
-def _but_protocol(rows: Sequence[Row]) -> tuple:
-    return tuple(rows[0][c] for c in IDENTITY if c != "protocol")
+def _taught(runs: Sequence[Run]) -> list[tuple[Run, str]]:
+    """Runs with the endings of their files; of those that share their experts the first."""
+    kept: dict[object, Run] = {}
+    for run in runs:
+        kept.setdefault(run.teachers.get("teacher", {}).get("key", run.folder), run)
+    return [(run, f"-{i}" if len(kept) > 1 else "") for i, run in enumerate(kept.values(), 1)]
 
 
 def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
@@ -115,73 +155,6 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         title = "The same images, labelled by a younger and an older teacher"
         sections.append(Section(title, [Picture(f"labels{suffix}", png, alt, caption)]))
     return sections
-
-
-def _how(rows: Sequence[Row], runs: Sequence[Run]) -> Section:
-    """Everything that is needed to trust or repeat the numbers."""
-    lines = [("members", f"{len(finished(rows))} finished, {len(rows) - len(finished(rows))} failed")]
-    for column in ("dataset", "fingerprint", "model", "protocol", "learning_rate", "weight_decay", "steps", "device"):
-        values = sorted({str(row.get(column)) for row in rows})
-        lines.append((column.replace("_", " "), ", ".join(f"`{value}`" for value in values[:8])))
-    lines.append(("seeds", _seeds(rows)))
-    blocks: list[Block] = [Table(("what", "value"), lines, "What the members share, or every value where they differ.")]
-    for run in runs:
-        where = f" of `{run.folder.name}`" if len(runs) > 1 else ""
-        resolved = [(f"`{asked}`", f"`{got}`") for asked, got in run.teachers.get("resolved", {}).items()]
-        if resolved:
-            blocks.append(
-                Table(("asked for", "became"), resolved, f"Label specs{where} and the epochs they resolved to.")
-            )
-        for name, title in (("env", "Versions and device"), ("timing", "Times"), ("config", "All settings")):
-            if flat := _flat(getattr(run, name)):
-                blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
-        members = run.plan.get("members")
-        planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
-        if held < planned:
-            blocks.append(
-                Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning")
-            )
-        absent = [name for name, there in _artefacts(run).items() if not there]
-        if absent:
-            blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
-    return Section("How these numbers were made", blocks)
-
-
-def _artefacts(run: Run) -> dict[str, bool]:
-    return {
-        "the teacher's course (`teachers.json`)": bool(run.teachers.get("experts")),
-        "images with labels (`examples.npz`)": run.examples is not None,
-        "settings (`config.json`)": bool(run.config),
-        "versions (`env.json`)": bool(run.env),
-    }
-
-
-def _seeds(rows: Sequence[Row]) -> str:
-    """What the intervals cover."""
-    units = {(row["seed"], row["subset_seed"]) for row in rows}
-    subsets = len({subset for _, subset in units})
-    if len(units) == 1:
-        return "1, so there are no intervals"
-    if subsets == len(units):
-        covered = "each with its own images, initialisation and order; intervals cover all three, but not the teacher"
-    elif subsets == 1:
-        covered = "all on one set of images; intervals do not cover the choice of images, nor the teacher"
-    else:
-        covered = (
-            f"on {subsets} sets of images; intervals take pairs of seed and set for independent and are too narrow"
-        )
-    return f"{len(units)}, {covered}"
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    lines = []
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            lines += _flat(value, f"{prefix}{key}.")
-        else:
-            text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            lines.append((f"`{prefix}{key}`", f"`{text[:300]}`"))
-    return lines
 
 
 def _replace(path: Path, content: bytes) -> None:

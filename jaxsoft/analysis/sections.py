@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from jaxsoft.analysis import plots, words
-from jaxsoft.analysis.frontier import Choice, frontiers
-from jaxsoft.analysis.grid import finished, selection_column, tuned
+from jaxsoft.analysis.frontier import Choice, choose, frontiers
+from jaxsoft.analysis.grid import finished, group_names, selection_column, tuned
 from jaxsoft.analysis.page import Block, Fact, Facts, Picture, Section, Text
 from jaxsoft.analysis.scaling import BEST
-from jaxsoft.analysis.stats import FEWEST, Estimate, summarize
+from jaxsoft.analysis.stats import FEWEST, summarize
 from jaxsoft.analysis.table import Findings, Table, budget_table, cell_table, law_table
 from jaxsoft.types import Row
+
+_LONG = 24
+"""A table of more lines is folded."""
 
 
 def group_sections(found: Findings, name: str = "", suffix: str = "") -> list[Section]:
@@ -23,16 +26,30 @@ def group_sections(found: Findings, name: str = "", suffix: str = "") -> list[Se
     parts = [_answer(found, name)]
     if finished(found.rows):
         parts += [_budgets(found), _curves(found, suffix), *_frontier(found, suffix), *_laws(found)]
-    return [*parts, *_failed(found.rows)]
+    return parts
 
 
-def optimism_section(gap: dict[int, Estimate]) -> Section:
-    """What choosing on test adds to the accuracy that is reported."""
-    lines = [(str(ipc), words.difference(e), str(e.n)) for ipc, e in gap.items() if e.n]
-    most = max((e.mean for e in gap.values() if e.n), key=abs, default=0.0)
-    caption = "Test accuracy of the paper protocol's choice minus the sealed protocol's, each seed against itself."
-    table = Table(("IPC", "optimism gap, points", "n"), lines, caption)
-    return Section(f"Choosing on test moves accuracy by up to {words.points(most)} points", [table])
+def settings_section(parts: Sequence[Sequence[Row]]) -> Section:
+    """Soft against hard labels in many groups at once, a line for each group and budget."""
+    lines, verdicts = [], []
+    for part, name in zip(parts, group_names(parts)):
+        done = finished(part)
+        choices = choose(done) if done else []
+        for c in choices:
+            verdicts.append(words.verdict(c))
+            numbers = (words.accuracy(c.hard), words.accuracy(c.test), words.difference(c.difference))
+            lines.append((name, str(c.ipc), *numbers, f"`{c.labels}`", str(c.difference.n or c.test.n)))
+        for c in [] if choices else summarize(tuned(done)):
+            lines.append((name, str(c.ipc), words.accuracy(c.test), *[words.NONE] * 3, str(c.test.n)))
+    soft, hard = (sum(verdict == side for verdict in verdicts) for side in ("soft", "hard"))
+    title = f"In {len(parts)} settings soft labels win {soft} of {len(verdicts)} times, hard labels {hard}"
+    title = title if verdicts else f"{len(parts)} settings, without soft labels in any"
+    header = ("setting", "IPC", "hard labels, %", "soft labels, %", "difference, points", "chosen label spec", "n")
+    caption = (
+        "Test accuracy by setting and budget; means over n seeds with 95 % intervals, differences paired by seed. "
+        "Report fewer runs or settings at once for curves of each."
+    )
+    return Section(title, [Table(header, lines, caption, folded=len(lines) > _LONG)])
 
 
 def headline(found: Findings) -> str:
@@ -62,7 +79,7 @@ def _answer(found: Findings, name: str) -> Section:
     blocks: list[Block] = [Text(" ".join(said) or "There is nothing to compare.", "lead")]
     if facts := _facts(found, compared):
         blocks.append(Facts(facts))
-    return Section(title, blocks + [Text(warning, "warning") for warning in _warnings(found.rows)])
+    return Section(title, [*blocks, *warning_blocks(found.rows)])
 
 
 def _facts(found: Findings, compared: Sequence[Choice]) -> tuple[Fact, ...]:
@@ -87,7 +104,8 @@ def _largest(compared: Sequence[Choice]) -> Choice:
     return max(compared, key=lambda c: (bool(words.verdict(c)), abs(c.difference.mean)))
 
 
-def _warnings(rows: Sequence[Row]) -> list[str]:
+def warning_blocks(rows: Sequence[Row]) -> list[Block]:
+    """What to bear in mind: how choices were made, and how few seeds there are."""
     done, said = finished(rows), []
     if any(row["protocol"] == "paper" for row in rows):
         said.append(
@@ -103,7 +121,7 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
         said.append(
             f"n = {len(seeds)}: intervals of fewer than 5 seeds are too narrow; take them as a first impression."
         )
-    return said
+    return [Text(warning, "warning") for warning in said]
 
 
 def _budgets(found: Findings) -> Section:
@@ -188,7 +206,8 @@ def _laws(found: Findings) -> list[Section]:
     return [Section(title, [law_table(found.laws)])]
 
 
-def _failed(rows: Sequence[Row]) -> list[Section]:
+def failed_sections(rows: Sequence[Row]) -> list[Section]:
+    """The members that failed; none if none did."""
     bad = [row for row in rows if row["status"] == "failed"]
     if not bad:
         return []

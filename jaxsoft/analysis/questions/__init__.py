@@ -34,7 +34,7 @@ def answers(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     return [section for module in modules() for section in module.answer(done, runs)]
 
 
-def common(rows: Sequence[Row]) -> list[Row]:
-    """The rows that are not the private matter of one question."""
-    private = [module.understands for module in modules() if hasattr(module, "understands")]
+def common(rows: Sequence[Row], asked: Sequence[ModuleType] | None = None) -> list[Row]:
+    """The rows that are not the private matter of one of the questions asked (by default: of any question)."""
+    private = [q.understands for q in (modules() if asked is None else asked) if hasattr(q, "understands")]
     return [row for row in rows if not any(understands(row) for understands in private)]

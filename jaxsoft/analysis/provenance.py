@@ -1,0 +1,89 @@
+"""How the numbers of a report were made: what members share, which seeds there are, and what a run folder says of itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxsoft.analysis import words
+from jaxsoft.analysis.grid import finished
+from jaxsoft.analysis.page import Block, Section, Text
+from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.table import Table
+from jaxsoft.types import Row
+
+_SHARED = ("dataset", "fingerprint", "model", "protocol", "select", "learning_rate", "weight_decay", "steps", "device")
+_SHOWN = 8
+
+
+def provenance(rows: Sequence[Row], runs: Sequence[Run]) -> Section:
+    """Everything that is needed to trust or repeat the numbers.
+
+    Args:
+      rows: all members of the page, failed ones too.
+      runs: where they come from.
+    """
+    lines = [("members", f"{len(finished(rows))} finished, {len(rows) - len(finished(rows))} failed")]
+    for column in _SHARED:
+        values = sorted({str(row.get(column)) for row in rows} - {"None"})
+        more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
+        lines.append((column.replace("_", " "), ", ".join(f"`{value}`" for value in values[:_SHOWN]) + more))
+    lines.append(("seeds", _seeds(rows)))
+    lines = [line for line in lines if line[1]]
+    shared = Table(("what", "value"), lines, "What the members share, or every value where they differ.")
+    alone = len(runs) == 1
+    blocks = [block for run in runs for block in _of_run(run, "" if alone else f" of `{run.folder.name}`")]
+    return Section("How these numbers were made", [shared, *blocks])
+
+
+def _of_run(run: Run, where: str) -> list[Block]:
+    """What one run folder says of itself, and what it does not."""
+    blocks: list[Block] = []
+    if resolved := [(f"`{asked}`", f"`{got}`") for asked, got in run.teachers.get("resolved", {}).items()]:
+        caption = f"Label specs{where} and the epochs they resolved to."
+        blocks.append(Table(("asked for", "became"), resolved, caption))
+    for name, title in (("env", "Versions and device"), ("timing", "Times"), ("config", "All settings")):
+        if flat := _flat(getattr(run, name)):
+            blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
+    members = run.plan.get("members")
+    planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
+    if held < planned:
+        blocks.append(Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning"))
+    if absent := [name for name, there in _artefacts(run).items() if not there]:
+        blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
+    return blocks
+
+
+def _artefacts(run: Run) -> dict[str, bool]:
+    return {
+        "the teacher's course (`teachers.json`)": bool(run.teachers.get("experts")),
+        "images with labels (`examples.npz`)": run.examples is not None,
+        "settings (`config.json`)": bool(run.config),
+        "versions (`env.json`)": bool(run.env),
+    }
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    """What the intervals cover."""
+    units = {(row["seed"], row["subset_seed"]) for row in rows}
+    subsets = len({subset for _, subset in units})
+    if len(units) == 1:
+        return "1, so there are no intervals"
+    if subsets == len(units):
+        covered = "each with its own images, initialisation and order; intervals cover all three, but not the teacher"
+    elif subsets == 1:
+        covered = "all on one set of images; intervals do not cover the choice of images, nor the teacher"
+    else:
+        covered = (
+            f"on {subsets} sets of images; intervals take pairs of seed and set for independent and are too narrow"
+        )
+    return f"{len(units)}, {covered}"
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            lines += _flat(value, f"{prefix}{key}.")
+        else:
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append((f"`{prefix}{key}`", f"`{text[:300]}`"))
+    return lines

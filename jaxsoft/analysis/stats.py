@@ -100,15 +100,15 @@ def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
     return np.where(count > 0, np.where(there, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
 
 
-def resampled_means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "R *cell"]:
+def resampled_means(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
     """Bootstrap means over units. One draw of units serves every cell, so that what is paired stays paired."""
     units = len(values)
-    counts = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=RESAMPLES).astype(float)
+    counts = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
     flat = values.reshape(units, -1)
     there = np.isfinite(flat)
     sums, found = counts @ np.where(there, flat, 0.0), counts @ there
     drawn = np.where(found > 0, sums / np.maximum(found, 1), np.nan)
-    return drawn.reshape(RESAMPLES, *values.shape[1:])
+    return drawn.reshape(resamples, *values.shape[1:])
 
 
 def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:

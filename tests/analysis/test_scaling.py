@@ -1,13 +1,12 @@
-"""The power law with a floor: recovery of known parameters, agreement with SciPy, and honesty about the rest."""
+"""Laws fitted to members: intervals, weights, the frontier, and honesty about what seeds and budgets cannot tell."""
 
 import math
 
 import numpy as np
 import pytest
-import scipy.optimize
 import synthetic
 
-from jaxsoft.analysis import scaling
+from jaxsoft.analysis import fits, laws, scaling
 
 IPC = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
 ONES = np.ones(6)
@@ -15,32 +14,6 @@ ONES = np.ones(6)
 
 def law(n, c, a, b):
     return c + a * n**-b
-
-
-@pytest.mark.parametrize("truth", [(0.05, 0.5, 0.6), (0.0, 0.8, 0.25), (0.3, 0.1, 2.0)])
-def test_exact_points_give_their_parameters_back(truth):
-    found = scaling.power_law(IPC, law(IPC, *truth)[None], ONES)[:, 0]
-    np.testing.assert_allclose(found, truth, rtol=0.005, atol=0.001)
-
-
-def test_noisy_points_agree_with_scipy():
-    rng = np.random.default_rng(0)
-    sigma = np.array([0.03, 0.02, 0.02, 0.01, 0.01, 0.005])
-    errors = law(IPC, 0.08, 0.5, 0.7) + rng.normal(size=(5, 6)) * sigma
-    found = scaling.power_law(IPC, errors, sigma**-2.0)
-    assert found.shape == (3, 5)
-    for fit, error in zip(found.T, errors):
-        bounds = ([0, 0, 0.02], [1, np.inf, 5])
-        expected, _ = scipy.optimize.curve_fit(law, IPC, error, (0.1, 0.5, 0.5), sigma, bounds=bounds)
-        np.testing.assert_allclose(fit, expected, rtol=0.01, atol=0.002)
-
-
-def test_bounds_hold_where_the_free_optimum_would_leave_them():
-    floor, scale, _ = scaling.power_law(IPC, law(IPC, -0.1, 0.6, 0.3)[None], ONES)
-    assert floor == 0
-    floor, scale, _ = scaling.power_law(IPC, 0.1 + 0.01 * np.log(IPC)[None], ONES)  # error that grows
-    assert scale == 0
-    assert floor == pytest.approx(np.mean(0.1 + 0.01 * np.log(IPC)))
 
 
 def members(errors_by_ipc, spread, seeds=8, labels="hard", draw=0):
@@ -72,7 +45,7 @@ def test_noisy_budgets_weigh_less():
         rows = members(points, 0.12 / IPC, draw=draw)
         errors = 1 - np.array([np.mean([r["test_accuracy"] for r in rows if r["ipc"] == n]) for n in IPC])
         weighted.append(scaling.fit_law(rows, "hard").floor.value - 0.05)
-        plain.append(scaling.power_law(IPC, errors[None], ONES)[0, 0] - 0.05)
+        plain.append(laws.solve(laws.FLOOR, IPC, errors[None], ONES)[0][0, 0] - 0.05)
     assert np.std(weighted) < 0.6 * np.std(plain)
 
 
@@ -114,3 +87,18 @@ def test_the_frontier_takes_the_chosen_spec_of_each_budget():
     found = scaling.fit_frontier_law(rows)
     assert found.labels == scaling.BEST
     assert (found.floor.value, found.exponent.value) == pytest.approx((0.05, 0.6), abs=0.01)
+
+
+def test_every_form_is_compared_and_the_best_comes_first():
+    rows = members(list(zip(IPC, law(IPC, 0.2, 0.5, 1.0))), 0.01, draw=1)
+    rivals = scaling.fit_law(rows, "hard").rivals
+    assert rivals == tuple(scaling.compare_forms(rows, "hard"))
+    assert {fit.form for fit in rivals} == set(laws.FORMS)
+    assert [fit.aicc for fit in rivals] == sorted(fit.aicc for fit in rivals)
+    best = fits.best_form(rivals)
+    assert best is rivals[0] and best.form == "power with floor"
+    full = scaling.fit_form(rows, "hard", best.form, resamples=300)
+    assert full.parameters["exponent"].value == best.parameters["exponent"].value
+    assert full.parameters["exponent"].low < 1.0 < full.parameters["exponent"].high
+    few = scaling.compare_forms([row for row in rows if row["ipc"] < 20], "hard")
+    assert fits.best_form(few) is None  # four points are too few for three parameters and their AICc

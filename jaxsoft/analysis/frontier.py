@@ -135,7 +135,7 @@ def frontiers(rows: Sequence[Row] | Grid) -> list[Frontier]:
     return sorted(found, key=lambda f: (-len(f.epochs), f.family))
 
 
-def optimism(sealed: Sequence[Row], paper: Sequence[Row]) -> dict[int, Estimate]:
+def optimism(sealed: Sequence[Row] | Grid, paper: Sequence[Row] | Grid) -> dict[int, Estimate]:
     """The optimism gap by IPC: test accuracy of the paper protocol's choice minus the sealed one's, seed by seed.
 
     Args:

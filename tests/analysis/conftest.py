@@ -1,0 +1,1 @@
+"""Its being here lets the tests of `questions/` import `synthetic`, too."""

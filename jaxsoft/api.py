@@ -58,7 +58,7 @@ def train_students(
     outcomes = [
         outcome
         for wave in range(len(plan.waves))
-        for outcome in students.train_wave(program, plan, wave, material, None, lambda _: Next())
+        for outcome in students.train_wave(program, plan, wave, material, None, lambda _: Next(), protocol)
     ]
     rows = {o["position"]: students.row_of(plan, o, shared, settings) for o in outcomes}
     return [rows[i] for i in range(len(plan.members))]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Num
 
 from jaxsoft import errors, spec
 
@@ -200,11 +200,17 @@ def _bilinear(plane: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     return above * (1 - down) + below * down
 
 
+def within(box: Float[Array, "4"], height: int, width: int) -> Bool[Array, "H W"]:
+    """The pixels of an image that lie in a box (top, left, height, width)."""
+    rows, cols = (jnp.arange(side, dtype=box.dtype) for side in (height, width))
+    inside = [
+        (at >= start) & (at < start + size) for at, start, size in ((rows, box[0], box[2]), (cols, box[1], box[3]))
+    ]
+    return inside[0][:, None] & inside[1][None, :]
+
+
 def _blank(image: jax.Array, box: jax.Array) -> jax.Array:
-    top, left, height, width = box
-    rows, cols = (jnp.arange(side, dtype=box.dtype) for side in image.shape[:2])
-    inside = ((rows >= top) & (rows < top + height))[:, None] & ((cols >= left) & (cols < left + width))[None, :]
-    return jnp.where(inside[:, :, None], 0, image)
+    return jnp.where(within(box, *image.shape[:2])[:, :, None], 0, image)
 
 
 def _integer(u: jax.Array, low: int, high: int) -> jax.Array:

@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     AUGMENT = 3
     LABEL = 4
     SPLIT = 5
+    VIEW = 6
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("models",),
     ("ops",),
     ("data",),
+    ("views",),
     ("augment", "losses", "optim", "schedules", "metrics"),
     ("config",),
     ("spec", "rng", "types"),

@@ -10,6 +10,7 @@ import jax
 
 from jaxsoft import config
 from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.labels.spec import LabelSpec
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -37,7 +38,13 @@ def _host_bytes() -> int:
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
     """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     pixels = math.prod(dataset.image_shape) * (4 if settings.data.normalize == "zca" else 1)
-    drawn = sum(max(m.ipc for m in members) for _ in {m.subset_seed for m in members}) * dataset.num_classes
-    used = min(len(dataset.train), drawn)
-    rows = len({m.labels for m in members}) * used * dataset.num_classes * 4
+    largest: dict[tuple[str, int], int] = {}
+    for m in members:
+        largest[m.select, m.subset_seed] = max(m.ipc, largest.get((m.select, m.subset_seed), 0))
+    used = min(len(dataset.train), sum(largest.values()) * dataset.num_classes)
+    specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
+    of_images = sum(not spec.is_of_subset for spec in specs.values()) * used
+    blocks = {(m.labels, m.select, m.subset_seed, m.ipc, m.without): m for m in members if specs[m.labels].is_of_subset}
+    of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in blocks.values())
+    rows = (of_images + of_subsets) * dataset.num_classes * 4
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

@@ -15,7 +15,6 @@ from jaxsoft import config, errors
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
-from jaxsoft.experiment.checks import selection as selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import History, LabelSpec
 from jaxsoft.training import cost, fit
@@ -142,7 +141,7 @@ class Plan:
         for ranges in self.waves:
             for bucket, group, (start, stop) in zip(self.buckets(), self.groups, ranges):
                 for i in group.members[start:stop]:
-                    slots = self.members[i].ipc * bucket.recipe.num_classes
+                    slots = self.members[i].slots(bucket.recipe.num_classes)
                     useful += group.steps * slots / bucket.recipe.steps_per_epoch(slots)
                 computed += bucket.members * bucket.chunk_steps * self.chunks * bucket.recipe.batch
         return useful / computed
@@ -169,7 +168,13 @@ class Plan:
         return replace(self, groups=groups, waves=waves, since=stored["since"])
 
 
-def make(settings: config.Settings, dataset: Any, histories: Sequence[History] | None, context: dict[str, Any]) -> Plan:
+def make(
+    settings: config.Settings,
+    dataset: Any,
+    histories: Sequence[History] | None,
+    context: dict[str, Any],
+    subjects: Sequence[int] = (),
+) -> Plan:
     """Decide everything.
 
     Args:
@@ -177,6 +182,7 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
       dataset: a `types.Dataset`.
       histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
       context: what, beside itself, determines a member's numbers; part of its key.
+      subjects: what `without` and `drop_class` count, where these are not the classes themselves.
 
     Raises:
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
@@ -184,7 +190,7 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     check_data(settings, dataset)
     members = sweep.expand(settings)
     if histories is not None:
-        members = sweep.resolve(members, lambda text: resolved(text, histories))
+        members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
     keys = tuple(m.key(context) for m in members)
     groups = _grouped(settings, members, dataset)
     devices = jax.local_device_count()
@@ -193,23 +199,23 @@ def make(settings: config.Settings, dataset: Any, histories: Sequence[History] |
     return _cut(plan, memory.budget_bytes(settings))
 
 
-def resolved(text: str, histories: Sequence[History]) -> str:
-    """The label spec with its accuracy or entropy turned into an epoch."""
-    return str(LabelSpec.parse(text).resolve(histories))
+def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
+    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
+    spec = LabelSpec.parse(text).resolve(histories)
+    return str(spec.with_classes(subjects) if subjects else spec)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
     slots, student = member.ipc * num_classes, settings.student
     batch, precision = min(student.batch, slots), fit.precision(settings.precision)
-    return Recipe(
-        member.model, num_classes, slots, batch, student.optimizer, student.schedule, student.augment, precision
-    )
+    how, views = (student.optimizer, student.schedule, student.augment), LabelSpec.parse(member.labels).views
+    return Recipe(member.model, num_classes, slots, batch, *how, precision, views)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
     """Length of a member's training in steps."""
-    return member.steps or member.epochs * recipe.steps_per_epoch(member.ipc * recipe.num_classes)
+    return member.steps or member.epochs * recipe.steps_per_epoch(member.slots(recipe.num_classes))
 
 
 def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[Group, ...]:

@@ -53,10 +53,12 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
             console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories)]))
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
-        with console.stage("students"):
-            if left:
-                material = students.prepare(plan, settings, dataset, experts)
+        if left:
+            with console.stage("labels"):
+                material = students.prepare(plan, settings, dataset, experts, folder.path, console.say)
+            with console.stage("students"):
                 plan = train(plan, settings, dataset, material, folder, log, console)
+        with console.stage("examples"):
             if not (folder.path / examples.NAME).exists():
                 examples.write(folder, plan, dataset, experts)
         rows = _in_order(log.read(), plan)

@@ -4,36 +4,35 @@ Members hold indices into two shared banks, never copies: the images that any su
 each (label spec, image).
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
 
-from jaxsoft import config, errors, rng
+from jaxsoft import config, errors
+from jaxsoft.experiment import labelling, subsets
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import Experts, make_bank
-from jaxsoft.experiment.plan import Plan
+from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.store import Checkpoints
-from jaxsoft.experiment.sweep import MemberSpec
-from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import ensemble
 from jaxsoft.training.ensemble import Program, Report, Students
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member
-from jaxsoft.types import Dataset, Row, Split
+from jaxsoft.types import Dataset, Row
+
+MEASURED = ("val_accuracy", "test_accuracy", "paper_accuracy", "accuracy_by_class")
 
 
 class Material(NamedTuple):
-    """What students read: the banks, the evaluation sets of every chunk, the sealed test set, and members by group."""
+    """What students read: the banks, the evaluation sets of every chunk, the test set, and members by group."""
 
     bank: Bank
     evals: tuple[EvalSet, ...]
-    sealed: EvalSet | None
+    test: EvalSet
     members: tuple[Member, ...]
 
 
@@ -53,90 +52,60 @@ class Look(NamedTuple):
     reports: tuple[Report, ...]
 
 
-def prepare(plan: Plan, settings: config.Settings, dataset: Dataset, experts: Experts) -> Material:
-    """Draw the subsets, ask the experts, finish the labels, and put all of it on the device.
+def prepare(
+    plan: Plan,
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Material:
+    """Draw the subsets, ask the experts, finish the labels.
 
     Args:
       plan: with resolved label specs.
       settings: which images, and the protocol.
       dataset: all three splits.
       experts: of whom the label specs speak.
+      folder: of the run, where learned labels are kept; nowhere if not given.
+      say: told how learning goes.
     """
-    subsets = draw_subsets(plan.members, settings, dataset, experts)
-    used = np.unique(np.concatenate([table.ravel() for table in subsets.values()]))
-    labels = tuple(dict.fromkeys(m.labels for m in plan.members))
-    rows = finish_labels(labels, ask_experts(labels, experts, dataset.train, used))
+    tables = subsets.draw_tables(plan.members, settings, dataset, experts)
+    images = [subsets.images_of(m, tables[subsets.draw_of(m, settings)]) for m in plan.members]
+    labels = labelling.finish_labels(plan.members, images, settings, dataset, experts, folder, say)
+    used = np.unique(np.concatenate(images))
+    places = [np.searchsorted(used, ids).astype(np.int32) for ids in images]
     normalizer = experts.normalizer
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows.reshape(-1, dataset.num_classes))
-    group_members = []
-    for group in plan.groups:
-        each = [plan.members[i] for i in group.members]
-        slots = np.zeros((len(each), group.recipe.slots), np.int32)
-        for row, m in zip(slots, each):
-            own = np.searchsorted(used, subsets[subset_key(m, settings)][:, : m.ipc].ravel())
-            row[: len(own)] = own
-        offset = np.array([labels.index(m.labels) * len(used) for m in each], np.int32)
-        arrays: dict[str, Any] = dict(
-            seed=np.array([m.seed for m in each], np.int32),
-            images=slots,
-            rows=slots + offset[:, None],
-            slots=np.array([m.ipc * dataset.num_classes for m in each], np.int32),
-            learning_rate=np.array([m.learning_rate for m in each], np.float32),
-            weight_decay=np.array([m.weight_decay for m in each], np.float32),
-            steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
-        )
-        group_members.append(Member(**arrays))
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), labels.rows)
+    members = tuple(_stacked(plan, group, places, labels.places) for group in plan.groups)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
-    if settings.protocol == "paper":  # the test set chooses the checkpoint, as the authors did
-        return Material(bank, (test, validation), None, tuple(group_members))
-    return Material(bank, (validation,), test, tuple(group_members))
+    # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
+    looks = {"sealed": (validation,), "paper": (test, validation), "both": (validation, test)}[settings.protocol]
+    return Material(bank, looks, test, members)
 
 
-def draw_subsets(
-    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
-) -> dict[tuple[int, ...], Int[np.ndarray, "K I"]]:
-    """For every subset seed, positions in train by class; the first columns are the smaller subsets.
+def _stacked(plan: Plan, group: Group, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:
+    """The members of a group as arrays; what follows a member's own slots is never read."""
+    each, classes = [plan.members[i] for i in group.members], group.recipe.num_classes
 
-    The paper's protocol draws anew for every IPC; then the key has the IPC beside the seed.
-    """
-    largest: dict[tuple[int, ...], int] = {}
-    for m in members:
-        key = subset_key(m, settings)
-        largest[key] = max(largest.get(key, 0), m.ipc)
-    choose = planning.selection(settings)
-    needs = "difficulty" in inspect.signature(choose).parameters
-    given = {"difficulty": difficulty(experts, dataset)} if needs else {}
-    labels = dataset.train.labels
-    return {
-        key: np.asarray(choose(labels, ipc, key=rng.key(key[0], rng.Stream.SUBSET, *key[1:]), **given))
-        for key, ipc in largest.items()
-    }
+    def filled(values: Sequence[np.ndarray]) -> np.ndarray:
+        table = np.zeros((len(each), group.recipe.slots), np.int32)
+        for line, i in zip(table, group.members):
+            line[: len(values[i])] = values[i]
+        return table
 
-
-def subset_key(member: MemberSpec, settings: config.Settings) -> tuple[int, ...]:
-    """What a subset is drawn from: its seed, and in the paper's protocol the IPC."""
-    return (member.subset_seed, member.ipc) if settings.protocol == "paper" else (member.subset_seed,)
-
-
-def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
-    """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
-    bank = experts.logits(dataset.train, np.arange(len(dataset.train)), [experts.settings.epochs])
-    logits = bank.logits[0, 0].astype(np.float64)
-    shifted = logits - logits.max(1, keepdims=True)
-    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), bank.labels]
-
-
-def ask_experts(labels: Sequence[str], experts: Experts, train: Split, used: Int[np.ndarray, "U"]) -> LogitBank:
-    """The logits that these label specs need, for the images in use."""
-    specs = [LabelSpec.parse(text) for text in labels]
-    epochs = sorted({s.epoch for s in specs if s.epoch is not None})
-    return experts.logits(train, used, epochs)
-
-
-def finish_labels(labels: Sequence[str], bank: LogitBank) -> Float[np.ndarray, "A U K"]:
-    """Every label spec's rows for every image of a logit bank."""
-    return np.stack([np.asarray(label_rows(LabelSpec.parse(text), bank)) for text in labels])
+    arrays: dict[str, Any] = dict(
+        seed=np.array([m.seed for m in each], np.int32),
+        images=filled(images),
+        rows=filled(rows),
+        slots=np.array([m.slots(classes) for m in each], np.int32),
+        learning_rate=np.array([m.learning_rate for m in each], np.float32),
+        weight_decay=np.array([m.weight_decay for m in each], np.float32),
+        steps=np.array([planning.member_steps(m, group.recipe) for m in each], np.int32),
+        subset_seed=np.array([m.subset_seed for m in each], np.int32),
+    )
+    return Member(**arrays)
 
 
 def train_wave(
@@ -146,6 +115,7 @@ def train_wave(
     material: Material,
     checkpoints: Checkpoints | None,
     look: Callable[[Look], Next],
+    protocol: str = "sealed",
 ) -> list[dict[str, Any]]:
     """Train the members of one wave to the end, from its last checkpoint if there is one.
 
@@ -155,6 +125,7 @@ def train_wave(
       material: what they read.
       checkpoints: of this wave.
       look: called after each chunk; says what to do next.
+      protocol: says which evaluation set is which.
 
     Returns:
       For each member of the wave its outcome: position in the plan, accuracies and the first bad step.
@@ -174,7 +145,7 @@ def train_wave(
             told = f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there"
             raise errors.Interrupted(told)
     assert students is not None  # a wave has at least one chunk, and a checkpoint is never of the last
-    return list(_outcomes(program, plan, wave, material, students))
+    return list(_outcomes(program, plan, wave, material, students, protocol))
 
 
 def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings: config.Settings) -> Row:
@@ -189,6 +160,8 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "model": member.model,
         "seed": member.seed,
         "subset_seed": member.subset_seed,
+        "select": member.select,
+        "without": member.without if member.without >= 0 else None,
         "ipc": member.ipc,
         "labels": member.labels,
         "teacher_epoch": LabelSpec.parse(member.labels).epoch,
@@ -196,12 +169,15 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "weight_decay": member.weight_decay,
         "steps": planning.member_steps(member, group.recipe),
         "protocol": settings.protocol,
-        "val_accuracy": None if failed else round(outcome["val_accuracy"], 6),
-        "test_accuracy": None if failed else round(outcome["test_accuracy"], 6),
+        **{name: None if failed else _rounded(outcome[name]) for name in MEASURED},
         "status": "failed" if failed else "done",
         "first_bad_step": outcome["bad_step"] if failed else None,
         "wave": outcome["wave"],
     }
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _members_of(plan: Plan, wave: int, material: Material) -> tuple[Member, ...]:
@@ -223,20 +199,25 @@ def _resume(
 
 
 def _outcomes(
-    program: Program, plan: Plan, wave: int, material: Material, students: tuple[Students, ...]
+    program: Program, plan: Plan, wave: int, material: Material, students: tuple[Students, ...], protocol: str
 ) -> Iterator[dict[str, Any]]:
-    sealed = program.test(material.bank, material.sealed, students) if material.sealed else None
+    labels = np.asarray(material.test.labels).ravel()
+    images = np.bincount(labels[labels >= 0], minlength=plan.groups[0].recipe.num_classes)
+    correct = program.test(material.bank, material.test, students)
     for g, (group, (start, stop)) in enumerate(zip(plan.groups, plan.waves[wave])):
         best = students[g].best
         assert best is not None
-        seen, bad = np.asarray(best.accuracy, np.float64), np.asarray(students[g].state.bad_step)
-        test = np.asarray(sealed[g], np.float64) if sealed else seen[:, 0]
+        seen, highest = np.asarray(best.accuracy, np.float64), np.asarray(best.highest, np.float64)
+        bad, counts = np.asarray(students[g].state.bad_step), np.asarray(correct[g], np.float64)
         for j, position in enumerate(group.members[start:stop]):
+            by_class = counts[j] / np.maximum(images, 1)
             yield {
                 "position": position,
                 "wave": wave,
-                "val_accuracy": float(seen[j, -1]),
-                "test_accuracy": float(test[j]),
+                "val_accuracy": float(seen[j, 1 if protocol == "paper" else 0]),
+                "test_accuracy": float(counts[j].sum() / images.sum()),
+                "paper_accuracy": float(highest[j, 1]) if protocol == "both" else None,
+                "accuracy_by_class": " ".join(f"{a:.4g}" for a in by_class),
                 "bad_step": int(bad[j]),
             }
 

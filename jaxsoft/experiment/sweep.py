@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from jaxsoft.labels.spec import LabelSpec
 class MemberSpec:
     """One student of a sweep: everything that a sweep may vary.
 
-    `labels` is the canonical text of a label spec; `epochs` is 0 when `steps` says how long to train.
+    `labels` is the canonical text of a label spec; `epochs` is 0 when `steps` says how long to train; `without` is -1
+    when the subset has images of every class.
     """
 
     ipc: int
@@ -27,6 +28,12 @@ class MemberSpec:
     weight_decay: float
     steps: int
     epochs: int
+    select: str = "random"
+    without: int = -1
+
+    def slots(self, num_classes: int) -> int:
+        """How many images the subset holds."""
+        return self.ipc * (num_classes - (self.without >= 0))
 
     def key(self, context: dict[str, Any]) -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
@@ -51,10 +58,19 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     return tuple(dict.fromkeys(members))
 
 
-def resolve(members: tuple[MemberSpec, ...], resolved: Callable[[str], str]) -> tuple[MemberSpec, ...]:
-    """Replace every label spec by what `resolved` makes of it (an accuracy becomes an epoch); duplicates go."""
+def resolve(
+    members: tuple[MemberSpec, ...], resolved: Callable[[str], str], subjects: Sequence[int] = ()
+) -> tuple[MemberSpec, ...]:
+    """Replace every label spec by what `resolved` makes of it (an accuracy becomes an epoch); duplicates go.
+
+    Args:
+      members: of a sweep.
+      resolved: from text to text.
+      subjects: what `without` counts, where these are not the classes themselves.
+    """
     texts = {text: resolved(text) for text in {m.labels for m in members}}
-    return tuple(dict.fromkeys(replace(m, labels=texts[m.labels]) for m in members))
+    without = {c: subjects[c] if subjects and c >= 0 else c for c in {m.without for m in members}}
+    return tuple(dict.fromkeys(replace(m, labels=texts[m.labels], without=int(without[m.without])) for m in members))
 
 
 def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
@@ -106,4 +122,6 @@ def _member(settings: config.Settings, point: dict[str, Any]) -> MemberSpec:
         weight_decay=point.get("weight_decay", student.weight_decay),
         steps=point.get("steps", student.steps),
         epochs=0 if "steps" in point else student.epochs,
+        select=point.get("select", settings.select),
+        without=point.get("without", -1),
     )

@@ -1,7 +1,7 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the three functions below. A spec is parsed, bound and checked before any data is read.
+The sources are the four functions below. A spec is parsed, bound and checked before any data is read.
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ History = Sequence[Mapping[str, Any]]
 """One expert, one record an epoch: `epoch`, `val_accuracy` (fraction), `label_entropy` (nats)."""
 
 _UNSET: Any = None
+_MOST_VIEWS = 10_000
 _GIVEN = ("row", "label", "key")  # what the label bank supplies to an operation
 
 
@@ -37,8 +38,10 @@ class LabelSpec:
     'teacher(epoch=11)|temperature(2)|smooth(0.1)'
     """
 
-    experts: tuple[int, ...] = ()  # none for hard labels
+    experts: tuple[int, ...] = ()  # none for hard and for learned labels
     pool: str = "logits"
+    views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
+    is_learned: bool = False
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -64,8 +67,9 @@ class LabelSpec:
     def __str__(self) -> str:
         when = {name: getattr(self, name) for name in ("epoch", "accuracy", "entropy")}
         named = {name: _tidy(value) for name, value in when.items() if value is not None}
+        named |= {"views": self.views} if self.views else {}
         if not self.experts:
-            source = language.Call("hard")
+            source = language.Call("learned" if self.is_learned else "hard")
         elif len(self.experts) == 1:
             source = language.Call("teacher", (), ({"expert": self.experts[0]} if self.experts[0] else {}) | named)
         else:
@@ -82,6 +86,11 @@ class LabelSpec:
         return bool(self.experts)
 
     @property
+    def is_of_subset(self) -> bool:
+        """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
+        return self.is_learned or self.views > 0
+
+    @property
     def has_open_epoch(self) -> bool:
         """Whether the teacher's epoch is left to the member's `teacher_epoch`."""
         return self.needs_teacher and self.epoch is None and self.accuracy is None and self.entropy is None
@@ -89,6 +98,21 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
+
+    def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
+        """Let class c of `drop_class` mean `classes[c]`.
+
+        Raises:
+          ConfigError: there is no such class.
+        """
+
+        def meant(call: language.Call) -> language.Call:
+            if call.name != "drop_class":
+                return call
+            _require(call.args[0] < len(classes), f"drop_class: c must be in 0..{len(classes) - 1}", call.args[0])
+            return call._replace(args=(int(classes[call.args[0]]),))
+
+        return dataclasses.replace(self, operations=tuple(map(meant, self.operations)))
 
     def resolve(self, histories: Mapping[int, History] | Sequence[History]) -> "LabelSpec":
         """Turn `accuracy` or `entropy` into the first epoch that reaches it; any other spec stays as it is.
@@ -129,7 +153,7 @@ class LabelSpec:
         """Apply the operations to one image's row.
 
         Args:
-          row: the source's probabilities; not looked at if the source is `hard`.
+          row: the source's weights; not looked at if the source is `hard`.
           label: the true class.
           image_id: the image's identity; operations that are random depend on it and on their turn, on nothing else.
 
@@ -137,7 +161,8 @@ class LabelSpec:
           Weights [K].
         """
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
-        calls = self.operations if self.needs_teacher else (language.Call("hard"), *self.operations)
+        given = self.needs_teacher or self.is_learned
+        calls = self.operations if given else (language.Call("hard"), *self.operations)
         for call in calls:
             function = getattr(ops, call.name)
             arguments = language.bind(call, function, _GIVEN)
@@ -168,7 +193,14 @@ def hard() -> LabelSpec:
     return LabelSpec()
 
 
-def teacher(expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET) -> LabelSpec:
+def learned() -> LabelSpec:
+    """Labels learned for the subset by gradient descent through the training of students (`config.learned`)."""
+    return LabelSpec(is_learned=True)
+
+
+def teacher(
+    expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
+) -> LabelSpec:
     """The softmax of one expert's logits.
 
     Args:
@@ -176,16 +208,23 @@ def teacher(expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entr
       epoch: index into its trajectory, 0 is the initialisation; or
       accuracy: the first epoch whose validation accuracy (a fraction) is at least this; or
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
+      views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
+        the view that the label is of. 0: one label, of the image as it is.
 
     Raises:
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return _pooled((expert,), "logits", epoch=epoch, accuracy=accuracy, entropy=entropy)
+    return _pooled((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
 def teachers(
-    n: int = 3, pool: str = "logits", epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET
+    n: int = 3,
+    pool: str = "logits",
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
 ) -> LabelSpec:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
@@ -193,13 +232,15 @@ def teachers(
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
       epoch, accuracy, entropy: as for `teacher`; validation accuracy and label entropy are means over the experts.
+      views: as for `teacher`.
 
     Raises:
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
-    return _pooled(tuple(range(n)), pool if n > 1 else "logits", epoch=epoch, accuracy=accuracy, entropy=entropy)
+    pool = pool if n > 1 else "logits"
+    return _pooled(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
 def names() -> tuple[str, ...]:
@@ -207,17 +248,18 @@ def names() -> tuple[str, ...]:
     return (*_SOURCES, *(name for name in language.public_functions(ops) if name not in _SOURCES))
 
 
-_SOURCES = {source.__name__: source for source in (hard, teacher, teachers)}
+_SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned)}
 
 
-def _pooled(experts: tuple[int, ...], pool: str, **when: Any) -> LabelSpec:
+def _pooled(experts: tuple[int, ...], pool: str, views: int, **when: Any) -> LabelSpec:
     """A teacher's spec, once it is known that at most one argument says when, and that it is in range."""
     when = {name: value for name, value in when.items() if value is not None}
     _require(len(when) <= 1, "give one of epoch, accuracy and entropy", " and ".join(when))
     _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", when.get("epoch"))
     _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", when.get("accuracy"))
     _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", when.get("entropy"))
-    return LabelSpec(experts, pool, **when)
+    _require(0 <= views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", views)
+    return LabelSpec(experts, pool, views, **when)
 
 
 def _operation(call: language.Call, text: str) -> language.Call:

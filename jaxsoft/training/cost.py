@@ -70,7 +70,7 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, shape((1, recipe.num_classes), jnp.float32))
     real, whole = shape((), jnp.float32), shape((), jnp.int32)
     slots = shape((recipe.slots,), jnp.int32)
-    member = Member(whole, slots, slots, whole, real, real, whole)
+    member = Member(whole, slots, slots, whole, real, real, whole, whole)
     variables = _state(recipe, image_shape).variables
     stats = {name: value for name, value in variables.items() if name != "params"}
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, evaluate
@@ -46,11 +46,12 @@ class Bucket(NamedTuple):
 class Best(NamedTuple):
     """The checkpoint with the highest accuracy on the first evaluation set so far; of equals, the latest.
 
-    `accuracy` holds that checkpoint's accuracy on every evaluation set.
+    `accuracy` holds that checkpoint's accuracy on every evaluation set, `highest` the highest of all checkpoints on each.
     """
 
     variables: dict[str, Any]
     accuracy: Float[Array, "*M S"]
+    highest: Float[Array, "*M S"]
 
 
 class Students(NamedTuple):
@@ -119,8 +120,8 @@ class Program:
         specs = (_SHARED, _SHARED, _SPREAD, _SPREAD, _SHARED)
         return self._call("chunk", self._chunk, specs, bank, evals, members, students, np.int32(index), donate=(3,))
 
-    def test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Float[Array, "M"], ...]:
-        """Accuracy of each member's chosen checkpoint on a split that training never saw."""
+    def test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Int[Array, "M K"], ...]:
+        """How many images of each class of a split each member's chosen checkpoint predicts correctly."""
         return self._call("test", self._test, (_SHARED, _SHARED, _SPREAD), bank, data, students)
 
     def place(self, shared: Any, spread: Any) -> Any:
@@ -157,7 +158,7 @@ class Program:
 
     def _unseen(self, state: State) -> Students:
         accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
-        return Students(state, Best(state.variables, accuracy) if self.select else None)
+        return Students(state, Best(state.variables, accuracy, accuracy) if self.select else None)
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
@@ -179,23 +180,28 @@ class Program:
 
     def _test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Array, ...]:
         chosen = [s.best.variables if s.best else s.state.variables for s in students]
-        accuracy, _ = self._scores(bank, (data,), chosen)
-        return tuple(a[:, 0] for a in accuracy)
+        return tuple(self._ask(lambda *asked: evaluate.correct_by_class(*asked, data), bank, (data,), chosen))
 
     def _scores(self, bank: Bank, evals: tuple[EvalSet, ...], variables: Sequence[Any]) -> tuple[tuple, tuple]:
         """Accuracy and entropy [M, S] of every bucket's members."""
 
-        def score(bucket: Bucket, variables: Any) -> tuple[Array, ...]:
-            def one(member: Any) -> tuple[Array, ...]:
-                scores = [evaluate.evaluate(bucket.recipe, bank, member, data) for data in evals]
-                return tuple(jnp.stack(column) for column in zip(*scores))
+        def one(*asked: Any) -> tuple[Array, ...]:
+            scores = [evaluate.evaluate(*asked, data) for data in evals]
+            return tuple(jnp.stack(column) for column in zip(*scores))
 
-            members = len(jax.tree.leaves(variables)[0])
-            largest = max(data.images.shape[1] for data in evals)
-            return _in_blocks(one, cost.choose_block(bucket.recipe, self.image_shape, members, largest), variables)
-
-        accuracy, entropy = zip(*self._together(lambda b: b.recipe.model, score, variables))
+        accuracy, entropy = zip(*self._ask(one, bank, evals, variables))
         return accuracy, entropy
+
+    def _ask(self, function: Callable, bank: Bank, evals: tuple[EvalSet, ...], variables: Sequence[Any]) -> list[Any]:
+        """`function(recipe, bank, variables of a member)` of every bucket's members, in blocks that fit the images."""
+        largest = max(data.images.shape[1] for data in evals)
+
+        def ask(bucket: Bucket, variables: Any) -> Any:
+            members = len(jax.tree.leaves(variables)[0])
+            block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
+            return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
+
+        return self._together(lambda b: b.recipe.model, ask, variables)
 
     def _together(self, alike: Callable[[Bucket], Any], function: Callable, trees: Sequence[Any]) -> list[Any]:
         """One call of `function(bucket, tree)` for all buckets that are `alike`, each given back its own part."""
@@ -245,12 +251,13 @@ def pad(members: Member, count: int) -> Member:
 
 
 def _better(best: Best, state: State, accuracy: Float[Array, "M S"]) -> Best:
-    better = accuracy[:, 0] >= best.accuracy[:, 0]
+    better, highest = accuracy[:, 0] >= best.accuracy[:, 0], jnp.maximum(best.highest, accuracy)
 
     def keep(new: Array, old: Array) -> Array:
         return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    return jax.tree.map(keep, Best(state.variables, accuracy), best)
+    variables, accuracy = jax.tree.map(keep, (state.variables, accuracy), (best.variables, best.accuracy))
+    return Best(variables, accuracy, highest)
 
 
 def _in_blocks(function: Callable, block: int, *trees: Any) -> Any:

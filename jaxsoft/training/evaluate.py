@@ -51,6 +51,17 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
     return correct.sum() / count, entropy.sum() / count
 
 
+def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> Int[Array, "K"]:
+    """How many images of each class one member predicts correctly."""
+
+    def batch(part: EvalSet) -> Array:
+        logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
+        true = jax.nn.one_hot(part.labels, recipe.num_classes, dtype=jnp.int32)  # of padding: no class
+        return (true * (logits.argmax(-1) == jnp.asarray(part.labels))[:, None]).sum(0)
+
+    return jax.lax.map(batch, data).sum(0)
+
+
 def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
     """Logits of one member for images in batches."""
     return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)

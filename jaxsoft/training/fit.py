@@ -15,7 +15,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import augment, losses, models, optim, rng, schedules, spec
+from jaxsoft import augment, losses, models, optim, rng, schedules, spec, views
 from jaxsoft.rng import Stream
 
 
@@ -30,6 +30,7 @@ class Recipe(NamedTuple):
       optimizer, schedule, augment: specs.
       precision: float32, or bfloat16: type of images and feature maps, and of what is multiplied with them. Parameters,
         statistics, optimizer, logits and loss are float32 in any case.
+      views: labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image as it is.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Recipe(NamedTuple):
     schedule: str = "constant"
     augment: str = "none"
     precision: str = "float32"
+    views: int = 0
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -74,10 +76,11 @@ class Member(NamedTuple):
     Attributes:
       seed: of initialisation, order and augmentation.
       images: which images of the bank fill the slots.
-      rows: which rows of the label bank belong to them.
+      rows: which rows of the label bank belong to them; the first of several where labels are of views.
       slots: how many of them there are; what follows in `images` and `rows` is never read.
       learning_rate, weight_decay: of this member.
       steps: length of its training; later steps change nothing.
+      subset_seed: of the views of its images; not read where labels are of whole images.
     """
 
     seed: Int[Array, "*M"]
@@ -87,6 +90,7 @@ class Member(NamedTuple):
     learning_rate: Float[Array, "*M"]
     weight_decay: Float[Array, "*M"]
     steps: Int[Array, "*M"]
+    subset_seed: Int[Array, "*M"] | None = None
 
 
 class Bank(NamedTuple):
@@ -164,11 +168,31 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
     """
     slots, mask = slots_at(recipe, member, t)
+    if recipe.views:
+        number = t // recipe.steps_per_epoch(member.slots) % recipe.views
+        images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
+        return Batch(images, bank.rows[member.rows[slots] + number], mask)
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
     images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
     return Batch(images, bank.rows[member.rows[slots]], mask)
+
+
+def views_of(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]
+) -> Float[Array, "B H W C"]:
+    """Views of a member's images, as its network sees them; whoever labels them asks for the same."""
+    augmentation = augment.build(recipe.augment)
+
+    def image_at(slot: Int[Array, ""]) -> Array:
+        return bank.normalized(bank.images[member.images[slot]])
+
+    def one(slot: Int[Array, ""], number: Int[Array, ""]) -> Array:
+        assert member.subset_seed is not None
+        return views.view(augmentation, image_at, member.subset_seed, member.slots, slot, number)
+
+    return jax.vmap(one)(slots, numbers)
 
 
 def loss_and_gradient(

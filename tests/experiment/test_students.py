@@ -10,7 +10,7 @@ import tiny_run as tiny
 
 from jaxsoft import types
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import run, students
+from jaxsoft.experiment import run, students, subsets
 from jaxsoft.experiment.experts import teach
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -58,35 +58,35 @@ def each(plan, material):
 def drawn(changes, data, experts):
     settings = tiny.settings(changes)
     members = planning.make(settings, data, experts.histories, {}).members
-    return students.draw_subsets(members, settings, data, experts)
+    return subsets.draw_tables(members, settings, data, experts)
 
 
 def test_subsets_are_nested_when_sealed_and_drawn_anew_for_the_paper(data, experts):
     axes = {"sweep.ipc": (1, 2, 5)}
     sealed = drawn(axes, data, experts)
-    assert {key: table.shape for key, table in sealed.items()} == {(0,): (10, 5), (1,): (10, 5)}
+    assert {key: table.shape for key, table in sealed.items()} == {("random", s, 0): (10, 5) for s in (0, 1)}
     paper = drawn(axes | {"protocol": "paper"}, data, experts)
-    assert set(paper) == {(seed, ipc) for seed in (0, 1) for ipc in (1, 2, 5)}
+    assert set(paper) == {("random", seed, ipc) for seed in (0, 1) for ipc in (1, 2, 5)}
     for tables in (sealed, paper):
         for table in tables.values():
             assert (data.train.labels[table] == np.arange(10)[:, None]).all()
             assert len(np.unique(table)) == table.size
-    small, large = paper[0, 2], paper[0, 5]
-    assert (small != large[:, :2]).any() and (paper[0, 5] != paper[1, 5]).any()
-    assert (sealed[0,] != sealed[1,]).any()
+    of = lambda seed, ipc: paper[subsets.Draw("random", seed, ipc)]  # noqa: E731
+    assert (of(0, 2) != of(0, 5)[:, :2]).any() and (of(0, 5) != of(1, 5)).any()
+    assert (sealed[subsets.Draw("random", 0)] != sealed[subsets.Draw("random", 1)]).any()
 
 
 def test_a_subset_seed_of_its_own_makes_seeds_share_images(data, experts):
     tables = drawn({"sweep.subset_seed": (7,)}, data, experts)
-    assert set(tables) == {(7,)}
+    assert set(tables) == {("random", 7, 0)}
 
 
 def test_members_read_their_subset_and_smaller_ones_read_a_part_of_it(made, data, experts):
     settings, plan, material = made
-    tables = students.draw_subsets(plan.members, settings, data, experts)
+    tables = subsets.draw_tables(plan.members, settings, data, experts)
     seen = {}
     for member, images, _ in each(plan, material):
-        wanted = data.train.images[tables[member.subset_seed,][:, : member.ipc].ravel()]
+        wanted = data.train.images[tables[subsets.draw_of(member, settings)][:, : member.ipc].ravel()]
         np.testing.assert_array_equal(material.bank.images[images], wanted)
         seen[member.ipc, member.labels, member.seed] = set(images.tolist())
     assert all(seen[1, labels, seed] < seen[2, labels, seed] for labels in LABELS for seed in (0, 1))
@@ -114,11 +114,11 @@ def test_decile_takes_the_images_that_the_expert_finds_easy(data, experts):
 
 def test_every_slot_reads_the_finished_row_of_its_own_image(made, data, experts):
     settings, plan, material = made
-    tables = students.draw_subsets(plan.members, settings, data, experts)
+    tables = subsets.draw_tables(plan.members, settings, data, experts)
     bank = experts.logits(data.train, np.arange(len(data.train), dtype=np.int32), [1, 3])
     finished = {labels: np.asarray(label_rows(LabelSpec.parse(labels), bank)) for labels in LABELS}
     for member, _, rows in each(plan, material):
-        ids = tables[member.subset_seed,][:, : member.ipc].ravel()
+        ids = tables[subsets.draw_of(member, settings)][:, : member.ipc].ravel()
         np.testing.assert_allclose(material.bank.rows[rows], finished[member.labels][ids], atol=1e-5)
     hard = next(rows for member, _, rows in each(plan, material) if (member.labels, member.ipc) == ("hard", 1))
     np.testing.assert_array_equal(material.bank.rows[hard], np.eye(10))
@@ -190,7 +190,8 @@ def trained(plan, settings, material, looks=None, chosen=None):
         return test(self, bank, split, now)
 
     with mock.patch.object(Program, "test", spy):
-        outcomes = students.train_wave(run.wave_program(plan, settings), plan, 0, material, None, look)
+        program = run.wave_program(plan, settings)
+        outcomes = students.train_wave(program, plan, 0, material, None, look, settings.protocol)
     return sorted(outcomes, key=lambda outcome: outcome["position"])
 
 
@@ -226,7 +227,7 @@ def test_the_papers_protocol_takes_the_best_checkpoint_on_test(data, experts):
     sealed = trained(plan, settings, material, sealed_looks)
     # The same subsets, so that only the choice differs.
     paper_settings = dataclasses.replace(settings, protocol="paper")
-    opened = material._replace(evals=(material.sealed, *material.evals), sealed=None)
+    opened = material._replace(evals=(material.test, *material.evals))
     paper = trained(plan, paper_settings, opened, looks)
     for g, group in enumerate(plan.groups):
         for j, i in enumerate(group.members):
@@ -242,8 +243,7 @@ def test_the_papers_protocol_takes_the_best_checkpoint_on_test(data, experts):
 
 def test_the_paper_opens_test_from_the_start(data, experts):
     _, _, material = planned({"protocol": "paper"}, data, experts)
-    assert material.sealed is None
     counts = [int((split.labels >= 0).sum()) for split in material.evals]
     assert counts == [500, 259]
     _, _, material = planned({}, data, experts)
-    assert [int((split.labels >= 0).sum()) for split in (*material.evals, material.sealed)] == [259, 500]
+    assert [int((split.labels >= 0).sum()) for split in (*material.evals, material.test)] == [259, 500]

@@ -16,7 +16,7 @@ MEMBER = MemberSpec(
     weight_decay=0.0, steps=400, epochs=0,
 )  # fmt: skip
 CONTEXT = {"data": "ab12", "protocol": "sealed", "student": {"batch": 256}}
-KEY = "f82d7b2e71a6"
+KEY = "85d61dc057bc"
 
 
 def expand(**axes):
@@ -101,7 +101,7 @@ def test_resolving_merges_members_that_become_equal():
     ]  # fmt: skip
 
 
-NAMES = "ipc, labels, seed, subset_seed, teacher_epoch, learning_rate, weight_decay, model, steps"
+NAMES = "ipc, labels, seed, subset_seed, select, without, teacher_epoch, learning_rate, weight_decay, model, steps"
 
 
 @pytest.mark.parametrize(

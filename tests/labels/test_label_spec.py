@@ -81,7 +81,7 @@ def test_sources_can_be_made_in_python():
 OPERATIONS_FILE = "(all of them: jaxsoft/labels/ops.py)"
 REFUSED = {
     "techer": "unknown label source 'techer'; closest: teacher, teachers, hard (all of them: jaxsoft/labels/spec.py)",
-    "topk(3)": "a label spec starts with a source (hard, teacher, teachers), got the operation 'topk' (in 'topk(3)')",
+    "topk(3)": "a label spec starts with a source (hard, teacher, teachers, learned), got the operation 'topk' (in 'topk(3)')",
     "teacher|tempratur(2)": "unknown label operation 'tempratur'; closest: temperature, topk, renormalize "
     + OPERATIONS_FILE,
     "teacher|swop(2)": "unknown label operation 'swop'; closest: swap, topk, smooth " + OPERATIONS_FILE,
@@ -95,7 +95,7 @@ REFUSED = {
     "teacher|hard(label=3)": "hard(label=3) in 'teacher|hard(label=3)': got an unexpected keyword argument 'label'; "
     "usage: hard()",
     "teacher(epoch=1.5)": "teacher(epoch=1.5) in 'teacher(epoch=1.5)': epoch expects int, got 1.5; "
-    "usage: teacher(expert: int=0, epoch: int=None, accuracy: float=None, entropy: float=None)",
+    "usage: teacher(expert: int=0, epoch: int=None, accuracy: float=None, entropy: float=None, views: int=0)",
     "teacher(epoch=-1)": "epoch must be 0 or more, got -1 (in 'teacher(epoch=-1)')",
     "teacher(-1)|topk(2)": "teacher: expert must be 0 or more, got -1 (in 'teacher(-1)|topk(2)')",
     "teacher(accuracy=35)": "accuracy must be a fraction in (0, 1], got 35.0 (in 'teacher(accuracy=35)')",
@@ -224,5 +224,5 @@ def test_resolve_passes_over_epochs_that_are_not_finite():
 
 def test_names_lists_sources_and_operations_once():
     assert names()[:3] == ("hard", "teacher", "teachers")
-    assert set(names()) == {"teacher", "teachers"} | set(spec.public_functions(ops))
+    assert set(names()) == {"teacher", "teachers", "learned"} | set(spec.public_functions(ops))
     assert len(set(names())) == len(names())

@@ -1,0 +1,60 @@
+"""Which images each student reads: one table for each way and seed, of which smaller subsets are the first columns."""
+
+import inspect
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Int32
+
+from jaxsoft import config, rng
+from jaxsoft.experiment import checks
+from jaxsoft.experiment.experts import Experts
+from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.types import Dataset
+
+
+class Draw(NamedTuple):
+    """What a table of images is drawn from; `ipc` is 0 where subsets of all sizes are parts of one table."""
+
+    select: str
+    seed: int
+    ipc: int = 0
+
+
+def draw_of(member: MemberSpec, settings: config.Settings) -> Draw:
+    """The draw of a member's images; the paper's protocol draws anew for every IPC."""
+    return Draw(member.select, member.subset_seed, member.ipc if settings.protocol == "paper" else 0)
+
+
+def draw_tables(
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+) -> dict[Draw, Int[np.ndarray, "K I"]]:
+    """For every draw, positions in train by class."""
+    largest: dict[Draw, int] = {}
+    for m in members:
+        draw = draw_of(m, settings)
+        largest[draw] = max(largest.get(draw, 0), m.ipc)
+    ways = {draw.select: checks.selection(draw.select) for draw in largest}
+    needs = any("difficulty" in inspect.signature(choose).parameters for choose in ways.values())
+    hard = {"difficulty": difficulty(experts, dataset)} if needs else {}
+    tables = {}
+    for draw, ipc in largest.items():
+        key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
+        given = hard if "difficulty" in inspect.signature(ways[draw.select]).parameters else {}
+        tables[draw] = np.asarray(ways[draw.select](dataset.train.labels, ipc, key=key, **given))
+    return tables
+
+
+def images_of(member: MemberSpec, table: Int[np.ndarray, "K I"]) -> Int32[np.ndarray, "S"]:
+    """Positions in train of a member's images, class by class."""
+    there = [c for c in range(len(table)) if c != member.without]
+    return table[there, : member.ipc].ravel().astype(np.int32)
+
+
+def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
+    """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
+    bank = experts.logits(dataset.train, np.arange(len(dataset.train)), [experts.settings.epochs])
+    logits = bank.logits[0, 0].astype(np.float64)
+    shifted = logits - logits.max(1, keepdims=True)
+    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), bank.labels]

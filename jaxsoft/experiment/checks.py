@@ -10,6 +10,7 @@ import numpy as np
 from jaxsoft import augment, config, data, errors, rng, spec
 from jaxsoft.data import select
 from jaxsoft.experiment import sweep
+from jaxsoft.experiment.cohort import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
@@ -93,7 +94,8 @@ def _models(settings: config.Settings) -> list[tuple[str, str]]:
     """Every architecture with the key that names it."""
     swept = [("config.sweep.model", model) for model in settings.sweep.model]
     students = swept or [("config.student.model", settings.student.model)]
-    return [("config.teacher.model", settings.teacher.model), *students]
+    where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
+    return [*((where, model) for model in by_architecture(settings.teacher)), *students]
 
 
 def _rehearse(choose: Callable[..., Any], dataset: Dataset, ipc: int) -> None:

@@ -38,7 +38,7 @@ def trained(data, tmp_path_factory, kept_programs):
 @pytest.fixture
 def copy(trained, tmp_path):
     """A store to be spoilt, and the folder of the expert in it."""
-    return shutil.copytree(trained[1], tmp_path / "store"), tmp_path / "store" / trained[0].key
+    return shutil.copytree(trained[1], tmp_path / "store"), tmp_path / "store" / trained[0].cohorts[0].key
 
 
 def said(experts, data):
@@ -74,7 +74,7 @@ def test_logits_are_those_of_the_epoch_the_image_and_the_network(trained, data):
     pixels = data.train.images.astype(np.float64) / 255
     images = ((pixels - pixels.mean()) / pixels.std())[IDS].reshape(len(IDS), -1)
     for p, logits in enumerate(said(experts, data)[0]):
-        params = jax.tree.map(lambda a: a[0], experts.trajectory.restore(p, experts.like).variables["params"])
+        params = experts.network(0, p)[1]["params"]
         hidden = np.maximum(images @ params["dense0"]["kernel"] + params["dense0"]["bias"], 0)
         wanted = hidden @ params["classifier"]["kernel"] + params["classifier"]["bias"]
         np.testing.assert_allclose(logits, wanted, atol=1e-4)
@@ -139,10 +139,14 @@ def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, d
     assert len({experts.key, *others}) == 6
 
 
-def test_a_store_in_use_is_refused(copy, data):
+def test_a_store_in_use_is_refused_until_its_experts_are_finished(trained, copy, data):
+    last = copy[1] / str(EPOCHS)
+    last.rename(copy[0] / "last")
     lock = Lock(copy[1] / "lock")
     with pytest.raises(errors.CheckpointError, match="the experts' folder .* is in use"):
         teach(data, SETTINGS.teacher, folder=copy[0], look=never)
+    (copy[0] / "last").rename(last)
+    assert teach(data, SETTINGS.teacher, folder=copy[0], look=never).histories == trained[0].histories
     lock.release()
 
 
@@ -188,8 +192,8 @@ def test_an_expert_that_diverges_is_told_as_a_setting(data):
 
 def test_no_student_begins_where_its_teacher_began(data, trained):
     experts, _ = trained
-    begun = experts.trajectory.restore(0, experts.like).variables["params"]
-    recipe = experts.recipe._replace(slots=10, batch=10)
+    recipe, expert = experts.network(0, 0)
+    recipe = recipe._replace(slots=10, batch=10)
     student = fit.initialize(recipe, data.image_shape, jnp.int32(SETTINGS.teacher.seed)).variables["params"]
-    expert = jax.tree.map(lambda leaf: leaf[0], begun)
-    assert not any(np.allclose(a, b) for a, b in zip(jax.tree.leaves(expert), jax.tree.leaves(student)))
+    pairs = zip(jax.tree.leaves(expert["params"]), jax.tree.leaves(student), strict=True)
+    assert not any(np.allclose(a, b) for a, b in pairs)

@@ -18,7 +18,7 @@ from jaxsoft import spec
 from jaxsoft.analysis import words
 from jaxsoft.analysis.grid import Grid, column, group_names, groups, selection_column
 from jaxsoft.analysis.page import Section
-from jaxsoft.analysis.plots import INK, ORANGE
+from jaxsoft.analysis.plots import INK, ORANGE, WIDTH
 from jaxsoft.analysis.stats import FEWEST, Estimate, estimate, means
 from jaxsoft.types import Row
 
@@ -100,17 +100,23 @@ def sign(value: Estimate) -> int:
 
 
 def size(value: Estimate) -> str:
-    """A difference in points without its sign, such as "2.1 points [1.0, 3.2]"."""
-    low, high = sorted((abs(value.low), abs(value.high)))
-    between = "" if np.isnan(low) else f" [{words.percent(low)}, {words.percent(high)}]"
-    return f"{words.percent(abs(value.mean))} points{between}"
+    """How large a difference is whose sign is told in words, such as "2.1 points [1.0, 3.2]".
+
+    >>> size(Estimate(-0.02, 0.003, -0.03, -0.01, 8))
+    '2.0 points [1.0, 3.0]'
+    """
+    mean, low, high = (words.points(np.sign(value.mean) * end) for end in (value.mean, value.low, value.high))
+    if value.mean < 0:
+        low, high = high, low
+    between = "" if words.NONE in (low, high) else f" [{low}, {high}]"
+    return f"{mean} points{between}".replace("+", "")
 
 
-def untold(value: Estimate) -> str:
-    """Why nothing is told of a difference, with its numbers."""
+def signed(value: Estimate) -> str:
+    """A difference in points with its sign and interval, or with what stands in the way of an interval."""
     if value.n < FEWEST:
         return f"{words.points(value.mean)} points, n = {value.n} gives no interval"
-    return f"{words.difference(value)} points"
+    return f"{words.points(value.mean)} points{words.difference(value).removeprefix(words.points(value.mean))}"
 
 
 def chosen_on(rows: Sequence[Row]) -> str:
@@ -124,7 +130,26 @@ def say_n(figure: Figure, counts: Sequence[int], what: str) -> None:
     figure.suptitle(f"mean of {n} seeds; {what}", x=0.01, ha="left", fontsize=8.5, color=GREY)
 
 
-def measured_axis(axes: Axes, values: Sequence[float], title: str, log: bool = True) -> None:
+def panels(count: int, height: float, across: int = 2, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, row by row, and what `Figure.subplots` shares among them; `height` inches each."""
+    across = min(count, across)
+    down = -(-count // across)
+    figure = Figure((WIDTH, 0.9 + height * down))
+    places = figure.subplots(down, across, squeeze=False, **shared)
+    for axes in places.flat[count:]:
+        axes.remove()
+    return figure, list(places.flat[:count])
+
+
+def name_outer(axes: Sequence[Axes], across: int = 2) -> None:
+    """Leave titles and tick names of shared axes to the panels on the left and those with none below."""
+    for i, panel in enumerate(axes):
+        left, low = i % across == 0, i + across >= len(axes)
+        panel.tick_params(labelbottom=low, labelleft=left)
+        panel.set(**({} if low else {"xlabel": ""}), **({} if left else {"ylabel": ""}))
+
+
+def measured_axis(axes: Axes, values: Sequence[int | float], title: str, log: bool = True) -> None:
     """An x axis whose ticks are the measured values, as far as their names do not touch."""
     values = sorted(set(values))
     if log:

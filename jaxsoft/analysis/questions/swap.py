@@ -55,7 +55,8 @@ def curves(rows: Sequence[Row]) -> dict[str, list[Curve]]:
         source, call = parts.split(labels)
         if call and _swapped(labels):
             sources.setdefault(source, {})[int(parts.argument(call))] = labels
-    return {source: _curves(table, source, dict(sorted(ranks.items()))) for source, ranks in sources.items()}
+    found = {source: _curves(table, source, dict(sorted(ranks.items()))) for source, ranks in sources.items()}
+    return {source: lines for source, lines in found.items() if lines}
 
 
 def draw(found: Sequence[Curve]) -> Figure:
@@ -117,10 +118,6 @@ def _estimate(draws: np.ndarray, n: int) -> Estimate:
 def _sections(found: dict[str, list[Curve]], suffix: str) -> list[Section]:
     sections = []
     for i, (source, lines) in enumerate(found.items(), 1):
-        if not lines:
-            said = f"No member of `{source}` itself finished beside its swapped labels, so there is nothing to compare."
-            sections.append(Section(f"The swap test of `{source}` lacks its unswapped labels", [Text(said, "warning")]))
-            continue
         title, rising = _title(lines), _rising(lines)
         if len(found) > 1:
             title = f"`{source}`: {title}"
@@ -175,7 +172,8 @@ def _rising(lines: Sequence[Curve]) -> str:
 
 def _table(lines: Sequence[Curve]) -> Table:
     ranks = sorted({i for curve in lines for i in curve.ranks})
-    shown = [ranks[j] for j in sorted({int(j) for j in np.linspace(0, len(ranks) - 1, min(len(ranks), 4)).round()})]
+    wanted = np.geomspace(ranks[0], ranks[-1], min(len(ranks), 4))
+    shown = sorted({min(ranks, key=lambda i: abs(math.log(i / goal))) for goal in wanted})
     rows = []
     for c in lines:
         at = dict(zip(c.ranks, c.relative))

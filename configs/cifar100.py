@@ -1,6 +1,7 @@
-"""Random CIFAR-100 images with soft labels: the paper's baseline (Table 2, middle column; settings of Table 7).
+"""Random CIFAR-100 images with soft labels: the paper's baseline with the settings of table 7.
 
 Claim     random real images with soft labels lie above DM at every IPC, and within a point of MTT at IPC 50
+Table     2, middle column
 Command   jaxsoft data prepare cifar100 && jaxsoft run --config=configs/cifar100.py
 Expected  test accuracy 16.0 (.3), 34.3 (.2), 47.1 (.4), 51.3 (.5) at IPC 1, 10, 50, 100; published, under the
           paper's protocol (`:protocol=paper`), which also selects on test. Hard labels: 4.2, 14.6, 30.0 at 1, 10, 50.
@@ -9,53 +10,9 @@ Quick     `:quick` is a narrower net on fewer images; minutes on a laptop, numbe
 
 from ml_collections import ConfigDict
 
-from jaxsoft.config import default, parse_arg
-
-BEST_EPOCH = {1: 13, 10: 36, 50: 125, 100: 125}
+from jaxsoft import presets
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:quick` or the full baseline; `:protocol=paper` selects on test, as the authors did."""
-    args = parse_arg(arg, quick=False, protocol="sealed")
-    config = default()
-    config.name = "cifar100-quick" if args.quick else "cifar100"
-    config.protocol = args.protocol
-    config.data.name = "cifar100"
-
-    config.teacher.model = "convnet(depth=3)"
-    config.teacher.epochs = 125
-    config.teacher.batch = 256
-    config.teacher.learning_rate = 0.01
-    config.teacher.augment = "dsa"
-
-    config.student.model = "convnet(depth=3)"
-    config.student.steps, config.student.epochs = 0, 3000
-    config.student.batch = 256
-    config.student.learning_rate = 0.01
-    config.student.weight_decay = 5e-4
-    config.student.augment = "dsa"
-    config.student.evaluations = 15
-
-    # Each IPC has its own teacher epoch, so IPC and labels advance together.
-    pairs = [(ipc, labels) for ipc, e in BEST_EPOCH.items() for labels in ("hard", f"teacher(epoch={e})")]
-    config.sweep.axes = ("ipc labels", "seed")
-    config.sweep.ipc, config.sweep.labels = (tuple(column) for column in zip(*pairs))
-    config.sweep.seed = (0, 1, 2, 3, 4)
-    if args.quick:
-        make_quick(config)
-    return config
-
-
-def make_quick(config: ConfigDict) -> None:
-    """Width 32, 100 images a class, fewer held out, a faster expert; short students that still converge."""
-    config.data.limit, config.data.validation = 100, 0.02
-    config.teacher.model = config.student.model = "convnet(depth=3, width=32)"
-    config.teacher.epochs, config.teacher.learning_rate, config.teacher.batch = 20, 0.02, 64
-    config.student.steps, config.student.epochs, config.student.evaluations = 200, 0, 4
-    config.student.batch = 100
-    config.student.optimizer, config.student.schedule, config.student.augment = "adamw", "cosine", "none"
-    config.student.learning_rate, config.student.weight_decay = 2e-3, 0.01
-    config.sweep.axes = ("ipc", "labels", "seed")
-    config.sweep.ipc = (1, 5)
-    config.sweep.labels = ("hard", "teacher(epoch=5)", "teacher(epoch=20)")
-    config.sweep.seed = (0, 1, 2)
+    return presets.baseline("cifar100", arg)

@@ -20,6 +20,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("data",),
     ("views",),
     ("augment", "losses", "optim", "schedules", "metrics"),
+    ("presets",),
     ("config",),
     ("spec", "rng", "types"),
     ("errors",),

@@ -1,0 +1,21 @@
+"""Can good labels be had without an expert? Labels of fixed random images, learned through the training of students.
+
+Claim     learned labels come to resemble the labels of pooled experts, and teach as well
+Figure    distance between learned and ensemble labels, and accuracy beside it
+Command   jaxsoft run --config=configs/learned_labels.py
+Expected  learned labels lie near those of several experts, by Jensen-Shannon divergence
+Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
+"""
+
+from ml_collections import ConfigDict
+
+from jaxsoft import presets
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
+    study = presets.study("learned_labels", arg, seeds=5, experts=5)
+    epoch, experts = study.stages[1], study.config.teacher.experts
+    study.config.learned.reference_epoch = epoch
+    pooled = [f"teachers({n}, epoch={epoch})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)]
+    return study.sweep({"ipc": study.ipc, "labels": ("hard", "learned", *pooled)})

@@ -1,0 +1,19 @@
+"""Does the answer hang on the student's learning rate? Hard and soft labels at five rates.
+
+Claim     ours: what soft labels gain is not owed to one lucky rate
+Table     7, the rates chosen
+Command   jaxsoft run --config=configs/learning_rate.py
+Expected  student rates at IPC 1, 10, 50: CIFAR-10 and CIFAR-100 .01 throughout, TinyImageNet .01, .1, .1. Published.
+Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
+"""
+
+from ml_collections import ConfigDict
+
+from jaxsoft import presets
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
+    study = presets.study("learning_rate", arg)
+    labels = ("hard", study.teacher(study.stages[1]))
+    return study.sweep({"learning_rate": study.rates, "ipc": study.ipc, "labels": labels})

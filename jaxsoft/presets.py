@@ -1,0 +1,243 @@
+"""The settings under which each dataset is studied: what the experiments of configs/ have in common.
+
+A config file says which question it asks; how teachers and students are trained, and on which budgets and teacher epochs
+a question is worth asking, is written here once for each dataset. Experts of one dataset have the same settings in every
+experiment and lie in one store, so that they are trained once.
+
+Digits have five experts, whose pooled labels are the teacher: a single expert of so few images is too noisy to show its
+age. The other datasets have one expert, as in the paper, unless an experiment asks for several or the user does
+(`:experts=5`).
+
+Reference: Qin et al. (2024), sections 4 and 5, table 7.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jaxsoft import errors
+from jaxsoft.config import default, parse_arg
+
+STORE = "runs/teachers"
+
+Config = Any  # an `ml_collections.ConfigDict`, whose keys no type checker knows
+
+
+@dataclass(frozen=True)
+class Study:
+    """A dataset and how it is studied.
+
+    Attributes:
+      config: complete but for the sweep; `sweep` writes that.
+      num_classes: K; 0 if it is not known before the data is read.
+      small: the grids are those of a study of minutes, not the paper's.
+      ipc: a few budgets, images per class.
+      curve: budgets for a curve.
+      epochs: a grid of teacher epochs.
+      stages: an early, a middle and a late teacher epoch.
+      best: budget -> the teacher epoch that is best for it.
+      rates: learning rates to compare.
+      rate: budget -> the student's learning rate, where one rate does not fit all.
+      pooled: the teacher is all experts, not the first.
+      seeds: how many.
+      quick: less of everything; shows that the machine works, not what is claimed.
+    """
+
+    config: Config
+    num_classes: int
+    small: bool
+    ipc: tuple[int, ...]
+    curve: tuple[int, ...]
+    epochs: tuple[int, ...]
+    stages: tuple[int, ...]
+    best: Mapping[int, int]
+    rates: tuple[float, ...] = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2)
+    rate: Mapping[int, float] = field(default_factory=dict)
+    pooled: bool = False
+    seeds: int = 5
+    quick: bool = False
+
+    def classes(self) -> int:
+        """K.
+
+        Raises:
+          ConfigError: it is not known.
+        """
+        if not self.num_classes:
+            raise errors.ConfigError(
+                f"config argument classes expects the number of classes of {self.config.data.name}, such as classes=10"
+            )
+        return self.num_classes
+
+    def teacher(self, epoch: int) -> str:
+        """The label spec of the teacher at an epoch: one expert, or all of them pooled."""
+        experts = self.config.teacher.experts
+        return f"teachers({experts}, epoch={epoch})" if self.pooled and experts > 1 else f"teacher(epoch={epoch})"
+
+    def best_epoch(self, ipc: int) -> int:
+        """The teacher epoch that is best for a budget; for budgets in between, that of the next smaller one."""
+        return _at(self.best, ipc)
+
+    def every(self, step: int) -> tuple[int, ...]:
+        """Every so many epochs of the teacher's trajectory."""
+        return tuple(range(step, self.config.teacher.epochs + 1, step))
+
+    def sweep(self, axes: Mapping[str, Iterable[Any]]) -> Config:
+        """Write the sweep: the product of the axes, and seeds.
+
+        Args:
+          axes: name -> values, in the order of the product; names that advance together, such as "ipc labels", have
+            rows of values. Seeds come last unless they are named. Where the rate depends on the budget it goes along.
+
+        Returns:
+          The whole config.
+        """
+        own, entries = self.config.sweep, []
+        for entry, rows in axes.items():
+            names, columns = entry.split(), list(zip(*(row if " " in entry else (row,) for row in rows), strict=True))
+            if self.rate and "ipc" in names and not any("learning_rate" in other.split() for other in axes):
+                names.append("learning_rate")
+                columns.append(tuple(_at(self.rate, ipc) for ipc in columns[names.index("ipc")]))
+            for name, column in zip(names, columns, strict=True):
+                own[name] = column
+            entries.append(" ".join(names))
+        own.axes = tuple(entries if "seed" in axes else [*entries, "seed"])
+        return self.config
+
+    def soft_against_hard(self, budgets: Iterable[int]) -> Config:
+        """Hard labels beside the teacher's at each budget's best epoch; beside all stages in a small study."""
+        if self.small:
+            labels = ("hard", *map(self.teacher, self.stages))
+            return self.sweep({"ipc": budgets, "labels": labels})
+        cells = [(ipc, text) for ipc in budgets for text in ("hard", self.teacher(self.best_epoch(ipc)))]
+        return self.sweep({"ipc labels": cells})
+
+
+def study(name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol: str = "sealed") -> Study:
+    """What an experiment needs to know of the dataset that the user names.
+
+    Args:
+      name: of the experiment.
+      arg: what follows the colon in `--config=FILE.py:quick,data=cifar10`: `data=NAME`; `quick`, less of everything;
+        `seeds=N`; `experts=N`; `classes=K`, for a dataset whose classes are not counted yet; `protocol=NAME`.
+      seeds: at most so many, unless the user says how many.
+      experts: at least so many, likewise.
+      protocol: unless the user names one.
+
+    Raises:
+      ConfigError: an argument that there is not.
+    """
+    args = parse_arg(arg, quick=False, data="digits", seeds=0, experts=0, classes=0, protocol=protocol)
+    made = _make(args.data, args.quick, args.classes)
+    words = (name, *args.data.replace("/", "-").split(":"), *(["quick"] if args.quick else []))
+    made.config.name, made.config.protocol = "-".join(words), args.protocol
+    made.config.teacher.store = STORE
+    made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
+    made.config.sweep.seed = tuple(range(args.seeds or min(made.seeds, seeds or made.seeds)))
+    return made
+
+
+def baseline(data: str, arg: str | None) -> Config:
+    """The paper's baseline on one dataset, `:quick` or whole; `:protocol=paper` selects on test, as the authors did."""
+    args = parse_arg(arg, quick=False, protocol="sealed")
+    made = _make(data, args.quick, 0)
+    made.config.name, made.config.protocol = data + "-quick" * args.quick, args.protocol
+    made.config.sweep.seed = tuple(range(made.seeds))
+    return made.soft_against_hard(made.ipc)
+
+
+def _make(data: str, quick: bool, classes: int) -> Study:
+    known = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
+    made = known[data](quick) if data in known else _cifar100(quick, num_classes=0)
+    made.config.data.name = data
+    return replace(made, quick=quick, num_classes=classes or made.num_classes)
+
+
+def _digits(quick: bool) -> Study:
+    """Students must be trained to convergence, or hard labels win everywhere. Digits are not augmented, least of all flipped."""
+    config: Config = default()
+    config.data.validation = 0.2
+    config.teacher.experts = 5
+    if quick:
+        _set(config.teacher, model="mlp(hidden=16)", epochs=4, batch=64, learning_rate=0.2)
+        _set(config.student, **_ADAMW, model="mlp(hidden=16)", batch=32, steps=20, evaluations=2)
+        best = {1: 2, 5: 4}
+        study = Study(config, 10, True, ipc=(1, 5), curve=(1, 2, 5), epochs=(2, 4), stages=(2, 4), best=best, seeds=2)
+        return replace(study, rates=(2e-3, 1e-2), pooled=True)
+    _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
+    _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=64, steps=400, evaluations=10)
+    epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)
+    best = {1: 20, 5: 30, 10: 45}
+    rates = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
+    ipc, curve = (1, 5, 20), (1, 2, 5, 10, 20)
+    return Study(config, 10, True, ipc, curve, epochs, stages, best, rates=rates, pooled=True, seeds=20)
+
+
+def _cifar10(quick: bool) -> Study:
+    config = _paper("convnet(depth=3)", epochs=164, learning_rate=5e-4)
+    config.data.normalize = "zca"
+    if quick:
+        _narrow(config, "convnet(depth=3, width=32)", limit=500, epochs=20, learning_rate=0.02)
+        _set(config.student, steps=200, evaluations=4)
+        epochs, best = (5, 10, 20), {1: 10, 10: 20}
+        return Study(config, 10, True, ipc=(1, 10), curve=(1, 10), epochs=epochs, stages=epochs, best=best)
+    epochs, stages = (4, 10, 20, 44, 90, 128, 164), (20, 44, 128)
+    best = {1: 20, 10: 44, 50: 128, 100: 164}
+    ipc, curve = (1, 10, 50), (1, 10, 50, 100)
+    return Study(config, 10, False, ipc, curve, epochs, stages, best)
+
+
+def _cifar100(quick: bool, num_classes: int = 100) -> Study:
+    """CIFAR-100, and whatever has no settings of its own."""
+    config = _paper("convnet(depth=3)", epochs=125, learning_rate=0.01)
+    if quick:
+        _narrow(config, "convnet(depth=3, width=32)", limit=100, epochs=20, learning_rate=0.02)
+        _set(config.student, steps=200, batch=100, evaluations=4)
+        epochs, best = (5, 20), {1: 5, 5: 20}
+        return Study(config, num_classes, True, (1, 5), (1, 5), epochs=epochs, stages=epochs, best=best, seeds=3)
+    epochs, stages = (4, 10, 24, 57, 125), (13, 36, 125)
+    best = {1: 13, 10: 36, 50: 125}
+    ipc, curve = (1, 10, 50, 100), (1, 5, 10, 50, 100)
+    return Study(config, num_classes, False, ipc, curve, epochs, stages, best)
+
+
+def _tiny_imagenet(quick: bool) -> Study:
+    config = _paper("convnet(depth=4)", epochs=102, learning_rate=0.01)
+    if quick:
+        _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)
+        config.data.validation = 0.01
+        _set(config.student, steps=60, batch=100, evaluations=3)
+        epochs, best = (5, 10), {1: 5, 2: 10}
+        return Study(config, 200, True, (1, 2), (1, 2), epochs=epochs, stages=epochs, best=best, seeds=2)
+    epochs, stages = (4, 11, 20, 50, 90, 102), (11, 50, 90)
+    best = {1: 11, 10: 50, 50: 90, 100: 102}
+    ipc, curve = (1, 10, 50, 100), (1, 5, 10, 50, 100)
+    return Study(config, 200, False, ipc, curve, epochs, stages, best, rate={1: 0.01, 10: 0.1})
+
+
+_ADAMW: dict[str, Any] = dict(optimizer="adamw", schedule="cosine", learning_rate=2e-3, weight_decay=0.01)
+
+
+def _paper(model: str, epochs: int, learning_rate: float) -> Config:
+    """Teachers and students as the paper trains ConvNets: SGD, and one augmentation drawn for each batch."""
+    config: Config = default()
+    common: dict[str, Any] = dict(model=model, batch=256, augment="dsa")
+    _set(config.teacher, **common, epochs=epochs, learning_rate=learning_rate)
+    _set(config.student, **common, epochs=3000, steps=0, learning_rate=0.01, weight_decay=5e-4, evaluations=15)
+    return config
+
+
+def _narrow(config: Config, model: str, limit: int, epochs: int, learning_rate: float) -> None:
+    """A narrower net on fewer images, fewer held out; a faster expert; short students that still converge."""
+    config.data.limit, config.data.validation = limit, 0.02
+    _set(config.teacher, model=model, epochs=epochs, batch=64, learning_rate=learning_rate)
+    _set(config.student, **_ADAMW, model=model, epochs=0, augment="none")
+
+
+def _set(part: Config, **settings: Any) -> None:
+    part.update(settings)
+
+
+def _at(table: Mapping[int, Any], ipc: int) -> Any:
+    """The entry of the largest budget that is not above this one."""
+    return table[max(known for known in table if known <= ipc)]

@@ -141,7 +141,7 @@ def fit_curve(form: laws.Form, curve: Curve, resamples: int) -> Fit:
     fits, loss = laws.solve(form, curve.ipc, 1 - curves, curve.weight)
     bounds = {"floor": (0.0, math.inf), "scale": (0.0, math.inf), form.shape: form.bounds(curve.ipc)}
     free = fits if form.floor else fits[1:]
-    found = {name: _parameter(fit, bounds[name], curve.n, points > len(names)) for name, fit in zip(names, free)}
+    found = {name: parameter(fit, bounds[name], curve.n, points > len(names)) for name, fit in zip(names, free)}
     score = laws.aicc(float(loss[0]), points, len(names), curve.known)
     note = _note(found, points, curve.n) if resamples else "no seeds, no interval"
     return Fit(curve.labels, form.name, found, points, curve.n, score, _held_out(form, curve), note)
@@ -156,8 +156,15 @@ def _held_out(form: laws.Form, curve: Curve) -> HeldOut | None:
     return HeldOut(int(ipc[-1]), float(1 - laws.error_at(form, fits, ipc[-1:])[0, 0]), float(curves[0, -1]))
 
 
-def _parameter(fits: np.ndarray, bounds: tuple[float, float], n: int, spare: bool) -> Parameter:
-    """The fit to the data, which comes first, with the interval of the fits to the draws."""
+def parameter(fits: Float[np.ndarray, "R"], bounds: tuple[float, float], n: int, spare: bool) -> Parameter:
+    """The fit to the data, which comes first, with the interval of the fits to the draws.
+
+    Args:
+      fits: of the data, then of each draw.
+      bounds: of the search; an interval that reaches one identifies nothing.
+      n: units that were resampled.
+      spare: whether there are more points than parameters.
+    """
     low, high = interval(fits[1:], n)
     inside = bounds[0] * 1.01 + 1e-6 < low and high < bounds[1] * 0.99
     return Parameter(float(fits[0]), low, high, spare and inside)

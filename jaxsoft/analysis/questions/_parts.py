@@ -115,8 +115,19 @@ def size(value: Estimate) -> str:
 def signed(value: Estimate) -> str:
     """A difference in points with its sign and interval, or with what stands in the way of an interval."""
     if value.n < FEWEST:
-        return f"{words.points(value.mean)} points, n = {value.n} gives no interval"
+        return f"{words.points(value.mean)} points (n = {value.n} gives no interval)"
     return f"{words.points(value.mean)} points{words.difference(value).removeprefix(words.points(value.mean))}"
+
+
+def where(some: Sequence[int], of: Sequence[int]) -> str:
+    """At which of several IPC.
+
+    >>> where([1, 5], [1, 5]), where([5], [1, 5]), where([], [1, 5])
+    ('at every budget', 'at 5 images per class', 'at no budget')
+    """
+    if len(some) == len(of) > 1:
+        return "at every budget"
+    return f"at {words.budgets(some)}" if some else "at no budget"
 
 
 def chosen_on(rows: Sequence[Row]) -> str:

@@ -60,11 +60,11 @@ def effects(rows: Sequence[Row]) -> Effects | None:
     for source in (labels for labels in table.labels if labels in shuffled):
         for ipc in table.ipcs:
             other = shuffled[source]
-            against_hard = [
+            soft, changed = (
                 parts.paired(table, ipc, labels, "hard") if "hard" in table.labels else nothing
                 for labels in (source, other)
-            ]
-            effect = Effect(source, ipc, *against_hard, parts.paired(table, ipc, source, other))
+            )
+            effect = Effect(source, ipc, soft, changed, parts.paired(table, ipc, source, other))
             found += [effect] if effect.structure.n else []
     picks = {ipc: parts.chosen(table, ipc, [e.source for e in found if e.ipc == ipc]) for ipc in table.ipcs}
     chosen = {e.ipc: e for e in found if picks[e.ipc] == e.source}
@@ -148,12 +148,12 @@ def _most(of: Sequence[Effect]) -> Effect:
 def _structure(found: Effects) -> str:
     """At how many budgets structure itself is worth something."""
     told = [e.ipc for e in found.chosen.values() if parts.sign(e.structure) > 0]
-    where = f"at {words.listed(told)} images per class" if told else "at no budget"
+    where = parts.where(told, list(found.chosen))
     several = len({e.source for e in found.all}) > 1
     picked = f", with the source that is best on {found.on} at each" if several else ""
     return (
         f"Structure, soft minus shuffled, is worth more than nothing {where} "
-        f"({len(told)} of {len(found.chosen)} budgets{picked}); softness alone is what shuffled labels keep."
+        f"({len(told)} of {len(found.chosen)} budgets{picked}); what shuffled labels keep is softness alone."
     )
 
 

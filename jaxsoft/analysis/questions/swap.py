@@ -90,7 +90,7 @@ def _curves(table: Grid, source: str, swapped: dict[int, str]) -> list[Curve]:
     found = []
     for i, ipc in enumerate(table.ipcs):
         values = table.test[:, i, [column(table, labels) for labels in (source, *swapped.values())]]
-        there = np.isfinite(values).any(0)
+        there = np.asarray(np.isfinite(values).any(0))
         values = values[:, there]
         values = values[np.isfinite(values).all(1)]
         ranks = tuple(rank for rank, known in zip(swapped, there[1:]) if known)
@@ -104,7 +104,7 @@ def _curve(ipc: int, ranks: tuple[int, ...], values: np.ndarray) -> Curve:
     both = np.concatenate([means(values)[None], resampled_means(values)])
     plain = both[:, :1]
     relative = np.where(plain > 0, both[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
-    known = np.isfinite(relative).all(1)
+    known = np.asarray(np.isfinite(relative).all(1))
     trend = _estimate(rank_correlation(relative[known]), n) if len(ranks) > 2 and known[0] else estimate(np.empty(0))
     points = [_estimate(relative[:, j], n) for j in range(len(ranks))]
     return Curve(ipc, ranks, estimate(values[:, 0]), points, _estimate(relative.mean(1), n), trend)
@@ -163,11 +163,12 @@ def _rising(lines: Sequence[Curve]) -> str:
     told = [curve for curve in lines if curve.trend.n]
     if not told:
         return ""
-    up, down = ([str(c.ipc) for c in told if parts.sign(c.trend) == s] for s in (1, -1))
+    up, down = ([c.ipc for c in told if parts.sign(c.trend) == s] for s in (1, -1))
+    every = [c.ipc for c in told]
     if len(up) == len(told):
         return "The curve rises with the rank at every budget: the smaller a probability, the less its place is worth."
-    said = f"The curve rises with the rank at IPC {words.listed(up)}" if up else "No rise with the rank can be told"
-    return f"{said}; it falls at IPC {words.listed(down)}." if down else f"{said}, not beyond."
+    said = f"The curve rises with the rank {parts.where(up, every)}" if up else "No rise with the rank can be told"
+    return f"{said}; it falls {parts.where(down, every)}." if down else f"{said}."
 
 
 def _table(lines: Sequence[Curve]) -> Table:

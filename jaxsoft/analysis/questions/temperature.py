@@ -96,7 +96,8 @@ def draw(found: Field) -> Figure:
     """For each IPC a heat map of test accuracy below its best cell, by epoch and temperature; the chosen cell framed."""
     below = {ipc: 100 * (values - np.nanmax(values)) for ipc, values in found.accuracy.items()}
     deepest = max(float(-np.nanmin(values)) for values in below.values())
-    norm = Normalize(-max(1.0, min(100 * _MOST_POINTS, deepest)), 0)
+    lowest = -max(1.0, min(100 * _MOST_POINTS, deepest))
+    norm = Normalize(lowest, 0)
     across = 1 if len(found.temperatures) > 12 else 3 if len(below) == 3 else 2
     height = 0.55 + min(0.26 * len(found.epochs), 2.6)
     figure, panels = parts.panels(len(below), height, across, sharex=True, sharey=True)
@@ -107,14 +108,13 @@ def draw(found: Field) -> Figure:
         texts = [["" if np.isnan(v) else words.percent(v) for v in line] for line in values] if named else None
         names = [str(epoch) for epoch in found.epochs], [f"{t:.3g}" for t in found.temperatures]
         image = parts.heat_map(axes, below[contest.ipc], norm, *names, frame, texts)
-        axes.tick_params(axis="x", rotation=90 if len(found.temperatures) * min(across, len(below)) > 12 else 0)
+        if len(found.temperatures) * min(across, len(below)) > 12:
+            axes.tick_params(axis="x", rotation=90, labelsize=7.5)
         axes.set(xlabel="temperature t", ylabel="teacher epoch")
         axes.set_title(f"IPC {contest.ipc}: best {words.percent(float(np.nanmax(values)))} %", loc="left", fontsize=9)
     parts.name_outer(panels, across)
     if image is not None:
-        bar = figure.colorbar(
-            image, ax=panels, extend="min" if deepest > -norm.vmin else "neither", aspect=35, pad=0.02
-        )
+        bar = figure.colorbar(image, ax=panels, extend="min" if deepest > -lowest else "neither", aspect=35, pad=0.02)
         bar.set_label("test points below best")
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     parts.say_n(figure, found.counts, f"framed: chosen on {found.on}")

@@ -30,6 +30,19 @@ class Grid:
     selection: Float[np.ndarray, "U I A"]
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Grids of several values of one column side by side: unit U, value W, IPC I, label spec A."""
+
+    units: tuple[tuple[int, int], ...]
+    values: tuple[str, ...]
+    ipcs: tuple[int, ...]
+    labels: tuple[str, ...]
+    epochs: tuple[int | None, ...]
+    test: Float[np.ndarray, "U W I A"]
+    selection: Float[np.ndarray, "U W I A"]
+
+
 def finished(rows: Sequence[Row]) -> list[Row]:
     """The members that did not fail."""
     return [row for row in rows if row["status"] == "done"]
@@ -131,6 +144,35 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
         where = at[0][row["seed"], row["subset_seed"]], at[1][row["ipc"]], at[2][row["labels"]]
         test[where], selection[where] = row["test_accuracy"], row[on]
     return Grid(tuple(units), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+
+
+def stack(rows: Sequence[Row], by: str) -> Stack:
+    """Arrange rows that differ in the column `by`, one grid for each of its values, on common axes.
+
+    Every value is tuned for itself; its units, budgets or label specs that another value lacks are NaN there.
+
+    Args:
+      rows: members that differ in `by` and otherwise may share a curve.
+      by: a column of text, such as `model`; rows without a value are left out.
+
+    Raises:
+      ConfigError: the rows differ in something else, too.
+    """
+    rows = [row for row in rows if row.get(by)]
+    names = tuple(dict.fromkeys(row[by] for row in rows))
+    grids = [grid([row for row in rows if row[by] == name], selection_column(rows)) for name in names]
+    units, ipcs = sorted({u for g in grids for u in g.units}), sorted({ipc for g in grids for ipc in g.ipcs})
+    labels = label_order(rows)
+    test = np.full((len(units), len(names), len(ipcs), len(labels)), np.nan)
+    selection = test.copy()
+    for w, g in enumerate(grids):
+        where = np.ix_(_places(units, g.units), _places(ipcs, g.ipcs), _places(list(labels), g.labels))
+        test[:, w][where], selection[:, w][where] = g.test, g.selection
+    return Stack(tuple(units), names, tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+
+
+def _places(axis: list, values: Sequence) -> list[int]:
+    return [axis.index(value) for value in values]
 
 
 def column(table: Grid, labels: str) -> int:

@@ -1,0 +1,75 @@
+"""Teachers of several architectures, students of several."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic
+
+from jaxsoft.analysis.questions import architectures
+from jaxsoft.analysis.read import Run
+
+MODELS = ["convnet(depth=3)", "resnet18"]
+HARD = {"convnet(depth=2)": 0.30, "resnet18": 0.20}
+# Gain over hard labels by (student, expert).
+GAIN = {
+    ("convnet(depth=2)", 0): 0.10,
+    ("convnet(depth=2)", 1): 0.06,
+    ("resnet18", 0): 0.03,
+    ("resnet18", 1): 0.09,
+}
+
+
+def run(models):
+    return Run(Path("run"), [], {}, {}, {}, {}, {"teacher": {"models": models}}, None)
+
+
+def matrix(seeds=4):
+    rows = []
+    for s in range(seeds):
+        for student, hard in HARD.items():
+            rows.append(synthetic.row(10, "hard", s, hard + 0.02 * s, model=student))
+        for (student, expert), gain in GAIN.items():
+            labels = f"teacher(expert={expert}, epoch=5)" if expert else "teacher(epoch=5)"
+            rows.append(synthetic.row(10, labels, s, HARD[student] + 0.02 * s + gain, epoch=5, model=student))
+            # A later epoch that validation likes less and test likes more.
+            late = labels.replace("5", "9")
+            rows.append(synthetic.row(10, late, s, 0.9, epoch=9, model=student, val_accuracy=0.1))
+    return rows
+
+
+def test_every_pair_has_its_own_epoch_and_is_paired_with_its_own_hard_labels():
+    pairs = architectures.find_pairs(MODELS, matrix())
+    assert {(p.student, MODELS.index(p.teacher)): round(p.gain.mean(), 9) for p in pairs} == GAIN
+    assert all(np.ptp(p.gain) < 1e-9 and "epoch=5" in p.labels for p in pairs)
+
+
+def test_own_kind_is_told_by_the_function_not_by_its_arguments():
+    own = architectures.own_kind(architectures.find_pairs(MODELS, matrix()))
+    assert own.mean == pytest.approx(((0.10 - 0.06) + (0.09 - 0.03)) / 2)
+    assert own.n == 4
+
+
+def test_the_answer_names_teachers_students_and_their_kind():
+    (section,) = architectures.answer(matrix(), [run(MODELS)])
+    assert section.title == (
+        "At 10 images per class `convnet(depth=3)` is the best teacher of `convnet(depth=2)` and `resnet18` is the best "
+        "teacher of `resnet18`; students learn more from their own kind, by 5.0 points [5.0, 5.0]"
+    )
+    (section,) = architectures.answer(matrix(seeds=2), [run(MODELS)])
+    assert "cannot be told" in section.title
+
+
+def test_a_student_without_hard_labels_still_has_its_accuracy():
+    rows = [row for row in matrix() if row["labels"] != "hard"]
+    pairs = architectures.find_pairs(MODELS, rows)
+    assert all(np.isnan(p.gain).all() and np.isfinite(p.test).all() for p in pairs)
+    assert architectures.answer(rows, [run(MODELS)])
+
+
+def test_experts_that_are_all_alike_ask_nothing():
+    assert architectures.answer(matrix(), [run([])]) == []
+    assert architectures.answer(matrix(), []) == []
+    assert architectures.answer(matrix(), [run(["resnet18", "resnet18"])]) == []
+    assert architectures.answer(matrix(), [run(MODELS), run(MODELS[::-1])]) == []  # whose expert 0?
+    assert architectures.answer([], [run(MODELS)]) == []

@@ -152,25 +152,28 @@ def panels(count: int, height: float, across: int = 2, **shared: Any) -> tuple[F
     return figure, list(places.flat[:count])
 
 
-def name_outer(axes: Sequence[Axes], across: int = 2) -> None:
-    """Leave titles and tick names of shared axes to the panels on the left and those with none below."""
+def name_outer(axes: Sequence[Axes], across: int = 2, same_y: bool = True) -> None:
+    """Leave the names of shared axes to the panels on the left and those with none below; `same_y`: all share their y."""
     for i, panel in enumerate(axes):
         left, low = i % across == 0, i + across >= len(axes)
-        panel.tick_params(labelbottom=low, labelleft=left)
+        panel.tick_params(labelbottom=low, labelleft=left or not same_y)
         panel.set(**({} if low else {"xlabel": ""}), **({} if left else {"ylabel": ""}))
 
 
-def measured_axis(axes: Axes, values: Sequence[int | float], title: str, log: bool = True) -> None:
-    """An x axis whose ticks are the measured values, as far as their names do not touch."""
+def measured_axis(axes: Axes, values: Sequence[int | float], title: str, log: bool = True, part: float = 1.0) -> None:
+    """An x axis whose ticks are the measured values, as far as their names do not touch; `part` of the figure is its width."""
     values = sorted(set(values))
     if log:
         axes.set_xscale("log")
     places = np.log(values) if log else np.array(values, float)
-    room, shown = 0.055 * (places[-1] - places[0]), [0]
+    places = (places - places[0]) / max(places[-1] - places[0], 1e-12)
+    names = [f"{value:g}" for value in values]
+    shown = [0]
     for i in range(1, len(values)):
-        if places[i] - places[shown[-1]] >= room:
+        letters = (len(names[i]) + len(names[shown[-1]])) / 2
+        if places[i] - places[shown[-1]] >= (0.02 + 0.02 * letters) / part:
             shown.append(i)
-    axes.set_xticks(values, [f"{value:g}" if i in shown else "" for i, value in enumerate(values)])
+    axes.set_xticks(values, [name if i in shown else "" for i, name in enumerate(names)])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(x=0.06)
     axes.set_xlabel(title)

@@ -86,7 +86,9 @@ def draw(found: Effects) -> Figure:
         for name, colour, marker, label in series if hard else (("structure", plots.BLUE, "o", "soft labels"),):
             values = [getattr(e, name) for e in own]
             interval_bars(axes, [e.ipc for e in own], values, fmt=f"{marker}-", color=colour, label=label)
-        parts.measured_axis(axes, sorted({e.ipc for e in found.all}), "IPC, images per class")
+        parts.measured_axis(
+            axes, sorted({e.ipc for e in found.all}), "IPC, images per class", part=1 / min(len(sources), 2)
+        )
         if len(sources) > 1:
             axes.set_title(source, loc="left", fontsize=8.5)
     parts.name_outer(panels)

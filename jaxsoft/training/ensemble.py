@@ -180,13 +180,14 @@ class Program:
 
     def _test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Array, ...]:
         chosen = [s.best.variables if s.best else s.state.variables for s in students]
-        return tuple(self._ask(lambda *asked: evaluate.correct_by_class(*asked, data), bank, (data,), chosen))
+        count = functools.partial(evaluate.correct_by_class, data=data)
+        return tuple(self._ask(count, bank, (data,), chosen))
 
     def _scores(self, bank: Bank, evals: tuple[EvalSet, ...], variables: Sequence[Any]) -> tuple[tuple, tuple]:
         """Accuracy and entropy [M, S] of every bucket's members."""
 
-        def one(*asked: Any) -> tuple[Array, ...]:
-            scores = [evaluate.evaluate(*asked, data) for data in evals]
+        def one(recipe: Recipe, bank: Bank, member: Any) -> tuple[Array, ...]:
+            scores = [evaluate.evaluate(recipe, bank, member, data) for data in evals]
             return tuple(jnp.stack(column) for column in zip(*scores))
 
         accuracy, entropy = zip(*self._ask(one, bank, evals, variables))

@@ -101,7 +101,7 @@ def accuracy_by_numpy(variables, data):
 
 def test_the_sealed_set_is_read_by_the_chosen_checkpoint(history):
     sealed, students = tiny.evals(40)[0], history[-1][0]
-    (tested,) = tiny.mlp_program().test(tiny.bank(), sealed, (students,))
+    tested = np.asarray(tiny.mlp_program().test(tiny.bank(), sealed, (students,))[0])
     each = lambda tree: [accuracy_by_numpy(jax.tree.map(lambda a, i=i: a[i], tree), sealed) for i in range(4)]  # noqa: E731
     real = sealed.labels.ravel()[sealed.labels.ravel() >= 0]
     np.testing.assert_allclose(tested.sum(1) / len(real), each(students.best.variables), atol=1e-6)
@@ -114,7 +114,7 @@ def test_experts_keep_no_best(history):
     program, state = tiny.program(tiny.MLP, 4, select=0), history[-1][0].state
     assert program.shapes((tiny.members([0, 1, 2, 3]),))[0].best is None
     sealed = tiny.evals(40)[0]
-    (tested,) = program.test(tiny.bank(), sealed, (Students(state, None),))
+    tested = np.asarray(program.test(tiny.bank(), sealed, (Students(state, None),))[0])
     last = [accuracy_by_numpy(jax.tree.map(lambda a, i=i: a[i], state.variables), sealed) for i in range(4)]
     np.testing.assert_allclose(tested.sum(1) / 40, last, atol=1e-6)
 

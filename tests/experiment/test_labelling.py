@@ -1,0 +1,150 @@
+"""Labels that belong to subsets, classes that are left out, ways to choose side by side, and both protocols at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_run as tiny
+
+from jaxsoft import errors
+from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment import run, students
+from jaxsoft.experiment.experts import teach
+from jaxsoft.training import fit
+
+pytestmark = pytest.mark.usefixtures("kept_programs")
+
+VIEWS = "teachers(2, epoch=3, views=5)"
+TWO = {"teacher.experts": 2, "sweep.seed": (0,)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return run.load(tiny.settings())
+
+
+@pytest.fixture(scope="module")
+def experts(data, kept_programs):
+    return teach(data, tiny.settings(TWO).teacher)
+
+
+def planned(changes, data, experts):
+    settings = tiny.settings(TWO | changes)
+    planning.check(settings)
+    plan = planning.make(settings, data, experts.histories, run.member_context(settings, data, experts))
+    return settings, plan, students.prepare(plan, settings, data, experts)
+
+
+def each(plan, material):
+    """Every member with its recipe and its arrays."""
+    for group, members in zip(plan.groups, material.members):
+        for j, i in enumerate(group.members):
+            yield plan.members[i], group.recipe, jax.tree.map(lambda a, j=j: jnp.asarray(a[j]), members)
+
+
+def outcomes(settings, plan, material):
+    program, protocol = run.wave_program(plan, settings), settings.protocol
+    looks = []
+
+    def look(seen):
+        looks.append(jax.device_get(seen.reports))
+        return students.Next()
+
+    found = students.train_wave(program, plan, 0, material, None, look, protocol)
+    return {o["position"]: o for o in found}, looks
+
+
+@pytest.mark.parametrize("operation", ["", "|topk(2)"])
+def test_a_student_of_views_learns_what_the_experts_say_about_the_very_pixels_it_sees(data, experts, operation):
+    changes = {"sweep.ipc": (3,), "sweep.labels": (VIEWS + operation,), "student.augment": "dsa"}
+    _, plan, material = planned(changes, data, experts)
+    ((member, recipe, arrays),) = each(plan, material)
+    assert recipe.views == 5 and recipe.batch == 16 and len(material.bank.rows) == 30 * 5
+    networks = [experts.network(e, 3) for e in (0, 1)]
+    bank = jax.tree.map(jnp.asarray, material.bank)
+    seen = {}
+    for t in (0, 1, 2, 3, 10, 11):  # two steps an epoch, and the views of epoch 0 come again in epoch 5
+        batch = jax.jit(fit.batch_at, static_argnums=0)(recipe, bank, arrays, jnp.int32(t))
+        logits = np.mean([teacher.logits(variables, batch.images) for teacher, variables in networks], 0)
+        wanted = np.asarray(jax.nn.softmax(logits))
+        if operation:
+            wanted = np.where(wanted >= np.sort(wanted)[:, -2:-1], wanted, 0)
+        real = np.asarray(batch.mask)
+        np.testing.assert_allclose(batch.rows[real], wanted[real], atol=2e-5)
+        seen.setdefault(t // 2, set()).update(image.round(4).tobytes() for image in np.asarray(batch.images)[real])
+    assert seen[0] == seen[5] != seen[1]
+    assert len(seen[0]) == 30
+
+
+def test_students_of_views_train_and_say_so(data, experts):
+    changes = {"sweep.ipc": (1, 2), "sweep.labels": ("hard", VIEWS), "sweep.seed": (0, 1)}
+    settings, plan, material = planned(changes, data, experts)
+    found, _ = outcomes(settings, plan, material)
+    assert len(found) == 8 and all(o["bad_step"] < 0 for o in found.values())
+    starts = {(m.ipc, m.seed): int(a.rows[0]) for m, _, a in each(plan, material) if m.labels == VIEWS}
+    assert len(set(starts.values())) == 4  # each subset has labels of its own
+
+
+def test_a_class_that_is_left_out_is_in_no_batch(data, experts):
+    changes = {"sweep.ipc": (2,), "sweep.without": (-1, 4), "sweep.labels": ("teacher(epoch=3)",)}
+    settings, plan, material = planned(changes, data, experts)
+    (group,) = plan.groups  # a smaller subset needs no program of its own
+    by_class = {}
+    for member, recipe, arrays in each(plan, material):
+        slots = int(arrays.slots)
+        classes = {m: set() for m in (4, -1)}
+        for t in range(4):
+            which, mask = fit.slots_at(recipe, arrays, jnp.int32(t))
+            used = np.asarray(material.bank.images)[np.asarray(arrays.images)[np.asarray(which)[np.asarray(mask)]]]
+            classes[member.without] |= {i.tobytes() for i in used}
+        by_class[member.without] = slots, classes[member.without]
+    assert by_class[-1][0] == 20 and by_class[4][0] == 18
+    assert by_class[4][1] < by_class[-1][1] and len(by_class[-1][1] - by_class[4][1]) == 2
+    fours = {i.tobytes() for i in data.train.images[data.train.labels == 4]}
+    assert not by_class[4][1] & fours and by_class[-1][1] & fours
+    found, _ = outcomes(settings, plan, material)
+    row = students.row_of(plan, found[1], {}, settings)
+    assert row["without"] == 4 and students.row_of(plan, found[0], {}, settings)["without"] is None
+    accuracies = np.array(row["accuracy_by_class"].split(), float)
+    images = np.bincount(data.test.labels)
+    assert accuracies @ images / images.sum() == pytest.approx(row["test_accuracy"], abs=1e-3)
+
+
+def test_ways_to_choose_stand_side_by_side(data, experts):
+    changes = {"sweep.ipc": (2,), "sweep.select": ("random", "decile(0)", "hardest"), "sweep.labels": ("hard",)}
+    settings, plan, material = planned(changes, data, experts)
+    images = {m.select: set(np.asarray(a.images).tolist()) for m, _, a in each(plan, material)}
+    assert len(images) == 3 and not images["decile(0)"] & images["hardest"]
+    assert len(set(plan.keys)) == 3
+    alone = planned(changes | {"sweep.select": (), "select": "hardest"}, data, experts)
+    assert set(alone[1].keys) == {plan.keys[2]}  # however it is said, it is the same student
+
+
+def test_both_protocols_at_once_leave_the_sealed_numbers_as_they_are(data, experts):
+    changes = {"sweep.seed": (0, 1), "student.learning_rate": 1.0, "student.evaluations": 6}
+    sealed, _ = outcomes(*planned(changes, data, experts))
+    settings, plan, material = planned(changes | {"protocol": "both"}, data, experts)
+    both, looks = outcomes(settings, plan, material)
+    for g, group in enumerate(plan.groups):
+        for j, i in enumerate(group.members):
+            for name in ("val_accuracy", "test_accuracy", "accuracy_by_class"):
+                assert both[i][name] == sealed[i][name]
+            assert both[i]["paper_accuracy"] == max(report[g].accuracy[j, 1] for report in looks)
+            assert both[i]["paper_accuracy"] >= both[i]["test_accuracy"] - 1e-6
+            assert sealed[i]["paper_accuracy"] is None
+    assert any(o["paper_accuracy"] > o["test_accuracy"] + 1e-6 for o in both.values())
+
+
+def test_subjects_may_be_counted_from_the_worst_class(data, experts):
+    changes = {"subjects": "accuracy", "sweep.without": (-1, 0), "sweep.labels": ("teacher(epoch=3)|drop_class(9)",)}
+    settings = tiny.settings(TWO | changes)
+    order = experts.class_order(data).tolist()
+    plan = planning.make(settings, data, experts.histories, {}, order)
+    assert {m.labels for m in plan.members} == {f"teacher(epoch=3)|drop_class({order[9]})"}
+    assert {m.without for m in plan.members} == {-1, order[0]}
+
+
+def test_a_class_that_is_not_there_is_refused(data):
+    settings = tiny.settings({"sweep.without": (10,)})
+    with pytest.raises(errors.ConfigError, match=r"^config\.sweep\.without=10 but classes are 0\.\.9; -1: none$"):
+        planning.check_data(settings, data)

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
+from jaxtyping import Float
 
+from jaxsoft.analysis.budget import label_bits
 from jaxsoft.analysis.grid import Grid, column, grid
-from jaxsoft.analysis.stats import interval, means, resampled_means
+from jaxsoft.analysis.stats import RESAMPLES, interval, means, resampled_means
 from jaxsoft.types import Row
 
 
@@ -25,6 +27,40 @@ class Worth(NamedTuple):
     smallest: float
     largest: float
     n: int
+
+
+class Saving(NamedTuple):
+    """Images that one soft label saves, with the 95 % interval over n seeds, and the bits that the label takes.
+
+    -1 means below, infinity above what the measured IPC values can show.
+    """
+
+    ipc: int
+    labels: str
+    bits: int
+    per_label: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def per_bit(self) -> float:
+        """Images saved by one bit of a label."""
+        return self.per_label / self.bits
+
+
+class Iso(NamedTuple):
+    """Images per class that G accuracies take under A label specs, with 95 % intervals.
+
+    NaN where the smallest measured IPC already reaches more, or nothing is known; infinity where the largest does not
+    reach it.
+    """
+
+    targets: tuple[float, ...]
+    labels: tuple[str, ...]
+    ipc: Float[np.ndarray, "G A"]
+    low: Float[np.ndarray, "G A"]
+    high: Float[np.ndarray, "G A"]
 
 
 def exchange_rate(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> list[Worth]:
@@ -60,6 +96,64 @@ def label_worth(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> 
     below = 0.0 if (ratios == 0).any() else float(smallest.min())
     above = math.inf if np.isinf(ratios).any() else float(largest.max())
     return Worth(0, float(mean), low, high, below, above, n)
+
+
+def savings(
+    rows: Sequence[Row] | Grid, labels: str | Mapping[int, str], classes: int, value: str = "fp16"
+) -> list[Saving]:
+    """For each IPC, the hard-labelled images that one soft label saves: its worth less the image that it sits on.
+
+    Args:
+      rows: one group of members, hard labels among them.
+      labels: a soft label spec, or one for each IPC.
+      classes: K.
+      value: the format of an entry of a label, one of `budget.VALUE_BITS`.
+
+    Raises:
+      ConfigError: a label spec, or "hard", has no rows, or there is no such format.
+    """
+    found = []
+    for w in exchange_rate(rows, labels):
+        own = labels if isinstance(labels, str) else labels[w.ipc]
+        bits = label_bits(own, classes, value)
+        found.append(Saving(w.ipc, own, bits, w.ratio - 1, w.low - 1, w.high - 1, w.n))
+    return found
+
+
+def iso_accuracy(
+    rows: Sequence[Row] | Grid,
+    targets: Sequence[float],
+    labels: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+) -> Iso:
+    """The images per class that each accuracy takes under each label spec: level sets in the plane of labels and IPC.
+
+    Every curve is made monotone and interpolated linearly in log IPC.
+
+    Args:
+      rows: one group of members.
+      targets: accuracies (fractions).
+      labels: label specs, such as one for each k; by default all.
+      resamples: bootstrap draws of seeds.
+
+    Raises:
+      ConfigError: a label spec has no rows.
+    """
+    table = grid(rows)
+    labels = tuple(table.labels if labels is None else labels)
+    wanted, found = np.array(targets, float), np.full((3, len(targets), len(labels)), np.nan)
+    for a, own in enumerate(labels):
+        values = table.test[:, :, column(table, own)]
+        measured = np.isfinite(values).any(axis=0)
+        if not np.any(measured):
+            continue
+        values, ipc = values[:, measured], np.array(table.ipcs, float)[measured]
+        curves = np.concatenate([means(values)[None], resampled_means(values, resamples)])
+        reached = _matching(ipc, curves, np.tile(wanted, (len(curves), 1)))
+        ends = [interval(draws, int(np.isfinite(values).sum(0).min())) for draws in reached[1:].T]
+        found[:, :, a] = reached[0], *np.array(ends).T
+    found[found == 0] = np.nan
+    return Iso(tuple(targets), labels, *found)
 
 
 def _worths(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> tuple[list[Worth], np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import errors, spec
+from jaxsoft.analysis.budget import entries_kept
 from jaxsoft.analysis.fits import Parameter, parameter, weights
 from jaxsoft.analysis.grid import Grid, grid
 from jaxsoft.analysis.laws import EXPONENTS
@@ -40,19 +41,6 @@ class JointLaw:
         """Test accuracy (a fraction) that the law expects at each IPC and number of entries."""
         c, a, b, d, e = (self.parameters[name].value for name in NAMES)
         return 1 - c - a * ipc[:, None] ** -b - d * k[None] ** -e
-
-
-def entries_kept(labels: str, classes: int) -> int | None:
-    """How many entries of a soft label its spec keeps; None for hard labels.
-
-    >>> entries_kept("teacher(epoch=11)|topk(10)|topk(4)", 100), entries_kept("teacher", 100), entries_kept("hard", 100)
-    (4, 100, None)
-    """
-    source, *operations = spec.parse(labels)
-    if source.name == "hard":
-        return None
-    cuts = [int((*call.args, *call.kwargs.values())[0]) for call in operations if call.name == "topk"]
-    return min([*cuts, classes])
 
 
 def cut_families(labels: Sequence[str]) -> dict[str, tuple[str, ...]]:

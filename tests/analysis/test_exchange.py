@@ -104,3 +104,40 @@ def test_without_hard_labels_there_is_no_exchange():
     rows = [r for r in members([0.1] * 5, [0.2] * 5) if r["labels"] != "hard"]
     with pytest.raises(errors.ConfigError, match="unknown label spec 'hard'"):
         exchange.exchange_rate(rows, SOFT)
+
+
+def test_a_label_saves_the_images_that_it_replaces_but_for_its_own():
+    rows = members([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.3, 0.4, 0.5, 0.6])
+    first, *_, last = exchange.savings(rows, SOFT, classes=10)
+    assert (first.ipc, first.labels, first.bits, first.n) == (1, SOFT, 160, 4)
+    assert (first.per_label, first.low, first.high) == pytest.approx((1, 1, 1))
+    assert first.per_bit == pytest.approx(1 / 160)
+    assert math.isinf(last.per_label)
+    behind = exchange.savings(members([0.1, 0.2, 0.3, 0.4, 0.5], [0.0, 0.1, 0.2, 0.3, 0.4]), SOFT, 10, "fp32")
+    assert [s.per_label for s in behind] == pytest.approx([-1, -0.5, -0.5, -0.5, -0.5])
+    assert behind[0].bits == 320
+
+
+def test_iso_accuracy_is_where_the_curves_reach_a_level():
+    rows = members([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.3, 0.4, 0.5, 0.6])
+    rows = [row for row in rows if not (row["labels"] == SOFT and row["ipc"] == 2)]  # a cell that was not run
+    iso = exchange.iso_accuracy(rows, (0.05, 0.2, 0.25, 0.55), ["hard", SOFT], resamples=100)
+    np.testing.assert_allclose(
+        iso.ipc, [[np.nan, np.nan], [2, 1], [2 * math.sqrt(2), math.sqrt(2)], [np.inf, 8 * math.sqrt(2)]]
+    )
+    np.testing.assert_allclose(iso.low, iso.ipc)
+    assert (iso.targets, iso.labels) == ((0.05, 0.2, 0.25, 0.55), ("hard", SOFT))
+
+
+def test_iso_accuracy_has_intervals_over_seeds_and_stays_monotone():
+    rng = np.random.default_rng(0)
+    rows = members([0.1, 0.3, 0.2, 0.4, 0.5], [0.2, 0.3, 0.4, 0.5, 0.6], seeds=10)  # hard labels dip
+    for row in rows:
+        row["test_accuracy"] += rng.normal(0, 0.02)
+    iso = exchange.iso_accuracy(rows, (0.15, 0.35, 0.45), resamples=300)
+    assert iso.labels == ("hard", SOFT)
+    assert np.all(np.diff(iso.ipc[:, 0]) > 0)
+    assert np.all((iso.low <= iso.ipc)[:, 0]) and np.all((iso.ipc <= iso.high)[:, 0])
+    assert iso.low[1, 1] < 2 * math.sqrt(2) < iso.high[1, 1]
+    few = exchange.iso_accuracy([r for r in rows if r["seed"] < 2], (0.35,), resamples=50)
+    assert np.isfinite(few.ipc).all() and np.isnan(few.low).all()

@@ -94,9 +94,7 @@ def test_what_is_not_identified_is_said():
     )
 
 
-def test_entries_and_families():
-    assert joint.entries_kept("teacher|topk(k=3)|renormalize", 10) == 3
-    assert joint.entries_kept("teachers(3)|temperature(2)", 10) == 10
+def test_families_differ_in_the_cut_alone():
     labels = ["hard", "teacher", "teacher|topk(3)|renormalize", "teacher|topk(2)"]
     assert joint.cut_families(labels) == {
         "teacher": ("teacher", "teacher|topk(2)"),

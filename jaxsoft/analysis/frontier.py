@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxsoft import spec
 from jaxsoft.analysis.grid import Grid, grid
-from jaxsoft.analysis.stats import Estimate, estimate, interval, means, resampled_means
+from jaxsoft.analysis.stats import RESAMPLES, Estimate, estimate, interval, means, resampled_means
 from jaxsoft.types import Row
 
 _EPOCH_KEYS = ("epoch", "accuracy", "entropy")
@@ -52,6 +52,19 @@ class Frontier:
     n: int
 
 
+@dataclass(frozen=True)
+class Draws:
+    """The best soft label spec of I budgets in the data, which come first, and in R - 1 bootstrap draws of seeds.
+
+    `picks` indexes the label specs of the grid; `test` is the mean test accuracy of the same draw (a fraction).
+    """
+
+    ipcs: tuple[int, ...]
+    picks: Int[np.ndarray, "R I"]
+    test: Float[np.ndarray, "R I"]
+    n: int
+
+
 def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
     """For each IPC the label spec, hard aside, with the highest mean of column `on`; ties go to the earlier in axis order.
 
@@ -84,6 +97,44 @@ def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
         test, plain, difference = estimate(own[kept]), estimate(base[paired]), estimate((own - base)[paired])
         choices.append(Choice(ipc, table.labels[a], table.epochs[a], mean, test, plain, difference, shares))
     return choices
+
+
+def chosen_draws(rows: Sequence[Row] | Grid, dated: bool = False, resamples: int = RESAMPLES) -> Draws:
+    """`choose` done anew in every bootstrap draw, so that what follows knows how unsure the choice is.
+
+    Args:
+      rows: one group of members.
+      dated: take only label specs that name a teacher epoch.
+      resamples: bootstrap draws; those in which some budget has no member are left out.
+
+    Returns:
+      Draws over the IPC at which a soft member finished.
+    """
+    table = grid(rows)
+    soft = [a for a, own in enumerate(table.labels) if own != "hard" and (table.epochs[a] is not None or not dated)]
+    if not soft:
+        return Draws((), np.empty((1, 0), int), np.empty((1, 0)), len(table.units))
+    there = np.isfinite(table.selection[:, :, soft]).any(axis=(0, 2))
+    values = np.stack([table.selection, table.test])[:, :, there][..., soft].transpose(1, 0, 2, 3)
+    curves = np.concatenate([means(values)[None], resampled_means(values, resamples)])
+    picks = _argmax(curves[:, 0])
+    curves, picks = (part[(picks >= 0).all(1)] for part in (curves, picks))
+    test = np.take_along_axis(curves[:, 1], picks[..., None], 2)[..., 0]
+    ipcs = tuple(ipc for ipc, known in zip(table.ipcs, np.atleast_1d(there)) if known)
+    return Draws(ipcs, np.array(soft, int)[picks], test, len(values))
+
+
+def frontier_band(rows: Sequence[Row] | Grid, resamples: int = RESAMPLES) -> dict[int, Estimate]:
+    """The Pareto frontier of knowledge and data: for each IPC the test accuracy of the best soft labels, with its band.
+
+    The 95 % band is of bootstrap draws in which the labels are chosen anew, so it knows of the choice.
+    """
+    draws = chosen_draws(rows, resamples=resamples)
+    found = {}
+    for i, ipc in enumerate(draws.ipcs):
+        low, high = interval(draws.test[1:, i], draws.n)
+        found[ipc] = Estimate(float(draws.test[0, i]), float(np.std(draws.test[1:, i])), low, high, draws.n)
+    return found
 
 
 def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:

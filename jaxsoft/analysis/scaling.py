@@ -48,9 +48,7 @@ def fit_law(rows: Sequence[Row] | Grid, labels: str) -> Law:
 
 def fit_frontier_law(rows: Sequence[Row] | Grid) -> Law:
     """`fit_law` of the frontier: at each IPC the soft label spec that was chosen there."""
-    table = grid(rows)
-    chosen = {choice.ipc: column(table, choice.labels) for choice in choose(table)}
-    return _law(_curve(table, BEST, np.array([chosen.get(ipc, -1) for ipc in table.ipcs])))
+    return _law(frontier_curve(rows))
 
 
 def fit_form(rows: Sequence[Row] | Grid, labels: str, form: str, resamples: int = RESAMPLES) -> Fit:
@@ -68,7 +66,7 @@ def compare_forms(rows: Sequence[Row] | Grid, labels: str) -> list[Fit]:
     Raises:
       ConfigError: no row has such a label spec.
     """
-    return _rivals(label_curve(rows, labels))
+    return rivals(label_curve(rows, labels))
 
 
 def label_curve(rows: Sequence[Row] | Grid, labels: str) -> Curve:
@@ -79,6 +77,19 @@ def label_curve(rows: Sequence[Row] | Grid, labels: str) -> Curve:
     """
     table = grid(rows)
     return _curve(table, labels, np.repeat([column(table, labels)], len(table.ipcs)))
+
+
+def frontier_curve(rows: Sequence[Row] | Grid) -> Curve:
+    """The curve of the soft label specs that were chosen, each at its IPC."""
+    table = grid(rows)
+    chosen = {choice.ipc: column(table, choice.labels) for choice in choose(table)}
+    return _curve(table, BEST, np.array([chosen.get(ipc, -1) for ipc in table.ipcs]))
+
+
+def rivals(curve: Curve) -> list[Fit]:
+    """Every form of law fitted to one curve, without intervals, the best by AICc first."""
+    fits = [fit_curve(form, curve, 0) for form in laws.FORMS.values()]
+    return sorted(fits, key=lambda fit: math.inf if math.isnan(fit.aicc) else fit.aicc)
 
 
 def _curve(table: Grid, labels: str, columns: np.ndarray) -> Curve:
@@ -92,9 +103,4 @@ def _curve(table: Grid, labels: str, columns: np.ndarray) -> Curve:
 def _law(curve: Curve) -> Law:
     fit = fit_curve(laws.FLOOR, curve, RESAMPLES)
     floor, scale, exponent = (fit.parameters[name] for name in laws.FLOOR.parameters)
-    return Law(fit.labels, floor, scale, exponent, fit.points, fit.n, fit.note, tuple(_rivals(curve)))
-
-
-def _rivals(curve: Curve) -> list[Fit]:
-    fits = [fit_curve(form, curve, 0) for form in laws.FORMS.values()]
-    return sorted(fits, key=lambda fit: math.inf if math.isnan(fit.aicc) else fit.aicc)
+    return Law(fit.labels, floor, scale, exponent, fit.points, fit.n, fit.note, tuple(rivals(curve)))

@@ -133,3 +133,23 @@ def test_optimism_is_what_choosing_on_test_adds_seed_by_seed():
     gap = frontier.optimism(members(values), members(values, protocol="paper"))
     assert list(gap) == [1]
     assert (gap[1].mean, gap[1].n) == (pytest.approx(0.05), 2)
+
+
+def test_the_band_knows_of_the_choice():
+    # LATE is chosen where seed 0 is drawn at least once; its test accuracy is 0.9, that of EARLY 0.5.
+    values = {LATE: [(0.9, 0.9), (0.4, 0.9), (0.4, 0.9)], EARLY: [(0.5, 0.5), (0.5, 0.5), (0.5, 0.5)]}
+    (band,) = frontier.frontier_band(members(values)).values()
+    assert (band.mean, band.low, band.high, band.n) == (pytest.approx(0.9), pytest.approx(0.5), pytest.approx(0.9), 3)
+    draws = frontier.chosen_draws(members(values))
+    assert np.mean(draws.picks[1:] == draws.picks[0]) == pytest.approx(1 - (2 / 3) ** 3, abs=0.03)
+    assert frontier.frontier_band(members({"hard": [(0.5, 0.5)]})) == {}
+
+
+def test_the_band_follows_the_best_labels_of_each_budget():
+    rows = synthetic.rows(seeds=6)
+    band = frontier.frontier_band(rows)
+    for choice in frontier.choose(rows):
+        own = band[choice.ipc]
+        cell = [r["test_accuracy"] for r in rows if r["ipc"] == choice.ipc and r["labels"] == choice.labels]
+        assert own.mean == pytest.approx(np.mean(cell))
+        assert own.low < own.mean < own.high

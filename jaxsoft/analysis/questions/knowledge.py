@@ -66,7 +66,7 @@ def scaling(rows: Sequence[Row]) -> Scaling | None:
     for labels in dict.fromkeys(row["labels"] for row in rows):
         source, call = parts.split(labels)
         if call and call.name == "topk":
-            kept.setdefault(source, {})[int(parts.argument(call))] = labels
+            kept.setdefault(source, {})[float(parts.argument(call))] = labels
     kept = {source: ks for source, ks in kept.items() if len(ks) > 1}
     if not kept:
         return None

@@ -1,0 +1,73 @@
+"""What questions share: specs taken apart, groups, choices, words."""
+
+import pytest
+import synthetic
+from matplotlib.figure import Figure
+
+from jaxsoft.analysis.grid import grid
+from jaxsoft.analysis.page import Section
+from jaxsoft.analysis.questions import _parts as parts
+from jaxsoft.analysis.stats import Estimate
+
+
+def test_a_spec_without_its_last_operation():
+    source, call = parts.split("teachers(3, epoch=5)|temperature(2)|swap(i=4)")
+    assert source == "teachers(3, epoch=5)|temperature(2)"
+    assert (call.name, parts.argument(call)) == ("swap", 4)
+    assert parts.split("teacher(epoch=5)") == ("teacher(epoch=5)", None)
+    assert (parts.epoch(source), parts.epoch("hard")) == (5, None)
+
+
+def test_only_groups_that_ask_are_told_and_named():
+    rows = [synthetic.row(1, "hard", s, 0.5, model=model) for s in range(2) for model in ("mlp", "convnet", "resnet")]
+    asked = []
+
+    def find(group):
+        return group[0]["model"] if group[0]["model"] != "mlp" else None
+
+    def tell(found, suffix):
+        asked.append((found, suffix))
+        return [Section("It is so", [])]
+
+    told = parts.by_group(rows, find, tell)
+    assert asked == [("convnet", "-1"), ("resnet", "-2")]
+    assert [section.title for section in told] == ["Model `convnet`: It is so", "Model `resnet`: It is so"]
+    assert parts.by_group(rows[:1], lambda group: 1, lambda found, suffix: [Section(suffix, [])])[0].title == ""
+
+
+def test_the_choice_is_made_on_validation_and_ties_go_to_the_first():
+    rows = [synthetic.row(1, labels, 0, test, val_accuracy=val) for labels, test, val in (
+        ("hard", 0.9, 0.1), ("teacher(epoch=1)", 0.2, 0.3), ("teacher(epoch=2)", 0.3, 0.3)
+    )]  # fmt: skip
+    table = grid(rows)
+    assert parts.chosen(table, 1, ["hard", "teacher(epoch=1)", "teacher(epoch=2)"]) == "teacher(epoch=1)"
+    assert parts.chosen(table, 1, ["teacher(epoch=9)"]) is None
+
+
+def test_differences_are_paired_by_seed():
+    rows = [
+        synthetic.row(1, labels, s, base + 0.1 * s)
+        for labels, base in (("hard", 0.2), ("teacher", 0.25))
+        for s in range(4)
+    ]
+    value = parts.paired(grid(rows[:-1]), 1, "teacher", "hard")  # the last seed has no partner
+    assert value.n == 3 and value.mean == pytest.approx(0.05) and value.high == pytest.approx(0.05)
+
+
+def test_differences_in_words():
+    lost = Estimate(-0.02, 0.001, -0.03, -0.01, 5)
+    assert (parts.sign(lost), parts.size(lost)) == (-1, "2.0 points [1.0, 3.0]")
+    unsure = Estimate(0.004, 0.001, -0.002, 0.01, 5)
+    assert (parts.sign(unsure), parts.signed(unsure)) == (0, "+0.4 points [−0.2, +1.0]")
+    nan = float("nan")
+    assert parts.signed(Estimate(0.004, nan, nan, nan, 2)) == "+0.4 points (n = 2 gives no interval)"
+    assert parts.sign(Estimate(0.4, nan, nan, nan, 2)) == 0
+
+
+def test_names_of_ticks_keep_clear_of_each_other():
+    axes = Figure((5, 3)).subplots()
+    values = (0.0005, 0.001, 0.005, 0.01, 0.05)
+    parts.measured_axis(axes, values, "learning rate", part=0.5)
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["0.0005", "", "0.005", "", "0.05"]
+    parts.measured_axis(axes, values, "learning rate")
+    assert [t.get_text() for t in axes.get_xticklabels()] == [f"{v:g}" for v in values]

@@ -1,0 +1,247 @@
+"""Labels that are learned for the subsets of a run: who learns together, what is seen on the way, and what is kept.
+
+The run folder gets `learned.npz`, the finished labels, and `learned.json`, their story. Both are written after every
+group of subsets, so that a run that is resumed learns only what is missing.
+"""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxsoft import config, errors, metrics, rng
+from jaxsoft.experiment import memory
+from jaxsoft.experiment.experts import Experts, make_bank
+from jaxsoft.experiment.folder import RunFolder, write_file
+from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import cost, learned, learners
+from jaxsoft.training.evaluate import eval_set
+from jaxsoft.training.fit import Recipe
+from jaxsoft.training.learned import Material, Subset
+from jaxsoft.types import Dataset
+
+_MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
+
+
+class Progress(NamedTuple):
+    """What is told at each look: outer steps behind, of all, summed over groups; and this group's mean accuracy."""
+
+    done: int
+    outer_steps: int
+    val_accuracy: float
+    hard_val_accuracy: float
+
+
+class Kept(NamedTuple):
+    """Finished labels of one subset, in slot order, and their story as JSON can hold it."""
+
+    labels: Float[np.ndarray, "S K"]
+    story: dict[str, Any]
+
+
+class References(NamedTuple):
+    """Label specs of pooled experts, and their rows for the images of some subsets."""
+
+    specs: tuple[str, ...]
+    rows: Float[np.ndarray, "A M S K"]
+
+
+def learn_labels(
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    subsets: Sequence[tuple[tuple[int, ...], Int[np.ndarray, "K I"]]],
+    folder: Path | None = None,
+    look: Callable[[Progress], None] = lambda _: None,
+) -> list[Float[np.ndarray, "S K"]]:
+    """Learn the labels of subsets, or read those that the folder has; subsets of equal size are learned at once.
+
+    Args:
+      settings: `learned`, `student.model`, and how much memory.
+      dataset: train is learned from, validation judges, test is not used.
+      experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
+      subsets: of each its key, whose first number is its seed, and the positions of its images in train.
+      folder: the run folder.
+      look: called at each look; may raise to stop.
+
+    Returns:
+      For each subset soft labels [S, K] in the order of `table.ravel()`.
+
+    Raises:
+      ConfigError: settings that do not fit each other or the data.
+      CheckpointError: what the folder has cannot be read.
+    """
+    check(settings, dataset, [table.size for _, table in subsets])
+    keys = [_key(settings, dataset, experts, name, table) for name, table in subsets]
+    kept = _read(folder) if folder else {}
+    missing = {key: subset for key, subset in zip(keys, subsets) if key not in kept}
+    groups = list(_groups(settings, dataset, missing))
+    for turn, group in enumerate(groups):
+        kept |= _learn_group(settings, dataset, experts, {key: missing[key] for key in group}, turn, len(groups), look)
+        if folder:
+            _write(folder, settings, kept)
+    return [kept[key].labels for key in keys]
+
+
+def check(settings: config.Settings, dataset: Dataset, sizes: Sequence[int]) -> None:
+    """Find what does not fit, before anything is learned; sizes count the images of each subset.
+
+    Raises:
+      ConfigError: which setting, and what would fit.
+    """
+    for size in sizes:
+        learned.check(settings.learned, len(dataset.train), size)
+    epoch, last = settings.learned.reference_epoch, settings.teacher.epochs
+    if epoch > last:
+        raise errors.ConfigError(f"config.learned.reference_epoch expects int <= {last}, teacher.epochs, got {epoch}")
+
+
+def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe:
+    """How the students train on whose way labels are learned; float32, as gradients of gradients lose digits."""
+    how = settings.learned
+    batch = min(how.batch, slots)
+    return Recipe(settings.student.model, num_classes, slots, batch, how.optimizer, how.schedule, how.augment)
+
+
+def _groups(settings: config.Settings, dataset: Dataset, missing: dict[str, Any]) -> Iterator[list[str]]:
+    """Keys of subsets of equal size, as many at once as fit in memory, and evenly."""
+    sizes = {key: table.size for key, (_, table) in missing.items()}
+    for size in dict.fromkeys(sizes.values()):
+        alike = [key for key in sizes if sizes[key] == size]
+        recipe = recipe_of(settings, dataset.num_classes, size)
+        each = learners.subset_bytes(settings.learned, recipe, dataset.image_shape)
+        most = max(1, memory.budget_bytes(settings) // each)
+        most = math.ceil(len(alike) / math.ceil(len(alike) / most))
+        yield from (alike[start : start + most] for start in range(0, len(alike), most))
+
+
+def _learn_group(
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    group: dict[str, tuple[tuple[int, ...], Int[np.ndarray, "K I"]]],
+    turn: int,
+    turns: int,
+    look: Callable[[Progress], None],
+) -> dict[str, Kept]:
+    """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
+    tables: dict[str, Any] = dict(
+        seed=np.array([name[0] for name, _ in group.values()], np.int32),
+        slots=np.stack([table.ravel() for _, table in group.values()]).astype(np.int32),
+    )
+    subsets = Subset(**tables)
+    recipe = recipe_of(settings, dataset.num_classes, tables["slots"].shape[1])
+    common = settings.learned, recipe, _material(dataset, experts, recipe), subsets
+    lowering, steps = settings.compute.lowering, learned.outer_steps(settings.learned)
+    hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[dataset.train.labels[tables["slots"]]]
+    references = _references(settings, dataset, experts, tables["slots"])
+    hard, *judged = (learners.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
+    looks = []
+    for seen in learners.learn(*common, lowering):
+        looks.append(seen)
+        means = float(seen.val_accuracy.mean()), float(hard.mean())
+        look(Progress(turn * steps + seen.outer_step, turns * steps, *means))
+    kept = {}
+    for m, (key, (name, table)) in enumerate(group.items()):
+        own = References(references.specs, references.rows[:, m])
+        story = {
+            "key": key,
+            "subset": list(name),
+            "ipc": table.shape[1],
+            "hard_val_accuracy": _rounded(hard[m]),
+            "val_accuracy": _rounded(looks[-1].val_accuracy[m]),
+            "references": [
+                {"labels": spec, "val_accuracy": _rounded(a[m]), "entropy": _mean(metrics.entropy(rows))}
+                for spec, a, rows in zip(own.specs, judged, own.rows)
+            ],
+            "looks": [_told(seen, m, own) for seen in looks],
+        }
+        kept[key] = Kept(looks[-1].labels[m], story)
+    return kept
+
+
+def _told(seen: learners.Look, m: int, references: References) -> dict[str, Any]:
+    """One look at one subset."""
+    labels, loss = seen.labels[m], float(seen.meta_loss[m])
+    apart = (metrics.js_divergence(labels, rows) for rows in references.rows)
+    return {
+        "outer_step": seen.outer_step,
+        "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
+        "val_accuracy": _rounded(seen.val_accuracy[m]),
+        "entropy": _mean(metrics.entropy(labels)),
+        "divergence": dict(zip(references.specs, map(_mean, apart))),
+    }
+
+
+def _material(dataset: Dataset, experts: Experts, recipe: Recipe) -> Material:
+    train, validation, normalizer = dataset.train, dataset.validation, experts.normalizer
+    bank = make_bank(normalizer, normalizer.store(train.images), np.zeros((0, recipe.num_classes), np.float32))
+    at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
+    held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
+    classes: Any = train.labels.astype(np.int32)
+    return Material(bank, classes, held_out)
+
+
+def _references(
+    settings: config.Settings, dataset: Dataset, experts: Experts, slots: Int[np.ndarray, "M S"]
+) -> References:
+    """What 1, 2, ... pooled experts say of the subsets' images."""
+    epoch = settings.learned.reference_epoch or experts.settings.epochs
+    pools = range(1, min(_MOST_POOLED, experts.settings.experts) + 1)
+    specs = [LabelSpec.parse(f"teachers({n}, epoch={epoch})") for n in pools]
+    used, place = np.unique(slots, return_inverse=True)
+    bank = experts.logits(dataset.train, used, [epoch])
+    rows = [np.asarray(label_rows(spec, bank))[place.reshape(slots.shape)] for spec in specs]
+    return References(tuple(map(str, specs)), np.stack(rows))
+
+
+def _key(
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    name: tuple[int, ...],
+    table: Int[np.ndarray, "K I"],
+) -> str:
+    """A hash over what determines the labels of a subset and their story."""
+    own = config.as_dict(settings.learned), settings.student.model, settings.data.normalize
+    text = json.dumps([own, dataset.fingerprint, experts.key, rng.VERSION, name, np.asarray(table).tolist()])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _write(folder: Path, settings: config.Settings, kept: dict[str, Kept]) -> None:
+    file = io.BytesIO()
+    arrays: dict[str, Any] = {key: one.labels for key, one in kept.items()}
+    np.savez(file, allow_pickle=False, **arrays)
+    write_file(folder / "learned.npz", file.getvalue())
+    told = {"model": settings.student.model, "settings": config.as_dict(settings.learned)}
+    RunFolder(folder).write_json("learned.json", {**told, "subsets": [one.story for one in kept.values()]})
+
+
+def _read(folder: Path) -> dict[str, Kept]:
+    """What is finished: its labels and its story are there."""
+    path = folder / "learned.npz"
+    if not (path.exists() and (folder / "learned.json").exists()):
+        return {}
+    stories = {story["key"]: story for story in RunFolder(folder).read_json("learned.json")["subsets"]}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {key: Kept(stored[key], stories[key]) for key in stored.files if key in stories}
+    except Exception as problem:  # damage can surface anywhere in the zip and array readers
+        reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        todo = "delete it and run the same command again"
+        raise errors.CheckpointError(f"cannot read the learned labels {path} ({reason}); {todo}") from None
+
+
+def _mean(values: Any) -> float:
+    return _rounded(np.asarray(values).mean())
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 6)

@@ -1,0 +1,125 @@
+"""Learning the labels of many subsets at once: the axis M, the devices, and looks at what is learned so far."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Float
+
+from jaxsoft.config import Learned
+from jaxsoft.ops import conv
+from jaxsoft.training import cost, learned
+from jaxsoft.training.fit import Recipe
+from jaxsoft.training.learned import Material, Subset
+
+_SPREAD, _SHARED = PartitionSpec("subset"), PartitionSpec()
+
+
+class Look(NamedTuple):
+    """What is seen before the first outer step and after every `look_outer_steps`.
+
+    Attributes:
+      outer_step: outer steps behind.
+      labels: as they are.
+      meta_loss: mean since the last look, in nats; NaN at the first.
+      val_accuracy: of judges, students trained from scratch on these labels; mean, in [0, 1].
+    """
+
+    outer_step: int
+    labels: Float[np.ndarray, "M S K"]
+    meta_loss: Float[np.ndarray, "M"]
+    val_accuracy: Float[np.ndarray, "M"]
+
+
+def learn(
+    settings: Learned, recipe: Recipe, material: Material, subsets: Subset, lowering: str = "auto"
+) -> Iterator[Look]:
+    """Learn the labels of several subsets at once; those of each depend on its seed and its images alone.
+
+    The labels of the last look are the result. None is chosen on validation, so validation compares them fairly.
+
+    Args:
+      settings: how.
+      recipe: of the students.
+      material: what they read, and what judges them.
+      subsets: seeds [M] and slots [M, S].
+      lowering: of convolutions.
+
+    Raises:
+      ConfigError: settings that do not fit each other or the data.
+    """
+    learned.check(settings, len(material.classes), subsets.slots.shape[1])
+    count, every = len(subsets.seed), settings.look_outer_steps
+    begin, advance, validate = _programs(settings, recipe, lowering)
+    material, subsets = _placed(material, subsets)
+    learner, loss = begin(material, subsets), np.full(count, np.nan, np.float32)
+    for done in range(0, learned.outer_steps(settings) + 1, every):
+        if done:
+            learner, loss = advance(material, subsets, learner, np.int32(done - every))
+        labels = jax.nn.softmax(learner.logits)
+        seen = (labels, loss, validate(material, subsets, labels))
+        yield Look(done, *(np.asarray(a)[:count] for a in seen))
+
+
+def judge(
+    settings: Learned,
+    recipe: Recipe,
+    material: Material,
+    subsets: Subset,
+    rows: Float[np.ndarray, "M S K"],
+    lowering: str = "auto",
+) -> Float[np.ndarray, "M"]:
+    """Validation accuracy of any labels, by the judges that see the learned ones: equal seeds, equal training."""
+    material, subsets = _placed(material, subsets)
+    validate = _programs(settings, recipe, lowering)[2]
+    return np.asarray(validate(material, subsets, _filled_up(rows)))[: len(rows)]
+
+
+def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]) -> int:
+    """What learning the labels of one subset takes at its peak, roughly."""
+    state = cost.state_bytes(recipe, image_shape)
+    step = cost.activation_bytes(recipe, image_shape)[1]
+    meta = cost.activation_bytes(recipe, image_shape, settings.meta_batch)[1]
+    students = settings.students * ((settings.window_steps + 4) * state + max(4 * step, meta))
+    seen = cost.activation_bytes(recipe, image_shape, cost.evaluation_batch(recipe, image_shape))[0]
+    return students + settings.judges * (2 * state + max(step, 2 * seen))
+
+
+@functools.lru_cache(8)
+def _programs(settings: Learned, recipe: Recipe, lowering: str) -> tuple[Callable, ...]:
+    """`start`, `chunk` and `validate` of `learned` for many subsets, spread over the devices."""
+
+    def spread(function: Callable, *specs: PartitionSpec, donate: tuple[int, ...] = ()) -> Callable:
+        axes = tuple(None if spec == _SHARED else 0 for spec in specs)
+
+        def many(*args: Any) -> Any:
+            # Where float32 is asked for, accelerators would otherwise multiply with fewer bits.
+            with conv.lowering(lowering), jax.default_matmul_precision("highest"):
+                return jax.vmap(functools.partial(function, settings, recipe), axes)(*args)
+
+        apart = jax.shard_map(many, mesh=_mesh(), in_specs=specs, out_specs=_SPREAD, check_vma=False)
+        return jax.jit(apart, donate_argnums=donate)
+
+    return (
+        spread(learned.start, _SHARED, _SPREAD),
+        spread(learned.chunk, _SHARED, _SPREAD, _SPREAD, _SHARED, donate=(2,)),
+        spread(learned.validate, _SHARED, _SPREAD, _SPREAD),
+    )
+
+
+def _mesh() -> Mesh:
+    return Mesh(np.array(jax.local_devices()), ("subset",))
+
+
+def _placed(material: Material, subsets: Subset) -> tuple[Material, Subset]:
+    mesh = _mesh()
+    filled: Any = map(_filled_up, subsets)
+    return jax.device_put((material, Subset(*filled)), (NamedSharding(mesh, _SHARED), NamedSharding(mesh, _SPREAD)))
+
+
+def _filled_up(values: Any) -> np.ndarray:
+    """The last subset repeated, so that every device has equally many."""
+    return np.concatenate([values, np.repeat(values[-1:], -len(values) % jax.local_device_count(), axis=0)])

@@ -16,7 +16,7 @@ VALUE_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 
 
 class Purchase(NamedTuple):
-    """One IPC with one label spec: bits of all its images and of all its labels, and the test accuracy they give.
+    """One IPC with one label spec: bits of all its images, of all its labels and of one, and the test accuracy they give.
 
     `share` is the part of resampled sets of seeds in which nothing cheaper is as accurate; `pareto`, whether that holds
     for the means.
@@ -26,6 +26,7 @@ class Purchase(NamedTuple):
     labels: str
     images: int
     label_bits: int
+    bits: int
     accuracy: Estimate
     share: float
     pareto: bool
@@ -123,7 +124,7 @@ def purchases(
     found = []
     for at in np.lexsort((-means(values), costs)):
         (i, a), kept = cells[at], np.isfinite(values[:, at])
-        own = int(images[at]) * image_bits, int(images[at]) * bits[a]
+        own = int(images[at]) * image_bits, int(images[at]) * bits[a], bits[a]
         score = estimate(values[kept, at])
         found.append(Purchase(table.ipcs[i], table.labels[a], *own, score, float(drawn[:, at].mean()), bool(best[at])))
     return found

@@ -7,6 +7,7 @@ from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth, exchange_rate, label_worth
 from jaxsoft.analysis.frontier import Choice, choose, epoch_trend
 from jaxsoft.analysis.grid import TUNABLE, finished, grid, group_names, groups, selection_column, tuned, varying
+from jaxsoft.analysis.laws import FORMS
 from jaxsoft.analysis.scaling import BEST, Law, fit_frontier_law, fit_law
 from jaxsoft.analysis.stats import Estimate, summarize
 from jaxsoft.types import Row
@@ -105,23 +106,30 @@ def cell_table(rows: Sequence[Row]) -> Table:
 
 
 def law_table(laws: Sequence[Law]) -> Table:
-    """Fitted parameters with intervals, and what the data cannot tell."""
-    lines, notes = [], any(fit.note for fit in laws)
+    """Fitted parameters with intervals, the form that the data prefer, extrapolation, and what the data cannot tell."""
+    lines, notes, rivals = [], any(fit.note for fit in laws), any(fit.rivals for fit in laws)
     for fit in laws:
         values = (words.parameter(p) for p in (fit.floor, fit.scale, fit.exponent))
         name = fit.labels if fit.labels == BEST else f"`{fit.labels}`"
+        compared = (words.form(fit.rivals), words.extrapolation(fit.rivals)) if rivals else ()
         note = (fit.note or "all is identified",) if notes else ()
-        lines.append((name, *values, f"{fit.points} × {fit.n}", *note))
+        lines.append((name, *values, f"{fit.points} × {fit.n}", *compared, *note))
     header = (
         "labels",
         "floor c",
         "scale a",
         "exponent b",
         "budgets × seeds",
+        *(("form by AICc", "largest IPC unseen, points") if rivals else ()),
         *(("what the data tell",) if notes else ()),
     )
-    star = " * is not identified." if notes else ""
-    caption = f"error = c + a · IPC^−b, fitted to mean test errors; 95 % intervals over seeds.{star}"
+    caption = "error = c + a · IPC^−b, fitted to mean test errors; 95 % intervals over seeds."
+    caption += " * is not identified." if notes else ""
+    if rivals:
+        caption += (
+            f" Form: the best by AICc of {words.listed(list(FORMS))}, and others within 2 of it. Largest IPC unseen: accuracy "
+            "that this form, fitted to the smaller budgets, predicts there, minus the measured one."
+        )
     return Table(header, lines, caption)
 
 

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from jaxsoft.analysis import laws
 from jaxsoft.analysis.exchange import Worth
+from jaxsoft.analysis.fits import Fit, best_form
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.scaling import Law, Parameter
 from jaxsoft.analysis.stats import FEWEST, Estimate
@@ -166,6 +168,37 @@ def law(fit: Law) -> str:
     formula = f"error = {fit.floor.value:.2f} + {fit.scale.value:.2f} · IPC^−{fit.exponent.value:.2f}"
     exponent = _between(f"{fit.exponent.low:.2f}", f"{fit.exponent.high:.2f}")
     return f"{fit.labels}: {formula}, exponent{exponent}" + (f" ({fit.note})" if fit.note else "")
+
+
+def form(rivals: Sequence[Fit]) -> str:
+    """The form of law that AICc chooses, and those that it cannot tell from it."""
+    if not (best := best_form(rivals)):
+        return "too few budgets" if rivals else NONE
+    near = [fit.form for fit in rivals if fit is not best and fit.aicc < best.aicc + 2]
+    return best.form + (f", or {listed(near)}" if near else "")
+
+
+def extrapolation(rivals: Sequence[Fit]) -> str:
+    """Predicted minus measured accuracy of the largest IPC, which the law has not seen, in points.
+
+    The law is the one that AICc chooses, or the power law with a floor where there are too few budgets to choose.
+    """
+    told = best_form(rivals) or next((fit for fit in rivals if fit.form == laws.FLOOR.name), None)
+    if told is None or told.held_out is None:
+        return NONE
+    return f"{points(told.held_out.error)} at {told.held_out.ipc}"
+
+
+def bits(count: int) -> str:
+    """Bits as bytes, in a unit that fits.
+
+    >>> bits(8 * 512), bits(8 * 1536), bits(8 * 10**9)
+    ('512 B', '1.5 kB', '1.0 GB')
+    """
+    size, units = count / 8, ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} {units[0]}" if size >= 99.5 or units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
 def _between(low: str, high: str) -> str:

@@ -75,3 +75,19 @@ def test_text_of_partial_sweeps(rows):
     assert "difference" not in table.text_table(soft)
     assert f"{len(rows)} of {len(rows)} members failed and are left out" in table.text_table(failed)
     assert table.text_table(rows + [{**r, "model": "mlp"} for r in hard]).count("IPC  ") == 2
+
+
+def test_laws_say_their_form_and_how_they_extrapolate(rows):
+    found = table.findings(rows)
+    shown = table.law_table(found.laws)
+    form, unseen = (shown.header.index(name) for name in ("form by AICc", "largest IPC unseen, points"))
+    for fit, line in zip(found.laws, shown.rows):
+        best = min(fit.rivals, key=lambda rival: rival.aicc)
+        assert line[form].split(", or ")[0] == best.form
+        assert best.held_out is not None
+        error = float(line[unseen].split(" at ")[0].replace("−", "-"))
+        assert error == pytest.approx(100 * best.held_out.error, abs=0.051)
+        assert line[unseen].endswith(" at 50")
+    few = table.law_table(table.findings([row for row in rows if row["ipc"] < 20]).laws)
+    assert {line[form] for line in few.rows} == {"too few budgets"}
+    assert "AICc" not in table.law_table([]).caption

@@ -1,0 +1,105 @@
+"""Which labels should one store, if bytes are what a data set costs?"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxsoft.analysis import plots, words
+from jaxsoft.analysis.budget import Purchase, label_bits, pixel_bits, purchases
+from jaxsoft.analysis.grid import grid
+from jaxsoft.analysis.page import Picture, Section, Text
+from jaxsoft.analysis.questions import _parts as parts
+from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.stats import FEWEST
+from jaxsoft.analysis.table import Table
+from jaxsoft.types import Row
+
+ORDER = 60
+_INDEX_BITS = 32  # the size of the published train set is not in the results
+
+
+def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
+    """One section: accuracy against bytes, where soft labels differ in what they take; the runs know the images."""
+    return parts.by_group(rows, lambda group: bought(group, runs), _sections)
+
+
+def bought(rows: Sequence[Row], runs: Sequence[Run]) -> dict[str, list[Purchase]]:
+    """What one group could buy, the cheapest first, with images stored as pixels and as indices into the published set.
+
+    Empty unless soft labels differ in their bits, and some run knows what an image looks like.
+    """
+    known = (
+        r.examples for r in runs if r.examples is not None and r.rows and r.rows[0]["dataset"] == rows[0]["dataset"]
+    )
+    if (examples := next(known, None)) is None:
+        return {}
+    classes, soft = len(examples.class_names), {row["labels"] for row in rows} - {"hard"}
+    if len({label_bits(labels, classes) for labels in soft}) < 2:
+        return {}
+    sizes = {"pixels": pixel_bits(examples.images.shape[1:]), "indices": _INDEX_BITS}
+    table = grid(rows)
+    return {stored: purchases(table, classes, bits) for stored, bits in sizes.items()}
+
+
+def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
+    """Accuracy against bytes of images and labels; colour: bits of a label; the frontier as steps."""
+    figure, panels = parts.panels(len(found), 3.0, sharey=True)
+    for axes, (stored, each) in zip(panels, found.items()):
+        levels = sorted({p.bits for p in each})
+        shades = dict(zip(levels, parts.shades(len(levels))))
+        for p in each:
+            hard = p.labels == "hard"
+            style = {"color": "black" if hard else shades[p.bits], "ms": 4.5, "mec": "white", "mew": 0.5}
+            axes.plot(p.total / 8, 100 * p.accuracy.mean, "s" if hard else "o", **style)
+        cost, mean = np.array([[p.total / 8, 100 * p.accuracy.mean] for p in each if p.pareto]).T
+        axes.step(cost, mean, where="post", color=plots.ORANGE, lw=1.6, zorder=1)
+        axes.set_xscale("log")
+        axes.set_xlabel(f"bytes of labels and {stored}")
+    panels[0].set_ylabel("test accuracy, %")
+    counts = sorted({p.accuracy.n for each in found.values() for p in each})
+    parts.say_n(figure, counts, "black: hard labels; light: labels of more bits; line: the frontier")
+    return figure
+
+
+def _sections(found: Mapping[str, Sequence[Purchase]], suffix: str) -> list[Section]:
+    carried = {stored: _carried(each) for stored, each in found.items()}
+    text = (
+        f"Where the images are indices into the published train set, {_INDEX_BITS} bits each, and not pixels, the most "
+        f"accurate data sets for their bytes carry {carried['indices']}."
+    )
+    tables = [_table(stored, [p for p in each if p.pareto]) for stored, each in found.items()]
+    alt = f"Test accuracy against bytes. On the frontier with pixels: {carried['pixels']}; with indices: {carried['indices']}."
+    picture = Picture(f"storage{suffix}", plots.png(draw, found), alt, "Every data set of the sweep by its bytes.")
+    title = f"Byte for byte, pixels counted, the most accurate data sets carry {carried['pixels']}"
+    return [Section(title, [Text(text), picture, *tables])]
+
+
+def _carried(each: Sequence[Purchase]) -> str:
+    """The label specs of the frontier from the cheapest on, three by name."""
+    specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.pareto)]
+    return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
+
+
+def _table(stored: str, best: Sequence[Purchase]) -> Table:
+    lines = [
+        (
+            str(p.ipc),
+            f"`{p.labels}`",
+            words.bits(p.images),
+            words.bits(p.label_bits),
+            words.accuracy(p.accuracy),
+            str(p.accuracy.n),
+            words.NONE if p.accuracy.n < FEWEST else f"{100 * p.share:.0f} %",
+        )
+        for p in best
+    ]
+    how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
+    caption = (
+        f"The data sets that nothing cheaper matches. Images as {how}; entries of soft labels as fp16, with indices where a "
+        "label is cut; hard labels as class indices. Certain: how often a data set stays on the frontier when seeds are "
+        "resampled."
+    )
+    return Table(
+        ("IPC", "label spec", stored, "labels", "test, %", "n", "certain"), lines, caption, stored == "indices"
+    )

@@ -75,7 +75,7 @@ def test_own_arrays_make_a_dataset():
         ({}, {"labels": ("teachers(2, epoch=1)",)}, {}, "needs 2 experts; config.teacher.experts is 1"),
         ({}, {"labels": ("teacher(epoch=1)|topk(11)",)}, {}, "topk"),
         ({}, {}, {"select": "randm"}, "unknown selection 'randm'; closest: random"),
-        ({}, {}, {"protocol": "open"}, "config.protocol expects one of sealed, paper, got 'open'"),
+        ({}, {}, {"protocol": "open"}, "config.protocol expects one of sealed, paper, both, got 'open'"),
     ],
 )
 def test_what_is_wrong_is_said_before_training(data, experts, student, sweep, more, message):

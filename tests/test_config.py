@@ -106,7 +106,7 @@ def test_another_type_is_refused(path, kind, rule):
     [
         ({"student": {"batch": 1.5}}, "config.student.batch expects int >= 1, got 1.5"),
         ({"data": {"validation": 0.6}}, "config.data.validation expects float > 0.0 and <= 0.5, got 0.6"),
-        ({"protocol": "x"}, "config.protocol expects one of sealed, paper, got 'x'"),
+        ({"protocol": "x"}, "config.protocol expects one of sealed, paper, both, got 'x'"),
         ({"teacher": {"model": 3}}, "config.teacher.model expects str, got 3"),
         ({"name": "a\0b"}, "config.name expects str, got 'a\\x00b'"),
         ({"sweep": {"ipc": (1, 0)}}, "config.sweep.ipc expects int >= 1, got 0"),
@@ -152,7 +152,7 @@ def test_closest_means_the_setting_one_would_expect(path, meant):
         ("config.student.batch", "many", "config.student.batch expects int >= 1, got 'many'"),
         ("config.student.batch", "", "config.student.batch expects int >= 1, got ''"),
         ("config.sweep.ipc", "(1, 2.5)", "config.sweep.ipc expects int >= 1, got 2.5"),
-        ("config.protocol", "peper", "config.protocol expects one of sealed, paper, got 'peper'"),
+        ("config.protocol", "peper", "config.protocol expects one of sealed, paper, both, got 'peper'"),
     ],
 )
 def test_overrides_are_refused(path, text, message):

@@ -95,7 +95,7 @@ def test_words_and_flags(refused, argv, message):
         ("--config.sweep.ipc=0", "config.sweep.ipc expects int >= 1, got 0"),
         ("--config.sweep.ipc=(1,'a')", "config.sweep.ipc expects int >= 1, got 'a'"),
         ("--config.sweep.labels=3", "config.sweep.labels expects str, got 3"),
-        ("--config.protocol=peper", "config.protocol expects one of sealed, paper, got 'peper'"),
+        ("--config.protocol=peper", "config.protocol expects one of sealed, paper, both, got 'peper'"),
         ("--config.student.learning_rate=1e999", "config.student.learning_rate expects float > 0.0, got inf"),
     ],
 )

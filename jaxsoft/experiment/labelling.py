@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.experts import Experts, make_bank
-from jaxsoft.experiment.learning import learn_labels
+from jaxsoft.experiment.learning import Progress, learn_labels
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -48,7 +48,7 @@ def finish_labels(
     dataset: Dataset,
     experts: Experts,
     folder: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    look: Callable[[Progress], None] = lambda _: None,
 ) -> Labels:
     """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
 
@@ -59,7 +59,7 @@ def finish_labels(
       dataset: whose training images are labelled.
       experts: of whom the label specs speak.
       folder: of the run, where learned labels are kept; nowhere if not given.
-      say: told how learning goes.
+      look: called at each look at labels in learning.
     """
     used = np.unique(np.concatenate(list(images)))
     specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in members)}
@@ -73,7 +73,7 @@ def finish_labels(
         dataset.train, used, sorted({s.epoch for s in map(specs.get, shared) if s and s.epoch is not None})
     )
     parts = [label_rows_of(shared, bank).reshape(-1, dataset.num_classes)]
-    parts += _of_subsets(list(blocks), specs, settings, dataset, experts, folder, say)
+    parts += _of_subsets(list(blocks), specs, settings, dataset, experts, folder, look)
     starts = dict(zip(blocks, np.cumsum([len(part) for part in parts]).tolist()))
     places = []
     for m, ids in zip(members, images):
@@ -99,17 +99,12 @@ def _of_subsets(
     dataset: Dataset,
     experts: Experts,
     folder: Path | None,
-    say: Callable[[str], None],
+    look: Callable[[Progress], None],
 ) -> list[Float32[np.ndarray, "R K"]]:
     """The rows of each block: of views as they are asked for, learned ones all at once."""
     wanted = list(dict.fromkeys((b.subset_seed, b.images) for b in blocks if specs[b.spec].is_learned))
-    tables = [np.array(images, np.int32) for _, images in wanted]
-    found = (
-        learn_labels(settings, dataset, experts, list(zip((s for s, _ in wanted), tables)), folder, say)
-        if wanted
-        else []
-    )
-    learned = dict(zip(wanted, found))
+    tables = [((seed,), np.array(images, np.int32)[:, None]) for seed, images in wanted]
+    learned = dict(zip(wanted, learn_labels(settings, dataset, experts, tables, folder, look)))
     rows = []
     for block in blocks:
         spec, images = specs[block.spec], np.array(block.images, np.int32)

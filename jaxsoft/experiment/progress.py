@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxsoft import config, errors
 from jaxsoft.experiment.console import Console
+from jaxsoft.experiment.learning import Progress
 from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.students import Look, Next
 
@@ -23,6 +24,20 @@ def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], 
         console.progress(epoch, epochs, text)
         if console.stop and epoch < epochs:
             raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
+
+    return look
+
+
+def of_labels(console: Console) -> Callable[[Progress], None]:
+    """Tell how well students do with the labels so far; stop if the user asked for it."""
+
+    def look(seen: Progress) -> None:
+        text = (
+            f"outer steps: validation accuracy {seen.val_accuracy:.1%}, with hard labels {seen.hard_val_accuracy:.1%}"
+        )
+        console.progress(seen.done, seen.outer_steps, text)
+        if console.stop and seen.done < seen.outer_steps:
+            raise errors.Interrupted("stopped while labels were learned; the same command learns what is missing")
 
     return look
 

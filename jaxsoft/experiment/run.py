@@ -55,7 +55,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
         if left:
             with console.stage("labels"):
-                material = students.prepare(plan, settings, dataset, experts, folder.path, console.say)
+                material = students.prepare(plan, settings, dataset, experts, folder.path, progress.of_labels(console))
             with console.stage("students"):
                 plan = train(plan, settings, dataset, material, folder, log, console)
         with console.stage("examples"):

@@ -15,6 +15,7 @@ from jaxsoft import config, errors
 from jaxsoft.experiment import labelling, subsets
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import Experts, make_bank
+from jaxsoft.experiment.learning import Progress
 from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.labels.spec import LabelSpec
@@ -58,7 +59,7 @@ def prepare(
     dataset: Dataset,
     experts: Experts,
     folder: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    look: Callable[[Progress], None] = lambda _: None,
 ) -> Material:
     """Draw the subsets, ask the experts, finish the labels.
 
@@ -68,11 +69,11 @@ def prepare(
       dataset: all three splits.
       experts: of whom the label specs speak.
       folder: of the run, where learned labels are kept; nowhere if not given.
-      say: told how learning goes.
+      look: called at each look at labels in learning.
     """
     tables = subsets.draw_tables(plan.members, settings, dataset, experts)
     images = [subsets.images_of(m, tables[subsets.draw_of(m, settings)]) for m in plan.members]
-    labels = labelling.finish_labels(plan.members, images, settings, dataset, experts, folder, say)
+    labels = labelling.finish_labels(plan.members, images, settings, dataset, experts, folder, look)
     used = np.unique(np.concatenate(images))
     places = [np.searchsorted(used, ids).astype(np.int32) for ids in images]
     normalizer = experts.normalizer

@@ -54,7 +54,7 @@ def images_of(member: MemberSpec, table: Int[np.ndarray, "K I"]) -> Int32[np.nda
 
 def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
     """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
-    bank = experts.logits(dataset.train, np.arange(len(dataset.train)), [experts.settings.epochs])
-    logits = bank.logits[0, 0].astype(np.float64)
+    stored = experts.normalizer.store(dataset.train.images)
+    logits = experts.cohorts[0].logits(experts.normalizer, stored, [experts.settings.epochs])[0, 0].astype(np.float64)
     shifted = logits - logits.max(1, keepdims=True)
-    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), bank.labels]
+    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), dataset.train.labels]

@@ -105,7 +105,7 @@ def test_waves_halve_until_they_fit(tmp_path, store, one_wave, capsys, calls, wa
 
 def test_what_is_finished_when_the_device_fills_up_is_kept(tmp_path, store, one_wave):
     with problem_at(FULL, 4):  # the first chunk of the second wave
-        rows = story.run(settings(store, {"compute.memory_gb": 5e-5}), tmp_path / "run", Console(quiet=True))
+        rows = story.run(settings(store, {"compute.memory_gb": tiny.room_for(2)}), tmp_path / "run", Console(quiet=True))
     same(rows, one_wave)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["since"] == 1 and len(plan["waves"]) == 3
@@ -125,7 +125,7 @@ def test_other_errors_of_the_device_are_not_swallowed(tmp_path, store):
 
 
 def test_a_finished_wave_is_never_trained_again(tmp_path, store, one_wave):
-    two_waves, trained = settings(store, {"compute.memory_gb": 5e-5}), []
+    two_waves, trained = settings(store, {"compute.memory_gb": tiny.room_for(2)}), []
     with problem_at(errors.Interrupted("stop"), 5), pytest.raises(errors.Interrupted):
         story.run(two_waves, tmp_path / "run", Console(quiet=True))
     assert len(rows_of(tmp_path / "run")) == 4

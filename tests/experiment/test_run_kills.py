@@ -16,7 +16,7 @@ from jaxsoft.experiment import folder
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
 TRIES = Path(__file__).with_name("tries.py")
-TWO_WAVES = {"sweep.ipc": (1,), "compute.memory_gb": 3e-5, "compute.checkpoint_seconds": 0.0}
+CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0}
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
 
 
@@ -26,7 +26,7 @@ def run_tries(file, workdir, tries, **environment):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", TRIES, file, workdir, json.dumps(tries)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500,
-        env={"JAX_PLATFORMS": "cpu", **kept, **environment},
+        env={"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=1", **kept, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"')]
@@ -41,7 +41,7 @@ def undisturbed(tmp_path_factory, kept_programs):
     The environment has no HOME, and no terminal is there.
     """
     base = tmp_path_factory.mktemp("processes")
-    file = tiny.config_file(base, TWO_WAVES)
+    file = tiny.config_file(base, CHANGES | {"compute.memory_gb": tiny.room_for(2, CHANGES)})
     environment = {
         "JAX_COMPILATION_CACHE_DIR": str(kept_programs),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -5,7 +5,10 @@ import warnings
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+
 from jaxsoft import config, main
+from jaxsoft.experiment import plan, run
 from jaxsoft.training.ensemble import Program
 
 TINY = {
@@ -32,6 +35,17 @@ def settings(changes=()):
     tree = config.default()
     tree.update_from_flattened_dict(TINY | dict(changes))
     return config.read(tree)
+
+
+def room_for(waves, changes=()):
+    """A budget in GB by which the plan of the tiny experiment on one device has so many waves."""
+    whole = plan.make(settings(changes), run.load(settings(changes)), None, {})
+    for share in np.linspace(1, 0, 50):
+        budget = (whole.temporary_bytes() + whole.shared_bytes + share * whole.state_bytes()) / 1e9
+        tried = settings(dict(changes) | {"compute.memory_gb": budget})
+        if len(plan.make(tried, run.load(tried), None, {}).waves) == waves:
+            return float(budget)
+    raise AssertionError(f"no budget cuts the plan into {waves} waves")
 
 
 def config_file(folder, changes=()):

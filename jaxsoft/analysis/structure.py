@@ -1,0 +1,197 @@
+"""What soft labels know beside the true class: how much of it, in how many directions, and whether it is so.
+
+Labels are probabilities [N, K] of N images with true classes [N]. Entropies are in nats.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import scipy.special
+import scipy.stats
+from jaxtyping import Bool, Float, Int
+
+from jaxsoft.analysis.stats import Estimate
+
+GROUPS = 20
+"""Groups of images of the jackknife."""
+BINS = 15
+
+
+def entropies(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
+    """Shannon entropy of each label, -sum_k p_k log p_k, from 0 to log K nats."""
+    return scipy.special.entr(probabilities.astype(np.float64)).sum(-1)
+
+
+def top_mass(probabilities: Float[np.ndarray, "N K"], k: int) -> Float[np.ndarray, "N"]:
+    """The probability that the k most likely classes of each label hold together.
+
+    >>> top_mass(np.array([[0.5, 0.125, 0.375]]), 2)
+    array([0.875])
+    """
+    return np.sort(probabilities.astype(np.float64), -1)[:, -k:].sum(-1)
+
+
+def effective_rank(probabilities: Float[np.ndarray, "N K"]) -> float:
+    """In how many directions labels differ: exp(-sum_i q_i log q_i), q_i = s_i / sum_j s_j.
+
+    The s_i are the singular values of the labels less their mean. Those that the rounding of the array's own type would
+    give by itself are left out: nearly equal labels in half precision would else seem to differ in every direction.
+
+    Args:
+      probabilities: labels [N, K]; their type says how they are rounded.
+
+    Returns:
+      From 1 to min(N, K) - 1; 0 if all labels are equal.
+
+    Reference: Roy and Vetterli, "The effective rank" (2007), definition 1.
+    """
+    exact = probabilities.astype(np.float64)
+    centred = exact - exact.mean(0)
+    gram = centred.T @ centred if len(centred) > centred.shape[1] else centred @ centred.T
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0.0))  # singular values, sooner
+    rounding = math.sqrt(float(np.mean(np.spacing(probabilities).astype(np.float64) ** 2)) / 12)
+    values = values[values > rounding * sum(map(math.sqrt, probabilities.shape))]
+    return float(np.exp(scipy.stats.entropy(values))) if len(values) else 0.0
+
+
+def class_means(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Float[np.ndarray, "K K"]:
+    """The mean label of each true class, one a row; NaN where a class has no image."""
+    return _means(values, labels)[0]
+
+
+def predictions(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
+    """One-hot rows of the most likely classes: their `class_means` are the confusion matrix, each row a distribution."""
+    return np.eye(probabilities.shape[1])[probabilities.argmax(-1)]
+
+
+def off_diagonal(classes: int) -> Bool[np.ndarray, "K K"]:
+    """Where a class-by-class matrix speaks of other classes than the true one."""
+    return ~np.eye(classes, dtype=bool)
+
+
+def alignment(
+    values: Float[np.ndarray, "N K"],
+    labels: Int[np.ndarray, "N"],
+    others: Float[np.ndarray, "M K"],
+    other_labels: Int[np.ndarray, "M"],
+) -> float:
+    """Pearson correlation of two class-by-class matrices of means over their off-diagonal entries.
+
+      r = cov(A, B) / sqrt((var A - a) (var B - b)),  a and b: mean squared standard errors of the entries of A and B
+
+    Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors a
+    teacher makes; r is corrected for it. The two sets of images must not overlap, or their noise would correlate too.
+
+    Args:
+      values: soft labels, or one-hot predictions.
+      labels: their true classes.
+      others: rows of other images.
+      other_labels: their true classes.
+
+    Returns:
+      The correlation, a little above 1 at times; NaN where noise explains all that varies. Classes with fewer than two
+      images on a side are left out.
+
+    Reference: Spearman, "The proof and measurement of association between two things" (1904).
+    """
+    (a, a_noise), (b, b_noise) = _means(values, labels), _means(others, other_labels)
+    there = off_diagonal(len(a)) & np.isfinite(a_noise) & np.isfinite(b_noise)
+    if there.sum() < 3:
+        return math.nan
+    covariance = np.cov(a[there], b[there], ddof=0)
+    signal = np.diag(covariance) - [a_noise[there].mean(), b_noise[there].mean()]
+    # A difference of equal numbers is rounding, not signal.
+    if (signal <= 1e-9 * np.diag(covariance)).any():
+        return math.nan
+    return float(covariance[0, 1] / np.sqrt(signal.prod()))
+
+
+def calibration_error(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"], bins: int = BINS) -> float:
+    """Expected calibration error: sum_b (n_b / N) |accuracy_b - confidence_b| over bins of equal numbers of images.
+
+    It is above 0 by chance for a calibrated teacher too, by up to 0.4 sqrt(bins / N).
+
+    Args:
+      probabilities: predictions.
+      labels: true classes.
+      bins: of images in the order of the largest probability, which is the confidence.
+
+    Reference: Guo et al., "On calibration of modern neural networks" (2017); Nixon et al. (2019) for equal masses.
+    """
+    confidence = probabilities.max(-1).astype(np.float64)
+    gap = (probabilities.argmax(-1) == labels) - confidence
+    parts = np.array_split(gap[np.argsort(confidence, kind="stable")], bins)
+    return sum(abs(float(part.sum())) for part in parts) / len(labels)
+
+
+def brier(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """Brier score of each image, sum_k (p_k - [k is true])^2: from 0 to 2; its mean judges accuracy and calibration."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return ((probabilities.astype(np.float64) - truth) ** 2).sum(-1)
+
+
+def curve_area(places: Float[np.ndarray, "n"], values: Float[np.ndarray, "n"]) -> float:
+    """Area under a curve by the trapezoid rule, over its width: the mean height. One point has its own height.
+
+    Under relative accuracy by i of `swap(i)`: 1 where no exchange does harm, less where structure was lost.
+
+    >>> curve_area(np.array([1.0, 2.0, 5.0]), np.array([0.5, 0.75, 1.0]))
+    0.8125
+    """
+    width = float(np.ptp(places))
+    return float(np.trapezoid(values, places)) / width if width else float(np.mean(values))
+
+
+def jackknife(
+    statistic: Callable[..., float],
+    *samples: tuple[Float[np.ndarray, "_ K"], Int[np.ndarray, "_"]],
+    groups: int = GROUPS,
+) -> Estimate:
+    r"""A statistic with its 95 % interval over images, by leaving out one group of images at a time.
+
+      se^2 = (G - 1) / G sum_g (s_g - mean s)^2,  interval s +- t_{0.975, G-1} se
+
+    Not a bootstrap: images drawn twice look like structure, which moves ranks and correlations of matrices.
+
+    Args:
+      statistic: called with the arrays of all samples in turn, (probabilities, labels, probabilities, ...).
+      samples: independent sets of images. A group takes its share of every class of every set.
+      groups: G.
+
+    Returns:
+      The statistic, its standard error, the interval, and the images of the smallest set.
+
+    Reference: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Kott (2001) for groups.
+    """
+    n = min(len(labels) for _, labels in samples)
+    groups = min(groups, n)
+    whole = statistic(*(array for sample in samples for array in sample))
+    if groups < 3:
+        return Estimate(whole, math.nan, math.nan, math.nan, n)
+    turns = [_turns(labels, groups) for _, labels in samples]
+    left = np.array([statistic(*(a[t != g] for s, t in zip(samples, turns) for a in s)) for g in range(groups)])
+    error = math.sqrt((groups - 1) / groups * float(((left - left.mean()) ** 2).sum()))
+    half = float(scipy.stats.t.ppf(0.975, groups - 1)) * error
+    return Estimate(whole, error, whole - half, whole + half, n)
+
+
+def _means(
+    values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "K K"], Float[np.ndarray, "K K"]]:
+    """Class means and their squared standard errors; NaN where a class has no image, or one alone."""
+    order = np.argsort(labels, kind="stable")
+    classes, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    mean, noise = np.full((2, values.shape[1], values.shape[1]), np.nan)
+    rows, n = values[order].astype(np.float64), counts[:, None]
+    mean[classes] = np.add.reduceat(rows, starts) / n
+    spread = np.add.reduceat((rows - mean[labels[order]]) ** 2, starts)
+    noise[classes] = np.where(n > 1, spread / np.maximum(n * (n - 1), 1), np.nan)
+    return mean, noise
+
+
+def _turns(labels: Int[np.ndarray, "N"], groups: int) -> Int[np.ndarray, "N"]:
+    """The group of each image, dealt out class by class."""
+    turns = np.empty(len(labels), np.int64)
+    turns[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % groups
+    return turns

@@ -160,10 +160,10 @@ def _digits(quick: bool) -> Study:
     config.teacher.experts = 5
     if quick:
         _set(config.teacher, model="mlp(hidden=16)", epochs=4, batch=64, learning_rate=0.2)
-        _set(config.student, **_ADAMW, model="mlp(hidden=16)", batch=32, steps=20, evaluations=2)
-        best = {1: 2, 5: 4}
-        study = Study(config, 10, True, ipc=(1, 5), curve=(1, 2, 5), epochs=(2, 4), stages=(2, 4), best=best, seeds=2)
-        return replace(study, rates=(2e-3, 1e-2), pooled=True)
+        _set(config.student, **_ADAMW, model="mlp(hidden=16)", batch=16, steps=20, evaluations=2)
+        epochs, best, rates = (2, 4), {1: 2, 5: 4}, (2e-3, 1e-2)
+        # Subsets larger than a batch are one shape, so that one program is compiled.
+        return Study(config, 10, True, (2, 5), (2, 5, 10), epochs, epochs, best, rates, pooled=True, seeds=2)
     _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
     _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=64, steps=400, evaluations=10)
     epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)

@@ -1,0 +1,82 @@
+"""The settings of each dataset, and how a sweep is written from axes."""
+
+import pytest
+
+from jaxsoft import config, errors, presets
+from jaxsoft.experiment import sweep
+
+TABLE_7 = {  # expert rate, student rate and expert epoch by images per class, as published
+    "cifar10": {1: (5e-4, 0.01, 20), 10: (5e-4, 0.01, 44), 50: (5e-4, 0.01, 128)},
+    "cifar100": {1: (0.01, 0.01, 13), 10: (0.01, 0.01, 36), 50: (0.01, 0.01, 125), 100: (0.01, 0.01, 125)},
+    "tiny_imagenet": {1: (0.01, 0.01, 11), 10: (0.01, 0.1, 50), 50: (0.01, 0.1, 90), 100: (0.01, 0.1, 102)},
+}
+
+
+@pytest.mark.parametrize("name", TABLE_7)
+def test_the_baseline_has_the_published_settings(name):
+    read = config.read(presets.baseline(name, "protocol=paper"))
+    soft = [m for m in sweep.expand(read) if m.labels != "hard" and m.seed == 0]
+    cells = {m.ipc: (read.teacher.learning_rate, m.learning_rate, f"teacher(epoch={m.labels[14:-1]})") for m in soft}
+    assert cells == {ipc: (expert, rate, f"teacher(epoch={e})") for ipc, (expert, rate, e) in TABLE_7[name].items()}
+    assert {m.ipc: m.learning_rate for m in sweep.expand(read) if m.labels == "hard"} == {
+        ipc: rate for ipc, (_, rate, _) in TABLE_7[name].items()
+    }
+
+
+def test_arguments_change_what_they_say():
+    study = presets.study("swap", "data=cifar10,seeds=2,experts=3,protocol=paper")
+    read = config.read(study.config)
+    assert (read.name, read.data.name, read.protocol, read.teacher.experts) == ("swap-cifar10", "cifar10", "paper", 3)
+    assert read.sweep.seed == (0, 1) and study.classes() == 10 and not study.small
+
+
+def test_an_experiment_asks_for_experts_at_least_and_for_seeds_at_most():
+    few, many = (presets.study("x", arg, seeds=3, experts=4).config for arg in ("data=cifar10", "data=digits"))
+    assert (few.teacher.experts, many.teacher.experts) == (4, 5)
+    assert few.sweep.seed == many.sweep.seed == (0, 1, 2)
+    told = presets.study("x", "data=digits,seeds=7,experts=2", seeds=3, experts=4).config
+    assert told.teacher.experts == 2 and told.sweep.seed == tuple(range(7))
+
+
+def test_the_teacher_of_digits_is_pooled_and_others_are_one_expert():
+    assert presets.study("x", None).teacher(20) == "teachers(5, epoch=20)"
+    assert presets.study("x", "experts=1").teacher(20) == "teacher(epoch=20)"
+    assert presets.study("x", "data=cifar10,experts=5").teacher(20) == "teacher(epoch=20)"
+
+
+def test_budgets_in_between_take_the_epoch_of_the_next_smaller_one():
+    study = presets.study("x", "data=tiny_imagenet")
+    assert [study.best_epoch(ipc) for ipc in (1, 9, 10, 49, 50, 1000)] == [11, 11, 50, 50, 90, 102]
+
+
+def test_every_counts_epochs_of_the_trajectory():
+    assert presets.study("x", None).every(25) == (25, 50)  # of 60
+    assert presets.study("x", "data=tiny_imagenet").every(34) == (34, 68, 102)
+
+
+def test_axes_are_written_in_their_order_and_seeds_come_last():
+    written = presets.study("x", "seeds=2").sweep({"labels": ("hard", "teacher(epoch=1)"), "ipc": (1, 3)}).sweep
+    assert written.axes == ("labels", "ipc", "seed")
+    assert (written.labels, written.ipc, written.seed) == (("hard", "teacher(epoch=1)"), (1, 3), (0, 1))
+    zipped = presets.study("x", None).sweep({"seed": (4, 5), "ipc labels": [(1, "hard"), (2, "hard")]}).sweep
+    assert zipped.axes == ("seed", "ipc labels")
+    assert (zipped.seed, zipped.ipc, zipped.labels) == ((4, 5), (1, 2), ("hard", "hard"))
+
+
+def test_a_rate_that_depends_on_the_budget_goes_along_unless_rates_are_swept():
+    tiny = presets.study("x", "data=tiny_imagenet").sweep({"ipc": (1, 5, 10, 50), "labels": ("hard",)}).sweep
+    assert tiny.axes == ("ipc learning_rate", "labels", "seed") and tiny.learning_rate == (0.01, 0.01, 0.1, 0.1)
+    swept = presets.study("x", "data=tiny_imagenet").sweep({"ipc": (1, 10), "learning_rate": (0.5, 0.6)}).sweep
+    assert swept.axes == ("ipc", "learning_rate", "seed") and swept.learning_rate == (0.5, 0.6)
+
+
+def test_classes_are_asked_for_where_they_are_not_known():
+    assert presets.study("x", "data=tfds:letters,classes=26").classes() == 26
+    with pytest.raises(errors.ConfigError, match="^config argument classes expects the number of classes of tfds:letters"):
+        presets.study("x", "data=tfds:letters").classes()
+
+
+def test_digits_are_never_flipped():
+    for argument in (None, "quick"):
+        read = config.read(presets.study("x", argument).config)
+        assert {read.teacher.augment, read.student.augment, read.learned.augment} == {"none"}

@@ -101,7 +101,7 @@ def draw(found: Effects) -> Figure:
 
 def _sections(found: Effects, suffix: str) -> list[Section]:
     hard = any(e.soft.n for e in found.all)
-    title = _title(found) if hard else _costs(found)
+    title = _title(found)
     alt = f"{'Soft and shuffled minus hard' if hard else 'Soft minus shuffled'} labels by images per class. {title}."
     caption = (
         "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what "

@@ -28,7 +28,7 @@ def no_drawing(monkeypatch):
 
 
 def test_each_at_its_own_rate_and_at_shared_ones():
-    (duel,) = rates.duels(rows(TURNING)).all
+    (duel,) = rates.duels(rows(TURNING) + rows({(SOFT, 0.01): 0.5}, ipc=10)).all  # one rate is no duel
     assert (duel.hard.chosen, duel.soft.chosen) == (0.01, 0.1)
     assert duel.own.mean == pytest.approx(0.06) and duel.own.n == 4
     assert {rate: round(value.mean, 6) for rate, value in duel.shared.items()} == {0.01: -0.02, 0.1: 0.16}

@@ -27,7 +27,7 @@ def test_three_paired_differences():
 
 
 def test_the_source_of_each_budget_is_chosen_on_validation():
-    members = rows(0.04, -0.02, epochs=(5, 20))
+    members = rows(0.04, -0.02, epochs=(5, 20, 40))
     for row in members:
         row["val_accuracy"] = row["test_accuracy"] + 0.1 * (row["labels"] == "teacher(epoch=20)")
     assert shuffle.effects(members).chosen[1].source == "teacher(epoch=20)"

@@ -20,8 +20,8 @@ def rows(shares, ipc=10, seeds=4):
 
 
 def test_relative_accuracy_area_and_trend_by_hand():
-    ((source, (curve,)),) = swap.curves(rows({9: 0.9, 1: 0.5, 2: 0.7})).items()
-    assert (source, curve.ranks) == (SOURCE, (1, 2, 9))
+    ((source, (curve,)),) = swap.curves(rows({10: 0.9, 1: 0.5, 2: 0.7})).items()
+    assert (source, curve.ranks) == (SOURCE, (1, 2, 10))
     np.testing.assert_allclose([e.mean for e in curve.relative], [0.5, 0.7, 0.9])
     np.testing.assert_allclose([e.high for e in curve.relative], [0.5, 0.7, 0.9])  # inside a seed nothing varies
     assert curve.area.mean == pytest.approx(0.7)

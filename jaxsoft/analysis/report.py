@@ -9,7 +9,7 @@ from jaxsoft import errors
 from jaxsoft.analysis import plots, questions, words
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.grid import collide, finished, group_names, groups
-from jaxsoft.analysis.page import Page, Picture, Section, to_html, to_markdown
+from jaxsoft.analysis.page import Page, Picture, Section, Text, to_html, to_markdown
 from jaxsoft.analysis.provenance import provenance
 from jaxsoft.analysis.read import Run, join_results, read_run
 from jaxsoft.analysis.sections import failed_sections, group_sections, headline, settings_section, warning_blocks
@@ -58,13 +58,14 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     """The whole report as values: what was asked, each group of members, each teacher, and how it was made."""
     rows = _joined(runs, mix)
     sections, asked = _answers(rows, runs)
-    parts = groups(questions.common(rows, asked))
+    left = questions.common(rows, asked)
+    parts = groups(left)
     few = len(parts) <= _MOST_GROUPS
     found = [findings(part) for part in parts] if few else []
     sections += [] if few else [settings_section(parts)]
     title = sections[0].title if sections else _title(found)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
-    sections = [*answers, *_of_groups(found, bool(answers))]
+    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left))]
     if not found and (warnings := warning_blocks(rows)):
         sections.append(Section("What to bear in mind", warnings))
     sections += failed_sections(rows)
@@ -98,12 +99,17 @@ def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], l
     return sections, asked
 
 
-def _of_groups(found: Sequence[Findings], told: bool) -> list[Section]:
-    """The sections of a few groups; `told`: the page's title answers a question, so that theirs must be said."""
+def _of_groups(found: Sequence[Findings], told: bool, hidden: int) -> list[Section]:
+    """The sections of a few groups.
+
+    `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out.
+    """
     sections, several = [], len(found) > 1
     for i, (finding, name) in enumerate(zip(found, group_names([f.rows for f in found])), 1):
         first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
-        sections += [first._replace(title=first.title or headline(finding)) if told else first, *rest]
+        note = f"{hidden} members that speak to the questions above alone are left out of this and what follows."
+        blocks = [*first.blocks, *([Text(note)] if hidden and i == 1 else [])]
+        sections += [Section(first.title or (headline(finding) if told else ""), blocks), *rest]
     return sections
 
 

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import page, plots, report
+from jaxsoft.analysis import page, report
 from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Text
 from jaxsoft.analysis.table import Table, budget_table, findings, law_table
 
@@ -108,12 +108,6 @@ def test_provenance_is_there(run):
     assert pictures == ["accuracy.png", "difference.png", "frontier.png", "labels.png", "teacher.png"]
 
 
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """Pictures have tests of their own; here they only cost time."""
-    monkeypatch.setattr(plots, "png", lambda draw, *args: f"{draw.__name__}".encode())
-
-
 def small(folder, **changes):
     synthetic.write_run(folder, synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5, 20), **changes))
     return folder
@@ -191,6 +185,83 @@ def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
     assert "## Protocol `sealed`: " in text and "## Protocol `paper`: " in text
     assert text.startswith("# Selecting on the test set ")
     assert (tmp_path / "both" / "plots" / "accuracy-2.png").exists()
+
+
+def headings(folders, out):
+    text = (report.write_report(folders, out).parent / "summary.md").read_text(encoding="utf-8")
+    return re.findall("^##? (.*)", text, re.MULTILINE), text
+
+
+def chosen_images(folder, ways, seeds=3):
+    members = [r for way in ways for r in synthetic.rows(seeds=seeds, ipcs=(1,), epochs=(5,), select=way)]
+    synthetic.write_run(folder, members)
+    return folder
+
+
+def test_the_title_answers_the_first_question_and_the_groups_say_theirs(tmp_path, no_drawing):
+    folder = chosen_images(tmp_path / "run", ["random", "decile(0)", "decile(9)"])
+    found, text = headings([folder], None)
+    assert found[0].startswith("Whether the choice of images matters less")
+    assert found.count(found[0]) == 1  # the section below the title does not say it again
+    assert found[1] == "No difference between soft and hard labels can be told"
+    assert "12 members that speak to the questions above alone are left out" in text
+    assert not any(heading.startswith("Select") for heading in found)
+
+
+def test_a_page_has_an_answer_where_every_member_belongs_to_one_question(tmp_path, no_drawing):
+    found, text = headings([chosen_images(tmp_path / "run", ["decile(0)", "decile(9)"])], None)
+    assert found[1] == "What to bear in mind" and "n = 3: intervals of fewer than 5 seeds" in text
+
+
+def test_members_of_a_question_that_is_not_asked_are_not_hidden(tmp_path, no_drawing):
+    found, _ = headings([chosen_images(tmp_path / "run", ["hardest"])], None)
+    assert found[:2] == [
+        "No difference between soft and hard labels can be told",
+        "Soft labels win at none of 1 budgets",
+    ]
+
+
+def test_many_settings_share_one_table(tmp_path, no_drawing):
+    members = [r for k in range(7) for r in synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5,), model=f"mlp(width={k})")]
+    synthetic.write_run(tmp_path, members)
+    found, text = headings([tmp_path], None)
+    assert found[0].startswith("In 7 settings soft labels win ") and len(found) <= 5
+    assert len(re.findall(r"^\| model `mlp\(width=\d\)` \| [15] \|", text, re.MULTILINE)) == 14
+    assert "n = 3: intervals" in text
+
+
+def test_runs_that_differ_in_what_no_column_says_are_kept_apart(tmp_path, no_drawing):
+    folders = []
+    for name, gain in (("plain", 0.0), ("augmented", 0.05)):
+        members = synthetic.rows(seeds=3, ipcs=(1,), epochs=(5,))
+        for r in members:
+            r.update(member=f"{name[:4]}{r['member'][4:]}", test_accuracy=round(r["test_accuracy"] + gain, 4))
+        synthetic.write_run(tmp_path / name, members)
+        folders.append(tmp_path / name)
+    found, _ = headings(folders, tmp_path / "both")
+    assert any(heading.startswith("Run `plain`: ") for heading in found)
+    assert any(heading.startswith("Run `augmented`: ") for heading in found)
+
+
+def test_more_seeds_of_the_same_members_are_one_curve(tmp_path, no_drawing):
+    members = synthetic.rows(seeds=6, ipcs=(1,), epochs=(5,))
+    for name, half in (("a", members[:6]), ("b", members[4:])):  # two members are in both
+        synthetic.write_run(tmp_path / name, half)
+    found, text = headings([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    assert not any(heading.startswith("Run ") for heading in found) and "12 finished, 0 failed" in text
+
+
+def test_one_question_of_many_settings_is_bounded(tmp_path, no_drawing):
+    members = [
+        r
+        for k in range(9)
+        for way in ("decile(0)", "decile(9)")
+        for r in synthetic.rows(seeds=3, ipcs=(1,), epochs=(), select=way, model=f"mlp(width={k})")
+    ]
+    synthetic.write_run(tmp_path, members)
+    found, text = headings([tmp_path], None)
+    assert sum("images are chosen" in heading for heading in found) == 6
+    assert "The same question in further settings" in text and "mlp(width=8)" in text
 
 
 def test_the_html_file_may_be_named(tmp_path, no_drawing):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from jaxsoft.analysis.questions import _parts
 from jaxsoft.analysis.stats import Estimate
 
 
@@ -14,8 +15,15 @@ def interval_bars(axes: Axes, places: Sequence[int | float], values: Sequence[Es
     told = [(x, value) for x, value in zip(places, values) if value.n]
     ends = 100 * np.array([[v.mean, v.low, v.high] for _, v in told]).reshape(-1, 3)
     mean, low, high = np.where(np.isnan(ends), ends[:, :1], ends).T
-    style = {"fmt": "o", "ms": 5, "lw": 1.6, "capsize": 3, "mec": "white", "mew": 0.6} | style
+    style = {"fmt": "o", "ms": 5, "lw": 1.6, "capsize": 3, "capthick": 1.4, "mec": "white", "mew": 0.6} | style
     axes.errorbar([x for x, _ in told], mean, [mean - low, high - mean], **style)
+
+
+def ipc_axis(axes: Axes, ipcs: Sequence[int]) -> None:
+    """The budgets that were measured, on a logarithmic axis; one alone stands in the middle."""
+    _parts.measured_axis(axes, ipcs, "IPC, images per class", log=len(ipcs) > 1)
+    if len(ipcs) == 1:
+        axes.set_xlim(0.96 * ipcs[0], 1.04 * ipcs[0])
 
 
 def beside(ipcs: Sequence[int], i: int, count: int) -> list[float]:

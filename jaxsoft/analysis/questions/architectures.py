@@ -28,7 +28,7 @@ from jaxsoft.analysis.table import Table
 from jaxsoft.types import Row
 
 ORDER = 22
-_MOST_PANELS = 4
+_MOST_PANELS = 3
 
 
 class Pair(NamedTuple):
@@ -119,7 +119,7 @@ def draw_pairs(pairs: Sequence[Pair]) -> Figure:
     gained = any(np.isfinite(p.gain).any() for p in pairs)
     shown = [100 * _estimate(p.gain if gained else p.test).mean for p in pairs if p.ipc in ipcs]
     norm = Normalize(float(np.nanmin(shown)), float(np.nanmax(shown)))
-    columns = 1 if len(students) > 3 else min(len(ipcs), 2)
+    columns = 2 if len(students) < 3 and len(ipcs) == 2 else 1
     lines = -(-len(ipcs) // columns)
     width = max(4.6, 1.9 + columns * 1.2 * len(students))
     figure = Figure((width, 1.1 + lines * (0.45 + 0.66 * len(teachers))))
@@ -175,10 +175,13 @@ def _title(pairs: Sequence[Pair]) -> str:
     most = max(p.ipc for p in pairs)
     last = [p for p in pairs if p.ipc == most]
     students = list(dict.fromkeys(p.student for p in last))
-    best = {student: pair.teacher for student in students if (pair := _best(last, student))}
+    pairs_of = {student: pair for student in students if (pair := _best(last, student))}
+    best = {student: pair.teacher for student, pair in pairs_of.items()}
     who = words.listed([f"`{teacher}` is the best teacher of `{student}`" for student, teacher in best.items()])
     if len(set(best.values())) == 1 < len(best):
         who = f"`{best[students[0]]}` is the best teacher of every student"
+    elif len(best) > 1 and all(pair.own for pair in pairs_of.values()):
+        who = "every student has its best teacher in its own kind"
     return f"At {words.budgets([most])} {who}{_own(own_kind(pairs))}"
 
 

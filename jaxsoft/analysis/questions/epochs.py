@@ -18,7 +18,7 @@ from jaxsoft import spec
 from jaxsoft.analysis import frontier, plots, words
 from jaxsoft.analysis.grid import Grid, grid
 from jaxsoft.analysis.page import Picture, Section
-from jaxsoft.analysis.plots import BLUE, ORANGE, PALETTE, WIDTH
+from jaxsoft.analysis.plots import BLUE, INK, ORANGE, PALETTE, WIDTH
 from jaxsoft.analysis.questions import _parts
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.stats import Estimate, interval, means, resampled_means
@@ -130,33 +130,39 @@ def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
 
 
 def draw_courses(found: Courses, history: History) -> Figure:
-    """Test accuracy by teacher epoch for every IPC, its best epoch and interval; below, what the teacher knew."""
-    figure = Figure((WIDTH, 5.4 if history else 3.8))
-    upper, *below = figure.subplots(
-        2 if history else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1][: 1 + bool(history)]
-    )[:, 0]
-    for i, course in enumerate(found.courses):
-        ends = 100 * np.array([[e.mean, e.low, e.high] for e in course.test])
-        colour, mean = PALETTE[i], ends[course.best, 0]
-        upper.plot(
-            course.epochs, ends[:, 0], f"{_parts.MARKERS[i]}-", color=colour, ms=4, lw=1.6, label=f"IPC {course.ipc}"
-        )
-        upper.fill_between(course.epochs, ends[:, 1], ends[:, 2], color=colour, alpha=0.14, lw=0)
-        upper.plot([course.low, course.high], [mean, mean], color=colour, lw=4, alpha=0.45, solid_capstyle="butt")
-        upper.plot(course.epoch, mean, "*", color=colour, ms=13, mec="white", zorder=5)
-        if course.hard and course.hard.n:
-            upper.axhline(100 * course.hard.mean, color=colour, lw=1.1, ls=(0, (4, 3)))
-    upper.set_ylabel("test accuracy, %")
-    for axes in below:
-        _draw_teacher(axes, history)
-    _epoch_axis([upper, *below], sorted({epoch for course in found.courses for epoch in course.epochs}))
-    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=len(found.courses))
-    _parts.say_n(
-        figure,
-        [e.n for c in found.courses for e in c.test if e.n],
-        "bands: 95 %; star and bar: best epoch; dashed: hard",
-    )
+    """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
+    count = len(found.courses)
+    heights = [1.0 if count > 1 else 1.5] * count + [0.8] * bool(history)
+    figure = Figure((WIDTH, 0.9 + 1.75 * sum(heights)))
+    panels = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
+    for axes, course, colour in zip(panels, found.courses, PALETTE):
+        _draw_course(axes, course, colour)
+    if history:
+        _draw_teacher(panels[-1], history)
+    _epoch_axis(panels, found.courses[0].epochs)
+    what = "bands: 95 %; star, bar: best epoch; dashed: hard labels"
+    _parts.say_n(figure, [e.n for c in found.courses for e in c.test if e.n], what)
     return figure
+
+
+def _draw_course(axes: Axes, course: Course, colour: str) -> None:
+    """One curve; epochs so bad that they would flatten it leave the panel below."""
+    mean, low, high = 100 * np.array([[e.mean, e.low, e.high] for e in course.test]).T
+    axes.plot(course.epochs, mean, "o-", color=colour, ms=3.5, lw=1.6)
+    axes.fill_between(course.epochs, low, high, color=colour, alpha=0.14, lw=0)
+    axes.plot(course.epoch, mean[course.best], "*", color=colour, ms=13, mec="white", zorder=5)
+    level = np.nanquantile(mean, 0.3)
+    if course.hard and course.hard.n:
+        axes.axhline(100 * course.hard.mean, color=INK, lw=1.1, ls=(0, (4, 3)))
+        level = min(level, 100 * course.hard.mean)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(max(bottom, level - 0.6 * (top - level)), top)
+    place = axes.get_xaxis_transform()
+    axes.plot(
+        [course.low, course.high], [0.04, 0.04], color=colour, lw=4, alpha=0.5, transform=place, solid_capstyle="butt"
+    )
+    axes.set_title(words.budgets([course.ipc]), loc="left", fontsize=9)
+    axes.set_ylabel("test accuracy, %")
 
 
 def _draw_teacher(axes: Axes, history: History) -> None:
@@ -174,26 +180,20 @@ def _draw_teacher(axes: Axes, history: History) -> None:
 
 
 def _epoch_axis(panels: Sequence[Axes], epochs: Sequence[int]) -> None:
-    """The epochs that were tried, on a logarithmic axis if they span much; epoch 0 has a place, too."""
-    low, high = min(e for e in epochs if e > 0), max(epochs)
-    long = high > 8 * low
-    for axes in panels:
-        if long:
-            axes.set_xscale("symlog", linthresh=low, linscale=0.5)
-        axes.set_xlim(
-            *(
-                (epochs[0] - 0.04 * (high - low), high + 0.04 * (high - low))
-                if not long
-                else (0.85 * epochs[0], 1.15 * high)
-            )
-        )
-        axes.xaxis.set_minor_locator(NullLocator())
-    places = panels[0].transData.transform([(e, 0) for e in epochs])[:, 0]
-    room, shown = 0.06 * (places[-1] - places[0]), [0]
+    """The epochs that were tried; logarithmic where their steps grow, with a place for epoch 0."""
+    steps, low, high = np.diff(epochs), min(e for e in epochs if e > 0), max(epochs)
+    grows = steps.max() > 4 * steps.min()
+    if grows:
+        panels[-1].set_xscale("symlog", linthresh=low, linscale=0.4)
+    margin = 0.03 * (high - epochs[0])
+    panels[-1].set_xlim(*((0.85 * epochs[0], 1.15 * high) if grows else (epochs[0] - margin, high + margin)))
+    places = panels[-1].transData.transform([(e, 0) for e in epochs])[:, 0]
+    room, shown = 0.075 * (places[-1] - places[0]), [0]
     for i in range(1, len(epochs)):
         if places[i] - places[shown[-1]] >= room:
             shown.append(i)
-    panels[-1].set_xticks(epochs, [str(e) if i in shown else "" for i, e in enumerate(epochs)])
+    panels[-1].set_xticks([epochs[i] for i in shown], [str(epochs[i]) for i in shown])
+    panels[-1].xaxis.set_minor_locator(NullLocator())
     panels[-1].set_xlabel("teacher epoch (0 is the initialisation)")
 
 
@@ -211,14 +211,14 @@ def _title(found: Courses, history: History) -> str:
         hold = f", whose labels hold {nats[0]} nats," if nats[0] else ""
         reached = words.accuracy(first.test[first.best])
         return f"At {at} the best teacher is that of epoch {first.epoch}{_between(first)}{hold} with {reached} %"
-    path = f"{first.epoch}{_between(first)} at {words.budgets([first.ipc])}, {last.epoch}{_between(last)} at {last.ipc}"
-    fall = f"; its labels hold {nats[0]} and {nats[1]} nats" if all(nats) else ""
-    verdict = {
-        1: "More images want an older teacher: epoch",
-        -1: "More images want a younger teacher: epoch",
-        0: "Whether more images want an older teacher cannot be told: epoch",
-    }[found.moves]
-    return f"{verdict} {path}{fall}"
+    path = f"epoch {first.epoch}{_between(first)} to {last.epoch}{_between(last)}"
+    span = f"from {words.budgets([first.ipc])} to {last.ipc}"
+    nature = f"its labels hold {nats[0]} and {nats[1]} nats" if all(nats) else ""
+    if not found.moves:
+        return f"Whether the best labels sharpen {span} cannot be told: {path}{nature and '; ' + nature}"
+    verb = "sharpen" if found.moves > 0 else "soften"
+    change = f" {nats[0]} to {nats[1]} nats," if all(nats) else ""
+    return f"The best labels {verb} {span}:{change} {path} of the teacher"
 
 
 def _tell(runs: Sequence[Run], found: Courses, suffix: str) -> list[Section]:

@@ -16,7 +16,7 @@ from jaxsoft.analysis.grid import Grid, column, grid
 from jaxsoft.analysis.page import Picture, Section
 from jaxsoft.analysis.plots import BLUE, INK, WIDTH
 from jaxsoft.analysis.questions import _parts
-from jaxsoft.analysis.questions._bars import beside, interval_bars
+from jaxsoft.analysis.questions._bars import beside, interval_bars, ipc_axis
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.stats import Estimate, estimate
 from jaxsoft.analysis.table import Table
@@ -65,14 +65,14 @@ def draw_gaps(gaps: Sequence[Gap]) -> Figure:
     series = [(kind, part) for kind in ("hard", "soft") for part in ("checkpoint", "whole")]
     series = [(k, p) for k, p in series if any(g.kind == k and getattr(g, p).n for g in gaps)]
     ipcs = sorted({gap.ipc for gap in gaps})
-    names = {"checkpoint": "checkpoint", "whole": "checkpoint, labels and rate"}
+    names = {"checkpoint": "checkpoint alone", "whole": "all that is selected"}
     for i, (kind, part) in enumerate(series):
         line = [gap for gap in gaps if gap.kind == kind]
         colour = INK if kind == "hard" else BLUE
         open_ = {"mfc": "white", "mec": colour, "mew": 1.4} if part == "checkpoint" else {}
         values, places = [getattr(gap, part) for gap in line], beside([gap.ipc for gap in line], i, len(series))
         interval_bars(axes, places, values, color=colour, label=f"{kind} labels: {names[part]}", **open_)
-    _parts.measured_axis(axes, ipcs, "IPC, images per class", log=len(ipcs) > 1)
+    ipc_axis(axes, ipcs)
     axes.set_ylabel("selected on test minus\non validation, test points")
     axes.margins(y=0.14)
     figure.legend(loc="outside lower center", ncols=2)
@@ -117,14 +117,12 @@ def _checkpoint_gap(rows: Sequence[Row], ipc: int, kind: str) -> Estimate:
 
 def _title(gaps: Sequence[Gap]) -> str:
     first = [gap for gap in gaps if gap.ipc == gaps[0].ipc]
-    said = [f"{words.difference(gap.whole)} points with {gap.kind} labels" for gap in first]
-    where = f"{words.listed(said)} at {words.budgets([first[0].ipc])}"
     signs = {_parts.sign(gap.whole) for gap in first}
-    if signs == {1}:
-        return f"Selecting on the test set inflates accuracy by {where}"
-    return f"Selecting on the test set moves accuracy by {where}" + (
-        "; no inflation can be told" if 1 not in signs else ""
-    )
+    number = _parts.size if signs == {1} else _parts.signed
+    said = words.listed([f"{number(gap.whole)} with {gap.kind} labels" for gap in first])
+    verb = "inflates" if signs == {1} else "moves"
+    untold = "" if 1 in signs else "; no inflation can be told"
+    return f"Selecting on the test set {verb} accuracy by {said} at {words.budgets([first[0].ipc])}{untold}"
 
 
 def _tell(gaps: Sequence[Gap], suffix: str) -> list[Section]:

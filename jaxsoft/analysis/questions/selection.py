@@ -26,7 +26,7 @@ from jaxsoft.types import Row
 
 ORDER = 21
 _DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
-_MOST_PANELS = 4
+_MOST_PANELS = 3
 
 
 class Spread(NamedTuple):
@@ -99,10 +99,8 @@ def _estimate(values: Float[np.ndarray, "U"]) -> Estimate:
 def draw_selection(found: Sequence[Finding]) -> Figure:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
     shown = [found[i] for i in sorted({int(i) for i in np.linspace(0, len(found) - 1, _MOST_PANELS).round()})]
-    columns = min(2, len(shown))
-    lines = -(-len(shown) // columns)
-    figure = Figure((WIDTH if columns == 1 else 1.5 * WIDTH, 2.5 * lines + 0.7))
-    panels = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+    figure = Figure((WIDTH, 1.3 + 2.0 * len(shown)))
+    panels = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
     ways = sorted({way for f in shown for s in (f.hard, f.soft) if s for way in s.ways}, key=_rank)
     for axes, f in zip(panels, shown):
         for i, (spread, name, colour) in enumerate(((f.hard, "hard labels", INK), (f.soft, "soft labels", BLUE))):
@@ -115,10 +113,8 @@ def draw_selection(found: Sequence[Finding]) -> Figure:
         axes.set_ylabel("test accuracy, %")
         axes.grid(axis="x", visible=False)
         _name_ways(axes, ways)
-    for axes in panels[len(shown) :]:
-        axes.set_visible(False)
     tenths = any(_DECILE.fullmatch(way) for way in ways)
-    figure.supxlabel("images from this tenth of difficulty, 0: easiest" if tenths else "which images", fontsize=9.5)
+    panels[-1].set_xlabel("images from this tenth of difficulty, 0: easiest" if tenths else "which images")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     counts = [len(s.test) for f in shown for s in (f.hard, f.soft) if s]
     _parts.say_n(figure, counts, "bars: 95 % intervals")
@@ -148,13 +144,11 @@ def _title(found: Sequence[Finding]) -> str:
     if not both:
         f = found[0]
         kind, spread = ("hard", f.hard) if f.hard else ("soft", f.soft)
-        moved = f"{words.difference(_worth(spread))} points with {kind} labels at {words.budgets([f.ipc])}"
+        moved = f"{_parts.signed(_worth(spread))} with {kind} labels at {words.budgets([f.ipc])}"
         return f"Which images are chosen moves accuracy by {moved}"
     f = max(both, key=lambda f: (abs(_parts.sign(f.lessened)), abs(f.lessened.mean)))
-    numbers = (
-        f"{words.difference(_worth(f.hard))} points with hard labels and {words.difference(_worth(f.soft))} with soft "
-        f"ones at {words.budgets([f.ipc])}"
-    )
+    hard, soft = _parts.signed(_worth(f.hard)), _parts.signed(_worth(f.soft))
+    numbers = f"{hard} with hard labels, {soft} with soft ones at {words.budgets([f.ipc])}"
     sign = _parts.sign(f.lessened)
     if sign:
         return f"Which images are chosen matters {'less' if sign > 0 else 'more'} once labels are soft: {numbers}"

@@ -17,7 +17,7 @@ from jaxsoft.analysis.grid import column, grid
 from jaxsoft.analysis.page import Picture, Section
 from jaxsoft.analysis.plots import INK, PALETTE, WIDTH
 from jaxsoft.analysis.questions import _parts
-from jaxsoft.analysis.questions._bars import beside, interval_bars
+from jaxsoft.analysis.questions._bars import beside, interval_bars, ipc_axis
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.stats import Estimate, estimate
 from jaxsoft.analysis.table import Table
@@ -105,7 +105,7 @@ def draw_sources(found: Sources) -> Figure:
         counts += [value.n for value in values if value.n]
     if gained:
         axes.axhline(0, color=INK, lw=1)
-    _parts.measured_axis(axes, found.ipcs, "IPC, images per class", log=len(found.ipcs) > 1)
+    ipc_axis(axes, found.ipcs)
     axes.set_ylabel("gain over hard labels, test points" if gained else "test accuracy, %")
     axes.margins(y=0.1)
     figure.legend(loc="outside lower center", ncols=2)
@@ -118,17 +118,15 @@ def _title(found: Sources) -> str:
     parts = []
     if smooth.n:
         verdict = ("hurts", "makes no difference that can be told", "helps")[_parts.sign(smooth) + 1]
-        parts.append(f"Softness without structure {verdict}: smoothing adds {words.difference(smooth)} points")
+        said = f"smoothing moves accuracy by {_parts.signed(smooth)}"
+        parts.append(f"Softness without structure {verdict}: {said}")
         if teacher.n:
-            parts[0] += f" to hard labels, a teacher {words.difference(teacher)}"
-    views, base = found.difference("views", "teacher"), "one label of the teacher"
+            parts[0] += f", a teacher's labels by {_parts.signed(teacher)}"
+    views, base = found.difference("views", "teacher"), "one label of a teacher"
     if not views.n:
         views, base = found.difference("views", "hard"), "hard labels"
     if views.n:
-        verdict = ("take", "move accuracy by", "add")[_parts.sign(views) + 1]
-        number = _parts.size(views) if _parts.sign(views) else f"{words.difference(views)} points"
-        toward = {"take": "from", "add": "to"}.get(verdict, "against")
-        parts.append(f"labels of views {verdict} {number} {toward} {base}")
+        parts.append(f"against {base}, labels of views move accuracy by {_parts.signed(views)}")
     if not parts:
         return "Too few members have finished to compare sources of labels"
     where = words.budgets(found.ipcs) if len(found.ipcs) == 1 else f"mean of {len(found.ipcs)} budgets"

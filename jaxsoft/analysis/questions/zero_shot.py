@@ -127,7 +127,7 @@ def _means(values: Float[np.ndarray, "U S"]) -> Float[np.ndarray, "u"]:
 def draw_subjects(found: Sequence[Subjects], names: Sequence[str]) -> Figure:
     """Accuracy on the subjects by IPC and treatment, and on each subject at the largest IPC if there are few classes."""
     last, few = found[-1], found[-1].num_classes <= _FEW
-    figure = Figure((WIDTH, 5.8 if few else 3.3))
+    figure = Figure((WIDTH, 5.8 if few else 3.1))
     panels = figure.subplots(2 if few else 1, 1, squeeze=False)[:, 0]
     _draw(panels[0], [[s.mean(t) for s in found] for t in TREATMENTS], last.num_classes)
     panels[0].set_xticks(range(len(found)), [str(s.ipc) for s in found])
@@ -138,7 +138,8 @@ def draw_subjects(found: Sequence[Subjects], names: Sequence[str]) -> Figure:
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
         panels[1].set_xticks(range(len(shown)), shown, rotation=30 * (max(map(len, shown)) > 3), ha="center")
         panels[1].set_xlabel(f"subject class, at {words.budgets([last.ipc])}")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    (chance, *handles), (name, *labels) = panels[0].get_legend_handles_labels()
+    figure.legend([*handles, chance], [*labels, name], loc="outside lower center", ncols=2)
     counts = [s.mean(t).n for s in found for t in TREATMENTS if s.mean(t).n]
     _parts.say_n(figure, counts, f"{len(last.classes)} subject classes; bars: 95 % intervals")
     return figure

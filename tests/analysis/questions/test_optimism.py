@@ -50,11 +50,11 @@ def test_two_joined_runs_have_the_whole_gap_only():
     assert "checkpoint, points" not in section.blocks[1].header
 
 
-def test_the_answer_is_a_sentence_with_numbers():
+def test_the_answer_is_a_sentence_with_numbers(no_drawing):
     (section,) = optimism.answer(both(), [])
     assert section.title == (
-        "Selecting on the test set inflates accuracy by +2.0 [+2.0, +2.0] points with hard labels and "
-        "+5.0 [+5.0, +5.0] points with soft labels at 1 image per class"
+        "Selecting on the test set inflates accuracy by 2.0 points [2.0, 2.0] with hard labels and "
+        "5.0 points [5.0, 5.0] with soft labels at 1 image per class"
     )
     (section,) = optimism.answer(both(seeds=2), [])
     assert "inflates" not in section.title

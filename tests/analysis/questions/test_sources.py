@@ -42,11 +42,12 @@ def test_each_kind_is_chosen_on_validation_budget_by_budget():
     assert found is not None and found.specs[0][1] == "hard|smooth(0.5)" and found.specs[1][1] == "hard|smooth(0.1)"
 
 
-def test_the_answer_says_whether_smoothing_helps_and_what_views_add():
+def test_the_answer_says_whether_smoothing_helps_and_what_views_add(no_drawing):
     (section,) = sources.answer(table(), [])
     assert section.title == (
-        "Softness without structure hurts: smoothing adds −1.0 [−1.0, −1.0] points to hard labels, a teacher "
-        "+15.0 [+15.0, +15.0]; labels of views take 1.0 points [1.0, 1.0] from one label of the teacher (mean of 2 budgets)"
+        "Softness without structure hurts: smoothing moves accuracy by −1.0 points [−1.0, −1.0], a teacher's labels by "
+        "+15.0 points [+15.0, +15.0]; against one label of a teacher, labels of views move accuracy by "
+        "−1.0 points [−1.0, −1.0] (mean of 2 budgets)"
     )
     (section,) = sources.answer(table(seeds=2), [])
     assert "makes no difference that can be told" in section.title
@@ -54,7 +55,7 @@ def test_the_answer_says_whether_smoothing_helps_and_what_views_add():
 
 def test_views_without_hard_labels_are_compared_with_the_teacher():
     (section,) = sources.answer(table(leave_out=("hard", "hard|smooth(0.1)")), [])
-    assert section.title.startswith("Labels of views take 1.0 points")
+    assert section.title.startswith("Against one label of a teacher, labels of views move accuracy by −1.0")
 
 
 @pytest.mark.parametrize("labels, kind", [

@@ -47,7 +47,7 @@ def test_a_subject_that_one_treatment_lacks_counts_in_none():
     assert found.mean("control").n == 4
 
 
-def test_the_answer_names_both_treatments_and_chance():
+def test_the_answer_names_both_treatments_and_chance(no_drawing):
     (section,) = zero_shot.answer(study(), [])
     assert section.title.startswith("Without a single image of a class students reach 37.5 [")
     assert section.title.endswith("; without its labels 5.0 [5.0, 5.0] % (1 image per class, chance 33.3 %)")

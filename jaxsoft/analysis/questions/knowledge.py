@@ -179,9 +179,12 @@ def _said(found: Scaling) -> list[str]:
     if any(gain.over_hard.n for _, gain in found.best.values()):
         where = parts.where([gain.ipc for gain in hard], list(found.best))
         said.append(f"With the k and the source chosen on {found.on} soft labels beat hard labels {where}")
-    path = [f"{_name(gain.k)} of `{surface.source}` at IPC {ipc}" for ipc, (surface, gain) in found.best.items()]
-    if len(path) > 1:
-        said.append(f"Best k: {words.listed((path[0], path[-1]))}")
+    path = {ipc: f"{_name(gain.k)} of `{surface.source}`" for ipc, (surface, gain) in found.best.items()}
+    ipcs = list(path)
+    if len(set(path.values())) == 1:
+        said.append(f"Best k: {path[ipcs[0]]} {parts.where(ipcs, ipcs)}")
+    elif path:
+        said.append(f"Best k: {path[ipcs[0]]} at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}")
     return said
 
 

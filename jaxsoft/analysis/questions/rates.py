@@ -145,9 +145,13 @@ def _title(found: Sequence[Duel]) -> str:
     """Whether the ranking of hard and soft labels depends on the rate; without both, which rate is best."""
     fought = [d for d in found if d.own.n]
     if not fought:
-        best = [f"{course.chosen:g} at {words.budgets([d.ipc])}" for d in found if (course := d.soft or d.hard)]
+        best = {d.ipc: f"{course.chosen:g}" for d in found if (course := d.soft or d.hard)}
         whose = "soft" if any(d.soft for d in found) else "hard"
-        return f"The best learning rate of {whose} labels is {words.listed(list(dict.fromkeys((best[0], best[-1]))))}"
+        if len(set(best.values())) == 1 < len(best):
+            return f"The best learning rate of {whose} labels is {best[found[0].ipc]} at every budget"
+        ends = dict.fromkeys((found[0].ipc, found[-1].ipc))
+        told = words.listed([f"{best[ipc]} at {words.budgets([ipc])}" for ipc in ends])
+        return f"The best learning rate of {whose} labels is {told}"
     turned = [d for d in fought if d.turning]
     if turned:
         most = max(turned, key=lambda d: abs(d.own.mean))

@@ -6,6 +6,7 @@ import pytest
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth
+from jaxsoft.analysis.fits import Fit, HeldOut
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.scaling import Law, Parameter
 from jaxsoft.analysis.stats import Estimate
@@ -132,3 +133,17 @@ def test_law():
     )
     assert words.parameter(parameters[2]) == "0.62 [0.50, 0.70] *"
     assert words.parameter(Parameter(NAN, NAN, NAN, False)) == "–"
+
+
+def test_forms_that_cannot_be_told_apart_are_named_together():
+    def fit(form, aicc, predicted):
+        return Fit("hard", form, {}, 6, 10, aicc, HeldOut(50, predicted, 0.9), "")
+
+    rivals = [fit("power with floor", 8.0, 0.913), fit("power", 9.5, 0.95), fit("log-saturating", 10.5, 0.8)]
+    assert words.form(rivals) == "power with floor, or power"
+    assert words.form(rivals[:1]) == "power with floor"
+    assert words.extrapolation(rivals[::-1]) == "+1.3 at 50"
+    few = [fit("power", 5.0, 0.95), fit("power with floor", NAN, 0.88)]
+    assert words.form(few) == "too few budgets"
+    assert words.extrapolation(few) == "−2.0 at 50"
+    assert (words.form([]), words.extrapolation([])) == ("–", "–")

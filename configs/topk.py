@@ -23,6 +23,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     count = study.classes()
     kept = {count, *((1, 2, 3, 4, 6, 8) if study.small else (2**i for i in range(8)))}
     kept = [k for k in sorted(kept) if k <= count and not (study.quick and 1 < k < count)]
+    if study.small and not study.quick:
+        study.config.student.batch = 40  # most budgets are whole batches then
     grid = dict.fromkeys(study.stages, study.ipc if study.quick else FINE) if study.small else PAPER
     soft = [(ipc, f"{study.teacher(e)}|topk({k})") for e, budgets in grid.items() for ipc in budgets for k in kept]
     hard = [(ipc, "hard") for ipc in sorted({ipc for ipc, _ in soft})]

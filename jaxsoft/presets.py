@@ -165,7 +165,7 @@ def _digits(quick: bool) -> Study:
         # Subsets larger than a batch are one shape, so that one program is compiled.
         return Study(config, 10, True, (2, 5), (2, 5, 10), epochs, epochs, best, rates, pooled=True, seeds=2)
     _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
-    _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=64, steps=400, evaluations=10)
+    _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=50, steps=400, evaluations=10)
     epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)
     best = {1: 20, 5: 30, 10: 45}
     rates = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)

@@ -191,7 +191,8 @@ def make(
     members = sweep.expand(settings)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = tuple(m.key(context) for m in members)
+    plain = {name: value for name, value in context.items() if name != "learned"}
+    keys = tuple(m.key(context if LabelSpec.parse(m.labels).is_learned else plain) for m in members)
     groups = _grouped(settings, members, dataset)
     devices = jax.local_device_count()
     shared = memory.shared_bytes(settings, members, dataset)

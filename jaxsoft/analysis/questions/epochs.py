@@ -1,7 +1,8 @@
 """How old should the teacher be?
 
 Curves of test accuracy over the teacher's epoch, with what the teacher itself knew then, for a few budgets; of many
-budgets the frontier of the whole group tells. Where epochs are crossed with a treatment, the treatment's question asks.
+budgets the frontier of the whole group tells. Asked where the epochs of one source are all that labels differ in, and
+are more than the two or three stages that other questions let validation choose from.
 """
 
 import functools
@@ -26,7 +27,7 @@ from jaxsoft.analysis.table import Table
 from jaxsoft.types import Row
 
 ORDER = 3
-_MOST_IPCS, _FEWEST_EPOCHS = 4, 3
+_MOST_IPCS, _FEWEST_EPOCHS = 4, 4
 
 History = Mapping[int, tuple[float, float]]
 """Validation accuracy (fraction) and label entropy (nats) of a teacher by epoch."""
@@ -71,27 +72,26 @@ class Courses(NamedTuple):
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """The best teacher epoch of each budget, with its interval, the teacher's accuracy and the entropy of its labels."""
-    return _parts.by_group(rows, find_courses, functools.partial(_tell, runs))
+    asking = [row for row in rows if row["protocol"] != "both"]  # which asks of optimism
+    return _parts.by_group(asking, find_courses, functools.partial(_tell, runs))
 
 
 def find_courses(rows: Sequence[Row]) -> Courses | None:
-    """The courses of one group of rows; None unless a bare source has three epochs, at a few IPC."""
-    table = grid(rows)
-    families: dict[str, list[int]] = {}
-    for a, (labels, epoch) in enumerate(zip(table.labels, table.epochs)):
-        if epoch is not None:
-            families.setdefault(frontier.family(labels), []).append(a)
-    long = [name for name, members in families.items() if len(members) >= _FEWEST_EPOCHS]
-    if not long or any("|" in name for name in long) or len(table.ipcs) > _MOST_IPCS:
+    """The courses of one group of rows; None unless one bare source has several epochs, at a few IPC."""
+    soft = {row["labels"] for row in rows} - {"hard"}
+    sources = {frontier.family(labels) for labels in soft}
+    if len(sources) != 1 or len(soft) < _FEWEST_EPOCHS or any("|" in name for name in sources):
         return None
-    source = max(long, key=lambda name: len(families[name]))
-    members = families[source]
+    table = grid(rows)
+    members = [a for a, epoch in enumerate(table.epochs) if epoch is not None]
+    if len(table.ipcs) > _MOST_IPCS or len(members) < len(soft):
+        return None
     draws = resampled_means(table.selection[:, :, members])
     there = [i for i in range(len(table.ipcs)) if np.isfinite(table.selection[:, i, members]).any()]
     courses = tuple(_course(table, i, members, draws[:, i]) for i in there)
     first, last = (_best_epochs(draws[:, i], courses[0].epochs) for i in (there[0], there[-1]))
     low, high = interval(last - first, len(table.units))
-    return Courses(source, courses, int(low > 0) - int(high < 0), _parts.chosen_on(rows))
+    return Courses(sources.pop(), courses, int(low > 0) - int(high < 0), _parts.chosen_on(rows))
 
 
 def _course(table: Grid, i: int, members: Sequence[int], draws: np.ndarray) -> Course:

@@ -171,3 +171,11 @@ def write_samples(path, train=400, validation=300, noise=(0.3, 1.2)):
         arrays |= {f"{split}_probabilities": probabilities.astype(np.float16), f"{split}_labels": labels}
     np.savez(path, **arrays)
     return arrays
+
+
+def crossed(rng, levels, sds, rest):
+    """One value for each combination of levels: a normal effect of each factor, and a residual of its own."""
+    values = rng.normal(0, rest, levels)
+    for axis, (size, sd) in enumerate(zip(levels, sds)):
+        values += rng.normal(0, sd, size).reshape([-1 if a == axis else 1 for a in range(len(levels))])
+    return values

@@ -84,3 +84,34 @@ def test_selection_is_on_validation_unless_the_protocol_is_the_papers():
     assert grid.selection_column(sealed) == "val_accuracy"
     assert grid.selection_column(paper) == "test_accuracy"
     assert grid.selection_column([row(1, "hard", 0, 0.1, val_accuracy=None)]) == "test_accuracy"
+
+
+def test_groups_keep_together_what_is_compared():
+    rows = [row(1, "hard", s, 0.1, model=m, select=way) for s in (0, 1) for m in "ab" for way in ("random", "easiest")]
+    assert [len(group) for group in grid.groups(rows)] == [2, 2, 2, 2]
+    assert [{r["select"] for r in group} for group in grid.groups(rows, ("model",))] == [{"random"}, {"easiest"}]
+
+
+def test_a_stack_has_one_grid_for_each_value_on_common_axes():
+    rows = [
+        row(1, "hard", 0, 0.1, model="a"),
+        row(5, "hard", 0, 0.2, model="a"),
+        row(1, "hard", 1, 0.3, model="b"),
+        row(1, "smooth", 1, 0.4, model="b", val_accuracy=0.5),
+    ]
+    found = grid.stack(rows, "model")
+    assert (found.units, found.values, found.ipcs, found.labels) == (
+        ((0, 0), (1, 1)), ("a", "b"), (1, 5), ("hard", "smooth"),
+    )  # fmt: skip
+    expected = np.full((2, 2, 2, 2), np.nan)
+    expected[0, 0, 0, 0], expected[0, 0, 1, 0], expected[1, 1, 0, 0], expected[1, 1, 0, 1] = 0.1, 0.2, 0.3, 0.4
+    np.testing.assert_array_equal(found.test, expected)
+    assert found.selection[1, 1, 0, 1] == 0.5
+    assert grid.stack([], "model").test.shape == (0, 0, 0, 0)
+
+
+def test_members_collide_when_no_column_tells_them_apart():
+    first, second = row(1, "hard", 0, 0.1, wave=0), row(1, "hard", 0, 0.2, wave=1, device="gpu")
+    assert first["member"] != second["member"]
+    assert grid.collide([first, second])
+    assert not grid.collide([first, first]) and not grid.collide([first, {**second, "select": "easiest"}])

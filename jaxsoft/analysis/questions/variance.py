@@ -159,14 +159,11 @@ def _tell(found: Sequence[Crossed], suffix: str) -> list[Section]:
 
 
 def _title(one: Crossed) -> str:
-    """The source with the largest share, and whether it surely is the largest."""
-    top, *others = sorted(one.found.parts, key=lambda p: -p.share.value)
+    """The source with the largest share."""
+    top = max(one.found.parts, key=lambda p: p.share.value)
     name = "interactions and the rest" if top.factor == REST else _NAMES[top.factor]
     verb = "explain" if top.factor in ("seed", REST) else "explains"
-    sure = all(top.variance.low > other.variance.high for other in others)
-    doubt = "" if sure else ", but so few levels do not tell which source is the largest"
-    share = f"{100 * top.share.value:.0f} % of the variance at {words.budgets([one.ipc])}"
-    return f"{name[:1].upper()}{name[1:]} {verb} {share}{doubt}"
+    return f"{name[:1].upper()}{name[1:]} {verb} {_share(top.share)} of the variance at {words.budgets([one.ipc])}"
 
 
 def _said(one: Crossed) -> str:

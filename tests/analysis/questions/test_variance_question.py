@@ -40,13 +40,10 @@ def test_the_largest_source_is_the_title_and_the_numbers_are_in_points(no_drawin
     rows = crossed_rows(10, (2, 0.2, 0.4), 0.5)[0] + crossed_rows(1, (0.3, 0.2, 3), 0.5)[0]
     first, second = variance.answer(rows, [run()])
     few, many = variance.crossed(rows)
-    shares = [one.found.parts[i].share.value for one, i in ((few, 2), (many, 0))]
-    assert (
-        first.title == f"Initialisation and order explain {100 * shares[0]:.0f} % of the variance at 1 image per class"
-    )
-    assert (
-        second.title == f"The choice of images explains {100 * shares[1]:.0f} % of the variance at 10 images per class"
-    )
+    largest = few.found.parts[2].share, many.found.parts[0].share
+    share = [f"{100 * p.value:.0f} % [{100 * p.low:.0f}, {100 * p.high:.0f}]" for p in largest]
+    assert first.title == f"Initialisation and order explain {share[0]} of the variance at 1 image per class"
+    assert second.title == f"The choice of images explains {share[1]} of the variance at 10 images per class"
     assert [isinstance(b, Picture) for b in first.blocks].count(True) == 1
     tables = [block for block in second.blocks if isinstance(block, Table)]
     image = many.found.parts[0].variance

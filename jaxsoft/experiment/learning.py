@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxsoft import config, errors, metrics, rng
 from jaxsoft.experiment import memory
-from jaxsoft.experiment.experts import Experts, make_bank
+from jaxsoft.experiment.cohort import make_bank
+from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder, write_file
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -26,6 +28,9 @@ from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
 from jaxsoft.training.learned import Material, Subset
 from jaxsoft.types import Dataset
+
+Keyed = tuple[tuple[int, ...], Int[np.ndarray, "_ _"]]
+"""A subset: what it was drawn from, its seed first, and the positions of its images in train."""
 
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
 
@@ -57,17 +62,17 @@ def learn_labels(
     settings: config.Settings,
     dataset: Dataset,
     experts: Experts,
-    subsets: Sequence[tuple[tuple[int, ...], Int[np.ndarray, "K I"]]],
+    subsets: Sequence[Keyed],
     folder: Path | None = None,
     look: Callable[[Progress], None] = lambda _: None,
-) -> list[Float[np.ndarray, "S K"]]:
+) -> list[Float[np.ndarray, "_ K"]]:
     """Learn the labels of subsets, or read those that the folder has; subsets of equal size are learned at once.
 
     Args:
       settings: `learned`, `student.model`, and how much memory.
       dataset: train is learned from, validation judges, test is not used.
       experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
-      subsets: of each its key, whose first number is its seed, and the positions of its images in train.
+      subsets: whose labels; the table of each may have any shape.
       folder: the run folder.
       look: called at each look; may raise to stop.
 
@@ -79,12 +84,13 @@ def learn_labels(
       CheckpointError: what the folder has cannot be read.
     """
     check(settings, dataset, [table.size for _, table in subsets])
-    keys = [_key(settings, dataset, experts, name, table) for name, table in subsets]
+    keys = [_key(settings, dataset, experts, subset) for subset in subsets]
     kept = _read(folder) if folder else {}
     missing = {key: subset for key, subset in zip(keys, subsets) if key not in kept}
     groups = list(_groups(settings, dataset, missing))
     for turn, group in enumerate(groups):
-        kept |= _learn_group(settings, dataset, experts, {key: missing[key] for key in group}, turn, len(groups), look)
+        together = [(key, missing[key]) for key in group]
+        kept |= _learn_group(settings, dataset, experts, together, turn, len(groups), look)
         if folder:
             _write(folder, settings, kept)
     return [kept[key].labels for key in keys]
@@ -119,6 +125,7 @@ def _groups(settings: config.Settings, dataset: Dataset, missing: dict[str, Any]
         each = learners.subset_bytes(settings.learned, recipe, dataset.image_shape)
         most = max(1, memory.budget_bytes(settings) // each)
         most = math.ceil(len(alike) / math.ceil(len(alike) / most))
+        alike += alike[-1:] * (-len(alike) % most)  # one program serves all groups; the last one is filled up
         yield from (alike[start : start + most] for start in range(0, len(alike), most))
 
 
@@ -126,15 +133,15 @@ def _learn_group(
     settings: config.Settings,
     dataset: Dataset,
     experts: Experts,
-    group: dict[str, tuple[tuple[int, ...], Int[np.ndarray, "K I"]]],
+    group: Sequence[tuple[str, Keyed]],
     turn: int,
     turns: int,
     look: Callable[[Progress], None],
 ) -> dict[str, Kept]:
     """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
     tables: dict[str, Any] = dict(
-        seed=np.array([name[0] for name, _ in group.values()], np.int32),
-        slots=np.stack([table.ravel() for _, table in group.values()]).astype(np.int32),
+        seed=np.array([name[0] for _, (name, _) in group], np.int32),
+        slots=np.stack([table.ravel() for _, (_, table) in group]).astype(np.int32),
     )
     subsets = Subset(**tables)
     recipe = recipe_of(settings, dataset.num_classes, tables["slots"].shape[1])
@@ -149,16 +156,16 @@ def _learn_group(
         means = float(seen.val_accuracy.mean()), float(hard.mean())
         look(Progress(turn * steps + seen.outer_step, turns * steps, *means))
     kept = {}
-    for m, (key, (name, table)) in enumerate(group.items()):
+    for m, (key, (name, table)) in enumerate(group):
         own = References(references.specs, references.rows[:, m])
         story = {
             "key": key,
             "subset": list(name),
-            "ipc": table.shape[1],
+            "ipc": int(np.bincount(dataset.train.labels[table.ravel()]).max()),
             "hard_val_accuracy": _rounded(hard[m]),
             "val_accuracy": _rounded(looks[-1].val_accuracy[m]),
             "references": [
-                {"labels": spec, "val_accuracy": _rounded(a[m]), "entropy": _mean(metrics.entropy(rows))}
+                {"labels": spec, "val_accuracy": _rounded(a[m]), "entropy": _mean(metrics.entropy, rows)}
                 for spec, a, rows in zip(own.specs, judged, own.rows)
             ],
             "looks": [_told(seen, m, own) for seen in looks],
@@ -170,13 +177,13 @@ def _learn_group(
 def _told(seen: learners.Look, m: int, references: References) -> dict[str, Any]:
     """One look at one subset."""
     labels, loss = seen.labels[m], float(seen.meta_loss[m])
-    apart = (metrics.js_divergence(labels, rows) for rows in references.rows)
+    apart = [_mean(metrics.js_divergence, labels, rows) for rows in references.rows]
     return {
         "outer_step": seen.outer_step,
         "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
         "val_accuracy": _rounded(seen.val_accuracy[m]),
-        "entropy": _mean(metrics.entropy(labels)),
-        "divergence": dict(zip(references.specs, map(_mean, apart))),
+        "entropy": _mean(metrics.entropy, labels),
+        "divergence": dict(zip(references.specs, apart)),
     }
 
 
@@ -202,15 +209,10 @@ def _references(
     return References(tuple(map(str, specs)), np.stack(rows))
 
 
-def _key(
-    settings: config.Settings,
-    dataset: Dataset,
-    experts: Experts,
-    name: tuple[int, ...],
-    table: Int[np.ndarray, "K I"],
-) -> str:
+def _key(settings: config.Settings, dataset: Dataset, experts: Experts, subset: Keyed) -> str:
     """A hash over what determines the labels of a subset and their story."""
     own = config.as_dict(settings.learned), settings.student.model, settings.data.normalize
+    name, table = subset
     text = json.dumps([own, dataset.fingerprint, experts.key, rng.VERSION, name, np.asarray(table).tolist()])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -239,8 +241,8 @@ def _read(folder: Path) -> dict[str, Kept]:
         raise errors.CheckpointError(f"cannot read the learned labels {path} ({reason}); {todo}") from None
 
 
-def _mean(values: Any) -> float:
-    return _rounded(np.asarray(values).mean())
+def _mean(metric: Callable[..., Any], *labels: Float[np.ndarray, "S K"]) -> float:
+    return _rounded(metric(*map(jnp.asarray, labels)).mean())
 
 
 def _rounded(value: Any) -> float:

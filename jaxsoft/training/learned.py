@@ -173,7 +173,7 @@ def _labelled(material: Material, rows: Array) -> Bank:
 def _student(settings: Learned, recipe: Recipe, material: Material, subset: Subset, *indices: Array) -> Student:
     """A student of this subset before its first step; its seed stands for the subset's and the indices."""
     key, slots = rng.key(subset.seed, Stream.INIT, *indices), len(subset.slots)
-    seed = jax.random.randint(key, (), 0, jnp.iinfo(jnp.int32).max, jnp.int32)
+    seed = (jax.random.bits(key, dtype=jnp.uint32) >> 1).astype(jnp.int32)
     rates = jnp.asarray(settings.learning_rate), jnp.asarray(settings.weight_decay)
     counts = jnp.int32(slots), *rates, jnp.int32(settings.unroll_steps)
     member = Member(seed, subset.slots, jnp.arange(slots, dtype=jnp.int32), *counts)

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Shaped
 from jaxsoft import config, errors
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store import Checkpoints, Damaged
-from jaxsoft.labels.spec import History
+from jaxsoft.labels.history import History
 from jaxsoft.training import cost
 from jaxsoft.training.evaluate import eval_set, predict
 from jaxsoft.training.fit import Bank, Recipe, State

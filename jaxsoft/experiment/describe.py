@@ -9,7 +9,7 @@ from jaxsoft.experiment import memory
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.plan import Plan
-from jaxsoft.labels.spec import History
+from jaxsoft.labels.history import History
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
 

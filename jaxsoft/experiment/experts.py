@@ -20,7 +20,7 @@ from jaxsoft.experiment.cohort import Cohort, by_architecture
 from jaxsoft.experiment.cohort import make_bank as make_bank
 from jaxsoft.experiment.teaching import Look, Task
 from jaxsoft.labels.bank import LogitBank
-from jaxsoft.labels.spec import History
+from jaxsoft.labels.history import History
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, Split

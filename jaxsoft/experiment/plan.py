@@ -16,7 +16,8 @@ from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.sweep import MemberSpec
-from jaxsoft.labels.spec import History, LabelSpec
+from jaxsoft.labels.history import History
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.fit import Recipe

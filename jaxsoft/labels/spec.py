@@ -17,10 +17,8 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import ops
-
-History = Sequence[Mapping[str, Any]]
-"""One expert, one record an epoch: `epoch`, `val_accuracy` (fraction), `label_entropy` (nats)."""
+from jaxsoft.labels import history, ops
+from jaxsoft.labels.history import History
 
 _UNSET: Any = None
 _MOST_VIEWS = 10_000
@@ -123,19 +121,10 @@ class LabelSpec:
         Raises:
           ConfigError: no epoch reaches it, or an expert has no history.
         """
-        if self.accuracy is not None:
-            word, column, goal, sign, extreme = "accuracy", "val_accuracy", self.accuracy, 1, "best"
-        elif self.entropy is not None:
-            word, column, goal, sign, extreme = "entropy", "label_entropy", self.entropy, -1, "lowest"
-        else:
+        if self.accuracy is None and self.entropy is None:
             return self
-        means = self._means(histories, column)
-        for epoch, mean in means.items():
-            if sign * mean >= sign * goal - 1e-6:  # 0.35 measured in float32 is a little less than 0.35
-                return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
-        nearest = max(means, key=lambda epoch: sign * means[epoch])
-        found = f"{extreme} is {means[nearest]:.4g} at epoch {nearest}"
-        raise errors.ConfigError(f"label spec '{self}': no epoch reaches {word} {goal:g}; {found}")
+        epoch = history.first_epoch(histories, self.experts, str(self), self.accuracy, self.entropy)
+        return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
 
     def check(self, num_classes: int) -> None:
         """Run the operations on shapes alone, so that a bad argument is found by the plan.
@@ -173,19 +162,6 @@ class LabelSpec:
                 arguments["key"] = next(keys)
             row = function(row, **arguments)
         return row
-
-    def _means(self, histories: Mapping[int, History] | Sequence[History], column: str) -> dict[int, float]:
-        """Mean of a column over the experts at every epoch where it is finite for all of them."""
-        try:
-            records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in self.experts]
-        except (KeyError, IndexError):
-            raise errors.ConfigError(f"label spec '{self}' needs {column} of experts {self.experts}") from None
-        epochs = sorted(set.intersection(*map(set, records)))
-        means = {epoch: sum(r[epoch] for r in records) / len(records) for epoch in epochs}
-        means = {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
-        if not means:
-            raise errors.ConfigError(f"label spec '{self}': no epoch of experts {self.experts} has a finite {column}")
-        return means
 
 
 def hard() -> LabelSpec:

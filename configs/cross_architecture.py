@@ -20,7 +20,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("cross_architecture", arg)
     config, own = study.config, study.config.student.model
-    models = (own, "convnet(depth=3, width=16, norm=group)", "mlp(hidden=64)")
+    models = (
+        (own, "mlp(hidden=8)") if study.quick else (own, "convnet(depth=3, width=16, norm=group)", "mlp(hidden=64)")
+    )
     if not study.small:
         models = (own, "resnet18", "resnet50")
         config.teacher.optimizer, config.teacher.learning_rate, config.teacher.weight_decay = (

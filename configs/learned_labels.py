@@ -21,4 +21,4 @@ def get_config(arg: str | None = None) -> ConfigDict:
     epoch, experts = study.stages[1], study.config.teacher.experts
     study.config.learned.update(QUICK if study.quick else SMALL if study.small else {}, reference_epoch=epoch)
     pooled = [f"teachers({n}, epoch={epoch})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)]
-    return study.sweep({"ipc": study.ipc, "labels": ("hard", "learned", *pooled)})
+    return study.sweep({"ipc": study.ipc[:1] if study.quick else study.ipc, "labels": ("hard", "learned", *pooled)})

@@ -161,9 +161,10 @@ def _digits(quick: bool) -> Study:
     if quick:
         _set(config.teacher, model="mlp(hidden=16)", epochs=4, batch=64, learning_rate=0.2)
         _set(config.student, **_ADAMW, model="mlp(hidden=16)", batch=16, steps=20, evaluations=2)
-        epochs, best, rates = (2, 4), {1: 2, 5: 4}, (2e-3, 1e-2)
+        config.student.learning_rate = 0.02
+        epochs, stages, best, rates = (1, 2, 3, 4), (2, 4), {1: 2, 5: 4}, (5e-3, 2e-2)
         # Subsets larger than a batch are one shape, so that one program is compiled.
-        return Study(config, 10, True, (2, 5), (2, 5, 10), epochs, epochs, best, rates, pooled=True, seeds=2)
+        return Study(config, 10, True, (2, 5), (2, 5, 10), epochs, stages, best, rates, pooled=True, seeds=2)
     _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
     _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=50, steps=400, evaluations=10)
     epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)
@@ -179,8 +180,8 @@ def _cifar10(quick: bool) -> Study:
     if quick:
         _narrow(config, "convnet(depth=3, width=32)", limit=500, epochs=20, learning_rate=0.02)
         _set(config.student, steps=200, evaluations=4)
-        epochs, best = (5, 10, 20), {1: 10, 10: 20}
-        return Study(config, 10, True, ipc=(1, 10), curve=(1, 10), epochs=epochs, stages=epochs, best=best)
+        epochs, stages, best = (2, 5, 10, 20), (5, 10, 20), {1: 10, 10: 20}
+        return Study(config, 10, True, (1, 10), (1, 10), epochs, stages, best)
     epochs, stages = (4, 10, 20, 44, 90, 128, 164), (20, 44, 128)
     best = {1: 20, 10: 44, 50: 128, 100: 164}
     ipc, curve = (1, 10, 50), (1, 10, 50, 100)
@@ -193,8 +194,8 @@ def _cifar100(quick: bool, num_classes: int = 100) -> Study:
     if quick:
         _narrow(config, "convnet(depth=3, width=32)", limit=100, epochs=20, learning_rate=0.02)
         _set(config.student, steps=200, batch=100, evaluations=4)
-        epochs, best = (5, 20), {1: 5, 5: 20}
-        return Study(config, num_classes, True, (1, 5), (1, 5), epochs=epochs, stages=epochs, best=best, seeds=3)
+        epochs, stages, best = (2, 5, 10, 20), (5, 20), {1: 5, 5: 20}
+        return Study(config, num_classes, True, (1, 5), (1, 5), epochs, stages, best, seeds=3)
     epochs, stages = (4, 10, 24, 57, 125), (13, 36, 125)
     best = {1: 13, 10: 36, 50: 125}
     ipc, curve = (1, 10, 50, 100), (1, 5, 10, 50, 100)
@@ -207,8 +208,8 @@ def _tiny_imagenet(quick: bool) -> Study:
         _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)
         config.data.validation = 0.01
         _set(config.student, steps=60, batch=100, evaluations=3)
-        epochs, best = (5, 10), {1: 5, 2: 10}
-        return Study(config, 200, True, (1, 2), (1, 2), epochs=epochs, stages=epochs, best=best, seeds=2)
+        epochs, stages, best = (2, 4, 7, 10), (5, 10), {1: 5, 2: 10}
+        return Study(config, 200, True, (1, 2), (1, 2), epochs, stages, best, seeds=2)
     epochs, stages = (4, 11, 20, 50, 90, 102), (11, 50, 90)
     best = {1: 11, 10: 50, 50: 90, 100: 102}
     ipc, curve = (1, 10, 50, 100), (1, 5, 10, 50, 100)

@@ -57,7 +57,7 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     """The whole report as values: what was asked, each group of members, each teacher, and how it was made."""
     rows = _joined(runs, mix)
-    sections, asked = _answers(rows, runs)
+    sections, background, asked = _answers(rows, runs)
     left = questions.common(rows, asked)
     parts = groups(left)
     few = len(parts) <= _MOST_GROUPS
@@ -70,6 +70,7 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
         sections.append(Section("What to bear in mind", warnings))
     sections += failed_sections(rows)
     choices = found[0].choices if len(found) == 1 else []
+    sections += background
     sections += [section for run, suffix in _taught(runs) for section in _teacher(run, choices, suffix)]
     kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
     return Page(kicker, title, [*sections, provenance(rows, runs)])
@@ -86,17 +87,19 @@ def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
     return join_results([[{**row, "run": name} for row in run.rows] for run, name in zip(runs, names)], folders, mix)
 
 
-def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], list[ModuleType]]:
-    """The sections of every question, and the questions that were asked."""
-    sections, asked, done = [], [], finished(rows)
+def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], list[Section], list[ModuleType]]:
+    """The sections of every question, those of the background apart, and the questions that were asked."""
+    sections, background, asked, done = [], [], [], finished(rows)
     for module in questions.modules():
         found = module.answer(done, runs)
         asked += [module] if found else []
-        sections += found[:_MOST_SECTIONS]
+        shown = list(found[:_MOST_SECTIONS])
         if rest := found[_MOST_SECTIONS:]:
             titles = Table(("what else was found",), [(section.title,) for section in rest], _LEFT_OUT, folded=True)
-            sections[-1] = sections[-1]._replace(blocks=[*sections[-1].blocks, titles])
-    return sections, asked
+            shown[-1] = shown[-1]._replace(blocks=[*shown[-1].blocks, titles])
+        part = background if module.ORDER >= questions.BACKGROUND else sections
+        part += shown
+    return sections, background, asked
 
 
 def _of_groups(found: Sequence[Findings], told: bool, hidden: int) -> list[Section]:

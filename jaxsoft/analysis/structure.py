@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy.sparse
 import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
@@ -180,14 +181,12 @@ def _means(
     values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "K K"], Float[np.ndarray, "K K"]]:
     """Class means and their squared standard errors; NaN where a class has no image, or one alone."""
-    order = np.argsort(labels, kind="stable")
-    classes, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
-    mean, noise = np.full((2, values.shape[1], values.shape[1]), np.nan)
-    rows, n = values[order].astype(np.float64), counts[:, None]
-    mean[classes] = np.add.reduceat(rows, starts) / n
-    spread = np.add.reduceat((rows - mean[labels[order]]) ** 2, starts)
-    noise[classes] = np.where(n > 1, spread / np.maximum(n * (n - 1), 1), np.nan)
-    return mean, noise
+    shape = values.shape[1], len(values)
+    members = scipy.sparse.csr_array((np.ones(len(values)), (labels, np.arange(len(values)))), shape)
+    n, rows = members.sum(1)[:, None], values.astype(np.float64)
+    mean = np.where(n > 0, members @ rows / np.maximum(n, 1), np.nan)
+    spread = np.maximum(members @ rows**2 - n * mean**2, 0.0)
+    return mean, np.where(n > 1, spread / np.maximum(n * (n - 1), 1), np.nan)
 
 
 def _turns(labels: Int[np.ndarray, "N"], groups: int) -> Int[np.ndarray, "N"]:

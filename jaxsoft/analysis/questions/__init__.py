@@ -2,7 +2,8 @@
 
 There is nothing to register. A module here without a leading underscore defines
 
-  ORDER                       where its answer stands among several; low numbers come first
+  ORDER                       where its answer stands among several; low numbers come first, and from BACKGROUND on an
+                              answer follows what every report says and never gives it its title
   answer(rows, runs)          sections that answer it, the first one's title being the answer; empty if not asked
   understands(row)  optional  whether a row means something to this question alone, so that curves of soft against hard
                               labels must leave it out
@@ -15,10 +16,9 @@ import pkgutil
 from collections.abc import Sequence
 from types import ModuleType
 
-from jaxsoft.analysis.grid import finished
-from jaxsoft.analysis.page import Section
-from jaxsoft.analysis.read import Run
 from jaxsoft.types import Row
+
+BACKGROUND = 50
 
 
 def modules() -> list[ModuleType]:
@@ -26,12 +26,6 @@ def modules() -> list[ModuleType]:
     names = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
     found = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return sorted(found, key=lambda module: (module.ORDER, module.__name__))
-
-
-def answers(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
-    """The sections of every question that the finished rows ask, in order."""
-    done = finished(rows)
-    return [section for module in modules() for section in module.answer(done, runs)]
 
 
 def common(rows: Sequence[Row], asked: Sequence[ModuleType] | None = None) -> list[Row]:

@@ -29,9 +29,11 @@ def check(settings: config.Settings) -> None:
             raise errors.ConfigError(f"config.{name} needs exactly one of steps and epochs above 0, got {given}")
     if settings.teacher.steps:
         raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
-    with _about("config.select"):
-        selection(settings)
     members = sweep.expand(settings)
+    where = "config.sweep.select" if settings.sweep.select else "config.select"
+    for text in dict.fromkeys(m.select for m in members):
+        with _about(where):
+            selection(text)
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         _check_functions(part, f"config.{name}")
     for where, model in _models(settings):
@@ -51,19 +53,21 @@ def check_data(settings: config.Settings, dataset: Dataset) -> None:
     with _about("config.sweep.labels"):
         for text in dict.fromkeys(m.labels for m in members):
             LabelSpec.parse(text).check(dataset.num_classes)
-    largest = max(m.ipc for m in members)
-    data.check_ipc(largest, dataset.train.labels, dataset.class_names)
-    with _about("config.select"):
-        _rehearse(selection(settings), dataset, largest)
+    data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
+    for text in dict.fromkeys(m.select for m in members):
+        with _about("config.sweep.select" if settings.sweep.select else "config.select"):
+            _rehearse(selection(text), dataset, max(m.ipc for m in members if m.select == text))
+    if (last := max(m.without for m in members)) >= dataset.num_classes:
+        raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for where, model in _models(settings):
         with _about(where):
             cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
 
 
-def selection(settings: config.Settings) -> Callable[..., Any]:
+def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
     given = ("labels", "ipc", "key", "difficulty")
-    return spec.resolve(settings.select, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
+    return spec.resolve(text, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
 
 
 def _check_functions(part: config.Training, where: str) -> None:

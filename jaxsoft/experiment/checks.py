@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxsoft import augment, config, data, errors, rng, spec
 from jaxsoft.data import select
-from jaxsoft.experiment import sweep
+from jaxsoft.experiment import learning, sweep
 from jaxsoft.experiment.cohort import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
@@ -57,6 +57,8 @@ def check_data(settings: config.Settings, dataset: Dataset) -> None:
     for text in dict.fromkeys(m.select for m in members):
         with _about("config.sweep.select" if settings.sweep.select else "config.select"):
             _rehearse(selection(text), dataset, max(m.ipc for m in members if m.select == text))
+    if learned := [m.slots(dataset.num_classes) for m in members if LabelSpec.parse(m.labels).is_learned]:
+        learning.check(settings, dataset, learned)
     if (last := max(m.without for m in members)) >= dataset.num_classes:
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for where, model in _models(settings):

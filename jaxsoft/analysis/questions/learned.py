@@ -1,0 +1,252 @@
+"""Can labels be learned without an expert, and do they come to resemble those of pooled experts?
+
+Asked of runs that learned labels: `learned.json` tells how validation accuracy, entropy and the Jensen-Shannon divergence
+to pooled experts' labels went while they were learned, subset by subset. Test accuracy is in the rows, as of any labels.
+"""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxsoft import errors, spec
+from jaxsoft.analysis import plots, words
+from jaxsoft.analysis.grid import Grid, grid
+from jaxsoft.analysis.page import Block, Picture, Section, Text
+from jaxsoft.analysis.questions import _parts
+from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.stats import Estimate, estimate
+from jaxsoft.analysis.table import Table
+from jaxsoft.types import Row
+
+ORDER = 6
+_SOURCE = "learned"
+
+
+class Pooled(NamedTuple):
+    """The labels of pooled experts: accuracy of the judges trained on them, entropy, and divergence at each look T."""
+
+    accuracy: Float[np.ndarray, "n"]
+    entropy: Float[np.ndarray, "n"]
+    divergence: Float[np.ndarray, "n T"]
+
+
+class Story(NamedTuple):
+    """How the labels of n subsets of one IPC were learned; accuracy is of judges, on validation, and a fraction."""
+
+    ipc: int
+    model: str
+    steps: Int[np.ndarray, "T"]
+    accuracy: Float[np.ndarray, "n T"]
+    entropy: Float[np.ndarray, "n T"]
+    hard: Float[np.ndarray, "n"]
+    pooled: dict[str, Pooled]
+
+    @property
+    def gain(self) -> Estimate:
+        """Accuracy with learned labels minus that with hard ones, each subset against itself."""
+        return estimate(self.accuracy[:, -1] - self.hard)
+
+    def approach(self, labels: str) -> Estimate:
+        """Divergence to a pooled label at the end minus that at the start: below zero, they came nearer."""
+        found = self.pooled[labels].divergence
+        return estimate(found[:, -1] - found[:, 0])
+
+
+def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
+    """How labels were learned, then how they do on test."""
+    sections = []
+    told = [found for run in runs if (found := read_stories(run.folder))]
+    for i, stories in enumerate(told, 1):
+        sections += _learning(stories, f"-{i}" if len(told) > 1 else "")
+    return sections + (_parts.by_group(rows, compare, _on_test) if told else [])
+
+
+def read_stories(folder: Path) -> list[Story]:
+    """The stories of a run's learned labels by IPC; none if it learned none.
+
+    Raises:
+      DataError: `learned.json` is damaged.
+    """
+    path = folder / "learned.json"
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        subsets: dict[int, list[Any]] = defaultdict(list)
+        for told in content["subsets"]:
+            subsets[int(told["ipc"])].append(told)
+        return [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+        raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {problem}") from None
+
+
+def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:
+    def looks(*keys: str) -> np.ndarray:
+        return np.array([[functools.reduce(dict.__getitem__, keys, s) for s in one["looks"]] for one in subsets], float)
+
+    pooled = {}
+    for r, reference in enumerate(subsets[0]["references"]):
+        labels, same = str(reference["labels"]), [one["references"][r] for one in subsets]
+        accuracy, entropy = (np.array([one[key] for one in same], float) for key in ("val_accuracy", "entropy"))
+        pooled[labels] = Pooled(accuracy, entropy, looks("divergence", labels))
+    steps = np.array([look["outer_step"] for look in subsets[0]["looks"]], int)
+    hard = np.array([one["hard_val_accuracy"] for one in subsets], float)
+    return Story(ipc, model, steps, looks("val_accuracy"), looks("entropy"), hard, pooled)
+
+
+def draw(story: Story) -> Figure:
+    """Validation accuracy, entropy and divergence by outer step, beside hard and pooled experts' labels."""
+    figure = Figure((plots.WIDTH, 5.6))
+    top, middle, bottom = figure.subplots(3, 1, sharex=True)
+    most = list(story.pooled)[-1:]
+    _curve(top, story.steps, 100 * story.accuracy, plots.BLUE, "learned labels")
+    _level(top, 100 * story.hard, "black", "hard labels")
+    _curve(middle, story.steps, story.entropy, plots.BLUE)
+    for labels in most:
+        _level(top, 100 * story.pooled[labels].accuracy, plots.ORANGE, labels)
+        _level(middle, story.pooled[labels].entropy, plots.ORANGE)
+    for colour, (labels, pooled) in zip(_parts.shades(len(story.pooled)), story.pooled.items()):
+        _curve(bottom, story.steps, pooled.divergence, colour, f"from {labels}", band=labels in most)
+    top.set_ylabel("validation\naccuracy, %")
+    middle.set(ylabel="entropy, nats", ylim=(0, None))
+    bottom.set(ylabel="divergence, nats", xlabel="outer steps, updates of the labels")
+    figure.align_ylabels()
+    figure.suptitle(
+        f"mean of {len(story.hard)} subsets; bands: 95 % intervals", x=0.01, ha="left", fontsize=8.5, color=_parts.GREY
+    )
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _curve(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: Any, label: str = "", band: bool = True) -> None:
+    found = [estimate(column) for column in values.T]
+    mean, low, high = (np.array([getattr(e, part) for e in found]) for part in ("mean", "low", "high"))
+    axes.plot(steps, mean, "o-", color=colour, ms=3, lw=1.6, label=label)
+    if band:
+        axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
+
+
+def _level(axes: Axes, values: np.ndarray, colour: Any, label: str = "") -> None:
+    axes.axhline(float(values.mean()), color=colour, lw=1.4, ls=(0, (5, 3)), label=label)
+
+
+def _learning(stories: Sequence[Story], suffix: str) -> list[Section]:
+    """Two sections: what learning gains on validation with its figures, and where the labels went."""
+    pictures: list[Block] = []
+    for story in stories:
+        where = words.budgets([story.ipc])
+        caption = f"Learning at {where}; divergence is Jensen-Shannon, from labels of one teacher or of several pooled."
+        alt = f"Three curves by outer step at {where}. {_title(stories)}."
+        pictures.append(Picture(f"learned{suffix}-ipc-{story.ipc}", plots.png(draw, story), alt, caption))
+    said = (
+        "Labels began as the true classes and followed the gradient of the loss on other training images, through the training "
+        "of students. Validation chose nothing: the last labels count. All labels are judged by students of equal seeds."
+    )
+    first = Section(_title(stories), [Text(said), *pictures, _gains(stories)])
+    return [first, *([Section(_toward(stories), [_distances(stories)])] if all(s.pooled for s in stories) else [])]
+
+
+def _title(stories: Sequence[Story]) -> str:
+    """Does learning labels beat hard labels on validation?"""
+    signs = {s.ipc: _parts.sign(s.gain) for s in stories}
+    most = max(stories, key=lambda s: (signs[s.ipc] != 0, abs(s.gain.mean)))
+    where = f"at {words.budgets([most.ipc])}"
+    if not signs[most.ipc]:
+        return f"Learned and hard labels cannot be told apart on validation: {_parts.signed(most.gain)} {where}"
+    verb = "beat" if signs[most.ipc] > 0 else "lose to"
+    return f"Learned labels {verb} hard labels by {_parts.size(most.gain)} {where}, on validation"
+
+
+def _toward(stories: Sequence[Story]) -> str:
+    """Did learned labels come nearer to those of the most experts, at the budget where they moved most?"""
+    moves = [(s.approach(labels), s, labels) for s in stories for labels in list(s.pooled)[-1:]]
+    move, story, labels = max(moves, key=lambda m: (_parts.sign(m[0]) != 0, abs(m[0].mean)))
+    start, end = story.pooled[labels].divergence[:, [0, -1]].mean(0)
+    path = f"from {start:.3f} to {end:.3f} nats of `{labels}` at {words.budgets([story.ipc])}"
+    if not (sign := _parts.sign(move)):
+        return f"No move toward pooled experts' labels can be told: {path}"
+    return f"Learning moves labels {'toward' if sign < 0 else 'away from'} those of pooled experts, {path}"
+
+
+def _gains(stories: Sequence[Story]) -> Table:
+    lines = []
+    for s in stories:
+        n, learned = str(len(s.hard)), estimate(s.accuracy[:, -1])
+        lines.append((str(s.ipc), "`hard`", words.accuracy(estimate(s.hard)), words.NONE, "0.00", n))
+        lines.append(
+            (
+                str(s.ipc),
+                f"`{_SOURCE}`",
+                words.accuracy(learned),
+                words.difference(s.gain),
+                f"{s.entropy[:, -1].mean():.2f}",
+                n,
+            )
+        )
+        for labels, p in s.pooled.items():
+            numbers = words.accuracy(estimate(p.accuracy)), words.difference(estimate(p.accuracy - s.hard))
+            lines.append((str(s.ipc), f"`{labels}`", *numbers, f"{p.entropy.mean():.2f}", n))
+    caption = f"Validation accuracy of `{stories[0].model}` on n subsets, each against itself; 95 % intervals."
+    return Table(("IPC", "labels", "validation, %", "minus hard, points", "entropy, nats", "n"), lines, caption)
+
+
+def _distances(stories: Sequence[Story]) -> Table:
+    lines = []
+    for s in stories:
+        for labels, p in s.pooled.items():
+            change = s.approach(labels)
+            ends = [f"{value:+.4f}".replace("-", "−") for value in (change.mean, change.low, change.high)]
+            moved = ends[0] if np.isnan(change.low) else f"{ends[0]} [{ends[1]}, {ends[2]}]"
+            mean = p.divergence.mean(0)
+            told = (f"{value:.4f}" for value in (mean[0], mean.min(), mean[-1]))
+            lines.append((str(s.ipc), f"`{labels}`", *told, moved, str(change.n)))
+    caption = (
+        "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the first look, where its mean was least, "
+        "and at the last; the change is last minus first, each subset against itself, with 95 % intervals."
+    )
+    return Table(("IPC", "pooled experts", "first", "least", "last", "change", "n"), lines, caption)
+
+
+class Compared(NamedTuple):
+    """Test accuracy of learned labels against hard ones and the best untreated expert labels, at one IPC."""
+
+    ipc: int
+    learned: Estimate
+    others: tuple[tuple[str, Estimate, Estimate], ...]
+
+
+def compare(rows: Sequence[Row]) -> list[Compared]:
+    """By IPC: for hard labels and the expert labels chosen on the selection column, accuracy and learned minus it."""
+    if not any(row["labels"] == _SOURCE for row in rows):
+        return []
+    table: Grid = grid(rows)
+    experts = [s for s in table.labels if spec.parse(s)[0].name in ("teacher", "teachers") and len(spec.parse(s)) == 1]
+    found = []
+    for ipc in table.ipcs:
+        rivals = [s for s in ("hard", _parts.chosen(table, ipc, experts)) if s and s in table.labels]
+        pairs = [(s, _parts.accuracy(table, ipc, s), _parts.paired(table, ipc, _SOURCE, s)) for s in rivals]
+        if pairs := [pair for pair in pairs if pair[2].n]:
+            found.append(Compared(ipc, _parts.accuracy(table, ipc, _SOURCE), tuple(pairs)))
+    return found
+
+
+def _on_test(found: Sequence[Compared], _: str) -> list[Section]:
+    one = max(found, key=lambda c: max(abs(d.mean) for *_, d in c.others))
+    told = [f"{_parts.signed(d)} against `{labels}`" for labels, _, d in one.others]
+    title = f"Learned labels on test: {words.listed(told)}, at {words.budgets([one.ipc])}"
+    lines = [
+        (str(c.ipc), f"`{labels}`", words.accuracy(c.learned), words.accuracy(other), words.difference(d), str(d.n))
+        for c in found
+        for labels, other, d in c.others
+    ]
+    caption = "Test accuracy; validation chose the expert labels; each seed against itself, 95 % intervals."
+    header = ("IPC", "against", "learned, %", "other, %", "learned minus other, points", "n")
+    return [Section(title, [Table(header, lines, caption)])]

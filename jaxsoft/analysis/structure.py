@@ -62,7 +62,7 @@ def class_means(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) 
 
 
 def predictions(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
-    """One-hot rows of the most likely classes: their `class_means` are the confusion matrix, each row a distribution."""
+    """One-hot rows of the most likely classes; their `class_means` are the confusion matrix, rows summing to 1."""
     return np.eye(probabilities.shape[1])[probabilities.argmax(-1)]
 
 
@@ -81,8 +81,8 @@ def alignment(
 
       r = cov(A, B) / sqrt((var A - a) (var B - b)),  a and b: mean squared standard errors of the entries of A and B
 
-    Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors a
-    teacher makes; r is corrected for it. The two sets of images must not overlap, or their noise would correlate too.
+    Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors
+    a teacher makes; r is corrected for it. The two sets of images must not overlap: their noise would correlate too.
 
     Args:
       values: soft labels, or one-hot predictions.

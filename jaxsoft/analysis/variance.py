@@ -1,4 +1,4 @@
-"""Where the variance of an accuracy comes from, when subsets, experts and initialisations are crossed; seeds that it asks for."""
+"""Where the variance of an accuracy comes from when its sources are crossed, and how many seeds that asks for."""
 
 import math
 from collections.abc import Sequence

@@ -30,8 +30,11 @@ _RANKED = 100  # up to so many classes the effective rank has an interval: beyon
 
 
 class Stage(NamedTuple):
-    """The labels of one teacher epoch. Training images: entropy (nats), mass of the likeliest 1 and 5 classes (fractions),
-    effective rank. Validation images: alignment of mean labels with confusions, calibration error, Brier score."""
+    """The labels of one teacher epoch.
+
+    Of training images: entropy (nats), mass of the likeliest 1 and 5 classes (fractions), effective rank. Of validation
+    images: calibration error (fraction), Brier score. Of both: alignment of mean labels with confusions.
+    """
 
     epoch: int
     entropy: Estimate
@@ -148,7 +151,7 @@ def draw_matrices(labels: Kept, found: Sequence[Stage]) -> Figure:
 
 
 def _matrix(figure: Figure, axes: Axes, values: Float[np.ndarray, "K K"], title: str, names: Sequence[str]) -> None:
-    """Off-diagonal entries in colour from the least to the most; by roots, so that small ones differ beside large ones."""
+    """Off-diagonal entries in colour, from the least to the most; by roots, so that small ones show."""
     shown = np.where(structure.off_diagonal(len(values)), 100 * values, np.nan)
     known = shown[np.isfinite(shown)]
     least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
@@ -201,24 +204,18 @@ def _title(found: Sequence[Stage]) -> str:
 
 
 def _table(found: Sequence[Stage]) -> Table:
-    lines = [
-        (
-            str(s.epoch),
-            _number(s.entropy),
-            _number(s.top1, 100.0, 1),
-            _number(s.top5, 100.0, 1),
-            _number(s.rank, digits=1),
-            _number(s.alignment),
-            _number(s.calibration, 100.0, 1),
-            _number(s.brier),
+    lines = []
+    for s in found:
+        masses = _number(s.top1, 100.0, 1), _number(s.top5, 100.0, 1)
+        held_out = _number(s.calibration, 100.0, 1), _number(s.brier)
+        lines.append(
+            (str(s.epoch), _number(s.entropy), *masses, _number(s.rank, digits=1), _number(s.alignment), *held_out)
         )
-        for s in found
-    ]
     header = ("epoch", "entropy, nats", "top-1 mass, %", "top-5 mass, %", "effective rank", "alignment r")
     caption = (
         f"Labels by teacher epoch. Entropy, mass and rank: {found[0].entropy.n:,} training images; calibration error "
-        f"({structure.BINS} bins of equal mass) and Brier score: {found[0].brier.n:,} validation images; alignment: both. "
-        f"95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ."
+        f"({structure.BINS} bins of equal mass) and Brier score: {found[0].brier.n:,} validation images; alignment: "
+        f"both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ."
     )
     return Table((*header, "calibration error, %", "Brier score"), lines, caption)
 

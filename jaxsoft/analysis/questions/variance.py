@@ -1,7 +1,7 @@
 """Where does the variance come from: the choice of images, the expert, or the initialisation?
 
-Asked where the subsets, the seeds and perhaps the experts of one treatment are crossed: a member for each combination, or
-for nearly each. A published standard deviation mostly holds one of these sources; an interval ought to hold all.
+Asked where the subsets, the seeds and perhaps the experts of one treatment are crossed: a member for each combination,
+or for nearly each. A published standard deviation mostly holds one of these sources; an interval ought to hold all.
 """
 
 import functools

@@ -115,7 +115,7 @@ class Learned:
     learning_rate: float = setting(0.01, "of the students, at the start", above=0.0)
     weight_decay: float = setting(0.0, "of the students", low=0.0)
     augment: str = setting("none", "a function of jaxsoft/augment.py")
-    margin: float = setting(4.0, "first label logit of the true class; the others are 0", low=0.0)
+    margin: float = setting(8.0, "first label logit of the true class, the others are 0; 8: nearly hard", low=0.0)
     reference_epoch: int = setting(0, "teacher epoch whose pooled labels they are compared with; 0: the last", low=0)
 
 

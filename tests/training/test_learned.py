@@ -25,6 +25,7 @@ SETTINGS = config.Learned(
     students=2,
     judges=2,
     learning_rate=0.1,
+    margin=4.0,
 )
 RECIPE = Recipe("mlp(hidden=6)", tiny.CLASSES, 6, 6, SETTINGS.optimizer)
 SLOTS = np.array([[0, 3, 1, 4, 2, 5], [9, 6, 7, 10, 8, 11], [0, 3, 1, 4, 8, 11]], np.int32)

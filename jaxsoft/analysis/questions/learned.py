@@ -62,8 +62,7 @@ class Story(NamedTuple):
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """How labels were learned, then how they do on test."""
-    sections = []
-    told = [found for run in runs if (found := read_stories(run.folder))]
+    sections, told = [], [found for run in runs if (found := read_stories(run.folder))]
     for i, stories in enumerate(told, 1):
         sections += _learning(stories, f"-{i}" if len(told) > 1 else "")
     return sections + (_parts.by_group(rows, compare, _on_test) if told else [])
@@ -248,5 +247,6 @@ def _on_test(found: Sequence[Compared], _: str) -> list[Section]:
         for labels, other, d in c.others
     ]
     caption = "Test accuracy; validation chose the expert labels; each seed against itself, 95 % intervals."
-    header = ("IPC", "against", "learned, %", "other, %", "learned minus other, points", "n")
-    return [Section(title, [Table(header, lines, caption)])]
+    return [
+        Section(title, [Table(("IPC", "against", "learned, %", "other, %", "difference, points", "n"), lines, caption)])
+    ]

@@ -79,13 +79,12 @@ def judge(
 
 
 def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]) -> int:
-    """What learning the labels of one subset takes at its peak, roughly."""
+    """What learning the labels of one subset takes at its peak, with room: some twice what XLA plans on CPU."""
     state = cost.state_bytes(recipe, image_shape)
-    step = cost.activation_bytes(recipe, image_shape)[1]
-    meta = cost.activation_bytes(recipe, image_shape, settings.meta_batch)[1]
-    students = settings.students * ((settings.window_steps + 4) * state + max(4 * step, meta))
+    step, meta = (cost.activation_bytes(recipe, image_shape, n)[1] for n in (recipe.batch, settings.meta_batch))
     seen = cost.activation_bytes(recipe, image_shape, cost.evaluation_batch(recipe, image_shape))[0]
-    return students + settings.judges * (2 * state + max(step, 2 * seen))
+    students = settings.students * ((settings.window_steps + 4) * state + max(2 * step, meta // 2))
+    return students + settings.judges * (2 * state + max(step // 2, 2 * seen))
 
 
 @functools.lru_cache(8)

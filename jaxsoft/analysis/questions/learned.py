@@ -247,6 +247,4 @@ def _on_test(found: Sequence[Compared], _: str) -> list[Section]:
         for labels, other, d in c.others
     ]
     caption = "Test accuracy; validation chose the expert labels; each seed against itself, 95 % intervals."
-    return [
-        Section(title, [Table(("IPC", "against", "learned, %", "other, %", "difference, points", "n"), lines, caption)])
-    ]
+    return [Section(title, [Table(("IPC", "against", "learned, %", "other, %", "points", "n"), lines, caption)])]

@@ -20,6 +20,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     study = presets.study("temperature", arg)
     epochs, powers = study.every(6), (f"{1 + 4 * i / 9:.3g}" for i in range(10))
     if study.small:
-        epochs, powers = study.stages, ("0.5", "1", "3") if study.quick else ("0.5", "1", "2", "3", "5")
+        epochs, powers = study.stages, ("1", "3") if study.quick else ("0.5", "1", "2", "3", "5")
     labels = [f"{study.teacher(epoch)}|power({p})" for p in powers for epoch in epochs]
     return study.sweep({"ipc": study.ipc[:2], "labels": ("hard", *labels)})

@@ -159,12 +159,12 @@ def _digits(quick: bool) -> Study:
     config.data.validation = 0.2
     config.teacher.experts = 5
     if quick:
-        _set(config.teacher, model="mlp(hidden=16)", epochs=4, batch=64, learning_rate=0.2)
-        _set(config.student, **_ADAMW, model="mlp(hidden=16)", batch=16, steps=20, evaluations=2)
+        _set(config.teacher, model="mlp(layers=1)", epochs=4, batch=64, learning_rate=0.2)
+        _set(config.student, **_ADAMW, model="mlp(layers=1)", batch=16, steps=20, evaluations=2)
         config.student.learning_rate = 0.02
-        epochs, stages, best, rates = (1, 2, 3, 4), (2, 4), {1: 2, 5: 4}, (5e-3, 2e-2)
-        # Subsets larger than a batch are one shape, so that one program is compiled.
-        return Study(config, 10, True, (2, 5), (2, 5, 10), epochs, stages, best, rates, pooled=True, seeds=2)
+        epochs, stages, best, rates = (1, 2, 3, 4), (1, 2, 4), {1: 2, 5: 4}, (5e-3, 2e-2)
+        # Subsets larger than a batch are one shape: one program serves them all, and several of the experiments.
+        return Study(config, 10, True, (2, 5), (2, 5), epochs, stages, best, rates, pooled=True, seeds=2)
     _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
     _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=50, steps=400, evaluations=10)
     epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)

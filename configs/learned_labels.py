@@ -11,14 +11,15 @@ from ml_collections import ConfigDict
 
 from jaxsoft import presets
 
-SMALL = dict(looks=10, look_outer_steps=20, students=2, judges=4, window_steps=10, batch=64)
+SMALL = dict(looks=6, look_outer_steps=20, students=2, judges=4)
 QUICK = dict(looks=2, look_outer_steps=2, students=1, judges=1, unroll_steps=8, first_unroll_steps=4, window_steps=2)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
-    study = presets.study("learned_labels", arg, seeds=5, experts=5)
-    epoch, experts = study.stages[1], study.config.teacher.experts
+    study = presets.study("learned_labels", arg, seeds=10, experts=5)
+    budgets = study.ipc[:1] if study.small else study.ipc
+    epoch, experts = study.best_epoch(budgets[0]), study.config.teacher.experts
     study.config.learned.update(QUICK if study.quick else SMALL if study.small else {}, reference_epoch=epoch)
     pooled = [f"teachers({n}, epoch={epoch})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)]
-    return study.sweep({"ipc": study.ipc[:1] if study.quick else study.ipc, "labels": ("hard", "learned", *pooled)})
+    return study.sweep({"ipc": budgets, "labels": ("hard", "learned", *pooled)})

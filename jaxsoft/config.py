@@ -279,9 +279,10 @@ def closest(path: str) -> str:
 
 def _paths(settings: Mapping[str, Any], path: str) -> Iterator[str]:
     for key, value in settings.items():
-        yield f"{path}.{key}"
         if isinstance(value, Mapping):
             yield from _paths(value, f"{path}.{key}")
+        else:
+            yield f"{path}.{key}"
 
 
 def _checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any:

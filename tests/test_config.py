@@ -86,7 +86,7 @@ def test_a_value_outside_of_the_range_is_refused(path, kind, rule):
 @each
 def test_a_value_on_the_edge_passes(path, kind, rule):
     right = [rule[name] for name in ("low", "high") if name in rule] + list(rule.get("choices", ()))
-    right += [10**9] if element(kind) is int else []
+    right += [10**9] if element(kind) is int and "high" not in rule else []
     for value in right:
         config.read(nested(path, value))
         config.check_override(".".join(("config", *path)), str(value))

@@ -5,6 +5,7 @@ The sources are the four functions below. A spec is parsed, bound and checked be
 """
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import math
@@ -45,8 +46,9 @@ class LabelSpec:
     entropy: float | None = None
     operations: tuple[language.Call, ...] = ()
 
-    @classmethod
-    def parse(cls, text: str) -> "LabelSpec":
+    @staticmethod
+    @functools.lru_cache(4096)  # a plan asks for the specs of thousands of members, again and again
+    def parse(text: str) -> "LabelSpec":
         """Read a label spec, and bind every argument.
 
         Raises:

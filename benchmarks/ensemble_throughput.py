@@ -89,6 +89,7 @@ def material(shape: tuple[int, int, int], batch: int, members: int) -> tuple[Any
         seed=np.arange(members, dtype=np.int32),
         images=rng.integers(0, 1000, (members, batch)).astype(np.int32),
         rows=rng.integers(0, CLASSES, (members, batch)).astype(np.int32),
+        slots=np.full(members, batch, np.int32),
         learning_rate=np.full(members, 1e-3, np.float32),
         weight_decay=np.zeros(members, np.float32),
         steps=np.full(members, 10**6, np.int32),

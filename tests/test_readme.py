@@ -47,7 +47,7 @@ def test_every_label_spec_in_the_tables_is_read():
         if line.startswith(f"| {name}")
         for text in re.findall(r"`([^`]+)`", line)
     ]
-    assert len(found) == 5 and len(operations) == 9
+    assert len(found) == 6 and len(operations) == 9
     for text in [*found, *(f"hard|{operation}" for operation in operations)]:
         LabelSpec.parse(text).check(num_classes=10)
 

@@ -22,6 +22,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("augment", "losses", "optim", "schedules", "metrics"),
     ("presets",),
     ("config",),
+    ("settings",),
     ("spec", "rng", "types"),
     ("errors",),
 )

@@ -23,7 +23,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, losses, rng
-from jaxsoft.config import Learned
+from jaxsoft.settings import Learned
 from jaxsoft.rng import Stream
 from jaxsoft.training import evaluate, fit, unroll
 from jaxsoft.training.evaluate import EvalSet

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from jaxsoft.config import Learned
+from jaxsoft.settings import Learned
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, learned
 from jaxsoft.training.fit import Recipe

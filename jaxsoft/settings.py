@@ -1,0 +1,141 @@
+"""Settings: every key of a config with its type, default, range and meaning, written once."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+def setting(default: Any, doc: str, **rule: Any) -> Any:
+    """A field with its meaning and rule: `low` (inclusive), `high` (inclusive), `above` (exclusive) or `choices`."""
+    return dataclasses.field(default=default, metadata={"doc": doc, **rule})
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images."""
+
+    name: str = setting("digits", "dataset: a file of jaxsoft/data, or tfds:<name>")
+    root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder")
+    validation: float = setting(0.1, "share of the training images held out per class", above=0.0, high=0.5)
+    limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
+    resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
+    normalize: str = setting("standardize", "what networks see", choices=("standardize", "zca", "none"))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained; teachers and students alike. Exactly one of `epochs` and `steps` is positive."""
+
+    model: str = setting("convnet(depth=3)", "architecture: a function of jaxsoft/models with its arguments")
+    batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
+    epochs: int = setting(0, "passes over the images", low=0)
+    steps: int = setting(0, "gradient steps", low=0)
+    optimizer: str = setting("sgd", "a function of jaxsoft/optim.py")
+    schedule: str = setting("constant", "a function of jaxsoft/schedules.py")
+    learning_rate: float = setting(0.01, "at the start", above=0.0)
+    weight_decay: float = setting(0.0, "coupled for sgd, decoupled for adamw", low=0.0)
+    augment: str = setting("none", "a function of jaxsoft/augment.py")
+
+
+@dataclass(frozen=True)
+class Teacher(Training):
+    """The experts; each is kept after every epoch."""
+
+    epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
+    experts: int = setting(1, "how many, trained at once", low=1, high=1000)
+    models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
+    seed: int = setting(0, "of the first expert; the others follow", low=0)
+    store: str = setting("", "folder that several runs share for trained experts; empty: inside the run folder")
+
+
+@dataclass(frozen=True)
+class Student(Training):
+    """What a sweep trains, unless an axis says otherwise."""
+
+    epochs: int = setting(0, "passes over the subset", low=0)
+    steps: int = setting(400, "gradient steps", low=0)
+    optimizer: str = setting("sgd(momentum=0.9)", "a function of jaxsoft/optim.py")
+    schedule: str = setting("step(0.3, 4)", "a function of jaxsoft/schedules.py")
+    evaluations: int = setting(10, "equally spaced looks at the validation split", low=1)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Axes. Each multiplies the number of members; names that share an entry of `axes` advance together."""
+
+    axes: tuple[str, ...] = setting(("ipc", "labels", "seed"), "order of the product; 'seed learning_rate' zips two")
+    ipc: tuple[int, ...] = setting((1, 10), "images per class", low=1)
+    labels: tuple[str, ...] = setting(("hard", "teacher(epoch=10)"), "label specs")
+    seed: tuple[int, ...] = setting((0, 1, 2, 3, 4), "of initialisation, order and augmentation", low=0)
+    subset_seed: tuple[int, ...] = setting((), "of the images drawn; empty: the member's seed", low=0)
+    select: tuple[str, ...] = setting((), "which images; empty: config.select")
+    without: tuple[int, ...] = setting((), "class whose images are left out of the subset; -1: none", low=-1)
+    teacher_epoch: tuple[int, ...] = setting((), "for label specs that leave the epoch open", low=0)
+    learning_rate: tuple[float, ...] = setting((), "empty: student.learning_rate", above=0.0)
+    weight_decay: tuple[float, ...] = setting((), "empty: student.weight_decay", low=0.0)
+    model: tuple[str, ...] = setting((), "empty: student.model")
+    steps: tuple[int, ...] = setting((), "empty: student.steps or student.epochs", low=1)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How labels are learned; students are `student.model`, and a duration counts their steps if it does not say outer."""
+
+    looks: int = setting(20, "how often the labels are validated", low=1)
+    look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)
+    outer_learning_rate: float = setting(0.1, "of Adam on the label logits, at the start of half a cosine", above=0.0)
+    meta_batch: int = setting(256, "training images outside the subset that judge a student in an outer step", low=1)
+    unroll_steps: int = setting(200, "length of a student's training", low=1)
+    first_unroll_steps: int = setting(40, "how much of it the first outer step sees; all, from half way on", low=1)
+    window_steps: int = setting(20, "through which the gradient goes back", low=1)
+    pool: str = setting(
+        "persistent", "students begin anew in each outer step, or go on", choices=("fresh", "persistent")
+    )
+    students: int = setting(4, "in the pool; their gradients are averaged", low=1)
+    judges: int = setting(8, "students trained from scratch at each look", low=1)
+    batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
+    optimizer: str = setting("sgd(momentum=0.9)", "of the students, a function of jaxsoft/optim.py")
+    schedule: str = setting("constant", "a function of jaxsoft/schedules.py")
+    learning_rate: float = setting(0.01, "of the students, at the start", above=0.0)
+    weight_decay: float = setting(0.0, "of the students", low=0.0)
+    augment: str = setting("none", "a function of jaxsoft/augment.py")
+    margin: float = setting(8.0, "first label logit of the true class, the others are 0; 8: nearly hard", low=0.0)
+    reference_epoch: int = setting(0, "teacher epoch whose pooled labels they are compared with; 0: the last", low=0)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How, never what: these may change speed and memory, and last bits."""
+
+    lowering: str = setting("auto", "of convolutions", choices=("auto", "patches", "map", "grouped"))
+    block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)
+    tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
+    memory_gb: float = setting(0.0, "budget for a wave; 0: most of the device's memory", low=0.0, high=1e6)
+    checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole experiment."""
+
+    name: str = setting("experiment", "of the run folder, unless --workdir is given")
+    protocol: str = setting(
+        "sealed",
+        "what selects: validation; the test set (paper); or validation, with what the test set would have chosen beside it",
+        choices=("sealed", "paper", "both"),
+    )
+    select: str = setting("random", "which images: a function of jaxsoft/data/select.py")
+    subjects: str = setting(
+        "index",
+        "what `without` and `drop_class` count: classes, or classes sorted by the accuracy of expert 0, worst first",
+        choices=("index", "accuracy"),
+    )
+    precision: str = setting(
+        "auto", "of feature maps; auto: float32 on CPU, else bfloat16", choices=("auto", "float32", "bfloat16")
+    )
+    data: Data = Data()
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    sweep: Sweep = Sweep()
+    learned: Learned = Learned()
+    compute: Compute = Compute()

@@ -23,8 +23,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, losses, rng
-from jaxsoft.settings import Learned
 from jaxsoft.rng import Stream
+from jaxsoft.settings import Learned
 from jaxsoft.training import evaluate, fit, unroll
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe

@@ -9,8 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float
 
-from jaxsoft.settings import Learned
 from jaxsoft.ops import conv
+from jaxsoft.settings import Learned
 from jaxsoft.training import cost, learned
 from jaxsoft.training.fit import Recipe
 from jaxsoft.training.learned import Material, Subset

@@ -37,7 +37,7 @@ def test_rows_are_those_of_a_run_with_equal_settings(rows, tmp_path):
     console = Console(quiet=True)
     done = run.run(settings, tmp_path / "run", console)
     assert done == rows and len(rows) == 4
-    assert console.seconds.keys() == {"data", "teachers", "students"}
+    assert console.seconds.keys() == {"data", "teachers", "labels", "students", "examples"}
 
 
 def test_rows_are_in_the_order_of_the_axes(rows):

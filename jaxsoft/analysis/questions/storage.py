@@ -1,12 +1,16 @@
 """Which labels should one store, if bytes are what a data set costs?"""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.budget import Purchase, label_bits, pixel_bits, purchases
+from jaxsoft.analysis.exchange import Saving, savings
+from jaxsoft.analysis.frontier import choose
 from jaxsoft.analysis.grid import grid
 from jaxsoft.analysis.page import Picture, Section, Text
 from jaxsoft.analysis.questions import _parts as parts
@@ -19,27 +23,36 @@ ORDER = 60
 _INDEX_BITS = 32  # the size of the published train set is not in the results
 
 
+class Shop(NamedTuple):
+    """What one group could buy, the cheapest first, by how images are stored; and what a chosen soft label saves."""
+
+    bought: dict[str, list[Purchase]]
+    saved: list[Saving]
+
+
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """One section: accuracy against bytes, where soft labels differ in what they take; the runs know the images."""
-    return parts.by_group(rows, lambda group: bought(group, runs), _sections)
+    return parts.by_group(rows, lambda group: shop(group, runs), _sections)
 
 
-def bought(rows: Sequence[Row], runs: Sequence[Run]) -> dict[str, list[Purchase]]:
-    """What one group could buy, the cheapest first, with images stored as pixels and as indices into the published set.
+def shop(rows: Sequence[Row], runs: Sequence[Run]) -> Shop | None:
+    """What one group could buy, with images stored as pixels and as indices into the published set.
 
-    Empty unless soft labels differ in their bits, and some run knows what an image looks like.
+    None unless soft labels differ in their bits, and some run knows what an image looks like.
     """
     known = (
         r.examples for r in runs if r.examples is not None and r.rows and r.rows[0]["dataset"] == rows[0]["dataset"]
     )
     if (examples := next(known, None)) is None:
-        return {}
+        return None
     classes, soft = len(examples.class_names), {row["labels"] for row in rows} - {"hard"}
     if len({label_bits(labels, classes) for labels in soft}) < 2:
-        return {}
+        return None
     sizes = {"pixels": pixel_bits(examples.images.shape[1:]), "indices": _INDEX_BITS}
     table = grid(rows)
-    return {stored: purchases(table, classes, bits) for stored, bits in sizes.items()}
+    chosen = {choice.ipc: choice.labels for choice in choose(table)}
+    saved = savings(table, chosen, classes) if "hard" in table.labels else []
+    return Shop({stored: purchases(table, classes, bits) for stored, bits in sizes.items()}, saved)
 
 
 def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
@@ -62,7 +75,8 @@ def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
     return figure
 
 
-def _sections(found: Mapping[str, Sequence[Purchase]], suffix: str) -> list[Section]:
+def _sections(shop: Shop, suffix: str) -> list[Section]:
+    found = shop.bought
     carried = {stored: _carried(each) for stored, each in found.items()}
     text = (
         f"Where the images are indices into the published train set, {_INDEX_BITS} bits each, and not pixels, the most "
@@ -72,13 +86,33 @@ def _sections(found: Mapping[str, Sequence[Purchase]], suffix: str) -> list[Sect
     alt = f"Test accuracy against bytes. On the frontier with pixels: {carried['pixels']}; with indices: {carried['indices']}."
     picture = Picture(f"storage{suffix}", plots.png(draw, found), alt, "Every data set of the sweep by its bytes.")
     title = f"Byte for byte, pixels counted, the most accurate data sets carry {carried['pixels']}"
-    return [Section(title, [Text(text), picture, *tables])]
+    return [Section(title, [Text(text), picture, *tables, *([_saved_table(shop.saved)] if shop.saved else [])])]
 
 
 def _carried(each: Sequence[Purchase]) -> str:
     """The label specs of the frontier from the cheapest on, three by name."""
     specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.pareto)]
     return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
+
+
+def _saved_table(saved: Sequence[Saving]) -> Table:
+    lines = []
+    for s in saved:
+        ends = f" [{_images(s.low)}, {_images(s.high)}]" if s.n >= FEWEST else ""
+        each = words.NONE if not 0 <= s.per_label < math.inf else words.times(1000 * s.per_bit)
+        lines.append((str(s.ipc), f"`{s.labels}`", f"{s.bits:,}", _images(s.per_label) + ends, each, str(s.n)))
+    caption = (
+        "Hard-labelled images that one label of the chosen soft spec saves, beside the image that it sits on, and the same for "
+        "a thousand bits of it; entries as fp16. Bounds: what the measured budgets can show."
+    )
+    return Table(("IPC", "label spec", "bits", "images saved by a label", "by 1,000 bits", "n"), lines, caption)
+
+
+def _images(value: float) -> str:
+    """A number of images; -1 and infinity are the ends of what was measured."""
+    if math.isnan(value):
+        return words.NONE
+    return "< 0" if value <= -1 else "> measured" if math.isinf(value) else f"{value:.2f}".replace("-", "−")
 
 
 def _table(stored: str, best: Sequence[Purchase]) -> Table:

@@ -48,7 +48,9 @@ def test_the_answer_is_honest_when_nothing_can_be_told():
     (section,) = selection.answer(tenths(), [])
     assert section.title.startswith("Which images are chosen matters less once labels are soft: +20.0 points [")
     (section,) = selection.answer(tenths(seeds=2), [])
-    assert section.title.startswith("Whether the choice of images matters less with soft labels cannot be told: +20.0 points (n = 2 gives")
+    assert section.title.startswith(
+        "Whether the choice of images matters less with soft labels cannot be told: +20.0 points (n = 2 gives"
+    )
 
 
 def test_rows_that_were_not_drawn_at_random_are_private():

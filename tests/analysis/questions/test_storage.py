@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 
 def test_bytes_of_ten_digits_of_eight_by_eight(run):
-    both = storage.bought(run.rows, [run])
+    both = storage.shop(run.rows, [run]).bought
     found = both["pixels"]
     assert [(p.ipc, p.labels) for p in found if p.pareto] == [(1, "hard"), (1, CUT), (5, "hard"), (5, CUT), (5, WHOLE)]
     # Ten images of 64 bytes; two entries of 16 + 4 bits each are 5 bytes, ten of 16 bits are 20 bytes.
@@ -42,14 +42,18 @@ def test_the_answer_and_its_table(run):
         section.title
         == f"Byte for byte, pixels counted, the most accurate data sets carry `hard`, `{CUT}` and `{WHOLE}`"
     )
-    _, _, table, folded = section.blocks
+    _, _, table, folded, saved = section.blocks
     assert isinstance(table, Table) and isinstance(folded, Table) and folded.folded
     assert table.rows[1] == ("1", f"`{CUT}`", "640 B", "50 B", "30.0 [30.0, 30.0]", "3", "100 %")
     assert len(table.rows) == 5
+    # With hard labels 0.3 is half way from 1 to 5 images in accuracy, and so in log IPC; 0.6 lies above all of them.
+    assert [line[:3] for line in saved.rows] == [("1", f"`{CUT}`", "40"), ("5", f"`{WHOLE}`", "160")]
+    assert [line[3] for line in saved.rows] == ["1.24 [1.24, 1.24]", "> measured [> measured, > measured]"]
+    assert [line[4] for line in saved.rows] == ["31", "–"]
 
 
 def test_the_frontier_is_drawn(run):
-    found = storage.bought(run.rows, [run])
+    found = storage.shop(run.rows, [run]).bought
     axes, other = storage.draw(found).axes
     assert other.get_xlabel() == "bytes of labels and indices"
     assert axes.get_xscale() == "log"

@@ -6,7 +6,8 @@ Command   jaxsoft run --config=configs/zero_shot.py
 Expected  without its images, the 40 subject classes of TinyImageNet are recognised far more often than never
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 
-Subjects are all classes up to 20, else every fifth in the order of the expert's accuracy. Only the final student counts.
+Subjects are all classes up to 20, else every fifth in the order of the expert's accuracy. Only the final student counts. A
+small study asks teachers of three ages: the more a label says of other classes, the more there is to know.
 """
 
 from ml_collections import ConfigDict
@@ -21,9 +22,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
     subjects = range(count) if count <= 20 else range(0, count, 5)
     study.config.subjects = "index" if count <= 20 else "accuracy"
     study.config.student.evaluations = 1
-    source = study.teacher(study.best_epoch(budgets[0]))
-    control, image, label = [("hard", -1), (source, -1)], [], []
-    for c in subjects[:2] if study.quick else subjects:
-        image.append((source, c))
-        label.append((f"{source}|drop_class({c})", -1))
-    return study.sweep({"ipc": budgets, "labels without": control + image + label})
+    best = study.best_epoch(budgets[0])
+    epochs = (study.epochs[0], study.stages[0], best) if study.small and not study.quick else (best,)
+    cells = [("hard", -1)]
+    for source in map(study.teacher, dict.fromkeys(epochs)):
+        cells.append((source, -1))
+        for c in subjects[:2] if study.quick else subjects:
+            cells += [(source, c), (f"{source}|drop_class({c})", -1)]
+    return study.sweep({"ipc": budgets, "labels without": cells})

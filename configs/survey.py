@@ -23,7 +23,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     middle = study.stages[len(study.stages) // 2]
     source = study.teacher(middle)
     labels = ["hard", *map(study.teacher, study.stages)]
-    labels += [f"{source}|shuffle", *(f"{source}|swap({i})" for i in (1, 2, last // 2, last))]
+    labels += [
+        f"{source}|shuffle",
+        *(f"{source}|swap({i})" for i in sorted({1, min(2, last), max(1, last // 2), last})),
+    ]
     labels += [f"{study.teacher(epoch)}|temperature(2)" for epoch in (early, middle, late)]
     labels += [f"teachers({n}, epoch={middle})" for n in (1, experts)]
     subjects = range(0, last + 1, max(1, last // 2))

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxsoft.analysis.table import text_table
     from jaxsoft.api import train_students
-    from jaxsoft.config import Student, Sweep, Teacher
+    from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
     from jaxsoft.experiment.experts import Experts, teach
     from jaxsoft.types import Dataset, Row, Split
 
 __version__ = metadata.version("jaxsoft")
-__all__ = ["Dataset", "Experts", "Row", "Split", "Student", "Sweep", "Teacher", "load", "teach", "text_table"]
+__all__ = [
+    "Dataset",
+    "Experts",
+    "Learned",
+    "Row",
+    "Split",
+    "Student",
+    "Sweep",
+    "Teacher",
+    "load",
+    "teach",
+    "text_table",
+]
 __all__ += ["train_students"]
 
 _HOMES = ("types", "config", "data", "experiment.experts", "analysis.table", "api")

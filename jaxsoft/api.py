@@ -6,7 +6,7 @@ Everything stays in memory. The README opens with an example.
 import jax
 
 from jaxsoft import config, errors
-from jaxsoft.config import Student, Sweep
+from jaxsoft.config import Learned, Student, Sweep
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment import students
 from jaxsoft.experiment.experts import Experts, teacher_key
@@ -22,6 +22,7 @@ def train_students(
     sweep: Sweep | None = None,
     select: str = "random",
     protocol: str = "sealed",
+    learned: Learned | None = None,
 ) -> list[Row]:
     """Train every student of a sweep at once, in one compiled program.
 
@@ -31,7 +32,9 @@ def train_students(
       student: what the sweep does not vary.
       sweep: axes; their product is the members.
       select: which images, a function of jaxsoft/data/select.py.
-      protocol: `sealed` opens the test split once, at the end; `paper` selects checkpoints on it.
+      protocol: `sealed` opens the test split once, at the end; `paper` selects checkpoints on it; `both` is sealed, with
+        what the other would have reported beside it.
+      learned: how labels are learned, where a label spec asks for `learned`.
 
     Returns:
       One row for each member, with the columns of results.csv.
@@ -44,6 +47,8 @@ def train_students(
     settings = config.Settings(
         select=select,
         protocol=protocol,
+        precision=experts.recipe.precision,
+        learned=learned or Learned(),
         data=config.Data(name=dataset.name, normalize=experts.normalization),
         teacher=experts.settings,
         student=student or Student(),

@@ -2,7 +2,7 @@
 
 A config file says which question it asks; how teachers and students are trained, and on which budgets and teacher epochs
 a question is worth asking, is written here once for each dataset. Experts of one dataset have the same settings in every
-experiment and lie in one store, so that they are trained once.
+experiment and lie in one store, so that those of equal number are trained once.
 
 Digits have five experts, whose pooled labels are the teacher: a single expert of so few images is too noisy to show its
 age. The other datasets have one expert, as in the paper, unless an experiment asks for several or the user does

@@ -35,12 +35,14 @@ def check(settings: config.Settings) -> None:
         with _about(where):
             selection(text)
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
-        _check_functions(part, f"config.{name}")
+        _check_functions(part, part.model, f"config.{name}")
     for where, model in _models(settings):
         with _about(where):
             Recipe(model, 10, 1, 1).build_model()
     for text in dict.fromkeys(m.labels for m in members):
         _check_labels(LabelSpec.parse(text), settings.teacher)
+    if _learns(settings):
+        _check_functions(settings.learned, settings.student.model, "config.learned")
 
 
 def check_data(settings: config.Settings, dataset: Dataset) -> None:
@@ -72,8 +74,12 @@ def selection(text: str) -> Callable[..., Any]:
     return spec.resolve(text, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
 
 
-def _check_functions(part: config.Training, where: str) -> None:
-    recipe = Recipe(part.model, 10, 1, 1, part.optimizer, part.schedule)
+def _learns(settings: config.Settings) -> bool:
+    return any(LabelSpec.parse(text).is_learned for text in settings.sweep.labels)
+
+
+def _check_functions(part: config.Training | config.Learned, model: str, where: str) -> None:
+    recipe = Recipe(model, 10, 1, 1, part.optimizer, part.schedule)
     with _about(f"{where}.optimizer"):
         recipe.build_optimizer()
     with _about(f"{where}.schedule"):
@@ -99,7 +105,8 @@ def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
 def _models(settings: config.Settings) -> list[tuple[str, str]]:
     """Every architecture with the key that names it."""
     swept = [("config.sweep.model", model) for model in settings.sweep.model]
-    students = swept or [("config.student.model", settings.student.model)]
+    own = [("config.student.model", settings.student.model)]
+    students = [*swept, *own] if _learns(settings) or not swept else swept  # labels are learned by the latter
     where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
     return [*((where, model) for model in by_architecture(settings.teacher)), *students]
 

@@ -72,12 +72,15 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float]) -> 
     )
 
 
-def resolved_lines(settings: config.Settings, histories: Sequence[History] | None) -> list[str]:
-    """What label specs that name an accuracy or an entropy stand for."""
-    named = [text for text in settings.sweep.labels if "accuracy=" in text or "entropy=" in text]
+def resolved_lines(
+    settings: config.Settings, histories: Sequence[History] | None, subjects: Sequence[int] = ()
+) -> list[str]:
+    """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
+    words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
+    named = [text for text in settings.sweep.labels if any(word in text for word in words)]
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
-    return [f"  {text} resolves to {planning.resolved(text, histories)}" for text in named]
+    return [f"  {text} resolves to {planning.resolved(text, histories, subjects)}" for text in named]
 
 
 def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +33,10 @@ from jaxsoft.types import Dataset
 Keyed = tuple[tuple[int, ...], Int[np.ndarray, "_ _"]]
 """A subset: what it was drawn from, its seed first, and the positions of its images in train."""
 
+_NO_ROOM = (
+    "out of memory while the labels of {} subsets were learned; lower config.compute.memory_gb to learn fewer at once, or "
+    "config.learned.students, judges, window_steps or meta_batch"
+)
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
 
 
@@ -86,11 +91,18 @@ def learn_labels(
     check(settings, dataset, [table.size for _, table in subsets])
     keys = [_key(settings, dataset, experts, subset) for subset in subsets]
     kept = _read(folder) if folder else {}
-    missing = {key: subset for key, subset in zip(keys, subsets) if key not in kept}
-    groups = list(_groups(settings, dataset, missing))
+    everyone = dict(zip(keys, subsets))
+    groups = list(_groups(settings, dataset, everyone))  # also of those that are kept: groups must not change with them
     for turn, group in enumerate(groups):
-        together = [(key, missing[key]) for key in group]
-        kept |= _learn_group(settings, dataset, experts, together, turn, len(groups), look)
+        if all(key in kept for key in group):
+            continue
+        together = [(key, everyone[key]) for key in group]
+        try:
+            kept |= _learn_group(settings, dataset, experts, together, turn, len(groups), look)
+        except jax.errors.JaxRuntimeError as problem:
+            if "RESOURCE_EXHAUSTED" not in str(problem):
+                raise
+            raise errors.ConfigError(_NO_ROOM.format(len(together))) from None
         if folder:
             _write(folder, settings, kept)
     return [kept[key].labels for key in keys]
@@ -116,9 +128,9 @@ def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe
     return Recipe(settings.student.model, num_classes, slots, batch, how.optimizer, how.schedule, how.augment)
 
 
-def _groups(settings: config.Settings, dataset: Dataset, missing: dict[str, Any]) -> Iterator[list[str]]:
+def _groups(settings: config.Settings, dataset: Dataset, subsets: dict[str, Any]) -> Iterator[list[str]]:
     """Keys of subsets of equal size, as many at once as fit in memory, and evenly."""
-    sizes = {key: table.size for key, (_, table) in missing.items()}
+    sizes = {key: table.size for key, (_, table) in subsets.items()}
     for size in dict.fromkeys(sizes.values()):
         alike = [key for key in sizes if sizes[key] == size]
         recipe = recipe_of(settings, dataset.num_classes, size)
@@ -150,9 +162,10 @@ def _learn_group(
     hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[dataset.train.labels[tables["slots"]]]
     references = _references(settings, dataset, experts, tables["slots"])
     hard, *judged = (learners.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
-    looks = []
+    told, labels = [], np.zeros(0)
     for seen in learners.learn(*common, lowering):
-        looks.append(seen)
+        labels = seen.labels
+        told.append([_told(seen, m, References(references.specs, references.rows[:, m])) for m in range(len(group))])
         means = float(seen.val_accuracy.mean()), float(hard.mean())
         look(Progress(turn * steps + seen.outer_step, turns * steps, *means))
     kept = {}
@@ -163,14 +176,14 @@ def _learn_group(
             "subset": list(name),
             "ipc": int(np.bincount(dataset.train.labels[table.ravel()]).max()),
             "hard_val_accuracy": _rounded(hard[m]),
-            "val_accuracy": _rounded(looks[-1].val_accuracy[m]),
+            "val_accuracy": told[-1][m]["val_accuracy"],
             "references": [
                 {"labels": spec, "val_accuracy": _rounded(a[m]), "entropy": _mean(metrics.entropy, rows)}
                 for spec, a, rows in zip(own.specs, judged, own.rows)
             ],
-            "looks": [_told(seen, m, own) for seen in looks],
+            "looks": [look[m] for look in told],
         }
-        kept[key] = Kept(looks[-1].labels[m], story)
+        kept[key] = Kept(labels[m], story)
     return kept
 
 

@@ -1,9 +1,10 @@
 """Everything that is decided before a student is trained: members, buckets, waves, bytes.
 
-`make` is a pure function of settings, data and the experts' histories; its shapes are stored with the run, so that a
-resumed run repeats them.
+`make` depends on settings, data, the experts' histories, and on how many devices there are with how much memory; its
+shapes are stored with the run, so that a resumed run repeats them.
 """
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ from jaxsoft import config, errors
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
+from jaxsoft.experiment.checks import selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
@@ -59,6 +61,7 @@ class Plan:
       shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
       devices: over which the members of a bucket are spread.
       since: the first wave of the present shape; 0 unless the device had less memory than was thought.
+      subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
     """
 
     members: tuple[MemberSpec, ...]
@@ -70,6 +73,7 @@ class Plan:
     shared_bytes: int
     devices: int
     since: int = 0
+    subjects: tuple[int, ...] = ()
 
     def buckets(self) -> tuple[Bucket, ...]:
         """The static shapes of every wave: each group's widest range, in whole blocks."""
@@ -151,7 +155,8 @@ class Plan:
         """What is stored with the run: shapes that a resumed run must repeat, and every member."""
         groups = [{**asdict(g), "recipe": g.recipe._asdict()} for g in self.groups]
         members = [{"member": k, **asdict(m)} for k, m in zip(self.keys, self.members)]
-        return {"chunks": self.chunks, "waves": self.waves, "since": self.since, "groups": groups, "members": members}
+        waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
+        return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
         """This plan with the waves, blocks, tiles and precision of a stored one.
@@ -192,13 +197,20 @@ def make(
     members = sweep.expand(settings)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    plain = {name: value for name, value in context.items() if name != "learned"}
-    keys = tuple(m.key(context if LabelSpec.parse(m.labels).is_learned else plain) for m in members)
+    keys = tuple(m.key({name: value for name, value in context.items() if _reads(m, name)}) for m in members)
     groups = _grouped(settings, members, dataset)
     devices = jax.local_device_count()
     shared = memory.shared_bytes(settings, members, dataset)
-    plan = Plan(members, keys, groups, (), settings.student.evaluations, dataset.image_shape, shared, devices)
+    chunks, shape = settings.student.evaluations, dataset.image_shape
+    plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
     return _cut(plan, memory.budget_bytes(settings))
+
+
+def _reads(member: MemberSpec, name: str) -> bool:
+    """Whether a member's numbers depend on this part of the context."""
+    labels = LabelSpec.parse(member.labels)
+    by_difficulty = "difficulty" in inspect.signature(selection(member.select)).parameters
+    return {"teacher": labels.needs_teacher or by_difficulty, "learned": labels.is_learned}.get(name, True)
 
 
 def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:

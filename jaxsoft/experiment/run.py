@@ -1,5 +1,6 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.experiment.students import Material
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import fit
 from jaxsoft.training.ensemble import Program
 from jaxsoft.types import Dataset, Row
 
@@ -41,17 +43,19 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         dataset = load(settings)
         planning.check_data(settings, dataset)
     with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
+        settings = _as_begun(settings, folder)
         with console.stage("teachers"):
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
             plan = decide(settings, dataset, experts, folder)
         log = ResultsLog(folder.path / "results.jsonl")
-        left = [key for key in plan.keys if key not in log.finished()]
+        finished = log.finished()
+        left = [key for key in plan.keys if key not in finished]
         if left:  # a later look must not put its own versions and times beside these numbers
             folder.write_json("env.json", environment())
             told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
-            console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories)]))
+            console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
         console.say(f"students: {len(left)} of {len(plan.keys)} left")
         if left:
             with console.stage("labels"):
@@ -65,6 +69,14 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
+
+
+def _as_begun(settings: config.Settings, folder: RunFolder) -> config.Settings:
+    """With the precision that the run began with, which another machine would choose otherwise."""
+    if not (folder.path / "plan.json").exists():
+        return settings
+    began = folder.read_json("plan.json")["groups"][0]["recipe"]["precision"]
+    return dataclasses.replace(settings, precision=began)
 
 
 def dry_run(settings: config.Settings, workdir: Path) -> str:
@@ -105,13 +117,17 @@ def load(settings: config.Settings) -> Dataset:
 
 def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder) -> Plan:
     """Make the plan, or repeat the shapes of the one that this folder began with; tell the teachers' story in JSON."""
-    subjects = experts.class_order(dataset).tolist() if settings.subjects == "accuracy" else ()
-    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts), subjects)
-    if (folder.path / "plan.json").exists():
-        plan = plan.with_shapes(folder.read_json("plan.json"))
+    stored = folder.read_json("plan.json") if (folder.path / "plan.json").exists() else None
+    subjects: Sequence[int] = ()
+    if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
+        subjects = stored["subjects"] if stored else experts.class_order(dataset).tolist()
+    context = member_context(settings, dataset, experts)
+    plan = planning.make(settings, dataset, experts.histories, context, subjects)
+    if stored:
+        plan = plan.with_shapes(stored)
     else:
         folder.write_json("plan.json", plan.as_json())
-    told = {text: planning.resolved(text, experts.histories) for text in settings.sweep.labels}
+    told = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
     histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
     changed = {text: spec for text, spec in told.items() if str(LabelSpec.parse(text)) != spec}
@@ -120,15 +136,21 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
 
 
 def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
-    """What determines the numbers of every member of a run, beside what a sweep varies."""
+    """What determines the numbers of the members of a run, beside what a sweep varies.
+
+    `teacher` and `learned` are left out of the keys of members that do not read them.
+    """
     student = config.as_dict(settings.student)
+    unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
+    learned = {name: value for name, value in config.as_dict(settings.learned).items() if name not in unread}
     return {
         "data": dataset.fingerprint,
         "normalize": settings.data.normalize,
+        "precision": fit.precision(settings.precision),
         "teacher": experts.key,
         "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
+        "learned": {"model": settings.student.model, **learned},
         "protocol": settings.protocol,
-        "learned": config.as_dict(settings.learned),
         "streams": rng.VERSION,
     }
 

@@ -71,14 +71,14 @@ def prepare(
       folder: of the run, where learned labels are kept; nowhere if not given.
       look: called at each look at labels in learning.
     """
-    tables = subsets.draw_tables(plan.members, settings, dataset, experts)
-    images = [subsets.images_of(m, tables[subsets.draw_of(m, settings)]) for m in plan.members]
+    images = subsets.draw_images(plan.members, settings, dataset, experts)
     labels = labelling.finish_labels(plan.members, images, settings, dataset, experts, folder, look)
-    used = np.unique(np.concatenate(images))
-    places = [np.searchsorted(used, ids).astype(np.int32) for ids in images]
+    used = np.unique(np.concatenate(list(images.values())))
+    places = {subset: np.searchsorted(used, ids).astype(np.int32) for subset, ids in images.items()}
+    read = [places[subsets.subset_of(m)] for m in plan.members]
     normalizer = experts.normalizer
     bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), labels.rows)
-    members = tuple(_stacked(plan, group, places, labels.places) for group in plan.groups)
+    members = tuple(_stacked(plan, group, read, labels.places) for group in plan.groups)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.

@@ -46,10 +46,31 @@ def draw_tables(
     return tables
 
 
-def images_of(member: MemberSpec, table: Int[np.ndarray, "K I"]) -> Int32[np.ndarray, "S"]:
-    """Positions in train of a member's images, class by class."""
-    there = [c for c in range(len(table)) if c != member.without]
-    return table[there, : member.ipc].ravel().astype(np.int32)
+class Subset(NamedTuple):
+    """What tells the images of one member from those of another; `without` is -1 where no class is left out."""
+
+    select: str
+    seed: int
+    ipc: int
+    without: int
+
+
+def subset_of(member: MemberSpec) -> Subset:
+    """The subset that a member reads; many members share it."""
+    return Subset(member.select, member.subset_seed, member.ipc, member.without)
+
+
+def draw_images(
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+) -> dict[Subset, Int32[np.ndarray, "_"]]:
+    """Positions in train of the images of every subset, class by class."""
+    tables, images = draw_tables(members, settings, dataset, experts), {}
+    for m in members:
+        if (subset := subset_of(m)) not in images:
+            table = tables[draw_of(m, settings)]
+            there = [c for c in range(len(table)) if c != m.without]
+            images[subset] = table[there, : m.ipc].ravel().astype(np.int32)
+    return images
 
 
 def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:

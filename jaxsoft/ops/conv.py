@@ -83,6 +83,16 @@ def lowering(name: str) -> Iterator[None]:
         _forced.reset(token)
 
 
+@contextlib.contextmanager
+def exactly(name: str = "auto") -> Iterator[None]:
+    """What is traced inside convolves by one lowering, and multiplies float32 with all of its bits on every device.
+
+    Accelerators would otherwise multiply with fewer bits than the precision that was asked for.
+    """
+    with lowering(name), jax.default_matmul_precision("highest"):
+        yield
+
+
 def choose(members: int, batch: int, platform: str | None = None) -> str:
     """The lowering that `auto` stands for.
 

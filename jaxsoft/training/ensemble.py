@@ -140,8 +140,7 @@ class Program:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
             apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-            # Where float32 is asked for, accelerators would otherwise multiply with fewer bits.
-            with conv.lowering(self.lowering), jax.default_matmul_precision("highest"):
+            with conv.exactly(self.lowering):
                 self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
             self.compilations[name] = self.compilations.get(name, 0) + 1
         with jax.transfer_guard("disallow"):

@@ -95,8 +95,7 @@ def _programs(settings: Learned, recipe: Recipe, lowering: str) -> tuple[Callabl
         axes = tuple(None if spec == _SHARED else 0 for spec in specs)
 
         def many(*args: Any) -> Any:
-            # Where float32 is asked for, accelerators would otherwise multiply with fewer bits.
-            with conv.lowering(lowering), jax.default_matmul_precision("highest"):
+            with conv.exactly(lowering):
                 return jax.vmap(functools.partial(function, settings, recipe), axes)(*args)
 
         apart = jax.shard_map(many, mesh=_mesh(), in_specs=specs, out_specs=_SPREAD, check_vma=False)

@@ -166,3 +166,27 @@ def test_learned_labels_are_those_of_the_students_own_subset(data, experts):
         start = np.exp(2) / (np.exp(2) + 9)
         assert np.abs(soft - np.where(hard == 1, start, (1 - start) / 9)).max() > 0.01  # something was learned
     assert (rows[0, "learned"] != rows[1, "learned"]).any()
+
+
+def test_the_key_of_learned_labels_has_whose_training_they_are_learned_through(data, experts):
+    def keys(**changes):
+        changed = {name.replace("_of_", "."): value for name, value in changes.items()}
+        settings = tiny.settings(TWO | {"sweep.labels": ("learned",), "sweep.model": ("mlp(hidden=8)",)} | changed)
+        return planning.make(settings, data, experts.histories, run.member_context(settings, data, experts)).keys
+
+    assert not set(keys()) & set(keys(student_of_model="mlp(hidden=4)"))
+    assert not set(keys()) & set(keys(learned_of_students=9))
+    assert keys() == keys(learned_of_judges=9)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"learned.optimizer": "sdg"}, r"^config\.learned\.optimizer: unknown optimizer 'sdg'"),
+        ({"learned.augment": "flp"}, r"^config\.learned\.augment: unknown augmentation 'flp'"),
+        ({"student.model": "mpl", "sweep.model": ("mlp",)}, r"^config\.student\.model: unknown model 'mpl'"),
+    ],
+)
+def test_what_learning_cannot_do_is_said_before_teachers_are_trained(change, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        planning.check(tiny.settings({"sweep.labels": ("learned",)} | change))

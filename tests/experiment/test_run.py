@@ -62,7 +62,7 @@ def test_the_story_of_plan_and_teachers_is_stored(finished):
     plan, teachers = (json.loads((finished[1] / name).read_text()) for name in ("plan.json", "teachers.json"))
     assert [m["member"] for m in plan["members"]] == [row["member"] for row in table(finished[1])]
     assert [record["epoch"] for record in teachers["experts"][0]["history"]] == [0, 1, 2, 3]
-    assert (finished[1] / "teachers" / teachers["teacher"]["key"] / "3").is_dir()
+    assert len(list((finished[1] / "teachers").glob("*/3"))) == 1  # one architecture, its third epoch
 
 
 def test_verify_passes_and_then_notices_one_changed_byte(copy, capsys):

@@ -123,7 +123,7 @@ NAMES = "ipc, labels, seed, subset_seed, select, without, teacher_epoch, learnin
         ),
         (
             {"labels": ("hrd",)},
-            "config.sweep.labels: unknown label source 'hrd'; closest: hard, teacher, teachers "
+            "config.sweep.labels: unknown label source 'hrd'; closest: hard, learned, teacher "
             "(all of them: jaxsoft/labels/spec.py)",
         ),
     ],

@@ -25,7 +25,10 @@ _ORDINALS = ("", "second ", "third ", "fourth ", "fifth ", "sixth ", "seventh ",
 
 
 class Curve(NamedTuple):
-    """One IPC: accuracy under swap(i), relative to no swap, by rank i; its mean over i; its rank correlation with i."""
+    """One IPC: accuracy under swap(i), relative to no swap, by rank i; over i > 1 its mean and rank correlation with i.
+
+    The largest probability is left out of both: without it a label names another class, whatever the rest says.
+    """
 
     ipc: int
     ranks: tuple[int, ...]
@@ -74,7 +77,7 @@ def draw(found: Sequence[Curve]) -> Figure:
     axes.set_ylabel("relative accuracy, %")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.legend(loc="lower right", ncols=1 + len(found) // 5)
-    parts.say_n(figure, [curve.area.n for curve in found], "bands: 95 % intervals over seeds")
+    parts.say_n(figure, [curve.plain.n for curve in found], "bands: 95 % intervals over seeds")
     return figure
 
 
@@ -104,14 +107,18 @@ def _curve(ipc: int, ranks: tuple[int, ...], values: np.ndarray) -> Curve:
     both = np.concatenate([means(values)[None], resampled_means(values)])
     plain = both[:, :1]
     relative = np.where(plain > 0, both[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
-    known = np.asarray(np.isfinite(relative).all(1))
-    trend = _estimate(rank_correlation(relative[known]), n) if len(ranks) > 2 and known[0] else estimate(np.empty(0))
     points = [_estimate(relative[:, j], n) for j in range(len(ranks))]
-    return Curve(ipc, ranks, estimate(values[:, 0]), points, _estimate(relative.mean(1), n), trend)
+    rest = relative[:, np.array(ranks) > 1]
+    rest = rest[np.isfinite(rest).all(1)] if points[0].n else rest[:0]
+    area = _estimate(rest.mean(1), n) if rest.size else estimate(np.empty(0))
+    trend = _estimate(rank_correlation(rest), n) if rest.shape[1] > 2 and len(rest) else estimate(np.empty(0))
+    return Curve(ipc, ranks, estimate(values[:, 0]), points, area, trend)
 
 
 def _estimate(draws: np.ndarray, n: int) -> Estimate:
-    """The first draw is the data's own."""
+    """The first draw is the data's own; n = 0 where it is NaN."""
+    if math.isnan(draws[0]):
+        return estimate(np.empty(0))
     return Estimate(float(draws[0]), float(np.nanstd(draws[1:])), *interval(draws[1:], n), n)
 
 
@@ -134,28 +141,45 @@ def _sections(found: dict[str, list[Curve]], suffix: str) -> list[Section]:
 
 
 def _title(lines: Sequence[Curve]) -> str:
-    """What the first and the last rank cost; with several IPC the range of costs."""
+    """What the first rank beside the largest costs: that the largest carries most goes without saying."""
     shared = sorted(set.intersection(*(set(curve.ranks) for curve in lines))) or list(lines[0].ranks)
-    first, last = shared[0], shared[-1]
-    top = [dict(zip(curve.ranks, curve.relative)).get(first, curve.relative[0]) for curve in lines]
-    if not any(e.high < 1 for e in top):
-        return f"No cost of exchanging the {_ordinal(first)} probability can be told: {_costs(top)} of accuracy"
-    where = f" at {words.budgets([curve.ipc for curve in lines])}" if len(lines) <= 3 else ""
-    said = f"Exchanging the {_ordinal(first)} probability costs {_costs(top)} of accuracy{where}"
-    if last == first:
-        return said
-    end = [dict(zip(curve.ranks, curve.relative)).get(last, curve.relative[-1]) for curve in lines]
-    return f"{said}, the {_ordinal(last).removesuffix(' largest')} {_costs(end)}"
+    rank = next((rank for rank in shared if rank > 1), shared[0])
+    at = [dict(zip(curve.ranks, curve.relative)) for curve in lines]
+    costs = _costs({curve.ipc: found[rank] for curve, found in zip(lines, at) if rank in found})
+    if rank == 1:
+        return f"Exchanging the largest probability {costs}"
+    name = _ordinal(rank).removesuffix(" largest")
+    everywhere = [i for i in shared if i > 1 and all(i in found for found in at)]
+    if any(rank in found and found[rank].high < 1 for found in at) and len(everywhere) > 1:
+        left = {i: np.nanmean([found[i].mean for found in at]) for i in everywhere}
+        if min(left, key=left.__getitem__) == rank:
+            return f"Beside the largest probability, the {name} matters most: exchanging it {costs}"
+    return f"Beside the largest probability, exchanging the {name} {costs}"
 
 
-def _costs(values: Sequence[Estimate]) -> str:
-    """Lost shares of accuracy in percent: one with its interval, or the range of several."""
-    low, high = min(1 - e.mean for e in values), max(1 - e.mean for e in values)
+def _costs(values: dict[int, Estimate]) -> str:
+    """Lost shares of accuracy in percent, where a loss can be told: one with its interval, or the range of several."""
+    lost = {ipc: e for ipc, e in values.items() if e.high < 1}
+    won = {ipc: e for ipc, e in values.items() if e.low > 1}
+    rest = [ipc for ipc in values if ipc not in lost and ipc not in won]
+    said = []
+    for verb, sign, told in (("costs", 1, lost), ("gains", -1, won)):
+        if told:
+            said.append(f"{verb} {_shares(list(told.values()), sign)} of accuracy at {words.budgets(list(told))}")
+    if rest:
+        nothing = "nothing that can be told"
+        said.append(f"{nothing} at {words.listed(rest)}" if said else f"costs {nothing} at {words.budgets(rest)}")
+    return words.listed(said)
+
+
+def _shares(values: Sequence[Estimate], sign: int) -> str:
+    """How far relative accuracies lie below 1, or above it for a negative sign, in percent."""
+    ends = [sorted((sign * (1 - e.low), sign * (1 - e.high))) for e in values]
+    shares = [sign * (1 - e.mean) for e in values]
     if len(values) == 1:
-        e = values[0]
-        between = "" if math.isnan(e.low) else f" [{_whole(1 - e.high)}, {_whole(1 - e.low)}]"
-        return f"{_whole(low)} %{between}"
-    return f"{_whole(low)} %" if _whole(low) == _whole(high) else f"{_whole(low)} to {_whole(high)} %"
+        return f"{_whole(shares[0])} % [{_whole(ends[0][0])}, {_whole(ends[0][1])}]"
+    low, high = _whole(min(shares)), _whole(max(shares))
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _rising(lines: Sequence[Curve]) -> str:
@@ -165,10 +189,15 @@ def _rising(lines: Sequence[Curve]) -> str:
         return ""
     up, down = ([c.ipc for c in told if parts.sign(c.trend) == s] for s in (1, -1))
     every = [c.ipc for c in told]
+    beside = "Beside the largest probability, relative accuracy"
     if len(up) == len(told):
-        return "The curve rises with the rank at every budget: the smaller a probability, the less its place is worth."
-    said = f"The curve rises with the rank {parts.where(up, every)}" if up else "No rise with the rank can be told"
-    return f"{said}; it falls {parts.where(down, every)}." if down else f"{said}."
+        return f"{beside} rises with the rank {parts.where(up, every)}: the smaller a probability, the less its place is worth."
+    if not up and not down:
+        return f"{beside} shows no rise with the rank that can be told."
+    said = [
+        f"{verb} with the rank {parts.where(some, every)}" for verb, some in (("rises", up), ("falls", down)) if some
+    ]
+    return f"{beside} {words.listed(said)}."
 
 
 def _table(lines: Sequence[Curve]) -> Table:
@@ -183,11 +212,11 @@ def _table(lines: Sequence[Curve]) -> Table:
         if c.trend.n:
             ends = "" if math.isnan(c.trend.low) else f" [{c.trend.low:.2f}, {c.trend.high:.2f}]"
             trend = f"{c.trend.mean:.2f}{ends}".replace("-", "−")
-        rows.append((str(c.ipc), words.accuracy(c.plain), *cells, words.accuracy(c.area), trend, str(c.area.n)))
-    header = ("IPC", "no swap, %", *(f"swap({i})" for i in shown), "area", "rises with i", "n")
+        rows.append((str(c.ipc), words.accuracy(c.plain), *cells, words.accuracy(c.area), trend, str(c.plain.n)))
+    header = ("IPC", "no swap, %", *(f"swap({i})" for i in shown), "area, i > 1", "rises with i > 1", "n")
     caption = (
-        "Accuracy without a swap, then relative accuracy in percent. Area: its mean over the measured ranks, 100 where no "
-        "place matters. Rises: its rank correlation with i. 95 % intervals over seeds."
+        "Accuracy without a swap, then relative accuracy in percent. Area: its mean over the measured ranks but the first, 100 "
+        "where no place matters. Rises: its rank correlation with i, the first left out. 95 % intervals over seeds."
     )
     return Table(header, rows, caption)
 
@@ -205,4 +234,4 @@ def _ordinal(rank: int) -> str:
 
 
 def _whole(share: float) -> str:
-    return words.NONE if math.isnan(share) else f"{round(100 * share)}".replace("-", "−")
+    return f"{round(100 * share)}"

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxsoft import spec
 from jaxsoft.analysis.grid import Grid, grid
-from jaxsoft.analysis.stats import RESAMPLES, Estimate, estimate, interval, means, resampled_means
+from jaxsoft.analysis.stats import FEWEST, RESAMPLES, Estimate, estimate, interval, means, resampled_means
 from jaxsoft.types import Row
 
 _EPOCH_KEYS = ("epoch", "accuracy", "entropy")
@@ -18,11 +18,13 @@ _EPOCH_KEYS = ("epoch", "accuracy", "entropy")
 
 @dataclass(frozen=True)
 class Choice:
-    """The soft label spec chosen for one IPC, and what it is worth against hard labels on test.
+    """The soft label spec chosen for one IPC, and what such a choice is worth against hard labels on test.
 
     `selection` is its mean on the column of choice, `shares` the part of resampled sets of seeds in which each spec
-    would have been chosen, largest first. With hard labels, `test`, `hard` and `difference` (soft minus hard) hold the
-    seeds that finished under both; without, `hard` and `difference` have n = 0.
+    would have been chosen, largest first. `test` and `difference` (soft minus hard) take for every seed the spec that
+    the other seeds choose, and choose anew in every draw of their intervals: where all choose alike, they are those of
+    `labels`. With hard labels, `test`, `hard` and `difference` hold the seeds that finished under both; without, `hard`
+    and `difference` have n = 0.
     """
 
     ipc: int
@@ -79,24 +81,50 @@ def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
     soft = [a for a, labels in enumerate(table.labels) if labels != "hard"]
     if not soft:
         return []
+    selection = table.selection[:, :, soft]
+    picks, apart, draws = _argmax(means(selection)), choice_of_others(selection), _argmax(resampled_means(selection))
+    asked = [i for i in range(len(table.ipcs)) if picks[i] >= 0]
+    return [_choice(table, i, soft, int(picks[i]), apart[:, i], draws[:, i]) for i in asked]
+
+
+def choice_of_others(selection: Float[np.ndarray, "U *cell A"]) -> Int[np.ndarray, "U *cell"]:
+    """For each unit the spec with the best mean over all other units, so that no unit judges a choice that it made.
+
+    Where no other unit finished, its own choice is all there is.
+    """
+    there = np.isfinite(selection)
+    values = np.where(there, selection, 0.0)
+    count = there.sum(0) - there
+    picks = _argmax(np.where(count > 0, (values.sum(0) - values) / np.maximum(count, 1), np.nan))
+    return np.where(picks >= 0, picks, _argmax(means(selection)))
+
+
+def _choice(table: Grid, i: int, soft: list[int], pick: int, apart: np.ndarray, draws: np.ndarray) -> Choice:
+    """What is chosen at one IPC: `pick` by all units, `apart` for each by the others, `draws` by each set of units."""
+    values, a = table.test[:, i, soft], soft[pick]
     hard = table.labels.index("hard") if "hard" in table.labels else None
-    picks = _argmax(means(table.selection[:, :, soft]))
-    draws = _argmax(resampled_means(table.selection[:, :, soft]))
-    choices = []
-    for i, ipc in enumerate(table.ipcs):
-        if picks[i] < 0:
-            continue
-        a = soft[picks[i]]
-        own = table.test[:, i, a]
-        base = table.test[:, i, hard] if hard is not None else np.full_like(own, np.nan)
-        shares = {table.labels[soft[p]]: float(np.mean(draws[:, i] == p)) for p in range(len(soft))}
-        shares = dict(sorted(((k, v) for k, v in shares.items() if v), key=lambda item: -item[1]))
-        mean = float(means(table.selection[:, i, a]))
-        paired = np.isfinite(own - base)
-        kept = paired if paired.any() else np.isfinite(own)
-        test, plain, difference = estimate(own[kept]), estimate(base[paired]), estimate((own - base)[paired])
-        choices.append(Choice(ipc, table.labels[a], table.epochs[a], mean, test, plain, difference, shares))
-    return choices
+    base = table.test[:, i, hard] if hard is not None else np.full(len(values), np.nan)
+    shares = {table.labels[soft[p]]: float(np.mean(draws == p)) for p in range(len(soft))}
+    shares = dict(sorted(((k, v) for k, v in shares.items() if v), key=lambda item: -item[1]))
+    own = values[np.arange(len(values)), apart]
+    paired = np.isfinite(own - base)
+    kept = paired if paired.any() else np.isfinite(own)
+    test = _estimate_anew(np.where(kept[:, None], values, np.nan), apart, draws)
+    difference = _estimate_anew(np.where(paired[:, None], values - base[:, None], np.nan), apart, draws)
+    mean = float(means(table.selection[:, i, a]))
+    return Choice(table.ipcs[i], table.labels[a], table.epochs[a], mean, test, estimate(base[paired]), difference, shares)
+
+
+def _estimate_anew(values: np.ndarray, apart: np.ndarray, draws: np.ndarray) -> Estimate:
+    """The mean of what the others chose; where draws choose differently, an interval as wide as theirs about that mean."""
+    own = values[np.arange(len(values)), apart]
+    plain = estimate(own[np.isfinite(own)])
+    if plain.n < FEWEST or (draws == draws[0]).all():
+        return plain
+    drawn = np.take_along_axis(resampled_means(values), draws[:, None], 1)[:, 0]
+    # A draw's choice was made on its own members, whose luck is in the mean of the draws: only their spread counts.
+    low, high = interval(drawn - np.nanmean(drawn) + plain.mean, plain.n)
+    return plain._replace(sem=float(np.nanstd(drawn)), low=low, high=high)
 
 
 def chosen_draws(rows: Sequence[Row] | Grid, dated: bool = False, resamples: int = RESAMPLES) -> Draws:
@@ -153,11 +181,6 @@ def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:
     found = rank_correlation(epochs[_argmax(best)])
     low, high = interval(found[1:], len(values))
     return Estimate(float(found[0]), float(np.std(found[1:])), low, high, len(values))
-
-
-def chosen_on_validation(rows: Sequence[Row]) -> list[Choice]:
-    """`choose` on validation accuracy, whatever the protocol."""
-    return choose(rows, on="val_accuracy")
 
 
 def frontiers(rows: Sequence[Row] | Grid) -> list[Frontier]:

@@ -23,6 +23,7 @@ from jaxsoft.experiment.cohort import make_bank
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder, write_file
 from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, learned, learners
 from jaxsoft.training.evaluate import eval_set
@@ -159,13 +160,15 @@ def _learn_group(
     recipe = recipe_of(settings, dataset.num_classes, tables["slots"].shape[1])
     common = settings.learned, recipe, _material(dataset, experts, recipe), subsets
     lowering, steps = settings.compute.lowering, learned.outer_steps(settings.learned)
-    hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[dataset.train.labels[tables["slots"]]]
+    classes = dataset.train.labels[tables["slots"]]
+    hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[classes]
     references = _references(settings, dataset, experts, tables["slots"])
     hard, *judged = (learners.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
     told, labels = [], np.zeros(0)
     for seen in learners.learn(*common, lowering):
         labels = seen.labels
-        told.append([_told(seen, m, References(references.specs, references.rows[:, m])) for m in range(len(group))])
+        own = [References(references.specs, references.rows[:, m]) for m in range(len(group))]
+        told.append([_told(seen, m, own[m], classes[m]) for m in range(len(group))])
         means = float(seen.val_accuracy.mean()), float(hard.mean())
         look(Progress(turn * steps + seen.outer_step, turns * steps, *means))
     kept = {}
@@ -187,16 +190,21 @@ def _learn_group(
     return kept
 
 
-def _told(seen: learners.Look, m: int, references: References) -> dict[str, Any]:
-    """One look at one subset."""
+def _told(seen: learners.Look, m: int, references: References, classes: Int[np.ndarray, "S"]) -> dict[str, Any]:
+    """One look at one subset; beside its labels the true classes, each smoothed to the same entropy."""
     labels, loss = seen.labels[m], float(seen.meta_loss[m])
-    apart = [_mean(metrics.js_divergence, labels, rows) for rows in references.rows]
+    smooth = smooth_to(classes, np.asarray(metrics.entropy(jnp.asarray(labels))), labels.shape[-1])
+    apart, smoothed = (
+        {spec: _mean(metrics.js_divergence, own, rows) for spec, rows in zip(references.specs, references.rows)}
+        for own in (labels, smooth.astype(np.float32))
+    )
     return {
         "outer_step": seen.outer_step,
         "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
         "val_accuracy": _rounded(seen.val_accuracy[m]),
         "entropy": _mean(metrics.entropy, labels),
-        "divergence": dict(zip(references.specs, apart)),
+        "divergence": apart,
+        "smoothed_divergence": smoothed,
     }
 
 

@@ -38,9 +38,10 @@ def _host_bytes() -> int:
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
     """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     pixels = math.prod(dataset.image_shape) * (4 if settings.data.normalize == "zca" else 1)
-    largest: dict[tuple[str, int], int] = {}
+    largest: dict[tuple[str, int, int], int] = {}
     for m in members:
-        largest[m.select, m.subset_seed] = max(m.ipc, largest.get((m.select, m.subset_seed), 0))
+        draw = m.select, m.subset_seed, m.ipc if settings.protocol == "paper" else 0  # the paper draws each IPC anew
+        largest[draw] = max(m.ipc, largest.get(draw, 0))
     used = min(len(dataset.train), sum(largest.values()) * dataset.num_classes)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
     of_images = sum(not spec.is_of_subset for spec in specs.values()) * used

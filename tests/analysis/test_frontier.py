@@ -37,7 +37,7 @@ def test_the_choice_is_made_on_validation_and_told_on_test():
     assert found.shares == {EARLY: 1.0}
     (paper,) = frontier.choose(members(values, protocol="paper"))
     assert paper.labels == LATE
-    (forced,) = frontier.chosen_on_validation(members(values, protocol="paper"))
+    (forced,) = frontier.choose(members(values, protocol="paper"), on="val_accuracy")
     assert forced.labels == EARLY
 
 
@@ -54,6 +54,41 @@ def test_shares_are_those_of_resampled_seeds():
     assert found.shares[EARLY] == pytest.approx(1 - (2 / 3) ** 3, abs=0.03)
     assert sum(found.shares.values()) == pytest.approx(1)
     assert list(found.shares) == [EARLY, LATE]
+
+
+def test_no_seed_judges_the_choice_that_it_made():
+    # All three choose EARLY (means 0.6 and 0.5), for the luck of seed 0, whose others choose LATE.
+    values = {
+        "hard": [(0.5, 0.5), (0.5, 0.5), (0.5, 0.5)],
+        EARLY: [(0.9, 0.9), (0.45, 0.4), (0.45, 0.4)],
+        LATE: [(0.5, 0.5), (0.5, 0.6), (0.5, 0.6)],
+    }
+    (found,) = frontier.choose(members(values))
+    assert found.labels == EARLY and found.test.mean == pytest.approx((0.5 + 0.4 + 0.4) / 3)
+    assert found.difference.mean == pytest.approx(found.test.mean - 0.5)
+    assert found.difference.low < -0.1 < found.difference.high  # fewer than all draws choose EARLY
+
+
+def test_luck_of_many_equal_labels_is_no_gain():
+    rng, gains = np.random.default_rng(0), []
+    for _ in range(40):
+        values = {"hard": [(0.5, 0.5)] * 6}
+        for epoch in range(12):
+            luck = rng.normal(0.5, 0.05, 6)
+            values[f"teacher(epoch={epoch})"] = [(v, v) for v in luck]  # validation has the luck of test
+        (found,) = frontier.choose(members(values))
+        gains.append((found.difference.mean, found.difference.low > 0))
+    mean, told = np.mean(gains, 0)
+    assert abs(mean) < 0.01 and told < 0.1
+
+
+def test_the_others_choose_and_one_alone_chooses_itself():
+    nan = np.nan
+    selection = np.array([[0.9, 0.5], [0.1, 0.2], [0.1, 0.2]])
+    assert frontier.choice_of_others(selection).tolist() == [1, 0, 0]
+    assert frontier.choice_of_others(selection[:1]).tolist() == [0]
+    assert frontier.choice_of_others(np.array([[0.9, 0.5], [nan, nan], [nan, 0.6]])).tolist() == [1, 0, 0]
+    assert frontier.choice_of_others(np.full((2, 1, 1), nan)).tolist() == [[-1], [-1]]
 
 
 def test_accuracies_beside_a_difference_are_of_the_same_seeds():

@@ -8,6 +8,7 @@ import pytest
 import tiny_run
 from scipy.spatial import distance
 from scipy.special import softmax
+from scipy.stats import entropy
 
 from jaxsoft import config, errors
 from jaxsoft.data import normalize
@@ -15,6 +16,7 @@ from jaxsoft.experiment import learning, memory
 from jaxsoft.experiment import run as story
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.labels.bank import LogitBank
+from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.training import learners
 
 SETTINGS = tiny_run.settings({"teacher.experts": 2, "learned.looks": 2, "learned.look_outer_steps": 5})
@@ -99,16 +101,17 @@ def test_the_story_measures_every_look_against_pooled_experts(lessons, tmp_path)
     }
     assert [r["labels"] for r in one["references"]] == list(pooled)
     for reference, rows in zip(one["references"], pooled.values()):
-        entropy, right = -(rows * np.log(rows)).sum(1).mean(), rows.argmax(1) == np.arange(10)
-        np.testing.assert_allclose(
-            [reference["entropy"], reference["val_accuracy"]], [entropy, right.mean()], atol=2e-6
-        )
+        numbers = [entropy(rows, axis=1).mean(), (rows.argmax(1) == np.arange(10)).mean()]
+        np.testing.assert_allclose([reference["entropy"], reference["val_accuracy"]], numbers, atol=2e-6)
     for look, step in zip(one["looks"], (0, 5, 10)):
         rows = learned_rows(slots, step)
-        np.testing.assert_allclose(look["entropy"], -(rows * np.log(rows)).sum(1).mean(), atol=2e-6)
+        np.testing.assert_allclose(look["entropy"], entropy(rows, axis=1).mean(), atol=2e-6)
         for spec, reference in pooled.items():  # SciPy's is the root of the divergence
             apart = np.mean([distance.jensenshannon(a, b) ** 2 for a, b in zip(rows, reference)])
             np.testing.assert_allclose(look["divergence"][spec], apart, atol=2e-6)
+            smooth = smooth_to(DATASET.train.labels[slots], entropy(rows, axis=1), 10)
+            apart = np.mean([distance.jensenshannon(a, b) ** 2 for a, b in zip(smooth, reference)])
+            np.testing.assert_allclose(look["smoothed_divergence"][spec], apart, atol=2e-6)
         assert look["meta_loss"] == (None if step == 0 else 2.5 - step / 10) and look["outer_step"] == step
 
 

@@ -164,16 +164,15 @@ def _learn_group(
     hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[classes]
     references = _references(settings, dataset, experts, tables["slots"])
     hard, *judged = (learners.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
+    pooled = [References(references.specs, references.rows[:, m]) for m in range(len(group))]
     told, labels = [], np.zeros(0)
     for seen in learners.learn(*common, lowering):
         labels = seen.labels
-        own = [References(references.specs, references.rows[:, m]) for m in range(len(group))]
-        told.append([_told(seen, m, own[m], classes[m]) for m in range(len(group))])
+        told.append([_told(seen, m, pooled[m], classes[m]) for m in range(len(group))])
         means = float(seen.val_accuracy.mean()), float(hard.mean())
         look(Progress(turn * steps + seen.outer_step, turns * steps, *means))
     kept = {}
     for m, (key, (name, table)) in enumerate(group):
-        own = References(references.specs, references.rows[:, m])
         story = {
             "key": key,
             "subset": list(name),
@@ -182,7 +181,7 @@ def _learn_group(
             "val_accuracy": told[-1][m]["val_accuracy"],
             "references": [
                 {"labels": spec, "val_accuracy": _rounded(a[m]), "entropy": _mean(metrics.entropy, rows)}
-                for spec, a, rows in zip(own.specs, judged, own.rows)
+                for spec, a, rows in zip(references.specs, judged, pooled[m].rows)
             ],
             "looks": [look[m] for look in told],
         }

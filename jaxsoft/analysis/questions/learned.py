@@ -4,23 +4,19 @@ Asked of runs that learned labels: `learned.json` tells how validation accuracy,
 to pooled experts' labels went while they were learned, subset by subset. Test accuracy is in the rows, as of any labels.
 """
 
-import functools
-import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxsoft import errors, spec
+from jaxsoft import spec
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.grid import Grid, grid
 from jaxsoft.analysis.page import Block, Picture, Section, Text
 from jaxsoft.analysis.questions import _parts
+from jaxsoft.analysis.questions._stories import Story, read_stories
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.stats import Estimate, estimate
 from jaxsoft.analysis.table import Table
@@ -30,75 +26,12 @@ ORDER = 6
 _SOURCE = "learned"
 
 
-class Pooled(NamedTuple):
-    """The labels of pooled experts: accuracy of the judges trained on them, entropy, and divergence at each look T."""
-
-    accuracy: Float[np.ndarray, "n"]
-    entropy: Float[np.ndarray, "n"]
-    divergence: Float[np.ndarray, "n T"]
-
-
-class Story(NamedTuple):
-    """How the labels of n subsets of one IPC were learned; accuracy is of judges, on validation, and a fraction."""
-
-    ipc: int
-    model: str
-    steps: Int[np.ndarray, "T"]
-    accuracy: Float[np.ndarray, "n T"]
-    entropy: Float[np.ndarray, "n T"]
-    hard: Float[np.ndarray, "n"]
-    pooled: dict[str, Pooled]
-
-    @property
-    def gain(self) -> Estimate:
-        """Accuracy with learned labels minus that with hard ones, each subset against itself."""
-        return estimate(self.accuracy[:, -1] - self.hard)
-
-    def approach(self, labels: str) -> Estimate:
-        """Divergence to a pooled label at the end minus that at the start: below zero, they came nearer."""
-        found = self.pooled[labels].divergence
-        return estimate(found[:, -1] - found[:, 0])
-
-
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """How labels were learned, then how they do on test."""
     sections, told = [], [found for run in runs if (found := read_stories(run.folder))]
     for i, stories in enumerate(told, 1):
         sections += _learning(stories, f"-{i}" if len(told) > 1 else "")
     return sections + (_parts.by_group(rows, compare, _on_test) if told else [])
-
-
-def read_stories(folder: Path) -> list[Story]:
-    """The stories of a run's learned labels by IPC; none if it learned none.
-
-    Raises:
-      DataError: `learned.json` is damaged.
-    """
-    path = folder / "learned.json"
-    if not path.exists():
-        return []
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        subsets: dict[int, list[Any]] = defaultdict(list)
-        for told in content["subsets"]:
-            subsets[int(told["ipc"])].append(told)
-        return [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
-        raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {problem}") from None
-
-
-def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:
-    def looks(*keys: str) -> np.ndarray:
-        return np.array([[functools.reduce(dict.__getitem__, keys, s) for s in one["looks"]] for one in subsets], float)
-
-    pooled = {}
-    for r, reference in enumerate(subsets[0]["references"]):
-        labels, same = str(reference["labels"]), [one["references"][r] for one in subsets]
-        accuracy, entropy = (np.array([one[key] for one in same], float) for key in ("val_accuracy", "entropy"))
-        pooled[labels] = Pooled(accuracy, entropy, looks("divergence", labels))
-    steps = np.array([look["outer_step"] for look in subsets[0]["looks"]], int)
-    hard = np.array([one["hard_val_accuracy"] for one in subsets], float)
-    return Story(ipc, model, steps, looks("val_accuracy"), looks("entropy"), hard, pooled)
 
 
 def draw(story: Story) -> Figure:
@@ -165,14 +98,23 @@ def _title(stories: Sequence[Story]) -> str:
 
 
 def _toward(stories: Sequence[Story]) -> str:
-    """Did learned labels come nearer to those of the most experts, at the budget where they moved most?"""
+    """Did learned labels come nearer to those of the most experts than equally soft labels that say nothing?"""
     moves = [(s.approach(labels), s, labels) for s in stories for labels in list(s.pooled)[-1:]]
     move, story, labels = max(moves, key=lambda m: (_parts.sign(m[0]) != 0, abs(m[0].mean)))
-    start, end = story.pooled[labels].divergence[:, [0, -1]].mean(0)
-    path = f"from {start:.3f} to {end:.3f} nats of `{labels}` at {words.budgets([story.ipc])}"
+    where, pooled = f"of `{labels}` at {words.budgets([story.ipc])}", story.pooled[labels]
+    start, end = pooled.divergence[:, [0, -1]].mean(0)
+    path, beyond = f"from {start:.3f} to {end:.3f} nats {where}", story.beyond(labels)
+    if beyond.n:
+        against = f"{end:.3f} against {pooled.smoothed[:, -1].mean():.3f} nats {where}"
+        if sign := _parts.sign(beyond):
+            verb = "nearer to" if sign < 0 else "farther from"
+            return f"Learned labels lie {verb} pooled experts' than equal smoothing of the true class does, {against}"
+        return f"Learned labels cannot be told to lie nearer to pooled experts' than equal smoothing does: {against}"
     if not (sign := _parts.sign(move)):
         return f"No move toward pooled experts' labels can be told: {path}"
-    return f"Learning moves labels {'toward' if sign < 0 else 'away from'} those of pooled experts, {path}"
+    if sign > 0:
+        return f"Learning moves labels away from those of pooled experts, {path}"
+    return f"Learned labels are softer and so nearer to pooled experts', {path}; smoothing alone may do as much"
 
 
 def _gains(stories: Sequence[Story]) -> Table:
@@ -198,20 +140,27 @@ def _gains(stories: Sequence[Story]) -> Table:
 
 
 def _distances(stories: Sequence[Story]) -> Table:
-    lines = []
+    lines, known = [], any(s.beyond(labels).n for s in stories for labels in s.pooled)
     for s in stories:
         for labels, p in s.pooled.items():
-            change = s.approach(labels)
-            ends = [f"{value:+.4f}".replace("-", "−") for value in (change.mean, change.low, change.high)]
-            moved = ends[0] if np.isnan(change.low) else f"{ends[0]} [{ends[1]}, {ends[2]}]"
-            mean = p.divergence.mean(0)
-            told = (f"{value:.4f}" for value in (mean[0], mean.min(), mean[-1]))
-            lines.append((str(s.ipc), f"`{labels}`", *told, moved, str(change.n)))
+            change, mean = s.approach(labels), p.divergence.mean(0)
+            told = [f"{value:.4f}" for value in (mean[0], mean.min(), mean[-1])]
+            smoothing = [_nats(s.beyond(labels))] if known else []
+            lines.append((str(s.ipc), f"`{labels}`", *told, _nats(change), *smoothing, str(change.n)))
     caption = (
         "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the first look, where its mean was least, "
         "and at the last; the change is last minus first, each subset against itself, with 95 % intervals."
     )
-    return Table(("IPC", "pooled experts", "first", "least", "last", "change", "n"), lines, caption)
+    if known:
+        caption += " Minus smoothing: at the last look, minus that of true classes smoothed to the same entropies."
+    smoothing = ("minus smoothing",) if known else ()
+    return Table(("IPC", "pooled experts", "first", "least", "last", "change", *smoothing, "n"), lines, caption)
+
+
+def _nats(value: Estimate) -> str:
+    """A difference of divergences with its interval."""
+    mean, low, high = (f"{end:+.4f}".replace("-", "−") for end in (value.mean, value.low, value.high))
+    return words.NONE if not value.n else mean if np.isnan(value.low) else f"{mean} [{low}, {high}]"
 
 
 class Compared(NamedTuple):

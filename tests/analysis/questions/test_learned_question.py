@@ -56,7 +56,7 @@ def test_stories_by_hand(tmp_path):
 @pytest.mark.parametrize(
     ("gain", "move", "titles"),
     [
-        (0.08, -0.01, ("Learned labels beat hard labels by 8.0 points", "toward those of pooled experts, from 0.050 to 0.040")),
+        (0.08, -0.01, ("Learned labels beat hard labels by 8.0 points", "softer and so nearer to pooled experts', from 0.050 to 0.040")),
         (-0.03, 0.02, ("Learned labels lose to hard labels by 3.0 points", "away from those of pooled experts, from 0.050")),
         (0.0, 0.0, ("cannot be told apart on validation: 0.0 points", "No move toward pooled experts' labels can be told")),
     ],
@@ -64,10 +64,34 @@ def test_stories_by_hand(tmp_path):
 def test_titles_and_tables(tmp_path, gain, move, titles):
     first, second = learned.answer([], [run(tmp_path, [told(s, 1, gain, move) for s in range(6)])])
     assert titles[0] in first.title and first.title.endswith("at 1 image per class" + ", on validation" * (gain != 0))
+    assert second.title.endswith("; smoothing alone may do as much") == (move < 0)
     assert titles[1] in second.title and "`teachers(2, epoch=5)`" in second.title
     assert [line[1] for line in first.blocks[-1].rows] == ["`hard`", "`learned`", *(f"`{spec}`" for spec in SPECS)]
     assert first.blocks[-1].rows[3][3] == "+2.0 [+2.0, +2.0]" and first.blocks[-1].rows[1][4] == "0.50"
     assert second.blocks[0].rows[1][2:5] == ("0.0500", f"{min(0.05, 0.05 + move):.4f}", f"{0.05 + move:.4f}")
+
+
+@pytest.mark.parametrize(
+    ("beyond", "title"),
+    [
+        (-0.02, "lie nearer to pooled experts' than equal smoothing of the true class does, 0.040 against 0.060 nats of"),
+        (0.02, "lie farther from pooled experts' than equal smoothing of the true class does, 0.040 against 0.020 nats of"),
+        (0.0, "cannot be told to lie nearer to pooled experts' than equal smoothing does: 0.040 against 0.040 nats of"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_no_more_than_soft_prove_nothing(tmp_path, beyond, title):
+    """All of these come nearer to pooled experts while they are learned."""
+    subsets = [told(s) for s in range(6)]
+    for s, subset in enumerate(subsets):
+        for look in subset["looks"]:
+            away = beyond - 0.001 * (-1) ** s
+            look["smoothed_divergence"] = {spec: apart - away for spec, apart in look["divergence"].items()}
+    _, second = learned.answer([], [run(tmp_path, subsets)])
+    assert f"Learned labels {title} `teachers(2, epoch=5)` at 1 image per class" == second.title
+    column = second.blocks[0].header.index("minus smoothing")
+    assert second.blocks[0].rows[1][column].startswith(f"{beyond:+.4f} [".replace("-", "−"))
+    del subsets[0]["looks"][0]["smoothed_divergence"]
+    assert learned.answer([], [run(tmp_path, subsets)])[1].title.endswith("smoothing alone may do as much")
 
 
 def test_test_accuracy_is_compared_with_hard_labels_and_the_expert_labels_of_choice(tmp_path):

@@ -1,0 +1,91 @@
+"""What `learned.json` tells of labels while they were learned, as arrays over subsets and looks."""
+
+import functools
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxsoft import errors
+from jaxsoft.analysis.stats import Estimate, estimate
+
+
+class Pooled(NamedTuple):
+    """The labels of pooled experts: accuracy of the judges trained on them, entropy, and divergence at each look T.
+
+    `smoothed` is the divergence of the true classes, each smoothed to the entropy of its learned label; NaN where the story
+    does not tell.
+    """
+
+    accuracy: Float[np.ndarray, "n"]
+    entropy: Float[np.ndarray, "n"]
+    divergence: Float[np.ndarray, "n T"]
+    smoothed: Float[np.ndarray, "n T"]
+
+
+class Story(NamedTuple):
+    """How the labels of n subsets of one IPC were learned; accuracy is of judges, on validation, and a fraction."""
+
+    ipc: int
+    model: str
+    steps: Int[np.ndarray, "T"]
+    accuracy: Float[np.ndarray, "n T"]
+    entropy: Float[np.ndarray, "n T"]
+    hard: Float[np.ndarray, "n"]
+    pooled: dict[str, Pooled]
+
+    @property
+    def gain(self) -> Estimate:
+        """Accuracy with learned labels minus that with hard ones, each subset against itself."""
+        return estimate(self.accuracy[:, -1] - self.hard)
+
+    def approach(self, labels: str) -> Estimate:
+        """Divergence to a pooled label at the end minus that at the start: below zero, they came nearer."""
+        found = self.pooled[labels].divergence
+        return estimate(found[:, -1] - found[:, 0])
+
+    def beyond(self, labels: str) -> Estimate:
+        """Divergence to a pooled label minus that of equal smoothing, at the end: below zero, softness is not all."""
+        found = self.pooled[labels]
+        values = found.divergence[:, -1] - found.smoothed[:, -1]
+        return estimate(values[np.isfinite(values)])
+
+
+def read_stories(folder: Path) -> list[Story]:
+    """The stories of a run's learned labels by IPC; none if it learned none.
+
+    Raises:
+      DataError: `learned.json` is damaged.
+    """
+    path = folder / "learned.json"
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        subsets: dict[int, list[Any]] = defaultdict(list)
+        for told in content["subsets"]:
+            subsets[int(told["ipc"])].append(told)
+        return [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+        raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {problem}") from None
+
+
+def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:
+    def looks(*keys: str) -> np.ndarray:
+        return np.array([[functools.reduce(dict.__getitem__, keys, s) for s in one["looks"]] for one in subsets], float)
+
+    pooled = {}
+    for r, reference in enumerate(subsets[0]["references"]):
+        labels, same = str(reference["labels"]), [one["references"][r] for one in subsets]
+        accuracy, entropy = (np.array([one[key] for one in same], float) for key in ("val_accuracy", "entropy"))
+        divergence = looks("divergence", labels)
+        told = all("smoothed_divergence" in look for one in subsets for look in one["looks"])
+        smoothed = looks("smoothed_divergence", labels) if told else np.full_like(divergence, np.nan)
+        pooled[labels] = Pooled(accuracy, entropy, divergence, smoothed)
+    steps = np.array([look["outer_step"] for look in subsets[0]["looks"]], int)
+    hard = np.array([one["hard_val_accuracy"] for one in subsets], float)
+    return Story(ipc, model, steps, looks("val_accuracy"), looks("entropy"), hard, pooled)

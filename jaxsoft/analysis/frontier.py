@@ -9,8 +9,9 @@ import scipy.stats
 from jaxtyping import Float, Int
 
 from jaxsoft import spec
+from jaxsoft.analysis.choice import best, choice_of_others, estimate_chosen
 from jaxsoft.analysis.grid import Grid, grid
-from jaxsoft.analysis.stats import FEWEST, RESAMPLES, Estimate, estimate, interval, means, resampled_means
+from jaxsoft.analysis.stats import RESAMPLES, Estimate, estimate, interval, means, resampled_means
 from jaxsoft.types import Row
 
 _EPOCH_KEYS = ("epoch", "accuracy", "entropy")
@@ -82,49 +83,24 @@ def choose(rows: Sequence[Row] | Grid, on: str | None = None) -> list[Choice]:
     if not soft:
         return []
     selection = table.selection[:, :, soft]
-    picks, apart, draws = _argmax(means(selection)), choice_of_others(selection), _argmax(resampled_means(selection))
-    asked = [i for i in range(len(table.ipcs)) if picks[i] >= 0]
-    return [_choice(table, i, soft, int(picks[i]), apart[:, i], draws[:, i]) for i in asked]
+    picks, draws = best(means(selection)), best(resampled_means(selection))
+    return [_choice(table, i, soft, int(pick), draws[:, i]) for i, pick in enumerate(picks) if pick >= 0]
 
 
-def choice_of_others(selection: Float[np.ndarray, "U *cell A"]) -> Int[np.ndarray, "U *cell"]:
-    """For each unit the spec with the best mean over all other units, so that no unit judges a choice that it made.
-
-    Where no other unit finished, its own choice is all there is.
-    """
-    there = np.isfinite(selection)
-    values = np.where(there, selection, 0.0)
-    count = there.sum(0) - there
-    picks = _argmax(np.where(count > 0, (values.sum(0) - values) / np.maximum(count, 1), np.nan))
-    return np.where(picks >= 0, picks, _argmax(means(selection)))
-
-
-def _choice(table: Grid, i: int, soft: list[int], pick: int, apart: np.ndarray, draws: np.ndarray) -> Choice:
-    """What is chosen at one IPC: `pick` by all units, `apart` for each by the others, `draws` by each set of units."""
-    values, a = table.test[:, i, soft], soft[pick]
+def _choice(table: Grid, i: int, soft: list[int], pick: int, draws: np.ndarray) -> Choice:
+    """What is chosen at one IPC: `pick` of the `soft` columns by all units, `draws` by each set of units."""
+    values, selection, a = table.test[:, i, soft], table.selection[:, i, soft], soft[pick]
     hard = table.labels.index("hard") if "hard" in table.labels else None
     base = table.test[:, i, hard] if hard is not None else np.full(len(values), np.nan)
     shares = {table.labels[soft[p]]: float(np.mean(draws == p)) for p in range(len(soft))}
     shares = dict(sorted(((k, v) for k, v in shares.items() if v), key=lambda item: -item[1]))
-    own = values[np.arange(len(values)), apart]
-    paired = np.isfinite(own - base)
-    kept = paired if paired.any() else np.isfinite(own)
-    test = _estimate_anew(np.where(kept[:, None], values, np.nan), apart, draws)
-    difference = _estimate_anew(np.where(paired[:, None], values - base[:, None], np.nan), apart, draws)
-    mean = float(means(table.selection[:, i, a]))
-    return Choice(table.ipcs[i], table.labels[a], table.epochs[a], mean, test, estimate(base[paired]), difference, shares)
-
-
-def _estimate_anew(values: np.ndarray, apart: np.ndarray, draws: np.ndarray) -> Estimate:
-    """The mean of what the others chose; where draws choose differently, an interval as wide as theirs about that mean."""
-    own = values[np.arange(len(values)), apart]
-    plain = estimate(own[np.isfinite(own)])
-    if plain.n < FEWEST or (draws == draws[0]).all():
-        return plain
-    drawn = np.take_along_axis(resampled_means(values), draws[:, None], 1)[:, 0]
-    # A draw's choice was made on its own members, whose luck is in the mean of the draws: only their spread counts.
-    low, high = interval(drawn - np.nanmean(drawn) + plain.mean, plain.n)
-    return plain._replace(sem=float(np.nanstd(drawn)), low=low, high=high)
+    difference = estimate_chosen(values - base[:, None], selection)
+    paired = np.isfinite(values[np.arange(len(values)), choice_of_others(selection)] - base)
+    test = estimate_chosen(np.where(np.isfinite(base)[:, None], values, np.nan) if paired.any() else values, selection)
+    mean = float(means(selection[:, pick]))
+    return Choice(
+        table.ipcs[i], table.labels[a], table.epochs[a], mean, test, estimate(base[paired]), difference, shares
+    )
 
 
 def chosen_draws(rows: Sequence[Row] | Grid, dated: bool = False, resamples: int = RESAMPLES) -> Draws:
@@ -145,7 +121,7 @@ def chosen_draws(rows: Sequence[Row] | Grid, dated: bool = False, resamples: int
     there = np.isfinite(table.selection[:, :, soft]).any(axis=(0, 2))
     values = np.stack([table.selection, table.test])[:, :, there][..., soft].transpose(1, 0, 2, 3)
     curves = np.concatenate([means(values)[None], resampled_means(values, resamples)])
-    picks = _argmax(curves[:, 0])
+    picks = best(curves[:, 0])
     curves, picks = (part[(picks >= 0).all(1)] for part in (curves, picks))
     test = np.take_along_axis(curves[:, 1], picks[..., None], 2)[..., 0]
     ipcs = tuple(ipc for ipc, known in zip(table.ipcs, np.atleast_1d(there)) if known)
@@ -177,8 +153,8 @@ def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:
     if there.sum() < 3 or len(named) < 3:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     epochs, values = np.array([table.epochs[a] for a in named], float), table.selection[:, :, named][:, there]
-    best = np.concatenate([means(values)[None], resampled_means(values)])
-    found = rank_correlation(epochs[_argmax(best)])
+    drawn = np.concatenate([means(values)[None], resampled_means(values)])
+    found = rank_correlation(epochs[best(drawn)])
     low, high = interval(found[1:], len(values))
     return Estimate(float(found[0]), float(np.std(found[1:])), low, high, len(values))
 
@@ -201,11 +177,11 @@ def frontiers(rows: Sequence[Row] | Grid) -> list[Frontier]:
         if len(members) < 2:
             continue
         paired = table.test[:, :, members] - base
-        best = _argmax(means(table.selection[:, :, members]))
+        picks = best(means(table.selection[:, :, members]))
         epochs = tuple(int(table.epochs[a] or 0) for a in members)
         specs = tuple(table.labels[a] for a in members)
         n = int(np.isfinite(paired).sum(0).min())
-        found.append(Frontier(name, epochs, table.ipcs, specs, means(paired).T, tuple(int(b) for b in best), n))
+        found.append(Frontier(name, epochs, table.ipcs, specs, means(paired).T, tuple(int(p) for p in picks), n))
     return sorted(found, key=lambda f: (-len(f.epochs), f.family))
 
 
@@ -245,9 +221,3 @@ def rank_correlation(values: Float[np.ndarray, "R n"]) -> Float[np.ndarray, "R"]
     ranks -= ranks.mean(1, keepdims=True)
     places = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
     return ranks @ places / np.sqrt(np.maximum((ranks**2).sum(1), 1e-12) * (places**2).sum())
-
-
-def _argmax(means: np.ndarray) -> np.ndarray:
-    """The first best of the last axis, -1 where there is none; rounded, so that equal means tie on every machine."""
-    best = np.argmax(np.nan_to_num(np.round(means, 12), nan=-np.inf), axis=-1)
-    return np.where(np.isfinite(means).any(axis=-1), best, -1)

@@ -3,6 +3,7 @@
 Seeds are the unit of everything: an interval resamples (seed, subset_seed) pairs, and a difference is taken inside one.
 """
 
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -100,11 +101,17 @@ def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
     return np.where(count > 0, np.where(there, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
 
 
+@functools.lru_cache(16)
+def bootstrap_counts(n: int, resamples: int = RESAMPLES) -> Float[np.ndarray, "R n"]:
+    """How often each of n units is drawn in every bootstrap draw; the same for all who ask, so not to be written to."""
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    counts.flags.writeable = False
+    return counts
+
+
 def resampled_means(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
     """Bootstrap means over units. One draw of units serves every cell, so that what is paired stays paired."""
-    units = len(values)
-    counts = np.random.default_rng(0).multinomial(units, np.full(units, 1 / units), size=resamples).astype(float)
-    flat = values.reshape(units, -1)
+    counts, flat = bootstrap_counts(len(values), resamples), values.reshape(len(values), -1)
     there = np.isfinite(flat)
     sums, found = counts @ np.where(there, flat, 0.0), counts @ there
     drawn = np.where(found > 0, sums / np.maximum(found, 1), np.nan)

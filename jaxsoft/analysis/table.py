@@ -80,7 +80,8 @@ def budget_table(found: Findings) -> Table:
     alike = f" and {words.listed(tried)}, for hard labels too," if tried else ""
     on = "validation" if selection_column(done) == "val_accuracy" else "test"
     caption = (
-        f"Test accuracy, label spec{alike} chosen on {on}; means over n seeds with 95 % intervals, each row by itself."
+        f"Test accuracy, label spec{alike} chosen on {on}; means over n seeds with 95 % intervals, each row by itself. "
+        "A seed's soft accuracy is of the spec that the other seeds choose, and intervals choose anew."
     )
     return Table(header, lines, caption)
 

@@ -69,28 +69,6 @@ def test_no_seed_judges_the_choice_that_it_made():
     assert found.difference.low < -0.1 < found.difference.high  # fewer than all draws choose EARLY
 
 
-def test_luck_of_many_equal_labels_is_no_gain():
-    rng, gains = np.random.default_rng(0), []
-    for _ in range(40):
-        values = {"hard": [(0.5, 0.5)] * 6}
-        for epoch in range(12):
-            luck = rng.normal(0.5, 0.05, 6)
-            values[f"teacher(epoch={epoch})"] = [(v, v) for v in luck]  # validation has the luck of test
-        (found,) = frontier.choose(members(values))
-        gains.append((found.difference.mean, found.difference.low > 0))
-    mean, told = np.mean(gains, 0)
-    assert abs(mean) < 0.01 and told < 0.1
-
-
-def test_the_others_choose_and_one_alone_chooses_itself():
-    nan = np.nan
-    selection = np.array([[0.9, 0.5], [0.1, 0.2], [0.1, 0.2]])
-    assert frontier.choice_of_others(selection).tolist() == [1, 0, 0]
-    assert frontier.choice_of_others(selection[:1]).tolist() == [0]
-    assert frontier.choice_of_others(np.array([[0.9, 0.5], [nan, nan], [nan, 0.6]])).tolist() == [1, 0, 0]
-    assert frontier.choice_of_others(np.full((2, 1, 1), nan)).tolist() == [[-1], [-1]]
-
-
 def test_accuracies_beside_a_difference_are_of_the_same_seeds():
     rows = members({"hard": [(0.5, 0.5), (0.5, 0.7)], EARLY: [(0.5, 0.6), (0.5, 0.8), (0.5, 0.1)]})
     (found,) = frontier.choose(rows)

@@ -71,7 +71,7 @@ def test_one_file_that_fetches_nothing_and_runs_nothing(run):
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in tags}
     assert not re.search(r"https?:|url\(|@import|javascript:| on\w+=", text)
     images = [attrs for tag, attrs in tags if tag == "img"]
-    assert len(images) == 5
+    assert len(images) == 6
     assert all(a["src"].startswith("data:image/png;base64,") and len(a["alt"]) > 30 for a in images)
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in tags
     assert "prefers-color-scheme: dark" in text
@@ -88,6 +88,7 @@ def test_sections_answer_in_reading_order(run):
         "With hard labels, accuracy goes from",
         "More images want a later teacher: epoch 5 at 1 image per class",
         "Above its floor, error falls as IPC^−0.6",
+        "The other budgets foretell",
         "The teacher reaches 98.5 % on validation while the entropy of its labels goes from 2.30 to 0.01",
         "The same images",
         "How these numbers were made",
@@ -105,7 +106,7 @@ def test_provenance_is_there(run):
     ):  # fmt: skip
         assert needed in shown
     pictures = sorted(path.name for path in (folder / "plots").iterdir())
-    assert pictures == ["accuracy.png", "difference.png", "frontier.png", "labels.png", "teacher.png"]
+    assert pictures == ["accuracy.png", "difference.png", "frontier.png", "labels.png", "prediction.png", "teacher.png"]
 
 
 def small(folder, **changes):

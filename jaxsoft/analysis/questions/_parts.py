@@ -1,7 +1,7 @@
 """What several questions share: label specs taken apart, choices and paired differences, axes and heat maps."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -97,6 +97,25 @@ def paired(table: Grid, ipc: int, treatment: str, baseline: str) -> Estimate:
 def sign(value: Estimate) -> int:
     """1 or -1 where the interval leaves out zero, else 0."""
     return int(value.low > 0) - int(value.high < 0)
+
+
+def largest(values: Mapping[int, Estimate], what: str = "difference") -> tuple[int, str]:
+    """The IPC whose value to tell, told ones first, and what must be said of it: the largest of many is large by luck too.
+
+    >>> largest({1: Estimate(0.2, 0.1, 0.1, 0.3, 5), 5: Estimate(0.1, 0.1, 0.0, 0.2, 5)})
+    (1, ' (told at 1 of 2 budgets)')
+    >>> largest({1: Estimate(0.2, 0.1, 0.1, 0.3, 5)})
+    (1, '')
+    """
+    signs = {ipc: sign(value) for ipc, value in values.items()}
+    pick = max(values, key=lambda ipc: (signs[ipc] != 0, abs(values[ipc].mean)))
+    told = sum(s == signs[pick] != 0 for s in signs.values())
+    if len(values) == 1:
+        return pick, ""
+    if told == 1:
+        return pick, f" (told at 1 of {len(values)} budgets)"
+    part = f", told at {told}" if 0 < told < len(values) else ""
+    return pick, f" (the largest {what} of {len(values)} budgets{part})"
 
 
 def size(value: Estimate) -> str:

@@ -143,31 +143,33 @@ def _sections(found: Pools, suffix: str) -> list[Section]:
     caption = f"Test accuracy by the number of experts whose outputs are averaged{picked}: means over seeds."
     alt = f"Test accuracy against the number of pooled experts, one panel for each IPC. {title}."
     picture = Picture(f"pooling{suffix}", plots.png(draw, found), alt, caption)
-    said = "All seeds share one set of experts, so no interval covers which experts they happened to be."
-    return [Section(title, [Text(f"{_logits(found)} {said}".strip()), picture, _table(found)])]
+    said = "All seeds share one set of experts, so no interval covers which experts they happened to be"
+    if any(p.fewest == 1 for p in found.all):
+        said += ": another first expert would move these numbers about as much as experts differ"
+    return [Section(title, [Text(f"{_logits(found)} {said}.".strip()), picture, _table(found)])]
 
 
 def _title(own: Sequence[Pool]) -> str:
     """What pooling all experts adds, at the budget at which it matters most."""
-    signs = {p.ipc: parts.sign(p.gain) for p in own}
-    most = max(own, key=lambda p: (signs[p.ipc] != 0, abs(p.gain.mean)))
-    where, start = f"at {words.budgets([most.ipc])}", "" if most.fewest == 1 else f" to {_number(most.fewest)}"
-    pooled = f"Pooling {_number(most.most)} experts"
-    if not signs[most.ipc]:
+    ipc, among = parts.largest({p.ipc: p.gain for p in own})
+    most = next(p for p in own if p.ipc == ipc)
+    where, pooled = f"at {words.budgets([ipc])}{among}", f"Pooling {_number(most.most)} experts"
+    start = "the first of them alone" if most.fewest == 1 else _number(most.fewest)
+    told = parts.sign(most.gain)
+    if not told:
         why = ": the interval contains zero" if most.gain.n > 2 else ""
-        return f"{pooled} adds nothing{start} that can be told{why}, {parts.signed(most.gain)} {where}"
-    verb = "adds" if signs[most.ipc] > 0 else "costs"
-    upto = "up to " if sum(s == signs[most.ipc] for s in signs.values()) > 1 else ""
-    return f"{pooled} {verb} {upto}{parts.size(most.gain)}{start} {where}"
+        return f"{pooled} adds nothing to {start} that can be told{why}, {parts.signed(most.gain)} {where}"
+    verb, against = ("adds", "to") if told > 0 else ("costs", "against")
+    return f"{pooled} {verb} {parts.size(most.gain)} {against} {start} {where}"
 
 
 def _logits(found: Pools) -> str:
     """Logits against probabilities, at the budget at which it matters most."""
-    both = [(p, p.logits) for p in found.chosen.values() if p.logits is not None and p.logits.n]
+    both = {p.ipc: p.logits for p in found.chosen.values() if p.logits is not None and p.logits.n}
     if not both:
         return ""
-    pool, value = max(both, key=lambda x: (parts.sign(x[1]) != 0, abs(x[1].mean)))
-    where = f"at {words.budgets([pool.ipc])}"
+    ipc, among = parts.largest(both)
+    value, where = both[ipc], f"at {words.budgets([ipc])}{among}"
     if told := parts.sign(value):
         return f"Pooling logits {'gains' if told > 0 else 'loses'} {parts.size(value)} against probabilities {where}."
     return f"Logits and probabilities cannot be told apart: {parts.signed(value)} {where}."

@@ -55,17 +55,17 @@ def test_operations_and_epochs_make_sources_and_other_experts_are_left_out():
 @pytest.mark.parametrize(
     ("changes", "noise", "title"),
     [
-        ({}, 0, "Pooling five experts adds 5.0 points [5.0, 5.0] at 10 images per class"),
+        ({}, 0, "Pooling five experts adds 5.0 points [5.0, 5.0] to the first of them alone at 10 images per class"),
         (
             {("logits", 5): 0.28, ("probabilities", 5): 0.28},
             0,
-            "Pooling five experts costs 2.0 points [2.0, 2.0] at 10 images per class",
+            "Pooling five experts costs 2.0 points [2.0, 2.0] against the first of them alone at 10 images per class",
         ),
         (
             {("logits", 5): 0.30, ("probabilities", 5): 0.30},
             0.01,
-            "Pooling five experts adds nothing that can be told: the interval contains zero, 0.0 points [−4.0, +4.0] at 10 "
-            "images per class",
+            "Pooling five experts adds nothing to the first of them alone that can be told: the interval contains zero, "
+            "0.0 points [−4.0, +4.0] at 10 images per class",
         ),
     ],
 )  # fmt: skip
@@ -77,10 +77,15 @@ def test_titles(changes, noise, title):
 def test_the_largest_gain_is_told_and_the_source_is_chosen():
     late = rows({cell: a + 0.2 for cell, a in TABLE.items()}, epoch=20)
     (section,) = pooling.answer(rows(TABLE) + late + rows(TABLE | {("logits", 5): 0.37}, ipc=1), [])
-    assert section.title == "Pooling five experts adds up to 7.0 points [7.0, 7.0] at 1 image per class"
+    assert section.title == (
+        "Pooling five experts adds 7.0 points [7.0, 7.0] to the first of them alone at 1 image per class (the largest "
+        "difference of 2 budgets)"
+    )
     text, _, table = section.blocks
+    assert text.text.endswith("another first expert would move these numbers about as much as experts differ.")
     assert text.text.startswith(
-        "Pooling logits gains 3.0 points [3.0, 3.0] against probabilities at 1 image per class."
+        "Pooling logits gains 3.0 points [3.0, 3.0] against probabilities at 1 image per class (the largest difference of 2 "
+        "budgets)."
     )
     assert [line[1] for line in table.rows if "chosen" in line[1]] == [
         "`teacher(epoch=5)` (chosen)", "`teacher(epoch=20)` (chosen)",

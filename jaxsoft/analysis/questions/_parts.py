@@ -115,7 +115,7 @@ def largest(values: Mapping[int, Estimate], what: str = "difference") -> tuple[i
     if told == 1:
         return pick, f" (told at 1 of {len(values)} budgets)"
     part = f", told at {told}" if 0 < told < len(values) else ""
-    return pick, f" (the largest {what} of {len(values)} budgets{part})"
+    return pick, f" (the largest {what} among {len(values)} budgets{part})"
 
 
 def size(value: Estimate) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxsoft import spec
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.grid import grid
 from jaxsoft.analysis.page import Picture, Section, Text
@@ -39,6 +40,11 @@ class Effects(NamedTuple):
     all: list[Effect]
     chosen: dict[int, Effect]
     on: str
+
+
+def understands(row: Row) -> bool:
+    """Shuffled labels are a probe, no rival of hard labels."""
+    return any(call.name == "shuffle" for call in spec.parse(row["labels"])[1:])
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
@@ -116,35 +122,37 @@ def _title(found: Effects) -> str:
     compared = [e for e in found.chosen.values() if e.soft.n and e.shuffled.n]
     if not compared:
         return _costs(found)
-    most = _most(compared)
+    most, among = _most(compared)
     where = f"at {words.budgets([most.ipc])}"
     told = parts.sign(most.soft), parts.sign(most.shuffled)
     verb = {1: "gain", -1: "lose"}
     if told == (0, 0):
         numbers = f"shuffled {parts.signed(most.shuffled)}, structured {parts.signed(most.soft)}"
-        return f"Neither structured nor shuffled labels can be told from hard ones {where}: {numbers}"
+        return f"Neither structured nor shuffled labels can be told from hard ones {where}: {numbers}{among}"
     if told[1] == 0:
         said = f"Shuffled labels of equal entropy cannot be told from hard ones {where}, {parts.signed(most.shuffled)}"
-        return f"{said}; structured ones {verb[told[0]]} {parts.size(most.soft)}"
+        return f"{said}; structured ones {verb[told[0]]} {parts.size(most.soft)}{among}"
     said = f"Shuffled labels of equal entropy {verb[told[1]]} {parts.size(most.shuffled)} against hard labels {where}"
     if told[0] == 0:
-        return f"{said}; structured ones cannot be told from them, {parts.signed(most.soft)}"
-    return f"{said} where structured ones {verb[told[0]]} {parts.size(most.soft)}"
+        return f"{said}; structured ones cannot be told from them, {parts.signed(most.soft)}{among}"
+    return f"{said} where structured ones {verb[told[0]]} {parts.size(most.soft)}{among}"
 
 
 def _costs(found: Effects) -> str:
     """What shuffling does at the budget at which it matters most."""
-    most = _most(list(found.chosen.values()))
-    where = f"at {words.budgets([most.ipc])}"
-    if told := parts.sign(most.structure):
+    most, among = _most(list(found.chosen.values()))
+    where, value = f"at {words.budgets([most.ipc])}", most.structure
+    if told := parts.sign(value):
         return (
-            f"Shuffling labels at equal entropy {'costs' if told > 0 else 'gains'} {parts.size(most.structure)} {where}"
+            f"Shuffling labels at equal entropy {'costs' if told > 0 else 'gains'} {parts.size(value)} {where}{among}"
         )
-    return f"No difference between structured and shuffled labels can be told {where}: {parts.signed(most.structure)}"
+    return f"No difference between structured and shuffled labels can be told {where}: {parts.signed(value)}{among}"
 
 
-def _most(of: Sequence[Effect]) -> Effect:
-    return max(of, key=lambda e: (parts.sign(e.structure) != 0, abs(e.structure.mean)))
+def _most(of: Sequence[Effect]) -> tuple[Effect, str]:
+    """The budget at which structure matters most, and what must be said of it."""
+    ipc, among = parts.largest({e.ipc: e.structure for e in of}, "effect of structure")
+    return next(e for e in of if e.ipc == ipc), among
 
 
 def _structure(found: Effects) -> str:

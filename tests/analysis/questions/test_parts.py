@@ -70,10 +70,10 @@ def test_the_largest_of_several_budgets_is_said_to_be():
         Estimate(-0.3, 0.1, -0.4, -0.2, 5),
         Estimate(0.4, 0.3, -0.1, 0.9, 5),
     )
-    assert parts.largest({1: none, 5: up, 10: up}) == (5, " (the largest difference of 3 budgets, told at 2)")
+    assert parts.largest({1: none, 5: up, 10: up}) == (5, " (the largest difference among 3 budgets, told at 2)")
     assert parts.largest({1: up, 5: down}, "gain") == (5, " (told at 1 of 2 budgets)")
-    assert parts.largest({1: up, 5: up}, "gain") == (1, " (the largest gain of 2 budgets)")
-    assert parts.largest({1: none, 5: none}) == (1, " (the largest difference of 2 budgets)")
+    assert parts.largest({1: up, 5: up}, "gain") == (1, " (the largest gain among 2 budgets)")
+    assert parts.largest({1: none, 5: none}) == (1, " (the largest difference among 2 budgets)")
 
 
 def test_names_of_ticks_keep_clear_of_each_other():

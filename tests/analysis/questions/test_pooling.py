@@ -79,12 +79,12 @@ def test_the_largest_gain_is_told_and_the_source_is_chosen():
     (section,) = pooling.answer(rows(TABLE) + late + rows(TABLE | {("logits", 5): 0.37}, ipc=1), [])
     assert section.title == (
         "Pooling five experts adds 7.0 points [7.0, 7.0] to the first of them alone at 1 image per class (the largest "
-        "difference of 2 budgets)"
+        "difference among 2 budgets)"
     )
     text, _, table = section.blocks
     assert text.text.endswith("another first expert would move these numbers about as much as experts differ.")
     assert text.text.startswith(
-        "Pooling logits gains 3.0 points [3.0, 3.0] against probabilities at 1 image per class (the largest difference of 2 "
+        "Pooling logits gains 3.0 points [3.0, 3.0] against probabilities at 1 image per class (the largest difference among 2 "
         "budgets)."
     )
     assert [line[1] for line in table.rows if "chosen" in line[1]] == [

@@ -66,6 +66,24 @@ def test_without_hard_labels_shuffling_is_compared_with_no_shuffling(monkeypatch
     assert section.title.startswith("No difference between structured and shuffled labels can be told")
 
 
+def test_the_largest_of_two_budgets_is_said_to_be(no_drawing):
+    (section,) = shuffle.answer(rows(0.04, -0.02) + rows(0.08, -0.02, ipcs=(10,)), [])
+    assert section.title == (
+        "Shuffled labels of equal entropy lose 2.0 points [2.0, 2.0] against hard labels at 10 images per class where "
+        "structured ones gain 8.0 points [8.0, 8.0] (the largest effect of structure among 2 budgets)"
+    )
+
+
+def test_shuffled_labels_are_no_rivals_of_hard_ones():
+    asked = {
+        "teacher(epoch=5)": False,
+        "teacher(epoch=5)|shuffle": True,
+        "teacher|shuffle|topk(3)": True,
+        "hard": False,
+    }
+    assert {labels: shuffle.understands({"labels": labels}) for labels in asked} == asked
+
+
 def test_the_figure_has_a_panel_for_each_source():
     figure = shuffle.draw(shuffle.effects(rows(0.04, -0.02, epochs=(5, 11, 20), ipcs=(1, 10))))
     assert [axes.get_title(loc="left") for axes in figure.axes] == [f"teacher(epoch={e})" for e in (5, 11, 20)]

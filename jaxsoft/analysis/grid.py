@@ -13,6 +13,7 @@ from jaxsoft.types import Row
 IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")
 """What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
 TUNABLE = ("learning_rate", "weight_decay", "steps")
+ALL_SEEDS = -1
 _UNIT = ("seed", "subset_seed")
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
@@ -20,7 +21,10 @@ _MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
 @dataclass(frozen=True)
 class Grid:
-    """Accuracies of one group of rows by unit U, IPC I and label spec A; NaN where no member finished."""
+    """Accuracies of one group of rows by unit U, IPC I and label spec A; NaN where no member finished.
+
+    A unit is a (seed, subset_seed), or (`ALL_SEEDS`, subset_seed) where several seeds share a subset; see `units`.
+    """
 
     units: tuple[tuple[int, int], ...]
     ipcs: tuple[int, ...]
@@ -52,6 +56,7 @@ def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """The columns in which members of one seed, IPC and label spec differ, beside what is measured of them."""
     keys = [tuple(row[c] for c in (*_UNIT, "ipc", "labels")) for row in rows]
     known = {c for row in rows for c in row if c not in _BOOKKEEPING and not c.endswith(_MEASURED)}
+    known = [c for c in known if len({row.get(c) for row in rows}) > 1]
     values = {c: {(key, row.get(c)) for key, row in zip(keys, rows)} for c in known}
     return tuple(sorted(c for c in known if len(values[c]) > len(set(keys))))
 
@@ -103,13 +108,25 @@ def label_order(rows: Sequence[Row]) -> dict[str, int | None]:
     )
 
 
+def units(rows: Sequence[Row]) -> dict[tuple[int, int], tuple[int, int]]:
+    """The unit of each (seed, subset_seed): itself, but one for all seeds of a subset where subsets repeat.
+
+    Seeds that share their images vary together, so that they are averaged; where there is one subset alone, its seeds are
+    all the units there are.
+    """
+    pairs = sorted({(row["seed"], row["subset_seed"]) for row in rows})
+    repeat = 1 < len({subset for _, subset in pairs}) < len(pairs)
+    return {(seed, subset): (ALL_SEEDS if repeat else seed, subset) for seed, subset in pairs}
+
+
 def tuned(rows: Sequence[Row], on: str | None = None) -> list[Row]:
     """Keep of every (IPC, label spec) the learning rate, weight decay and steps with the best mean of column `on`.
 
     Hard and soft labels are tuned alike, each from the values it was given, so that neither gets an easier contest.
     """
     on = on or selection_column(rows)
-    if not (columns := [c for c in TUNABLE if c in varying(rows)]):
+    differ = varying(rows)
+    if not (columns := [c for c in TUNABLE if c in differ]):
         return list(rows)
     tried: dict[tuple, dict[tuple, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
@@ -135,15 +152,18 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
     rows = tuned(rows, on)
     if mixed := [c for c in {*IDENTITY, *varying(rows)} if len({row.get(c) for row in rows}) > 1]:
         raise errors.ConfigError(f"rows differ in {', '.join(sorted(mixed))}; analyse one of groups(rows) at a time")
-    units = sorted({(row["seed"], row["subset_seed"]) for row in rows})
-    ipcs, labels = sorted({row["ipc"] for row in rows}), label_order(rows)
-    at = [{value: i for i, value in enumerate(axis)} for axis in (units, ipcs, labels)]
-    test = np.full((len(units), len(ipcs), len(labels)), np.nan)
-    selection = test.copy()
+    unit = units(rows)
+    own, ipcs, labels = sorted(set(unit.values())), sorted({row["ipc"] for row in rows}), label_order(rows)
+    at = [{value: i for i, value in enumerate(axis)} for axis in (own, ipcs, labels)]
+    cells: dict[tuple[int, int, int], list] = defaultdict(list)
     for row in finished(rows):
-        where = at[0][row["seed"], row["subset_seed"]], at[1][row["ipc"]], at[2][row["labels"]]
-        test[where], selection[where] = row["test_accuracy"], row[on]
-    return Grid(tuple(units), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+        where = at[0][unit[row["seed"], row["subset_seed"]]], at[1][row["ipc"]], at[2][row["labels"]]
+        cells[where].append((row["test_accuracy"], row[on]))
+    test = np.full((len(own), len(ipcs), len(labels)), np.nan)
+    selection = test.copy()
+    for where, members in cells.items():
+        test[where], selection[where] = np.array(members, float).mean(0)
+    return Grid(tuple(own), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
 
 
 def stack(rows: Sequence[Row], by: str) -> Stack:
@@ -161,14 +181,14 @@ def stack(rows: Sequence[Row], by: str) -> Stack:
     rows = [row for row in rows if row.get(by)]
     names = tuple(dict.fromkeys(row[by] for row in rows))
     grids = [grid([row for row in rows if row[by] == name], selection_column(rows)) for name in names]
-    units, ipcs = sorted({u for g in grids for u in g.units}), sorted({ipc for g in grids for ipc in g.ipcs})
+    own, ipcs = sorted({u for g in grids for u in g.units}), sorted({ipc for g in grids for ipc in g.ipcs})
     labels = label_order(rows)
-    test = np.full((len(units), len(names), len(ipcs), len(labels)), np.nan)
+    test = np.full((len(own), len(names), len(ipcs), len(labels)), np.nan)
     selection = test.copy()
     for w, g in enumerate(grids):
-        where = np.ix_(_places(units, g.units), _places(ipcs, g.ipcs), _places(list(labels), g.labels))
+        where = np.ix_(_places(own, g.units), _places(ipcs, g.ipcs), _places(list(labels), g.labels))
         test[:, w][where], selection[:, w][where] = g.test, g.selection
-    return Stack(tuple(units), names, tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+    return Stack(tuple(own), names, tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
 
 
 def _places(axis: list, values: Sequence) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.frontier import Choice, choose, frontiers
-from jaxsoft.analysis.grid import finished, group_names, selection_column, tuned
+from jaxsoft.analysis.grid import finished, group_names, selection_column, tuned, units
 from jaxsoft.analysis.page import Block, Fact, Facts, Picture, Section, Text
 from jaxsoft.analysis.scaling import BEST
 from jaxsoft.analysis.stats import FEWEST, summarize
@@ -114,7 +114,12 @@ def warning_blocks(rows: Sequence[Row]) -> list[Block]:
         )
     elif done and selection_column(done) == "test_accuracy":
         said.append("Some members hold no validation accuracy, so label specs were chosen on test.")
-    seeds = {(row["seed"], row["subset_seed"]) for row in done}
+    pairs = units(done)
+    seeds = set(pairs.values())
+    if len(seeds) < len(pairs):
+        said.append(
+            f"{len(pairs)} seeds share {len(seeds)} subsets of images, so they are averaged inside each: n counts subsets."
+        )
     if 0 < len(seeds) < FEWEST:
         said.append(f"n = {len(seeds)}: fewer than {FEWEST} seeds give no interval, so nothing is told apart.")
     elif 0 < len(seeds) < 5:

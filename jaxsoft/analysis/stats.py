@@ -1,6 +1,7 @@
 """What the members say: means with intervals, cells, paired differences.
 
 Seeds are the unit of everything: an interval resamples (seed, subset_seed) pairs, and a difference is taken inside one.
+Where seeds share subsets, the subset is the unit (`grid.units`).
 """
 
 import functools
@@ -14,7 +15,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from jaxsoft.analysis.grid import Grid, column, finished, grid, label_order, varying
+from jaxsoft.analysis.grid import Grid, column, finished, grid, label_order, units, varying
 from jaxsoft.types import Row
 
 RESAMPLES = 4000
@@ -129,7 +130,7 @@ def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
 
 def summarize(rows: Sequence[Row]) -> list[Cell]:
     """One cell per IPC, label spec and varying setting, in axis order, with its failed members counted."""
-    columns = varying(rows)
+    columns, unit = varying(rows), units(rows)
     members: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         members[(row["ipc"], row["labels"], *(row[c] for c in columns))].append(row)
@@ -137,11 +138,19 @@ def summarize(rows: Sequence[Row]) -> list[Cell]:
     cells = []
     for key in sorted(members, key=lambda k: (k[0], rank[k[1]], *map(str, k[2:]))):
         done = finished(members[key])
-        test = estimate(np.array([row["test_accuracy"] for row in done], float))
-        val = estimate(np.array([row["val_accuracy"] for row in done if row["val_accuracy"] is not None], float))
+        test, val = (_of_units(done, unit, name) for name in ("test_accuracy", "val_accuracy"))
         failed = len(members[key]) - len(done)
         cells.append(Cell(key[0], key[1], dict(zip(columns, key[2:])), test, val, failed))
     return cells
+
+
+def _of_units(rows: Sequence[Row], unit: dict[tuple[int, int], tuple[int, int]], name: str) -> Estimate:
+    """The mean over units of a column, each unit's members averaged."""
+    found: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for row in rows:
+        if row[name] is not None:
+            found[unit[row["seed"], row["subset_seed"]]].append(row[name])
+    return estimate(np.array([np.mean(values) for values in found.values()], float))
 
 
 def paired_difference(rows: Sequence[Row] | Grid, treatment: str, baseline: str = "hard") -> dict[int, Estimate]:

@@ -23,6 +23,15 @@ def test_grid_puts_every_member_where_it_belongs():
         assert table.selection[where] == r["val_accuracy"]
 
 
+def test_where_seeds_share_subsets_the_subset_is_the_unit():
+    rows = [row(1, "hard", s, 0.1 * (1 + s) + 0.4 * u, subset_seed=u) for s in (0, 1) for u in (0, 1)]
+    table = grid.grid([*rows, row(1, "hard", 2, None, subset_seed=1, status="failed", val_accuracy=None)])
+    assert table.units == ((grid.ALL_SEEDS, 0), (grid.ALL_SEEDS, 1))
+    np.testing.assert_allclose(table.test[:, 0, 0], [0.15, 0.55])
+    np.testing.assert_allclose(table.selection, table.test)
+    assert grid.grid(rows[::2]).units == ((0, 0), (1, 0))  # one subset alone: its seeds are the units
+
+
 def test_failed_and_missing_members_are_nan():
     rows = [row(1, "hard", 0, 0.5), row(1, "hard", 1, 0.5, status="failed"), row(2, "hard", 0, 0.6)]
     np.testing.assert_array_equal(grid.grid(rows).test[..., 0], [[0.5, 0.6], [np.nan, np.nan]])

@@ -120,3 +120,9 @@ def test_paired_difference_names_the_nearest_label_spec():
         errors.ConfigError, match=r"unknown label spec 'teacher\(epoch=12\)'; closest: teacher\(epoch=11\)"
     ):
         stats.paired_difference(rows, "teacher(epoch=12)")
+
+
+def test_cells_count_subsets_where_seeds_share_them():
+    rows = [synthetic.row(1, "hard", s, 0.1 * (1 + s) + 0.2 * u, subset_seed=u) for s in (0, 1) for u in (0, 1, 2)]
+    (cell,) = stats.summarize(rows)
+    assert cell.test == cell.val == pytest.approx(stats.estimate(np.array([0.15, 0.35, 0.55])))

@@ -61,6 +61,11 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     return _parts.by_group(rows, functools.partial(crossed, alike=alike), _tell)
 
 
+def understands(row: Row) -> bool:
+    """Labels of a further expert, which are no labels to choose: the luckiest of several experts would win."""
+    return treatment(row["labels"])[1] > 0
+
+
 def crossed(rows: Sequence[Row], alike: bool = True) -> list[Crossed]:
     """The crossed designs of one group of members, by IPC; the one with the most members of each IPC first.
 

@@ -116,3 +116,8 @@ def test_bars_are_shares_with_their_intervals():
     assert "256 members" in axes.get_title(loc="left") and "95 %" in axes.get_title(loc="left")
     colours = [group.patches[0].get_facecolor() for group in axes.containers if hasattr(group, "patches")]
     assert len(set(colours)) == 4 and plots.png(variance.draw, found)[:4] == b"\x89PNG"
+
+
+def test_labels_of_further_experts_are_its_own():
+    labels = ("hard", "teacher(epoch=5)", "teacher(expert=0)", "teacher(expert=2, epoch=5)|topk(2)")
+    assert [variance.understands({"labels": own}) for own in labels] == [False, False, False, True]

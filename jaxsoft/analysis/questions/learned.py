@@ -88,23 +88,27 @@ def _learning(stories: Sequence[Story], suffix: str) -> list[Section]:
 
 def _title(stories: Sequence[Story]) -> str:
     """Does learning labels beat hard labels on validation?"""
-    signs = {s.ipc: _parts.sign(s.gain) for s in stories}
-    most = max(stories, key=lambda s: (signs[s.ipc] != 0, abs(s.gain.mean)))
-    where = f"at {words.budgets([most.ipc])}"
-    if not signs[most.ipc]:
-        return f"Learned and hard labels cannot be told apart on validation: {_parts.signed(most.gain)} {where}"
-    verb = "beat" if signs[most.ipc] > 0 else "lose to"
-    return f"Learned labels {verb} hard labels by {_parts.size(most.gain)} {where}, on validation"
+    gains = {s.ipc: s.gain for s in stories}
+    ipc, among = _parts.largest(gains)
+    gain, where = gains[ipc], f"at {words.budgets([ipc])}"
+    if not (sign := _parts.sign(gain)):
+        return f"Learned and hard labels cannot be told apart on validation: {_parts.signed(gain)} {where}{among}"
+    verb = "beat" if sign > 0 else "lose to"
+    return f"Learned labels {verb} hard labels by {_parts.size(gain)} {where}, on validation{among}"
 
 
 def _toward(stories: Sequence[Story]) -> str:
     """Did learned labels come nearer to those of the most experts than equally soft labels that say nothing?"""
-    moves = [(s.approach(labels), s, labels) for s in stories for labels in list(s.pooled)[-1:]]
-    move, story, labels = max(moves, key=lambda m: (_parts.sign(m[0]) != 0, abs(m[0].mean)))
-    where, pooled = f"of `{labels}` at {words.budgets([story.ipc])}", story.pooled[labels]
+    most = {s.ipc: list(s.pooled)[-1] for s in stories}
+    known = all(s.beyond(most[s.ipc]).n for s in stories)
+    values = {s.ipc: (s.beyond if known else s.approach)(most[s.ipc]) for s in stories}
+    ipc, among = _parts.largest(values)
+    story = next(s for s in stories if s.ipc == ipc)
+    labels, move, beyond = most[ipc], story.approach(most[ipc]), story.beyond(most[ipc])
+    where, pooled = f"of `{labels}` at {words.budgets([ipc])}{among}", story.pooled[labels]
     start, end = pooled.divergence[:, [0, -1]].mean(0)
-    path, beyond = f"from {start:.3f} to {end:.3f} nats {where}", story.beyond(labels)
-    if beyond.n:
+    path = f"from {start:.3f} to {end:.3f} nats {where}"
+    if known:
         against = f"{end:.3f} against {pooled.smoothed[:, -1].mean():.3f} nats {where}"
         if sign := _parts.sign(beyond):
             verb = "nearer to" if sign < 0 else "farther from"
@@ -187,9 +191,10 @@ def compare(rows: Sequence[Row]) -> list[Compared]:
 
 
 def _on_test(found: Sequence[Compared], _: str) -> list[Section]:
-    one = max(found, key=lambda c: max(abs(d.mean) for *_, d in c.others))
+    ipc, among = _parts.largest({c.ipc: max((d for *_, d in c.others), key=lambda d: abs(d.mean)) for c in found})
+    one = next(c for c in found if c.ipc == ipc)
     told = [f"{_parts.signed(d)} against `{labels}`" for labels, _, d in one.others]
-    title = f"Learned labels on test: {words.listed(told)}, at {words.budgets([one.ipc])}"
+    title = f"Learned labels on test: {words.listed(told)}, at {words.budgets([ipc])}{among}"
     lines = [
         (str(c.ipc), f"`{labels}`", words.accuracy(c.learned), words.accuracy(other), words.difference(d), str(d.n))
         for c in found

@@ -153,22 +153,21 @@ def _title(found: Sequence[Duel]) -> str:
         told = words.listed([f"{best[ipc]} at {words.budgets([ipc])}" for ipc in ends])
         return f"The best learning rate of {whose} labels is {told}"
     turned = [d for d in fought if d.turning]
+    ipc, among = parts.largest({d.ipc: d.own for d in turned or fought})
+    most = next(d for d in fought if d.ipc == ipc)
+    where, verbs = f"at {words.budgets([ipc])}{among}", ("gain", "lose") if most.own.mean > 0 else ("lose", "gain")
     if turned:
-        most = max(turned, key=lambda d: abs(d.own.mean))
         rate = max(most.turning, key=lambda rate: abs(most.shared[rate].mean))
-        gain, verb = ("gain", "lose") if most.own.mean > 0 else ("lose", "gain")
         return (
             f"The learning rate decides who wins {parts.where([d.ipc for d in turned], [d.ipc for d in fought])}: each at its "
-            f"best rate soft labels {gain} {parts.size(most.own)} at IPC {most.ipc}, at {rate:g} they {verb} "
-            f"{parts.size(most.shared[rate])}"
+            f"best rate soft labels {verbs[0]} {parts.size(most.own)} at IPC {ipc}, at {rate:g} they {verbs[1]} "
+            f"{parts.size(most.shared[rate])}{among}"
         )
-    most = max(fought, key=lambda d: (parts.sign(d.own) != 0, abs(d.own.mean)))
     if not parts.sign(most.own):
-        number = f"{parts.signed(most.own)} at {words.budgets([most.ipc])}"
+        number = f"{parts.signed(most.own)} {where}"
         return f"At their own best learning rates no difference between soft and hard labels can be told: {number}"
-    gain = f"{'gain' if most.own.mean > 0 else 'lose'} {parts.size(most.own)} at {words.budgets([most.ipc])}"
-    start = "No learning rate turns the ranking of soft and hard labels: each" if most.shared else "Each"
-    return f"{start} at its best rate, soft labels {gain}"
+    start = "At no rate tried can the ranking of soft and hard labels be told to turn: each" if most.shared else "Each"
+    return f"{start} at its best rate, soft labels {verbs[0]} {parts.size(most.own)} {where}"
 
 
 def _table(found: Duels) -> Table:

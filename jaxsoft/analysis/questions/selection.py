@@ -146,11 +146,14 @@ def _title(found: Sequence[Finding]) -> str:
         kind, spread = ("hard", f.hard) if f.hard else ("soft", f.soft)
         moved = f"{_parts.signed(_worth(spread))} with {kind} labels at {words.budgets([f.ipc])}"
         return f"Which images are chosen moves accuracy by {moved}"
-    f = max(both, key=lambda f: (abs(_parts.sign(f.lessened)), abs(f.lessened.mean)))
-    hard, soft = _parts.signed(_worth(f.hard)), _parts.signed(_worth(f.soft))
-    numbers = f"{hard} with hard labels, {soft} with soft ones at {words.budgets([f.ipc])}"
+    ipc, among = _parts.largest({f.ipc: f.lessened for f in both})
+    f = next(f for f in both if f.ipc == ipc)
+    worth = {"hard": _worth(f.hard), "soft": _worth(f.soft)}
+    numbers = f"{_parts.signed(worth['hard'])} with hard labels, {_parts.signed(worth['soft'])} with soft ones"
+    numbers = f"{numbers} at {words.budgets([ipc])}{among}"
+    # Where the way that validation likes best loses on test, a difference of such numbers says nothing of what matters.
     sign = _parts.sign(f.lessened)
-    if sign:
+    if sign and _parts.sign(worth["hard" if sign > 0 else "soft"]) > 0:
         return f"Which images are chosen matters {'less' if sign > 0 else 'more'} once labels are soft: {numbers}"
     return f"Whether the choice of images matters less with soft labels cannot be told: {numbers}"
 

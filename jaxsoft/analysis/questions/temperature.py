@@ -172,35 +172,45 @@ def _sections(found: list[Field], suffix: str) -> list[Section]:
 
 
 def _title(contests: Sequence[Contest]) -> str:
-    """Does it? The budget with the largest difference is told in full."""
-    signs = [parts.sign(c.late_minus_early) for c in contests]
-    worse, better = ([c for c, s in zip(contests, signs) if s == side] for side in (-1, 1))
-    most = max(worse or better or contests, key=lambda c: abs(c.late_minus_early.mean))
-    where, value = f"at {words.budgets([most.ipc])}", most.late_minus_early
-    if worse:
-        part = "" if len(worse) == len(contests) else f" at {len(worse)} of {len(contests)} budgets"
-        said = f"the last teacher at its best temperature stays {parts.size(value)} below the best epoch {where}"
-        return f"Temperature does not replace early stopping{part}: {said}"
-    if better:
-        return f"The last teacher at its best temperature beats the best epoch by {parts.size(value)} {where}"
+    """Does it? On either side the budget with the largest difference is told in full."""
+    if said := "; ".join(filter(None, (_side(contests, -1), _side(contests, 1)))):
+        return said[0].upper() + said[1:]
     if all(c.late == c.early for c in contests):
         return (
             "The last teacher at temperature 1 is best at every budget: neither another temperature nor an earlier epoch "
             "helps by itself"
         )
-    return f"No difference between the best temperature and the best epoch can be told: {parts.signed(value)} {where}"
+    ipc, among = parts.largest(everywhere := {c.ipc: c.late_minus_early for c in contests})
+    where = f"at {words.budgets([ipc])}{among}"
+    return f"No difference between the best temperature and the best epoch can be told: {parts.signed(everywhere[ipc])} {where}"
+
+
+def _side(contests: Sequence[Contest], side: int) -> str:
+    """Where the last teacher loses to the best epoch, for side -1, or beats it; empty where it does not."""
+    values = {c.ipc: c.late_minus_early for c in contests if parts.sign(c.late_minus_early) == side}
+    if not values:
+        return ""
+    ipc, _ = parts.largest(values)
+    count = "" if len(values) == len(contests) else f" at {len(values)} of {len(contests)} budgets"
+    size, last = parts.size(values[ipc]), "the last teacher at its best temperature"
+    where = f"at {words.budgets([ipc])}{' (the largest difference of these)' if len(values) > 1 else ''}"
+    if side < 0:
+        return f"Temperature does not replace early stopping{count}: {last} stays {size} below the best epoch {where}"
+    return f"{last} beats the best epoch{count}, by {size} {where}"
 
 
 def _both(field: Field) -> str:
     """What choosing both adds to choosing the epoch alone."""
-    told = [c for c in field.contests if parts.sign(c.best_minus_early) > 0]
+    gains = {c.ipc: c.best_minus_early for c in field.contests}
+    told = {ipc: gain for ipc, gain in gains.items() if parts.sign(gain) > 0}
+    ipc, among = parts.largest(told or gains, "gain")
+    where = f"at {words.budgets([ipc])}"
     if not told:
-        most = max(field.contests, key=lambda c: abs(c.best_minus_early.mean))
-        number = f"{parts.signed(most.best_minus_early)} at {words.budgets([most.ipc])}"
-        return f"Choosing a temperature beside the epoch adds nothing that can be told to choosing the epoch alone: {number}."
-    most = max(told, key=lambda c: c.best_minus_early.mean)
-    gain = f"{parts.size(most.best_minus_early)} at {words.budgets([most.ipc])}"
-    return f"A temperature beside the best epoch adds up to {gain} to choosing the epoch alone."
+        nothing = "Choosing a temperature beside the epoch adds nothing that can be told to choosing the epoch alone"
+        return f"{nothing}: {parts.signed(gains[ipc])} {where}{among}."
+    among = "" if len(gains) == 1 else f", told at {len(told)} of {len(gains)} budgets"
+    upto = "up to " if len(told) > 1 else ""
+    return f"A temperature beside the best epoch adds {upto}{parts.size(told[ipc])} {where} to choosing the epoch alone{among}."
 
 
 def _table(field: Field) -> Table:

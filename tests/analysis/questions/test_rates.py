@@ -54,8 +54,8 @@ def test_rates_and_soft_labels_are_chosen_on_validation():
         ),
         (
             TURNING | {(SOFT, 0.01): 0.32},
-            "No learning rate turns the ranking of soft and hard labels: each at its best rate, soft labels gain 6.0 points "
-            "[6.0, 6.0] at 1 image per class",
+            "At no rate tried can the ranking of soft and hard labels be told to turn: each at its best rate, soft labels gain "
+            "6.0 points [6.0, 6.0] at 1 image per class",
         ),
         (
             TURNING | {(SOFT, 0.1): 0.30},
@@ -70,6 +70,20 @@ def test_rates_and_soft_labels_are_chosen_on_validation():
 )  # fmt: skip
 def test_titles(table, title):
     assert rates.answer(rows(table), [])[0].title == title
+
+
+def test_the_largest_of_two_budgets_is_said_to_be():
+    steady = TURNING | {(SOFT, 0.01): 0.32}
+    titles = [
+        rates.answer(rows(table) + rows(steady | {(SOFT, 0.1): 0.4}, ipc=10), [])[0].title
+        for table in (steady, TURNING)
+    ]
+    assert titles[0].endswith(
+        "gain 10.0 points [10.0, 10.0] at 10 images per class (the largest difference among 2 budgets)"
+    )
+    assert titles[1].startswith(
+        "The learning rate decides who wins at 1 image per class: each at its best rate soft labels gain 6"
+    )
 
 
 def test_a_rate_at_the_edge_is_said():

@@ -53,6 +53,19 @@ def test_the_answer_is_honest_when_nothing_can_be_told():
     )
 
 
+def test_a_choice_that_validation_misjudges_is_not_called_one_that_matters():
+    rows = tenths()
+    for row in rows:  # with soft labels the tenth that is best on validation is worst on test
+        if row["labels"] == SOFT:
+            row["test_accuracy"] = 1.2 - 2 * row["test_accuracy"]
+        else:
+            row["test_accuracy"] = row["test_accuracy"] if row["select"] == "random" else 0.8 - row["test_accuracy"]
+    (section,) = selection.answer(rows, [])
+    assert section.title.startswith(
+        "Whether the choice of images matters less with soft labels cannot be told: −20.0 points"
+    )
+
+
 def test_rows_that_were_not_drawn_at_random_are_private():
     ways = ["decile(3)", "stratified", "random", None]
     assert [selection.understands({"select": way}) for way in ways] == [True, True, False, False]

@@ -56,7 +56,7 @@ def test_choices_are_made_on_validation():
         ),
         (
             {(40, 2): 0.6},
-            "The last teacher at its best temperature beats the best epoch by 10.0 points [10.0, 10.0] at 1 image per class",
+            "The last teacher at its best temperature beats the best epoch, by 10.0 points [10.0, 10.0] at 1 image per class",
         ),
         (
             {(40, 2): 0.5},
@@ -73,6 +73,34 @@ def test_choices_are_made_on_validation():
 def test_titles(changes, title, monkeypatch):
     monkeypatch.setattr(temperature.plots, "png", lambda *args: b"")
     assert temperature.answer(rows(EARLY | changes), [])[0].title == title
+
+
+@pytest.mark.parametrize(
+    ("other", "title"),
+    [
+        (
+            {(40, 2): 0.6},
+            "Temperature does not replace early stopping at 1 of 2 budgets: the last teacher at its best temperature stays 8.0 "
+            "points [8.0, 8.0] below the best epoch at 1 image per class; the last teacher at its best temperature "
+            "beats the best epoch at 1 of 2 budgets, by 10.0 points [10.0, 10.0] at 10 images per class",
+        ),
+        (
+            {(40, 2): 0.4},
+            "Temperature does not replace early stopping: the last teacher at its best temperature stays 10.0 points "
+            "[10.0, 10.0] below the best epoch at 10 images per class (the largest difference of these)",
+        ),
+    ],
+)  # fmt: skip
+def test_titles_of_two_budgets_tell_both_sides(other, title, no_drawing):
+    assert temperature.answer(rows(EARLY) + rows(EARLY | other, ipc=10), [])[0].title == title
+
+
+def test_what_both_add_is_told_where_it_can_be(no_drawing):
+    (section,) = temperature.answer(rows(EARLY) + rows(EARLY | {(5, 2): 0.6}, ipc=10), [])
+    assert section.blocks[0].text == (
+        "A temperature beside the best epoch adds 10.0 points [10.0, 10.0] at 10 images per class to choosing the epoch alone, "
+        "told at 1 of 2 budgets."
+    )
 
 
 def test_the_map_frames_the_chosen_cell():

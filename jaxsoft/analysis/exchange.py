@@ -17,7 +17,8 @@ from jaxsoft.types import Row
 class Worth(NamedTuple):
     """How many hard-labelled images one soft-labelled image replaces, with its 95 % interval over n seeds.
 
-    `smallest` and `largest` bound what the measured IPC values can show; 0 means below, infinity above that range.
+    `smallest` and `largest` bound what the measured IPC values can show; 0 means below, infinity above that range. `over`
+    has the budgets behind one number for several.
     """
 
     ipc: int
@@ -27,6 +28,7 @@ class Worth(NamedTuple):
     smallest: float
     largest: float
     n: int
+    over: tuple[int, ...] = ()
 
 
 class Saving(NamedTuple):
@@ -80,22 +82,29 @@ def exchange_rate(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -
 
 
 def label_worth(rows: Sequence[Row] | Grid, labels: str | Mapping[int, str]) -> Worth | None:
-    """One number for all IPC: the geometric mean of `exchange_rate`, what lies outside the range counted at its end.
+    """One number for several IPC: the geometric mean of `exchange_rate`, what lies outside the range counted at its end.
+
+    A budget with no more images above it can show no worth over 1, whatever its labels are worth, and is left out.
 
     Returns:
       A worth whose ipc is 0, or None when there is nothing to compare. `largest` is infinite when some IPC was above
-      the range (the ratio is then a lower bound), `smallest` is 0 when some IPC was below it (an upper bound).
+      the range (the ratio is then a lower bound), `smallest` is 0 when some IPC was below it (an upper bound). So is an
+      end of the interval that such draws decide.
     """
     worths, draws = _worths(rows, labels)
-    if not worths or worths[0].smallest == worths[0].largest:  # one budget of hard labels spans no range
+    kept = [i for i, w in enumerate(worths) if w.largest > 1]
+    if not kept or worths[0].smallest == worths[0].largest:  # one budget of hard labels spans no range
         return None
+    worths, draws = [worths[i] for i in kept], draws[:, kept]
     ratios = np.array([w.ratio for w in worths])
     smallest, largest = np.array([[w.smallest, w.largest] for w in worths]).T
     mean, drawn = (np.exp(np.log(np.clip(r, smallest, largest)).mean(-1)) for r in (ratios, draws))
-    low, high = interval(drawn, n := min(w.n for w in worths))
+    n = min(w.n for w in worths)
+    low = interval(np.where((draws == 0).any(-1), 0.0, drawn), n)[0]
+    high = interval(np.where(np.isinf(draws).any(-1), np.inf, drawn), n)[1]
     below = 0.0 if (ratios == 0).any() else float(smallest.min())
     above = math.inf if np.isinf(ratios).any() else float(largest.max())
-    return Worth(0, float(mean), low, high, below, above, n)
+    return Worth(0, float(mean), low, high, below, above, n, tuple(w.ipc for w in worths))
 
 
 def savings(

@@ -143,15 +143,23 @@ def frontier(choices: Sequence[Choice], trend: Estimate | None) -> str:
 
 
 def value_of_a_label(whole: Worth) -> str:
-    """The sentence of the paper's title, measured."""
+    """The sentence of the paper's title, measured; of a bound only the end of the interval that was measured."""
     if whole.smallest == 0 and math.isinf(whole.largest):
         return "What one soft label is worth leaves the measured range on both sides; see the table."
     bound = "at least " if math.isinf(whole.largest) else "at most " if whole.smallest == 0 else ""
-    between = _between(*(NONE if math.isnan(end) else times(end) for end in (whole.low, whole.high)))
     return (
-        f"One soft-labelled image is worth {bound}{times(whole.ratio)} hard-labelled images{between} "
-        f"(geometric mean over the budgets, n = {whole.n})."
+        f"One soft-labelled image is worth {bound}{times(whole.ratio)} hard-labelled images{_ends(whole)} "
+        f"(geometric mean over {budgets(whole.over)}, n = {whole.n})."
     )
+
+
+def _ends(whole: Worth) -> str:
+    """The interval of a worth, or the one end of it that lies in the measured range."""
+    low = NONE if math.isnan(whole.low) or whole.low == 0 or whole.smallest == 0 else times(whole.low)
+    high = NONE if not math.isfinite(whole.high) or math.isinf(whole.largest) else times(whole.high)
+    if low == high == NONE:
+        return ""
+    return f" (low end {low})" if high == NONE else f" (high end {high})" if low == NONE else f" [{low}, {high}]"
 
 
 def short_value(whole: Worth) -> tuple[str, str]:

@@ -70,12 +70,16 @@ def test_one_number_is_the_geometric_mean_and_a_bound_where_the_range_ends():
     ahead = members([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.3, 0.4, 0.5, 0.6])
     found = exchange.label_worth(ahead, SOFT)
     assert found is not None
-    assert found.ratio == pytest.approx((2**4 * 1) ** (1 / 5))  # at IPC 16 no more than 1 can be shown
-    assert math.isinf(found.largest) and found.smallest > 0
+    assert found.ratio == pytest.approx(2) and found.over == (1, 2, 4, 8)  # at IPC 16 no more than 1 can be shown
+    assert math.isfinite(found.largest) and found.smallest > 0
+    within = exchange.label_worth(members([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.3, 0.4, 0.6, 0.6]), SOFT)
+    assert within is not None and math.isinf(within.largest) and math.isinf(within.high)
+    assert within.ratio == within.low == pytest.approx(2)
     behind = exchange.label_worth(members([0.1, 0.2, 0.3, 0.4, 0.5], [0.0, 0.1, 0.2, 0.3, 0.4]), SOFT)
     assert behind is not None
-    assert behind.ratio == pytest.approx((1 * 0.5**4) ** (1 / 5))
+    assert behind.ratio == pytest.approx((1 * 0.5**3) ** (1 / 4))
     assert behind.smallest == 0 and not math.isinf(behind.largest)
+    assert behind.low == 0 and behind.high == pytest.approx(behind.ratio)
 
 
 def test_a_spec_for_each_budget():

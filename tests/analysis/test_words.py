@@ -112,14 +112,14 @@ def test_frontier_needs_two_budgets():
 @pytest.mark.parametrize(
     "smallest, largest, said, short",
     [
-        (0.1, 5.0, "is worth 1.8 hard-labelled images [1.5, 2.2]", "1.8 ×"),
-        (0.1, math.inf, "is worth at least 1.8 hard-labelled", "≥ 1.8 ×"),
-        (0.0, 5.0, "is worth at most 1.8 hard-labelled", "≤ 1.8 ×"),
+        (0.1, 5.0, "is worth 1.8 hard-labelled images [1.5, 2.2] (geometric mean over 1 and 5 images", "1.8 ×"),
+        (0.1, math.inf, "is worth at least 1.8 hard-labelled images (low end 1.5) (geo", "≥ 1.8 ×"),
+        (0.0, 5.0, "is worth at most 1.8 hard-labelled images (high end 2.2) (geo", "≤ 1.8 ×"),
         (0.0, math.inf, "leaves the measured range on both sides", "1.8 ×"),
     ],
 )
 def test_the_value_of_a_label(smallest, largest, said, short):
-    whole = Worth(0, 1.8, 1.5, 2.2, smallest, largest, 10)
+    whole = Worth(0, 1.8, 1.5, 2.2, smallest, largest, 10, (1, 5))
     assert said in words.value_of_a_label(whole)
     assert words.short_value(whole)[0] == short
 

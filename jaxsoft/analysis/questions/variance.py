@@ -136,8 +136,11 @@ def _array(cells: Design) -> Float[np.ndarray, "S E T"] | None:
 
 def _crossed(ipc: int, labels: str, designs: dict[str, Design], values: np.ndarray) -> Crossed:
     own, pairs = designs[labels], []
+    experts = len({expert for _, expert, _ in own})
     for other, cells in designs.items():
         named = len({expert for _, expert, _ in cells}) > 1  # else one of its members serves all experts
+        if named and experts == 1:  # told from the other side, where experts count
+            continue
         expert = next(iter(cells))[1]
         partner = {cell: cells.get(cell if named else (cell[0], expert, cell[2])) for cell in own}
         same = {cell: own[cell] - value for cell, value in partner.items() if value is not None}

@@ -72,7 +72,7 @@ def test_what_pairs_share_cancels(no_drawing):
     assert pairs["teacher(epoch=50)"] == pytest.approx(0.005**2, rel=0.2)
     expert = found["teacher(epoch=20)"].found.parts[1].variance.value
     assert pairs["hard"] == pytest.approx(expert, rel=0.05)  # images and seeds cancel, the expert stays
-    assert found["hard"].levels == (8, 1, 8)
+    assert found["hard"].levels == (8, 1, 8) and found["hard"].pairs == ()  # one pair, one answer
     (section,) = variance.answer(soft + other + hard, [run()])
     assert ("`teacher(epoch=20)`", "`hard`, each seed against itself") in [line[:2] for line in section.blocks[-1].rows]
 

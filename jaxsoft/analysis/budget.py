@@ -18,8 +18,8 @@ VALUE_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 class Purchase(NamedTuple):
     """One IPC with one label spec: bits of all its images, of all its labels and of one, and the test accuracy they give.
 
-    `share` is the part of resampled sets of seeds in which nothing cheaper is as accurate; `pareto`, whether that holds
-    for the means.
+    `pareto`: nothing cheaper is as accurate, by means on the column of choice (`grid.selection_column`); `share` is the
+    part of resampled sets of seeds in which that holds.
     """
 
     ipc: int
@@ -118,9 +118,9 @@ def purchases(
         return []
     images = np.array([classes * table.ipcs[i] for i, _ in cells])
     costs = images * [image_bits + bits[a] for _, a in cells]
-    values = np.stack([table.test[:, i, a] for i, a in cells], 1)
-    best = pareto(costs.astype(float), means(values)[None])[0]
-    drawn = pareto(costs.astype(float), resampled_means(values, resamples))
+    values, chosen = (np.stack([part[:, i, a] for i, a in cells], 1) for part in (table.test, table.selection))
+    best = pareto(costs.astype(float), means(chosen)[None])[0]
+    drawn = pareto(costs.astype(float), resampled_means(chosen, resamples))
     found = []
     for at in np.lexsort((-means(values), costs)):
         (i, a), kept = cells[at], np.isfinite(values[:, at])

@@ -80,6 +80,14 @@ def test_seeds_say_how_sure_a_place_on_the_frontier_is():
     assert soft.share == pytest.approx(1 - (2 / 3) ** 3, abs=0.03)
 
 
+def test_the_frontier_is_chosen_on_validation_and_told_on_test():
+    rows = members({(1, "hard"): 0.5, (1, TOP): 0.6})
+    for row in rows:
+        row["val_accuracy"] = 0.7 if row["labels"] == "hard" else 0.6
+    hard, soft = budget.purchases(rows, classes=10, image_bits=16)
+    assert (hard.pareto, soft.pareto, soft.share, soft.accuracy.mean) == (True, False, 0, pytest.approx(0.6))
+
+
 def test_cells_without_a_finished_member_are_left_out():
     rows = members({(1, "hard"): 0.2, (1, TOP): 0.3})
     for row in rows:

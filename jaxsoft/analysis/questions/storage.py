@@ -21,13 +21,18 @@ from jaxsoft.types import Row
 
 ORDER = 60
 _INDEX_BITS = 32  # the size of the published train set is not in the results
+_LIKELY = 0.5
 
 
 class Shop(NamedTuple):
-    """What one group could buy, the cheapest first, by how images are stored; and what a chosen soft label saves."""
+    """What one group could buy, the cheapest first, by how images are stored; and what a chosen soft label saves.
+
+    `on` is the split on which it was chosen.
+    """
 
     bought: dict[str, list[Purchase]]
     saved: list[Saving]
+    on: str
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
@@ -52,7 +57,9 @@ def shop(rows: Sequence[Row], runs: Sequence[Run]) -> Shop | None:
     table = grid(rows)
     chosen = {choice.ipc: choice.labels for choice in choose(table)}
     saved = savings(table, chosen, classes) if "hard" in table.labels else []
-    return Shop({stored: purchases(table, classes, bits) for stored, bits in sizes.items()}, saved)
+    return Shop(
+        {stored: purchases(table, classes, bits) for stored, bits in sizes.items()}, saved, parts.chosen_on(rows)
+    )
 
 
 def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
@@ -82,16 +89,21 @@ def _sections(shop: Shop, suffix: str) -> list[Section]:
         f"Where the images are indices into the published train set, {_INDEX_BITS} bits each, and not pixels, the most "
         f"accurate data sets for their bytes carry {carried['indices']}."
     )
-    tables = [_table(stored, [p for p in each if p.pareto]) for stored, each in found.items()]
+    tables = [_table(stored, [p for p in each if p.pareto], shop.on) for stored, each in found.items()]
     alt = f"Test accuracy against bytes. On the frontier with pixels: {carried['pixels']}; with indices: {carried['indices']}."
-    picture = Picture(f"storage{suffix}", plots.png(draw, found), alt, "Every data set of the sweep by its bytes.")
+    picture = Picture(
+        f"storage{suffix}",
+        plots.png(draw, found),
+        alt,
+        f"Every data set of the sweep by its bytes, on test; the line joins those that nothing cheaper matches on {shop.on}.",
+    )
     title = f"Byte for byte, pixels counted, the most accurate data sets carry {carried['pixels']}"
     return [Section(title, [Text(text), picture, *tables, *([_saved_table(shop.saved)] if shop.saved else [])])]
 
 
 def _carried(each: Sequence[Purchase]) -> str:
-    """The label specs of the frontier from the cheapest on, three by name."""
-    specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.pareto)]
+    """The label specs that lie on the frontier in most sets of seeds, the cheapest always, three by name."""
+    specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.share >= _LIKELY)]
     return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
 
 
@@ -115,7 +127,7 @@ def _images(value: float) -> str:
     return "< 0" if value <= -1 else "> measured" if math.isinf(value) else f"{value:.2f}".replace("-", "−")
 
 
-def _table(stored: str, best: Sequence[Purchase]) -> Table:
+def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
     lines = [
         (
             str(p.ipc),
@@ -130,7 +142,7 @@ def _table(stored: str, best: Sequence[Purchase]) -> Table:
     ]
     how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
     caption = (
-        f"The data sets that nothing cheaper matches. Images as {how}; entries of soft labels as fp16, with indices where a "
+        f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; entries of soft labels as fp16, with indices where a "
         "label is cut; hard labels as class indices. Certain: how often a data set stays on the frontier when seeds are "
         "resampled."
     )

@@ -97,17 +97,16 @@ def _pair(table: Stack, i: int, w: int, teacher: str, specs: Sequence[int]) -> P
 
 
 def own_kind(pairs: Sequence[Pair]) -> Estimate:
-    """Test accuracy with the best teacher of the student's own kind minus that with the best other one.
+    """Test accuracy with teachers of the student's own kind minus that with the others, the mean of either side.
 
-    Both are chosen on validation; the mean is over students and budgets inside a unit that has all of them, then over units.
+    The mean is over students and budgets inside a unit that has all of them, then over units.
     """
     differences = []
     for ipc, student in dict.fromkeys((p.ipc, p.student) for p in pairs):
         mine = [p for p in pairs if (p.ipc, p.student) == (ipc, student)]
-        sides = [[p for p in mine if p.own == own] for own in (True, False)]
-        if all(sides):
-            own, other = (max(side, key=lambda p: p.selection) for side in sides)
-            differences.append(own.test - other.test)
+        own, other = ([p.test for p in mine if p.own == side] for side in (True, False))
+        if own and other:
+            differences.append(np.mean(own, axis=0) - np.mean(other, axis=0))
     return _estimate(np.mean(differences, axis=0)) if differences else _estimate(np.array([]))
 
 
@@ -175,14 +174,26 @@ def _title(pairs: Sequence[Pair]) -> str:
     most = max(p.ipc for p in pairs)
     last = [p for p in pairs if p.ipc == most]
     students = list(dict.fromkeys(p.student for p in last))
-    pairs_of = {student: pair for student in students if (pair := _best(last, student))}
-    best = {student: pair.teacher for student, pair in pairs_of.items()}
-    who = words.listed([f"`{teacher}` is the best teacher of `{student}`" for student, teacher in best.items()])
-    if len(set(best.values())) == 1 < len(best):
-        who = f"`{best[students[0]]}` is the best teacher of every student"
-    elif len(best) > 1 and all(pair.own for pair in pairs_of.values()):
+    best = {student: pair for student in students if (pair := _best(last, student))}
+    names = {pair.teacher for pair in best.values()}
+    if len(names) == 1 < len(best):
+        who = f"`{names.pop()}` is the best teacher of every student"
+    elif len(best) > 1 and all(pair.own for pair in best.values()):
         who = "every student has its best teacher in its own kind"
+    else:
+        who = words.listed([f"`{p.teacher}` is the best teacher of `{student}`" for student, p in best.items()])
+    unsure = sum(not _apart(last, pair) for pair in best.values())
+    if unsure:
+        whose = "" if unsure == len(best) else f" for {unsure} of {len(best)} students"
+        who += f" on validation, not told apart from the second best{whose}"
     return f"At {words.budgets([most])} {who}{_own(own_kind(pairs))}"
+
+
+def _apart(pairs: Sequence[Pair], best: Pair) -> bool:
+    """Whether a student's best teacher is told to be better than its second best one, on test; True where it has no other."""
+    others = [p for p in pairs if p.student == best.student and p is not best]
+    second = max(others, key=lambda p: p.selection, default=None)
+    return second is None or _parts.sign(_estimate(best.test - second.test)) > 0
 
 
 def _own(value: Estimate) -> str:
@@ -190,8 +201,11 @@ def _own(value: Estimate) -> str:
     if not value.n:
         return ""
     if sign := _parts.sign(value):
-        return f"; students learn {'more' if sign > 0 else 'less'} from their own kind, by {_parts.size(value)}"
-    return f"; whether a student learns best from its own kind cannot be told: {_parts.signed(value)}"
+        more = "more" if sign > 0 else "less"
+        return f"; students learn {more} from their own kind than from the others, by {_parts.size(value)} on average"
+    return (
+        f"; whether students learn more from their own kind than from the others cannot be told: {_parts.signed(value)}"
+    )
 
 
 def _tell(pairs: Sequence[Pair], suffix: str) -> list[Section]:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxsoft.analysis import frontier, plots, words
-from jaxsoft.analysis.grid import Grid, column, grid
+from jaxsoft.analysis.grid import Grid, column, grid, tuned
 from jaxsoft.analysis.page import Picture, Section
 from jaxsoft.analysis.plots import BLUE, INK, WIDTH
 from jaxsoft.analysis.questions import _parts
@@ -28,7 +28,8 @@ ORDER = 15
 class Gap(NamedTuple):
     """What selecting on test adds at one IPC with one kind of labels ("hard" or "soft"); fractions.
 
-    `checkpoint` is NaN with n = 0 where no member tells both accuracies.
+    `checkpoint` is of the members that the sealed protocol selects, so that it is a part of the whole; NaN with n = 0 where
+    no member tells both accuracies.
     """
 
     ipc: int
@@ -49,11 +50,15 @@ def find_gaps(rows: Sequence[Row]) -> list[Gap]:
         return []
     tables = grid(sealed, "val_accuracy"), grid(paper, "test_accuracy")
     soft = frontier.optimism(*tables)
+    chosen = {choice.ipc: choice.labels for choice in frontier.choose(tables[0])}
+    told = [row for row in tuned(sealed, "val_accuracy") if _flattered(row)]
     gaps = []
     for ipc in sorted(set(tables[0].ipcs) & set(tables[1].ipcs)):
         for kind, whole in (("hard", _hard_gap(*tables, ipc)), ("soft", soft.get(ipc, estimate(np.array([]))))):
             if whole.n:
-                gaps.append(Gap(ipc, kind, _checkpoint_gap(rows, ipc, kind), whole))
+                labels = "hard" if kind == "hard" else chosen.get(ipc)
+                own = [row for row in told if (row["ipc"], row["labels"]) == (ipc, labels)]
+                gaps.append(Gap(ipc, kind, _checkpoint_gap(own), whole))
     return gaps
 
 
@@ -105,13 +110,11 @@ def _hard_gap(sealed: Grid, paper: Grid, ipc: int) -> Estimate:
     return estimate(gaps[np.isfinite(gaps)])
 
 
-def _checkpoint_gap(rows: Sequence[Row], ipc: int, kind: str) -> Estimate:
+def _checkpoint_gap(rows: Sequence[Row]) -> Estimate:
     """Paper's minus sealed accuracy of one and the same member, averaged inside a seed, then over seeds."""
     by_unit: dict[tuple, list[float]] = {}
     for row in rows:
-        if _flattered(row) and row["ipc"] == ipc and (row["labels"] == "hard") == (kind == "hard"):
-            gap = row["paper_accuracy"] - row["test_accuracy"]
-            by_unit.setdefault((row["seed"], row["subset_seed"]), []).append(gap)
+        by_unit.setdefault((row["seed"], row["subset_seed"]), []).append(row["paper_accuracy"] - row["test_accuracy"])
     return estimate(np.array([np.mean(gaps) for gaps in by_unit.values()]))
 
 
@@ -135,7 +138,7 @@ def _tell(gaps: Sequence[Gap], suffix: str) -> list[Section]:
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
         "intervals. All that is selected: label spec, rate and checkpoint."
-    ) + (" Checkpoint: the same student at its best look on test, mean over all its label specs." if known else "")
+    ) + (" Checkpoint: the same student at its best look on test, with what validation selects." if known else "")
     alt = "Optimism in test points. " + "; ".join(
         f"IPC {gap.ipc}, {gap.kind} labels: {words.difference(gap.whole)}" for gap in gaps
     )

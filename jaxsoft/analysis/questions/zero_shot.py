@@ -71,7 +71,8 @@ def understands(row: Row) -> bool:
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """Accuracy on the class that was left out, by treatment and IPC, against chance."""
-    names = next((run.examples.class_names for run in runs if run.examples is not None), ())
+    one = len({row["dataset"] for row in rows}) == 1  # of several, a run does not say which one it names classes of
+    names = next((run.examples.class_names for run in runs if one and run.examples is not None), ())
 
     def tell(found: list[Subjects], suffix: str) -> list[Section]:
         return _tell(found, suffix, names)

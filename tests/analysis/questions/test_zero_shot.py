@@ -1,5 +1,7 @@
 """Accuracy on a class whose images or labels were left out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import synthetic
@@ -64,6 +66,15 @@ def test_hard_labels_are_a_source_too_but_do_not_lead():
     found = zero_shot.find_subjects(rows)
     assert [s.source for s in found] == [SOURCE, "hard"]
     assert "37.5" in zero_shot.answer(rows, [])[0].title
+
+
+@pytest.mark.parametrize(("datasets", "shown"), [(("one",), ("cat", "dog", "owl")), (("one", "two"), ())])
+def test_names_of_one_dataset_are_not_given_to_the_classes_of_another(datasets, shown, monkeypatch):
+    seen = []
+    monkeypatch.setattr(zero_shot.plots, "png", lambda draw, line, names: seen.append(names) or b"")
+    examples = SimpleNamespace(class_names=("cat", "dog", "owl"))
+    zero_shot.answer([{**row, "dataset": d} for d in datasets for row in study()], [SimpleNamespace(examples=examples)])
+    assert seen == [shown] * len(datasets)
 
 
 def test_nothing_is_asked_without_treatments_or_without_accuracy_by_class():

@@ -1,12 +1,13 @@
 """Accuracy on a class whose images or labels were left out."""
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic
 
 from jaxsoft.analysis.questions import zero_shot
+from jaxsoft.analysis.read import Examples, Run
 
 SOURCE = "teacher(epoch=5)"
 
@@ -72,8 +73,10 @@ def test_hard_labels_are_a_source_too_but_do_not_lead():
 def test_names_of_one_dataset_are_not_given_to_the_classes_of_another(datasets, shown, monkeypatch):
     seen = []
     monkeypatch.setattr(zero_shot.plots, "png", lambda draw, line, names: seen.append(names) or b"")
-    examples = SimpleNamespace(class_names=("cat", "dog", "owl"))
-    zero_shot.answer([{**row, "dataset": d} for d in datasets for row in study()], [SimpleNamespace(examples=examples)])
+    none = np.zeros(0, np.int32)
+    images, probabilities = np.zeros((0, 2, 2, 1), np.uint8), np.zeros((0, 0, 3), np.float32)
+    run = Run(Path("run"), [], {}, {}, {}, {}, {}, Examples(images, none, none, probabilities, ("cat", "dog", "owl")))
+    zero_shot.answer([{**row, "dataset": d} for d in datasets for row in study()], [run])
     assert seen == [shown] * len(datasets)
 
 

@@ -110,7 +110,7 @@ def _best_epochs(draws: np.ndarray, epochs: Sequence[int]) -> np.ndarray:
 
 
 def teacher_history(source: str, runs: Sequence[Run]) -> History:
-    """What the teacher of a source knew at each epoch, the mean over pooled experts; empty where no run says."""
+    """What single experts of a source knew at each epoch, on average; empty where no run says. Pooled, they know more."""
     call = spec.parse(source)[0]
     asked = range(call.args[0] if call.args else 3) if call.name == "teachers" else [call.kwargs.get("expert", 0)]
     for run in runs:
@@ -138,7 +138,7 @@ def draw_courses(found: Courses, history: History) -> Figure:
     for axes, course, colour in zip(panels, found.courses, PALETTE):
         _draw_course(axes, course, colour)
     if history:
-        _draw_teacher(panels[-1], history)
+        _draw_teacher(panels[-1], history, _whose(found.source))
     _epoch_axis(panels, found.courses[0].epochs)
     what = "bands: 95 %; star, bar: best epoch; dashed: hard labels"
     _parts.say_n(figure, [e.n for c in found.courses for e in c.test if e.n], what)
@@ -165,11 +165,11 @@ def _draw_course(axes: Axes, course: Course, colour: str) -> None:
     axes.set_ylabel("test accuracy, %")
 
 
-def _draw_teacher(axes: Axes, history: History) -> None:
+def _draw_teacher(axes: Axes, history: History, whose: str) -> None:
     """Validation accuracy on the left, label entropy on the right."""
     epochs, values = list(history), np.array(list(history.values()))
     axes.plot(epochs, 100 * values[:, 0], color=BLUE, lw=1.6)
-    axes.set_ylabel("teacher's\nvalidation, %", color=BLUE)
+    axes.set_ylabel(f"{whose}\nvalidation, %", color=BLUE)
     right = axes.twinx()
     right.plot(epochs, values[:, 1], color=ORANGE, lw=1.6, ls=(0, (5, 2)))
     right.set_ylabel("label entropy,\nnats", color=ORANGE)
@@ -203,7 +203,8 @@ def _between(course: Course) -> str:
 
 def _title(found: Courses, history: History) -> str:
     first, last = found.courses[0], found.courses[-1]
-    nats = [f"{history[c.epoch][1]:.2f}" if c.epoch in history else "" for c in (first, last)]
+    known = history if _whose(found.source) == "teacher's" else {}
+    nats = [f"{known[c.epoch][1]:.2f}" if c.epoch in known else "" for c in (first, last)]
     if first is last:
         at = words.budgets([first.ipc])
         if not first.told and not math.isnan(first.low):
@@ -221,6 +222,11 @@ def _title(found: Courses, history: History) -> str:
     return f"The best labels {verb} {span}:{change} {path} of the teacher"
 
 
+def _whose(source: str) -> str:
+    """Of pooled experts single ones alone are known."""
+    return "single experts'" if spec.parse(source)[0].name == "teachers" else "teacher's"
+
+
 def _tell(runs: Sequence[Run], found: Courses, suffix: str) -> list[Section]:
     history = teacher_history(found.source, runs)
     title, lines = _title(found, history), []
@@ -229,15 +235,14 @@ def _tell(runs: Sequence[Run], found: Courses, suffix: str) -> list[Section]:
         teacher = (f"{words.percent(knew[0])}", f"{knew[1]:.2f}") if knew else (words.NONE, words.NONE)
         reached = words.accuracy(c.test[c.best])
         lines.append((str(c.ipc), f"{c.epoch}{_between(c)}", reached, *teacher, str(c.test[c.best].n)))
-    header = ("IPC", "best epoch", "test, %", "teacher's validation, %", "label entropy, nats", "n")
+    whose = _whose(found.source)
+    header = ("IPC", "best epoch", "test, %", f"{whose} validation, %", f"{whose} label entropy, nats", "n")
     caption = (
-        f"Best epoch of `{found.source}` on {found.on}; its 95 % interval is that of the best epoch in resampled sets of "
-        "seeds. Accuracy: mean over n seeds with its 95 % interval."
+        f"Best epoch of `{found.source}` on {found.on}, of the epochs tried and for this one set of experts; its 95 % interval "
+        "is that of the best epoch in resampled sets of seeds. Accuracy: mean over n seeds with its 95 % interval."
     )
     shown = "Test accuracy by teacher epoch for each number of images per class"
-    below = (
-        ", above the teacher's own validation accuracy (blue) and the entropy of its labels (orange)" if history else ""
-    )
+    below = f", above the {whose} own validation accuracy (blue) and label entropy (orange)" if history else ""
     picture = Picture(
         f"epochs{suffix}", plots.png(draw_courses, found, history), f"{shown}{below}. {title}.", f"{shown}{below}."
     )

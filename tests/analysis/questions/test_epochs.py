@@ -67,6 +67,15 @@ def test_pooled_experts_are_known_by_their_mean():
     assert epochs.teacher_history("teacher(expert=1)", [run(1)]) == {}
 
 
+def test_what_single_experts_know_is_not_said_of_pooled_ones(no_drawing):
+    pooled = [{**row, "labels": row["labels"].replace("teacher(", "teachers(2, ")} for row in sweep()]
+    (section,) = epochs.answer(pooled, [run(2)])
+    assert "nats" not in section.title and section.title.endswith("to 50: epoch 5 [5, 5] to 80 [80, 80] of the teacher")
+    assert section.blocks[1].header[3:5] == ("single experts' validation, %", "single experts' label entropy, nats")
+    assert "above the single experts' own validation accuracy" in section.blocks[0].caption
+    assert epochs.answer(sweep(), [run()])[0].blocks[1].header[3] == "teacher's validation, %"
+
+
 def test_an_interval_over_all_epochs_tells_nothing():
     course = epochs.Course(1, (5, 20, 80), (), 0, 5.0, 80.0, None)
     assert not course.told and course._replace(low=20.0).told and course._replace(high=20.0).told

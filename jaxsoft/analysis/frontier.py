@@ -145,12 +145,12 @@ def epoch_trend(rows: Sequence[Row] | Grid) -> Estimate:
     """Rank correlation of the best teacher epoch with IPC, its interval by bootstrap over seeds; 0 where all are equal.
 
     Returns:
-      n = 0 and NaN with fewer than 3 IPC values or label specs that name an epoch.
+      n = 0 and NaN with fewer than 3 IPC values or label specs that name an epoch, or with one epoch alone.
     """
     table = grid(rows)
     named = [a for a, epoch in enumerate(table.epochs) if epoch is not None]
     there = np.isfinite(table.selection[:, :, named]).any((0, 2))
-    if there.sum() < 3 or len(named) < 3:
+    if there.sum() < 3 or len(named) < 3 or len({table.epochs[a] for a in named}) < 2:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0)
     epochs, values = np.array([table.epochs[a] for a in named], float), table.selection[:, :, named][:, there]
     drawn = np.concatenate([means(values)[None], resampled_means(values)])

@@ -174,6 +174,7 @@ def label_bars(examples: Examples, most_images: int = 5, most_epochs: int = 4) -
         bottom = row * (bars + 1) + bars - 0.5
         pictures.imshow(pixels, cmap="gray", extent=(0, bars, bottom, bottom - bars), aspect="auto")
     pictures.set(xlim=(0, bars))
+    pictures.set_box_aspect((places[-1] + 1.4) / bars)  # square pixels
     pictures.axis("off")
     for axes, p in zip(columns, epochs):
         values = np.concatenate([100 * examples.probabilities[p, n, k] for n, k in zip(images, top)])

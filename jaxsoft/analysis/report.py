@@ -18,6 +18,8 @@ from jaxsoft.types import Row
 
 _MOST_GROUPS, _MOST_SECTIONS = 4, 6
 """More groups of members share one table; more sections of one question are told by their titles alone."""
+_MAPPED = ("epochs", "temperature")
+"""Questions that draw teacher epochs against budgets themselves."""
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
 
 
@@ -65,7 +67,8 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     sections += [] if few else [settings_section(parts)]
     title = sections[0].title if sections else _title(found)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
-    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left))]
+    maps = not any(module.__name__.rsplit(".", 1)[-1] in _MAPPED for module in asked)
+    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left), maps)]
     if not found and (warnings := warning_blocks(rows)):
         sections.append(Section("What to bear in mind", warnings))
     sections += failed_sections(rows)
@@ -102,21 +105,24 @@ def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], l
     return sections, background, asked
 
 
-def _of_groups(found: Sequence[Findings], told: bool, hidden: int) -> list[Section]:
+def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool) -> list[Section]:
     """The sections of a few groups.
 
-    `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out.
+    `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out;
+    `maps`: whether to draw teacher epochs against budgets.
     """
     sections, several = [], len(found) > 1
     for i, (finding, name) in enumerate(zip(found, group_names([f.rows for f in found])), 1):
-        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "")
-        note = f"{hidden} members that speak to the questions above alone are left out of this and what follows."
+        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "", maps)
+        note = f"{hidden} members that are probes, or speak to the questions above alone, are left out from here on."
         blocks = [*first.blocks, *([Text(note)] if hidden and i == 1 else [])]
         sections += [Section(first.title or (headline(finding) if told else ""), blocks), *rest]
     return sections
 
 
 def _title(found: Sequence[Findings]) -> str:
+    if not any(finished(finding.rows) for finding in found):
+        return "No member has finished"
     return headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
 
@@ -148,7 +154,7 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         if known:
             first, last = known[0], known[-1]
             title = (
-                f"The teacher reaches {words.percent(last['val_accuracy'])} % on validation while the entropy of its "
+                f"{_reached(experts)} on validation while the entropy of {'its' if len(experts) == 1 else 'their'} "
                 f"labels goes from {first['label_entropy']:.2f} to {last['label_entropy']:.2f} nats"
             )
         caption = (
@@ -161,9 +167,19 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         caption = "Real images and the labels that the teacher gives them; orange is the true class."
         alt = f"Images of the classes {', '.join(names)} beside bars of class probabilities at several teacher epochs."
         png = plots.png(plots.label_bars, run.examples)
-        title = "The same images, labelled by a younger and an older teacher"
+        epochs = run.examples.epochs.tolist()
+        title = f"What the teacher says of single images at epoch {epochs[0]}"
+        title = f"{title} and at epoch {epochs[-1]}" if len(epochs) > 1 else title
         sections.append(Section(title, [Picture(f"labels{suffix}", png, alt, caption)]))
     return sections
+
+
+def _reached(experts: Sequence[Sequence[dict]]) -> str:
+    """What the experts reach on validation at their last epoch, the least and the most of several."""
+    last = [history[-1]["val_accuracy"] for history in experts if history[-1].get("val_accuracy") is not None]
+    if len(last) == 1:
+        return f"The teacher reaches {words.percent(last[0])} %"
+    return f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} %"
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -15,17 +15,18 @@ _LONG = 24
 """A table of more lines is folded."""
 
 
-def group_sections(found: Findings, name: str = "", suffix: str = "") -> list[Section]:
+def group_sections(found: Findings, name: str = "", suffix: str = "", maps: bool = True) -> list[Section]:
     """All sections of one group.
 
     Args:
       found: its analysis.
       name: of the group, where there are several.
       suffix: of its picture files.
+      maps: whether to draw teacher epochs against budgets; a question that was asked may have drawn them already.
     """
     parts = [_answer(found, name)]
     if finished(found.rows):
-        parts += [_budgets(found), _curves(found, suffix), *_frontier(found, suffix), *_laws(found)]
+        parts += [_budgets(found), _curves(found, suffix), *_frontier(found, suffix, maps), *_laws(found)]
     return parts
 
 
@@ -71,7 +72,7 @@ def _answer(found: Findings, name: str) -> Section:
         said = [words.comparison(c) for c in {c.ipc: c for c in (found.choices[0], found.choices[-1])}.values()]
     elif finished(found.rows):
         said = ["There are no soft labels to compare them with."]
-    if path := words.frontier(found.choices, found.trend):
+    if path := words.frontier(found.choices, found.trend, _offered(found)):
         said.append(f"{path}.")
     if found.worth:
         said.append(words.value_of_a_label(found.worth))
@@ -91,12 +92,17 @@ def _facts(found: Findings, compared: Sequence[Choice]) -> tuple[Fact, ...]:
     if found.worth:
         facts.append(Fact(*words.short_value(found.worth)))
     epochs = [c for c in found.choices if c.teacher_epoch is not None]
-    if len(epochs) > 1:
+    if words.frontier(found.choices, found.trend, _offered(found)):
         first, last = epochs[0], epochs[-1]
         moves = len({c.teacher_epoch for c in epochs}) > 1
         value = f"{first.teacher_epoch} → {last.teacher_epoch}" if moves else f"{first.teacher_epoch}"
         facts.append(Fact(value, f"best teacher epoch, from {first.ipc} to {words.budgets([last.ipc])}"))
     return tuple(facts)
+
+
+def _offered(found: Findings) -> int:
+    """How many teacher epochs there were to choose from."""
+    return len({row["teacher_epoch"] for row in finished(found.rows)} - {None})
 
 
 def _largest(compared: Sequence[Choice]) -> Choice:
@@ -130,23 +136,17 @@ def warning_blocks(rows: Sequence[Row]) -> list[Block]:
 
 
 def _budgets(found: Findings) -> Section:
-    compared = [c for c in found.choices if c.difference.n]
-    title = "What each budget reaches"
-    if compared:
-        soft, hard = (sum(words.verdict(c) == side for c in compared) for side in ("soft", "hard"))
-        title = f"Soft labels win at {soft or 'none'} of {len(compared)} budgets" + (
-            f", hard labels at {hard}" if hard else ""
-        )
-    return Section(title, [budget_table(found), cell_table(found.rows)])
+    return Section("Each budget in numbers", [budget_table(found), cell_table(found.rows)])
 
 
 def _curves(found: Findings, suffix: str) -> Section:
     done = finished(found.rows)
-    means = [c.test.mean for c in summarize(tuned(done)) if c.labels == "hard"] or [c.test.mean for c in found.choices]
+    cells = [c for c in summarize(tuned(done)) if c.labels == "hard"] or found.choices
+    means, ipcs = [c.test.mean for c in cells], [c.ipc for c in cells]
     which = "hard labels" if any(row["labels"] == "hard" for row in done) else "the best soft labels"
-    title = f"With {which}, accuracy goes from {words.percent(means[0])} % to {words.percent(means[-1])} %"
+    title = f"With {which}, accuracy goes from {words.percent(means[0])} % to {words.percent(means[-1])} % from {ipcs[0]} to {words.budgets([ipcs[-1]])}"
     if len(means) < 2:
-        title = f"With {which}, accuracy is {words.percent(means[0])} %"
+        title = f"With {which}, accuracy is {words.percent(means[0])} % at {words.budgets(ipcs)}"
     caption = "Test accuracy by images per class and label spec: mean over seeds, bands are 95 % intervals."
     alt = f"Curves of test accuracy against images per class, one for each label spec. {title}."
     blocks: list[Block] = [Picture(f"accuracy{suffix}", plots.png(plots.accuracy_curves, done), alt, caption)]
@@ -161,12 +161,12 @@ def _curves(found: Findings, suffix: str) -> Section:
     return Section(title, blocks)
 
 
-def _frontier(found: Findings, suffix: str) -> list[Section]:
+def _frontier(found: Findings, suffix: str, maps: bool) -> list[Section]:
     if len({row["labels"] for row in finished(found.rows)} - {"hard"}) < 2:
         return []
     on = "validation" if selection_column(finished(found.rows)) == "val_accuracy" else "test"
     blocks: list[Block] = []
-    for i, family in enumerate(frontiers(finished(found.rows))):
+    for i, family in enumerate(frontiers(finished(found.rows)) if maps else []):
         named = f"frontier{suffix}" + (f"-{i + 1}" if i else "")
         caption = (
             f"`{family.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its "
@@ -192,7 +192,8 @@ def _frontier(found: Findings, suffix: str) -> list[Section]:
         caption += f" Rank correlation of best epoch and IPC: {found.trend.mean:.2f} [{low:.2f}, {high:.2f}]."
     if min(c.test.n for c in found.choices) >= FEWEST:
         blocks.append(Table(("IPC", "chosen label spec", "chosen again", "otherwise"), lines, caption))
-    return [Section(words.frontier(found.choices, found.trend) or "Which labels for which budget", blocks)]
+    title = words.frontier(found.choices, found.trend, _offered(found)) or "Which labels for which budget"
+    return [Section(title, blocks)] if blocks else []
 
 
 def _laws(found: Findings) -> list[Section]:

@@ -7,7 +7,7 @@ from typing import Any
 from jaxsoft.analysis import laws
 from jaxsoft.analysis.exchange import Worth
 from jaxsoft.analysis.fits import Fit, best_form
-from jaxsoft.analysis.frontier import Choice
+from jaxsoft.analysis.frontier import Choice, family
 from jaxsoft.analysis.scaling import Law, Parameter
 from jaxsoft.analysis.stats import FEWEST, Estimate
 
@@ -126,10 +126,13 @@ def comparison(choice: Choice) -> str:
     )
 
 
-def frontier(choices: Sequence[Choice], trend: Estimate | None) -> str:
-    """How the best teacher epoch moves with IPC, as far as the seeds can tell; empty when labels name no epochs."""
+def frontier(choices: Sequence[Choice], trend: Estimate | None, offered: int) -> str:
+    """How the best teacher epoch moves with IPC, as far as the seeds can tell.
+
+    Empty where fewer than two epochs were `offered` to choose from, or where labels differ in more than their epochs.
+    """
     known = [c for c in choices if c.teacher_epoch is not None]
-    if len(known) < 2:
+    if len(known) < 2 or offered < 2 or len({family(c.labels) for c in known}) > 1:
         return ""
     first, last = known[0], known[-1]
     if len({c.teacher_epoch for c in known}) == 1:

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import page, report
+from jaxsoft.analysis import page, questions, report
 from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Text
 from jaxsoft.analysis.table import Table, budget_table, findings, law_table
 
@@ -84,13 +84,13 @@ def test_sections_answer_in_reading_order(run):
     headings = re.findall("^##? (.*)", (folder / "summary.md").read_text(encoding="utf-8"), re.MULTILINE)
     starts = [
         "Soft labels beat hard labels at",
-        "Soft labels win at",
+        "Each budget in numbers",
         "With hard labels, accuracy goes from",
         "More images want a later teacher: epoch 5 at 1 image per class",
         "Above its floor, error falls as IPC^−0.6",
         "The other budgets foretell",
-        "The teacher reaches 98.5 % on validation while the entropy of its labels goes from 2.30 to 0.01",
-        "The same images",
+        "The experts reach 97.5 to 98.5 % on validation while the entropy of their labels goes from 2.30 to 0.01",
+        "What the teacher says of single images at epoch 0 and at epoch 150",
         "How these numbers were made",
     ]
     assert len(headings) == len(starts)
@@ -205,7 +205,7 @@ def test_the_title_answers_the_first_question_and_the_groups_say_theirs(tmp_path
     assert found[0].startswith("Whether the choice of images matters less")
     assert found.count(found[0]) == 1  # the section below the title does not say it again
     assert found[1] == "No difference between soft and hard labels can be told"
-    assert "12 members that speak to the questions above alone are left out" in text
+    assert "12 members that are probes, or speak to the questions above alone, are left out" in text
     assert not any(heading.startswith("Select") for heading in found)
 
 
@@ -218,8 +218,24 @@ def test_members_of_a_question_that_is_not_asked_are_not_hidden(tmp_path, no_dra
     found, _ = headings([chosen_images(tmp_path / "run", ["hardest"])], None)
     assert found[:2] == [
         "No difference between soft and hard labels can be told",
-        "Soft labels win at none of 1 budgets",
+        "Each budget in numbers",
     ]
+
+
+def test_probes_are_no_rivals_though_nothing_was_asked_of_them():
+    plain, swapped = ({"labels": labels} for labels in ("teacher(epoch=5)|topk(3)", "teacher(epoch=5)|swap(2)"))
+    lacking, shuffled = {"labels": "hard", "without": 0}, {"labels": "teacher|shuffle"}
+    assert questions.common([plain, swapped, lacking, shuffled], []) == [plain]
+    assert questions.common([swapped], []) == [swapped]  # better than an empty page
+
+
+def test_all_failed_in_several_settings_is_said(tmp_path, no_drawing):
+    folder = chosen_images(tmp_path / "run", ["random", "hardest"])
+    members = [r for way in ("random", "hardest") for r in synthetic.rows(seeds=2, ipcs=(1,), epochs=(5,), select=way)]
+    for row in members:
+        row.update(status="failed", test_accuracy=None, val_accuracy=None)
+    synthetic.write_csv(folder / "results.csv", members)
+    assert headings([folder], None)[0][0] == "No member has finished"
 
 
 def test_many_settings_share_one_table(tmp_path, no_drawing):

@@ -1,5 +1,6 @@
 """Numbers in words: every sentence that a report can open with."""
 
+import dataclasses
 import math
 
 import pytest
@@ -102,11 +103,18 @@ def test_comparison_says_both_accuracies_and_n():
 )
 def test_frontier(epochs, low, high, start):
     choices = [choice(i, 0, 1, epoch=e) for i, e in enumerate(epochs, 1)]
-    assert words.frontier(choices, Estimate(0.5, 0.1, low, high, 9)).startswith(start)
+    assert words.frontier(choices, Estimate(0.5, 0.1, low, high, 9), 3).startswith(start)
 
 
 def test_frontier_needs_two_budgets():
-    assert words.frontier([choice(1, 0, 1)], None) == ""
+    assert words.frontier([choice(1, 0, 1)], None, 3) == ""
+
+
+def test_frontier_is_no_news_where_one_epoch_was_offered_or_labels_differ_in_more():
+    choices = [choice(1, 0, 1), choice(5, 0, 1)]
+    assert words.frontier(choices, None, 2) and words.frontier(choices, None, 1) == ""
+    other = dataclasses.replace(choices[1], labels="teacher(epoch=5)|topk(3)")
+    assert words.frontier([choices[0], other], None, 2) == ""
 
 
 @pytest.mark.parametrize(

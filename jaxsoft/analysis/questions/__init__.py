@@ -6,7 +6,7 @@ There is nothing to register. A module here without a leading underscore defines
                               answer follows what every report says and never gives it its title
   answer(rows, runs)          sections that answer it, the first one's title being the answer; empty if not asked
   understands(row)  optional  whether a row means something to this question alone, so that curves of soft against hard
-                              labels must leave it out
+                              labels must leave it out where the question is asked; probes are always left out
 
 Whether a question is asked is read off the rows themselves: their label specs, and the columns in which they differ.
 """
@@ -16,9 +16,12 @@ import pkgutil
 from collections.abc import Sequence
 from types import ModuleType
 
+from jaxsoft import spec
 from jaxsoft.types import Row
 
 BACKGROUND = 50
+PROBES = ("swap", "shuffle", "drop_class")
+"""Operations of labels that are made to be worse."""
 
 
 def modules() -> list[ModuleType]:
@@ -28,7 +31,16 @@ def modules() -> list[ModuleType]:
     return sorted(found, key=lambda module: (module.ORDER, module.__name__))
 
 
-def common(rows: Sequence[Row], asked: Sequence[ModuleType] | None = None) -> list[Row]:
-    """The rows that are not the private matter of one of the questions asked (by default: of any question)."""
-    private = [q.understands for q in (modules() if asked is None else asked) if hasattr(q, "understands")]
-    return [row for row in rows if not any(understands(row) for understands in private)]
+def common(rows: Sequence[Row], asked: Sequence[ModuleType]) -> list[Row]:
+    """The rows that belong on curves of soft against hard labels: no probes, and no private matter of a question asked.
+
+    Where there are only probes and no question of them was asked, they are shown all the same.
+    """
+    private = [question.understands for question in asked if hasattr(question, "understands")]
+    left = [row for row in rows if not probe(row) and not any(understands(row) for understands in private)]
+    return left if left or asked else list(rows)
+
+
+def probe(row: Row) -> bool:
+    """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels, asked or not."""
+    return row.get("without") is not None or any(call.name in PROBES for call in spec.parse(row["labels"]))

@@ -16,6 +16,7 @@ from matplotlib.ticker import NullLocator
 
 from jaxsoft import spec
 from jaxsoft.analysis import words
+from jaxsoft.analysis.choice import estimate_chosen
 from jaxsoft.analysis.grid import Grid, column, group_names, groups, selection_column
 from jaxsoft.analysis.page import Section
 from jaxsoft.analysis.plots import INK, ORANGE, WIDTH
@@ -92,6 +93,17 @@ def paired(table: Grid, ipc: int, treatment: str, baseline: str) -> Estimate:
     at = table.test[:, table.ipcs.index(ipc)]
     difference = at[:, column(table, treatment)] - at[:, column(table, baseline)]
     return estimate(difference[np.isfinite(difference)])
+
+
+def chosen_minus(table: Grid, ipc: int, specs: Sequence[str], others: Sequence[str]) -> Estimate:
+    """Test accuracy of the best of some label specs minus that of the best of others; a seed judges what the others chose.
+
+    Each side is chosen on the selection column: the pair with the best sum there holds the best of either.
+    """
+    at, score = (part[:, table.ipcs.index(ipc)] for part in (table.test, table.selection))
+    a, b = (np.array([column(table, labels) for labels in side]) for side in (specs, others))
+    difference = (at[:, a, None] - at[:, None, b]).reshape(len(at), -1)
+    return estimate_chosen(difference, (score[:, a, None] + score[:, None, b]).reshape(len(at), -1))
 
 
 def sign(value: Estimate) -> int:

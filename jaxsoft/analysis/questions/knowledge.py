@@ -121,8 +121,9 @@ def _surface(table: Grid, source: str, specs: dict[float, str]) -> Surface:
         pick = parts.chosen(table, ipc, list(specs.values()))
         k = next(k for k, labels in specs.items() if labels == pick)
         nothing = estimate(np.empty(0))
-        over_hard = parts.paired(table, ipc, specs[k], "hard") if "hard" in table.labels else nothing
-        over_least = parts.paired(table, ipc, specs[k], next(iter(specs.values())))
+        kept, least = list(specs.values()), next(iter(specs.values()))
+        over_hard = parts.chosen_minus(table, ipc, kept, ["hard"]) if "hard" in table.labels else nothing
+        over_least = parts.chosen_minus(table, ipc, kept, [least])
         gains.append(Gain(ipc, k, parts.accuracy(table, ipc, specs[k]), over_hard, over_least))
     return Surface(source, tuple(specs), ipcs, values, hard, gains, tuple(sorted({int(n) for n in count.flat if n})))
 
@@ -205,7 +206,7 @@ def _table(found: Scaling, folded: bool) -> Table:
     smallest = f"over k = {_name(min(least))}, points" if len(least) == 1 else "over the smallest k, points"
     caption = (
         f"For each {'source and ' if folded else ''}IPC the k{'' if folded else ' and the source'} chosen on {found.on}: test "
-        "accuracy, and gains, each seed against itself; 95 % intervals."
+        "accuracy, and gains, each seed against itself with the k that the other seeds choose; 95 % intervals."
     )
     lines.sort(key=lambda line: int(line[0]))
     return Table(("IPC", "source", "best k", "test, %", *header, smallest, "n"), lines, caption, folded)

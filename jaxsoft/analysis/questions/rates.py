@@ -74,12 +74,13 @@ def duels(rows: Sequence[Row]) -> Duels | None:
     }
     found = []
     for ipc in sorted({ipc for (ipc, _), tried in rates.items() if len(tried) > 1}):
-        pick = parts.chosen(whole, ipc, [labels for labels in whole.labels if labels != "hard"])
+        specs = [labels for labels in whole.labels if labels != "hard" and (ipc, labels) in chosen]
+        pick = parts.chosen(whole, ipc, specs)
         courses = [
             _course(tables, ipc, labels, chosen[ipc, labels]) if (ipc, labels) in chosen else None
             for labels in ("hard", pick or "")
         ]
-        found.append(_duel(whole, tables, ipc, *courses))
+        found.append(_duel(whole, tables, ipc, specs, *courses))
     return Duels(found, parts.chosen_on(rows))
 
 
@@ -115,12 +116,20 @@ def _course(tables: dict[float, Grid], ipc: int, labels: str, chosen: float) -> 
     return Course(labels, tuple(tried), list(tried.values()), chosen)
 
 
-def _duel(whole: Grid, tables: dict[float, Grid], ipc: int, hard: Course | None, soft: Course | None) -> Duel:
+def _duel(
+    whole: Grid,
+    tables: dict[float, Grid],
+    ipc: int,
+    specs: Sequence[str],
+    hard: Course | None,
+    soft: Course | None,
+) -> Duel:
+    """`specs`: the soft labels of which those of `soft` were chosen."""
     if hard is None or soft is None:
         return Duel(ipc, hard, soft, {}, estimate(np.empty(0)))
     both = [rate for rate in hard.rates if rate in soft.rates]
     shared = {rate: parts.paired(tables[rate], ipc, soft.labels, "hard") for rate in both}
-    return Duel(ipc, hard, soft, shared, parts.paired(whole, ipc, soft.labels, "hard"))
+    return Duel(ipc, hard, soft, shared, parts.chosen_minus(whole, ipc, specs, ["hard"]))
 
 
 def _sections(found: Duels, suffix: str) -> list[Section]:
@@ -184,7 +193,8 @@ def _table(found: Duels) -> Table:
     header = ("IPC", "hard: rate", "test, %", "soft labels", "soft: rate", "test, %", "soft − hard", "turned at", "n")
     caption = (
         f"Each at the rate chosen on {found.on}: test accuracy, and the difference in points, each seed against itself. Turned: "
-        "the shared rates at which the other side wins, with the difference there. 95 % intervals."
+        "the shared rates at which the other side wins, with the difference there. Soft minus hard: a seed judges the label spec "
+        "that the other seeds choose. 95 % intervals."
     )
     return Table(header, lines, caption)
 

@@ -143,14 +143,16 @@ def _contest(table: Grid, ipc: int, own: dict[Cell, str]) -> Contest | None:
     ]
     last = max((c.epoch for c in finished), default=0)
     cells = {labels: cell for cell, labels in own.items() if cell in finished}
-    late, early, best = (
-        parts.chosen(table, ipc, [labels for labels, cell in sorted(cells.items(), key=lambda x: x[1]) if keep(cell)])
-        for keep in (lambda c: c.epoch == last, lambda c: c.t == 1, lambda c: True)
+    ordered = sorted(cells, key=cells.__getitem__)
+    late, early = (
+        [labels for labels in ordered if keep(cells[labels])]
+        for keep in (lambda c: c.epoch == last, lambda c: c.t == 1)
     )
-    if late is None or early is None or best is None:
+    picks = [cells[pick] for labels in (late, early, ordered) if (pick := parts.chosen(table, ipc, labels))]
+    if len(picks) < 3:
         return None
-    differences = parts.paired(table, ipc, late, early), parts.paired(table, ipc, best, early)
-    return Contest(ipc, cells[late], cells[early], cells[best], *differences)
+    late_minus_early, best_minus_early = (parts.chosen_minus(table, ipc, labels, early) for labels in (late, ordered))
+    return Contest(ipc, picks[0], picks[1], picks[2], late_minus_early, best_minus_early)
 
 
 def _sections(found: list[Field], suffix: str) -> list[Section]:
@@ -236,7 +238,8 @@ def _table(field: Field) -> Table:
         "n",
     )
     caption = (
-        f"Chosen on {field.on}, compared on test, each seed against itself, 95 % intervals. Difference: the last epoch with "
+        f"Chosen on {field.on}, compared on test, each seed against itself with what the other seeds choose, 95 % intervals. "
+        "Difference: the last epoch with "
         "its best temperature minus the best epoch at temperature 1. Gain: best of both minus the best epoch at temperature 1."
     )
     return Table(header, lines, caption)

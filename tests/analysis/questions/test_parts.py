@@ -1,5 +1,6 @@
 """What questions share: specs taken apart, groups, choices, words."""
 
+import numpy as np
 import pytest
 import synthetic
 from matplotlib.figure import Figure
@@ -52,6 +53,23 @@ def test_differences_are_paired_by_seed():
     ]
     value = parts.paired(grid(rows[:-1]), 1, "teacher", "hard")  # the last seed has no partner
     assert value.n == 3 and value.mean == pytest.approx(0.05) and value.high == pytest.approx(0.05)
+
+
+def test_of_the_best_of_several_each_seed_judges_what_the_others_chose():
+    luck = np.eye(4)[:, :3] * 0.2  # each of three equal specs is lucky in one seed, on validation as on test
+    rows = [
+        synthetic.row(1, f"teacher(epoch={e})", s, 0.4 + luck[s, e], epoch=e) for e in range(3) for s in range(4)
+    ] + [
+        synthetic.row(1, labels, s, level)
+        for s in range(4)
+        for labels, level in (("hard", 0.3), ("hard|smooth(0.1)", 0.2))
+    ]
+    table, epochs = grid(rows), [f"teacher(epoch={e})" for e in range(3)]
+    assert parts.paired(table, 1, parts.chosen(table, 1, epochs), "hard").mean == pytest.approx(0.15)
+    value = parts.chosen_minus(table, 1, epochs, ["hard|smooth(0.1)", "hard"])
+    # No seed with luck has others that share it; the fourth sees the first spec lead.
+    assert value.mean == pytest.approx(0.1) and value.n == 4 and value.low < 0.1 < value.high
+    assert parts.chosen_minus(table, 1, epochs[:1], ["hard"]) == parts.paired(table, 1, epochs[0], "hard")
 
 
 def test_differences_in_words():

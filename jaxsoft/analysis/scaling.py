@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft.analysis import laws
-from jaxsoft.analysis.fits import Curve, Fit, Parameter, fit_curve, weights
+from jaxsoft.analysis.fits import Curve, Fit, Parameter, best_form, fit_curve, weights
 from jaxsoft.analysis.frontier import choose
 from jaxsoft.analysis.grid import Grid, column, grid
 from jaxsoft.analysis.stats import RESAMPLES
@@ -19,7 +19,11 @@ BEST = "best soft labels"
 
 @dataclass(frozen=True)
 class Law:
-    """error(n) = floor + scale * n^-exponent for one label spec; `rivals` has every form of law, the best first."""
+    """error(n) = floor + scale * n^-exponent for one label spec.
+
+    `rivals` has every form of law without intervals, the best first; `best` is the form that AICc chooses, with intervals,
+    None where points are too few to choose.
+    """
 
     labels: str
     floor: Parameter
@@ -29,6 +33,7 @@ class Law:
     n: int
     note: str
     rivals: tuple[Fit, ...] = ()
+    best: Fit | None = None
 
     def accuracy(self, ipc: Float[np.ndarray, "T"]) -> Float[np.ndarray, "T"]:
         """Test accuracy (a fraction) that the law expects at each IPC."""
@@ -49,24 +54,6 @@ def fit_law(rows: Sequence[Row] | Grid, labels: str) -> Law:
 def fit_frontier_law(rows: Sequence[Row] | Grid) -> Law:
     """`fit_law` of the frontier: at each IPC the soft label spec that was chosen there."""
     return _law(frontier_curve(rows))
-
-
-def fit_form(rows: Sequence[Row] | Grid, labels: str, form: str, resamples: int = RESAMPLES) -> Fit:
-    """Fit one form of `laws.FORMS` to one label spec, with 95 % intervals from `resamples` bootstrap draws of seeds.
-
-    Raises:
-      ConfigError: no row has such a label spec, or there is no such form.
-    """
-    return fit_curve(laws.form_named(form), label_curve(rows, labels), resamples)
-
-
-def compare_forms(rows: Sequence[Row] | Grid, labels: str) -> list[Fit]:
-    """Every form of law fitted to one label spec, without intervals, the best by AICc first.
-
-    Raises:
-      ConfigError: no row has such a label spec.
-    """
-    return rivals(label_curve(rows, labels))
 
 
 def label_curve(rows: Sequence[Row] | Grid, labels: str) -> Curve:
@@ -101,6 +88,9 @@ def _curve(table: Grid, labels: str, columns: np.ndarray) -> Curve:
 
 
 def _law(curve: Curve) -> Law:
-    fit = fit_curve(laws.FLOOR, curve, RESAMPLES)
+    fit, others = fit_curve(laws.FLOOR, curve, RESAMPLES), rivals(curve)
     floor, scale, exponent = (fit.parameters[name] for name in laws.FLOOR.parameters)
-    return Law(fit.labels, floor, scale, exponent, fit.points, fit.n, fit.note, tuple(rivals(curve)))
+    best = best_form(others)
+    if best is not None:
+        best = fit if best.form == fit.form else fit_curve(laws.form_named(best.form), curve, RESAMPLES)
+    return Law(fit.labels, floor, scale, exponent, fit.points, fit.n, fit.note, tuple(others), best)

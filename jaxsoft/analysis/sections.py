@@ -199,17 +199,10 @@ def _frontier(found: Findings, suffix: str, maps: bool) -> list[Section]:
 def _laws(found: Findings) -> list[Section]:
     if not found.laws:
         return []
-    known = {fit.labels: fit.exponent for fit in found.laws if fit.exponent.identified}
-    names = [name for name in ("hard", BEST) if name in known]
-    said = [
-        f"IPC^−{known[name].value:.2f} with {'hard' if name == 'hard' else 'the best soft'} labels" for name in names
-    ]
-    title = (
-        f"Above its floor, error falls as {' and as '.join(said)}"
-        if said
-        else "Too few or too alike budgets to fix a law"
-    )
-    return [Section(title, [law_table(found.laws)])]
+    said = [text for fit in found.laws if fit.labels in ("hard", BEST) and (text := words.falls(fit))]
+    if not said:
+        return [Section("No law of error in images can be told", [law_table(found.laws)._replace(folded=True)])]
+    return [Section(f"Error falls {' and '.join(said)}", [law_table(found.laws)])]
 
 
 def failed_sections(rows: Sequence[Row]) -> list[Section]:

@@ -181,6 +181,19 @@ def law(fit: Law) -> str:
     return f"{fit.labels}: {formula}, exponent{exponent}" + (f" ({fit.note})" if fit.note else "")
 
 
+def falls(fit: Law) -> str:
+    """How error falls with IPC by the form that the data prefer; empty where that names no exponent, or none is told."""
+    exponent = fit.best.parameters.get("exponent") if fit.best else None
+    if fit.best is None or exponent is None or not exponent.identified:
+        return ""
+    floor = fit.best.parameters.get("floor")
+    above = "above its floor " if floor and floor.identified else ""
+    ends = _between(f"{exponent.low:.2f}", f"{exponent.high:.2f}")
+    return (
+        f"{above}as IPC^−{exponent.value:.2f}{ends} with {'hard' if fit.labels == 'hard' else 'the best soft'} labels"
+    )
+
+
 def form(rivals: Sequence[Fit]) -> str:
     """The form of law that AICc chooses, and those that it cannot tell from it."""
     if not (best := best_form(rivals)):

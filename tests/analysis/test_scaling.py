@@ -91,14 +91,20 @@ def test_the_frontier_takes_the_chosen_spec_of_each_budget():
 
 def test_every_form_is_compared_and_the_best_comes_first():
     rows = members(list(zip(IPC, law(IPC, 0.2, 0.5, 1.0))), 0.01, draw=1)
-    rivals = scaling.fit_law(rows, "hard").rivals
-    assert rivals == tuple(scaling.compare_forms(rows, "hard"))
+    found = scaling.fit_law(rows, "hard")
+    rivals = found.rivals
     assert {fit.form for fit in rivals} == set(laws.FORMS)
     assert [fit.aicc for fit in rivals] == sorted(fit.aicc for fit in rivals)
     best = fits.best_form(rivals)
     assert best is rivals[0] and best.form == "power with floor"
-    full = scaling.fit_form(rows, "hard", best.form, resamples=300)
-    assert full.parameters["exponent"].value == best.parameters["exponent"].value
-    assert full.parameters["exponent"].low < 1.0 < full.parameters["exponent"].high
-    few = scaling.compare_forms([row for row in rows if row["ipc"] < 20], "hard")
-    assert fits.best_form(few) is None  # four points are too few for three parameters and their AICc
+    assert found.best is not None and found.best.parameters["exponent"] == found.exponent
+    few = scaling.fit_law([row for row in rows if row["ipc"] < 20], "hard")
+    assert few.rivals and few.best is None  # four points are too few for three parameters and their AICc
+
+
+def test_the_best_form_has_intervals_of_its_own():
+    found = scaling.fit_law(members(list(zip(IPC, law(IPC, 0.0, 0.5, 0.5))), 0.01), "hard")
+    assert found.best is not None and found.best.form == "power"
+    told = found.best.parameters["exponent"]
+    assert told.identified and told.low < 0.5 < told.high
+    assert "floor" not in found.best.parameters

@@ -15,6 +15,9 @@ ORDER = 6
 _FEWEST = 3
 """An exponent takes three values of what it is the exponent of."""
 
+_MISSED = 2.0
+"""A law that cells miss by more of their standard errors is not told."""
+
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     """One section: the parameters of the law in images and label entries, for each family of cut labels."""
@@ -36,11 +39,13 @@ def joint_laws(rows: Sequence[Row], runs: Sequence[Run]) -> list[JointLaw]:
 
 
 def _sections(found: Sequence[JointLaw], suffix: str) -> list[Section]:
-    told = [f for f in found if f.parameters["exponent"].identified and f.parameters["label_exponent"].identified]
+    exponents = "exponent", "label_exponent"
+    told = [f for f in found if all(f.parameters[name].identified for name in exponents) and not f.excess > _MISSED]
     title = "The data do not fix one law in images and label entries"
     if told:
-        b, e = (told[0].parameters[name].value for name in ("exponent", "label_exponent"))
-        title = f"Above its floor, error is a part that falls as IPC^−{b:.2f} and one that falls as k^−{e:.2f}"
+        b, e = (told[0].parameters[name].value for name in exponents)
+        above = "Above its floor, error" if told[0].parameters["floor"].identified else "Error"
+        title = f"{above} is a part that falls as IPC^−{b:.2f} and one that falls as k^−{e:.2f}"
     lines = [
         (
             f"`{fit.family}`",

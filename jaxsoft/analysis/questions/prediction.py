@@ -70,15 +70,12 @@ def _sections(found: Foresight, suffix: str) -> list[Section]:
     if not misses:
         return []
     inside = sum(_holds(c.epoch, c.chosen_epoch) for c in found.checks.values())
-    title = (
-        f"The other budgets foretell what the best labels of each reach to within "
-        f"{words.percent(max(misses.values()))} points, and {words.percent(misses[max(misses)])} for the largest"
-    )
     caption = (
         "Each budget left out and predicted from the others: teacher epoch by a line of ln(1 + epoch) in ln IPC, accuracy of "
         f"the best soft labels by the law that AICc prefers. {inside} of {len(found.checks)} chosen epochs lie in their "
         "intervals, which cover seeds, not the form of the law. The last row was not run."
     )
+    title = _title(found, misses, inside)
     lines = [_line(ipc, c.epoch, c.chosen_epoch, c.accuracy, c.measured) for ipc, c in found.checks.items()]
     epoch, accuracy = found.beyond
     lines.append(_line(epoch.ipc, epoch, math.nan, accuracy, math.nan))
@@ -88,6 +85,17 @@ def _sections(found: Foresight, suffix: str) -> list[Section]:
         f"prediction{suffix}", plots.png(draw, found), f"{title}. {alt}.", "The frontier, and its prediction."
     )
     return [Section(title, [picture, Table(header, lines, caption)])]
+
+
+def _title(found: Foresight, misses: dict[int, float], inside: int) -> str:
+    """How far off predictions are; they foretell a budget only where their intervals hold it."""
+    held = [_holds(found.checks[ipc].accuracy, found.checks[ipc].measured) for ipc in misses]
+    if all(held):
+        start = f"The other budgets foretell what the best labels of each reach to within {words.percent(max(misses.values()))}"
+    else:
+        least, most = words.percent(min(misses.values())), words.percent(max(misses.values()))
+        start = f"Left out and predicted, budgets are missed by {least} to {most}"
+    return f"{start} points; {inside} of {len(found.checks)} epochs lie in their intervals"
 
 
 def _line(ipc: int, epoch: Prediction, chosen: float, accuracy: Prediction, measured: float) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def test_the_exponents_are_the_answer(run):
 
 def test_an_interaction_is_said(run):
     (section,) = joint_law.answer(members(interaction=0.02), [run])
+    assert section.title == "The data do not fix one law in images and label entries"
     assert any(isinstance(block, Text) and "not the whole truth" in block.text for block in section.blocks)
 
 

@@ -88,6 +88,7 @@ def _facts(found: Findings, compared: Sequence[Choice]) -> tuple[Fact, ...]:
     if compared:
         most = _largest(compared)
         meaning = f"soft minus hard labels at {words.budgets([most.ipc])}"
+        meaning += f", the largest of {len(compared)} budgets" if len(compared) > 1 else ""
         facts.append(Fact(f"{words.points(most.difference.mean)} points", meaning))
     if found.worth:
         facts.append(Fact(*words.short_value(found.worth)))

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from jaxsoft.analysis.grid import Grid, column, finished, grid, label_order, units, varying
+from jaxsoft.analysis.grid import finished, label_order, units, varying
 from jaxsoft.types import Row
 
 RESAMPLES = 4000
@@ -151,21 +151,3 @@ def _of_units(rows: Sequence[Row], unit: dict[tuple[int, int], tuple[int, int]],
         if row[name] is not None:
             found[unit[row["seed"], row["subset_seed"]]].append(row[name])
     return estimate(np.array([np.mean(values) for values in found.values()], float))
-
-
-def paired_difference(rows: Sequence[Row] | Grid, treatment: str, baseline: str = "hard") -> dict[int, Estimate]:
-    """Test accuracy of one label spec minus another's by IPC, each seed against itself.
-
-    Returns:
-      IPC -> mean difference (a fraction) over the n seeds that finished under both specs.
-
-    Raises:
-      ConfigError: no row has such a label spec.
-    """
-    table = grid(rows)
-    a, b = (column(table, labels) for labels in (treatment, baseline))
-    found = {}
-    for i, ipc in enumerate(table.ipcs):
-        difference = table.test[:, i, a] - table.test[:, i, b]
-        found[ipc] = estimate(difference[np.isfinite(difference)])
-    return found

@@ -132,18 +132,6 @@ def brier(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"])
     return ((probabilities.astype(np.float64) - truth) ** 2).sum(-1)
 
 
-def curve_area(places: Float[np.ndarray, "n"], values: Float[np.ndarray, "n"]) -> float:
-    """Area under a curve by the trapezoid rule, over its width: the mean height. One point has its own height.
-
-    Under relative accuracy by i of `swap(i)`: 1 where no exchange does harm, less where structure was lost.
-
-    >>> curve_area(np.array([1.0, 2.0, 5.0]), np.array([0.5, 0.75, 1.0]))
-    0.8125
-    """
-    width = float(np.ptp(places))
-    return float(np.trapezoid(values, places)) / width if width else float(np.mean(values))
-
-
 def jackknife(
     statistic: Callable[..., float],
     *samples: tuple[Float[np.ndarray, "_ K"], Int[np.ndarray, "_"]],

@@ -119,6 +119,15 @@ def test_a_stack_has_one_grid_for_each_value_on_common_axes():
     assert grid.stack([], "model").test.shape == (0, 0, 0, 0)
 
 
+def test_a_label_spec_that_is_not_there_names_the_nearest():
+    table = grid.grid(synthetic.rows(seeds=2, ipcs=(1,), epochs=(5, 11)))
+    assert grid.column(table, "teacher(epoch=11)") == 2
+    with pytest.raises(
+        errors.ConfigError, match=r"unknown label spec 'teacher\(epoch=12\)'; closest: teacher\(epoch=11\)"
+    ):
+        grid.column(table, "teacher(epoch=12)")
+
+
 def test_members_collide_when_no_column_tells_them_apart():
     first, second = row(1, "hard", 0, 0.1, wave=0), row(1, "hard", 0, 0.2, wave=1, device="gpu")
     assert first["member"] != second["member"]

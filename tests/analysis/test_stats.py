@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft import errors
 from jaxsoft.analysis import stats
 
 
@@ -97,29 +96,6 @@ def test_summarize_counts_means_and_failures_by_hand():
     ]
     assert cells[0].test.mean == pytest.approx(0.3)
     assert (cells[3].test.mean, cells[3].val.mean) == (0.6, 0.5)
-
-
-def test_paired_difference_cancels_what_seeds_share():
-    rows = []
-    for seed, luck in enumerate([-0.2, 0.0, 0.1, 0.3]):
-        rows.append(synthetic.row(1, "hard", seed, 0.4 + luck))
-        rows.append(synthetic.row(1, "smooth", seed, 0.43 + luck + 0.01 * (seed % 2)))
-    rows.append(synthetic.row(1, "hard", 9, 0.99))  # no partner: left out
-    found = stats.paired_difference(rows, "smooth")
-    assert list(found) == [1]
-    assert found[1].n == 4
-    assert found[1].mean == pytest.approx(0.035)
-    assert (found[1].low, found[1].high) == pytest.approx((0.03, 0.04))
-    back = stats.paired_difference(rows, "hard", baseline="smooth")
-    assert back[1].mean == pytest.approx(-0.035)
-
-
-def test_paired_difference_names_the_nearest_label_spec():
-    rows = synthetic.rows(seeds=2, ipcs=(1,), epochs=(5, 11))
-    with pytest.raises(
-        errors.ConfigError, match=r"unknown label spec 'teacher\(epoch=12\)'; closest: teacher\(epoch=11\)"
-    ):
-        stats.paired_difference(rows, "teacher(epoch=12)")
 
 
 def test_cells_count_subsets_where_seeds_share_them():

@@ -140,7 +140,3 @@ def test_intervals_of_curved_statistics_cover_the_population(statistic):
         found: Estimate = structure.jackknife(measure, images(10 + trial, 1500))
         covered += found.low <= truth <= found.high
     assert covered >= 35
-
-
-def test_area_of_one_point_is_its_height():
-    assert structure.curve_area(np.array([3.0]), np.array([0.7])) == 0.7

@@ -187,11 +187,13 @@ def _tell(labels: Kept, suffix: str) -> Section:
 
 
 def _title(found: Sequence[Stage]) -> str:
-    """How the entropy goes, and whether what is left of it follows the teacher's errors."""
+    """How the entropy goes, and whether labels go with the teacher's errors at the last epoch that can tell."""
     first, last = found[0], found[-1]
-    named = last if last.alignment.low > 0 else first
-    follows = f"; at epoch {named.epoch} they follow the teacher's confusions, r = {_number(named.alignment)}"
-    follows = follows if named.alignment.low > 0 else ""
+    told = [stage for stage in found if stage.epoch > 0 and not np.isnan(stage.alignment.low)]
+    follows = ""
+    if told and told[-1].alignment.low > 0:
+        named = told[-1]
+        follows = f"; at epoch {named.epoch} they are correlated with the teacher's confusions, r = {_number(named.alignment)}"
     if len(found) == 1:
         return f"The labels of teacher epoch {first.epoch} hold {_number(first.entropy)} nats{follows}"
     if first.entropy.low <= last.entropy.high:

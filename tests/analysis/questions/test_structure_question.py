@@ -56,7 +56,7 @@ def test_the_answer_tells_the_fall_of_entropy_and_what_the_labels_follow(run, fo
     r = found[-1].alignment
     assert section.title == (
         f"From teacher epoch 0 to 150 labels lose {100 * lost:.0f} % of their entropy (2.30 to "
-        f"{found[-1].entropy.mean:.2f} nats); at epoch 150 they follow the teacher's confusions, "
+        f"{found[-1].entropy.mean:.2f} nats); at epoch 150 they are correlated with the teacher's confusions, "
         f"r = {r.mean:.2f} [{r.low:.2f}, {r.high:.2f}]"
     )
     assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["entropy", "classes"]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxsoft.analysis import plots, words
+from jaxsoft.analysis.exchange import Iso, iso_accuracy
 from jaxsoft.analysis.grid import Grid, column, grid
 from jaxsoft.analysis.page import Block, Picture, Section, Text
 from jaxsoft.analysis.questions import _parts as parts
@@ -48,11 +49,15 @@ class Surface(NamedTuple):
 
 
 class Scaling(NamedTuple):
-    """All surfaces of a group in the order of their epochs, the best of them at each IPC, and the split of choice."""
+    """All surfaces of a group in the order of their epochs, the best of them at each IPC, and the split of choice.
+
+    `iso` tells of the best source at the largest IPC, and of hard labels, the images that a few accuracies take.
+    """
 
     surfaces: list[Surface]
     best: dict[int, tuple[Surface, Gain]]
     on: str
+    iso: Iso
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
@@ -81,7 +86,10 @@ def scaling(rows: Sequence[Row]) -> Scaling | None:
         if pick := parts.chosen(table, ipc, list(owners)):
             source, k = owners[pick]
             best[ipc] = surfaces[source], next(g for g in surfaces[source].gains if g.ipc == ipc and g.k == k)
-    return Scaling(list(surfaces.values()), best, parts.chosen_on(rows))
+    last = best[max(best)][0]
+    hard = ["hard"] if "hard" in table.labels else []
+    iso = iso_accuracy(table, _targets(last), [*hard, *specs[last.source].values()])
+    return Scaling(list(surfaces.values()), best, parts.chosen_on(rows), iso)
 
 
 def draw(surface: Surface, norm: Normalize, levels: Sequence[float]) -> Figure:
@@ -105,6 +113,16 @@ def draw(surface: Surface, norm: Normalize, levels: Sequence[float]) -> Figure:
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     parts.say_n(figure, surface.counts, "lines: equal accuracy, %; dots: the k chosen")
     return figure
+
+
+def _targets(surface: Surface) -> list[float]:
+    """A few round accuracies among those of a surface."""
+    ends = 100 * np.nanquantile(surface.accuracy, (0, 1))
+    return [
+        float(level) / 100
+        for level in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(*ends)
+        if ends[0] < level < ends[1]
+    ]
 
 
 def _surface(table: Grid, source: str, specs: dict[float, str]) -> Surface:
@@ -155,6 +173,7 @@ def _sections(found: Scaling, suffix: str) -> list[Section]:
         )
         blocks.append(Picture(name, plots.png(draw, surface, norm, levels), alt, caption))
     blocks.append(_table(found, folded=False))
+    blocks += [_iso_table(found)] if found.iso.targets else []
     if len(found.surfaces) > 1:
         blocks.append(_table(found, folded=True))
     return [Section(title, blocks)]
@@ -210,6 +229,21 @@ def _table(found: Scaling, folded: bool) -> Table:
     )
     lines.sort(key=lambda line: int(line[0]))
     return Table(("IPC", "source", "best k", "test, %", *header, smallest, "n"), lines, caption, folded)
+
+
+def _iso_table(found: Scaling) -> Table:
+    """The images per class that accuracies take, by label spec; beyond those measured a bound."""
+    ipcs, iso = list(found.best), found.iso
+
+    def told(ipc: float) -> str:
+        return f"≤ {min(ipcs)}" if math.isnan(ipc) else f"> {max(ipcs)}" if math.isinf(ipc) else words.times(ipc)
+
+    def cell(ipc: float, low: float, high: float) -> str:
+        return told(ipc) + (f" [{told(low)}, {told(high)}]" if math.isfinite(ipc) and not math.isnan(high) else "")
+
+    lines = [(f"`{labels}`", *map(cell, *(part[:, a] for part in iso[2:]))) for a, labels in enumerate(iso.labels)]
+    caption = "Images per class that an accuracy takes, interpolated between the measured budgets, with 95 % intervals."
+    return Table(("labels", *(f"images for {100 * target:g} %" for target in iso.targets)), lines, caption)
 
 
 def _name(k: float) -> str:

@@ -153,9 +153,10 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         title = "How the teacher learned"
         if known:
             first, last = known[0], known[-1]
+            whose = "its" if len(experts) == 1 else "the first one's"
             title = (
-                f"{_reached(experts)} on validation while the entropy of {'its' if len(experts) == 1 else 'their'} "
-                f"labels goes from {first['label_entropy']:.2f} to {last['label_entropy']:.2f} nats"
+                f"{_reached(experts)} on validation while the entropy of {whose} labels goes from "
+                f"{first['label_entropy']:.2f} to {last['label_entropy']:.2f} nats"
             )
         caption = (
             f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
@@ -176,7 +177,8 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
 
 def _reached(experts: Sequence[Sequence[dict]]) -> str:
     """What the experts reach on validation at their last epoch, the least and the most of several."""
-    last = [history[-1]["val_accuracy"] for history in experts if history[-1].get("val_accuracy") is not None]
+    known = [[h["val_accuracy"] for h in history if h.get("val_accuracy") is not None] for history in experts]
+    last = [values[-1] for values in known if values]
     if len(last) == 1:
         return f"The teacher reaches {words.percent(last[0])} %"
     return f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} %"

@@ -1,5 +1,6 @@
 """What a report says of one group of members, section by section. Headings are answers, not topics."""
 
+import math
 from collections.abc import Sequence
 
 from jaxsoft.analysis import plots, words
@@ -124,9 +125,7 @@ def warning_blocks(rows: Sequence[Row]) -> list[Block]:
     pairs = units(done)
     seeds = set(pairs.values())
     if len(seeds) < len(pairs):
-        said.append(
-            f"{len(pairs)} seeds share {len(seeds)} subsets of images, so they are averaged inside each: n counts subsets."
-        )
+        said.append(f"Seeds share {len(seeds)} subsets of images and are averaged inside each: n counts subsets.")
     if 0 < len(seeds) < FEWEST:
         said.append(f"n = {len(seeds)}: fewer than {FEWEST} seeds give no interval, so nothing is told apart.")
     elif 0 < len(seeds) < 5:
@@ -198,7 +197,7 @@ def _frontier(found: Findings, suffix: str, maps: bool) -> list[Section]:
 
 
 def _laws(found: Findings) -> list[Section]:
-    if not found.laws:
+    if all(math.isnan(fit.exponent.value) for fit in found.laws):  # too few budgets for any
         return []
     said = [text for fit in found.laws if fit.labels in ("hard", BEST) and (text := words.falls(fit))]
     if not said:

@@ -152,7 +152,7 @@ def value_of_a_label(whole: Worth) -> str:
     bound = "at least " if math.isinf(whole.largest) else "at most " if whole.smallest == 0 else ""
     return (
         f"One soft-labelled image is worth {bound}{times(whole.ratio)} hard-labelled images{_ends(whole)} "
-        f"(geometric mean over {budgets(whole.over)}, n = {whole.n})."
+        f"({'geometric mean over' if len(whole.over) > 1 else 'at'} {budgets(whole.over)}, n = {whole.n})."
     )
 
 

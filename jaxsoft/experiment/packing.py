@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 ALIGNMENT = 64  # bytes; where a leaf may begin, so that JAX on a CPU need not copy it
 SHOWN = 20  # differences that a table lists
+WIDEST = 60  # characters of one of its cells
 
 
 def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any]]]:
@@ -84,10 +85,15 @@ def differences(record: Mapping[str, Any], like: Any, tag: Mapping[str, Any], wa
     rows = [row for row in rows if row[1] != row[2]]
     if not rows:
         return ""
-    shown = [("leaf", "saved", "wanted"), *rows[:SHOWN]]
+    shown = [("leaf", "saved", "wanted"), *(tuple(map(_short, row)) for row in rows[:SHOWN])]
     widths = [max(map(len, column)) for column in zip(*shown)]
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
     return "\n".join(lines + [f"  and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN))
+
+
+def _short(text: str) -> str:
+    """A cell of a table that a terminal can hold."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 4]} ..."
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_sections_answer_in_reading_order(run):
         "More images want a later teacher: epoch 5 at 1 image per class",
         "Error falls ",
         "Left out and predicted, budgets are missed by",
-        "The experts reach 97.5 to 98.5 % on validation while the entropy of their labels goes from 2.30 to 0.01",
+        "The experts reach 97.5 to 98.5 % on validation while the entropy of the first one's labels goes from 2.30 to 0.01",
         "What the teacher says of single images at epoch 0 and at epoch 150",
         "How these numbers were made",
     ]

@@ -51,7 +51,7 @@ class Surface(NamedTuple):
 class Scaling(NamedTuple):
     """All surfaces of a group in the order of their epochs, the best of them at each IPC, and the split of choice.
 
-    `iso` tells of the best source at the largest IPC, and of hard labels, the images that a few accuracies take.
+    `iso` tells of the source that is best most often, and of hard labels, the images that a few accuracies take.
     """
 
     surfaces: list[Surface]
@@ -86,9 +86,10 @@ def scaling(rows: Sequence[Row]) -> Scaling | None:
         if pick := parts.chosen(table, ipc, list(owners)):
             source, k = owners[pick]
             best[ipc] = surfaces[source], next(g for g in surfaces[source].gains if g.ipc == ipc and g.k == k)
-    last = best[max(best)][0]
+    owners = [surface.source for surface, _ in best.values()]
+    most = surfaces[max(owners, key=owners.count)]
     hard = ["hard"] if "hard" in table.labels else []
-    iso = iso_accuracy(table, _targets(last), [*hard, *specs[last.source].values()])
+    iso = iso_accuracy(table, _targets(most), [*hard, *specs[most.source].values()])
     return Scaling(list(surfaces.values()), best, parts.chosen_on(rows), iso)
 
 

@@ -133,7 +133,9 @@ def _pool(table: Grid, source: str, specs: dict[tuple[str, int], str], ipc: int)
     both = [n for n in numbers if n > 1 and all((name, n) in tested for name in _STYLES)]
     logits = parts.paired(table, ipc, *(specs[name, both[-1]] for name in _STYLES)) if both else None
     ordered = {name: dict(sorted(curve.items())) for name, curve in curves.items()}
-    return Pool(source, ipc, ordered, pool, fewest, most, parts.paired(table, ipc, best, start), logits)
+    # Where both pools start from one expert, the pool is chosen for each seed by the others.
+    gain = parts.chosen_minus(table, ipc, ends if fewest == 1 else [best], [start])
+    return Pool(source, ipc, ordered, pool, fewest, most, gain, logits)
 
 
 def _sections(found: Pools, suffix: str) -> list[Section]:

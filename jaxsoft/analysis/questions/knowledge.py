@@ -4,6 +4,7 @@
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -86,10 +87,9 @@ def scaling(rows: Sequence[Row]) -> Scaling | None:
         if pick := parts.chosen(table, ipc, list(owners)):
             source, k = owners[pick]
             best[ipc] = surfaces[source], next(g for g in surfaces[source].gains if g.ipc == ipc and g.k == k)
-    owners = [surface.source for surface, _ in best.values()]
-    most = surfaces[max(owners, key=owners.count)]
-    hard = ["hard"] if "hard" in table.labels else []
-    iso = iso_accuracy(table, _targets(most), [*hard, *specs[most.source].values()])
+    most = surfaces[statistics.mode(surface.source for surface, _ in best.values())]
+    labels = [labels for labels in ("hard", *specs[most.source].values()) if labels in table.labels]
+    iso = iso_accuracy(table, _targets(most), labels)
     return Scaling(list(surfaces.values()), best, parts.chosen_on(rows), iso)
 
 

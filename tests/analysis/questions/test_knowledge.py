@@ -47,6 +47,7 @@ def test_images_that_an_accuracy_takes_by_hand(no_drawing):
     # The surface is 3 points higher on average: from 33 to 53 % over one factor of ten, 40 % lies 7 of 20 points on.
     source = "`teacher(epoch=5)"
     assert column[f"{source}|topk(1)`"].startswith(f"{10 ** (7 / 20):.1f} [")
+    assert list(column)[:2] == ["`hard`", f"{source}|topk(1)`"] and len(column) == 4
     assert column == column | {"`hard`": "> 10", f"{source}|topk(4)`": "≤ 1"}
 
 

@@ -132,16 +132,15 @@ def _surface(table: Grid, source: str, specs: dict[float, str]) -> Surface:
     ipcs = tuple(ipc for ipc, known in zip(table.ipcs, there) if known)
     values = means(table.test[:, there][:, :, columns]).T
     hard = np.full(len(ipcs), np.nan)
-    if "hard" in table.labels:
+    if hard_too := "hard" in table.labels:
         hard = means(table.test[:, there, column(table, "hard")])
     count = np.isfinite(table.test[:, there][:, :, columns]).sum(0)
     gains = []
     for ipc in ipcs:
         pick = parts.chosen(table, ipc, list(specs.values()))
         k = next(k for k, labels in specs.items() if labels == pick)
-        nothing = estimate(np.empty(0))
         kept, least = list(specs.values()), next(iter(specs.values()))
-        over_hard = parts.chosen_minus(table, ipc, kept, ["hard"]) if "hard" in table.labels else nothing
+        over_hard = parts.chosen_minus(table, ipc, kept, ["hard"]) if hard_too else estimate(np.empty(0))
         over_least = parts.chosen_minus(table, ipc, kept, [least])
         gains.append(Gain(ipc, k, parts.accuracy(table, ipc, specs[k]), over_hard, over_least))
     return Surface(source, tuple(specs), ipcs, values, hard, gains, tuple(sorted({int(n) for n in count.flat if n})))

@@ -72,7 +72,9 @@ def test_a_rate_that_depends_on_the_budget_goes_along_unless_rates_are_swept():
 
 def test_classes_are_asked_for_where_they_are_not_known():
     assert presets.study("x", "data=tfds:letters,classes=26").classes() == 26
-    with pytest.raises(errors.ConfigError, match="^config argument classes expects the number of classes of tfds:letters"):
+    with pytest.raises(
+        errors.ConfigError, match="^config argument classes expects the number of classes of tfds:letters"
+    ):
         presets.study("x", "data=tfds:letters").classes()
 
 

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 
 from jaxsoft import config, errors, types
-from jaxsoft.experiment import memory, plan
+from jaxsoft.experiment import plan
 from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.training import cost

@@ -105,7 +105,9 @@ def test_waves_halve_until_they_fit(tmp_path, store, one_wave, capsys, calls, wa
 
 def test_what_is_finished_when_the_device_fills_up_is_kept(tmp_path, store, one_wave):
     with problem_at(FULL, 4):  # the first chunk of the second wave
-        rows = story.run(settings(store, {"compute.memory_gb": tiny.room_for(2)}), tmp_path / "run", Console(quiet=True))
+        rows = story.run(
+            settings(store, {"compute.memory_gb": tiny.room_for(2)}), tmp_path / "run", Console(quiet=True)
+        )
     same(rows, one_wave)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["since"] == 1 and len(plan["waves"]) == 3

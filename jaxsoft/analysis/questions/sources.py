@@ -24,7 +24,7 @@ from jaxsoft.analysis.stats import Estimate, estimate
 from jaxsoft.analysis.table import Table
 from jaxsoft.types import Row
 
-ORDER = 14
+ORDER = 9
 KINDS = {
     "hard": "hard labels",
     "smoothed": "smoothed hard labels",

@@ -1,5 +1,6 @@
 # `make demo` and `make test` need Python 3.11 or later and nothing else; they make .venv on their first run.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,7 +10,7 @@ demo: $(VENV)/.run
 	$(BIN)/jaxsoft run --config=configs/digits.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

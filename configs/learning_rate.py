@@ -4,6 +4,7 @@ Claim     ours: what soft labels gain is not owed to one lucky rate
 Table     7, the rates chosen
 Command   jaxsoft run --config=configs/learning_rate.py
 Expected  student rates at IPC 1, 10, 50: CIFAR-10 and CIFAR-100 .01 throughout, TinyImageNet .01, .1, .1. Published.
+Time      3.0 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

@@ -19,7 +19,7 @@ QUICK = dict(looks=2, look_outer_steps=2, students=1, judges=1, unroll_steps=8, 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("learned_labels", arg, seeds=10, experts=5)
-    budgets = study.ipc[:1] if study.small else study.ipc
+    budgets = (1,) if study.small else study.ipc
     epoch, experts = study.best_epoch(budgets[0]), study.config.teacher.experts
     study.config.learned.update(QUICK if study.quick else SMALL if study.small else {}, reference_epoch=epoch)
     pooled = [f"teachers({n}, epoch={epoch})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)]

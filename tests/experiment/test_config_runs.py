@@ -29,7 +29,8 @@ QUESTIONS = {  # config -> the modules of jaxsoft/analysis/questions that answer
     "variance": ("variance",),
     "zero_shot": ("zero_shot",),
 }
-PICTURES = {"frontier": "frontier", "soft_vs_hard": "difference"}  # these two ask what every report answers
+# These two ask what every report answers; a frontier of few budgets is told epoch by epoch.
+PICTURES = {"frontier": "epochs", "soft_vs_hard": "difference"}
 
 
 def test_every_experiment_is_here():

@@ -1,14 +1,16 @@
 """Labels that belong to subsets, classes that are left out, ways to choose side by side, and both protocols at once."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_run as tiny
 
-from jaxsoft import errors
+from jaxsoft import config, errors
+from jaxsoft.experiment import folder, run, students
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import run, students
 from jaxsoft.experiment.experts import teach
 from jaxsoft.training import fit
 
@@ -190,3 +192,18 @@ def test_the_key_of_learned_labels_has_whose_training_they_are_learned_through(d
 def test_what_learning_cannot_do_is_said_before_teachers_are_trained(change, message):
     with pytest.raises(errors.ConfigError, match=message):
         planning.check(tiny.settings({"sweep.labels": ("learned",)} | change))
+
+
+def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_began_with(data, experts, tmp_path):
+    """Another machine could see two classes the other way round, and would choose another precision."""
+    settings = tiny.settings(TWO | {"subjects": "accuracy", "sweep.without": (-1, 0)})
+    with folder.RunFolder(tmp_path).open(config.as_dict(settings)) as place:
+        assert run._as_begun(settings, place) == settings  # nothing has begun
+        begun = run.decide(settings, data, experts, place)
+        with mock.patch.object(type(experts), "class_order", side_effect=AssertionError("ordered anew")):
+            assert run.decide(settings, data, experts, place) == begun
+        stored = place.read_json("plan.json")
+        stored["groups"][0]["recipe"]["precision"] = "bfloat16"
+        place.write_json("plan.json", stored)
+        assert run._as_begun(settings, place).precision == "bfloat16"
+    assert begun.subjects == tuple(experts.class_order(data).tolist())

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -247,3 +248,15 @@ def test_what_does_not_fit_the_data_is_refused_before_training(dataset, groups, 
     plan.check(settings(**groups))
     assert refusal(plan.check_data, settings(**groups), dataset).startswith(message)
     assert refusal(plan.make, settings(**groups), dataset, None, CONTEXT).startswith(message)
+
+
+def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
+    """There XLA keeps memory of every step of a block until a call ends."""
+    whole = plan.make(settings(), dataset, [HISTORY], CONTEXT)
+    monkeypatch.setattr(plan, "_MOST_BLOCK_STEPS", 10)
+    assert plan.make(settings(), dataset, [HISTORY], CONTEXT).waves == whole.waves  # one device keeps nothing
+    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
+    # Six members of each of two groups, in blocks of two on each of two devices: two blocks of 5 steps in each group.
+    assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]
+    assert made.keys == whole.keys

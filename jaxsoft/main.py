@@ -78,7 +78,7 @@ def _run(argv: Sequence[str]) -> int:
     flags.DEFINE_bool("dry_run", False, "print the plan and stop", flag_values=own)
     flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in a per-user folder", flag_values=own)
     settings = _settings(own, argv)
-    _set_up_jax(keep_programs=bool(own["compilation_cache"].value))
+    set_up_jax(keep_programs=bool(own["compilation_cache"].value))
     from jaxsoft.analysis import report, table
     from jaxsoft.experiment import describe, run  # JAX is loaded only now: mistakes above are told at once
     from jaxsoft.experiment.console import Console
@@ -230,7 +230,7 @@ def _check_file(path: Path) -> None:
     raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
 
 
-def _set_up_jax(keep_programs: bool) -> None:
+def set_up_jax(keep_programs: bool) -> None:
     """One device for each core on CPU, and a persistent compilation cache; what the user has set up stays."""
     with contextlib.suppress(OSError, AttributeError):  # glibc only: two arenas for all of the compiler's threads;
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)  # with one each the demo's program took a quarter more memory

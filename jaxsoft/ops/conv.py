@@ -4,10 +4,13 @@
 convolutions inside a loop without its fast library. So a model calls `conv2d` for one member, and this module alone
 decides what happens when a member axis arrives:
 
-  patches   shifted slices side by side, then a (batched) matrix product; small images, and CPU inside a scan, where
+  patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
-  map       the members one after another, each by the library's convolution; large batches on an accelerator
+  map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
+
+Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`), or a
+table of what was measured (`tuning`).
 
 A convolution, its gradient in the images and its gradient in the kernel are the three partial derivatives of one
 trilinear form <y, x * k>, so each of them is differentiated by the other two. That closure is what makes gradients of
@@ -25,24 +28,47 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors
+from jaxsoft.ops import lowerings
+from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "map", "grouped")
-_forced: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
 
-# Windows of so many bytes are read back from cache, not from memory: twice the speed, measured at 128 channels.
-_CACHED_WINDOWS = 2_500_000
 # From this many images of one member on, a GPU or TPU is filled by a single member's library convolution.
 _FULL_BATCH = 128
+# On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
+# pixels of it, that is faster than a product of patches.
+_WINDOW_PIXELS = 4096
 
 
-class Geometry(NamedTuple):
-    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for."""
+class Problem(NamedTuple):
+    """What a lowering is chosen for: one of the three maps, at one size.
 
-    size: tuple[int, int]
-    window: tuple[int, int]
+    Attributes:
+      map: `forward`, `input_gradient` or `kernel_gradient`.
+      members: vmapped together.
+      images: of each.
+      height, width: of the response.
+      inputs, outputs: channels of the images and of the response.
+      window: side of the kernel.
+      stride: step of the window.
+    """
+
+    map: str
+    members: int
+    images: int
+    height: int
+    width: int
+    inputs: int
+    outputs: int
+    window: int
     stride: int
-    padding: int
-    lowering: str
+
+
+Choice = str | tuple[tuple[Problem, str], ...]
+"""A lowering for all; `auto`, for the rule; or a table, with the rule where it says nothing."""
+
+_chosen: contextvars.ContextVar[Choice] = contextvars.ContextVar("lowering", default="auto")
+_met: contextvars.ContextVar[dict[Problem, Geometry] | None] = contextvars.ContextVar("met", default=None)
 
 
 def conv2d(
@@ -61,50 +87,67 @@ def conv2d(
     Returns:
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
-    g = Geometry((x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _forced.get())
+    g = Geometry((x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get())
     return _forward(g, x, kernel.astype(x.dtype))
 
 
 @contextlib.contextmanager
-def lowering(name: str) -> Iterator[None]:
-    """Force one lowering for everything traced inside; `auto` leaves the choice to this module.
+def lowering(choice: Choice) -> Iterator[None]:
+    """Force one lowering, or a table of them, for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
       ConfigError: no such lowering.
     """
-    if name != "auto" and name not in LOWERINGS:
-        raise errors.ConfigError(
-            errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
-        )
-    token = _forced.set(name)
+    for name in (choice,) if isinstance(choice, str) else [name for _, name in choice]:
+        if name not in ("auto", *LOWERINGS):
+            raise errors.ConfigError(
+                errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
+            )
+    token = _chosen.set(choice)
     try:
         yield
     finally:
-        _forced.reset(token)
+        _chosen.reset(token)
 
 
 @contextlib.contextmanager
-def exactly(name: str = "auto") -> Iterator[None]:
-    """What is traced inside convolves by one lowering, and multiplies float32 with all of its bits on every device.
+def exactly(choice: Choice = "auto") -> Iterator[None]:
+    """What is traced inside convolves by one choice, and multiplies float32 with all of its bits on every device.
 
     Accelerators would otherwise multiply with fewer bits than the precision that was asked for.
     """
-    with lowering(name), jax.default_matmul_precision("highest"):
+    with lowering(choice), jax.default_matmul_precision("highest"):
         yield
 
 
-def choose(members: int, batch: int, platform: str | None = None) -> str:
-    """The lowering that `auto` stands for.
+@contextlib.contextmanager
+def meeting() -> Iterator[dict[Problem, Geometry]]:
+    """Collects the problems that are met while something is traced inside, with their geometries.
+
+    Those of one member are among them, as a function is traced for one before it is for many.
+    """
+    met: dict[Problem, Geometry] = {}
+    token = _met.set(met)
+    try:
+        yield met
+    finally:
+        _met.reset(token)
+
+
+def choose(problem: Problem, platform: str | None = None) -> str:
+    """The lowering that `auto` stands for, as measured on two cores (CPU) and as expected elsewhere.
 
     Args:
-      members: length of the member axis; 1 for a student alone.
-      batch: images of each member.
+      problem: map and sizes.
       platform: `cpu`, `gpu` or `tpu`; the default backend if not given.
     """
-    platform = platform or jax.default_backend()
-    if platform == "cpu" or (members > 1 and batch < _FULL_BATCH):
-        return "patches"
-    return "map"
+    pixels = problem.height * problem.width
+    if (platform or jax.default_backend()) != "cpu":
+        return "patches" if problem.members > 1 and problem.images < _FULL_BATCH else "map"
+    if problem.map == "kernel_gradient":
+        return "patches" if problem.images * pixels > _WINDOW_PIXELS else "map"
+    # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
+    return "patches" if pixels < problem.window**2 else "map"
 
 
 # The three maps. Each is differentiated by the other two.
@@ -141,15 +184,11 @@ _kernel_gradient.defvjp(
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches = {"forward": _forward_patches, "input_gradient": _input_patches, "kernel_gradient": _kernel_patches}[name]
-    library = {"forward": _forward_library, "input_gradient": _input_library, "kernel_gradient": _kernel_library}[name]
-
-    def pick(members: int, batch: int) -> str:
-        return choose(members, batch) if g.lowering == "auto" else g.lowering
+    patches, library = (getattr(lowerings, f"{name}_by_{how}") for how in ("patches", "library"))
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if pick(1, a.shape[0]) == "patches" else library)(g, a, b)
+        return (patches if _pick(name, g, 1, a, b) == "patches" else library)(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -157,90 +196,25 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = pick(members, a.shape[1])
-        if how == "map":
-            return jax.lax.map(lambda ab: library(g, *ab), (a, b)), True
+        how = _pick(name, g, members, a[0], b[0])
+        if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
+            alone = _batchable(name, g._replace(lowering="map"))
+            return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
 
     return one
 
 
-# Lowering by the library's convolution; its transposes are JAX's own.
-
-
-def _forward_library(g: Geometry, x: Array, k: Array) -> Array:
-    pad = (g.padding, g.padding)
-    return jax.lax.conv_general_dilated(
-        x, k, (g.stride, g.stride), (pad, pad), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
-def _input_library(g: Geometry, y: Array, k: Array) -> Array:
-    x = jax.ShapeDtypeStruct((y.shape[0], *g.size, k.shape[2]), y.dtype)
-    return jax.linear_transpose(lambda x: _forward_library(g, x, k), x)(y)[0]
-
-
-def _kernel_library(g: Geometry, x: Array, y: Array) -> Array:
-    k = jax.ShapeDtypeStruct((*g.window, x.shape[-1], y.shape[-1]), x.dtype)
-    return jax.linear_transpose(lambda k: _forward_library(g, x, k), k)(y)[0]
-
-
-# Lowering by patches: windows as rows of a matrix.
-
-
-def _windows(g: Geometry, x: Array) -> Array:
-    """[B, H, W, C] -> [B, H2, W2, h*w*C]: the window under each output pixel, in the order of a flattened kernel."""
-    p, s, (h, w) = g.padding, g.stride, g.window
-    if (h, w, p, s) == (1, 1, 0, 1):
-        return x
-    x = jnp.pad(x, ((0, 0), (p, p), (p, p), (0, 0)))
-    rows, columns = (side - window + 1 for side, window in zip(x.shape[1:3], g.window))
-    slices = [x[:, u : u + rows : s, v : v + columns : s] for u in range(h) for v in range(w)]
-    return jnp.concatenate(slices, axis=-1)
-
-
-def _tile(g: Geometry, x: Array, out: int) -> int:
-    """How many images to take at a time: on CPU, a divisor of the batch whose windows stay in cache."""
-    images, wide = x.shape[0], g.window[0] * g.window[1] * x.shape[3]
-    if jax.default_backend() != "cpu" or wide < 2 * out:  # narrow windows cost less than cutting the response
-        return images
-    side = [(size + 2 * g.padding - window) // g.stride + 1 for size, window in zip(x.shape[1:3], g.window)]
-    most = _CACHED_WINDOWS // (side[0] * side[1] * wide * x.dtype.itemsize)
-    return max(t for t in range(1, images + 1) if images % t == 0 and t <= max(1, most))
-
-
-def _forward_patches(g: Geometry, x: Array, k: Array) -> Array:
-    def product(x: Array) -> Array:
-        return _windows(g, x) @ k.reshape(-1, k.shape[-1])
-
-    tile = _tile(g, x, k.shape[-1])
-    if tile == x.shape[0]:
-        return product(x)
-    y = jax.lax.map(product, x.reshape(-1, tile, *x.shape[1:]))
-    return y.reshape(-1, *y.shape[2:])
-
-
-def _kernel_patches(g: Geometry, x: Array, y: Array) -> Array:
-    def product(x: Array, y: Array) -> Array:
-        windows = _windows(g, x)
-        return windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])
-
-    shape, tile = (*g.window, x.shape[-1], y.shape[-1]), _tile(g, x, y.shape[-1])
-    if tile == x.shape[0]:
-        return product(x, y).reshape(shape)
-    tiles = tuple(a.reshape(-1, tile, *a.shape[1:]) for a in (x, y))
-    none = jnp.zeros((shape[0] * shape[1] * shape[2], shape[3]), x.dtype)
-    return jax.lax.scan(lambda sum, xy: (sum + product(*xy), None), none, tiles)[0].reshape(shape)
-
-
-def _input_patches(g: Geometry, y: Array, k: Array) -> Array:
-    """The transpose of a convolution is a convolution: spread y by the stride, turn the kernel around."""
-    pads = []
-    for side, window, size in zip(g.size, g.window, y.shape[1:3]):
-        before = window - 1 - g.padding
-        spread = (size - 1) * g.stride + 1
-        pads.append((before, side + window - 1 - spread - before, g.stride - 1))
-    y = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *pads, (0, 0, 0)))
-    around = k[::-1, ::-1].swapaxes(2, 3)
-    unit = Geometry((y.shape[1], y.shape[2]), g.window, 1, 0, g.lowering)
-    return _forward_patches(unit, y, around)
+def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
+    """The lowering of one of the maps for so many members, of which `a` and `b` are one's arguments."""
+    inputs, outputs = {
+        "forward": lambda: (a.shape[3], b.shape[3]),
+        "input_gradient": lambda: (b.shape[2], a.shape[3]),
+        "kernel_gradient": lambda: (a.shape[3], b.shape[3]),
+    }[name]()
+    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride)
+    if g.lowering in LOWERINGS:
+        return g.lowering
+    if (met := _met.get()) is not None:
+        met[problem] = g
+    return dict(() if g.lowering == "auto" else g.lowering).get(problem) or choose(problem)

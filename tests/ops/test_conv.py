@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.ops import conv
+from jaxsoft.ops import conv, lowerings
 
 SHAPES = [  # image side, window, stride, padding
     ((8, 8), 3, 1, 1),
@@ -112,42 +112,54 @@ def test_back_propagation_through_training(how):
 @pytest.mark.parametrize("tile", [1, 2, 6])
 def test_tiles_equal_the_plain_convolution_alone_under_vmap_and_twice_differentiated(tile, monkeypatch):
     """Tiles of one, two and all six images; wide windows, as narrow ones are not cut."""
-    geometry = conv.Geometry((4, 4), (3, 3), 1, 1, "patches")
+    geometry = lowerings.Geometry((4, 4), (3, 3), 1, 1, "patches")
     x, k = draw(6, 4, 4, 3), draw(3, 3, 3, 4, seed=1)
-    monkeypatch.setattr(conv, "_CACHED_WINDOWS", tile * 4 * 4 * 27 * 8 + 7)
-    assert conv._tile(geometry, x, 4) == tile
+    monkeypatch.setattr(lowerings, "_CACHED_WINDOWS", tile * 4 * 4 * 27 * 8 + 7)
+    assert lowerings._tile(geometry, x, 4) == tile
     same_as_plain("patches", lambda f, x, k: hessian_products(lambda x, k: f(x, k, 1, 1), x, k), x, k)
     many = jnp.stack([x, x[::-1]]), jnp.stack([k, -k])
     same_as_plain("patches", lambda f, x, k: jax.vmap(lambda x, k: f(x, k, 1, 1))(x, k), *many)
 
 
 def test_tiles_are_divisors_of_the_batch_and_narrow_windows_stay_whole(monkeypatch):
-    geometry, x = conv.Geometry((4, 4), (3, 3), 1, 1, "patches"), draw(7, 4, 4, 3)
-    monkeypatch.setattr(conv, "_CACHED_WINDOWS", 3 * 4 * 4 * 27 * 8)
-    assert conv._tile(geometry, x, 4) == 1, "three fit, and seven is prime"
-    assert conv._tile(geometry, x, 14) == 7, "a response of half the width of its windows"
+    geometry, x = lowerings.Geometry((4, 4), (3, 3), 1, 1, "patches"), draw(7, 4, 4, 3)
+    monkeypatch.setattr(lowerings, "_CACHED_WINDOWS", 3 * 4 * 4 * 27 * 8)
+    assert lowerings._tile(geometry, x, 4) == 1, "three fit, and seven is prime"
+    assert lowerings._tile(geometry, x, 14) == 7, "a response of half the width of its windows"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert conv._tile(geometry, x, 4) == 7
+    assert lowerings._tile(geometry, x, 4) == 7
 
 
-def test_no_library_convolution_is_left_in_a_compiled_loop_on_cpu():
-    """XLA:CPU runs convolutions inside a loop many times slower than matrix products."""
-
-    def train(x, k):
-        step = lambda k, _: (k - 0.1 * jax.grad(lambda k: jnp.sum(conv.conv2d(x, k, 1, 1) ** 2))(k), None)  # noqa: E731
-        return jax.lax.scan(step, k, length=3)[0]
-
-    x, k = draw(4, 2, 6, 6, 3), draw(4, 3, 3, 3, 4, seed=1)
-    for program, args in ((train, (x[0], k[0])), (jax.vmap(train), (x, k))):
-        text = jax.jit(program).lower(*args).compile().as_text()
-        assert text is not None and " convolution(" not in text
+def problem(map, members, images, side=16, inputs=128, window=3):
+    return conv.Problem(map, members, images, side, side, inputs, 128, window, 1)
 
 
-def test_the_choice():
-    assert conv.choose(64, 256, "cpu") == "patches"
-    assert conv.choose(256, 10, "gpu") == "patches"
-    assert conv.choose(8, 256, "gpu") == "map"
-    assert conv.choose(1, 10, "gpu") == "map"
+def test_the_rule():
+    assert conv.choose(problem("forward", 1, 10), "cpu") == conv.choose(problem("forward", 8, 100), "cpu") == "map"
+    assert conv.choose(problem("forward", 1, 10, side=2), "cpu") == "patches", "a window larger than the image"
+    assert conv.choose(problem("kernel_gradient", 1, 16), "cpu") == "map"
+    assert conv.choose(problem("kernel_gradient", 1, 17), "cpu") == "patches", "the window would be too large"
+    assert conv.choose(problem("forward", 256, 10), "gpu") == "patches"
+    assert conv.choose(problem("forward", 8, 256), "gpu") == "map"
+    assert conv.choose(problem("forward", 1, 10), "gpu") == "map"
+
+
+def test_a_table_says_how_each_map_of_each_layer_is_lowered(monkeypatch):
+    """What is not in the table is chosen by the rule; what was met can be put into one."""
+    x, k = draw(3, 2, 6, 6, 3), draw(3, 3, 3, 3, 4, seed=1)
+
+    def train(f, x, k):
+        return jax.vmap(jax.grad(lambda k, x: jnp.sum(jnp.sin(f(x, k, 1, 1)))))(k, x)
+
+    with conv.meeting() as met:
+        jax.eval_shape(functools.partial(train, conv.conv2d), x, k)
+    named = {(p.map, p.members, p.images, p.height, p.width, p.inputs, p.outputs) for p in met if p.members > 1}
+    assert named == {(m, 3, 2, 6, 6, 3, 4) for m in ("forward", "input_gradient", "kernel_gradient")}
+    used = []
+    monkeypatch.setattr(conv, "choose", lambda problem: used.append(problem) or "patches")
+    table = tuple((p, "map") for p in met if p.map != "forward")
+    same_as_plain(table, train, x, k)
+    assert {p.map for p in used} == {"forward"}
 
 
 def test_an_unknown_lowering_names_the_choices():

@@ -1,16 +1,23 @@
 # `make demo` and `make test` need Python 3.11 or later and nothing else; they make .venv on their first run.
 PYTHON ?= python3
 WORKERS ?= 2
+CUDA ?= cuda12
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench bench-gpu lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/jaxsoft run --config=configs/digits.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/suite.py --size=cpu
+
+bench-gpu: $(VENV)/.bench-$(CUDA)
+	$(BIN)/python benchmarks/suite.py --size=gpu
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -24,6 +31,14 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
+
+$(VENV)/.bench-$(CUDA): $(VENV)/.bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,$(CUDA)]'
 	touch $@
 
 clean:

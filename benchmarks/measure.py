@@ -95,6 +95,7 @@ def training(
     tile: int = 0,
     lowering: str = "auto",
     look: int = 8,
+    who: Member | None = None,
 ) -> Training:
     """Compile a program of one bucket on random images; the members fill as many devices as divide them.
 
@@ -106,6 +107,7 @@ def training(
       block, tile: as in `Bucket`; 0 leaves it to `cost`.
       lowering: of convolutions.
       look: images that every member is evaluated on after a chunk.
+      who: the members; random ones if not given.
     """
     local = jax.local_devices()
     count = max(d for d in range(1, len(local) + 1) if members % d == 0)
@@ -115,12 +117,13 @@ def training(
     block = max(b for b in range(1, most + 1) if share % b == 0)
     bucket = Bucket(recipe, members, block, steps, tile)
     program = Program((bucket,), shape, select=0, lowering=lowering, devices=local[:count])
-    (bank, evals), who = program.place(material(shape, look), (random_members(recipe, members),))
+    shared = material(shape, look, recipe.num_classes, cost.evaluation_batch(recipe, shape))
+    (bank, evals), them = program.place(shared, (who or random_members(recipe, members),))
     start = time.perf_counter()
-    state = {"students": program.initialize(who), "index": 0}
+    state = {"students": program.initialize(them), "index": 0}
 
     def chunk() -> Any:
-        state["students"], report = program.chunk(bank, evals, who, state["students"], state["index"])
+        state["students"], report = program.chunk(bank, evals, them, state["students"], state["index"])
         state["index"] += 1
         return report
 
@@ -128,13 +131,16 @@ def training(
     return Training(chunk, members, steps, bucket, time.perf_counter() - start)
 
 
-def material(shape: tuple[int, int, int], look: int) -> tuple[Bank, tuple[EvalSet]]:
-    """A pool of random images with hard labels of ten classes, and an evaluation set."""
+def material(
+    shape: tuple[int, int, int], look: int, classes: int = CLASSES, batch: int = 256
+) -> tuple[Bank, tuple[EvalSet]]:
+    """A pool of random images with hard labels, and an evaluation set of `look` images, `batch` of them at a time."""
     random = np.random.default_rng(0)
     images = random.integers(0, 255, (max(POOL, look), *shape), dtype=np.uint8)
     one: Any = np.full(shape[-1], 1 / 255, np.float32)
-    fields: dict[str, Any] = dict(images=images[:POOL], scale=one, shift=-one, rows=np.eye(CLASSES, dtype=np.float32))
-    return Bank(**fields), (eval_set(images[:look], random.integers(0, CLASSES, look).astype(np.int32)),)
+    fields: dict[str, Any] = dict(images=images[:POOL], scale=one, shift=-one, rows=np.eye(classes, dtype=np.float32))
+    labels = random.integers(0, classes, look).astype(np.int32)
+    return Bank(**fields), (eval_set(images[:look], labels, batch),)
 
 
 def random_members(recipe: Recipe, members: int) -> Member:
@@ -143,7 +149,7 @@ def random_members(recipe: Recipe, members: int) -> Member:
     fields: dict[str, Any] = dict(
         seed=np.arange(members, dtype=np.int32),
         images=random.integers(0, POOL, (members, recipe.slots)).astype(np.int32),
-        rows=random.integers(0, CLASSES, (members, recipe.slots)).astype(np.int32),
+        rows=random.integers(0, recipe.num_classes, (members, recipe.slots)).astype(np.int32),
         slots=np.full(members, recipe.slots, np.int32),
         learning_rate=np.full(members, 1e-3, np.float32),
         weight_decay=np.zeros(members, np.float32),

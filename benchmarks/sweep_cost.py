@@ -1,0 +1,84 @@
+"""How long would the paper's largest sweep take on this device?
+
+  python benchmarks/sweep_cost.py [--size=toy|cpu|gpu] [--repeats=5]
+
+The sweep of data against knowledge on TinyImageNet: 550 students for one teacher epoch, 11 budgets, ten label treatments
+and five seeds (`configs/topk.py`). It is planned by the planner, without the data, which makes 15.2 million student-steps;
+of each different step (a whole subset, or a batch of 256 out of a larger one) one short chunk is timed, and the rates give
+the hours. That is a projection: nothing is trained to the end, and looks at validation images, below 1% of the work, are
+left out. Beside it stands the same number of steps taken one after the other at the pace of the authors' scripts.
+"""
+
+from typing import Any
+
+import measure
+import numpy as np
+import sweeps
+
+from jaxsoft.experiment import plan as planning
+from jaxsoft.types import Dataset, Split
+
+EPOCH = 11
+AUTHORS_MS = (21.0, 27.0)  # a step of one student on one data-centre GPU, whatever the batch
+
+# `model`: in the place of the config's, or its own; `members` and `steps` of a timed chunk.
+SIZES: dict[str, dict[str, Any]] = {
+    "toy": {"model": "convnet(depth=1, width=4)", "side": 8, "members": 2, "steps": 1},
+    "cpu": {"model": "", "side": 64, "members": 2, "steps": 1},
+    "gpu": {"model": "", "side": 64, "members": 50, "steps": 8},
+}
+
+
+def main() -> None:
+    """Measure and tell."""
+    args = measure.arguments(__doc__)
+    size = SIZES[args.size]
+    plan, shape = planned(size["model"], size["side"]), (size["side"], size["side"], 3)
+    work: dict[tuple, int] = {}
+    shapes = {}
+    for group in plan.groups:
+        kind = (group.recipe.batch, group.recipe.batch == group.recipe.slots)
+        shapes[kind] = group.recipe  # the last has the largest subset
+        work[kind] = work.get(kind, 0) + len(group.members) * group.steps
+    cases = {kind: measure.training(recipe, shape, size["members"], size["steps"]) for kind, recipe in shapes.items()}
+    took = measure.interleaved([case.chunk for case in cases.values()], args.repeats)
+    rates = {kind: case.rates(seconds) for (kind, case), seconds in zip(cases.items(), took)}
+    for kind, case in cases.items():
+        what = {"model": case.bucket.recipe.model, "side": size["side"], "batch": kind[0], "members": case.members}
+        measure.tell("sweep_cost", args.size, what, rates[kind], "student-steps/s", block=case.bucket.block)
+    steps, seconds = sum(work.values()), np.sum([work[kind] / rates[kind] for kind in work], axis=0)
+    sweep = {"sweep": f"{len(plan.members)} students, {steps / 1e6:.1f} million steps"}
+    composition = {"buckets": len(plan.groups), "student_steps": steps, "useful_share": plan.useful_share()}
+    measure.tell("sweep_cost", args.size, sweep, seconds / 3600, "hours, projected", **composition)
+    for pace in AUTHORS_MS:
+        what, slow = {**sweep, "one by one at ms a step": pace}, steps * pace / 1e3
+        measure.tell("sweep_cost", args.size, what, [slow / 3600], "hours, arithmetic")
+        measure.tell("sweep_cost", args.size, what, slow / seconds, "x of the projected hours")
+
+
+def planned(model: str, side: int) -> planning.Plan:
+    """The plan of the sweep, for images that are not there: the planner needs only their number and shape."""
+    sweep = sweeps.settings("topk", "data=tiny_imagenet").sweep
+    points = list(zip(sweep.ipc, sweep.labels, sweep.learning_rate, strict=True))
+    epoch = {ipc for ipc, labels, _ in points if f"epoch={EPOCH})" in labels}
+    chosen = [p for p in points if f"epoch={EPOCH})" in p[1] or (p[1] == "hard" and p[0] in epoch)]
+    changes: dict[str, Any] = {f"sweep.{k}": v for k, v in zip(("ipc", "labels", "learning_rate"), zip(*chosen))}
+    changes["compute.memory_gb"] = 1e6  # one wave
+    if model:
+        changes["student.model"] = changes["teacher.model"] = model
+    return planning.make(sweeps.settings("topk", "data=tiny_imagenet", changes), stand_in(side), None, {})
+
+
+def stand_in(side: int) -> Dataset:
+    """A dataset of TinyImageNet's size that takes no memory."""
+    classes, black = 200, np.zeros((), np.uint8)
+    train, validation, test = (
+        Split(np.broadcast_to(black, (classes * n, side, side, 3)), np.repeat(np.arange(classes, dtype=np.int32), n))
+        for n in (450, 50, 50)
+    )
+    names = tuple(f"class {i}" for i in range(classes))
+    return Dataset("tiny_imagenet", names, train, validation, test, "", "", "")
+
+
+if __name__ == "__main__":
+    main()

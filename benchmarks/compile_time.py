@@ -21,31 +21,23 @@ from typing import Any
 
 import measure
 
-DEMO = {"ipc": (1, 2, 5, 10, 20, 50), "seeds": 70, "steps": 40, "evaluations": 10}
-
 # `bucket`: the least members and steps, then each of them alone raised to `more`. `rounds`: at most so many repeats.
+WHOLE: dict[str, Any] = {
+    "model": "convnet(depth=2, width=16)",
+    "demo": {"ipc": (1, 2, 5, 10, 20, 50), "seeds": 70, "steps": 40, "evaluations": 10},
+    "bucket": {"members": 8, "steps": 100},
+    "more": {"members": 256, "steps": 10_000},
+}
 SIZES: dict[str, dict[str, Any]] = {
     "toy": {
         "model": "convnet(depth=1, width=4)",
-        "demo": DEMO | {"ipc": (1, 5), "seeds": 2, "steps": 4, "evaluations": 2},
+        "demo": {"ipc": (1, 5), "seeds": 2, "steps": 4, "evaluations": 2},
         "bucket": {"members": 2, "steps": 4},
         "more": {"members": 4, "steps": 8},
         "rounds": 1,
     },
-    "cpu": {
-        "model": "convnet(depth=2, width=16)",
-        "demo": DEMO,
-        "bucket": {"members": 8, "steps": 100},
-        "more": {"members": 256, "steps": 10_000},
-        "rounds": 3,
-    },
-    "gpu": {
-        "model": "convnet(depth=2, width=16)",
-        "demo": DEMO,
-        "bucket": {"members": 8, "steps": 100},
-        "more": {"members": 256, "steps": 10_000},
-        "rounds": 2,
-    },
+    "cpu": {**WHOLE, "rounds": 3},
+    "gpu": {**WHOLE, "rounds": 2},
 }
 
 

@@ -26,9 +26,9 @@ SIZES: dict[str, dict[str, Any]] = {
         "augment": "none",
     },
     "cpu": {
-        "budgets": ((D2, SMALL, 8, 4000), (D3, COLOR, 2, 500)),
+        "budgets": ((D2, SMALL, 8, 4000), (D3, COLOR, 2, 256)),
         "ipc": (10, 50, 100),
-        "crowds": ((D2, SMALL, 100, 10),),
+        "crowds": ((D2, SMALL, 100, 5),),
         "members": (8, 16, 32, 64),
         "augment": "dsa",
     },

@@ -51,12 +51,13 @@ def main() -> None:
     kind, count = precision("auto"), jax.local_device_count()
     cases = []
     for depth, width, side, channels, batch, members, steps in size["cases"]:
-        how = (f"convnet(depth={depth}, width={width})", measure.CLASSES, batch, batch, "sgd(momentum=0.9)")
-        recipe = Recipe(*how, precision=kind)
+        model = f"convnet(depth={depth}, width={width})"
+        recipe = Recipe(model, measure.CLASSES, batch, batch, "sgd(momentum=0.9)", precision=kind)
         cases.append(measure.training(recipe, (side, side, channels), members, steps))
     again, edge, memory = size["again"], size["product"], size["memory"]
-    ceilings = [products(edge, again, kind), passes(memory, again)]
-    took = measure.interleaved([*ceilings, *(case.chunk for case in cases)], args.repeats)
+    multiply = repeated(lambda a: (a[0] @ a[0])[None], again, (edge, edge), 1 / edge, kind)
+    move = repeated(lambda a: a + 1, again, (memory // 4,), 0.0, "float32")
+    took = measure.interleaved([multiply, move, *(case.chunk for case in cases)], args.repeats)
     product_rate, memory_rate = again * count * np.array([[2 * edge**3], [2 * memory]]) / took[:2]
     measure.tell("roofline", args.size, {"ceiling": "matrix product", "type": kind}, product_rate / 1e9, "GFLOP/s")
     measure.tell("roofline", args.size, {"ceiling": "memory"}, memory_rate / 1e9, "GB/s")
@@ -100,25 +101,16 @@ def least_bytes(depth: int, width: int, side: int, channels: int, batch: int, it
     return itemsize * batch * (5 * maps + 2 * inputs) + 4 * 8 * params
 
 
-def products(side: int, count: int, kind: str) -> Callable[[], Any]:
-    """So many products of square matrices, one after the other, on every device."""
-    return repeated(lambda a: (a[0] @ a[0])[None], count, (side, side), 1 / side, kind)
-
-
-def passes(size: int, count: int) -> Callable[[], Any]:
-    """So often so many bytes are read and written, on every device."""
-    return repeated(lambda a: a + 1, count, (size // 4,), 0.0, "float32")
-
-
 def repeated(function: Callable[[Any], Any], count: int, shape: tuple, value: float, kind: str) -> Callable[[], Any]:
     """A function of one array on each device, applied `count` times in the same memory, and compiled."""
     mesh, spec = Mesh(np.array(jax.local_devices()), ("member",)), PartitionSpec("member")
     filled = np.full((jax.local_device_count(), *shape), value, np.float32)
     state = [jax.device_put(jnp.asarray(filled, kind), NamedSharding(mesh, spec))]
-    loop = jax.shard_map(
-        lambda a: jax.lax.fori_loop(0, count, lambda _, b: function(b), a), mesh=mesh, in_specs=spec, out_specs=spec
-    )
-    compiled = jax.jit(loop, donate_argnums=0)
+
+    def loop(a: Any) -> Any:
+        return jax.lax.fori_loop(0, count, lambda _, b: function(b), a)
+
+    compiled = jax.jit(jax.shard_map(loop, mesh=mesh, in_specs=spec, out_specs=spec), donate_argnums=0)
 
     def run() -> Any:
         state[0] = compiled(state[0])

@@ -21,7 +21,6 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
-HELPERS = ("measure", "sweeps", "suite")
 # Fresh processes of a benchmark, whose rows are pooled; one if it is not named.
 PROCESSES = {"torch_baseline": {"cpu": 3, "gpu": 2}}
 NEEDS = {"torch_baseline": "torch"}
@@ -38,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--docs", default="", help="file with the tables; docs/results.md, and none for toy")
     args = parser.parse_args(argv)
     docs = Path(args.docs) if args.docs else None if args.size == "toy" else ROOT / "docs" / "results.md"
+    log = ROOT / "runs" / "benchmarks" / f"{args.size}.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
     failed, tables, begun = [], {}, time.perf_counter()
     for name in args.only.split(",") if args.only else names():
         if importlib.util.find_spec(NEEDS.get(name, "json")) is None:
@@ -49,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not all(rows):
             failed.append(name)
             continue
-        keep(args.size, [row for found in rows for row in found])
+        with log.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for found in rows for row in found)
         tables[name] = table(pooled(rows))
     if docs:  # only now: a changed document would mark the commit of the next rows as changed
         text = docs.read_text()
@@ -62,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def names() -> list[str]:
     """Every script of this folder that measures something."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in HELPERS)
+    scripts = [path.stem for path in FOLDER.glob("*.py") if 'if __name__ == "__main__":' in path.read_text()]
+    return sorted(set(scripts) - {"suite"})
 
 
 def run(name: str, size: str, repeats: int) -> list[Row]:
@@ -77,14 +80,6 @@ def run(name: str, size: str, repeats: int) -> list[Row]:
             else:
                 print(line, end="", flush=True)
     return [] if process.returncode else rows
-
-
-def keep(size: str, rows: list[Row]) -> None:
-    """Add rows to the log."""
-    log = ROOT / "runs" / "benchmarks" / f"{size}.jsonl"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def pooled(processes: list[list[Row]]) -> list[Row]:

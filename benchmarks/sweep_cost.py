@@ -21,11 +21,11 @@ from jaxsoft.types import Dataset, Split
 EPOCH = 11
 AUTHORS_MS = (21.0, 27.0)  # a step of one student on one data-centre GPU, whatever the batch
 
-# `model`: in the place of the config's, or its own; `members` and `steps` of a timed chunk.
+# `model`: in the place of the config's, or its own; `members` and `steps` of a timed chunk; `rounds`: at most so many repeats.
 SIZES: dict[str, dict[str, Any]] = {
-    "toy": {"model": "convnet(depth=1, width=4)", "side": 8, "members": 2, "steps": 1},
-    "cpu": {"model": "", "side": 64, "members": 2, "steps": 1},
-    "gpu": {"model": "", "side": 64, "members": 50, "steps": 8},
+    "toy": {"model": "convnet(depth=1, width=4)", "side": 8, "members": 2, "steps": 1, "rounds": 3},
+    "cpu": {"model": "", "side": 64, "members": 2, "steps": 1, "rounds": 3},
+    "gpu": {"model": "", "side": 64, "members": 50, "steps": 8, "rounds": 5},
 }
 
 
@@ -41,7 +41,7 @@ def main() -> None:
         shapes[kind] = group.recipe  # the last has the largest subset
         work[kind] = work.get(kind, 0) + len(group.members) * group.steps
     cases = {kind: measure.training(recipe, shape, size["members"], size["steps"]) for kind, recipe in shapes.items()}
-    took = measure.interleaved([case.chunk for case in cases.values()], args.repeats)
+    took = measure.interleaved([case.chunk for case in cases.values()], min(args.repeats, size["rounds"]))
     rates = {kind: case.rates(seconds) for (kind, case), seconds in zip(cases.items(), took)}
     for kind, case in cases.items():
         what = {"model": case.bucket.recipe.model, "side": size["side"], "batch": kind[0], "members": case.members}
@@ -51,7 +51,7 @@ def main() -> None:
     composition = {"buckets": len(plan.groups), "student_steps": steps, "useful_share": plan.useful_share()}
     measure.tell("sweep_cost", args.size, sweep, seconds / 3600, "hours, projected", **composition)
     for pace in AUTHORS_MS:
-        what, slow = {**sweep, "one by one at ms a step": pace}, steps * pace / 1e3
+        what, slow = {**sweep, "the authors' scripts on one GPU": f"{pace:g} ms a step"}, steps * pace / 1e3
         measure.tell("sweep_cost", args.size, what, [slow / 3600], "hours, arithmetic")
         measure.tell("sweep_cost", args.size, what, slow / seconds, "x of the projected hours")
 

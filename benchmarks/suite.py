@@ -9,6 +9,7 @@ exit code is 1.
 """
 
 import argparse
+import ast
 import importlib.util
 import json
 import statistics
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         with log.open("a") as file:
             file.writelines(json.dumps(row) + "\n" for found in rows for row in found)
-        tables[name] = table(pooled(rows))
+        tables[name] = f"{title(name, args.size)}\n\n{table(pooled(rows))}"
     if docs:  # only now: a changed document would mark the commit of the next rows as changed
         text = docs.read_text()
         for name, content in tables.items():
@@ -66,6 +67,12 @@ def names() -> list[str]:
     """Every script of this folder that measures something."""
     scripts = [path.stem for path in FOLDER.glob("*.py") if 'if __name__ == "__main__":' in path.read_text()]
     return sorted(set(scripts) - {"suite"})
+
+
+def title(name: str, size: str) -> str:
+    """The question of a benchmark and its command."""
+    doc = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or name
+    return f"**{doc.splitlines()[0]}** `benchmarks/{name}.py --size={size}`"
 
 
 def run(name: str, size: str, repeats: int) -> list[Row]:

@@ -30,7 +30,7 @@ WHOLE: dict[str, Any] = {
 }
 SIZES: dict[str, dict[str, Any]] = {
     "toy": {
-        "model": "convnet(depth=1, width=4)",
+        "model": "mlp(hidden=4)",
         "demo": {"ipc": (1, 5), "seeds": 2, "steps": 4, "evaluations": 2},
         "bucket": {"members": 2, "steps": 4},
         "more": {"members": 4, "steps": 8},

@@ -64,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def names() -> list[str]:
-    """Every script of this folder that measures something."""
-    scripts = [path.stem for path in FOLDER.glob("*.py") if 'if __name__ == "__main__":' in path.read_text()]
-    return sorted(set(scripts) - {"suite"})
+    """Every script of this folder that measures something, with what all of them share."""
+    texts = {path.stem: path.read_text().splitlines() for path in FOLDER.glob("*.py")}
+    return sorted(
+        name for name, lines in texts.items() if {"import measure", 'if __name__ == "__main__":'} <= set(lines)
+    )
 
 
 def title(name: str, size: str) -> str:

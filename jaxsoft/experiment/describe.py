@@ -10,6 +10,7 @@ from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.plan import Plan
 from jaxsoft.labels.history import History
+from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
 
@@ -46,12 +47,13 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             f"  {len(group.members):5d} x {r.model}: {'up to ' if r.slots > r.batch else ''}{r.slots} images, "
             f"batch {r.batch}, {group.steps} steps, blocks of {bucket.block}, {r.precision}"
             + (f", {group.tile} images at a time" if group.tile < r.batch else "")
+            + ("" if group.lowering == "auto" else f", convolutions {conv.summary(group.lowering)}")
         )
     seconds = cost.estimated_seconds(plan.flops())
     budget = memory.budget_bytes(settings)
     return [
         *lines,
-        f"  executables: 1 for training (all buckets), 1 to initialise, 1 for the test; lowering {settings.compute.lowering}",
+        "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
         f"  students: about {_duration(seconds)} (rough; from the measured rate of matrix products)",

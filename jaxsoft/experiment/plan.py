@@ -20,7 +20,8 @@ from jaxsoft.experiment.checks import selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost, fit
+from jaxsoft.ops import conv
+from jaxsoft.training import cost, fit, tuning
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.fit import Recipe
 
@@ -41,6 +42,7 @@ class Group:
       steps: length of their training.
       block: members that are vmapped together.
       tile: images of a batch that are taken at a time.
+      lowering: of their convolutions, as in `ops.conv`.
     """
 
     recipe: Recipe
@@ -48,6 +50,7 @@ class Group:
     steps: int
     block: int
     tile: int
+    lowering: conv.Choice = "auto"
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Plan:
             width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
             whole = group.block * self.devices
             padded = -(-width // whole) * whole
-            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), group.tile))
+            how = group.tile, group.lowering
+            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), *how))
         return tuple(buckets)
 
     def halve(self, wave: int) -> "Plan":
@@ -122,7 +126,7 @@ class Plan:
         )
 
     def temporary_bytes(self) -> int:
-        """Bytes that come and go on all devices while a block trains or is evaluated: the largest counts."""
+        """Bytes that come and go on all devices while blocks train or are evaluated."""
         buckets, shape = self.buckets(), self.image_shape
         training = [cost.training_bytes(b.recipe, shape, b.block, b.tile) for b in buckets]
         together = {
@@ -132,7 +136,7 @@ class Plan:
         evaluation = [
             cost.evaluation_bytes(b.recipe, shape, together[b.recipe.model] // self.devices, batch) for b in buckets
         ]
-        return self.devices * max(training + evaluation)
+        return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
 
     def evaluation_batch(self) -> int:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
@@ -162,7 +166,7 @@ class Plan:
         return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves, blocks, tiles and precision of a stored one.
+        """This plan with the waves, layouts and precision of a stored one.
 
         Raises:
           CheckpointError: the stored plan has other members.
@@ -171,7 +175,11 @@ class Plan:
             raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
         groups = tuple(
-            replace(g, block=s["block"], tile=s["tile"], recipe=g.recipe._replace(precision=s["recipe"]["precision"]))
+            replace(
+                g,
+                recipe=g.recipe._replace(precision=s["recipe"]["precision"]),
+                **tuning.layout_of((s["block"], s["tile"], s.get("lowering", "auto")))._asdict(),
+            )
             for g, s in zip(self.groups, stored["groups"], strict=True)
         )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
@@ -206,7 +214,7 @@ def make(
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
-    return _cut(plan, memory.budget_bytes(settings))
+    return cut(plan, memory.budget_bytes(settings))
 
 
 def _reads(member: MemberSpec, name: str) -> bool:
@@ -250,11 +258,12 @@ def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: 
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
         block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
         room = max(members[i].ipc for i in who) * dataset.num_classes
-        groups.append(Group(shape._replace(slots=room), tuple(who), steps, block, tile))
+        layout = block, tile, settings.compute.lowering
+        groups.append(Group(shape._replace(slots=room), tuple(who), steps, *layout))
     return tuple(groups)
 
 
-def _cut(plan: Plan, budget: int) -> Plan:
+def cut(plan: Plan, budget: int) -> Plan:
     """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every group.
 
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.

@@ -2,14 +2,14 @@
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, examples, memory, progress, results, students
+from jaxsoft.experiment import describe, examples, layout, memory, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
@@ -48,7 +48,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
-            plan = decide(settings, dataset, experts, folder)
+            plan = decide(settings, dataset, experts, folder, console.say)
         log = ResultsLog(folder.path / "results.jsonl")
         finished = log.finished()
         left = [key for key in plan.keys if key not in finished]
@@ -91,6 +91,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None
     histories = experts and [expert["history"] for expert in experts]
     plan = planning.make(settings, dataset, histories, {})
+    plan = layout.measured(plan, settings, layout.table(), lambda line: None, only_known=True)
     lines = [
         *describe.settings_lines(settings),
         "",
@@ -115,7 +116,9 @@ def load(settings: config.Settings) -> Dataset:
     return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
 
 
-def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder) -> Plan:
+def decide(
+    settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, told: Callable[[str], None]
+) -> Plan:
     """Make the plan, or repeat the shapes of the one that this folder began with; tell the teachers' story in JSON."""
     stored = folder.read_json("plan.json") if (folder.path / "plan.json").exists() else None
     subjects: Sequence[int] = ()
@@ -126,11 +129,12 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     if stored:
         plan = plan.with_shapes(stored)
     else:
+        plan = layout.measured(plan, settings, layout.table(), told)
         folder.write_json("plan.json", plan.as_json())
-    told = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
+    resolved = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
     histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
-    changed = {text: spec for text, spec in told.items() if str(LabelSpec.parse(text)) != spec}
+    changed = {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec}
     folder.write_json("teachers.json", {"teacher": teacher, "experts": histories, "resolved": changed})
     return plan
 
@@ -201,7 +205,7 @@ def train(
 def wave_program(plan: Plan, settings: config.Settings) -> Program:
     """The program that trains a wave; one serves all waves of equal shape."""
     sets = 1 if settings.protocol == "sealed" else 2
-    return Program(plan.buckets(), plan.image_shape, select=sets, lowering=settings.compute.lowering)
+    return Program(plan.buckets(), plan.image_shape, select=sets)
 
 
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, console: Console) -> Plan:

@@ -86,9 +86,9 @@ def teach(
       CheckpointError: another process trains these experts now, or the store cannot be read or written.
       ConfigError: an expert diverged.
     """
-    bucket, members = _members(task, model, places)
+    bucket, members = _members(task, model, places, lowering)
     devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
-    program = Program((bucket,), task.dataset.image_shape, select=0, lowering=lowering, devices=devices)
+    program = Program((bucket,), task.dataset.image_shape, select=0, devices=devices)
     like = program.shapes((members,))[0].state
     key, epochs = task.key(model, places), task.settings.epochs
     folder = store / key if store else None
@@ -106,7 +106,7 @@ def teach(
     return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key)
 
 
-def _members(task: Task, model: str, places: Sequence[int]) -> tuple[Bucket, Member]:
+def _members(task: Task, model: str, places: Sequence[int], lowering: str) -> tuple[Bucket, Member]:
     recipe, settings, train = task.recipe(model), task.settings, task.dataset.train
     slots, count, shape = len(train), len(places), task.dataset.image_shape
     arrays: dict[str, Any] = dict(
@@ -121,7 +121,7 @@ def _members(task: Task, model: str, places: Sequence[int]) -> tuple[Bucket, Mem
     tile = cost.choose_tile(recipe, shape)
     most = cost.choose_block(recipe, shape, count, tile)
     block = _largest_divisor(count, most)  # no padding: every state that is kept is an expert's
-    return Bucket(recipe, count, block, recipe.steps_per_epoch(slots), tile), Member(**arrays)
+    return Bucket(recipe, count, block, recipe.steps_per_epoch(slots), tile, lowering), Member(**arrays)
 
 
 def _open(folder: Path | None, key: str, like: State) -> tuple[Checkpoints | Trajectory, Good | None]:

@@ -17,6 +17,7 @@ trilinear form <y, x * k>, so each of them is differentiated by the other two. T
 any order work, also under vmap, scan and remat.
 """
 
+import collections
 import contextlib
 import contextvars
 import functools
@@ -51,6 +52,7 @@ class Problem(NamedTuple):
       inputs, outputs: channels of the images and of the response.
       window: side of the kernel.
       stride: step of the window.
+      dtype: of the images.
     """
 
     map: str
@@ -62,6 +64,7 @@ class Problem(NamedTuple):
     outputs: int
     window: int
     stride: int
+    dtype: str = "float32"
 
 
 Choice = str | tuple[tuple[Problem, str], ...]
@@ -150,6 +153,18 @@ def choose(problem: Problem, platform: str | None = None) -> str:
     return "patches" if pixels < problem.window**2 else "map"
 
 
+def summary(choice: Choice) -> str:
+    """A choice in a few words.
+
+    >>> summary("map"), summary(((Problem("forward", 1, 2, 3, 4, 5, 6, 7, 1), "map"),))
+    ('map', 'measured (1 map)')
+    """
+    if isinstance(choice, str):
+        return choice
+    count = collections.Counter(how for _, how in choice)
+    return f"measured ({', '.join(f'{n} {how}' for how, n in count.items())})"
+
+
 # The three maps. Each is differentiated by the other two.
 
 
@@ -179,6 +194,12 @@ _input_gradient.defvjp(
 _kernel_gradient.defvjp(
     _keep(_kernel_gradient), lambda g, xy, dk: (_input_gradient(g, xy[1], dk), _forward(g, xy[0], dk))
 )
+
+
+def apply(problem: Problem, g: Geometry, a: Array, b: Array) -> Array:
+    """The map of a problem for one member: of images and kernel, response and kernel, or images and response."""
+    maps = {"forward": _forward, "input_gradient": _input_gradient, "kernel_gradient": _kernel_gradient}
+    return maps[problem.map](g, a, b)
 
 
 @functools.cache
@@ -212,7 +233,7 @@ def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
         "input_gradient": lambda: (b.shape[2], a.shape[3]),
         "kernel_gradient": lambda: (a.shape[3], b.shape[3]),
     }[name]()
-    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride)
+    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride, a.dtype.name)
     if g.lowering in LOWERINGS:
         return g.lowering
     if (met := _met.get()) is not None:

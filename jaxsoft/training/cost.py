@@ -6,7 +6,7 @@ constant.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,18 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxsoft.ops import conv
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Bank, Member, Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
 _SHARE_OF_PEAK = 0.25
-# XLA's own plan on CPU: training takes .45 to .50 of the sum of all forward results and 1.5 times the parameters;
-# evaluation twice the largest result.
-_TRAINING_SHARE, _PARAMETER_COPIES, _EVALUATION_COPIES = 0.48, 1.5, 2.0
+# XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
+# images of the batch; evaluation twice the largest result.
+_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
+_BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # A block of members whose largest result has this size still fits the last-level cache beside its gradient (CPU).
 _BLOCK_BYTES = 1_500_000
 # So has a tile of images of one member; its results are read once or twice, not kept for a gradient of many members.
-_TILE_BYTES, _LEAST_TILE = 2_400_000, 4
+_TILE_BYTES, _LEAST_TILE = 500_000, 4
 # A block of this many images fills an accelerator, and evaluation takes this many at a time.
 _IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256
 
@@ -54,7 +56,17 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     """Bytes that come and go while a block trains, so many images at a time."""
     params = _bytes(_state(recipe, image_shape).variables["params"])
     maps = activation_bytes(recipe, image_shape, tile)[1]
-    return int(block * (_TRAINING_SHARE * maps + _PARAMETER_COPIES * params))
+    images = recipe.batch * math.prod(image_shape) * 4
+    return int(block * (_TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images))
+
+
+def at_once(temporary: Sequence[int]) -> int:
+    """Bytes that come and go while buckets train that do not wait for each other, of the bytes of each.
+
+    One after another they need the most of them; XLA:CPU may run them at the same time, and needs most of their sum.
+    """
+    others = _BESIDE if jax.default_backend() == "cpu" else 0.0
+    return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
 def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
@@ -64,7 +76,10 @@ def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int,
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
-    """Floating-point operations of one member's loss and gradient, as XLA counts them before optimisation."""
+    """Floating-point operations of one member's loss and gradient, as XLA counts them before optimisation.
+
+    Convolutions are counted as the matrix products that they amount to, however they will be computed.
+    """
     shape: Any = jax.ShapeDtypeStruct
     channel = shape(image_shape[-1:], jnp.float32)
     bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, shape((1, recipe.num_classes), jnp.float32))
@@ -78,7 +93,8 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
         batch = fit.batch_at(recipe, bank, member, member.steps)
         return fit.loss_and_gradient(recipe, batch, *ravel_pytree(params), stats)
 
-    lowered = jax.jit(gradient).lower(bank, member, variables["params"], stats)
+    with conv.lowering("patches"):
+        lowered = jax.jit(gradient).lower(bank, member, variables["params"], stats)
     analysis: Any = lowered.cost_analysis() or {}
     return float(analysis.get("flops", 0.0))
 

@@ -34,6 +34,7 @@ class Bucket(NamedTuple):
       block: members that are vmapped together.
       chunk_steps: steps that each takes in one call of the program.
       tile: images of a batch that are taken at a time; 0 for all at once.
+      lowering: of its convolutions, as in `ops.conv`; a table speaks of training alone.
     """
 
     recipe: Recipe
@@ -41,6 +42,7 @@ class Bucket(NamedTuple):
     block: int
     chunk_steps: int
     tile: int = 0
+    lowering: conv.Choice = "auto"
 
 
 class Best(NamedTuple):
@@ -80,7 +82,6 @@ class Program:
         buckets: tuple[Bucket, ...],
         image_shape: tuple[int, ...],
         select: int,
-        lowering: str = "auto",
         devices: Sequence[Any] | None = None,
     ):
         """
@@ -88,10 +89,9 @@ class Program:
           buckets: static description; arrays come with each call.
           image_shape: (H, W, C).
           select: S, the number of evaluation sets, to keep the best checkpoint on the first of them; 0 to keep none.
-          lowering: of the convolutions; `auto` leaves it to `ops.conv`.
           devices: over which members are spread; all local ones if not given.
         """
-        self.buckets, self.image_shape, self.select, self.lowering = buckets, image_shape, select, lowering
+        self.buckets, self.image_shape, self.select = buckets, image_shape, select
         self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
         self.compilations: dict[str, int] = {}
         self._compiled: dict[str, jax.stages.Compiled] = {}
@@ -140,7 +140,7 @@ class Program:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
             apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-            with conv.exactly(self.lowering):
+            with conv.exactly():
                 self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
             self.compilations[name] = self.compilations.get(name, 0) + 1
         with jax.transfer_guard("disallow"):
@@ -162,7 +162,8 @@ class Program:
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
             steps = bucket.chunk_steps
-            return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile)
+            with conv.lowering(bucket.lowering):
+                return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile)
 
         done = [
             _in_blocks(functools.partial(train, b), b.block, m, s.state)
@@ -199,7 +200,8 @@ class Program:
         def ask(bucket: Bucket, variables: Any) -> Any:
             members = len(jax.tree.leaves(variables)[0])
             block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
-            return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
+            with conv.lowering(bucket.lowering if isinstance(bucket.lowering, str) else "auto"):
+                return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 
         return self._together(lambda b: b.recipe.model, ask, variables)
 

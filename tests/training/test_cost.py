@@ -20,9 +20,9 @@ def test_state_bytes_by_hand():
 
 
 def test_activation_bytes_by_hand():
-    """Flattened images, product, bias as a row, sum; and for a convolution the windows of nine pixels."""
+    """Flattened images, product, bias as a row, sum; for a convolution the response, with four channels for the images' one."""
     assert cost.activation_bytes(LINEAR, tiny.SHAPE) == (8 * 64 * 4, (8 * 64 + 8 * 3 + 3 + 8 * 3) * 4)
-    assert cost.activation_bytes(tiny.CONV, tiny.SHAPE)[0] == 4 * 64 * 9 * 4
+    assert cost.activation_bytes(tiny.CONV, tiny.SHAPE)[0] == 4 * 64 * 4 * 4
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def evals(*sizes) -> tuple[EvalSet, ...]:
 
 def program(recipe: Recipe, count: int, block: int = 0, chunk_steps: int = 2, select: int = 2, **options) -> Program:
     """A program of one bucket; all of its members in one block if not told otherwise."""
-    return Program((Bucket(recipe, count, block or count, chunk_steps),), SHAPE, select=select, **options)
+    bucket = Bucket(recipe, count, block or count, chunk_steps, lowering=options.pop("lowering", "auto"))
+    return Program((bucket,), SHAPE, select=select, **options)
 
 
 @functools.cache

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from jaxsoft.ops import conv
 from jaxsoft.ops.conv import Problem
+from jaxsoft.ops.lowerings import Geometry
 from jaxsoft.training import timing
 from jaxsoft.training.fit import Recipe
 from jaxsoft.training.timing import Run
@@ -154,16 +155,17 @@ def layout_of(stored: Sequence[Any]) -> Layout:
 
 def fastest_lowerings(recipe: Recipe, image_shape: tuple[int, ...], layout: Layout, table: Table) -> conv.Choice:
     """For each map of each convolution in a training step, the lowering that is fastest by itself."""
-    with conv.meeting() as met, conv.lowering("auto"):
-        jax.eval_shape(timing.steps(recipe, image_shape, layout.block, layout.tile), jnp.int32(1))
-    mine = {
-        p: g
-        for p, g in met.items()
-        if p.members == layout.block
-        and not (p.map == "input_gradient" and (*g.size, p.inputs) == image_shape)  # not needed
-    }
+    mine = needed(recipe, image_shape, layout)
     times = {p: table.ask(list(p), functools.partial(timing.lowering_seconds, p, g)) for p, g in mine.items()}
     return tuple((problem, min(seconds, key=seconds.__getitem__)) for problem, seconds in times.items())
+
+
+def needed(recipe: Recipe, image_shape: tuple[int, ...], layout: Layout) -> dict[Problem, Geometry]:
+    """The maps of all convolutions in a training step of a block; nobody needs the gradient in the images."""
+    with conv.meeting() as met, conv.lowering("auto"):
+        jax.eval_shape(timing.steps(recipe, image_shape, layout.block, layout.tile), jnp.int32(1))
+    first = {p for p, g in met.items() if p.map == "input_gradient" and (*g.size, p.inputs) == image_shape}
+    return {p: g for p, g in met.items() if p.members == layout.block and p not in first}
 
 
 def _moves(recipe: Recipe, members: int, free: Sequence[str]) -> Iterator[Callable[[Layout], Layout | None]]:

@@ -65,6 +65,7 @@ class Plan:
       devices: over which the members of a bucket are spread.
       since: the first wave of the present shape; 0 unless the device had less memory than was thought.
       subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
+      least: members of each bucket at least, in a share, so that all shares have one shape.
     """
 
     members: tuple[MemberSpec, ...]
@@ -77,12 +78,17 @@ class Plan:
     devices: int
     since: int = 0
     subjects: tuple[int, ...] = ()
+    least: tuple[int, ...] = ()
 
-    def buckets(self) -> tuple[Bucket, ...]:
-        """The static shapes of every wave: each group's widest range, in whole blocks."""
+    def buckets(self, wave: int = -1) -> tuple[Bucket, ...]:
+        """The static shapes of a wave: each group's widest range of all waves of the present shape, in whole blocks.
+
+        An earlier wave, which is trained again if its results were lost, may be wider than these.
+        """
         buckets = []
         for i, group in enumerate(self.groups):
-            width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
+            alike = (*self.waves[self.since :], self.waves[wave])
+            width = max(1, *self.least[i : i + 1], *(stop - start for start, stop in (w[i] for w in alike)))
             whole = group.block * self.devices
             padded = -(-width // whole) * whole
             buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), group.tile))
@@ -109,7 +115,26 @@ class Plan:
         width = [max(h[i][1] - h[i][0] for h in halves) for i in range(len(self.groups))]
         block = [max(1, min(g.block, w // self.devices)) for g, w in zip(self.groups, width)]
         groups = tuple(replace(g, block=b) for g, b in zip(self.groups, block))
-        return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave)
+        return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
+
+    def share(self, process: int, processes: int) -> "Plan":
+        """What one of several processes with equally many devices trains: of every wave what its devices would hold.
+
+        Args:
+          process: its number, from 0.
+          processes: how many there are; they divide `devices`.
+        """
+        if processes == 1:
+            return self
+        waves = []
+        for w, ranges in enumerate(self.waves):
+            each = [bucket.members // processes for bucket in self.buckets(w)]
+            cuts = [
+                [min(stop, start + n * p) for p in (process, process + 1)] for n, (start, stop) in zip(each, ranges)
+            ]
+            waves.append(tuple((start, stop) for start, stop in cuts))
+        least = tuple(bucket.members // processes for bucket in self.buckets())
+        return replace(self, waves=tuple(waves), devices=self.devices // processes, least=least)
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
@@ -202,7 +227,7 @@ def make(
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
     keys = tuple(m.key({name: value for name, value in context.items() if _reads(m, name)}) for m in members)
     groups = _grouped(settings, members, dataset)
-    devices = jax.local_device_count()
+    devices = jax.device_count()  # of all processes
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
@@ -245,7 +270,7 @@ def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: 
         shapes.setdefault(kind, []).append(i)
     groups = []
     for (shape, steps), who in shapes.items():
-        share, image_shape = -(-len(who) // jax.local_device_count()), dataset.image_shape
+        share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape
         tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
         block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))

@@ -255,7 +255,7 @@ def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
     whole = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     monkeypatch.setattr(plan, "_MOST_BLOCK_STEPS", 10)
     assert plan.make(settings(), dataset, [HISTORY], CONTEXT).waves == whole.waves  # one device keeps nothing
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     # Six members of each of two groups, in blocks of two on each of two devices: two blocks of 5 steps in each group.
     assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]

@@ -17,11 +17,12 @@ from pathlib import Path
 import jax
 
 from jaxsoft import errors
+from jaxsoft.experiment.console import Console
 
 _LONGEST_WAIT_MS = 365 * 24 * 3600 * 1000  # a process that is gone ends a wait much sooner
 _PARTING_SECONDS = 10.0  # longer than a stopped process needs to its next boundary
 
-_FLAGS = "--process=I/N --coordinator=HOST:PORT, the same address for all, I from 0 to N-1"
+_FLAGS = "I/N, I from 0 to N-1, and --coordinator=HOST:PORT, the same for all"
 
 
 def join(process: str, coordinator: str) -> None:
@@ -38,7 +39,7 @@ def join(process: str, coordinator: str) -> None:
     if not process and not coordinator:
         return
     if process != "auto" and not (numbers and int(numbers[1]) < int(numbers[2])):
-        raise errors.ConfigError(f"--process expects auto (on a cluster) or {_FLAGS}, got {process!r}")
+        raise errors.ConfigError(f"--process expects {_FLAGS}; or auto, on a cluster; got {process!r}")
     if numbers and not coordinator:
         raise errors.ConfigError(f"--process={process} needs --coordinator=HOST:PORT, where process 0 runs")
     if coordinator and not re.fullmatch(r".+:\d+", coordinator):
@@ -54,15 +55,18 @@ def _meet(coordinator: str | None, index: int | None = None, count: int | None =
     # Signals are the console's. Processes compile different programs at different times, so none may wait for another.
     jax.config.update("jax_enable_preemption_service", False)
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_shard_autotuning=false"
+    waiting = Console(quiet=index != 0)
+    waiting.say(f"waiting for {(count or 1) - 1} more at {coordinator}")
     try:
-        jax.distributed.initialize(coordinator, count, index, shutdown_timeout_seconds=int(_PARTING_SECONDS) + 2)
+        with waiting.interruptible():
+            jax.distributed.initialize(coordinator, count, index, shutdown_timeout_seconds=int(_PARTING_SECONDS) + 2)
     except ValueError:
         raise errors.ConfigError(f"--process=auto found no cluster (SLURM, Open MPI, TPU); give {_FLAGS}") from None
     except RuntimeError as problem:
         reason = str(problem).strip().splitlines()[0]
-        raise errors.ConfigError(
-            f"the processes did not meet at {coordinator or 'the coordinator'}: {reason}"
-        ) from None
+        raise errors.ConfigError(f"the processes did not meet: {reason}") from None
+    if waiting.stop:
+        raise errors.Interrupted("stopped before the run began")
 
 
 def is_first() -> bool:

@@ -1,6 +1,6 @@
 """Tries at one run, each in a process that is killed or stopped at a named moment; a script of the tests.
 
-  python tries.py CONFIG WORKDIR TRIES
+  python tries.py CONFIG WORKDIR TRIES [FLAGS]
 
 TRIES is a JSON list of [place, turn, harm]. This process loads the libraries, which is most of a tiny run, and forks
 for every try before JAX has started. On standard error it says with which exit code each ended, and when.
@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import time
+
+import jax
 
 from jaxsoft import main
 from jaxsoft.analysis import report
@@ -57,9 +59,12 @@ def prepare(place, turn, harm):
 
 
 if __name__ == "__main__":
-    config, workdir, tries = sys.argv[1:]
+    config, workdir, tries, *others = sys.argv[1:]
+    # A process that is gone is missed sooner than it would be.
+    jax.distributed.initialize = functools.partial(jax.distributed.initialize, heartbeat_timeout_seconds=10)
     for place, turn, harm in json.loads(tries):
         if not os.fork():
             prepare(place, turn, harm)
-            sys.exit(main.main(["run", f"--config={config}", f"--workdir={workdir}"]))
+            sys.argv[1:] = ["run", f"--config={config}", f"--workdir={workdir}", *others]
+            main.entry()
         say(exit=os.waitstatus_to_exitcode(os.wait()[1]), end=time.monotonic())

@@ -109,6 +109,13 @@ def test_buckets_are_the_widest_range_in_whole_blocks_and_chunks():
     assert [b.members for b in spread] == [6, 6]  # a block for each device
 
 
+def test_an_earlier_wave_than_a_halving_keeps_its_width():
+    halved = by_hand().halve(1)
+    assert [(b.members, b.block) for b in halved.buckets(0)] == [(3, 1), (2, 1)]
+    assert halved.buckets() == halved.buckets(1) == halved.buckets(2)
+    assert [(b.members, b.block) for b in halved.buckets()] == [(1, 1), (1, 1)]
+
+
 def test_useful_share_counts_padding_of_members_steps_and_batches():
     useful = 5 * 10 * 3 + 3 * 6 * 4 * (6 / 8)  # the second group's epoch is 6 images in two batches of 4
     computed = 2 * (4 * 3 * 4 * 3 + 2 * 2 * 4 * 4)  # waves x (members x chunk steps x chunks x batch)

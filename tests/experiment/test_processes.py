@@ -101,7 +101,8 @@ def test_flags_that_do_not_fit_are_told_in_one_line(process, coordinator, messag
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
-def test_auto_without_a_cluster_is_told_in_one_line():
+def test_auto_without_a_cluster_is_told_in_one_line(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")  # to have it back
     missing = ValueError("coordinator_address should be defined.")
     with mock.patch.object(jax.distributed, "initialize", side_effect=missing):
         with pytest.raises(
@@ -113,6 +114,7 @@ def test_auto_without_a_cluster_is_told_in_one_line():
 def test_processes_with_unequal_devices_are_refused(monkeypatch):
     devices = [mock.Mock(process_index=i) for i in (0, 1, 1)]
     monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setenv("XLA_FLAGS", "")  # to have it back
     with mock.patch.object(jax.distributed, "initialize"), pytest.raises(errors.ConfigError) as caught:
         processes.join("0/2", "localhost:1")
     assert str(caught.value) == "every process needs equally many devices: process 0 has 1, process 1 has 2"

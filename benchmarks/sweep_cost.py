@@ -16,6 +16,7 @@ import numpy as np
 import sweeps
 
 from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment.waves import Plan
 from jaxsoft.types import Dataset, Split
 
 EPOCH = 11
@@ -56,7 +57,7 @@ def main() -> None:
         measure.tell("sweep_cost", args.size, what, slow / seconds, "x of the projected hours")
 
 
-def planned(model: str, side: int) -> planning.Plan:
+def planned(model: str, side: int) -> Plan:
     """The plan of the sweep, for images that are not there: the planner needs only their number and shape."""
     sweep = sweeps.settings("topk", "data=tiny_imagenet").sweep
     points = list(zip(sweep.ipc, sweep.labels, sweep.learning_rate, strict=True))

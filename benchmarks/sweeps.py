@@ -12,8 +12,8 @@ from jaxsoft import config
 from jaxsoft.data import normalize
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment import students
-from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.run import wave_program
+from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.training.ensemble import Program, pad
 from jaxsoft.training.evaluate import EvalSet

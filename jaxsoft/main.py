@@ -1,6 +1,7 @@
 """The command line: flags, one call each, and exit codes.
 
   jaxsoft run --config=FILE.py[:ARGS] [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run] [--nocompilation_cache]
+              [--process=auto | --process=I/N --coordinator=HOST:PORT]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
@@ -40,7 +41,12 @@ def entry() -> None:
             stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown is no reason to fail
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code and "jaxsoft.experiment.processes" in sys.modules:
+        from jaxsoft.experiment import processes
+
+        processes.leave(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -77,18 +83,33 @@ def _run(argv: Sequence[str]) -> int:
     flags.DEFINE_string("workdir", "", "run folder; runs/<name of the config> if not given", flag_values=own)
     flags.DEFINE_bool("dry_run", False, "print the plan and stop", flag_values=own)
     flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in a per-user folder", flag_values=own)
+    flags.DEFINE_string("process", "", "I/N, the number of this process and of all; auto on a cluster", flag_values=own)
+    flags.DEFINE_string("coordinator", "", "HOST:PORT where the processes meet", flag_values=own)
     settings = _settings(own, argv)
     set_up_jax(keep_programs=bool(own["compilation_cache"].value))
-    from jaxsoft.analysis import report, table
-    from jaxsoft.experiment import describe, run  # JAX is loaded only now: mistakes above are told at once
+    from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes above are told at once
     from jaxsoft.experiment.console import Console
 
-    console, workdir = Console(), Path(own["workdir"].value or Path("runs") / settings.name)
-    console.say(describe.versions())
+    processes.join(own["process"].value or "", own["coordinator"].value or "")
+    console = Console(quiet=not processes.is_first())
+    workdir = Path(own["workdir"].value or Path("runs") / settings.name)
+    console.say(describe.versions() + processes.told())
     if own["dry_run"].value:
-        console.say(run.dry_run(settings, workdir))
+        if processes.is_first():
+            console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
+    code = _finish(rows, workdir, console) if processes.is_first() else 0
+    with console.interruptible():
+        processes.barrier("report")
+    return code
+
+
+def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
+    """Write the report, close the folder, say how it went."""
+    from jaxsoft.analysis import report, table
+    from jaxsoft.experiment import describe, run
+
     with console.stage("report"):
         report.write_report([workdir])
     run.close(workdir, console)

@@ -115,7 +115,7 @@ class Compute:
         "measure which block, tile and lowering is fastest, where not given; auto: for groups that train for minutes",
         choices=("auto", "always", "never"),
     )
-    memory_gb: float = setting(0.0, "budget for a wave; 0: most of the device's memory", low=0.0, high=1e6)
+    memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
 
 

@@ -8,7 +8,7 @@ from jaxsoft import config
 from jaxsoft.experiment import memory
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.folder import environment
-from jaxsoft.experiment.plan import Plan
+from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.history import History
 from jaxsoft.ops import conv
 from jaxsoft.training import cost

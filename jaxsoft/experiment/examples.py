@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int
 
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder, write_file
-from jaxsoft.experiment.plan import Plan
+from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Split

@@ -57,6 +57,18 @@ class RunFolder:
             raise
         return self
 
+    def join(self, config: Mapping[str, Any]) -> None:
+        """Compare the config with the stored one; for the processes of a run beside the one that opened the folder.
+
+        Raises:
+          CheckpointError: the folder belongs to another config, or is not there.
+        """
+        if not (self.path / CONFIG).exists():
+            raise errors.CheckpointError(
+                f"no run in {self.path}; all processes need one --workdir that all of them see"
+            )
+        self._bind(config)
+
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
         if self._lock is not None:

@@ -8,7 +8,7 @@ import jax
 from jaxsoft import config
 from jaxsoft.experiment import memory
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.plan import Group, Plan
+from jaxsoft.experiment.waves import Group, Plan
 from jaxsoft.training import cost, tuning
 from jaxsoft.training.tuning import Layout, Table
 

@@ -136,7 +136,7 @@ def _groups(settings: config.Settings, dataset: Dataset, subsets: dict[str, Any]
         alike = [key for key in sizes if sizes[key] == size]
         recipe = recipe_of(settings, dataset.num_classes, size)
         each = learners.subset_bytes(settings.learned, recipe, dataset.image_shape)
-        most = max(1, memory.budget_bytes(settings) // each)
+        most = max(1, memory.budget_bytes(settings) // jax.process_count() // each)
         most = math.ceil(len(alike) / math.ceil(len(alike) / most))
         alike += alike[-1:] * (-len(alike) % most)  # one program serves all groups; the last one is filled up
         yield from (alike[start : start + most] for start in range(0, len(alike), most))

@@ -16,12 +16,15 @@ _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def budget_bytes(settings: config.Settings) -> int:
-    """What a wave may use: the configured budget, or 80% of the devices' memory (half of the machine's, on CPU)."""
+    """What a wave may use on the devices of all processes: the configured budget, or 80% of the devices' memory.
+
+    On CPU it is half of this machine's memory, for all processes together: they may all be here.
+    """
     if settings.compute.memory_gb:
         return int(settings.compute.memory_gb * 1e9)
     stats = jax.local_devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return int(0.8 * stats["bytes_limit"]) * jax.local_device_count()
+        return int(0.8 * stats["bytes_limit"]) * jax.device_count()
     return int(0.5 * _host_bytes())
 
 

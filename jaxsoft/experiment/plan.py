@@ -6,183 +6,26 @@ shapes are stored with the run, so that a resumed run repeats them.
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxsoft import config, errors
+from jaxsoft import config
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.checks import selection
 from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.experiment.waves import Group, Plan, Wave
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.ops import conv
-from jaxsoft.training import cost, fit, tuning
-from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
 
 # Measured on two devices: 90 kB for every step of a block of three small networks, on each.
 _MOST_BLOCK_STEPS = 8_000
-
-Wave = tuple[tuple[int, int], ...]
-"""For each group, the range of its members that a wave trains."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Members of equal static shape.
-
-    Attributes:
-      recipe: with room for the largest subset among them.
-      members: positions in `Plan.members`.
-      steps: length of their training.
-      block: members that are vmapped together.
-      tile: images of a batch that are taken at a time.
-      lowering: of their convolutions, as in `ops.conv`.
-    """
-
-    recipe: Recipe
-    members: tuple[int, ...]
-    steps: int
-    block: int
-    tile: int
-    lowering: conv.Choice = "auto"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Who is trained, with whom, and when.
-
-    Attributes:
-      members: all students, in the order of the axes.
-      keys: of each member.
-      groups: members by static shape; with a wave's size they become buckets.
-      waves: what fits in memory at once; each has the same shape.
-      chunks: looks at the validation split.
-      image_shape: (H, W, C).
-      shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
-      devices: over which the members of a bucket are spread.
-      since: the first wave of the present shape; 0 unless the device had less memory than was thought.
-      subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
-    """
-
-    members: tuple[MemberSpec, ...]
-    keys: tuple[str, ...]
-    groups: tuple[Group, ...]
-    waves: tuple[Wave, ...]
-    chunks: int
-    image_shape: tuple[int, ...]
-    shared_bytes: int
-    devices: int
-    since: int = 0
-    subjects: tuple[int, ...] = ()
-
-    def buckets(self) -> tuple[Bucket, ...]:
-        """The static shapes of every wave: each group's widest range, in whole blocks."""
-        buckets = []
-        for i, group in enumerate(self.groups):
-            width = max(1, *(stop - start for start, stop in (w[i] for w in self.waves[self.since :])))
-            whole = group.block * self.devices
-            padded = -(-width // whole) * whole
-            how = group.tile, group.lowering
-            buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), *how))
-        return tuple(buckets)
-
-    def halve(self, wave: int) -> "Plan":
-        """Cut this wave and the later ones in two; for when the device has less memory than was thought.
-
-        Raises:
-          ConfigError: there is nothing left to halve.
-        """
-        rest = self.waves[wave:]
-        if max(stop - start for w in rest for start, stop in w) <= 1:
-            raise errors.ConfigError(
-                "out of memory with one student of each shape at a time; "
-                "lower config.student.batch or take a narrower config.student.model"
-            )
-        halves = [
-            tuple((start, (start + stop + 1) // 2) if first else ((start + stop + 1) // 2, stop) for start, stop in w)
-            for w in rest
-            for first in (True, False)
-        ]
-        # A block must not be wider than what is left of its group.
-        width = [max(h[i][1] - h[i][0] for h in halves) for i in range(len(self.groups))]
-        block = [max(1, min(g.block, w // self.devices)) for g, w in zip(self.groups, width)]
-        groups = tuple(replace(g, block=b) for g, b in zip(self.groups, block))
-        return replace(self, groups=groups, waves=self.waves[:wave] + tuple(halves), since=wave)
-
-    def bytes(self) -> int:
-        """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
-        return self.state_bytes() + self.devices * self.shared_bytes + self.temporary_bytes()
-
-    def state_bytes(self) -> int:
-        """Bytes of all the students of a wave between steps, with their tables of images and label rows."""
-        return sum(
-            b.members * (cost.state_bytes(b.recipe, self.image_shape) + 8 * b.recipe.slots) for b in self.buckets()
-        )
-
-    def temporary_bytes(self) -> int:
-        """Bytes that come and go on all devices while blocks train or are evaluated."""
-        buckets, shape = self.buckets(), self.image_shape
-        training = [cost.training_bytes(b.recipe, shape, b.block, b.tile) for b in buckets]
-        together = {
-            m: sum(b.members for b in buckets if b.recipe.model == m) for m in (b.recipe.model for b in buckets)
-        }
-        batch = self.evaluation_batch()
-        evaluation = [
-            cost.evaluation_bytes(b.recipe, shape, together[b.recipe.model] // self.devices, batch) for b in buckets
-        ]
-        return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
-
-    def evaluation_batch(self) -> int:
-        """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
-        return min(cost.evaluation_batch(g.recipe, self.image_shape) for g in self.groups)
-
-    def flops(self) -> float:
-        """Floating-point operations of all training steps, augmentation included, evaluation not."""
-        per_step = [cost.step_flops(g.recipe, self.image_shape) for g in self.groups]
-        return sum(f * len(g.members) * g.steps for f, g in zip(per_step, self.groups))
-
-    def useful_share(self) -> float:
-        """Image slots that train a member, of all that the program computes: the rest is padding."""
-        useful = computed = 0.0
-        for ranges in self.waves:
-            for bucket, group, (start, stop) in zip(self.buckets(), self.groups, ranges):
-                for i in group.members[start:stop]:
-                    slots = self.members[i].slots(bucket.recipe.num_classes)
-                    useful += group.steps * slots / bucket.recipe.steps_per_epoch(slots)
-                computed += bucket.members * bucket.chunk_steps * self.chunks * bucket.recipe.batch
-        return useful / computed
-
-    def as_json(self) -> dict[str, Any]:
-        """What is stored with the run: shapes that a resumed run must repeat, and every member."""
-        groups = [{**asdict(g), "recipe": g.recipe._asdict()} for g in self.groups]
-        members = [{"member": k, **asdict(m)} for k, m in zip(self.keys, self.members)]
-        waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
-        return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
-
-    def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves, layouts and precision of a stored one.
-
-        Raises:
-          CheckpointError: the stored plan has other members.
-        """
-        if [m["member"] for m in stored["members"]] != list(self.keys):
-            raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
-        waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
-        groups = tuple(
-            replace(
-                g,
-                recipe=g.recipe._replace(precision=s["recipe"]["precision"]),
-                **tuning.layout_of((s["block"], s["tile"], s.get("lowering", "auto")))._asdict(),
-            )
-            for g, s in zip(self.groups, stored["groups"], strict=True)
-        )
-        return replace(self, groups=groups, waves=waves, since=stored["since"])
 
 
 def make(
@@ -210,7 +53,7 @@ def make(
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
     keys = tuple(m.key({name: value for name, value in context.items() if _reads(m, name)}) for m in members)
     groups = _grouped(settings, members, dataset)
-    devices = jax.local_device_count()
+    devices = jax.device_count()  # of all processes
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
@@ -253,7 +96,7 @@ def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: 
         shapes.setdefault(kind, []).append(i)
     groups = []
     for (shape, steps), who in shapes.items():
-        share, image_shape = -(-len(who) // jax.local_device_count()), dataset.image_shape
+        share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape
         tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
         block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))

@@ -10,8 +10,8 @@ import numpy as np
 from jaxsoft import config, errors
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.learning import Progress
-from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.students import Look, Next
+from jaxsoft.experiment.waves import Plan
 
 
 def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], None]:

@@ -15,11 +15,12 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsoft.experiment import folder
+from jaxsoft import errors
+from jaxsoft.experiment import folder, processes
 from jaxsoft.types import Row
 
 COLUMNS = (
@@ -36,25 +37,26 @@ log = logging.getLogger(__name__)
 
 
 class ResultsLog:
-    """The log of one run; whoever opens it holds the run folder's lock.
+    """The log of one run, or of one of its processes; nobody else writes it.
 
     Opening mends what a kill or a bad disk left: a torn last record is cut off, altered records are set aside in
     `<name>.corrupt` with a warning. Their members count as unfinished.
 
     Args:
       path: the log, `results.jsonl`; created if it does not exist.
+      finished: members that have a record in another log.
 
     Raises:
       CheckpointError: the log cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, finished: Collection[str] = ()):
         self.path = Path(path).absolute()
         try:
             _mend(self.path)
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             folder.sync(self.path.parent)
-            self._finished = {row["member"] for row in self.read()}
+            self._finished = {row["member"] for row in self.read()} | set(finished)
         except OSError as problem:
             raise folder.cannot_write(self.path, problem) from problem
 
@@ -82,7 +84,7 @@ class ResultsLog:
 
     def read(self) -> list[Row]:
         """All whole records, in the order in which they were appended."""
-        return [row for line in LINE.findall(self.path.read_bytes()) if (row := _row(line))]
+        return read(self.path)
 
     def finished(self) -> set[str]:
         """Keys of the members that have a record, failed ones included."""
@@ -91,6 +93,51 @@ class ResultsLog:
     def close(self) -> None:
         """Close the file; nothing can be appended any more."""
         os.close(self._file)
+
+
+def read(path: Path) -> list[Row]:
+    """All whole records of a log, in the order in which they were appended."""
+    return [row for line in LINE.findall(path.read_bytes()) if (row := _row(line))]
+
+
+def open_log(path: Path) -> ResultsLog:
+    """The log of this process. The first one's is that of the run, and takes in what was left by others.
+
+    Raises:
+      CheckpointError: a log cannot be read or written.
+    """
+    if not processes.is_first():
+        return ResultsLog(processes.own_log(path), finished={row["member"] for row in read(path)})
+    log = ResultsLog(path)
+    _merge(log)
+    for other in processes.others():  # a shared file system may remember for a while that a file was not there
+        ResultsLog(processes.log_of(path, other)).close()
+    return log
+
+
+def gather(log: ResultsLog, members: Collection[str]) -> None:
+    """Wait until every process has trained its share; then the first takes in what the others have logged.
+
+    Raises:
+      CheckpointError: a member has no record.
+      Interrupted: another process has ended.
+    """
+    if not processes.is_first():
+        log.close()
+    processes.barrier("students")
+    if processes.is_first():
+        _merge(log)
+        if missing := len(set(members) - log.finished()):
+            raise errors.CheckpointError(f"{log.path}: {missing} members have no record; run the same commands again")
+
+
+def _merge(log: ResultsLog) -> None:
+    """Move the records of other processes into this log."""
+    for path in sorted(log.path.parent.glob(processes.log_of(log.path, "*").name)):
+        other = ResultsLog(path)
+        log.append(other.read())
+        other.close()
+        path.unlink()
 
 
 def write_csv(

@@ -9,15 +9,15 @@ from typing import Any
 import jax
 
 from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, examples, layout, memory, progress, results, students
+from jaxsoft.experiment import describe, examples, layout, memory, processes, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
 from jaxsoft.experiment.folder import RunFolder, environment
-from jaxsoft.experiment.plan import Plan
 from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.experiment.students import Material
+from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
 from jaxsoft.training.ensemble import Program
@@ -33,7 +33,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
       console: where progress is told, and whether to stop is asked.
 
     Returns:
-      The results, one row for each member, in the plan's order.
+      The results, one row for each member, in the plan's order; none in a process that is not the first of several.
 
     Raises:
       JaxsoftError: with the exit code that says what kind of trouble it is.
@@ -42,26 +42,29 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with console.stage("data"):
         dataset = load(settings)
         planning.check_data(settings, dataset)
-    with RunFolder(workdir).open(config.as_dict(settings)) as folder, console.interruptible():
-        settings = _as_begun(settings, folder)
-        with console.stage("teachers"):
+    with RunFolder(workdir) as folder, console.interruptible():
+        with processes.turn("teachers"), console.stage("teachers"):
+            (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
+            settings = _as_begun(settings, folder)
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
             plan = decide(settings, dataset, experts, folder, console.say)
-        log = ResultsLog(folder.path / "results.jsonl")
-        finished = log.finished()
-        left = [key for key in plan.keys if key not in finished]
-        if left:  # a later look must not put its own versions and times beside these numbers
-            folder.write_json("env.json", environment())
-            told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
-            console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
-        console.say(f"students: {len(left)} of {len(plan.keys)} left")
+            log = results.open_log(folder.path / "results.jsonl")
+        left = [key for key in plan.keys if key not in log.finished()]
+        _tell(plan, len(left), settings, dataset, experts, folder, console)
         if left:
-            with console.stage("labels"):
+            with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
                 material = students.prepare(plan, settings, dataset, experts, folder.path, progress.of_labels(console))
             with console.stage("students"):
-                plan = train(plan, settings, dataset, material, folder, log, console)
+                mine = plan.share(jax.process_index(), jax.process_count())
+                train(mine, settings, dataset, material, folder, log, console)
+        if processes.others():
+            console.say("own share done; waiting for the other processes")
+        results.gather(log, plan.keys)
+        if not processes.is_first():
+            return []
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
         with console.stage("examples"):
             if not (folder.path / examples.NAME).exists():
                 examples.write(folder, plan, dataset, experts)
@@ -69,6 +72,23 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
+
+
+def _tell(
+    plan: Plan,
+    left: int,
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: RunFolder,
+    console: Console,
+) -> None:
+    """What is to be done, and with what; a later look must not put its own versions beside these numbers."""
+    if left and processes.is_first():
+        folder.write_json("env.json", environment())
+        told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
+        console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
+    console.say(f"students: {left} of {len(plan.keys)} left")
 
 
 def _as_begun(settings: config.Settings, folder: RunFolder) -> config.Settings:
@@ -119,7 +139,7 @@ def load(settings: config.Settings) -> Dataset:
 def decide(
     settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, told: Callable[[str], None]
 ) -> Plan:
-    """Make the plan, or repeat the shapes of the one that this folder began with; tell the teachers' story in JSON."""
+    """Make the plan, or repeat the shapes of the one that this folder began with; store it and the teachers' story."""
     stored = folder.read_json("plan.json") if (folder.path / "plan.json").exists() else None
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
@@ -131,6 +151,8 @@ def decide(
     else:
         plan = layout.measured(plan, settings, layout.table(), told)
         folder.write_json("plan.json", plan.as_json())
+    if not processes.is_first():
+        return plan
     resolved = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
     histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
@@ -174,12 +196,14 @@ def train(
       The plan as it was carried out.
     """
     shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
-    program, wave = wave_program(plan, settings), 0
+    program, wave = wave_program(plan, settings, 0), 0
     while wave < len(plan.waves):
         mine = {plan.keys[i] for g, (a, b) in zip(plan.groups, plan.waves[wave]) for i in g.members[a:b]}
         if mine <= log.finished():
             wave += 1
             continue
+        if program.buckets != plan.buckets(wave):
+            program = wave_program(plan, settings, wave)
         where = students.wave_folder(folder.path, plan, wave)
         checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
         try:
@@ -190,7 +214,6 @@ def train(
                 raise
             shutil.rmtree(where, ignore_errors=True)  # first: the halves could not read checkpoints of this shape
             plan = _halve(plan, wave, settings, folder, console)
-            program = wave_program(plan, settings)
             continue
         finally:
             checkpoints.close()
@@ -198,20 +221,22 @@ def train(
         shutil.rmtree(where, ignore_errors=True)
         console.say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
         wave += 1
-    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
     return plan
 
 
-def wave_program(plan: Plan, settings: config.Settings) -> Program:
-    """The program that trains a wave; one serves all waves of equal shape."""
+def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:
+    """The program that trains a wave, the last if not given; one serves all waves of equal shape."""
     sets = 1 if settings.protocol == "sealed" else 2
-    return Program(plan.buckets(), plan.image_shape, select=sets)
+    return Program(plan.buckets(wave), plan.image_shape, select=sets)
 
 
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, console: Console) -> Plan:
-    predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9
+    predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9 / jax.process_count()
     plan = plan.halve(wave)
-    folder.write_json("plan.json", plan.as_json())
+    if (
+        jax.process_count() == 1
+    ):  # a share is no plan of the run: of several processes each halves its own, for this time
+        folder.write_json("plan.json", plan.as_json())
     console.say(
         f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "
         f"(set config.compute.memory_gb below {predicted:.3g} to plan for it)"

@@ -1,4 +1,4 @@
-"""Checkpoints with digests. The only module that knows Orbax, which by itself does not notice altered numbers.
+"""Checkpoints with digests. Only this module knows how Orbax keeps them; by itself it does not notice altered numbers.
 
 A step is one atomic Orbax item of two parts: `leaves`, the bytes of a tree, and `record`, what they must be and whose
 they are. One array of bytes instead of one array a leaf: saving takes half the time, leaves may be empty, and when a
@@ -13,13 +13,18 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxsoft import errors
 from jaxsoft.experiment import packing
+
+_ARRAY = "array.npy"
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +42,8 @@ class Damaged(errors.CheckpointError):
 
 
 class Checkpoints:
-    """The checkpoints of one tree, by step. One process writes at a time: it holds the run folder's lock.
+    """The checkpoints of one tree, by step. One process writes at a time: it holds the run folder's lock, or a directory
+    of its own.
 
     Args:
       directory: where they lie; created, and cleaned of what a killed process was about to save.
@@ -51,15 +57,22 @@ class Checkpoints:
     def __init__(self, directory: str | os.PathLike, keep: int | None = 2, tag: Mapping[str, Any] | None = None):
         self.directory = Path(directory).absolute()
         self._tag = json.loads(json.dumps(dict(tag or {})))
+        alone = _alone()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(keep),
             enable_async_checkpointing=False,  # an asynchronous save says that it succeeded before it fails
             save_root_metadata=False,
+            create=jax.process_count() == 1,
+            multiprocessing_options=alone,
         )
-        handlers = {"leaves": ocp.ArrayCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+        array = ocp.ArrayCheckpointHandler, ocp.args.ArraySave, ocp.args.ArrayRestore
+        handler, self._save, self._restore = array if jax.process_index() == 0 else (_Arrays, _ArrayArgs, _ArrayArgs)
+        handlers = {"leaves": handler(), "record": ocp.JsonCheckpointHandler(multiprocessing_options=alone)}
         _sweep(self.directory)
         try:
             with _quiet():
+                if jax.process_count() > 1:
+                    self.directory.mkdir(parents=True, exist_ok=True)
                 self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
         except OSError as problem:
             raise errors.CheckpointError(f"cannot keep checkpoints in {self.directory}: {_cause(problem)}") from problem
@@ -79,7 +92,7 @@ class Checkpoints:
             raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} exists already")
         packed, leaves = packing.pack(tree)
         record = packing.seal({"leaves": leaves, "tag": self._tag, "extra": dict(extra or {})})
-        parts = ocp.args.Composite(leaves=ocp.args.ArraySave(packed), record=ocp.args.JsonSave(record))
+        parts = ocp.args.Composite(leaves=self._save(packed), record=ocp.args.JsonSave(record))
         try:
             with _quiet():
                 self._manager.save(step, args=parts, force=True)
@@ -137,7 +150,7 @@ class Checkpoints:
         if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
             raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} does not match:\n{table}")
         with self._reading(step):
-            tree = packing.unpack(self._part(step, "leaves", ocp.args.ArrayRestore()), record["leaves"], like)
+            tree = packing.unpack(self._part(step, "leaves", self._restore()), record["leaves"], like)
         return Good(step, tree, record["extra"])
 
     def _part(self, step: int, part: str, args: Any) -> Any:
@@ -163,6 +176,38 @@ class Checkpoints:
             raise errors.CheckpointError(f"cannot set aside {target.with_suffix('')}: {_cause(problem)}") from problem
         self._manager.reload()
         return target
+
+
+class _Arrays(ocp.ArrayCheckpointHandler):
+    """One array of a process that is not the first; Orbax lets only the first write arrays that lie on its host."""
+
+    async def async_save(self, directory: Any, *_: Any, args: Any) -> None:
+        with open(directory / _ARRAY, "wb") as file:
+            np.save(file, args.item, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def restore(self, directory: Any, *_: Any, **__: Any) -> Any:
+        if not (directory / _ARRAY).exists():  # the first process saved it: an epoch of the experts
+            return super().restore(directory)
+        return np.load(directory / _ARRAY, allow_pickle=False)
+
+    def finalize(self, directory: Any) -> None:
+        """Nothing is left to do."""
+
+
+@ocp.args.register_with_handler(_Arrays, for_save=True, for_restore=True)
+@dataclass
+class _ArrayArgs(ocp.args.CheckpointArgs):
+    item: Any = None
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Of several processes each keeps its own checkpoints, and waits for no other."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(me, {me}, f"process-{me}")
 
 
 def _sweep(directory: Path) -> None:

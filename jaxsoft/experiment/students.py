@@ -16,8 +16,8 @@ from jaxsoft.experiment import labelling, subsets
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import Experts, make_bank
 from jaxsoft.experiment.learning import Progress
-from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.waves import Group, Plan
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import ensemble
 from jaxsoft.training.ensemble import Program, Report, Students
@@ -183,7 +183,7 @@ def _rounded(value: Any) -> Any:
 
 def _members_of(plan: Plan, wave: int, material: Material) -> tuple[Member, ...]:
     parts = []
-    for bucket, members, (start, stop) in zip(plan.buckets(), material.members, plan.waves[wave]):
+    for bucket, members, (start, stop) in zip(plan.buckets(wave), material.members, plan.waves[wave]):
         stop = max(stop, start + 1)  # a group that has no member left here still fills its place in the program
         start = min(start, len(members.seed) - 1)
         parts.append(ensemble.pad(jax.tree.map(lambda a, s=slice(start, stop): a[s], members), bucket.members))
@@ -224,5 +224,11 @@ def _outcomes(
 
 
 def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
-    """Where a wave in training keeps its checkpoints; their shapes depend on the number of devices."""
-    return workdir / "checkpoints" / f"wave-{wave}-devices-{plan.devices}"
+    """Where a wave in training keeps its checkpoints; their shapes depend on the number of devices.
+
+    Of several processes each has its own. When one runs out of memory it halves its waves for this time only, so their
+    number is in the name too.
+    """
+    own = f"-process-{jax.process_index()}-of-{jax.process_count()}-waves-{len(plan.waves)}"
+    where = f"wave-{wave}-devices-{plan.devices}" + (own if jax.process_count() > 1 else "")
+    return workdir / "checkpoints" / where

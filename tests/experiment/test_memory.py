@@ -34,7 +34,7 @@ def test_the_budget_is_what_was_asked_for_or_most_of_all_devices(monkeypatch):
             return {"bytes_limit": 1000}
 
     monkeypatch.setattr(jax, "local_devices", lambda: [Device()])
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
     assert memory.budget_bytes(settings()) == 1600  # 80% of both
 
 

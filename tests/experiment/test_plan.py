@@ -9,8 +9,8 @@ import pytest
 
 from jaxsoft import config, errors, types
 from jaxsoft.experiment import plan
-from jaxsoft.experiment.plan import Group, Plan
 from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.experiment.waves import Group, Plan
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 
@@ -107,6 +107,13 @@ def test_buckets_are_the_widest_range_in_whole_blocks_and_chunks():
     assert [(b.members, b.block, b.chunk_steps) for b in buckets] == [(4, 2, 3), (2, 2, 2)]
     spread = dataclasses.replace(by_hand(), devices=3).buckets()
     assert [b.members for b in spread] == [6, 6]  # a block for each device
+
+
+def test_an_earlier_wave_than_a_halving_keeps_its_width():
+    halved = by_hand().halve(1)
+    assert [(b.members, b.block) for b in halved.buckets(0)] == [(3, 1), (2, 1)]
+    assert halved.buckets() == halved.buckets(1) == halved.buckets(2)
+    assert [(b.members, b.block) for b in halved.buckets()] == [(1, 1), (1, 1)]
 
 
 def test_useful_share_counts_padding_of_members_steps_and_batches():
@@ -255,7 +262,7 @@ def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
     whole = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     monkeypatch.setattr(plan, "_MOST_BLOCK_STEPS", 10)
     assert plan.make(settings(), dataset, [HISTORY], CONTEXT).waves == whole.waves  # one device keeps nothing
-    monkeypatch.setattr(jax, "local_device_count", lambda: 2)
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     # Six members of each of two groups, in blocks of two on each of two devices: two blocks of 5 steps in each group.
     assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]

@@ -114,6 +114,16 @@ def test_what_is_finished_when_the_device_fills_up_is_kept(tmp_path, store, one_
     assert [row["wave"] for row in rows_of(tmp_path / "run")] == [0] * 4 + [1] * 2 + [2] * 2
 
 
+def test_what_was_lost_of_a_wave_before_the_halving_is_trained_again(tmp_path, store, one_wave):
+    two_waves, log = settings(store, {"compute.memory_gb": tiny.room_for(2)}), tmp_path / "run" / "results.jsonl"
+    with problem_at(FULL, 4):  # the first chunk of the second wave
+        story.run(two_waves, tmp_path / "run", Console(quiet=True))
+    log.write_bytes(log.read_bytes().partition(b"\n")[2])  # the first record, of the wider wave
+    rows = story.run(two_waves, tmp_path / "run", Console(quiet=True))
+    same(rows, one_wave)
+    assert [row["wave"] for row in rows_of(tmp_path / "run")] == [0] * 3 + [1] * 2 + [2] * 2 + [0]
+
+
 def test_a_device_without_room_for_one_student_is_told_in_one_line(tmp_path, store):
     axes = {"sweep.seed": (0,), "sweep.ipc": (1,), "sweep.labels": ("hard",)}
     with problem_at(FULL, 1), pytest.raises(errors.ConfigError, match="lower config.student.batch"):

@@ -38,10 +38,10 @@ def settings(changes=()):
 
 
 def room_for(waves, changes=()):
-    """A budget in GB by which the plan of the tiny experiment on one device has so many waves."""
+    """A budget in GB by which the plan of the tiny experiment has so many waves, on the devices that there are."""
     whole = plan.make(settings(changes), run.load(settings(changes)), None, {})
     for share in np.linspace(1, 0, 50):
-        budget = float(whole.temporary_bytes() + whole.shared_bytes + share * whole.state_bytes()) / 1e9
+        budget = float(whole.temporary_bytes() + whole.devices * whole.shared_bytes + share * whole.state_bytes()) / 1e9
         tried = settings(dict(changes) | {"compute.memory_gb": budget})
         if len(plan.make(tried, run.load(tried), None, {}).waves) == waves:
             return budget

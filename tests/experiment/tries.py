@@ -1,9 +1,10 @@
 """Tries at one run, each in a process that is killed or stopped at a named moment; a script of the tests.
 
-  python tries.py CONFIG WORKDIR TRIES
+  python tries.py CONFIG WORKDIR TRIES [COORDINATOR]
 
 TRIES is a JSON list of [place, turn, harm]. This process loads the libraries, which is most of a tiny run, and forks
-for every try before JAX has started. On standard error it says with which exit code each ended, and when.
+for every try before JAX has started. On standard error it says with which exit code each ended, and when. With a
+coordinator's address the tries are the processes of one run, all at once; what each says goes to WORKDIR.0, WORKDIR.1.
 """
 
 import functools
@@ -12,6 +13,8 @@ import os
 import signal
 import sys
 import time
+
+import jax
 
 from jaxsoft import main
 from jaxsoft.analysis import report
@@ -57,9 +60,21 @@ def prepare(place, turn, harm):
 
 
 if __name__ == "__main__":
-    config, workdir, tries = sys.argv[1:]
-    for place, turn, harm in json.loads(tries):
-        if not os.fork():
+    config, workdir, tries, *coordinator = sys.argv[1:]
+    tries, running = json.loads(tries), []
+    # A process that is gone is missed sooner than it would be.
+    jax.distributed.initialize = functools.partial(jax.distributed.initialize, heartbeat_timeout_seconds=10)
+    for i, (place, turn, harm) in enumerate(tries):
+        running.append(os.fork())
+        if not running[-1]:
             prepare(place, turn, harm)
-            sys.exit(main.main(["run", f"--config={config}", f"--workdir={workdir}"]))
-        say(exit=os.waitstatus_to_exitcode(os.wait()[1]), end=time.monotonic())
+            sys.argv[1:] = ["run", f"--config={config}", f"--workdir={workdir}"]
+            if coordinator:
+                sys.argv += [f"--process={i}/{len(tries)}", f"--coordinator={coordinator[0]}"]
+                told = os.open(f"{workdir}.{i}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+                os.dup2(told, 1), os.dup2(told, 2)
+            main.entry()
+        if i == len(tries) - 1 or not coordinator:
+            for child in running:
+                say(exit=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=time.monotonic())
+            running.clear()

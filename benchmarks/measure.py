@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from jaxsoft import main
 from jaxsoft.experiment.folder import environment
+from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet, eval_set
@@ -93,7 +94,7 @@ def training(
     steps: int,
     block: int = 0,
     tile: int = 0,
-    lowering: str = "auto",
+    lowering: conv.Choice = "auto",
     look: int = 8,
     who: Member | None = None,
 ) -> Training:

@@ -50,4 +50,5 @@ def measured(
             told(f"measuring layouts of {group.recipe.model}, batch {group.recipe.batch}")
         return replace(group, **tuning.search(*about, known, free)._asdict())
 
-    return planning.cut(replace(plan, groups=tuple(map(found, plan.groups))), memory.budget_bytes(settings))
+    groups = tuple(map(found, plan.groups))
+    return plan if groups == plan.groups else planning.cut(replace(plan, groups=groups), memory.budget_bytes(settings))

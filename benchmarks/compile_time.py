@@ -36,7 +36,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "more": {"members": 4, "steps": 8},
         "rounds": 1,
     },
-    "cpu": {**WHOLE, "rounds": 3},
+    "cpu": {**WHOLE, "rounds": 2},
     "gpu": {**WHOLE, "rounds": 2},
 }
 

@@ -11,7 +11,6 @@ and resumable.
 """
 
 import contextlib
-import ctypes
 import io
 import logging
 import os
@@ -28,7 +27,6 @@ from ml_collections import ConfigDict, config_flags
 from jaxsoft import config, errors
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
-_M_ARENA_MAX = -8  # of malloc.h
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
 
 Command = Callable[[Sequence[str]], int]
@@ -253,8 +251,6 @@ def _check_file(path: Path) -> None:
 
 def set_up_jax(keep_programs: bool) -> None:
     """One device for each core on CPU, and a persistent compilation cache; what the user has set up stays."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc only: two arenas for all of the compiler's threads;
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)  # with one each the demo's program took a quarter more memory
     import jax
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):

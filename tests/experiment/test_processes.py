@@ -226,6 +226,7 @@ def test_two_processes_give_the_table_of_one_with_two_devices(alone, tmp_path):
     assert said[1] == ""
 
 
+@pytest.mark.long
 def test_when_one_is_killed_the_others_end_and_the_same_commands_finish(alone, tmp_path):
     file, programs, wanted = alone
     table = (wanted / "results.csv").read_bytes()

@@ -18,8 +18,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model, shape, batch", MODELS)
-@pytest.mark.parametrize("block", [1, 2])
+@pytest.mark.parametrize("model, shape, batch, block", [*((*m, 1) for m in MODELS), (*MODELS[0], 2), (*MODELS[1], 2)])
 def test_every_convolution_is_in_canonical_form(model, shape, batch, block):
     """XLA:CPU runs any other form inside a loop by a naive one, up to a hundred times slower."""
     recipe = Recipe(model, tiny.CLASSES, slots=batch, batch=batch, optimizer="sgd(momentum=0.9)", augment="dsa")

@@ -165,7 +165,8 @@ def needed(recipe: Recipe, image_shape: tuple[int, ...], layout: Layout) -> dict
     with conv.meeting() as met, conv.lowering("auto"):
         jax.eval_shape(timing.steps(recipe, image_shape, layout.block, layout.tile), jnp.int32(1))
     first = {p for p, g in met.items() if p.map == "input_gradient" and (*g.size, p.inputs) == image_shape}
-    return {p: g for p, g in met.items() if p.members == layout.block and p not in first}
+    mine = {p: g for p, g in met.items() if (p.members, p.images) == (layout.block, layout.tile)}
+    return {p: g for p, g in mine.items() if p not in first}
 
 
 def _moves(recipe: Recipe, members: int, free: Sequence[str]) -> Iterator[Callable[[Layout], Layout | None]]:

@@ -23,7 +23,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 # Fresh processes of a benchmark, whose rows are pooled; one if it is not named.
-PROCESSES = {"torch_baseline": {"cpu": 2, "gpu": 2}}
+PROCESSES = {"torch_baseline": {"gpu": 2}}
 NEEDS = {"torch_baseline": "torch"}
 
 Row = dict[str, Any]

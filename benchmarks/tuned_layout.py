@@ -3,8 +3,8 @@
   python benchmarks/tuned_layout.py [--size=toy|cpu|gpu] [--repeats=5]
 
 For each case: microseconds of every map of every convolution by each lowering, for a block of members on every device
-at once; then the layout that a search from the rules' layout ends at, and training in the one against the other, in
-turns. Nothing that was measured before is used, and nothing is remembered.
+at once; then training in other layouts against that of the rules, in turns: all members of a device in one block, all
+images of a batch at once, and the layout at which a search ends. Nothing that was measured before is used.
 """
 
 import time
@@ -21,23 +21,9 @@ from jaxsoft.training.tuning import Layout, Table
 D2, D3 = "convnet(depth=2, width=32)", "convnet(depth=3, width=128)"
 SIZES: dict[str, dict[str, Any]] = {
     "toy": {"cases": (("convnet(depth=1, width=4)", 8, 1, 4, 2, 2),)},
-    "cpu": {"cases": ((D2, 8, 1, 100, 16, 20), (D3, 32, 3, 10, 4, 6))},
+    "cpu": {"cases": ((D2, 8, 1, 10, 32, 80), (D2, 8, 1, 100, 16, 20), (D3, 32, 3, 100, 4, 2))},
     "gpu": {"cases": ((D3, 32, 3, 10, 256, 50), (D3, 32, 3, 256, 16, 20))},
 }
-
-
-class Remembered(Table):
-    """Lists what was asked and answered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[Any, Any]] = []
-
-    def ask(self, question: Any, measure: Any) -> Any:
-        """See `Table.ask`."""
-        answer = super().ask(question, measure)
-        self.asked.append((question, answer))
-        return answer
 
 
 def main() -> None:
@@ -47,30 +33,38 @@ def main() -> None:
         how = "sgd(momentum=0.9)", "constant", "dsa", precision("auto")
         recipe, shape = Recipe(model, measure.CLASSES, 2 * batch, batch, *how), (side, side, channels)
         rule = measure.training(recipe, shape, members, steps)
-        start, table, begin = Layout(rule.bucket.block, rule.bucket.tile), Remembered(), time.perf_counter()
-        found = tuning.search(recipe, shape, -(-members // jax.local_device_count()), start, table)
+        start, share, table = (
+            Layout(rule.bucket.block, rule.bucket.tile),
+            -(-members // jax.local_device_count()),
+            Table(),
+        )
+        begin = time.perf_counter()
+        found = tuning.search(recipe, shape, share, start, table)
         took = time.perf_counter() - begin
-        best = measure.training(recipe, shape, members, steps, *found)
         what = {"model": model, "side": side, "batch": batch}
-        told: set[str] = set()
-        for question, answer in table.asked:
-            if question[0] == "layout" or str(question) in told or question[1:3] != list(start[:2]):
-                continue
-            told.add(str(question))
-            which = {"map": question[0], "image": question[3], "channels": f"{question[5]} to {question[6]}"}
-            for lowering, seconds in answer.items():
-                case = {**what, "block": question[1], "tile": question[2], **which, "lowering": lowering}
+        for problem in tuning.needed(recipe, shape, start):
+            which = {"map": problem.map, "image": problem.height, "channels": f"{problem.inputs} to {problem.outputs}"}
+            for lowering, seconds in table.ask(list(problem), dict).items():
+                case = {**what, "block": problem.members, "tile": problem.images, **which, "lowering": lowering}
                 measure.tell("tuned_layout", args.size, case, [1e6 * seconds], "us")
-        times = measure.interleaved([rule.chunk, best.chunk], args.repeats)
-        lowering = found.lowering if isinstance(found.lowering, str) else conv_words(found)
-        end = {"found": f"block {found.block}, tile {found.tile}, {lowering}"}
-        more = {"rule": list(start[:2]), "search_seconds": took}
-        measure.tell("tuned_layout", args.size, {**what, **end}, times[0] / times[1], "x of the rules' layout", **more)
+        layouts = {
+            "one block": start._replace(block=share),
+            "whole batch": start._replace(tile=batch),
+            f"found: {words(found)}": found,
+        }
+        others = [measure.training(recipe, shape, members, steps, *layout) for layout in layouts.values()]
+        times = measure.interleaved([rule.chunk, *(other.chunk for other in others)], args.repeats)
+        what["rule"] = f"block {start.block}, tile {start.tile}"
+        for name, other in zip(layouts, times[1:]):
+            more = {"search_seconds": took}
+            measure.tell("tuned_layout", args.size, {**what, "layout": name}, times[0] / other, "x of the rule", **more)
 
 
-def conv_words(found: Layout) -> str:
-    """Which lowering was taken where."""
-    return " ".join(f"{p.map.split('_')[0]}@{p.height}:{how}" for p, how in found.lowering if not isinstance(p, str))
+def words(found: Layout) -> str:
+    """A layout in one line: block, tile, and which lowering was taken where."""
+    assert not isinstance(found.lowering, str)
+    where = (f"{problem.map}@{problem.height} {how}" for problem, how in found.lowering)
+    return ", ".join([f"block {found.block}", f"tile {found.tile}", *where])
 
 
 if __name__ == "__main__":

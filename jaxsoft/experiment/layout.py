@@ -17,8 +17,9 @@ _WORTH_SECONDS = 600.0
 
 
 def table() -> Table:
-    """What this machine knows; it lies beside the compiled programs, if these are kept."""
-    return Table(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
+    """What this machine knows; it lies beside the compiled programs, if these are kept in a folder of a file system."""
+    folder = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    return Table(None if "://" in (folder or "") else folder)
 
 
 def measured(

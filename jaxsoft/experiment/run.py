@@ -189,12 +189,8 @@ def train(
     folder: RunFolder,
     log: ResultsLog,
     console: Console,
-) -> Plan:
-    """Train every wave that is not finished; halve the waves if the device runs out of memory.
-
-    Returns:
-      The plan as it was carried out.
-    """
+) -> None:
+    """Train every wave that is not finished; halve the waves if the device runs out of memory."""
     shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
     program, wave = wave_program(plan, settings, 0), 0
     while wave < len(plan.waves):
@@ -221,7 +217,6 @@ def train(
         shutil.rmtree(where, ignore_errors=True)
         console.say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
         wave += 1
-    return plan
 
 
 def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:

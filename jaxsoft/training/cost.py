@@ -24,9 +24,9 @@ _SHARE_OF_PEAK = 0.25
 # images of the batch; evaluation twice the largest result.
 _TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
-# A block of members whose largest result has this size still fits the last-level cache beside its gradient (CPU).
+# On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
+# size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
 _BLOCK_BYTES = 500_000
-# So has a tile of images of one member; its results are read once or twice, not kept for a gradient of many members.
 _TILE_BYTES, _LEAST_TILE = 500_000, 4
 # A block of this many images fills an accelerator, and evaluation takes this many at a time.
 _IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256

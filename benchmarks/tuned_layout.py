@@ -21,7 +21,7 @@ from jaxsoft.training.tuning import Layout, Table
 D2, D3 = "convnet(depth=2, width=32)", "convnet(depth=3, width=128)"
 SIZES: dict[str, dict[str, Any]] = {
     "toy": {"cases": (("convnet(depth=1, width=4)", 8, 1, 4, 2, 2),)},
-    "cpu": {"cases": ((D2, 8, 1, 10, 32, 80), (D2, 8, 1, 100, 16, 20), (D3, 32, 3, 100, 4, 2))},
+    "cpu": {"cases": ((D2, 8, 1, 10, 32, 80), (D2, 8, 1, 100, 16, 20), (D3, 32, 3, 10, 4, 6))},
     "gpu": {"cases": ((D3, 32, 3, 10, 256, 50), (D3, 32, 3, 256, 16, 20))},
 }
 

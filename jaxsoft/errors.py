@@ -52,3 +52,12 @@ def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
 def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
     """The message for a name that nothing answers to: what was asked, the three closest, where the whole list is."""
     return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where})"
+
+
+def shown(text: str) -> str:
+    """Text from outside as a terminal or a page may show it: what does not print is escaped, so it can command nothing.
+
+    >>> shown("cat\\x1b[2J")
+    'cat\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -24,7 +24,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config",),
     ("settings",),
     ("spec", "rng", "types"),
-    ("errors",),
+    ("errors", "files"),
 )
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.analysis import plots, questions, words
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.grid import collide, finished, group_names, groups
@@ -48,9 +48,9 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
     try:
         (target / "plots").mkdir(parents=True, exist_ok=True)
         for picture in pictures:
-            _replace(target / "plots" / f"{picture.name}.png", picture.png)
-        _replace(target / "summary.md", to_markdown(page).encode())
-        _replace(target / name, to_html(page).encode())
+            files.replace(target / "plots" / f"{picture.name}.png", picture.png)
+        files.replace(target / "summary.md", to_markdown(page).encode())
+        files.replace(target / name, to_html(page).encode())
     except OSError as problem:
         raise errors.CheckpointError(f"cannot write the report to {target}: {problem.strerror}") from None
     return target / name
@@ -182,10 +182,3 @@ def _reached(experts: Sequence[Sequence[dict]]) -> str:
     if len(last) == 1:
         return f"The teacher reaches {words.percent(last[0])} %"
     return f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} %"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.experiment import lock
 
 CONFIG, LOCK, LOGS, MANIFEST = "config.json", "lock", "logs", "manifest.json"
@@ -151,28 +151,10 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
       CheckpointError: the folder cannot be written; an earlier file is intact.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            sync(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.replace(path, content)
     except OSError as problem:
         raise cannot_write(path, problem) from problem
-
-
-def sync(folder: Path) -> None:
-    """Make new names in a folder survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.experiment import folder, processes
 from jaxsoft.types import Row
 
@@ -55,7 +55,7 @@ class ResultsLog:
         try:
             _mend(self.path)
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            folder.sync(self.path.parent)
+            files.sync(self.path.parent)
             self._finished = {row["member"] for row in self.read()} | set(finished)
         except OSError as problem:
             raise folder.cannot_write(self.path, problem) from problem

@@ -3,18 +3,17 @@
 Everything stays in memory. The README opens with an example.
 """
 
-import jax
-
-from jaxsoft import config, errors
+from jaxsoft import config, errors, numerics
 from jaxsoft.config import Learned, Student, Sweep
+from jaxsoft.experiment import identity, students
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import students
 from jaxsoft.experiment.experts import Experts, teacher_key
-from jaxsoft.experiment.run import member_context, wave_program
+from jaxsoft.experiment.run import wave_program
 from jaxsoft.experiment.students import Next
 from jaxsoft.types import Dataset, Row
 
 
+@numerics.pinned()
 def train_students(
     dataset: Dataset,
     experts: Experts,
@@ -56,10 +55,10 @@ def train_students(
     )
     settings = config.read(config.as_dict(settings))
     planning.check(settings)
-    plan = planning.make(settings, dataset, experts.histories, member_context(settings, dataset, experts))
+    plan = planning.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     material = students.prepare(plan, settings, dataset, experts)
     program = wave_program(plan, settings)
-    shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
+    shared = identity.columns(dataset)
     outcomes = [
         outcome
         for wave in range(len(plan.waves))

@@ -61,6 +61,15 @@ def build(text: str) -> Augmentation:
     return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/augment.py")()
 
 
+def functions(text: str) -> list[Callable]:
+    """What a spec names, which `build` knows: the augmentation, and the operations that its arguments speak of."""
+    call = spec.parse_one(text)
+    chosen = _returning(Augmentation)[call.name]
+    usual = {name: p.default for name, p in inspect.signature(chosen).parameters.items()}
+    words = "_".join(map(str, (usual | spec.bind(call, chosen)).values())).split("_")
+    return [chosen, *(operation for name, operation in _returning(Change).items() if name in words)]
+
+
 def none() -> Augmentation:
     """Leave every image as it is."""
     return Augmentation(0, lambda image, u, step_u: image)

@@ -85,13 +85,14 @@ def _run(argv: Sequence[str]) -> int:
     flags.DEFINE_string("coordinator", "", "HOST:PORT where the processes meet", flag_values=own)
     settings = _settings(own, argv)
     set_up_jax(keep_programs=bool(own["compilation_cache"].value))
+    from jaxsoft import numerics
     from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes above are told at once
     from jaxsoft.experiment.console import Console
 
     processes.join(own["process"].value or "", own["coordinator"].value or "")
     console = Console(quiet=not processes.is_first())
     workdir = Path(own["workdir"].value or Path("runs") / settings.name)
-    console.say(describe.versions() + processes.told())
+    console.say("\n".join([describe.versions() + processes.told(), *numerics.overridden()]))
     if own["dry_run"].value:
         if processes.is_first():
             console.say(run.dry_run(settings, workdir))

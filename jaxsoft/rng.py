@@ -10,9 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, UInt32
 
-VERSION = 2
-"""Of the numbers that a seed stands for: part of every member's key, raised whenever they change."""
-
 _ROUNDS = 24  # a card that no round has moved, one in 2^24, is where it was
 
 

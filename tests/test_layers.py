@@ -23,7 +23,8 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("settings",),
-    ("spec", "rng", "types"),
+    ("numerics",),
+    ("spec", "rng", "types", "sources"),
     ("errors", "files"),
 )
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

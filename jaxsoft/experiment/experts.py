@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxsoft import config, errors
+from jaxsoft import config, errors, numerics
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import teaching
@@ -94,6 +94,7 @@ class Experts(NamedTuple):
         return np.argsort(correct / np.maximum(images, 1), kind="stable")
 
 
+@numerics.pinned()
 def teach(
     dataset: Dataset,
     settings: config.Teacher | None = None,

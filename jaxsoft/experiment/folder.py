@@ -174,7 +174,7 @@ def environment() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
         "platform": platform.platform(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -185,7 +185,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The checkout's commit, with `-dirty` when a tracked file was changed; None for an installed package."""
     tracked = ["ls-files", "--error-unmatch", Path(__file__).name]  # not a checkout that merely holds the environment
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import config, errors, metrics, rng
+from jaxsoft import config, errors, metrics, numerics, sources
 from jaxsoft.experiment import memory
 from jaxsoft.experiment.cohort import make_bank
 from jaxsoft.experiment.experts import Experts
@@ -233,7 +233,8 @@ def _key(settings: config.Settings, dataset: Dataset, experts: Experts, subset: 
     """A hash over what determines the labels of a subset and their story."""
     own = config.as_dict(settings.learned), settings.student.model, settings.data.normalize
     name, table = subset
-    text = json.dumps([own, dataset.fingerprint, experts.key, rng.VERSION, name, np.asarray(table).tolist()])
+    code = sources.engine(), numerics.identity(), recipe_of(settings, dataset.num_classes, 1).code()
+    text = json.dumps([own, dataset.fingerprint, experts.key, *code, name, np.asarray(table).tolist()])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxsoft import config
-from jaxsoft.experiment import memory, sweep
+from jaxsoft.experiment import identity, memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.checks import selection
@@ -51,13 +51,18 @@ def make(
     members = sweep.expand(settings)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = tuple(m.key({name: value for name, value in context.items() if _reads(m, name)}) for m in members)
+    keys = tuple(_key(m, context, settings) for m in members)
     groups = _grouped(settings, members, dataset)
     devices = jax.device_count()  # of all processes
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
     return cut(plan, memory.budget_bytes(settings))
+
+
+def _key(member: MemberSpec, context: dict[str, Any], settings: config.Settings) -> str:
+    read = {name: value for name, value in context.items() if _reads(member, name)}
+    return member.key({**read, "code": identity.code_of(settings, member.model, member.labels, member.select)})
 
 
 def _reads(member: MemberSpec, name: str) -> bool:

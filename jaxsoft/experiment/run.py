@@ -4,26 +4,25 @@ import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, examples, layout, memory, processes, progress, results, students
+from jaxsoft import config, data, numerics
+from jaxsoft.experiment import describe, examples, identity, layout, memory, processes, progress, results, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
-from jaxsoft.experiment.folder import RunFolder, environment
+from jaxsoft.experiment.folder import RunFolder
 from jaxsoft.experiment.results import ResultsLog
 from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.experiment.students import Material
 from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import fit
 from jaxsoft.training.ensemble import Program
 from jaxsoft.types import Dataset, Row
 
 
+@numerics.pinned()
 def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
     """Do, or finish, a whole experiment in its run folder.
 
@@ -45,7 +44,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with RunFolder(workdir) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
-            settings = _as_begun(settings, folder)
+            settings = _as_begun(settings, dataset, folder)
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
@@ -85,20 +84,27 @@ def _tell(
 ) -> None:
     """What is to be done, and with what; a later look must not put its own versions beside these numbers."""
     if left and processes.is_first():
-        folder.write_json("env.json", environment())
+        for line in identity.add_start(folder):
+            console.say(f"since the last start: {line}")
         told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
         console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
     console.say(f"students: {left} of {len(plan.keys)} left")
 
 
-def _as_begun(settings: config.Settings, folder: RunFolder) -> config.Settings:
-    """With the precision that the run began with, which another machine would choose otherwise."""
+def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
+    """With the precision that the run began with, which another machine would choose otherwise.
+
+    Raises:
+      CheckpointError: what cannot be chosen again is not as the run began.
+    """
     if not (folder.path / "plan.json").exists():
         return settings
-    began = folder.read_json("plan.json")["groups"][0]["recipe"]["precision"]
-    return dataclasses.replace(settings, precision=began)
+    stored = folder.read_json("plan.json")
+    identity.check(stored.get("identity"), dataset, folder.path)
+    return dataclasses.replace(settings, precision=stored["groups"][0]["recipe"]["precision"])
 
 
+@numerics.pinned()
 def dry_run(settings: config.Settings, workdir: Path) -> str:
     """The plan and every resolved setting; trains nothing, and writes nothing to the run folder.
 
@@ -144,13 +150,18 @@ def decide(
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
         subjects = stored["subjects"] if stored else experts.class_order(dataset).tolist()
-    context = member_context(settings, dataset, experts)
+    context = identity.member_context(settings, dataset, experts)
     plan = planning.make(settings, dataset, experts.histories, context, subjects)
+    own = identity.of_run(settings, dataset, experts, plan.members)
+    if stored and (edited := identity.edited(stored["identity"], own)):
+        told(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
+        _forget(folder)
+        stored = None
     if stored:
         plan = plan.with_shapes(stored)
     else:
         plan = layout.measured(plan, settings, layout.table(), told)
-        folder.write_json("plan.json", plan.as_json())
+        folder.write_json("plan.json", plan.as_json() | {"identity": own})
     if not processes.is_first():
         return plan
     resolved = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
@@ -161,24 +172,11 @@ def decide(
     return plan
 
 
-def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
-    """What determines the numbers of the members of a run, beside what a sweep varies.
-
-    `teacher` and `learned` are left out of the keys of members that do not read them.
-    """
-    student = config.as_dict(settings.student)
-    unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
-    learned = {name: value for name, value in config.as_dict(settings.learned).items() if name not in unread}
-    return {
-        "data": dataset.fingerprint,
-        "normalize": settings.data.normalize,
-        "precision": fit.precision(settings.precision),
-        "teacher": experts.key,
-        "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
-        "learned": {"model": settings.student.model, **learned},
-        "protocol": settings.protocol,
-        "streams": rng.VERSION,
-    }
+def _forget(folder: RunFolder) -> None:
+    """Remove what edited code would make otherwise; rows of old keys stay in the log, but not in the table."""
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    for name in ("plan.json", examples.NAME):
+        (folder.path / name).unlink(missing_ok=True)
 
 
 def train(
@@ -191,7 +189,7 @@ def train(
     console: Console,
 ) -> None:
     """Train every wave that is not finished; halve the waves if the device runs out of memory."""
-    shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": jax.devices()[0].device_kind}
+    shared = identity.columns(dataset)
     program, wave = wave_program(plan, settings, 0), 0
     while wave < len(plan.waves):
         mine = {plan.keys[i] for g, (a, b) in zip(plan.groups, plan.waves[wave]) for i in g.members[a:b]}
@@ -231,7 +229,7 @@ def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, 
     if (
         jax.process_count() == 1
     ):  # a share is no plan of the run: of several processes each halves its own, for this time
-        folder.write_json("plan.json", plan.as_json())
+        folder.write_json("plan.json", plan.as_json() | {"identity": folder.read_json("plan.json")["identity"]})
     console.say(
         f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "
         f"(set config.compute.memory_gb below {predicted:.3g} to plan for it)"

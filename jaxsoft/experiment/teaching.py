@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsoft import config, errors, rng
+from jaxsoft import config, errors, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.cohort import Cohort, Trajectory, make_bank
 from jaxsoft.experiment.folder import cannot_write
@@ -51,7 +51,8 @@ class Task(NamedTuple):
         others = ("model", "models", "experts", "seed", "store")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
         who = [model, *(self.settings.seed + place for place in places)]
-        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, rng.VERSION]
+        around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
+        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around]
         return digest(json.dumps(all_of_it, sort_keys=True))
 
 

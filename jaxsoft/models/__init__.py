@@ -31,6 +31,11 @@ def build(text: str, num_classes: int) -> nn.Module:
     return spec.resolve(text, _architectures(), "model", "jaxsoft/models/", given=("num_classes",))(num_classes)
 
 
+def function(text: str) -> Callable[..., nn.Module]:
+    """The architecture that a spec names, which `build` knows."""
+    return _architectures()[spec.parse_one(text).name]
+
+
 def names() -> tuple[str, ...]:
     """The names that `build` knows, in alphabetical order."""
     return tuple(sorted(_architectures()))

@@ -202,10 +202,18 @@ def apply(problem: Problem, g: Geometry, a: Array, b: Array) -> Array:
     return maps[problem.map](g, a, b)
 
 
+_WAYS = {
+    "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
+    "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
+    "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
+}
+"""Each of the three maps by patches, and by the library."""
+
+
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches, library = (getattr(lowerings, f"{name}_by_{how}") for how in ("patches", "library"))
+    patches, library = _WAYS[name]
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:

@@ -176,7 +176,7 @@ class Program:
 
     def _look(self, bank: Bank, evals: tuple[EvalSet, ...], students: tuple[Students, ...]) -> tuple[Report, ...]:
         accuracy, entropy = self._scores(bank, evals, [s.state.variables for s in students])
-        return tuple(Report(jnp.full(len(a), jnp.nan), a, e) for a, e in zip(accuracy, entropy))
+        return tuple(Report(jnp.zeros(len(a)), a, e) for a, e in zip(accuracy, entropy))
 
     def _test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Array, ...]:
         chosen = [s.best.variables if s.best else s.state.variables for s in students]

@@ -15,7 +15,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import augment, losses, models, optim, rng, schedules, spec, views
+from jaxsoft import augment, losses, models, optim, rng, schedules, sources, spec, views
 from jaxsoft.rng import Stream
 
 
@@ -61,6 +61,14 @@ class Recipe(NamedTuple):
     def build_schedule(self) -> Callable[[Array], Array]:
         functions = spec.public_functions(schedules)
         return spec.resolve(self.schedule, functions, "schedule", "jaxsoft/schedules.py", ("progress",))
+
+    def code(self) -> dict[str, str]:
+        """Digests of the code that its specs name: what is named -> digest."""
+        named = {f"model {self.model}": [models.function(self.model)]}
+        for kind, text, module in (("optimizer", self.optimizer, optim), ("schedule", self.schedule, schedules)):
+            named[f"{kind} {text}"] = [spec.public_functions(module)[spec.parse_one(text).name]]
+        named[f"augmentation {self.augment}"] = augment.functions(self.augment)
+        return {what: sources.digest(*functions) for what, functions in named.items()}
 
 
 def precision(setting: str) -> str:

@@ -103,7 +103,8 @@ def device() -> str:
 def question(recipe: Recipe, image_shape: tuple[int, ...], members: int, start: Layout, free: Sequence[str]) -> list:
     """What a search answers: all that it depends on, as JSON."""
     steps = recipe._replace(slots=0, schedule="", views=0)  # room and rates change no time
-    return ["layout", list(steps), list(image_shape), members, start.block, start.tile, sorted(free)]
+    forced = [] if "lowering" in free else [start.lowering]
+    return ["layout", list(steps), list(image_shape), members, start.block, start.tile, sorted(free), *forced]
 
 
 def search(

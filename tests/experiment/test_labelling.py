@@ -9,7 +9,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import folder, run, students
+from jaxsoft.experiment import folder, identity, run, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import teach
 from jaxsoft.training import fit
@@ -33,7 +33,7 @@ def experts(data, kept_programs):
 def planned(changes, data, experts):
     settings = tiny.settings(TWO | changes)
     planning.check(settings)
-    plan = planning.make(settings, data, experts.histories, run.member_context(settings, data, experts))
+    plan = planning.make(settings, data, experts.histories, identity.member_context(settings, data, experts))
     return settings, plan, students.prepare(plan, settings, data, experts)
 
 
@@ -174,7 +174,7 @@ def test_the_key_of_learned_labels_has_whose_training_they_are_learned_through(d
     def keys(**changes):
         changed = {name.replace("_of_", "."): value for name, value in changes.items()}
         settings = tiny.settings(TWO | {"sweep.labels": ("learned",), "sweep.model": ("mlp(hidden=8)",)} | changed)
-        return planning.make(settings, data, experts.histories, run.member_context(settings, data, experts)).keys
+        return planning.make(settings, data, experts.histories, identity.member_context(settings, data, experts)).keys
 
     assert not set(keys()) & set(keys(student_of_model="mlp(hidden=4)"))
     assert not set(keys()) & set(keys(learned_of_students=9))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import config, errors, types
-from jaxsoft.experiment import plan
+from jaxsoft.experiment import identity, plan
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.experiment.waves import Group, Plan
 from jaxsoft.training import cost
@@ -74,7 +74,8 @@ def test_members_of_one_shape_share_a_bucket(dataset):
     assert [(g.recipe.slots, g.recipe.batch, g.steps) for g in made.groups] == [(3, 3, 10), (12, 4, 10)]
     assert sorted(i for g in made.groups for i in g.members) == list(range(12))
     assert len(set(made.keys)) == 12
-    assert made.keys == tuple(m.key(CONTEXT) for m in made.members)
+    code = [identity.code_of(settings(), m.model, m.labels, m.select) for m in made.members]
+    assert made.keys == tuple(m.key({**CONTEXT, "code": named}) for m, named in zip(made.members, code))
 
 
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):

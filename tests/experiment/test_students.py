@@ -9,8 +9,8 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import types
+from jaxsoft.experiment import identity, students, subsets
 from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import run, students, subsets
 from jaxsoft.experiment.experts import teach
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -36,7 +36,7 @@ def planned(changes, data, experts):
     """Settings, plan and material of the tiny experiment, changed."""
     settings = tiny.settings(changes)
     planning.check(settings)
-    plan = planning.make(settings, data, experts.histories, run.member_context(settings, data, experts))
+    plan = planning.make(settings, data, experts.histories, identity.member_context(settings, data, experts))
     return settings, plan, students.prepare(plan, settings, data, experts)
 
 
@@ -149,7 +149,7 @@ def test_treatments_of_a_seed_share_images_and_initialisation(made):
 def test_keys_change_with_what_determines_numbers_and_with_nothing_else(data, experts):
     def keys(changes, dataset=data, taught=experts):
         settings = tiny.settings(changes)
-        context = run.member_context(settings, dataset, taught)
+        context = identity.member_context(settings, dataset, taught)
         return planning.make(settings, dataset, taught.histories, context).keys
 
     whole = keys({})

@@ -1,0 +1,174 @@
+"""A number is known by all that made it: edited code, other data and other settings never get old numbers."""
+
+import csv
+import functools
+import json
+import shutil
+
+import jax
+import pytest
+import tiny_run as tiny
+
+from jaxsoft import errors, sources
+from jaxsoft.experiment import folder, identity
+from jaxsoft.labels import ops
+
+pytestmark = pytest.mark.usefixtures("kept_programs")
+
+SPEC = "teacher(epoch=3)|smooth(0.1)"
+CHANGES = {"sweep.labels": ("hard", SPEC), "sweep.ipc": (1,)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, kept_programs):
+    """A config file and the folder of its run."""
+    base = tmp_path_factory.mktemp("run")
+    file = tiny.config_file(base, CHANGES)
+    assert tiny.command(file, base / "run") == 0
+    return file, base / "run"
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished run, to be spoilt."""
+    return finished[0], shutil.copytree(finished[1], tmp_path / "run")
+
+
+@pytest.fixture
+def edit(monkeypatch):
+    """A function that edits the code of one function: what it computes, or the digest of its source alone."""
+    whole, edited = sources.digest, set()
+    caches = (identity._of_training, identity._of_labels, identity._of_selection)
+    other = lambda *functions: whole(*functions) + "*" * len(edited & {f.__name__ for f in functions})  # noqa: E731
+    monkeypatch.setattr(sources, "digest", other)
+
+    def edit(name, module=None, function=None):
+        edited.add(name)
+        if module:
+            before = getattr(module, name)
+            monkeypatch.setattr(module, name, functools.wraps(before)(function))
+        for cached in caches:
+            cached.cache_clear()
+
+    yield edit
+    for cached in caches:
+        cached.cache_clear()
+    jax.clear_caches()
+
+
+def table(path):
+    with open(path / "results.csv", newline="") as file:
+        return {(row["labels"], row["seed"]): row for row in csv.DictReader(file)}
+
+
+def test_edited_code_trains_what_uses_it_again_and_nothing_else(copy, edit, capsys):
+    """Of 4 students 2 have smoothed labels; the others keep their rows."""
+    file, path = copy
+    before, log = table(path), (path / "results.jsonl").read_bytes()
+    edit("smooth", ops, lambda row, amount=0.1: row[::-1])
+    jax.clear_caches()
+    assert tiny.command(file, path) == 0
+    told = capsys.readouterr().out
+    assert "edited since this run began: label operation smooth; students that use it are trained again" in told
+    assert "students: 2 of 4 left" in told
+    after = table(path)
+    assert after.keys() == before.keys()
+    for cell, row in after.items():
+        assert (row == before[cell]) == (cell[0] == "hard"), cell
+        assert (row["test_accuracy"] == before[cell]["test_accuracy"]) == (cell[0] == "hard"), cell
+    assert (path / "results.jsonl").read_bytes().startswith(log)
+    assert folder.verify(path) == []
+    assert tiny.command(file, path) == 0
+    assert "students: 0 of 4 left" in capsys.readouterr().out
+
+
+def test_edited_code_of_the_teachers_teaches_them_again(copy, edit, capsys):
+    file, path = copy
+    keys = {row["member"] for row in table(path).values()}
+    edit("mlp")
+    assert tiny.command(file, path) == 0
+    told = capsys.readouterr().out
+    assert "model mlp(hidden=8)" in told and "teacher's model mlp(hidden=8)" in told and "4 of 4 left" in told
+    assert len([p for p in (path / "teachers").iterdir() if p.is_dir()]) == 2
+    assert not keys & {row["member"] for row in table(path).values()}
+
+
+def test_an_edited_engine_trains_all_again(copy, monkeypatch, capsys):
+    file, path = copy
+    monkeypatch.setattr(sources, "engine", lambda: "another")
+    assert tiny.command(file, path) == 0
+    assert "edited since this run began: engine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("LIBTPU_INIT_ARGS", "--fast", "LIBTPU_INIT_ARGS was not set, is --fast now"),
+        ("JAX_A_NEW_SETTING", "1", "JAX_A_NEW_SETTING was not set, is 1 now"),
+    ],
+)
+def test_a_run_goes_on_only_under_the_settings_that_it_began_with(copy, monkeypatch, capsys, name, value, told):
+    file, path = copy
+    (path / "results.jsonl").write_bytes(b"")
+    files = sorted(p.name for p in path.iterdir())
+    monkeypatch.setenv(name, value)
+    with tiny.before_chunk(tiny.never):
+        assert tiny.command(file, path) == errors.CheckpointError.exit_code
+    said = capsys.readouterr().err
+    assert told in said and said.count("\n") == 1
+    assert sorted(p.name for p in path.iterdir()) == files
+    assert len([p for p in (path / "teachers").iterdir() if p.is_dir()]) == 1  # nobody was taught
+
+
+@pytest.mark.parametrize(
+    "name, value", [("jax_threefry_partitionable", False), ("jax_random_seed_offset", 7), ("jax_enable_x64", True)]
+)
+def test_what_is_pinned_changes_no_number(finished, tmp_path, capsys, name, value):
+    before = getattr(jax.config, name)
+    jax.config.update(name, value)
+    try:
+        assert tiny.command(finished[0], tmp_path / "run") == 0
+    finally:
+        jax.config.update(name, before)
+    assert (tmp_path / "run" / "results.csv").read_bytes() == (finished[1] / "results.csv").read_bytes()
+    assert f"{name.upper()}={value} is not used" in capsys.readouterr().out
+
+
+def test_other_data_under_the_same_name_is_refused(copy, capsys):
+    file, path = copy
+    stored = json.loads((path / "plan.json").read_text())
+    stored["identity"]["data"]["fingerprint"] = "f" * 64
+    folder.RunFolder(path).write_json("plan.json", stored)
+    assert tiny.command(file, path) == errors.CheckpointError.exit_code
+    assert "began with other data: fingerprint was ffff" in capsys.readouterr().err
+
+
+def test_a_run_of_an_earlier_version_is_refused_and_can_still_be_read(copy, capsys):
+    file, path = copy
+    stored = json.loads((path / "plan.json").read_text())
+    del stored["identity"]
+    folder.RunFolder(path).write_json("plan.json", stored)
+    before = table(path)
+    assert tiny.command(file, path) == errors.CheckpointError.exit_code
+    told = capsys.readouterr().err
+    assert "of an earlier version" in told and "choose another --workdir" in told and told.count("\n") == 1
+    assert table(path) == before
+
+
+def test_every_start_is_written_down_and_what_differs_is_said(copy, capsys, monkeypatch):
+    file, path = copy
+    assert len(json.loads((path / "env.json").read_text())["starts"]) == 1
+    (path / "results.jsonl").write_bytes(b"")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    assert tiny.command(file, path) == 0
+    assert "since the last start: settings.OPENBLAS_NUM_THREADS was None, is 7 now" in capsys.readouterr().out
+    first, second = json.loads((path / "env.json").read_text())["starts"]
+    assert second["settings"]["OPENBLAS_NUM_THREADS"] == "7" and first["versions"] == second["versions"]
+
+
+def test_rows_say_version_and_commit(finished):
+    import jaxsoft
+
+    rows = table(finished[1]).values()
+    assert {row["version"] for row in rows} == {jaxsoft.__version__}
+    assert {row["commit"] for row in rows} == {folder.commit() or ""}

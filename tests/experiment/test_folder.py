@@ -241,11 +241,11 @@ def test_the_environment():
 def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
     here = os.path.dirname(folder.__file__)
     monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
-    assert folder._commit() is None
+    assert folder.commit() is None
     author = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert folder._commit() is None
+    assert folder.commit() is None
     monkeypatch.setattr(folder, "__file__", os.path.join(here, "folder.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert folder._commit() is None
+    assert folder.commit() is None

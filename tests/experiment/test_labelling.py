@@ -198,12 +198,12 @@ def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_bega
     """Another machine could see two classes the other way round, and would choose another precision."""
     settings = tiny.settings(TWO | {"subjects": "accuracy", "sweep.without": (-1, 0)})
     with folder.RunFolder(tmp_path).open(config.as_dict(settings)) as place:
-        assert run._as_begun(settings, place) == settings  # nothing has begun
+        assert run._as_begun(settings, data, place) == settings  # nothing has begun
         begun = run.decide(settings, data, experts, place, print)
         with mock.patch.object(type(experts), "class_order", side_effect=AssertionError("ordered anew")):
             assert run.decide(settings, data, experts, place, print) == begun
         stored = place.read_json("plan.json")
         stored["groups"][0]["recipe"]["precision"] = "bfloat16"
         place.write_json("plan.json", stored)
-        assert run._as_begun(settings, place).precision == "bfloat16"
+        assert run._as_begun(settings, data, place).precision == "bfloat16"
     assert begun.subjects == tuple(experts.class_order(data).tolist())

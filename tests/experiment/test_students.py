@@ -9,7 +9,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import types
-from jaxsoft.experiment import identity, students, subsets
+from jaxsoft.experiment import identity, run, students, subsets
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import teach
 from jaxsoft.labels.bank import label_rows
@@ -159,7 +159,7 @@ def test_keys_change_with_what_determines_numbers_and_with_nothing_else(data, ex
             keys(changes)
             for changes in (
                 {"data.normalize": "none"}, {"select": "easiest"}, {"protocol": "paper"}, {"student.batch": 8},
-                {"student.optimizer": "adamw"}, {"student.evaluations": 4}, {"student.augment": "flip"},
+                {"student.optimizer": "adamw"}, {"student.evaluations": 4}, {"student.augment": "dsa('flip')"},
                 {"student.schedule": "cosine"}, {"student.steps": 13}, {"student.learning_rate": 0.2},
                 {"student.weight_decay": 0.1}, {"student.model": "mlp(hidden=4)"},
             )

@@ -16,7 +16,7 @@ from jaxsoft import config
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
-from jaxsoft.experiment.checks import selection
+from jaxsoft.experiment.checks import check_members, selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.experiment.waves import Group, Plan, Wave
 from jaxsoft.labels.history import History
@@ -47,17 +47,29 @@ def make(
     Raises:
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
     """
-    check_data(settings, dataset)
     members = sweep.expand(settings)
+    check_members(settings, members, dataset)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = tuple(m.key({name: value for name, value in context.items() if _reads(m, name)}) for m in members)
+    keys = _keys(members, context)
     groups = _grouped(settings, members, dataset)
     devices = jax.device_count()  # of all processes
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
     return cut(plan, memory.budget_bytes(settings))
+
+
+def _keys(members: Sequence[MemberSpec], context: dict[str, Any]) -> tuple[str, ...]:
+    """The key of each member; what it reads of the context is written once for all that read the same."""
+    texts: dict[tuple[str, ...], str] = {}
+    keys = []
+    for m in members:
+        kind = m.model, m.labels, m.select
+        if kind not in texts:
+            texts[kind] = sweep.to_text({name: value for name, value in context.items() if _reads(m, name)})
+        keys.append(m.key(texts[kind]))
+    return tuple(keys)
 
 
 def _reads(member: MemberSpec, name: str) -> bool:
@@ -89,11 +101,14 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
 def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[Group, ...]:
     """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
     shapes: dict[tuple[Recipe, int], list[int]] = {}
+    kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
     for i, m in enumerate(members):
-        own = recipe(settings, m, dataset.num_classes)
-        # Equal length too: a member is looked at as often as if it trained alone.
-        kind = (own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own))
-        shapes.setdefault(kind, []).append(i)
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without
+        if what not in kinds:
+            own = recipe(settings, m, dataset.num_classes)
+            # Equal length too: a member is looked at as often as if it trained alone.
+            kinds[what] = own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own)
+        shapes.setdefault(kinds[what], []).append(i)
     groups = []
     for (shape, steps), who in shapes.items():
         share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape

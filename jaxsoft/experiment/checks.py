@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxsoft import augment, config, data, errors, rng, spec
 from jaxsoft.data import select
 from jaxsoft.experiment import learning, sweep
 from jaxsoft.experiment.cohort import by_architecture
+from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
@@ -51,16 +52,24 @@ def check_data(settings: config.Settings, dataset: Dataset) -> None:
     Raises:
       ConfigError: with the key, the value and what is possible.
     """
-    members = sweep.expand(settings)
+    check_members(settings, sweep.expand(settings), dataset)
+
+
+def check_members(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> None:
+    """The same, of settings whose members are known."""
+    specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in members)}
     with _about("config.sweep.labels"):
-        for text in dict.fromkeys(m.labels for m in members):
-            LabelSpec.parse(text).check(dataset.num_classes)
+        for labels in specs.values():
+            labels.check(dataset.num_classes)
     data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
-    for text in dict.fromkeys(m.select for m in members):
+    largest: dict[str, int] = {}
+    for m in members:
+        largest[m.select] = max(m.ipc, largest.get(m.select, 0))
+    for text, ipc in largest.items():
         with _about("config.sweep.select" if settings.sweep.select else "config.select"):
-            _rehearse(selection(text), dataset, max(m.ipc for m in members if m.select == text))
-    if learned := [m.slots(dataset.num_classes) for m in members if LabelSpec.parse(m.labels).is_learned]:
-        learning.check(settings, dataset, learned)
+            _rehearse(selection(text), dataset, ipc)
+    if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
+        learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for where, model in _models(settings):

@@ -67,7 +67,7 @@ def sample(split: Split, most: int) -> Int[np.ndarray, "n"]:
 
 def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
     """Where the sweep's labels come from, before any treatment, and some of the epochs that it uses."""
-    specs = [LabelSpec.parse(m.labels) for m in plan.members]
+    specs = [LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in plan.members)]
     first = next((s for s in specs if s.needs_teacher), LabelSpec(experts=(0,)))
     used = sorted({s.epoch for s in specs if s.epoch is not None}) or [experts.settings.epochs]
     return LabelSpec(experts=first.experts, pool=first.pool), used[:: max(1, len(used) // 4)]

@@ -65,12 +65,13 @@ def finish_labels(
     parts = [label_rows_of(shared, experts.logits(dataset.train, used, epochs)).reshape(-1, dataset.num_classes)]
     parts += _of_subsets(blocks, images, settings, dataset, experts, folder, look)
     starts = dict(zip(blocks, np.cumsum([len(part) for part in parts]).tolist()))
+    begins = {text: turn * len(used) for turn, text in enumerate(shared)}
     places: dict[Block, Images] = {}
     for text, subset in asked:
         if (text, subset) in starts:
             place = starts[text, subset] + np.arange(len(images[subset])) * max(1, specs[text].views)
         else:
-            place = shared.index(text) * len(used) + np.searchsorted(used, images[subset])
+            place = begins[text] + np.searchsorted(used, images[subset])
         places[text, subset] = place.astype(np.int32)
     return Labels(np.concatenate(parts), [places[m.labels, subset_of(m)] for m in members])
 
@@ -96,8 +97,11 @@ def _of_subsets(
     tables = [((s.seed,), images[s][:, None]) for s in wanted]
     learned = dict(zip(wanted, learn_labels(settings, dataset, experts, tables, folder, look)))
     rows: dict[Block, Float32[np.ndarray, "R K"]] = {}
-    for text, spec in specs.items():
-        mine = [subset for other, subset in blocks if other == text]
+    asked: dict[str, list[Subset]] = {text: [] for text in specs}
+    for text, subset in blocks:
+        asked[text].append(subset)
+    for text, mine in asked.items():
+        spec = specs[text]
         if spec.is_learned:
             given = iter([learned[subset] for subset in mine])
         else:

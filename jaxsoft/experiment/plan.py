@@ -16,7 +16,7 @@ from jaxsoft import config
 from jaxsoft.experiment import identity, memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
-from jaxsoft.experiment.checks import selection
+from jaxsoft.experiment.checks import check_members, selection
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.experiment.waves import Group, Plan, Wave
 from jaxsoft.labels.history import History
@@ -47,11 +47,11 @@ def make(
     Raises:
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
     """
-    check_data(settings, dataset)
     members = sweep.expand(settings)
+    check_members(settings, members, dataset)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = tuple(_key(m, context, settings) for m in members)
+    keys = _keys(members, context, settings)
     groups = _grouped(settings, members, dataset)
     devices = jax.device_count()  # of all processes
     shared = memory.shared_bytes(settings, members, dataset)
@@ -60,9 +60,17 @@ def make(
     return cut(plan, memory.budget_bytes(settings))
 
 
-def _key(member: MemberSpec, context: dict[str, Any], settings: config.Settings) -> str:
-    read = {name: value for name, value in context.items() if _reads(member, name)}
-    return member.key({**read, "code": identity.code_of(settings, member.model, member.labels, member.select)})
+def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:
+    """The key of each member; what it reads of the context, and its code, are written once for all alike."""
+    texts: dict[tuple[str, ...], str] = {}
+    keys = []
+    for m in members:
+        kind = m.model, m.labels, m.select
+        if kind not in texts:
+            read = {name: value for name, value in context.items() if _reads(m, name)}
+            texts[kind] = sweep.to_text({**read, "code": identity.code_of(settings, *kind)})
+        keys.append(m.key(texts[kind]))
+    return tuple(keys)
 
 
 def _reads(member: MemberSpec, name: str) -> bool:
@@ -94,11 +102,14 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
 def _grouped(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[Group, ...]:
     """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
     shapes: dict[tuple[Recipe, int], list[int]] = {}
+    kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
     for i, m in enumerate(members):
-        own = recipe(settings, m, dataset.num_classes)
-        # Equal length too: a member is looked at as often as if it trained alone.
-        kind = (own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own))
-        shapes.setdefault(kind, []).append(i)
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without
+        if what not in kinds:
+            own = recipe(settings, m, dataset.num_classes)
+            # Equal length too: a member is looked at as often as if it trained alone.
+            kinds[what] = own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own)
+        shapes.setdefault(kinds[what], []).append(i)
     groups = []
     for (shape, steps), who in shapes.items():
         share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape

@@ -1,17 +1,22 @@
 """What is told after each teacher epoch and each chunk of students, and whether to save or stop then."""
 
+import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxsoft import config, errors
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.learning import Progress
 from jaxsoft.experiment.students import Look, Next
 from jaxsoft.experiment.waves import Plan
+
+Cells = dict[str, list[tuple[int, Int[np.ndarray, "_"]]]]
+"""Members of a wave by what they have in common: group by group their places."""
 
 
 def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], None]:
@@ -47,6 +52,7 @@ def of_students(plan: Plan, settings: config.Settings, console: Console) -> Call
     start = saved = time.monotonic()
     steps = sum(b.members * b.chunk_steps for b in plan.buckets())
     chunks: list[int] = []
+    cells = functools.cache(lambda wave: _cells(plan, wave))
 
     def look(seen: Look) -> Next:
         nonlocal saved
@@ -54,7 +60,7 @@ def of_students(plan: Plan, settings: config.Settings, console: Console) -> Call
         chunks.append(seen.done)
         each = (now - start) / len(chunks)
         text = (
-            f"wave {seen.wave + 1} of {len(plan.waves)}: {_cells(plan, seen)}, "
+            f"wave {seen.wave + 1} of {len(plan.waves)}: {_accuracies(cells(seen.wave), seen)}, "
             f"{steps / each:,.0f} student-steps/s, {each * (seen.chunks - seen.done):.0f} s left"
         )
         console.progress(seen.done, seen.chunks, text)
@@ -65,13 +71,19 @@ def of_students(plan: Plan, settings: config.Settings, console: Console) -> Call
     return look
 
 
-def _cells(plan: Plan, seen: Look) -> str:
-    """Mean accuracy so far of hard and of soft members, for the smallest and the largest subset."""
-    cells: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for group, (start, stop), report in zip(plan.groups, plan.waves[seen.wave], seen.reports):
-        accuracy = np.asarray(report.accuracy)[:, 0]
+def _cells(plan: Plan, wave: int) -> Cells:
+    """The hard and the soft members of the smallest and of the largest subset."""
+    cells: dict[tuple[int, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for g, (group, (start, stop)) in enumerate(zip(plan.groups, plan.waves[wave])):
         for j, i in enumerate(group.members[start:stop]):
             kind = "hard" if plan.members[i].labels == "hard" else "soft"
-            cells[plan.members[i].ipc, kind].append(float(accuracy[j]))
+            cells[plan.members[i].ipc, kind][g].append(j)
     ends = {min(ipc for ipc, _ in cells), max(ipc for ipc, _ in cells)}
-    return ", ".join(f"IPC {ipc} {kind} {np.mean(a):.1%}" for (ipc, kind), a in sorted(cells.items()) if ipc in ends)
+    kept = {cell: at for cell, at in sorted(cells.items()) if cell[0] in ends}
+    return {f"IPC {ipc} {kind}": [(g, np.array(j)) for g, j in at.items()] for (ipc, kind), at in kept.items()}
+
+
+def _accuracies(cells: Cells, seen: Look) -> str:
+    """Mean accuracy so far of each cell."""
+    found = [np.asarray(report.accuracy)[:, 0].astype(float) for report in seen.reports]
+    return ", ".join(f"{cell} {np.concatenate([found[g][j] for g, j in at]).mean():.1%}" for cell, at in cells.items())

@@ -1,6 +1,7 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
 import dataclasses
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,7 +51,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
             plan = decide(settings, dataset, experts, folder, console.say)
             log = results.open_log(folder.path / "results.jsonl")
-        left = [key for key in plan.keys if key not in log.finished()]
+        finished = log.finished()
+        left = [key for key in plan.keys if key not in finished]
         _tell(plan, len(left), settings, dataset, experts, folder, console)
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
@@ -190,16 +192,16 @@ def train(
 ) -> None:
     """Train every wave that is not finished; halve the waves if the device runs out of memory."""
     shared = identity.columns(dataset)
-    program, wave = wave_program(plan, settings, 0), 0
+    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished()  # waves have no member in common
     while wave < len(plan.waves):
-        mine = {plan.keys[i] for g, (a, b) in zip(plan.groups, plan.waves[wave]) for i in g.members[a:b]}
-        if mine <= log.finished():
+        tag = plan.tag(wave)
+        if finished.issuperset(itertools.chain(*tag["members"])):
             wave += 1
             continue
         if program.buckets != plan.buckets(wave):
             program = wave_program(plan, settings, wave)
         where = students.wave_folder(folder.path, plan, wave)
-        checkpoints = Checkpoints(where, tag={"members": sorted(mine), "groups": plan.as_json()["groups"]})
+        checkpoints = Checkpoints(where, tag=tag)
         try:
             look = progress.of_students(plan, settings, console)
             outcomes = students.train_wave(program, plan, wave, material, checkpoints, look, settings.protocol)

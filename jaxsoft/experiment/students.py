@@ -129,7 +129,7 @@ def train_wave(
       protocol: says which evaluation set is which.
 
     Returns:
-      For each member of the wave its outcome: position in the plan, accuracies and the first bad step.
+      For each member of the wave its outcome: position in the plan, group, accuracies and the first bad step.
 
     Raises:
       Interrupted: `look` said stop.
@@ -153,7 +153,6 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
     """A line of the results: everything that a member is, and what became of it."""
     i = outcome["position"]
     member, key = plan.members[i], plan.keys[i]
-    group = next(g for g in plan.groups if i in g.members)
     failed = outcome["bad_step"] >= 0
     return {
         "member": key,
@@ -168,7 +167,7 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "teacher_epoch": LabelSpec.parse(member.labels).epoch,
         "learning_rate": member.learning_rate,
         "weight_decay": member.weight_decay,
-        "steps": planning.member_steps(member, group.recipe),
+        "steps": planning.member_steps(member, plan.groups[outcome["group"]].recipe),
         "protocol": settings.protocol,
         **{name: None if failed else _rounded(outcome[name]) for name in MEASURED},
         "status": "failed" if failed else "done",
@@ -214,6 +213,7 @@ def _outcomes(
             by_class = counts[j] / np.maximum(images, 1)
             yield {
                 "position": position,
+                "group": g,
                 "wave": wave,
                 "val_accuracy": float(seen[j, 1 if protocol == "paper" else 0]),
                 "test_accuracy": float(counts[j].sum() / images.sum()),

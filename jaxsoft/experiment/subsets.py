@@ -35,13 +35,13 @@ def draw_tables(
     for m in members:
         draw = draw_of(m, settings)
         largest[draw] = max(largest.get(draw, 0), m.ipc)
-    ways = {draw.select: checks.selection(draw.select) for draw in largest}
-    needs = any("difficulty" in inspect.signature(choose).parameters for choose in ways.values())
-    hard = {"difficulty": difficulty(experts, dataset)} if needs else {}
+    ways = {select: checks.selection(select) for select in dict.fromkeys(draw.select for draw in largest)}
+    needy = {s for s, choose in ways.items() if "difficulty" in inspect.signature(choose).parameters}
+    hard = {"difficulty": difficulty(experts, dataset)} if needy else {}
     tables = {}
     for draw, ipc in largest.items():
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
-        given = hard if "difficulty" in inspect.signature(ways[draw.select]).parameters else {}
+        given = hard if draw.select in needy else {}
         tables[draw] = np.asarray(ways[draw.select](dataset.train.labels, ipc, key=key, **given))
     return tables
 

@@ -1,14 +1,17 @@
 """From axes to members: the ordered product of a sweep, each member a complete description of one student."""
 
+import functools
 import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxsoft import config, errors
 from jaxsoft.labels.spec import LabelSpec
+
+to_text = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,15 @@ class MemberSpec:
         """How many images the subset holds."""
         return self.ipc * (num_classes - (self.without >= 0))
 
-    def key(self, context: dict[str, Any]) -> str:
+    def key(self, context: dict[str, Any] | str) -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
         Args:
-          context: what the members of a run share: data, teacher, student settings, protocol.
+          context: what the members of a run share: data, teacher, student settings, protocol. As JSON by `to_text` it
+            need not be written anew for each member.
         """
-        text = json.dumps([asdict(self), context], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        shared = context if isinstance(context, str) else to_text(context)
+        return hashlib.sha256(f"[{to_text(vars(self))}, {shared}]".encode()).hexdigest()[:12]
 
 
 def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
@@ -54,7 +58,8 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     Raises:
       ConfigError: an axis that is unknown, empty, or zipped with one of another length; an open teacher epoch.
     """
-    members = (_member(settings, point) for point in _points(settings.sweep))
+    labels = functools.cache(_labels)  # many members have the same
+    members = (_member(settings, point, labels) for point in _points(settings.sweep))
     return tuple(dict.fromkeys(members))
 
 
@@ -70,7 +75,12 @@ def resolve(
     """
     texts = {text: resolved(text) for text in {m.labels for m in members}}
     without = {c: subjects[c] if subjects and c >= 0 else c for c in {m.without for m in members}}
-    return tuple(dict.fromkeys(replace(m, labels=texts[m.labels], without=int(without[m.without])) for m in members))
+
+    def meant(m: MemberSpec) -> MemberSpec:
+        labels, left_out = texts[m.labels], int(without[m.without])
+        return m if (labels, left_out) == (m.labels, m.without) else replace(m, labels=labels, without=left_out)
+
+    return tuple(dict.fromkeys(map(meant, members)))
 
 
 def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
@@ -93,28 +103,33 @@ def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
-    columns = [[dict(zip(group, row)) for row in zip(*(values[name] for name in group))] for group in groups]
+    order = [name for group in groups for name in group]
+    columns = [list(zip(*(values[name] for name in group))) for group in groups]
     for parts in itertools.product(*columns):
-        yield {name: value for part in parts for name, value in part.items()}
+        yield dict(zip(order, itertools.chain.from_iterable(parts)))
 
 
-def _member(settings: config.Settings, point: dict[str, Any]) -> MemberSpec:
-    student = settings.student
+def _labels(text: str, epoch: int | None) -> str:
+    """The canonical text of a label spec, with the teacher's epoch where it is open."""
     try:
-        labels = LabelSpec.parse(point.get("labels", "hard"))
+        labels = LabelSpec.parse(text)
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
     if labels.has_open_epoch:
-        if "teacher_epoch" not in point:
+        if epoch is None:
             raise errors.ConfigError(
                 f"label spec '{labels}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
                 "or set config.sweep.teacher_epoch"
             )
-        labels = labels.with_epoch(point["teacher_epoch"])
-    seed = point.get("seed", 0)
+        labels = labels.with_epoch(epoch)
+    return str(labels)
+
+
+def _member(settings: config.Settings, point: dict[str, Any], labels: Callable[[str, int | None], str]) -> MemberSpec:
+    student, seed = settings.student, point.get("seed", 0)
     return MemberSpec(
         ipc=point.get("ipc", 1),
-        labels=str(labels),
+        labels=labels(point.get("labels", "hard"), point.get("teacher_epoch")),
         seed=seed,
         subset_seed=point.get("subset_seed", seed),
         model=point.get("model", student.model),

@@ -1,6 +1,7 @@
 """A plan: members in groups of equal static shape, cut into waves that fit in memory; `plan.make` decides all of it."""
 
-from dataclasses import asdict, dataclass, replace
+import functools
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxsoft import errors
@@ -74,14 +75,19 @@ class Plan:
         An earlier wave, which is trained again if its results were lost, may be wider than these.
         """
         buckets = []
-        for i, group in enumerate(self.groups):
-            alike = (*self.waves[self.since :], self.waves[wave])
-            width = max(1, *self.least[i : i + 1], *(stop - start for start, stop in (w[i] for w in alike)))
+        least = self.least or (1,) * len(self.groups)
+        for group, *widths, (start, stop) in zip(self.groups, least, self._widest, self.waves[wave]):
+            width = max(1, *widths, stop - start)
             whole = group.block * self.devices
             padded = -(-width // whole) * whole
             how = group.tile, group.lowering
             buckets.append(Bucket(group.recipe, padded, group.block, -(-group.steps // self.chunks), *how))
         return tuple(buckets)
+
+    @functools.cached_property
+    def _widest(self) -> tuple[int, ...]:
+        """The widest range of each group in the waves of the present shape; found once, as each wave asks for it."""
+        return tuple(max(stop - start for start, stop in ranges) for ranges in zip(*self.waves[self.since :]))
 
     def halve(self, wave: int) -> "Plan":
         """Cut this wave and the later ones in two; for when the device has less memory than was thought.
@@ -158,9 +164,9 @@ class Plan:
 
     def useful_share(self) -> float:
         """Image slots that train a member, of all that the program computes: the rest is padding."""
-        useful = computed = 0.0
+        useful, computed, buckets = 0.0, 0.0, self.buckets()
         for ranges in self.waves:
-            for bucket, group, (start, stop) in zip(self.buckets(), self.groups, ranges):
+            for bucket, group, (start, stop) in zip(buckets, self.groups, ranges):
                 for i in group.members[start:stop]:
                     slots = self.members[i].slots(bucket.recipe.num_classes)
                     useful += group.steps * slots / bucket.recipe.steps_per_epoch(slots)
@@ -169,10 +175,17 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """What is stored with the run: shapes that a resumed run must repeat, and every member."""
-        groups = [{**asdict(g), "recipe": g.recipe._asdict()} for g in self.groups]
-        members = [{"member": k, **asdict(m)} for k, m in zip(self.keys, self.members)]
+        groups = [{**vars(g), "recipe": g.recipe._asdict()} for g in self.groups]
+        members = [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]
         waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
         return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
+
+    def tag(self, wave: int) -> dict[str, Any]:
+        """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
+        parts = zip(self.groups, self.waves[wave])
+        students = [[self.keys[i] for i in g.members[start:stop]] for g, (start, stop) in parts]
+        groups = [{**vars(g), "recipe": g.recipe._asdict(), "members": len(g.members)} for g in self.groups]
+        return {"members": students, "groups": groups}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
         """This plan with the waves, layouts and precision of a stored one.

@@ -47,7 +47,7 @@ class LabelSpec:
     operations: tuple[language.Call, ...] = ()
 
     @staticmethod
-    @functools.lru_cache(4096)  # a plan asks for the specs of thousands of members, again and again
+    @functools.lru_cache(2**16)  # a run asks for the specs of its members again and again; for a kB each they are kept
     def parse(text: str) -> "LabelSpec":
         """Read a label spec, and bind every argument.
 

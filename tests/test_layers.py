@@ -10,7 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("api",),
+    ("arguments", "api"),
     ("analysis",),
     ("experiment",),
     ("training",),
@@ -23,7 +23,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("settings",),
-    ("spec", "rng", "types"),
+    ("spec", "rng", "types", "values", "stopping", "streams"),
     ("errors", "files"),
 )
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

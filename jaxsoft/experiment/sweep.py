@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -52,10 +54,22 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     `hard`) is the same member for every teacher epoch, and appears once.
 
     Raises:
-      ConfigError: an axis that is unknown, empty, or zipped with one of another length; an open teacher epoch.
+      ConfigError: an axis that is unknown, empty, without effect, has a value twice, or is zipped with one of another
+        length; an open teacher epoch.
     """
+    labels = settings.sweep.labels or ("hard",)
+    if settings.sweep.teacher_epoch and not any(_labels(text).has_open_epoch for text in labels):
+        raise errors.ConfigError(
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
+        )
     members = (_member(settings, point) for point in _points(settings.sweep))
     return tuple(dict.fromkeys(members))
+
+
+def combinations(sweep: config.Sweep) -> int:
+    """How many points the axes have; more than members where several points mean the same student."""
+    return math.prod(map(len, _columns(sweep)))
 
 
 def resolve(
@@ -74,6 +88,12 @@ def resolve(
 
 
 def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
+    for parts in itertools.product(*_columns(sweep)):
+        yield {name: value for part in parts for name, value in part.items()}
+
+
+def _columns(sweep: config.Sweep) -> list[list[dict[str, Any]]]:
+    """For every axis its values, or its rows of values where names advance together."""
     values = {name: v for name, v in config.as_dict(sweep).items() if name != "axes" and v}
     groups = [entry.split() for entry in sweep.axes]
     named = [name for group in groups for name in group]
@@ -93,17 +113,25 @@ def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
-    columns = [[dict(zip(group, row)) for row in zip(*(values[name] for name in group))] for group in groups]
-    for parts in itertools.product(*columns):
-        yield {name: value for part in parts for name, value in part.items()}
+    rows = [list(zip(*(values[name] for name in group))) for group in groups]
+    for group, found in zip(groups, rows):
+        twice = next((row for row, n in Counter(found).items() if n > 1), None)
+        if twice is not None:
+            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice))
+            raise errors.ConfigError(f"{shown} more than once")
+    return [[dict(zip(group, row)) for row in found] for group, found in zip(groups, rows)]
+
+
+def _labels(text: str) -> LabelSpec:
+    try:
+        return LabelSpec.parse(text)
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
 
 
 def _member(settings: config.Settings, point: dict[str, Any]) -> MemberSpec:
     student = settings.student
-    try:
-        labels = LabelSpec.parse(point.get("labels", "hard"))
-    except errors.ConfigError as problem:
-        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
+    labels = _labels(point.get("labels", "hard"))
     if labels.has_open_epoch:
         if "teacher_epoch" not in point:
             raise errors.ConfigError(

@@ -20,26 +20,20 @@ from typing import Any
 from jaxsoft import errors, stopping, streams
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+_INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
 
 Command = Callable[[Sequence[str]], int]
 
 
 def entry() -> None:
-    """What the console script calls; a signal that comes before anything can be saved ends it as one that comes later."""
-    asked: list[bool] = []
+    """What the console script calls. Until a run can save what it did, a signal to stop ends the process where it is.
 
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with stopping.heard(lambda: asked.append(True), handler=stop):
+    No exception would do: whatever is being imported or computed may catch it, or print it at length.
+    """
+    with stopping.heard(stopping.leave, _INTERRUPTED):
         streams.prepare()
-        try:
-            code = main(sys.argv[1:])
-        except Exception:  # a library was interrupted and calls it something else
-            if not asked:
-                raise
-            code = _interrupted()
+        code = main(sys.argv[1:])
         if code and "jaxsoft.experiment.processes" in sys.modules:
             from jaxsoft.experiment import processes
 
@@ -71,12 +65,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"jaxsoft: {told}", file=sys.stderr)
         return problem.exit_code
     except KeyboardInterrupt:
-        return _interrupted()
-
-
-def _interrupted() -> int:
-    print("jaxsoft: interrupted; the same command goes on from there", file=sys.stderr)
-    return errors.Interrupted.exit_code
+        print(_INTERRUPTED, file=sys.stderr)
+        return errors.Interrupted.exit_code
 
 
 def _run(argv: Sequence[str]) -> int:

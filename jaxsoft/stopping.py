@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from jaxsoft import errors
 
@@ -17,7 +16,7 @@ _GRACE_SECONDS = 8.0
 
 
 @contextlib.contextmanager
-def heard(asked: Callable[[], Any], told: str = "", handler: Callable[..., Any] = lambda *_: None) -> Iterator[None]:
+def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
     """Hear the first signal that asks to stop; a second one, or no end within 8 s, ends the process.
 
     A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing but
@@ -26,7 +25,6 @@ def heard(asked: Callable[[], Any], told: str = "", handler: Callable[..., Any] 
     Args:
       asked: called in that thread at the first signal.
       told: what the user is told before that.
-      handler: called in the main thread between two of its instructions, as Python does.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
@@ -35,7 +33,7 @@ def heard(asked: Callable[[], Any], told: str = "", handler: Callable[..., Any] 
     send.setblocking(False)
     threading.Thread(target=_listen, args=(receive, asked, told, _GRACE_SECONDS), daemon=True).start()
     before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, handler) for number in SIGNALS if not _is_ignored(number)}
+    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS if not _is_ignored(number)}
     try:
         yield
     finally:
@@ -45,17 +43,28 @@ def heard(asked: Callable[[], Any], told: str = "", handler: Callable[..., Any] 
         send.close()
 
 
+def leave() -> None:
+    """End the process at once, saved or not, so that the same command goes on; its bar may have hidden the cursor."""
+    if os.isatty(1):
+        _try(lambda: os.write(1, b"\x1b[?25h"))
+    os._exit(errors.Interrupted.exit_code)
+
+
 def tell(text: str) -> None:
-    """A line on standard error, if that can be written at all: a paused pager must not keep a process from stopping."""
+    """A line on standard error, if that can be written at all."""
+    _try(lambda: print(f"{text}\n", end="", file=sys.stderr, flush=True))
 
-    def write() -> None:
+
+def _try(write: Callable[[], object]) -> None:
+    """Write within a second or not at all: a paused terminal must not keep a process from stopping."""
+
+    def writing() -> None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            write()
 
-    writing = threading.Thread(target=write, daemon=True)
-    writing.start()
-    writing.join(timeout=1.0)
+    thread = threading.Thread(target=writing, daemon=True)
+    thread.start()
+    thread.join(timeout=1.0)
 
 
 def _is_ignored(number: int) -> bool:
@@ -66,7 +75,7 @@ def _is_ignored(number: int) -> bool:
     return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
 
-def _listen(receive: socket.socket, asked: Callable[[], Any], told: str, grace: float) -> None:
+def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace: float) -> None:
     waiting = False
     with receive:
         try:
@@ -74,12 +83,11 @@ def _listen(receive: socket.socket, asked: Callable[[], Any], told: str, grace: 
                 if received[0] not in SIGNALS:
                     continue
                 if waiting:
-                    os._exit(errors.Interrupted.exit_code)
+                    leave()
                 waiting = True
                 receive.settimeout(grace)
-                if told:
-                    tell(told)
+                tell(told)
                 asked()
         except TimeoutError:
             tell("stopped; the same command goes on from the last checkpoint")
-            os._exit(errors.Interrupted.exit_code)
+            leave()

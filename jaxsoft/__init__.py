@@ -1,7 +1,6 @@
 """Soft-label scaling laws: hundreds of students, taught by early-stopped experts, in one compiled JAX program."""
 
 import importlib
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +11,8 @@ if TYPE_CHECKING:
     from jaxsoft.experiment.experts import Experts, teach
     from jaxsoft.types import Dataset, Row, Split
 
-__version__ = metadata.version("jaxsoft")
+    __version__: str
+
 __all__ = [
     "Dataset",
     "Experts",
@@ -38,4 +38,6 @@ def __getattr__(name: str) -> Any:
             module = importlib.import_module(f"jaxsoft.{home}")
             if hasattr(module, name):
                 return getattr(module, name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("jaxsoft")
     raise AttributeError(f"module 'jaxsoft' has no attribute {name!r}")

@@ -4,18 +4,16 @@ A user's config is an `ml_collections.ConfigDict` that starts from `default()`; 
 or says in one line what is wrong. From there on nothing looks at a ConfigDict.
 """
 
-import ast
 import dataclasses
 import difflib
-import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxsoft import errors
+from jaxsoft import errors, values
 from jaxsoft.settings import Compute as Compute
 from jaxsoft.settings import Data as Data
 from jaxsoft.settings import Learned as Learned
@@ -25,7 +23,15 @@ from jaxsoft.settings import Sweep as Sweep
 from jaxsoft.settings import Teacher as Teacher
 from jaxsoft.settings import Training as Training
 
-_LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, some of them after a small addition
+_REPLACED = {  # settings that nothing reads once another one says more
+    "select": "sweep.select",
+    "teacher.model": "teacher.models",
+    "student.model": "sweep.model",
+    "student.steps": "sweep.steps",
+    "student.epochs": "sweep.steps",
+    "student.learning_rate": "sweep.learning_rate",
+    "student.weight_decay": "sweep.weight_decay",
+}
 
 
 def default() -> ConfigDict:
@@ -36,7 +42,7 @@ def default() -> ConfigDict:
     >>> read(config).sweep.ipc
     (1, 2, 5)
     """
-    return ConfigDict(as_dict(Settings()))
+    return ConfigDict(as_dict(Settings()), type_safe=False)  # types are for `read` to check, which knows the ranges too
 
 
 def as_dict(settings: Any) -> dict[str, Any]:
@@ -57,18 +63,18 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
     Raises:
       ConfigError: an unknown name, or a value of another type.
     """
-    values = dict(defaults)
+    given = dict(defaults)
     for part in filter(None, (arg or "").split(",")):
         name, _, text = part.partition("=")
         if name not in defaults:
             raise errors.ConfigError(f"unknown config argument {name!r}; choices: {', '.join(defaults)}")
         kind = type(defaults[name])
         try:
-            values[name] = {"": True, "true": True, "false": False}[text] if kind is bool else kind(text)
+            given[name] = {"": True, "true": True, "false": False}[text] if kind is bool else kind(text)
         except (KeyError, ValueError):
             expected = "true or false" if kind is bool else kind.__name__
             raise errors.ConfigError(f"config argument {name} expects {expected}, got {text!r}") from None
-    return types.SimpleNamespace(**values)
+    return types.SimpleNamespace(**given)
 
 
 def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
@@ -83,27 +89,86 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
       ConfigError: an unknown key, a wrong type, or a value out of range.
     """
     if not isinstance(config, (Mapping, ConfigDict)):
-        raise errors.ConfigError(f"{path} expects a group of settings, got {config!r}")
+        raise errors.ConfigError(f"{path} expects a group of settings, got {errors.quoted(config)}")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in config:
         if key not in fields:
             raise errors.ConfigError(f"unknown setting {path}.{key}; did you mean {closest(f'{path}.{key}')}?")
     hints = typing.get_type_hints(kind)
-    values = {}
+    given = {}
     for key in config:
-        where, value = f"{path}.{key}", config[key]
+        where, value = f"{path}.{key}", _value(config, key, path)
         if dataclasses.is_dataclass(hints[key]):
-            values[key] = read(value, hints[key], where)
+            given[key] = read(value, hints[key], where)
         else:
-            values[key] = _checked(value, hints[key], fields[key].metadata, where)
-    return kind(**values)
+            given[key] = values.checked(value, hints[key], fields[key].metadata, where)
+    return kind(**given)
 
 
-def check_override(path: str, text: str) -> None:
-    """Check one `--config.KEY=VALUE` of a command line.
+def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
+    """Check a config after a command line has changed it; what refers to a changed setting (`get_ref`) follows.
+
+    Args:
+      config: as for `read`.
+      overrides: pairs such as `("config.sweep.ipc", "1,5")`; of several for one key the last counts.
 
     Raises:
-      ConfigError: no such setting, or the text is not of its type or range.
+      ConfigError: as `read`; no such setting; or one that has no effect, because another setting replaces it.
+    """
+    config = _loose(config) if isinstance(config, ConfigDict) else config
+    for path, text in overrides:
+        wanted, rule = _setting(path)
+        value = values.checked(values.parsed(text, wanted), wanted, rule, path)
+        config = _changed(config, path.split(".")[1:], value)
+    settings = read(config)
+    for path, _ in overrides:
+        _check_effect(path, settings)
+    return settings
+
+
+def _loose(config: Any) -> ConfigDict:
+    """The same, references kept, but open to any key and type: it is for `read` to refuse them."""
+    loose = ConfigDict(config, type_safe=False)
+    return loose.unlock() if loose.is_locked else loose
+
+
+def _value(config: Any, key: str, path: str) -> Any:
+    """What a key holds; a reference is followed, and a placeholder must have been filled."""
+    try:
+        return config[key]
+    except Exception as problem:
+        reason = str(problem).strip().partition("\n")[0] or type(problem).__name__
+        raise errors.ConfigError(f"{path}.{key} has no value: {reason}") from None
+
+
+def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
+    """The config with one setting replaced: a ConfigDict in place, so that references follow; other mappings copied."""
+    if not isinstance(config, (Mapping, ConfigDict)):
+        return config  # `read` will say so
+    name, *deeper = names
+    tree = config if isinstance(config, ConfigDict) else dict(config)
+    if deeper:
+        value = _changed(tree[name] if name in tree else {}, deeper, value)
+    if tree is not config or not deeper or name not in tree:
+        tree[name] = value
+    return tree
+
+
+def _check_effect(path: str, settings: Settings) -> None:
+    """Refuse what was typed in vain."""
+    key = path.removeprefix("config.")
+    if key not in _REPLACED or (key == "student.model" and any("learned" in text for text in settings.sweep.labels)):
+        return
+    group, _, name = _REPLACED[key].partition(".")
+    if getattr(getattr(settings, group), name):
+        raise errors.ConfigError(f"{path} has no effect: config.{_REPLACED[key]} replaces it; change or empty that")
+
+
+def _setting(path: str) -> tuple[Any, Mapping[str, Any]]:
+    """Type and rule of the setting that a command line names.
+
+    Raises:
+      ConfigError: there is none, or it is a group.
     """
     kind: Any = Settings
     *groups, word = path.split(".")[1:]
@@ -119,17 +184,7 @@ def check_override(path: str, text: str) -> None:
         raise errors.ConfigError(
             f"{path} is a group of settings; set one of them, such as {path}.{next(iter(typing.get_type_hints(wanted)))}"
         )
-    rule = next(f.metadata for f in dataclasses.fields(kind) if f.name == word)
-    element = typing.get_args(wanted)[0] if typing.get_origin(wanted) is tuple else wanted
-    if element is not str or rule.get("choices"):
-        _checked(_literal(text), wanted, rule, path)
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    return wanted, next(f.metadata for f in dataclasses.fields(kind) if f.name == word)
 
 
 def closest(path: str) -> str:
@@ -154,28 +209,3 @@ def _paths(settings: Mapping[str, Any], path: str) -> Iterator[str]:
             yield from _paths(value, f"{path}.{key}")
         else:
             yield f"{path}.{key}"
-
-
-def _checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any:
-    if typing.get_origin(wanted) is tuple:
-        items = value if isinstance(value, (tuple, list, range)) else (value,)
-        return tuple(_checked(item, typing.get_args(wanted)[0], rule, where) for item in items)
-    if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT:
-        value = float(value)
-    low, high, above, choices = (rule.get(name) for name in ("low", "high", "above", "choices"))
-    if type(value) is int and value > _LARGEST_INT:
-        high = _LARGEST_INT
-    fits = (
-        type(value) is wanted
-        and (wanted is not float or math.isfinite(value))
-        and (wanted is not str or "\0" not in str(value))  # no file can have such a name
-        and (low is None or value >= low)
-        and (high is None or value <= high)
-        and (above is None or value > above)
-        and (choices is None or value in choices)
-    )
-    if not fits:
-        bounds = [f"{sign} {bound}" for sign, bound in ((">=", low), (">", above), ("<=", high)) if bound is not None]
-        expected = f"one of {', '.join(choices)}" if choices else f"{wanted.__name__} {' and '.join(bounds)}".strip()
-        raise errors.ConfigError(f"{where} expects {expected}, got {value!r}")
-    return value

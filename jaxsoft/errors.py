@@ -5,9 +5,18 @@ from collections.abc import Iterable
 
 
 class JaxsoftError(Exception):
-    """Base of the errors that a user can mend. The command line prints the message alone, without a traceback."""
+    """Base of the errors that a user can mend. The command line prints the message alone, without a traceback.
+
+    Every argument is one line of the message: a line break inside of one came from a name or a value, and is escaped.
+
+    >>> str(JaxsoftError("these differ:", "  width"))
+    'these differ:\\n  width'
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class ConfigError(JaxsoftError):
@@ -54,6 +63,19 @@ def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
     return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where})"
 
 
+def quoted(value: object, most: int = 300) -> str:
+    """A value that is wrong as a message may hold it: on one line, and not without end.
+
+    >>> quoted("a\\nb"), quoted(10**9999)
+    ("'a\\\\nb'", 'a value of type int that is too long to show')
+    """
+    try:
+        text = " ".join(repr(value).split("\n"))
+    except ValueError:  # an integer of thousands of digits
+        return f"a value of type {type(value).__name__} that is too long to show"
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def shown(text: str) -> str:
     """Text from outside as a terminal or a page may show it: what does not print is escaped, so it can command nothing.
 
@@ -61,3 +83,8 @@ def shown(text: str) -> str:
     'cat\\\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def lines(text: str) -> str:
+    """The same for text of several lines: the breaks between them stay."""
+    return "\n".join(map(shown, text.split("\n")))

@@ -11,40 +11,34 @@ and resumable.
 """
 
 import contextlib
-import io
-import logging
 import os
-import runpy
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
-
-from jaxsoft import config, errors
+from jaxsoft import errors, stopping, streams
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+_INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
 
 Command = Callable[[Sequence[str]], int]
 
 
 def entry() -> None:
-    """What the console script calls."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that cannot be shown is no reason to fail
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    code = main(sys.argv[1:])
-    if code and "jaxsoft.experiment.processes" in sys.modules:
-        from jaxsoft.experiment import processes
+    """What the console script calls. Until a run can save what it did, a signal to stop ends the process where it is.
 
-        processes.leave(code)
-    sys.exit(code)
+    No exception would do: whatever is being imported or computed may catch it, or print it at length.
+    """
+    with stopping.heard(stopping.leave, _INTERRUPTED):
+        streams.prepare()
+        code = main(sys.argv[1:])
+        if code and "jaxsoft.experiment.processes" in sys.modules:
+            from jaxsoft.experiment import processes
+
+            processes.leave(code)
+        sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,41 +58,44 @@ def main(argv: Sequence[str]) -> int:
             print(__version__)
             return 0
         if argv[0] not in commands:
-            raise errors.ConfigError(f"unknown command {argv[0]!r}; choices: {', '.join(commands)}")
+            raise errors.ConfigError(f"unknown command {errors.quoted(argv[0])}; choices: {', '.join(commands)}")
         return commands[argv[0]](argv[1:])
     except errors.JaxsoftError as problem:
-        print(f"jaxsoft: {problem}", file=sys.stderr)
+        told = "\n".join(errors.shown(str(line)) for line in problem.args)
+        print(f"jaxsoft: {told}", file=sys.stderr)
         return problem.exit_code
     except KeyboardInterrupt:
+        print(_INTERRUPTED, file=sys.stderr)
         return errors.Interrupted.exit_code
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _run(argv: Sequence[str]) -> int:
-    own = flags.FlagValues()
-    flags.DEFINE_string("workdir", "", "run folder; runs/<name of the config> if not given", flag_values=own)
-    flags.DEFINE_bool("dry_run", False, "print the plan and stop", flag_values=own)
-    flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in a per-user folder", flag_values=own)
-    flags.DEFINE_string("process", "", "I/N, the number of this process and of all; auto on a cluster", flag_values=own)
-    flags.DEFINE_string("coordinator", "", "HOST:PORT where the processes meet", flag_values=own)
-    settings = _settings(own, argv)
-    set_up_jax(keep_programs=bool(own["compilation_cache"].value))
-    from jaxsoft import numerics
-    from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes above are told at once
-    from jaxsoft.experiment.console import Console
+    from jaxsoft import arguments
 
-    processes.join(own["process"].value or "", own["coordinator"].value or "")
-    console = Console(quiet=not processes.is_first())
-    workdir = Path(own["workdir"].value or Path("runs") / settings.name)
+    settings, others = arguments.settings(argv)
+    flags = {"workdir": "", "dry_run": False, "compilation_cache": True, "process": "", "coordinator": ""}
+    words, given = arguments.parse(others, **flags)
+    if words:
+        raise errors.ConfigError(
+            f"unexpected argument {errors.quoted(words[0])}; settings are written --config.KEY=VALUE"
+        )
+    workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
+    with _starting_jax():
+        set_up_jax(keep_programs=given["compilation_cache"])
+        from jaxsoft import numerics
+        from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes are told at once
+        from jaxsoft.experiment.console import Console
+
+        processes.join(given["process"], given["coordinator"])
+        is_first = processes.is_first()  # now JAX looks for its devices
+    console = Console(quiet=not is_first)
     console.say("\n".join([describe.versions() + processes.told(), *numerics.overridden()]))
-    if own["dry_run"].value:
-        if processes.is_first():
+    if given["dry_run"]:
+        if is_first:
             console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
-    code = _finish(rows, workdir, console) if processes.is_first() else 0
+    code = _finish(rows, workdir, console) if is_first else 0
     with console.interruptible():
         processes.barrier("report")
     return code
@@ -119,135 +116,80 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
 
 
 def _report(argv: Sequence[str]) -> int:
-    own = flags.FlagValues()
-    flags.DEFINE_string("out", "", "where to write; may be left out for one folder alone", flag_values=own)
-    flags.DEFINE_bool("mix", False, "join runs of different data or protocols all the same", flag_values=own)
-    folders = [Path(name) for name in _parse(own, argv)]
+    from jaxsoft import arguments
+
+    words, given = arguments.parse(argv, out="", mix=False)
+    folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
+    out = arguments.folder(given["out"], "--out")
     from jaxsoft.analysis import report
 
-    print(
-        report.write_report(folders, Path(own["out"].value) if own["out"].value else None, mix=bool(own["mix"].value))
-    )
+    _say(report.write_report(folders, out, mix=given["mix"]))
     return 0
 
 
 def _data(argv: Sequence[str]) -> int:
-    own = flags.FlagValues()
-    flags.DEFINE_string(
-        "root", "", "folder of prepared data; $JAXSOFT_DATA or a per-user cache folder", flag_values=own
-    )
-    flags.DEFINE_string("source", "", "where the published files lie, if not below the root", flag_values=own)
-    flags.DEFINE_integer("resize", None, "side in pixels, for image_folder", lower_bound=1, flag_values=own)
-    words = _parse(own, argv)
-    root, source, resize = own["root"].value or None, own["source"].value or None, own["resize"].value
-    from jaxsoft import data
-    from jaxsoft.experiment.console import Console
+    from jaxsoft import arguments
+
+    words, given = arguments.parse(argv, root="", source="", resize=None)
+    root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
+    with _starting_jax():
+        from jaxsoft import data
+        from jaxsoft.experiment.console import Console
 
     if words == ["list"]:
         for name, state, description in data.available(root):
-            print(f"{name:16} {state:14} {description}")
+            _say(f"{name:16} {state:14} {description}")
         return 0
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")
     if words[0] == "verify":
-        print(data.verify(words[1], root, resize=resize))
+        _say(data.verify(words[1], root, resize=given["resize"]))
         return 0
     console = Console()
     with console.stage("prepare"):
         told = lambda done, total: console.progress(done, total, "images")  # noqa: E731
-        where = data.prepare(words[1], root, source, told, resize=resize)
+        where = data.prepare(words[1], root, source, told, resize=given["resize"])
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
 
 
 def _verify(argv: Sequence[str]) -> int:
-    words = _parse(flags.FlagValues(), argv)
-    if len(words) != 1:
-        raise errors.ConfigError("expected: jaxsoft verify DIR")
-    from jaxsoft.experiment import folder
+    from jaxsoft import arguments
 
-    problems = folder.verify(words[0])
+    words, _ = arguments.parse(argv)
+    where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None
+    if where is None:
+        raise errors.ConfigError("expected: jaxsoft verify DIR")
+    with _starting_jax():
+        from jaxsoft.experiment import folder
+
+    problems = folder.verify(where)
     if problems:
-        raise errors.CheckpointError(f"{words[0]} is not what the run left: {'; '.join(problems)}")
-    print(f"{words[0]}: every file is as the run left it")
+        raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")
+    _say(f"{where}: every file is as the run left it")
     return 0
 
 
-def _parse(own: flags.FlagValues, argv: Sequence[str], settings: ConfigDict | None = None) -> list[str]:
-    """Parse flags, and what they change in the settings; what is left over are words."""
-    argv = ["jaxsoft", *argv]
+def _say(text: object) -> None:
+    print(errors.lines(str(text)))
+
+
+@contextlib.contextmanager
+def _starting_jax() -> Iterator[None]:
+    """What JAX says about its environment, in one line: a platform that is not there, a switch that is neither on nor off.
+
+    Raises:
+      ConfigError: it cannot start.
+    """
     try:
-        if settings is not None:
-            config_flags.DEFINE_config_dict("config", settings, flag_values=own, sys_argv=argv)
-        return own(argv)[1:]
-    except flags.UnrecognizedFlagError as problem:
-        near = errors.nearest(problem.flagname, own, count=1)
-        hint = f"; did you mean --{near}?" if near else ""
-        raise errors.ConfigError(f"unknown flag --{problem.flagname}{hint}") from None
-    except flags.Error as problem:
-        raise errors.ConfigError(_first_line(problem)) from None
-
-
-def _settings(own: flags.FlagValues, argv: Sequence[str]) -> config.Settings:
-    """Load the config file, apply what the command line changes, and check all of it."""
-    source, others = _take_config(argv)
-    if not source:
-        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
-    name, colon, argument = source.partition(":")
-    written = config.read(_load(Path(name), [argument] if colon else []))
-    changed = ConfigDict(config.as_dict(written))
-    words = _parse(own, others, changed)
-    if words:
-        raise errors.ConfigError(f"unexpected argument {words[0]!r}; settings are written --config.KEY=VALUE")
-    return config.read(changed)
-
-
-def _take_config(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The value of --config and the other arguments; overrides are checked before a library says it at length."""
-    source, others, words = "", [], iter(argv)
-    for word in words:
-        name, equals, text = word.lstrip("-").partition("=")
-        if not word.startswith("-") or not (name == "config" or name.startswith("config.")):
-            others.append(word)
-            continue
-        text = text if equals else next(words, "")
-        if name == "config":
-            source = text
-        else:
-            config.check_override(name, text)
-            others.append(f"--{name}={text}")
-    return source, others
-
-
-def _load(path: Path, arguments: Sequence[str]) -> Any:
-    """What a config file returns; whatever goes wrong in it is told in one line."""
-    _check_file(path)
-    try:
-        scope = runpy.run_path(str(path))
-        if "get_config" not in scope:
-            raise errors.ConfigError(f"config file {path} defines no get_config()")
-        return scope["get_config"](*arguments)
-    except errors.JaxsoftError:
-        raise
-    except (Exception, SystemExit) as problem:
-        frames = traceback.extract_tb(problem.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-        text = _first_line(problem)
-        if isinstance(problem, SyntaxError):
-            lines, text = [problem.lineno], problem.msg
-        where = f"{path}, line {lines[-1]}" if lines and lines[-1] else path
-        raise errors.ConfigError(f"config file {where}: {type(problem).__name__}: {text}") from None
-
-
-def _check_file(path: Path) -> None:
-    if path.is_file():
-        return
-    folder = path.parent if path.parent.is_dir() else Path(".")
-    known = [str(p) for p in (*folder.glob("*.py"), *Path("configs").glob("*.py"))]
-    near = f"; nearest: {errors.nearest(str(path), known)}" if known else ""
-    raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
+        yield
+    except (RuntimeError, ValueError, AssertionError) as problem:
+        names = sorted(name for name in os.environ if name.startswith(("JAX_", "XLA_", "CUDA_VISIBLE")))
+        reason = str(problem).strip().partition("\n")[0] or "no platform that was asked for is here"
+        told = ", ".join(f"{name}={os.environ[name]}" for name in names) or "no variable of JAX is set"
+        raise errors.ConfigError(f"JAX cannot start: {reason} ({told})") from None
 
 
 def set_up_jax(keep_programs: bool) -> None:
@@ -265,7 +207,3 @@ def set_up_jax(keep_programs: bool) -> None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _first_line(problem: BaseException) -> str:
-    return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

@@ -6,7 +6,8 @@ from typing import Any
 
 
 def setting(default: Any, doc: str, **rule: Any) -> Any:
-    """A field with its meaning and rule: `low` (inclusive), `high` (inclusive), `above` (exclusive) or `choices`."""
+    """A field with its meaning and rule: `low` (inclusive), `high` (inclusive), `above` (exclusive), `choices`, or what
+    it `names`: a "path", or a "folder" inside of another."""
     return dataclasses.field(default=default, metadata={"doc": doc, **rule})
 
 
@@ -15,7 +16,7 @@ class Data:
     """Which images."""
 
     name: str = setting("digits", "dataset: a file of jaxsoft/data, or tfds:<name>")
-    root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder")
+    root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder", names="path")
     validation: float = setting(0.1, "share of the training images held out per class", above=0.0, high=0.5)
     limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
     resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
@@ -45,7 +46,9 @@ class Teacher(Training):
     experts: int = setting(1, "how many, trained at once", low=1, high=1000)
     models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
-    store: str = setting("", "folder that several runs share for trained experts; empty: inside the run folder")
+    store: str = setting(
+        "", "folder that several runs share for trained experts; empty: inside the run folder", names="path"
+    )
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Compute:
 class Settings:
     """A whole experiment."""
 
-    name: str = setting("experiment", "of the run folder, unless --workdir is given")
+    name: str = setting("experiment", "of the run folder, unless --workdir is given", names="folder")
     protocol: str = setting(
         "sealed",
         "what selects: validation; the test set (paper); or validation, with what the test set would have chosen beside it",

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 import re
+import types
 import typing
 
 import ml_collections
@@ -26,6 +27,10 @@ def fields(kind=config.Settings, path=()):
             yield from fields(hints[field.name], (*path, field.name))
         else:
             yield (*path, field.name), hints[field.name], field.metadata
+
+
+def override(path, text):
+    return config.read_with({}, [(path, text)])
 
 
 def nested(path, value):
@@ -67,7 +72,7 @@ def test_settings_are_frozen():
 def test_every_setting_says_what_it_means(path, kind, rule):
     assert rule["doc"]
     assert element(kind) in (int, float, str)
-    assert set(rule) <= {"doc", "low", "high", "above", "choices"}
+    assert set(rule) <= {"doc", "low", "high", "above", "choices", "names"}
 
 
 @each
@@ -80,7 +85,7 @@ def test_a_value_outside_of_the_range_is_refused(path, kind, rule):
         name = ".".join(("config", *path))
         value = number(value)
         assert refusal(config.read, nested(path, value)).startswith(f"{name} expects ")
-        assert refusal(config.check_override, name, repr(value)).startswith(f"{name} expects ")
+        assert refusal(override, name, repr(value)).startswith(f"{name} expects ")
 
 
 @each
@@ -89,7 +94,7 @@ def test_a_value_on_the_edge_passes(path, kind, rule):
     right += [10**9] if element(kind) is int and "high" not in rule else []
     for value in right:
         config.read(nested(path, value))
-        config.check_override(".".join(("config", *path)), str(value))
+        override(".".join(("config", *path)), str(value))
 
 
 @each
@@ -108,7 +113,7 @@ def test_another_type_is_refused(path, kind, rule):
         ({"data": {"validation": 0.6}}, "config.data.validation expects float > 0.0 and <= 0.5, got 0.6"),
         ({"protocol": "x"}, "config.protocol expects one of sealed, paper, both, got 'x'"),
         ({"teacher": {"model": 3}}, "config.teacher.model expects str, got 3"),
-        ({"name": "a\0b"}, "config.name expects str, got 'a\\x00b'"),
+        ({"name": "a\0b"}, "config.name expects a name for a folder, without / and of one line, got 'a\\x00b'"),
         ({"sweep": {"ipc": (1, 0)}}, "config.sweep.ipc expects int >= 1, got 0"),
         ({"teacher": {"seed": 2**31}}, "config.teacher.seed expects int >= 0 and <= 1000000000, got 2147483648"),
         ({"student": 3}, "config.student expects a group of settings, got 3"),
@@ -156,7 +161,7 @@ def test_closest_means_the_setting_one_would_expect(path, meant):
     ],
 )
 def test_overrides_are_refused(path, text, message):
-    assert refusal(config.check_override, path, text).startswith(message)
+    assert refusal(override, path, text).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +176,69 @@ def test_overrides_are_refused(path, text, message):
     ],
 )
 def test_overrides_pass(path, text):
-    config.check_override(path, text)
+    override(path, text)
+
+
+def test_of_several_overrides_for_one_setting_the_last_counts():
+    read = config.read_with({}, [("config.sweep.ipc", "1,2"), ("config.name", "a"), ("config.sweep.ipc", "5")])
+    assert read.sweep.ipc == (5,) and read.name == "a"
+
+
+def test_an_override_mends_what_a_file_left_open():
+    tree = config.default()
+    tree.student.batch = ml_collections.config_dict.required_placeholder(int)
+    tree.teacher.epochs = 0
+    assert refusal(config.read, tree).startswith("config.student.batch has no value: ")
+    changes = [("config.student.batch", "7"), ("config.teacher.epochs", "3")]
+    read = config.read_with(tree, changes)
+    assert (read.student.batch, read.teacher.epochs) == (7, 3)
+
+
+@pytest.mark.parametrize("freeze", [lambda tree: tree, lambda tree: tree.lock(), ml_collections.FrozenConfigDict])
+def test_what_refers_to_an_overridden_setting_follows(freeze):
+    tree = config.default()
+    del tree["learned"]
+    if freeze is not ml_collections.FrozenConfigDict:  # it holds no references
+        tree.student.steps = tree.teacher.get_ref("epochs") * 10
+    read = config.read_with(freeze(tree), [("config.teacher.epochs", "5"), ("config.learned.looks", "3")])
+    assert (read.teacher.epochs, read.learned.looks) == (5, 3)
+    assert read.student.steps == (400 if freeze is ml_collections.FrozenConfigDict else 50)
+
+
+@pytest.mark.parametrize("tree", [{}, {"student": {"steps": 7}}, types.MappingProxyType({"sweep": {}})])
+def test_plain_mappings_are_overridden_and_left_as_they_are(tree):
+    before = repr(tree)
+    read = config.read_with(tree, [("config.student.batch", "3"), ("config.sweep.ipc", "")])
+    assert (read.student.batch, read.sweep.ipc) == (3, ()) and repr(tree) == before
+
+
+@pytest.mark.parametrize("tree", [None, {"student": 3}])
+def test_overrides_of_what_is_no_group_are_refused(tree):
+    assert "expects a group of settings, got" in refusal(config.read_with, tree, [("config.student.batch", "3")])
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "other"),
+    [
+        ("student.learning_rate", "0.1", "sweep.learning_rate"),
+        ("student.weight_decay", "0.1", "sweep.weight_decay"),
+        ("student.steps", "3", "sweep.steps"),
+        ("student.epochs", "3", "sweep.steps"),
+        ("student.model", "mlp", "sweep.model"),
+        ("teacher.model", "mlp", "teacher.models"),
+        ("select", "random", "sweep.select"),
+    ],
+)
+def test_an_override_that_another_setting_makes_vain_is_refused(typed, value, other):
+    filled = [(f"config.{other}", "mlp" if "model" in other else "random" if "select" in other else "3")]
+    message = refusal(config.read_with, {}, [*filled, (f"config.{typed}", value)])
+    assert message == f"config.{typed} has no effect: config.{other} replaces it; change or empty that"
+    config.read_with({}, [*filled, (f"config.{other}", ""), (f"config.{typed}", value)])
+
+
+def test_the_students_network_matters_where_labels_are_learned():
+    swept = [("config.sweep.model", "mlp"), ("config.student.model", "mlp")]
+    config.read_with({}, [*swept, ("config.sweep.labels", "learned")])
 
 
 def test_arguments_of_a_config_file():

@@ -10,7 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("api",),
+    ("arguments", "api"),
     ("analysis",),
     ("experiment",),
     ("training",),
@@ -24,7 +24,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config",),
     ("settings",),
     ("numerics",),
-    ("spec", "rng", "types", "sources"),
+    ("spec", "rng", "types", "values", "stopping", "streams", "sources"),
     ("errors", "files"),
 )
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -31,6 +31,7 @@ def refused(capsys):
     def run(*argv):
         code = main([str(word) for word in argv])
         line = capsys.readouterr().err
+        assert line.removesuffix("\n").isprintable()
         assert line.startswith("jaxsoft: ") and line.endswith("\n") and line.count("\n") == 1, line
         return code, line.removeprefix("jaxsoft: ").removesuffix("\n")
 
@@ -90,15 +91,18 @@ def test_words_and_flags(refused, argv, message):
         ("--config.student.btch=3", "unknown setting config.student.btch; did you mean config.student.batch?"),
         ("--config.student.batch=1.5", "config.student.batch expects int >= 1, got 1.5"),
         ("--config.student.batch=", "config.student.batch expects int >= 1, got ''"),
-        ("--config.student.batch", "config.student.batch expects int >= 1, got ''"),
+        ("--config.student.batch", "--config.student.batch needs a value: --config.student.batch=VALUE"),
         ("--config.student=3", "config.student is a group of settings; set one of them, such as config.student.model"),
         ("--config.sweep.ipc=0", "config.sweep.ipc expects int >= 1, got 0"),
         ("--config.sweep.ipc=(1,'a')", "config.sweep.ipc expects int >= 1, got 'a'"),
-        ("--config.sweep.labels=3", "config.sweep.labels expects str, got 3"),
+        ("--config.sweep.labels=3", "config.sweep.labels: cannot read spec '3'; expected name(arguments)|..., such as "
+         "'hard', 'teacher(epoch=5)|topk(3)'"),
         ("--config.protocol=peper", "config.protocol expects one of sealed, paper, both, got 'peper'"),
         ("--config.student.learning_rate=1e999", "config.student.learning_rate expects float > 0.0, got inf"),
+        ("--config.name=", "config.name expects a name for a folder, without / and of one line, got ''"),
+        ("--config.teacher.store=gs://b/t", "config.teacher.store expects a path on this machine, got 'gs://b/t'; mount it first"),
     ],
-)
+)  # fmt: skip
 def test_overrides(refused, override, message):
     assert refused("run", f"--config={DIGITS}", override) == (2, message)
 
@@ -128,9 +132,9 @@ START = "from jaxsoft.config import default\ndef get_config(arg=None):\n    conf
          "file or directory: 'none'"),
         ("def get_config():\n    pass\n", "config expects a group of settings, got None"),
         ("def get_config():\n    return {'student': {'steps': 1.5}}\n", "config.student.steps expects int >= 0, got 1.5"),
-        (START + "config.student.learning_rate = 'fast'\n", "config file my config.py, line 4: TypeError: Could not override "
-         "field 'learning_rate' (reference). fast is of original type <class 'str'> and cannot be casted to type "
-         "<class 'float'>"),
+        (START + "config.student.learning_rate = 'fast'\n", "config expects a group of settings, got None"),
+        (START + "config.student.learning_rate = 'fast'\n    return config\n", "config.student.learning_rate expects float > "
+         "0.0, got 'fast'"),
         (START + "config.student.lrr = 3\n    return config\n", "unknown setting config.student.lrr; did you mean "
          "config.student.learning_rate?"),
         (START + "config.student.batch = 0\n    return config\n", "config.student.batch expects int >= 1, got 0"),
@@ -163,6 +167,9 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
         ("sweep.labels=teacher(epoch=2)|topk(11)", "config.sweep.labels: topk: k must be in 1..10, the number of classes, "),
         ("sweep.labels=teacher(epoch=5)", "label spec 'teacher(epoch=5)' asks for epoch 5; config.teacher.epochs is 4, the "),
         ("student.epochs=3", "config.student needs exactly one of steps and epochs above 0, got steps=40, epochs=3"),
+        ("sweep.teacher_epoch=1,2", "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its "),
+        ("sweep.ipc=1,1", "config.sweep.ipc has 1 more than once"),
+        ("subjects=accuracy", "config.subjects=accuracy has no effect: no label spec drops a class, and "),
         ("sweep.ipc=500", "ipc=500 but class 8 (8) has 99 train images; the largest possible is 99"),
         ("student.model=convnet(depth=9)", "config.student.model: convnet: depth=9 halves the image 9 times and leaves "
          "nothing of 8x8 pixels; the largest possible depth is 3"),
@@ -171,6 +178,107 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
 def test_settings_that_do_not_fit(dry_run, change, message):
     code, line = dry_run(f"--config.{change}")
     assert code == 2 and line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag"),
+    [
+        (["run", f"--config={DIGITS}", "--workdir=gs://b/x"], "--workdir"),
+        (["run", "--config=gs://b/x"], "--config"),
+        (["run", f"--config={DIGITS}", "--config.data.root=gs://b/x"], "config.data.root"),
+        (["report", "gs://b/x"], "jaxsoft report"),
+        (["report", "run", "--out=gs://b/x"], "--out"),
+        (["verify", "gs://b/x"], "jaxsoft verify"),
+        (["data", "list", "--root=gs://b/x"], "--root"),
+        (["data", "prepare", "cifar10", "--source=gs://b/x"], "--source"),
+    ],
+)
+def test_a_bucket_is_no_folder(refused, argv, flag):
+    assert refused(*argv) == (2, f"{flag} expects a path on this machine, got 'gs://b/x'; mount it first")
+
+
+def test_home_is_found_in_every_path(refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert refused("verify", "~/x") == (4, f"cannot read {tmp_path}/x/manifest.json: No such file or directory")
+    assert refused("report", "~/x") == (3, f"no run folder at {tmp_path}/x")
+    assert refused("run", "--config=~/x.py")[1].startswith(f"config file {tmp_path}/x.py not found")
+    assert f" --root {tmp_path}/x," in refused("data", "verify", "cifar10", "--root=~/x")[1]
+    assert refused("data", "list", "--root=~nobody-of-this-name") == (
+        2,
+        "--root: there is no home folder for '~nobody-of-this-name'",
+    )
+    argv = ["run", f"--config={DIGITS}:quick", "--dry_run", "--nocompilation_cache", *SMALL]
+    assert main([*argv, "--config.teacher.store=~/x", "--config.data.root=~/y"]) == 0
+    told = capsys.readouterr().out
+    assert f"config.teacher.store = '{tmp_path}/x'" in told and f"config.data.root = '{tmp_path}/y'" in told
+
+
+@pytest.mark.parametrize("problem", [AssertionError(), RuntimeError("no 'cuda'\nmore"), ValueError("no 'cuda'")])
+def test_a_platform_that_is_not_here(refused, monkeypatch, tmp_path, problem):
+    from jaxsoft.experiment import processes
+
+    def fail():
+        raise problem
+
+    for name in [name for name in os.environ if name.startswith(("JAX_", "XLA_", "CUDA_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(processes, "is_first", fail)
+    reason = "no platform that was asked for is here" if type(problem) is AssertionError else "no 'cuda'"
+    line = f"JAX cannot start: {reason} (JAX_PLATFORMS=cuda)"
+    assert refused("run", f"--config={DIGITS}:quick", "--nocompilation_cache") == (2, line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_of_several_overrides_counts(capsys):
+    argv = ["run", f"--config={DIGITS}:quick", "--dry_run", "--nocompilation_cache", *SMALL]
+    labels = [
+        "--config.sweep.labels=hard,teacher(epoch=2),teacher(epoch=4)|topk(2, 3)",
+        "--config.sweep.labels=hard,teacher(epoch=2)",
+    ]
+    assert main([*argv, "--config.sweep.ipc=5", *labels, "--config.sweep.axes=ipc,labels,seed"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "config.sweep.ipc = (5,)" in told and "config.sweep.labels = ('hard', 'teacher(epoch=2)')" in told
+    assert "plan: 4 students in 1 buckets, 1 waves of equal shape" in told
+
+
+def test_points_that_are_one_student_are_said(capsys):
+    argv = ["run", f"--config={DIGITS}:quick", "--dry_run", "--nocompilation_cache", *SMALL]
+    assert main([*argv, "--config.sweep.labels=hard,teacher", "--config.sweep.teacher_epoch=1,2"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "plan: 12 students in 2 buckets, 1 waves of equal shape" in told
+    assert "  the axes have 16 combinations; those that mean the same student are trained once" in told
+
+
+NUMPY = """
+import numpy as np
+from jaxsoft.config import default
+
+def get_config():
+    config = default()
+    config.sweep.ipc, config.sweep.seed = np.arange(1, 3), np.arange(2)
+    config.sweep.learning_rate = np.logspace(-3, -1, 3)
+    config.teacher.epochs, config.data.validation = np.int64(4), np.float64(0.2)
+    config.sweep.labels = np.array(["hard", "teacher(epoch=4)"])
+    config.teacher.model = config.student.model = "mlp(hidden=4)"
+    return config
+"""
+
+
+def test_a_config_of_numpys_numbers(capsys):
+    Path("numbers.py").write_text(NUMPY)
+    assert main(["run", "--config=numbers.py", "--dry_run", "--nocompilation_cache"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert {"config.sweep.ipc = (1, 2)", "config.sweep.learning_rate = (0.001, 0.01, 0.1)"} < set(told)
+    assert "config.teacher.epochs = 4" in told and "plan: 24 students in 2 buckets, 1 waves of equal shape" in told
+
+
+def test_names_from_outside_command_no_terminal(refused, capsys):
+    assert refused("verify", "\x1b[2J\rgone\u202e")[1].startswith("cannot read ")
+    Path("c\x1b.py").write_text("def get_config():\n    raise ValueError('\\x1b[2J\\u202e')\n")
+    line = "config file c\\x1b.py, line 2: ValueError: \\x1b[2J\\u202e"
+    assert refused("run", "--config=c\x1b.py") == (2, line)
+    assert refused("a\nb")[1].startswith("unknown command 'a\\nb'; ")
 
 
 def test_a_dataset_that_is_absent(dry_run, refused):

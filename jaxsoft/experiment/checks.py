@@ -42,6 +42,12 @@ def check(settings: config.Settings) -> None:
             Recipe(model, 10, 1, 1).build_model()
     for text in dict.fromkeys(m.labels for m in members):
         _check_labels(LabelSpec.parse(text), settings.teacher)
+    counted = any(m.without >= 0 or "drop_class" in m.labels for m in members)
+    if settings.subjects != "index" and not counted:
+        raise errors.ConfigError(
+            f"config.subjects={settings.subjects} has no effect: no label spec drops a class, and config.sweep.without "
+            "leaves none out; set it to index"
+        )
     if _learns(settings):
         _check_functions(settings.learned, settings.student.model, "config.learned")
 

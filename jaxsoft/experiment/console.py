@@ -4,21 +4,15 @@ On a terminal a bar moves; elsewhere plain lines come at most every few seconds.
 """
 
 import contextlib
-import os
-import signal
-import socket
-import sys
-import threading
 import time
 from collections.abc import Iterator
 
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jaxsoft import errors
+from jaxsoft import errors, stopping
 
 _LINE_SECONDS = 5.0
-_GRACE_SECONDS = 8.0
 
 
 class Console:
@@ -26,7 +20,7 @@ class Console:
 
     Attributes:
       seconds: wall time of each finished stage.
-      stop: whether SIGINT or SIGTERM has come.
+      stop: whether a signal to stop has come.
     """
 
     def __init__(self, quiet: bool = False):
@@ -37,8 +31,8 @@ class Console:
         self._last_line = 0.0
 
     def say(self, text: str) -> None:
-        """One line, or several; what the user wrote is not taken for markup."""
-        self._rich.print(text, markup=False)
+        """One line, or several; what the user wrote is taken neither for markup nor for commands to the terminal."""
+        self._rich.print(errors.lines(text), markup=False)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -55,10 +49,11 @@ class Console:
 
     def progress(self, done: int, total: int, text: str) -> None:
         """Move the bar; without a terminal print a line now and then, and at the end."""
+        text = errors.shown(text)
         if self._rich.is_terminal:
             if self._bar is None:
-                columns = (BarColumn(), TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}"))
-                self._bar = Progress(*columns, TimeElapsedColumn(), console=self._rich, transient=True)
+                words = TextColumn("{task.completed}/{task.total}"), TextColumn("{task.description}", markup=False)
+                self._bar = Progress(BarColumn(), *words, TimeElapsedColumn(), console=self._rich, transient=True)
                 self._bar.start()
                 self._bar.add_task("", total=total)
             self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=text)
@@ -68,39 +63,9 @@ class Console:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into `stop`; a second one, or no boundary within 8 s, ends the process.
-
-        A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing
-        but the work since the last checkpoint.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread can handle signals
-            return
-        receive, send = socket.socketpair()
-        send.setblocking(False)
-        before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-        handlers = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGINT, signal.SIGTERM)}
-        threading.Thread(target=self._watch, args=(receive,), daemon=True).start()
-        try:
+        """Turn the first signal to stop into `stop`; a second one, or no boundary within 8 s, ends the process."""
+        with stopping.heard(self._ask_to_stop, "stopping at the next boundary; once more to stop at once"):
             yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(before)
-            send.close()
 
-    def _watch(self, receive: socket.socket) -> None:
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        with receive:
-            try:
-                while received := receive.recv(1):  # nothing once the run is over
-                    if received[0] not in wanted:
-                        continue
-                    if self.stop:
-                        os._exit(errors.Interrupted.exit_code)
-                    self.stop = True
-                    receive.settimeout(_GRACE_SECONDS)
-                    print("stopping at the next boundary; once more to stop at once", file=sys.stderr, flush=True)
-            except TimeoutError:
-                print("stopped; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
-                os._exit(errors.Interrupted.exit_code)
+    def _ask_to_stop(self) -> None:
+        self.stop = True

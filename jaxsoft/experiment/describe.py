@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jaxsoft import config
-from jaxsoft.experiment import memory
+from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.waves import Plan
@@ -41,6 +41,8 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
     """Members, buckets, waves, executables, bytes, estimated time."""
     buckets = plan.buckets()
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
+    if (points := sweep.combinations(settings.sweep)) > len(plan.members):
+        lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
     for bucket, group in zip(buckets, plan.groups):
         r = bucket.recipe
         lines.append(

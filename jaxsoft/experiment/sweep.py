@@ -4,6 +4,8 @@ import functools
 import hashlib
 import itertools
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,11 +58,22 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     `hard`) is the same member for every teacher epoch, and appears once.
 
     Raises:
-      ConfigError: an axis that is unknown, empty, or zipped with one of another length; an open teacher epoch.
+      ConfigError: an axis that is unknown, empty, without effect, has a value twice, or is zipped with one of another
+        length; an open teacher epoch.
     """
+    if settings.sweep.teacher_epoch and not any(_parsed(text).has_open_epoch for text in settings.sweep.labels):
+        raise errors.ConfigError(
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
+        )
     labels = functools.cache(_labels)  # many members have the same
     members = (_member(settings, point, labels) for point in _points(settings.sweep))
     return tuple(dict.fromkeys(members))
+
+
+def combinations(sweep: config.Sweep) -> int:
+    """How many points the axes have; more than members where several points mean the same student."""
+    return math.prod(len(rows) for _, rows in _columns(sweep))
 
 
 def resolve(
@@ -84,6 +97,14 @@ def resolve(
 
 
 def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
+    columns = _columns(sweep)
+    order = [name for group, _ in columns for name in group]
+    for parts in itertools.product(*(rows for _, rows in columns)):
+        yield dict(zip(order, itertools.chain.from_iterable(parts)))
+
+
+def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
+    """The names of each axis, several where they advance together, and its rows of values."""
     values = {name: v for name, v in config.as_dict(sweep).items() if name != "axes" and v}
     groups = [entry.split() for entry in sweep.axes]
     named = [name for group in groups for name in group]
@@ -103,18 +124,25 @@ def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
-    order = [name for group in groups for name in group]
-    columns = [list(zip(*(values[name] for name in group))) for group in groups]
-    for parts in itertools.product(*columns):
-        yield dict(zip(order, itertools.chain.from_iterable(parts)))
+    rows = [list(zip(*(values[name] for name in group))) for group in groups]
+    for group, found in zip(groups, rows):
+        twice = next((row for row, n in Counter(found).items() if n > 1), None)
+        if twice is not None:
+            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice))
+            raise errors.ConfigError(f"{shown} more than once")
+    return list(zip(groups, rows))
+
+
+def _parsed(text: str) -> LabelSpec:
+    try:
+        return LabelSpec.parse(text)
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
 
 
 def _labels(text: str, epoch: int | None) -> str:
     """The canonical text of a label spec, with the teacher's epoch where it is open."""
-    try:
-        labels = LabelSpec.parse(text)
-    except errors.ConfigError as problem:
-        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
+    labels = _parsed(text)
     if labels.has_open_epoch:
         if epoch is None:
             raise errors.ConfigError(

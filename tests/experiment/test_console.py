@@ -110,8 +110,9 @@ def test_outside_of_the_main_thread_signals_are_left_alone():
 
 RUN = """
 import sys, time
+from jaxsoft import stopping
 from jaxsoft.experiment import console
-console._GRACE_SECONDS = float(sys.argv[1])
+stopping._GRACE_SECONDS = float(sys.argv[1])
 told = console.Console()
 with told.interruptible():
     print("ready", flush=True)

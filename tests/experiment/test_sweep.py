@@ -89,8 +89,17 @@ def test_hard_labels_are_one_member_for_all_teacher_epochs():
 
 
 def test_one_meaning_is_one_member():
-    members = expand(labels=("teacher(epoch=5)", "teacher(0, epoch = 5)", "teachers(1, epoch=5)"), seed=(0, 0))
+    members = expand(labels=("teacher(epoch=5)", "teacher(0, epoch = 5)", "teachers(1, epoch=5)"))
     assert [m.labels for m in members] == ["teacher(epoch=5)"]
+
+
+def test_points_are_counted_before_equal_students_are_one():
+    axes = {"labels": ("hard", "teacher"), "teacher_epoch": (1, 2, 3), "seed": (0, 1)}
+    assert sweep.combinations(config.Sweep(axes=("seed",), ipc=(1,), **axes)) == 12 and len(expand(**axes)) == 8
+
+
+def test_rows_of_zipped_names_may_share_a_value():
+    assert len(expand(axes=("seed ipc",), seed=(0, 0, 1), ipc=(1, 2, 1))) == 3
 
 
 def test_resolving_merges_members_that_become_equal():
@@ -120,6 +129,18 @@ NAMES = "ipc, labels, seed, subset_seed, select, without, teacher_epoch, learnin
             {"labels": ("teacher|topk(3)",)},
             "label spec 'teacher|topk(3)' leaves the epoch open; write epoch=, accuracy= or entropy=, "
             "or set config.sweep.teacher_epoch",
+        ),
+        (
+            {"teacher_epoch": (1, 2), "labels": ("hard", "teacher(epoch=3)")},
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'",
+        ),
+        ({"ipc": (1, 2, 1)}, "config.sweep.ipc has 1 more than once"),
+        ({"labels": ("hard", "hard")}, "config.sweep.labels has 'hard' more than once"),
+        ({"learning_rate": (0.1, 0.1)}, "config.sweep.learning_rate has 0.1 more than once"),
+        (
+            {"axes": ("seed ipc",), "seed": (0, 1, 0), "ipc": (1, 1, 1)},
+            "config.sweep.seed has 0, config.sweep.ipc has 1 more than once",
         ),
         (
             {"labels": ("hrd",)},

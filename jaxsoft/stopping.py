@@ -1,0 +1,93 @@
+"""How a process is asked to stop: by the keyboard, by a scheduler that warns, by a terminal that closes."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from jaxsoft import errors
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+_GRACE_SECONDS = 8.0
+
+
+@contextlib.contextmanager
+def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
+    """Hear the first signal that asks to stop; a second one, or no end within 8 s, ends the process.
+
+    A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing but
+    the work since the last checkpoint.
+
+    Args:
+      asked: called in that thread at the first signal.
+      told: what the user is told before that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can handle signals
+        return
+    receive, send = socket.socketpair()
+    send.setblocking(False)
+    threading.Thread(target=_listen, args=(receive, asked, told, _GRACE_SECONDS), daemon=True).start()
+    before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS if not _is_ignored(number)}
+    try:
+        yield
+    finally:
+        for number, earlier in handlers.items():
+            signal.signal(number, earlier)
+        signal.set_wakeup_fd(before)
+        send.close()
+
+
+def leave() -> None:
+    """End the process at once, saved or not, so that the same command goes on; its bar may have hidden the cursor."""
+    if os.isatty(1):
+        _try(lambda: os.write(1, b"\x1b[?25h"))
+    os._exit(errors.Interrupted.exit_code)
+
+
+def tell(text: str) -> None:
+    """A line on standard error, if that can be written at all."""
+    _try(lambda: print(f"{text}\n", end="", file=sys.stderr, flush=True))
+
+
+def _try(write: Callable[[], object]) -> None:
+    """Write within a second or not at all: a paused terminal must not keep a process from stopping."""
+
+    def writing() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            write()
+
+    thread = threading.Thread(target=writing, daemon=True)
+    thread.start()
+    thread.join(timeout=1.0)
+
+
+def _is_ignored(number: int) -> bool:
+    """Whether whoever started this process wants a signal ignored, as nohup does.
+
+    Shells ignore SIGINT for every command in the background; a keyboard or a script that sends it all the same means it.
+    """
+    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
+
+
+def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace: float) -> None:
+    waiting = False
+    with receive:
+        try:
+            while received := receive.recv(1):  # nothing once the context is left
+                if received[0] not in SIGNALS:
+                    continue
+                if waiting:
+                    leave()
+                waiting = True
+                receive.settimeout(grace)
+                tell(told)
+                asked()
+        except TimeoutError:
+            tell("stopped; the same command goes on from the last checkpoint")
+            leave()

@@ -1,0 +1,153 @@
+"""One value of a setting: what a config file and a command line may say, and what is refused, in one line."""
+
+import ast
+import math
+import re
+import typing
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from jaxsoft import errors, files
+
+_LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, some of them after a small addition
+_LONGEST_NAME = 200  # bytes; with what is added to it a file name may have 255
+_WHOLE = 1e-9  # what logarithmic spacing leaves of a whole number
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any:
+    """A value as its setting has it.
+
+    Arrays and scalars of NumPy count as the numbers they hold, to the last bit: `numpy.float32(0.1)` is
+    0.10000000149011612. An array of floats is good for integers if they are whole to one part in 1e9, which is what
+    `numpy.logspace` and `numpy.geomspace` make of whole numbers.
+
+    Args:
+      value: what the user wrote; a single value will do for a tuple.
+      wanted: the type of the setting: int, float, str, or a tuple of one of them.
+      rule: the setting's range, choices, or what it names.
+      where: how messages name it.
+
+    Raises:
+      ConfigError: another type, or out of range.
+    """
+    if typing.get_origin(wanted) is tuple:
+        items = value if isinstance(value, (tuple, list, range)) or getattr(value, "ndim", 0) else (value,)
+        return tuple(checked(item, typing.get_args(wanted)[0], rule, where) for item in items)
+    value = _plain(value, wanted)
+    if not _fits(value, wanted, rule):
+        raise errors.ConfigError(f"{where} expects {_expected(value, wanted, rule)}, got {errors.quoted(value)}")
+    return path(value, where) if rule.get("names") == "path" else value
+
+
+def parsed(text: str, wanted: Any) -> Any:
+    """What `--config.KEY=TEXT` means for a setting of a type; whether it fits is for `checked` to say.
+
+    Commas separate the values of a tuple, but for those inside of brackets or quotes; brackets around all of them and
+    quotes around each are welcome, not needed. Nothing, or an empty pair of brackets, is the empty tuple.
+
+    >>> parsed("hard,teacher(epoch=2)", tuple[str, ...]), parsed("(1, 2)", tuple[int, ...]), parsed("", tuple[int, ...])
+    (('hard', 'teacher(epoch=2)'), (1, 2), ())
+    """
+    if typing.get_origin(wanted) is not tuple:
+        return text if wanted is str else _literal(text)
+    item = typing.get_args(wanted)[0]
+    return tuple(_unquoted(part) if item is str else _literal(part) for part in _split(_unwrapped(text.strip())))
+
+
+def path(text: str, where: str) -> str:
+    """A path as the user wrote it, `~` expanded.
+
+    Raises:
+      ConfigError: it is a URL, or the home of somebody that there is not.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise errors.ConfigError(f"{where} expects a path on this machine, got {errors.quoted(text)}; mount it first")
+    try:
+        return str(files.expanded(text)) if text.startswith("~") else text
+    except RuntimeError:
+        raise errors.ConfigError(f"{where}: there is no home folder for {errors.quoted(text)}") from None
+
+
+def _plain(value: Any, wanted: type) -> Any:
+    of_array = hasattr(value, "tolist")
+    value = value.tolist() if of_array else value
+    if wanted is int and of_array and type(value) is float and math.isfinite(value):
+        return round(value) if math.isclose(value, round(value), rel_tol=_WHOLE) else value
+    if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT:
+        return float(value)
+    return value
+
+
+def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
+    low, high, above, choices = (rule.get(name) for name in ("low", "high", "above", "choices"))
+    return (
+        type(value) is wanted
+        and (wanted is not int or value <= _LARGEST_INT)
+        and (wanted is not float or math.isfinite(value))
+        and (wanted is not str or "\0" not in value)  # no file can have such a name
+        and (rule.get("names") != "folder" or _is_name(value))
+        and (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (choices is None or value in choices)
+    )
+
+
+def _is_name(text: str) -> bool:
+    """Whether a folder can have this name, and a line can show it."""
+    printable = text.isprintable() and text.strip() not in ("", ".", "..") and "/" not in text
+    return printable and len(text.encode()) <= _LONGEST_NAME
+
+
+def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
+    if choices := rule.get("choices"):
+        return f"one of {', '.join(choices)}"
+    if rule.get("names") == "folder":
+        return "a name for a folder, without / and of one line"
+    high = _LARGEST_INT if type(value) is int and value > _LARGEST_INT else rule.get("high")
+    bounds = ((">=", rule.get("low")), (">", rule.get("above")), ("<=", high))
+    told = " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
+    return f"{wanted.__name__} {told}".strip()
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that stand outside of brackets and quotes; a comma may follow the last."""
+    parts, depth, quote = [""], 0, ""
+    for c in text:
+        if c == "," and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += c
+        if quote or c in "'\"":
+            quote = "" if c == quote else quote or c
+        else:
+            depth += (c in "([{") - (c in ")]}")
+    parts = [part.strip() for part in parts]
+    return parts if parts[-1] else parts[:-1]
+
+
+def _unwrapped(text: str) -> str:
+    """Without the one pair of brackets around everything, if there is one."""
+    if text[:1] not in _CLOSING or text[-1:] != _CLOSING[text[0]]:
+        return text
+    inner, depth = text[1:-1], 0
+    for c in inner:
+        depth += (c in "([") - (c in ")]")
+        if depth < 0:  # the first bracket closes before the end: "(1), (2)"
+            return text
+    return inner
+
+
+def _unquoted(text: str) -> str:
+    value = _literal(text) if text[:1] in ("'", '"') else text
+    return value if isinstance(value, str) else text
+
+
+def _literal(text: str) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of Python, about odd escapes
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text

@@ -150,7 +150,7 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = lambda done, total: console.progress(done, total, "images")  # noqa: E731
-        where = data.prepare(words[1], root, source, told, resize=given["resize"])
+        where = data.prepare(words[1], root, source, told, resize=given["resize"], say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
 

@@ -16,6 +16,7 @@ import pkgutil
 import re
 import shlex
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, types
-from jaxsoft.data import classes, prepared
+from jaxsoft.data import classes, formats, prepared
 
 
 def load(
@@ -75,6 +76,7 @@ def prepare(
     progress: prepared.Progress | None = None,
     *,
     resize: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Path:
     """Decode the published files once, into arrays that `load` maps; an interrupted run is simply started again.
 
@@ -84,6 +86,7 @@ def prepare(
       source: where the published files lie; default `root`.
       progress: called with (images done, images in all).
       resize: side in pixels, where that is a choice: the shorter side is scaled to it and the centre cut out.
+      say: called with a line for each thing that a user should know, such as which files were left out.
 
     Returns:
       The folder that holds the prepared images.
@@ -98,7 +101,10 @@ def prepare(
         raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
     if not module.FILES:
         return found
-    prepared.write(module.read(found, resize), folder, name, progress)
+    written = prepared.write(module.read(found, resize), folder, name, progress)
+    if say:
+        for note in written.notes:
+            say(note)
     return folder
 
 
@@ -125,9 +131,14 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
     where, modules = _root(root), _modules()
-    rows = [(name, _state(name, root, None), module.TITLE) for name, module in modules.items()]
+    rows = [(name, _state(name, root, None), module.TITLE + _from(where / name)) for name, module in modules.items()]
     further = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")) if path.parent.name not in modules)
-    return rows + [(folder.name, "prepared", f"prepared in {folder}") for folder in further]
+    return rows + [(folder.name, "prepared", f"prepared in {folder}{_from(folder)}") for folder in further]
+
+
+def _from(folder: Path) -> str:
+    origin = prepared.origin(folder)
+    return f", from {errors.shown(origin)}" if origin else ""
 
 
 def names() -> list[str]:
@@ -154,8 +165,9 @@ def _module(name: str, resize: int | None) -> ModuleType:
     if (stem == "tfds") != bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", argument)) or bool(colon) != bool(argument):
         raise errors.ConfigError(f"cannot read dataset {name!r}; only tfds takes a name after a colon, as tfds:mnist")
     side = modules[stem].SIDE
-    if resize is not None and (side or resize < 1):
-        rule = f"images of {name} are {side} pixels wide as published" if side else "it expects int >= 1"
+    if resize is not None and (side or not 1 <= resize <= formats.MAX_SIDE):
+        most = f"it expects int >= 1 and <= {formats.MAX_SIDE}"
+        rule = f"images of {name} are {side} pixels wide as published" if side else most
         raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
     return modules[stem]
 

@@ -9,31 +9,31 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from jaxsoft import errors, types
-from jaxsoft.data import classes, raw
+from jaxsoft import errors, files, types
+from jaxsoft.data import classes, decoding, raw
 
 FORMAT = 1
 MANIFEST = "dataset.json"
 _SPLITS = ("train", "test")
 _ARRAYS = tuple(f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels"))
 _BLOCK_BYTES = 1 << 25  # decoded before it is written; bounds the memory
-_TASK = 64  # images that a thread decodes at a time
-_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock, but opens files under it
+_MAX_MANIFEST = 1 << 28  # bytes
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the JSON file says; `digests` are SHA-256 in hex, one for each array."""
+    """What the JSON file says; `digests` are SHA-256 in hex, one for each array; `raw.Raw` has origin and notes."""
 
     name: str
     class_names: list[str]
@@ -43,6 +43,8 @@ class Manifest:
     source: str
     licence: str
     format: int = FORMAT
+    origin: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 class Prepared(NamedTuple):
@@ -53,7 +55,7 @@ class Prepared(NamedTuple):
     manifest: Manifest
 
 
-def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> None:
+def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> Manifest:
     """Decode a dataset into `folder`, in the place of what an earlier or interrupted run left there.
 
     Args:
@@ -62,11 +64,15 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
       name: the dataset, for the manifest.
       progress: called with (images done, images in all).
 
+    Returns:
+      What was written beside the arrays.
+
     Raises:
-      DataError: an image is unreadable or of another size, a class is empty, the disk is full or read-only, or another
-        process is preparing the same folder.
+      DataError: images are unreadable or of several sizes, a class is empty, the disk is full or read-only, another
+        process is preparing the same folder, or it holds images of another origin.
     """
     found = _checked(found, name)
+    _check_origin(found, folder, name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -75,22 +81,34 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
             (folder / MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
             for array in _ARRAYS:
                 os.replace(_partial(folder / f"{array}.npy"), folder / f"{array}.npy")
-            _write_manifest(folder, _describe(found, name, digests))
+            manifest = _describe(found, name, digests)
+            files.replace(folder / MANIFEST, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
     except OSError as problem:
-        raise errors.DataError(f"cannot write {problem.filename or folder}: {problem.strerror or problem}") from None
+        where = errors.shown(str(problem.filename or folder))
+        raise errors.DataError(f"cannot write {where}: {problem.strerror or problem}") from None
+    return manifest
 
 
 def hold(found: raw.Raw, name: str) -> Prepared:
     """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
     found = _checked(found, name)
-    shape = found.train.read(found.train.items[0]).shape
+    problems = decoding.Problems(decoding.shape(found.train))
     with ThreadPoolExecutor(1) as pool:
-        train, test = (
-            types.Split(_decode(part, part.items, shape, pool), part.labels) for part in (found.train, found.test)
-        )
+        parts = (found.train, found.test)
+        train, test = (types.Split(decoding.decode(part, part.items, pool, problems), part.labels) for part in parts)
+    problems.refuse()
     contents = (train.images, train.labels, test.images, test.labels)
     digests = {array: hashlib.sha256(content.tobytes()).hexdigest() for array, content in zip(_ARRAYS, contents)}
     return Prepared(train, test, _describe(found, name, digests))
+
+
+def origin(folder: Path) -> str:
+    """The folder that prepared images were read from; "" if there are none, or their name says what they are."""
+    try:
+        content = json.loads(files.read(folder / MANIFEST, _MAX_MANIFEST))
+        return str(content.get("origin", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def read(folder: Path, name: str) -> Prepared:
@@ -145,48 +163,68 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
 
 def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
-    return Manifest(name, list(found.class_names), train, test, digests, found.source, found.licence)
+    return Manifest(
+        *(name, list(found.class_names), train, test, digests, found.source, found.licence),
+        origin=found.origin,
+        notes=found.notes(),
+    )
+
+
+def _check_origin(found: raw.Raw, folder: Path, name: str) -> None:
+    """Images of one's own are told apart by where they came from: others never take their place."""
+    earlier = origin(folder)
+    if found.origin and earlier and earlier != found.origin:
+        raise errors.DataError(
+            errors.shown(
+                f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder: "
+                "give it another --root, or remove what is there"
+            )
+        )
+
+
+def _check_space(found: raw.Raw, folder: Path, shape: tuple[int, ...]) -> None:
+    """Refuse what the disk cannot hold before it is full; what an interrupted run left is written over."""
+    images = len(found.train.items) + len(found.test.items)
+    needed = images * int(np.prod(shape))
+    left = sum(path.stat().st_size for path in folder.glob("*.npy.partial"))
+    free = shutil.disk_usage(folder).free + left
+    if needed > free:
+        size = "x".join(map(str, shape))
+        raise errors.DataError(
+            errors.shown(
+                f"{images:,} images of {size} take {needed:,} bytes, and {folder} has {free:,} free; "
+                "give another --root, or a smaller --resize"
+            )
+        )
 
 
 def _write_arrays(found: raw.Raw, folder: Path, progress: Progress | None) -> None:
     total, done = len(found.train.items) + len(found.test.items), 0
-    shape = found.train.read(found.train.items[0]).shape
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with decoding.threads() as pool:
+        problems = decoding.Problems(decoding.shape(found.train))
+        _check_space(found, folder, problems.wanted)
         for split, part in (("train", found.train), ("test", found.test)):
             with _new(folder / f"{split}_labels.npy") as file:
                 np.lib.format.write_array(file, part.labels.astype("<i4"), version=(1, 0))
             with _new(folder / f"{split}_images.npy") as file:
-                for images in _blocks(file, part, shape, pool):
+                for images in _blocks(file, part, pool, problems):
                     done += len(images)
                     if progress:
                         progress(done, total)
+    problems.refuse()
 
 
-def _blocks(file: BinaryIO, part: raw.Part, shape: tuple[int, ...], pool: Executor) -> Iterator[np.ndarray]:
-    """Decode a split into an open file, block by block."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *shape)}
+def _blocks(file: BinaryIO, part: raw.Part, pool: Executor, problems: decoding.Problems) -> Iterator[np.ndarray]:
+    """Decode a split into an open file, block by block; images of another size end it, so that the wait is short."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *problems.wanted)}
     np.lib.format.write_array_header_1_0(file, header)
-    block = max(1, _BLOCK_BYTES // int(np.prod(shape)))
+    block = max(1, _BLOCK_BYTES // int(np.prod(problems.wanted)))
     for start in range(0, len(part.items), block):
-        images = _decode(part, part.items[start : start + block], shape, pool)
+        images = decoding.decode(part, part.items[start : start + block], pool, problems)
+        if problems.others:
+            problems.refuse()
         file.write(images.data)
         yield images
-
-
-def _decode(part: raw.Part, items: Sequence[Any], shape: tuple[int, ...], pool: Executor) -> np.ndarray:
-    """Images of one shape, [N, H, W, C]."""
-    images = np.empty((len(items), *shape), np.uint8)
-
-    def fill(rows: range) -> None:
-        for row in rows:
-            image = part.read(items[row])
-            if image.shape != shape:
-                sizes = " and ".join("x".join(map(str, s)) for s in (image.shape, shape))
-                raise errors.DataError(f"{items[row]} and the first image differ in size ({sizes}); pass resize=SIDE")
-            images[row] = image
-
-    list(pool.map(fill, [range(start, min(start + _TASK, len(items))) for start in range(0, len(items), _TASK)]))
-    return images
 
 
 def _partial(path: Path) -> Path:
@@ -195,31 +233,30 @@ def _partial(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _new(path: Path) -> Iterator[BinaryIO]:
-    """A file under a temporary name whose bytes are on the disk when it is closed."""
-    with open(_partial(path), "wb") as file:
+    """A new file under a temporary name, never through a link, whose bytes are on the disk when it is closed."""
+    _partial(path).unlink(missing_ok=True)
+    with open(_partial(path), "xb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    with _new(folder / MANIFEST) as file:
-        file.write((json.dumps(asdict(manifest), indent=1) + "\n").encode())
-    os.replace(_partial(folder / MANIFEST), folder / MANIFEST)
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder; the system lets go of it when the process ends, however it ends."""
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise errors.DataError(f"another process is preparing {folder}") from None
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        _lock(descriptor, folder)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None
 
 
 def _read_manifest(folder: Path, name: str) -> Manifest:

@@ -1,5 +1,7 @@
 import io
+import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -65,6 +67,40 @@ def test_links_are_refused(path):
 def test_bombs_are_refused(path):
     with pytest.raises(errors.DataError, match="implausible"):
         archive.files(packed(path, [("top/zeros", bytes(5_000_000))]), "top")
+
+
+def test_a_bomb_in_a_header_of_a_tar_is_refused_before_it_fills_memory(tmp_path):
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as pack:
+        info = tarfile.TarInfo("top/a")
+        info.pax_headers = {"comment": "x" * 20_000_000}
+        pack.addfile(info)
+    tracemalloc.start()
+    with pytest.raises(errors.DataError, match="implausible"):
+        archive.files(tmp_path / "x.tar.gz", "top")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15_000_000
+
+
+def test_absurdly_many_files_are_refused(path, monkeypatch):
+    monkeypatch.setattr(archive, "_MAX_FILES", 2)
+    archive.files(packed(path, [("top/a", b"1"), ("top/b", b"2")]), "top")
+    with pytest.raises(errors.DataError, match="holds more than 2 files"):
+        archive.files(packed(path, [("top/a", b"1"), ("top/b", b"2"), ("top/c", b"2")]), "top")
+
+
+def test_pipes_and_devices_are_refused_before_they_hang(path, tmp_path):
+    os.mkfifo(path)
+    with pytest.raises(errors.DataError, match="cannot be read as an archive: .*named pipe"):
+        archive.files(path, "top")
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(errors.DataError, match="a device"):
+        archive.files(path, "top")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "a.bin")
+    with pytest.raises(errors.DataError, match="a.bin cannot be read: .*named pipe"):
+        archive.files(tmp_path / "folder", "top").read("a.bin")
 
 
 def test_a_cut_archive_is_refused(path):

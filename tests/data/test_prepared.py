@@ -4,12 +4,13 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.data import prepared, raw
+from jaxsoft.data import decoding, prepared, raw
 
 FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
 
@@ -64,7 +65,7 @@ def test_memory_and_disk_give_the_same(tmp_path):
 def test_blocks_and_progress(tmp_path, monkeypatch):
     prepared.write(whole(), tmp_path / "one", "x")
     monkeypatch.setattr(prepared, "_BLOCK_BYTES", 7)
-    monkeypatch.setattr(prepared, "_TASK", 2)
+    monkeypatch.setattr(decoding, "_TASK", 2)
     seen = []
     prepared.write(whole(), tmp_path / "many", "x", lambda *both: seen.append(both))
     assert content(tmp_path / "one") == content(tmp_path / "many")
@@ -196,6 +197,63 @@ def test_wrong_classes_are_refused(tmp_path, change, message):
 
 
 def test_images_of_two_sizes_are_refused(tmp_path):
-    odd = raw.Part(part(9).labels, part(9).items, lambda i: np.zeros((1, 1 + (i == 5), 1), np.uint8))
-    with pytest.raises(errors.DataError, match=r"5 and the first image differ in size \(1x2x1 and 1x1x1\)"):
+    odd = raw.Part(part(9).labels, part(9).items, lambda i: np.zeros((1, 1 + (i % 5 == 0), 1), np.uint8))
+    with pytest.raises(errors.DataError, match=r"differ in size: 37 of 1x1x1, 2 of 1x2x1 \(0\); pass --resize=SIDE"):
         prepared.write(raw.Raw(("a", "b", "c"), part(30), odd, "", ""), tmp_path, "x")
+
+
+def test_all_damaged_images_are_in_one_line(tmp_path):
+    def bent(item):
+        if item % 2 == 0:
+            raise errors.DataError(f"image {item:02} is bent")
+        return np.zeros((1, 1, 1), np.uint8)
+
+    damaged = raw.Part(part(60).labels, part(60).items, bent)
+    with pytest.raises(errors.DataError, match="^35 images are damaged: image 00 is bent; image 02.*; and 15 more$"):
+        test = raw.Part(part(9).labels, range(100, 109), bent)
+        prepared.write(raw.Raw(("a", "b", "c"), damaged, test, "", ""), tmp_path, "x")
+    with pytest.raises(errors.DataError, match="^image 58 is bent$"):
+        good = raw.Part(part(60).labels, part(60).items, lambda i: bent(i if i == 58 else 1))
+        prepared.write(raw.Raw(("a", "b", "c"), good, part(9), "", ""), tmp_path, "x")
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=38))
+    with pytest.raises(errors.DataError, match="39 images of 1x1x1 take 39 bytes, and .* has 38 free"):
+        prepared.write(whole(), tmp_path, "x")
+    assert not list(tmp_path.glob("*.npy*"))
+    (tmp_path / "train_images.npy.partial").write_bytes(b"x")  # of an interrupted run, written over
+    prepared.write(whole(), tmp_path, "x")
+
+
+def test_images_of_another_origin_are_not_replaced(tmp_path):
+    def own(origin):
+        return raw.Raw(**{**whole().__dict__, "origin": origin})
+
+    prepared.write(own(""), tmp_path, "x")
+    prepared.write(own("/a"), tmp_path, "x")
+    before = content(tmp_path)
+    with pytest.raises(errors.DataError, match="holds x prepared from /a, and /b is another folder: give .* --root"):
+        prepared.write(own("/b"), tmp_path, "x")
+    assert content(tmp_path) == before
+    assert prepared.write(own("/a"), tmp_path, "x").origin == prepared.origin(tmp_path) == "/a"
+
+
+@pytest.mark.parametrize("name", ["train_images.npy.partial", "test_labels.npy.partial", "dataset.json", ".lock"])
+def test_nothing_is_written_through_a_link(tmp_path, name):
+    victim, folder = tmp_path / "victim", tmp_path / "x"
+    victim.write_bytes(b"of somebody else")
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    try:
+        prepared.write(whole(), folder, "x")
+        prepared.verify(folder, "x")
+    except errors.DataError as refusal:
+        assert name == ".lock" and "cannot write" in str(refusal)
+    assert victim.read_bytes() == b"of somebody else"
+
+
+def test_what_is_left_out_is_kept_with_the_arrays(tmp_path):
+    prepared.write(raw.Raw(**{**whole().__dict__, "notes": lambda: ["left out: 1 \udcff"]}), tmp_path, "x")
+    assert prepared.read(tmp_path, "x").manifest.notes == ["left out: 1 \udcff"]

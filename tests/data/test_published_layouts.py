@@ -123,8 +123,10 @@ def test_image_folder_with_its_own_test(tmp_path):
     assert reds == [(0, i) for i in range(10)] + [(1, 50 + i) for i in range(20)]
     assert loaded.test.labels.tolist() == [1, 1, 1]
     assert loaded.test.images[:, 0, 0, 0].tolist() == [200, 201, 202]
-    (tmp_path / "val" / "fox").mkdir()
-    with pytest.raises(errors.DataError, match="val/fox is not among the 2 classes of the train folder"):
+    folder_of_images(tmp_path / "val", {"fox": 1})
+    with pytest.raises(
+        errors.DataError, match="val holds folders that are not among the 2 classes of the train folder: fox"
+    ):
         data.prepare("image_folder", tmp_path)
 
 
@@ -140,7 +142,9 @@ def test_image_folder_resized_beside_the_original(tmp_path):
     folder_of_images(tmp_path, {"cat": 10, "dog": 5})
     wide = np.repeat(np.arange(16, dtype=np.uint8)[None, :, None] * 10, 8, 0) * np.ones(3, np.uint8)
     (tmp_path / "cat" / "0.PNG").write_bytes(published.encoded(wide))
-    with pytest.raises(errors.DataError, match="differ in size .*; pass resize=SIDE"):
+    with pytest.raises(
+        errors.DataError, match=r"differ in size: 14 of 4x4x3, 1 of 8x16x3 \(.*cat/0.PNG\); pass --resize"
+    ):
         data.prepare("image_folder", tmp_path)
     for side in (4, 8):
         data.prepare("image_folder", tmp_path, resize=side)
@@ -152,21 +156,6 @@ def test_image_folder_resized_beside_the_original(tmp_path):
     assert (everything == wide[:, 4:12]).all((1, 2, 3)).sum() == 1
     with pytest.raises(errors.DataError, match="prepare image_folder --root .* --resize 16"):
         data.load("image_folder", tmp_path, resize=16)
-
-
-def test_a_damaged_image_in_a_folder_is_named(tmp_path):
-    folder_of_images(tmp_path, {"cat": 10, "dog": 5})
-    (tmp_path / "dog" / "3.png").unlink()
-    (tmp_path / "dog" / "3.png").mkdir()
-    with pytest.raises(errors.DataError, match="dog/3.png cannot be read: .*Is a directory"):
-        data.prepare("image_folder", tmp_path)
-    (tmp_path / "dog" / "3.png").rmdir()
-    (tmp_path / "dog" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    with pytest.raises(errors.DataError, match="dog/3.png cannot be read as an image"):
-        data.prepare("image_folder", tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(errors.DataError, match=r"class 2 \(empty\) has no train images"):
-        data.prepare("image_folder", tmp_path)
 
 
 def rows(labels, side=4, first=0):

@@ -1,0 +1,110 @@
+"""Many images decoded by threads; those that cannot be used are gathered, so that one error names all of them."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxsoft import errors
+from jaxsoft.data import raw
+
+Shape = tuple[int, ...]
+
+_SIZES = 6  # that are listed
+_TASK = 64  # images that a thread decodes at a time
+_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock, but opens files under it
+
+
+class Problems:
+    """What stands against a set of images of one shape.
+
+    Attributes:
+      looked: how many images were decoded, or tried to be.
+      damaged: what is wrong with those that cannot be.
+      others: names of those that have another shape, by shape.
+    """
+
+    def __init__(self, wanted: Shape):
+        self.wanted = wanted
+        self.looked = 0
+        self.damaged: list[str] = []
+        self.others: dict[Shape, list[str]] = {}
+
+    def refuse(self) -> None:
+        """Raise DataError, in one line, if anything does."""
+        count = f"{len(self.damaged):,} images are damaged: " * (len(self.damaged) > 1)
+        told = [count + raw.listed(sorted(self.damaged), separator="; ")] if self.damaged else []
+        if self.others:
+            told.append(f"images differ in size: {self._sizes()}; pass --resize=SIDE (from Python: resize=SIDE)")
+        if told:
+            raise errors.DataError("; ".join(told))
+
+    def _sizes(self) -> str:
+        usual = self.looked - len(self.damaged) - sum(map(len, self.others.values()))
+        ranked = sorted(self.others.items(), key=lambda item: -len(item[1]))
+        others = [f"{len(names):,} of {_size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
+        return raw.listed([f"{usual:,} of {_size(self.wanted)}", *others], _SIZES)
+
+
+@contextmanager
+def threads() -> Iterator[Executor]:
+    """Threads that decode; what Pillow warns of is either an error or harmless."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+        warnings.filterwarnings("ignore", module="PIL")
+        yield pool
+
+
+def shape(part: raw.Part) -> Shape:
+    """Height, width and channels of the first image that can be read.
+
+    Raises:
+      DataError: there is none; all of them are named.
+    """
+    problems = Problems(())
+    for item in part.items:
+        try:
+            return part.read(item).shape
+        except errors.DataError as problem:
+            problems.damaged.append(str(problem))
+    problems.refuse()
+    raise errors.DataError("there is no image")
+
+
+def decode(part: raw.Part, items: Sequence[Any], pool: Executor, problems: Problems) -> UInt8[np.ndarray, "N H W C"]:
+    """Decode images of one shape.
+
+    Args:
+      part: the split that they belong to.
+      items: which of its images.
+      pool: what decodes them.
+      problems: says which shape; takes the images that are damaged or of another, whose rows are unspecified.
+
+    Returns:
+      Pixels, [N, H, W, C].
+    """
+    images = np.empty((len(items), *problems.wanted), np.uint8)
+
+    def fill(rows: range) -> None:
+        for row in rows:
+            try:
+                image = part.read(items[row])
+            except errors.DataError as problem:
+                problems.damaged.append(str(problem))
+                continue
+            if image.shape == problems.wanted:
+                images[row] = image
+            else:
+                problems.others.setdefault(image.shape, []).append(str(items[row]))
+
+    list(pool.map(fill, [range(start, min(start + _TASK, len(items))) for start in range(0, len(items), _TASK)]))
+    problems.looked += len(items)
+    return images
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape))

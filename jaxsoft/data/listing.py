@@ -1,0 +1,172 @@
+"""What lies in a folder of images: the files that are read, class by class, and by reason all that is left out."""
+
+import collections
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jaxsoft import errors
+from jaxsoft.data import formats, prepared, raw
+
+TRAIN = {"train", "training"}
+TEST = {"test", "testing"}
+VALIDATION = {"val", "valid", "validation"}
+IN_NO_CLASS = "images that lie in no class folder"
+
+_SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
+_OTHER = "files that are no images"
+_UNREAD = "images of kinds that are not read"
+_NAMES = 5  # of each reason
+
+
+class Listing:
+    """The files below one folder, told apart once.
+
+    Attributes:
+      left: by reason, the paths that are not used.
+      odd: by what there is to say of them, images that are used all the same.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.left: dict[str, list[Path]] = {}
+        self.odd: dict[str, set[Path]] = {}
+        self._real: dict[str, Path] = {}
+
+    def leave(self, reason: str, path: Path) -> None:
+        """Remember that a file or folder is not used."""
+        self.left.setdefault(reason, []).append(path)
+
+    def leave_all(self, reason: str, folder: Path) -> None:
+        """Remember that nothing below a folder is used; the reason is that of its images."""
+        for path, other in files(folder):
+            self.leave(other or reason, path)
+
+    def leave_loose(self, tree: Path) -> None:
+        """Remember the files that lie directly in a folder of folders, or in its hidden ones."""
+        for path, other in _loose(tree):
+            self.leave(other or IN_NO_CLASS, path)
+
+    def remark(self, what: str, path: Path) -> None:
+        """Remember what there is to say of an image."""
+        self.odd.setdefault(what, set()).add(path)
+
+    def classes(self, tree: Path) -> dict[str, list[Path]]:
+        """The images of each class folder, at any depth; classes that are called by numbers come in their order.
+
+        Args:
+          tree: the folder of the class folders. These may be links; linked folders inside them are left out.
+
+        Raises:
+          DataError: a folder cannot be read, or two class folders are one and the same.
+        """
+        self.leave_loose(tree)
+        found = {}
+        for folder in subfolders(tree):
+            self._refuse_twin(folder)
+            if is_set(folder):
+                self.leave_all(f"images of {folder.name}, which has train and test folders of its own", folder)
+            elif images := self._images(folder):
+                found[folder.name] = images
+            elif not (folder / prepared.MANIFEST).is_file():  # what `prepare` wrote here is no class
+                self.leave("folders without an image", folder)
+        return {name: found[name] for name in _ordered(found)}
+
+    def notes(self) -> list[str]:
+        """A line for each reason: how many files there are, and the first of their names."""
+        left = [f"left out: {self._note(reason, self.left[reason])}" for reason in sorted(self.left)]
+        return left + [self._note(what, self.odd[what]) for what in sorted(self.odd)]
+
+    def _refuse_twin(self, folder: Path) -> None:
+        """Links may make one folder two classes, or train and test, or lead back to where they lie."""
+        real = os.path.realpath(folder)
+        back = Path(os.path.realpath(folder.parent)).is_relative_to(real)
+        other = self.root if back else self._real.setdefault(real, folder)
+        if other != folder:
+            raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
+
+    def _note(self, what: str, paths: Iterable[Path]) -> str:
+        paths = sorted(paths)
+        names = raw.listed([errors.shown(os.path.relpath(path, self.root)) for path in paths], _NAMES)
+        counts = collections.Counter(path.suffix.lower() or "no ending" for path in paths).most_common(_NAMES)
+        endings = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in counts)
+        kinds = f", of them {endings}" if what in (_OTHER, _UNREAD) else ""
+        return f"{errors.shown(what)}: {len(paths):,}{kinds} ({names})"
+
+    def _images(self, folder: Path) -> list[Path]:
+        found = []
+        for path, reason in files(folder):
+            if reason:
+                self.leave(reason, path)
+            else:
+                found.append(path)
+        return sorted(found)
+
+
+def files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below a folder, at any depth, with the reason why it is no image to be read; "" for those that are."""
+    pending = [(folder, "")]
+    while pending:  # a loop, because folders may be nested deeper than functions
+        current, passed = pending.pop()
+        for entry in _entries(current):
+            reason = passed or _reason(entry)
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((current / entry.name, reason))
+            else:
+                yield current / entry.name, reason or _kind(entry)
+
+
+def subfolders(tree: Path) -> list[Path]:
+    """Visible folders, and links to folders, in sorted order."""
+    return sorted(tree / e.name for e in _entries(tree) if os.path.isdir(e.path) and not _reason(e))
+
+
+def has_images(folder: Path) -> bool:
+    """Whether an image lies anywhere below a folder, also one of a kind that is not read."""
+    return any(reason in ("", _UNREAD) for _, reason in files(folder))
+
+
+def is_set(folder: Path) -> bool:
+    """Whether a folder holds a train folder and beside it one to test on."""
+    names = {path.name.lower() for path in subfolders(folder)}
+    return bool(names & TRAIN and names & (TEST | VALIDATION))
+
+
+def _loose(tree: Path) -> Iterator[tuple[Path, str]]:
+    """The files that lie directly in a tree or in its hidden folders."""
+    for entry in _entries(tree):
+        path, reason = tree / entry.name, _reason(entry)
+        if entry.is_dir(follow_symlinks=False):
+            yield from ((inner, reason) for inner, _ in (files(path) if reason else ()))
+        elif reason or not os.path.isdir(entry.path):
+            yield path, reason or _kind(entry)
+
+
+def _reason(entry: os.DirEntry) -> str:
+    """Why neither a file nor what lies in a folder is looked at."""
+    if entry.name.lower() in _SYSTEM:
+        return "files of the system"
+    return "hidden files" if entry.name.startswith(".") else ""
+
+
+def _kind(entry: os.DirEntry) -> str:
+    if os.path.isdir(entry.path):
+        return "linked folders inside class folders, which are not followed"
+    ending = os.path.splitext(entry.name)[1].lower()
+    if ending in formats.ENDINGS:
+        return ""
+    return _UNREAD if ending in formats.UNREAD else _OTHER
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    try:
+        with os.scandir(folder) as found:
+            return list(found)
+    except OSError as problem:
+        raise raw.unreadable(f"{folder} cannot be read", problem) from None
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    names = sorted(names)
+    numbers = all(name.isascii() and name.isdecimal() for name in names)
+    return sorted(names, key=int) if numbers else names

@@ -64,11 +64,13 @@ class Listing:
         found = {}
         for folder in subfolders(tree):
             self._refuse_twin(folder)
+            if _is_prepared(folder):
+                continue
             if is_set(folder):
                 self.leave_all(f"images of {folder.name}, which has train and test folders of its own", folder)
             elif images := self._images(folder):
                 found[folder.name] = images
-            elif not (folder / prepared.MANIFEST).is_file():  # what `prepare` wrote here is no class
+            else:
                 self.leave("folders without an image", folder)
         return {name: found[name] for name in _ordered(found)}
 
@@ -130,6 +132,11 @@ def is_set(folder: Path) -> bool:
     """Whether a folder holds a train folder and beside it one to test on."""
     names = {path.name.lower() for path in subfolders(folder)}
     return bool(names & TRAIN and names & (TEST | VALIDATION))
+
+
+def _is_prepared(folder: Path) -> bool:
+    """Whether a folder holds what `prepare` wrote, and no images; a class may have any name, also that of our folders."""
+    return (folder / prepared.MANIFEST).is_file() and not has_images(folder)
 
 
 def _loose(tree: Path) -> Iterator[tuple[Path, str]]:

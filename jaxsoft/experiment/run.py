@@ -48,7 +48,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             settings = _as_begun(settings, folder)
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
-            experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
+            waiting = progress.of_waiting(console)
+            experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how, waiting)
             plan = decide(settings, dataset, experts, folder, console.say)
             log = results.open_log(folder.path / "results.jsonl")
         left = [key for key in plan.keys if key not in log.finished()]

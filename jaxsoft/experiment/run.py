@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from jaxsoft import config, data, rng
-from jaxsoft.experiment import describe, examples, layout, memory, processes, progress, results, students
+from jaxsoft.experiment import describe, examples, layout, memory, processes, progress, results, stored, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
@@ -42,7 +42,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with console.stage("data"):
         dataset = load(settings)
         planning.check_data(settings, dataset)
-    with RunFolder(workdir) as folder, console.interruptible():
+    with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             settings = _as_begun(settings, folder)
@@ -94,10 +94,8 @@ def _tell(
 
 def _as_begun(settings: config.Settings, folder: RunFolder) -> config.Settings:
     """With the precision that the run began with, which another machine would choose otherwise."""
-    if not (folder.path / "plan.json").exists():
-        return settings
-    began = folder.read_json("plan.json")["groups"][0]["recipe"]["precision"]
-    return dataclasses.replace(settings, precision=began)
+    began = stored.precision(folder)
+    return dataclasses.replace(settings, precision=began) if began else settings
 
 
 def dry_run(settings: config.Settings, workdir: Path) -> str:
@@ -108,9 +106,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     """
     planning.check(settings)
     dataset = load(settings)
-    stored = workdir / "teachers.json"
-    experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None
-    histories = experts and [expert["history"] for expert in experts]
+    histories = stored.histories(RunFolder(workdir))
     plan = planning.make(settings, dataset, histories, {})
     plan = layout.measured(plan, settings, layout.table(), lambda line: None, only_known=True)
     lines = [
@@ -125,8 +121,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
 def close(workdir: Path, console: Console) -> None:
     """Store how long the stages took, and the digests of all files: the last thing that a run does."""
     folder = RunFolder(workdir)
-    if not (workdir / "timing.json").exists():
-        folder.write_json("timing.json", {"stages": console.seconds})
+    folder.write_times(console.seconds)
     folder.write_manifest()
 
 
@@ -141,15 +136,19 @@ def decide(
     settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, told: Callable[[str], None]
 ) -> Plan:
     """Make the plan, or repeat the shapes of the one that this folder began with; store it and the teachers' story."""
-    stored = folder.read_json("plan.json") if (folder.path / "plan.json").exists() else None
+    began = stored.plan(folder)
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
-        subjects = stored["subjects"] if stored else experts.class_order(dataset).tolist()
+        subjects = began["subjects"] if began else experts.class_order(dataset).tolist()
     context = member_context(settings, dataset, experts)
     plan = planning.make(settings, dataset, experts.histories, context, subjects)
-    if stored:
-        plan = plan.with_shapes(stored)
+    if began:
+        try:
+            plan = plan.with_shapes(began)
+        except ValueError as problem:
+            raise stored.useless(folder, stored.PLAN, problem) from None
     else:
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan, which was deleted
         plan = layout.measured(plan, settings, layout.table(), told)
         folder.write_json("plan.json", plan.as_json())
     if not processes.is_first():

@@ -175,18 +175,27 @@ class Plan:
         return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves, layouts and precision of a stored one.
+        """This plan with the waves and layouts of a stored one.
+
+        Args:
+          stored: as `stored.plan` gives it, so possible in itself.
 
         Raises:
           CheckpointError: the stored plan has other members.
+          ValueError: it says something else of these members.
         """
         if [m["member"] for m in stored["members"]] != list(self.keys):
             raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
+        if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.groups):
+            raise ValueError("these settings give other groups or chunks")
+        for group, there in zip(self.groups, stored["groups"]):
+            recipe = {name: value for name, value in group.recipe._asdict().items() if name in there["recipe"]}
+            if (recipe, list(group.members), group.steps) != (there["recipe"], there["members"], there["steps"]):
+                raise ValueError("a group has other members or another recipe than these settings give")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
         groups = tuple(
             replace(
                 g,
-                recipe=g.recipe._replace(precision=s["recipe"]["precision"]),
                 **tuning.layout_of((s["block"], s["tile"], s.get("lowering", "auto")))._asdict(),
             )
             for g, s in zip(self.groups, stored["groups"], strict=True)

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import socket
-import threading
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import lock, progress, run
+from jaxsoft.experiment import lock, progress, run, teaching
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import teach, teacher_key
 from jaxsoft.experiment.lock import Lock
@@ -161,7 +160,7 @@ def test_a_store_in_use_is_waited_for_and_then_only_read(trained, copy, data, mo
     assert told == [f"process {os.getpid()} on {socket.gethostname()}"] * 2
 
 
-def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, data, monkeypatch, caplog, capsys):
+def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, data, monkeypatch, capsys):
     monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
     shutil.rmtree(copy[1] / str(EPOCHS))
     other, console = Lock(copy[1] / "lock"), Console()
@@ -169,9 +168,10 @@ def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, da
     with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
         teach(data, SETTINGS.teacher, folder=copy[0], look=never, wait=progress.of_waiting(console))
     assert f"waiting for process {os.getpid()} on" in capsys.readouterr().out
-    threading.Timer(0.2, other.release).start()
+    told = []
+    monkeypatch.setattr(teaching.log, "warning", lambda line: told.append(line) or other.release())
     teach(data, SETTINGS.teacher, folder=copy[0])
-    assert caplog.text.count("which teaches these experts") == 1
+    assert told == [f"waiting for process {os.getpid()} on {socket.gethostname()}, which teaches these experts"]
 
 
 def test_finished_experts_are_read_while_another_process_mends_them(trained, copy, data):

@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,7 +62,7 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def opened(path: str | os.PathLike) -> BinaryIO:
+def opened(path: str | os.PathLike) -> BufferedReader:
     """A regular file for reading, links followed; whatever else has the name is refused before it can hang or never end.
 
     Raises:

@@ -67,7 +67,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             return []
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
         with console.stage("examples"):
-            if not (folder.path / examples.NAME).exists():
+            if not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
         rows = _in_order(log.read(), plan)
         log.close()

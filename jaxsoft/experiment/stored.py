@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.experiment import waves
 from jaxsoft.experiment.folder import RunFolder
-from jaxsoft.ops import conv
 
 PLAN, TEACHERS = "plan.json", "teachers.json"
 _PARTS = ("chunks", "waves", "since", "subjects", "groups", "members")
@@ -75,10 +75,10 @@ def _check_plan(found: Any) -> None:
     for member in members:
         if not isinstance(_parts(member, ("member",), "a member")["member"], str):
             raise ValueError("a member without a key")
-    waves = _list(parts["waves"], "waves")
-    _check_waves(waves, [len(group["members"]) for group in groups])
+    cut = _list(parts["waves"], "waves")
+    _check_waves(cut, [len(group["members"]) for group in groups])
     _whole(parts["chunks"], 1, None, "chunks")
-    _whole(parts["since"], 0, len(waves) - 1, "since")
+    _whole(parts["since"], 0, len(cut) - 1, "since")
     _check_subjects(parts["subjects"], {group["recipe"]["num_classes"] for group in groups})
 
 
@@ -90,33 +90,14 @@ def _check_group(group: dict[str, Any], members: int) -> None:
         raise ValueError(f"a precision {recipe['precision']!r:.40}")
     _whole(recipe["num_classes"], 1, None, "num_classes")
     _whole(group["steps"], 1, None, "steps")
-    _whole(group["block"], 1, len(group["members"]), "block")
-    _whole(group["tile"], 1, _whole(recipe["batch"], 1, None, "batch"), "tile")
-    if recipe["batch"] % group["tile"]:
-        raise ValueError(f"a tile of {group['tile']} images of {recipe['batch']}")
-    _check_lowering(group.get("lowering", "auto"))
+    _whole(recipe["batch"], 1, None, "batch")
+    waves.layout_of(group)
 
 
-def _check_lowering(lowering: Any) -> None:
-    """One for all convolutions, or a table of what was measured."""
-    if isinstance(lowering, str):
-        return _one_of(lowering, ("auto", *conv.LOWERINGS), "lowering")
-    for entry in _list(lowering, "lowering") if lowering else ():  # a network may have no convolution
-        if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], list):
-            raise ValueError(f"a lowering {entry!r:.40}")
-        (kind, *sizes), how = entry[0] or [None], entry[1]
-        _one_of(kind, ("forward", "input_gradient", "kernel_gradient"), "map")
-        _one_of(how, conv.LOWERINGS, "lowering")
-        if len(sizes) != len(conv.Problem._fields) - 1 or not isinstance(sizes.pop(), str):
-            raise ValueError("a lowering of no convolution")
-        for size in sizes:
-            _whole(size, 1, None, "a size of a convolution")
-
-
-def _check_waves(waves: Sequence[Any], counts: Sequence[int]) -> None:
+def _check_waves(cut: Sequence[Any], counts: Sequence[int]) -> None:
     """Each group's ranges follow one another, and are together the group."""
     reached = [0] * len(counts)
-    for wave in waves:
+    for wave in cut:
         for g, bounds in enumerate(_list(wave, "a wave", len(counts))):
             start, stop = _list(bounds, "a range", 2)
             _whole(start, reached[g], reached[g], "the start of a range")
@@ -150,8 +131,3 @@ def _whole(value: Any, least: int, most: int | None, what: str) -> int:
         wanted = f"from {least} to {most}" if most is not None else f">= {least}"
         raise ValueError(f"{what} expects an integer {wanted}, got {value!r:.40}")
     return value
-
-
-def _one_of(value: Any, choices: Sequence[str], what: str) -> None:
-    if value not in choices:
-        raise ValueError(f"{what} expects one of {', '.join(choices)}, got {value!r:.40}")

@@ -1,5 +1,6 @@
 """A plan: members in groups of equal static shape, cut into waves that fit in memory; `plan.make` decides all of it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -185,7 +186,10 @@ class Plan:
           ValueError: it says something else of these members.
         """
         if [m["member"] for m in stored["members"]] != list(self.keys):
-            raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
+            raise errors.CheckpointError(
+                "the stored plan has other members; choose another --workdir, or delete plan.json there: "
+                "what is finished and still the same is kept"
+            )
         if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.groups):
             raise ValueError("these settings give other groups or chunks")
         for group, there in zip(self.groups, stored["groups"]):
@@ -196,8 +200,18 @@ class Plan:
         groups = tuple(
             replace(
                 g,
-                **tuning.layout_of((s["block"], s["tile"], s.get("lowering", "auto")))._asdict(),
+                **layout_of(s)._asdict(),
             )
             for g, s in zip(self.groups, stored["groups"], strict=True)
         )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
+
+
+def layout_of(group: Mapping[str, Any]) -> tuning.Layout:
+    """The layout of a group that was stored.
+
+    Raises:
+      ValueError: it is none.
+    """
+    how = group["block"], group["tile"], group.get("lowering", "auto")
+    return tuning.layout_of(how, len(group["members"]), group["recipe"]["batch"])

@@ -115,6 +115,15 @@ def seal(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
+def unsealed(found: Any) -> Any:
+    """What a file of JSON says; an object that carries a seal must be as it was sealed. Earlier versions wrote none.
+
+    Raises:
+      ValueError: it was altered since.
+    """
+    return unseal(found) if isinstance(found, dict) and "sha256" in found else found
+
+
 def unseal(sealed: Mapping[str, Any]) -> dict[str, Any]:
     """The record that was sealed.
 

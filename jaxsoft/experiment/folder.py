@@ -112,8 +112,7 @@ class RunFolder:
           CheckpointError: the file is missing, is not JSON, or was altered.
         """
         try:
-            found = json.loads(files.read(self.path / name, MOST_JSON))
-            return files.unseal(found) if isinstance(found, dict) and "sha256" in found else found
+            return files.unsealed(json.loads(files.read(self.path / name, MOST_JSON)))
         except OSError as problem:
             raise errors.CheckpointError(f"cannot read {self.path / name}: {problem.strerror}") from problem
         except (ValueError, RecursionError) as problem:

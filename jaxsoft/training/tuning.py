@@ -181,10 +181,13 @@ def _measured(entry: Any) -> tuple[Problem, str]:
     """A map of a convolution, and the lowering that was fastest."""
     if not isinstance(entry, list | tuple) or len(entry) != 2 or not isinstance(entry[0], list | tuple):
         raise ValueError(f"no lowering of a map: {entry!r:.40}")
-    (kind, *sizes, dtype), how = entry[0] if len(entry[0]) == len(Problem._fields) else ("", ""), entry[1]
-    if not all(type(size) is int and size > 0 for size in sizes) or not isinstance(dtype, str):
+    if len(entry[0]) != len(Problem._fields):
         raise ValueError(f"no map of a convolution: {entry[0]!r:.40}")
-    return Problem(_one_of(kind, conv.MAPS), *sizes, dtype), _one_of(how, conv.LOWERINGS)
+    problem = Problem(*entry[0])
+    if not all(type(size) is int and size > 0 for size in problem[1:-1]) or not isinstance(problem.dtype, str):
+        raise ValueError(f"no map of a convolution: {entry[0]!r:.40}")
+    _one_of(problem.map, conv.MAPS)
+    return problem, _one_of(entry[1], conv.LOWERINGS)
 
 
 def _one_of(value: Any, choices: Sequence[str]) -> str:

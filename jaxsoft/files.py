@@ -1,11 +1,15 @@
 """Files: ours are replaced whole or not at all, and never through a link; of others' only regular ones are opened."""
 
 import contextlib
+import hashlib
+import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -17,7 +21,18 @@ _KINDS = (
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Replace a file whole or not at all, also when the power fails.
+    """Replace a file whole or not at all, also when the power fails; see `replacing`.
+
+    Raises:
+      OSError: the folder cannot be written; an earlier file is intact.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which takes the place of another one when all is written.
 
     The bytes go to a new file beside it, made exclusively, whose name no one can know before; then that takes the
     place of the old one. A link in its place is replaced, not followed.
@@ -28,7 +43,7 @@ def replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -47,19 +62,34 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def opened(path: str | os.PathLike) -> BinaryIO:
+def opened(path: str | os.PathLike) -> BufferedReader:
     """A regular file for reading, links followed; whatever else has the name is refused before it can hang or never end.
 
     Raises:
       OSError: it is missing, cannot be read, or is a folder, a pipe, a socket or a device; `strerror` says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open(_regular(path, os.O_RDONLY), "rb")
+
+
+def own(path: str | os.PathLike) -> int:
+    """The descriptor of a file that we alone write, from then on at its end; made if there is none.
+
+    Raises:
+      OSError: it cannot be written, or is a link or no regular file: what it leads to is not ours.
+    """
+    if os.path.islink(path):
+        raise OSError(0, "it is a link; what it leads to is left alone", os.fspath(path))
+    return _regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+
+
+def _regular(path: str | os.PathLike, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
         raise OSError(0, f"it is {kind}, not a regular file", os.fspath(path))
-    return open(descriptor, "rb")
+    return descriptor
 
 
 def read(path: str | os.PathLike, most: int) -> bytes:
@@ -78,3 +108,29 @@ def read(path: str | os.PathLike, most: int) -> bytes:
 def expanded(text: str) -> Path:
     """A path as a user writes it: `~` is the home folder."""
     return Path(text).expanduser()
+
+
+def seal(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of JSON with its own SHA-256, which tells whether it was altered since."""
+    return {**record, "sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+
+
+def unsealed(found: Any) -> Any:
+    """What a file of JSON says; an object that carries a seal must be as it was sealed. Earlier versions wrote none.
+
+    Raises:
+      ValueError: it was altered since.
+    """
+    return unseal(found) if isinstance(found, dict) and "sha256" in found else found
+
+
+def unseal(sealed: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that was sealed.
+
+    Raises:
+      ValueError: it was altered since.
+    """
+    record = {key: value for key, value in sealed.items() if key != "sha256"}
+    if seal(record)["sha256"] != sealed.get("sha256"):
+        raise ValueError("the record is not what was saved")
+    return record

@@ -72,3 +72,11 @@ def test_a_file_larger_than_plausible_is_not_read(tmp_path):
 )
 def test_text_from_outside_is_shown_escaped(text, seen):
     assert errors.shown(text) == seen
+
+
+def test_a_sealed_record_notices_a_change():
+    sealed = files.seal({"tag": {"config": "ab"}, "nothing": float("nan")})
+    assert files.unseal(sealed)["tag"] == {"config": "ab"}
+    for altered in ({**sealed, "tag": {"config": "aB"}}, {**sealed, "more": 1}, {"tag": {"config": "ab"}}):
+        with pytest.raises(ValueError, match="not what was saved"):
+            files.unseal(altered)

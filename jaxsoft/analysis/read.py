@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float16, Float32, Int32, UInt8
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.types import Row
 
 REQUIRED = (
@@ -179,7 +179,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.unsealed(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as problem:
         raise errors.DataError(f"cannot read {path}: {problem}") from None
     if not isinstance(found, dict):

@@ -1,6 +1,7 @@
 """Experts of one architecture, trained: their trajectory, and what they say about images."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.evaluate import eval_set, predict
 from jaxsoft.training.fit import Bank, Recipe, State
+
+log = logging.getLogger(__name__)
 
 
 class Trajectory(NamedTuple):
@@ -41,6 +44,7 @@ class Cohort(NamedTuple):
       like: shapes and types of an epoch.
       histories: the records of each of them.
       key: a hash over all that determines their numbers.
+      train: trains them to an epoch, from the newest whole one before it, and keeps what is missing.
     """
 
     places: tuple[int, ...]
@@ -49,18 +53,22 @@ class Cohort(NamedTuple):
     like: State
     histories: tuple[History, ...]
     key: str
+    train: Callable[[int], Any]
 
     def state(self, epoch: int) -> State:
-        """Of all of them after so many epochs.
+        """Of all of them after so many epochs; one that is damaged, or gone, is trained again.
 
         Raises:
-          CheckpointError: the epoch is damaged; says how to have it trained again.
+          CheckpointError: there is no such epoch, or it cannot be read or written.
         """
         try:
             return self.trajectory.restore(epoch, self.like)
         except Damaged as damage:
-            todo = f"delete epochs {epoch} to {len(self.histories[0]) - 1} there and run the same command again"
-            raise errors.CheckpointError(f"{damage}; {todo}") from damage
+            if epoch >= len(self.histories[0]):
+                raise
+            log.warning("%s; training it again", damage)
+            self.train(epoch)
+            return self.trajectory.restore(epoch, self.like)
 
     def logits(
         self, normalizer: Normalizer, stored: Shaped[np.ndarray, "N H W C"], epochs: Sequence[int]

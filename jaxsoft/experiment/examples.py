@@ -3,14 +3,16 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from jaxsoft import files
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder, write_file
 from jaxsoft.experiment.waves import Plan
-from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Split
 
@@ -40,10 +42,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     shown, large, held_out = np.split(
         _probabilities(experts, parts, source, epochs), np.cumsum([*map(len, ids)])[:-1], 1
     )
-    file = io.BytesIO()
-    np.savez(
-        file,
-        allow_pickle=False,
+    arrays: dict[str, Any] = dict(
         images=parts[0].images,
         labels=parts[0].labels,
         epochs=np.array(epochs, np.int32),
@@ -54,7 +53,19 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
         validation_probabilities=held_out.astype(np.float16),
         validation_labels=parts[2].labels,
     )
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, sha256=np.array(digest(arrays)), **arrays)
     write_file(folder.path / NAME, file.getvalue())
+
+
+def are_whole(folder: RunFolder) -> bool:
+    """Whether the folder has them as they were written; those of an earlier version have no digest, and need be readable."""
+    try:
+        with files.opened(folder.path / NAME) as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return "sha256" not in arrays or str(arrays.pop("sha256")) == digest(arrays)
+    except Exception:  # damage can surface anywhere in the zip and array readers
+        return False
 
 
 def sample(split: Split, most: int) -> Int[np.ndarray, "n"]:

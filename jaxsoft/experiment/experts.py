@@ -18,6 +18,7 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import teaching
 from jaxsoft.experiment.cohort import Cohort, by_architecture
 from jaxsoft.experiment.cohort import make_bank as make_bank
+from jaxsoft.experiment.lock import Wait
 from jaxsoft.experiment.teaching import Look, Task
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.history import History
@@ -103,6 +104,7 @@ def teach(
     look: Look = lambda *_: None,
     precision: str = "auto",
     lowering: str = "auto",
+    wait: Wait | None = None,
 ) -> Experts:
     """Train experts on all training images with hard labels, and keep every epoch.
 
@@ -114,10 +116,11 @@ def teach(
       look: called after each epoch; epochs are counted through all architectures.
       precision: of feature maps, as `config.Settings` has it.
       lowering: of convolutions, as `config.Compute` has it.
+      wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:
       ConfigError: an architecture is unknown, there is not one for each expert, or an expert diverged.
-      CheckpointError: another process trains such experts in the folder now, or it cannot be read or written.
+      CheckpointError: the folder cannot be read or written.
     """
     settings = settings or config.Teacher()
     architectures = by_architecture(settings)
@@ -126,7 +129,7 @@ def teach(
     cohorts = []
     for model, places in architectures.items():
         counted = _counted(look, len(cohorts) * settings.epochs, len(architectures) * settings.epochs)
-        cohorts.append(teaching.teach(task, model, places, normalizer, lowering, folder, counted))
+        cohorts.append(teaching.teach(task, model, places, normalizer, lowering, folder, counted, wait))
     return Experts(settings, normalization, normalizer, tuple(cohorts), _key(task))
 
 

@@ -1,5 +1,7 @@
 """The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +15,9 @@ from typing import Any
 from jaxsoft import errors, files
 from jaxsoft.experiment import lock
 
-CONFIG, LOCK, LOGS, MANIFEST = "config.json", "lock", "logs", "manifest.json"
+CONFIG, LOCK, LOGS, MANIFEST, TIMING = "config.json", "lock", "logs", "manifest.json", "timing.json"
+MOST_JSON = 2**30  # bytes; a plan of a million members has less
+MOST_STARTS = 100  # whose times are kept
 PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 FREE = ("config.compute.", "config.data.root", "config.teacher.store")  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
@@ -26,10 +30,16 @@ class RunFolder:
 
         with RunFolder(workdir).open(config) as folder:
             folder.write_json("plan.json", plan)
+
+    Args:
+      path: where it is, or will be.
+      seconds: how long each stage of this start has taken; kept in the folder for whoever opens it.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, seconds: Mapping[str, float] | None = None):
         self.path = Path(path).absolute()
+        self._seconds = seconds
+        self._times_begun = False
         self._lock: lock.Lock | None = None
 
     def open(self, config: Mapping[str, Any]) -> "RunFolder":
@@ -47,8 +57,12 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock.Lock(self.path / LOCK)
             for leftover in self.path.glob(".*.tmp"):  # what a killed process was about to put in place
-                leftover.unlink()
+                if leftover.is_symlink() or not leftover.is_dir():
+                    leftover.unlink()
             self._bind(config)
+            if self._seconds is not None:
+                self._write_times([*self._times(), dict(self._seconds)])
+                self._times_begun = True
         except OSError as problem:
             self.close()
             raise cannot_write(self.path, problem) from problem
@@ -72,6 +86,9 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
         if self._lock is not None:
+            if self._times_begun:
+                with contextlib.suppress(errors.CheckpointError):  # what went wrong before is what counts
+                    self.write_times(self._seconds or {})
             self._lock.release()
             self._lock = None
 
@@ -82,25 +99,29 @@ class RunFolder:
         self.close()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Replace a JSON file of the folder, whole or not at all; arrays become lists.
+        """Replace a JSON file of the folder, whole or not at all; arrays become lists, and an object is sealed.
 
         Raises:
           CheckpointError: the folder cannot be written; the earlier file is intact.
         """
-        write_file(self.path / name, _to_json(value))
+        plain = _plain(value)
+        sealed = files.seal(plain) if isinstance(plain, dict) else plain
+        write_file(self.path / name, (json.dumps(sealed, indent=2) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
-        """Read a JSON file of the folder.
+        """Read a JSON file of the folder. One without a seal is of an earlier version: whoever uses it looks closely.
 
         Raises:
-          CheckpointError: the file is missing or is not JSON.
+          CheckpointError: the file is missing, is not JSON, or was altered.
         """
         try:
-            return json.loads((self.path / name).read_bytes())
+            return files.unsealed(json.loads(files.read(self.path / name, MOST_JSON)))
         except OSError as problem:
             raise errors.CheckpointError(f"cannot read {self.path / name}: {problem.strerror}") from problem
-        except ValueError as problem:
-            raise errors.CheckpointError(f"cannot read {self.path / name}: not JSON ({problem})") from problem
+        except (ValueError, RecursionError) as problem:
+            what = "not JSON" if isinstance(problem, json.JSONDecodeError | RecursionError) else problem
+            told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
+            raise errors.CheckpointError(told) from problem
 
     def write_manifest(self) -> None:
         """Store size and SHA-256 of every file, for `verify`; the lock, the logs and the manifest are left out.
@@ -108,13 +129,38 @@ class RunFolder:
         Raises:
           CheckpointError: the folder cannot be written.
         """
-        self.write_json(MANIFEST, {"files": {name: _digest(self.path / name) for name in _files(self.path)}})
+        try:
+            digests = {name: _digest(self.path / name) for name in _files(self.path)}
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
+        self.write_json(MANIFEST, {"files": digests})
+
+    def write_times(self, seconds: Mapping[str, float]) -> None:
+        """Store how long the stages of the last start took so far, beside those of earlier ones.
+
+        Raises:
+          CheckpointError: the folder cannot be written.
+        """
+        if seconds:
+            self._write_times([*self._times()[:-1], dict(seconds)])
+
+    def _times(self) -> list[dict[str, float]]:
+        """Of each start its stages; a file that cannot be read decides nothing, and counts as empty."""
+        try:
+            found = self.read_json(TIMING)
+        except errors.CheckpointError:
+            return []
+        return [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+
+    def _write_times(self, starts: list[dict[str, float]]) -> None:
+        last = starts[-MOST_STARTS:]
+        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
 
     def _bind(self, config: Mapping[str, Any]) -> None:
         if not (self.path / CONFIG).exists():
             return self.write_json(CONFIG, config)
         there = dict(_settings(self.read_json(CONFIG)))
-        now = dict(_settings(json.loads(_to_json(config))))
+        now = dict(_settings(_plain(config)))
         differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
         if not differing:
             return None
@@ -137,12 +183,24 @@ def verify(path: str | os.PathLike) -> list[str]:
       CheckpointError: the manifest is missing (the run has not finished) or damaged.
     """
     folder = RunFolder(path)
-    manifest = folder.read_json(MANIFEST)
-    try:
-        problems = [_compare(folder.path, name, wanted) for name, wanted in manifest["files"].items()]
-    except (AttributeError, KeyError, TypeError):
-        raise errors.CheckpointError(f"cannot read {folder.path / MANIFEST}: it holds no list of files") from None
-    return [problem for problem in problems if problem]
+    listed = folder.read_json(MANIFEST)
+    if not _is_manifest(listed):
+        told = f"cannot read {folder.path / MANIFEST}: it holds no list of files; run the same command again"
+        raise errors.CheckpointError(told)
+    problems = [(name, _compare(folder.path, name, wanted)) for name, wanted in listed["files"].items()]
+    return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
+
+
+def _is_manifest(found: Any) -> bool:
+    if not isinstance(found, dict) or found.keys() != {"files"} or not isinstance(found["files"], dict):
+        return False
+    return all(
+        isinstance(file, dict)
+        and file.keys() == {"bytes", "sha256"}
+        and type(file["bytes"]) is int
+        and isinstance(file["sha256"], str)
+        for file in found["files"].values()
+    )
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -159,6 +217,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
     """The error of a write that failed: what, why, and that nothing is lost."""
+    if problem.errno == errno.ENOENT:
+        return errors.CheckpointError(f"cannot write {path}: {problem.strerror}; was its folder moved or deleted?")
     return errors.CheckpointError(
         f"cannot write {path}: {problem.strerror}; what was there before is intact, "
         "mend this and run the same command again"
@@ -199,8 +259,9 @@ def commit() -> str | None:
     return done[1].stdout.strip()
 
 
-def _to_json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, default=lambda array: array.tolist()) + "\n").encode()
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value, default=lambda array: array.tolist()))
 
 
 def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
@@ -218,21 +279,23 @@ def _files(folder: Path) -> list[str]:
 
 
 def _digest(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    with files.opened(path) as file:
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _compare(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
     """What is wrong with one file, if anything."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        return f"{name}: lies outside the run folder"
-    if not (folder / path).is_file():
-        return f"{name}: missing"
+        return "lies outside the run folder"
     try:
+        if (folder / path).is_symlink():
+            return "is a link now"
         found = _digest(folder / path)
-    except OSError as problem:
-        return f"{name}: cannot be read ({problem.strerror})"
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError) as problem:  # a name that no file can have
+        return f"cannot be read ({getattr(problem, 'strerror', problem)})"
     if found["bytes"] != wanted["bytes"]:
-        return f"{name}: {found['bytes']} bytes, {wanted['bytes']} when the run finished"
-    return f"{name}: changed since the run finished" if found["sha256"] != wanted["sha256"] else None
+        return f"{found['bytes']} bytes, {wanted['bytes']} when the run finished"
+    return "changed since the run finished" if found["sha256"] != wanted["sha256"] else None

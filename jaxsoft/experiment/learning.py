@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import config, errors, metrics, numerics, sources
+from jaxsoft import config, errors, files, metrics, numerics, sources
 from jaxsoft.experiment import memory
 from jaxsoft.experiment.cohort import make_bank
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder, write_file
-from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, learned, learners
@@ -38,6 +38,7 @@ _NO_ROOM = (
     "out of memory while the labels of {} subsets were learned; lower config.compute.memory_gb to learn fewer at once, or "
     "config.learned.students, judges, window_steps or meta_batch"
 )
+LABELS, STORY = "learned.npz", "learned.json"
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
 
 
@@ -91,8 +92,9 @@ def learn_labels(
     """
     check(settings, dataset, [table.size for _, table in subsets])
     keys = [_key(settings, dataset, experts, subset) for subset in subsets]
-    kept = _read(folder) if folder else {}
     everyone = dict(zip(keys, subsets))
+    shapes = {key: (table.size, dataset.num_classes) for key, (_, table) in everyone.items()}
+    kept = _read(folder, shapes) if folder else {}
     groups = list(_groups(settings, dataset, everyone))  # also of those that are kept: groups must not change with them
     for turn, group in enumerate(groups):
         if all(key in kept for key in group):
@@ -175,6 +177,7 @@ def _learn_group(
     for m, (key, (name, table)) in enumerate(group):
         story = {
             "key": key,
+            "sha256": digest({"labels": labels[m]}),
             "subset": list(name),
             "ipc": int(np.bincount(dataset.train.labels[table.ravel()]).max()),
             "hard_val_accuracy": _rounded(hard[m]),
@@ -242,24 +245,41 @@ def _write(folder: Path, settings: config.Settings, kept: dict[str, Kept]) -> No
     file = io.BytesIO()
     arrays: dict[str, Any] = {key: one.labels for key, one in kept.items()}
     np.savez(file, allow_pickle=False, **arrays)
-    write_file(folder / "learned.npz", file.getvalue())
+    write_file(folder / LABELS, file.getvalue())
     told = {"model": settings.student.model, "settings": config.as_dict(settings.learned)}
-    RunFolder(folder).write_json("learned.json", {**told, "subsets": [one.story for one in kept.values()]})
+    RunFolder(folder).write_json(STORY, {**told, "subsets": [one.story for one in kept.values()]})
 
 
-def _read(folder: Path) -> dict[str, Kept]:
-    """What is finished: its labels and its story are there."""
-    path = folder / "learned.npz"
-    if not (path.exists() and (folder / "learned.json").exists()):
+def _read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Kept]:
+    """What is finished: its labels and its story are there. Others' shapes than of these subsets are not known."""
+    if not ((folder / LABELS).exists() and (folder / STORY).exists()):
         return {}
-    stories = {story["key"]: story for story in RunFolder(folder).read_json("learned.json")["subsets"]}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {key: Kept(stored[key], stories[key]) for key in stored.files if key in stories}
+        stories = {story["key"]: story for story in RunFolder(folder).read_json(STORY)["subsets"]}
+        with files.opened(folder / LABELS) as file, np.load(file, allow_pickle=False) as stored:
+            kept = {key: Kept(stored[key], stories[key]) for key in stored.files if key in stories}
+        for key, one in kept.items():
+            _check_kept(one, shapes.get(key))
+        return kept
+    except errors.CheckpointError:
+        raise
     except Exception as problem:  # damage can surface anywhere in the zip and array readers
-        reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
-        todo = "delete it and run the same command again"
-        raise errors.CheckpointError(f"cannot read the learned labels {path} ({reason}); {todo}") from None
+        reason = errors.shown(f"{type(problem).__name__}: {problem}".splitlines()[0])
+        raise errors.CheckpointError(
+            f"cannot read the learned labels {folder / LABELS} ({reason}); "
+            f"delete it and {STORY} and run the same command again"
+        ) from None
+
+
+def _check_kept(kept: Kept, shape: tuple[int, int] | None) -> None:
+    """Labels are those that their story speaks of; an earlier version's stories have no digest of them."""
+    rows = kept.labels
+    if rows.dtype != np.float32 or rows.ndim != 2 or (shape and rows.shape != shape):
+        raise ValueError(f"labels of {rows.dtype} and shape {rows.shape}, expected float32 and {shape}")
+    if not (rows >= 0).all() or not np.allclose(rows.sum(1), 1, atol=1e-3):
+        raise ValueError("rows that are no distributions")
+    if kept.story.get("sha256") not in (None, digest({"labels": rows})):
+        raise ValueError("the labels are not what was saved")
 
 
 def _mean(metric: Callable[..., Any], *labels: Float[np.ndarray, "S K"]) -> float:

@@ -58,23 +58,6 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], record: Mapping[str, Any], like: 
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def seal(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of JSON with its own SHA-256."""
-    return {**record, "sha256": _sha256(json.dumps(record, sort_keys=True).encode())}
-
-
-def unseal(sealed: Mapping[str, Any]) -> dict[str, Any]:
-    """The record that was sealed.
-
-    Raises:
-      ValueError: it was altered since.
-    """
-    record = {key: value for key, value in sealed.items() if key != "sha256"}
-    if seal(record)["sha256"] != sealed.get("sha256"):
-        raise ValueError("the record is not what was saved")
-    return record
-
-
 def differences(record: Mapping[str, Any], like: Any, tag: Mapping[str, Any], wanted_tag: Mapping[str, Any]) -> str:
     """A table of the leaves and tag keys that differ between what was packed and what is wanted; empty if none does."""
     saved = {path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in record.items()}

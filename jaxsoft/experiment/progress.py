@@ -12,6 +12,7 @@ from jaxtyping import Int
 from jaxsoft import config, errors
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.learning import Progress
+from jaxsoft.experiment.lock import Wait, told
 from jaxsoft.experiment.students import Look, Next
 from jaxsoft.experiment.waves import Plan
 
@@ -31,6 +32,11 @@ def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], 
             raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
     return look
+
+
+def of_waiting(console: Console) -> Wait:
+    """Tell which process teaches the same experts; stop waiting for it if the user asked for it."""
+    return told(console.say, "teaches these experts", lambda: console.stop)
 
 
 def of_labels(console: Console) -> Callable[[Progress], None]:

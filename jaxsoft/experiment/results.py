@@ -15,7 +15,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ COLUMNS = (
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
 
 LINE = re.compile(rb"[^\n]*\n")
-RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]*),"row":(.*)\}\n')
+RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]{0,9}),"row":(.*)\}\n')
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ class ResultsLog:
     """The log of one run, or of one of its processes; nobody else writes it.
 
     Opening mends what a kill or a bad disk left: a torn last record is cut off, altered records are set aside in
-    `<name>.corrupt` with a warning. Their members count as unfinished.
+    `<name>.corrupt` with a warning. Their members count as unfinished. When the file is removed, replaced or cut while
+    it is open, what it held is written again.
 
     Args:
       path: the log, `results.jsonl`; created if it does not exist.
@@ -53,12 +54,10 @@ class ResultsLog:
     def __init__(self, path: str | os.PathLike, finished: Collection[str] = ()):
         self.path = Path(path).absolute()
         try:
-            _mend(self.path)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            files.sync(self.path.parent)
-            self._finished = {row["member"] for row in self.read()} | set(finished)
+            self._open()
         except OSError as problem:
             raise folder.cannot_write(self.path, problem) from problem
+        self._finished = self._records.keys() | set(finished)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows; when this returns they are on the disk.
@@ -69,35 +68,86 @@ class ResultsLog:
         Raises:
           CheckpointError: the disk is full or gone; the log is as it was before.
         """
-        new = {row["member"]: row for row in rows if row["member"] not in self._finished}
-        batch = b"".join(_record(row) for row in new.values())
-        before = os.fstat(self._file).st_size
+        new = {row["member"]: _record(row) for row in rows if row["member"] not in self._finished}
         try:
-            if os.write(self._file, batch) < len(batch):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file)
+            self._write(b"".join(new.values()))
+            self._records |= new
+            self._finished |= new.keys()
+            if not self._is_there():
+                self._restore()
         except OSError as problem:
-            with contextlib.suppress(OSError):  # if this fails too, the torn record is cut off at the next opening
-                os.ftruncate(self._file, before)
             raise folder.cannot_write(self.path, problem) from problem
-        self._finished |= new.keys()
 
     def read(self) -> list[Row]:
-        """All whole records, in the order in which they were appended."""
-        return read(self.path)
+        """All records, in the order in which they were appended.
 
-    def finished(self) -> set[str]:
+        Raises:
+          CheckpointError: the file is gone and cannot be written again.
+        """
+        try:
+            if not self._is_there() or len(read(self.path)) < len(self._records):
+                self._restore()
+            return read(self.path)
+        except OSError as problem:
+            raise folder.cannot_write(self.path, problem) from problem
+
+    def finished(self) -> Set[str]:
         """Keys of the members that have a record, failed ones included."""
-        return set(self._finished)
+        return self._finished
 
     def close(self) -> None:
         """Close the file; nothing can be appended any more."""
         os.close(self._file)
 
+    def _open(self) -> None:
+        os.close(files.own(self.path))  # no link, and no device
+        _mend(self.path)
+        self._file = files.own(self.path)
+        files.sync(self.path.parent)
+        self._records = {row["member"]: record for row, record in _rows(self.path)}
+        self._size = os.fstat(self._file).st_size
+
+    def _write(self, batch: bytes) -> None:
+        """Add bytes, all of them or none."""
+        before = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, batch) < len(batch):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except OSError:
+            with contextlib.suppress(OSError):  # if this fails too, the torn record is cut off at the next opening
+                os.ftruncate(self._file, before)
+            raise
+        self._size += len(batch)
+
+    def _is_there(self) -> bool:
+        """Whether the file of this name is ours, with all that was written."""
+        with contextlib.suppress(FileNotFoundError):
+            there = self.path.lstat()
+            return os.path.samestat(there, os.fstat(self._file)) and there.st_size >= self._size
+        return False
+
+    def _restore(self) -> None:
+        """Write again what somebody took away."""
+        log.warning("%s was removed, replaced or altered while in use; what it held is written again", self.path)
+        known, before = self._records, self._file
+        self._open()
+        os.close(before)
+        self._write(b"".join(record for member, record in known.items() if member not in self._records))
+        self._records = known | self._records
+
 
 def read(path: Path) -> list[Row]:
     """All whole records of a log, in the order in which they were appended."""
-    return [row for line in LINE.findall(path.read_bytes()) if (row := _row(line))]
+    return [row for row, _ in _rows(path)]
+
+
+def _rows(path: Path) -> Iterator[tuple[Row, bytes]]:
+    """All whole records, as what they say and as they are written."""
+    with files.opened(path) as file:
+        for line in LINE.findall(file.read()):
+            if row := _row(line):
+                yield row, line
 
 
 def open_log(path: Path) -> ResultsLog:
@@ -165,14 +215,17 @@ def write_csv(
 
 def _mend(path: Path) -> None:
     """Set altered records aside, cut a torn one off."""
-    content = path.read_bytes() if path.exists() else b""
+    with files.opened(path) as file:
+        content = file.read()
     lines = LINE.findall(content)
     bad = [line for line in lines if not _row(line)]
     if bad:
         aside = path.with_name(f"{path.name}.corrupt")
         log.warning("%s: %d altered records set aside in %s; their members run again", path, len(bad), aside.name)
-        earlier = aside.read_bytes() if aside.exists() else b""
-        folder.write_file(aside, earlier + b"".join(bad))
+        with open(files.own(aside), "ab") as file:
+            file.write(b"".join(bad))
+            file.flush()
+            os.fsync(file.fileno())
         folder.write_file(path, b"".join(line for line in lines if _row(line)))
     elif len(whole := b"".join(lines)) < len(content):
         log.warning("%s: the last record is torn and was cut off; its member runs again", path)
@@ -190,8 +243,13 @@ def _row(line: bytes) -> Row | None:
     if match is None:
         return None
     crc, length, payload = match.groups()
-    whole = int(length) == len(payload) and int(crc, 16) == zlib.crc32(payload)
-    return json.loads(payload) if whole else None
+    if int(length) != len(payload) or int(crc, 16) != zlib.crc32(payload):
+        return None
+    try:
+        row = json.loads(payload)
+    except (ValueError, RecursionError):  # not by us, though it adds up
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("member"), str) else None
 
 
 def _plain(value: Any) -> Any:

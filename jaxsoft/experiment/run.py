@@ -5,11 +5,23 @@ import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from jaxsoft import config, data, numerics
-from jaxsoft.experiment import describe, examples, identity, layout, memory, processes, progress, results, students
+from jaxsoft.experiment import (
+    describe,
+    examples,
+    identity,
+    layout,
+    memory,
+    processes,
+    progress,
+    results,
+    stored,
+    students,
+)
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts, teach
@@ -42,14 +54,16 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with console.stage("data"):
         dataset = load(settings)
         planning.check_data(settings, dataset)
-    with RunFolder(workdir) as folder, console.interruptible():
+    with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
-            settings = _as_begun(settings, dataset, folder)
+            began = stored.plan(folder)
+            settings = _as_begun(settings, dataset, folder, began)
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
-            experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how)
-            plan = decide(settings, dataset, experts, folder, console.say)
+            waiting = progress.of_waiting(console)
+            experts = teach(dataset, settings.teacher, settings.data.normalize, store, look, *how, waiting)
+            plan = decide(settings, dataset, experts, folder, began, console.say)
             log = results.open_log(folder.path / "results.jsonl")
         finished = log.finished()
         left = [key for key in plan.keys if key not in finished]
@@ -67,7 +81,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             return []
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
         with console.stage("examples"):
-            if not (folder.path / examples.NAME).exists():
+            if not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
         rows = _in_order(log.read(), plan)
         log.close()
@@ -93,17 +107,18 @@ def _tell(
     console.say(f"students: {left} of {len(plan.keys)} left")
 
 
-def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
+def _as_begun(
+    settings: config.Settings, dataset: Dataset, folder: RunFolder, began: dict[str, Any] | None
+) -> config.Settings:
     """With the precision that the run began with, which another machine would choose otherwise.
 
     Raises:
       CheckpointError: what cannot be chosen again is not as the run began.
     """
-    if not (folder.path / "plan.json").exists():
+    if began is None:
         return settings
-    stored = folder.read_json("plan.json")
-    identity.check(stored.get("identity"), dataset, folder.path)
-    return dataclasses.replace(settings, precision=stored["groups"][0]["recipe"]["precision"])
+    identity.check(began.get("identity"), dataset, folder.path)
+    return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
 
 
 @numerics.pinned()
@@ -115,9 +130,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     """
     planning.check(settings)
     dataset = load(settings)
-    stored = workdir / "teachers.json"
-    experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None
-    histories = experts and [expert["history"] for expert in experts]
+    histories = stored.histories(RunFolder(workdir))
     plan = planning.make(settings, dataset, histories, {})
     plan = layout.measured(plan, settings, layout.table(), lambda line: None, only_known=True)
     lines = [
@@ -132,8 +145,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
 def close(workdir: Path, console: Console) -> None:
     """Store how long the stages took, and the digests of all files: the last thing that a run does."""
     folder = RunFolder(workdir)
-    if not (workdir / "timing.json").exists():
-        folder.write_json("timing.json", {"stages": console.seconds})
+    folder.write_times(console.seconds)
     folder.write_manifest()
 
 
@@ -145,23 +157,31 @@ def load(settings: config.Settings) -> Dataset:
 
 
 def decide(
-    settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, told: Callable[[str], None]
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: RunFolder,
+    began: dict[str, Any] | None,
+    told: Callable[[str], None],
 ) -> Plan:
-    """Make the plan, or repeat the shapes of the one that this folder began with; store it and the teachers' story."""
-    stored = folder.read_json("plan.json") if (folder.path / "plan.json").exists() else None
+    """Make the plan, or repeat the shapes of the one with which this run began; store it and the teachers' story."""
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
-        subjects = stored["subjects"] if stored else experts.class_order(dataset).tolist()
+        subjects = began["subjects"] if began else experts.class_order(dataset).tolist()
     context = identity.member_context(settings, dataset, experts)
     plan = planning.make(settings, dataset, experts.histories, context, subjects)
     own = identity.of_run(settings, dataset, experts, plan.members)
-    if stored and (edited := identity.edited(stored["identity"], own)):
+    if began and (edited := identity.edited(began["identity"], own)):
         told(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
-        _forget(folder)
-        stored = None
-    if stored:
-        plan = plan.with_shapes(stored)
+        (folder.path / examples.NAME).unlink(missing_ok=True)
+        began = None
+    if began:
+        try:
+            plan = plan.with_shapes(began)
+        except ValueError as problem:
+            raise stored.useless(folder, stored.PLAN, problem) from None
     else:
+        shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         plan = layout.measured(plan, settings, layout.table(), told)
         folder.write_json("plan.json", plan.as_json() | {"identity": own})
     if not processes.is_first():
@@ -172,13 +192,6 @@ def decide(
     changed = {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec}
     folder.write_json("teachers.json", {"teacher": teacher, "experts": histories, "resolved": changed})
     return plan
-
-
-def _forget(folder: RunFolder) -> None:
-    """Remove what edited code would make otherwise; rows of old keys stay in the log, but not in the table."""
-    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
-    for name in ("plan.json", examples.NAME):
-        (folder.path / name).unlink(missing_ok=True)
 
 
 def train(
@@ -195,7 +208,7 @@ def train(
     program, wave, finished = wave_program(plan, settings, 0), 0, log.finished()  # waves have no member in common
     while wave < len(plan.waves):
         tag = plan.tag(wave)
-        if finished.issuperset(itertools.chain(*tag["members"])):
+        if finished >= set(itertools.chain(*tag["members"])):
             wave += 1
             continue
         if program.buckets != plan.buckets(wave):

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.experiment import packing
 
 _ARRAY = "array.npy"
@@ -49,13 +49,20 @@ class Checkpoints:
       directory: where they lie; created, and cleaned of what a killed process was about to save.
       keep: how many of the newest steps to keep; None keeps all.
       tag: JSON that a checkpoint must share with whoever restores it, such as config hash and versions.
+      mine: whether this process is the one that writes; another one cleans nothing up, and sets nothing aside.
 
     Raises:
       CheckpointError: the directory cannot be read or written.
     """
 
-    def __init__(self, directory: str | os.PathLike, keep: int | None = 2, tag: Mapping[str, Any] | None = None):
-        self.directory = Path(directory).absolute()
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        keep: int | None = 2,
+        tag: Mapping[str, Any] | None = None,
+        mine: bool = True,
+    ):
+        self.directory, self._mine = Path(directory).absolute(), mine
         self._tag = json.loads(json.dumps(dict(tag or {})))
         alone = _alone()
         options = ocp.CheckpointManagerOptions(
@@ -68,7 +75,8 @@ class Checkpoints:
         array = ocp.ArrayCheckpointHandler, ocp.args.ArraySave, ocp.args.ArrayRestore
         handler, self._save, self._restore = array if jax.process_index() == 0 else (_Arrays, _ArrayArgs, _ArrayArgs)
         handlers = {"leaves": handler(), "record": ocp.JsonCheckpointHandler(multiprocessing_options=alone)}
-        _sweep(self.directory)
+        if mine:
+            _sweep(self.directory)
         try:
             with _quiet():
                 if jax.process_count() > 1:
@@ -91,7 +99,7 @@ class Checkpoints:
         if step in self.steps():
             raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} exists already")
         packed, leaves = packing.pack(tree)
-        record = packing.seal({"leaves": leaves, "tag": self._tag, "extra": dict(extra or {})})
+        record = files.seal({"leaves": leaves, "tag": self._tag, "extra": dict(extra or {})})
         parts = ocp.args.Composite(leaves=self._save(packed), record=ocp.args.JsonSave(record))
         try:
             with _quiet():
@@ -123,30 +131,48 @@ class Checkpoints:
           CheckpointError: the step does not exist, is damaged, or does not match `like` or the tag. Nothing is loaded.
         """
         if step not in self.steps():
-            raise errors.CheckpointError(f"no checkpoint of step {step} in {self.directory}; there are {self.steps()}")
+            self._manager.reload()  # another process may have saved it since
+        if step not in self.steps():
+            raise Damaged(f"no checkpoint of step {step} in {self.directory}; there are {self.steps()}")
         return self._load(step, like).tree
 
-    def latest_good(self, like: Any) -> Good | None:
+    def latest_good(self, like: Any, most: int | None = None) -> Good | None:
         """The newest step that is as it was saved; damaged ones are set aside as `<step>.corrupt`.
+
+        Args:
+          like: as in `restore`.
+          most: leave newer steps alone.
 
         Raises:
           CheckpointError: a step does not match `like` or the tag.
         """
-        for step in reversed(self.steps()):
+        for step in reversed([step for step in self.steps() if most is None or step <= most]):
             try:
                 return self._load(step, like)
             except Damaged as damage:
-                log.warning("%s; set aside as %s, going one step back", damage, self._set_aside(step).name)
+                if self._mine:
+                    log.warning("%s; set aside as %s, going one step back", damage, self._set_aside(step).name)
         return None
 
     def close(self) -> None:
-        """Let go of the directory."""
-        self._manager.close()
+        """Let go of the directory.
+
+        Raises:
+          CheckpointError: what was left to do on the disk failed.
+        """
+        try:
+            with _quiet():
+                self._manager.close()
+        except Exception as problem:  # as in `save`
+            raise errors.CheckpointError(
+                f"cannot finish the checkpoints in {self.directory}: {_cause(problem)}; "
+                "mend this and run the same command again"
+            ) from problem
 
     def _load(self, step: int, like: Any) -> Good:
         """The record first: the leaves are read only when it is known to be whole and to match."""
         with self._reading(step):
-            record = packing.unseal(self._part(step, "record", ocp.args.JsonRestore()))
+            record = files.unseal(self._part(step, "record", ocp.args.JsonRestore()))
         if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
             raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} does not match:\n{table}")
         with self._reading(step):
@@ -182,7 +208,7 @@ class _Arrays(ocp.ArrayCheckpointHandler):
     """One array of a process that is not the first; Orbax lets only the first write arrays that lie on its host."""
 
     async def async_save(self, directory: Any, *_: Any, args: Any) -> None:
-        with open(directory / _ARRAY, "wb") as file:
+        with open(directory / _ARRAY, "xb") as file:
             np.save(file, args.item, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())

@@ -6,6 +6,7 @@ An expert is trained by the same program as a student, on all training images wi
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from jaxsoft import config, errors, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.cohort import Cohort, Trajectory, make_bank
 from jaxsoft.experiment.folder import cannot_write
-from jaxsoft.experiment.lock import Lock
+from jaxsoft.experiment.lock import Lock, Wait, told
 from jaxsoft.experiment.store import Checkpoints, Good
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
@@ -25,8 +26,13 @@ from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member, Recipe, State
 from jaxsoft.types import Dataset, Split
 
+log = logging.getLogger(__name__)
+
 _ENTROPY_IMAGES = 2000  # the mean label entropy of an epoch is taken over so many training images
 _FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
+
+Records = list[list[dict[str, Any]]]
+"""For each epoch one record for each expert."""
 
 Look = Callable[[int, int, list[dict[str, Any]]], None]
 """Called after each epoch with (epochs done, epochs in all, one record for each expert in training); may raise to stop."""
@@ -69,10 +75,12 @@ def teach(
     lowering: str,
     store: Path | None,
     look: Look,
+    wait: Wait | None = None,
 ) -> Cohort:
     """Train the experts of one architecture, from their newest epoch on if there is one.
 
-    Whoever finds the last epoch in a store only reads; before that one process at a time may train there.
+    Whoever finds the last epoch in a store only reads; before that one process at a time may train there, and others
+    wait for it. An epoch that is found damaged later, or gone, is trained again.
 
     Args:
       task: what all experts are taught.
@@ -82,9 +90,10 @@ def teach(
       lowering: of convolutions.
       store: folder of trajectories, one for each key; in memory if not given.
       look: called after each epoch.
+      wait: called while another process trains these experts; if not given, the log says so once.
 
     Raises:
-      CheckpointError: another process trains these experts now, or the store cannot be read or written.
+      CheckpointError: the store cannot be read or written.
       ConfigError: an expert diverged.
     """
     bucket, members = _members(task, model, places, lowering)
@@ -93,18 +102,21 @@ def teach(
     like = program.shapes((members,))[0].state
     key, epochs = task.key(model, places), task.settings.epochs
     folder = store / key if store else None
-    trajectory, good = None, None
-    if folder and (folder / str(epochs)).is_dir():
-        trajectory, good = _open(folder, key, like)
+
+    def train(last: int) -> tuple[Checkpoints | Trajectory, Records]:
+        with _held(folder, wait or told(log.warning, "teaches these experts")):
+            trajectory, good = _open(folder, key, like, last)
+            return trajectory, _train(program, task, normalizer, members, trajectory, good, last, look)
+
+    finished = bool(folder) and (folder / str(epochs)).is_dir()
+    trajectory, good = _open(folder, key, like, epochs, mine=False) if finished else (None, None)
     if trajectory is None or good is None or good.step < epochs:
-        with _held(folder):
-            trajectory, good = _open(folder, key, like)
-            records = _train(program, task, normalizer, members, trajectory, good, look)
+        trajectory, records = train(epochs)
     else:
         records = good.extra["records"]
     _check_finite(records, model)
     histories = tuple([epoch[e] for epoch in records] for e in range(len(places)))
-    return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key)
+    return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key, train)
 
 
 def _members(task: Task, model: str, places: Sequence[int], lowering: str) -> tuple[Bucket, Member]:
@@ -125,23 +137,25 @@ def _members(task: Task, model: str, places: Sequence[int], lowering: str) -> tu
     return Bucket(recipe, count, block, recipe.steps_per_epoch(slots), tile, lowering), Member(**arrays)
 
 
-def _open(folder: Path | None, key: str, like: State) -> tuple[Checkpoints | Trajectory, Good | None]:
-    """A trajectory, and its newest whole epoch if it has one."""
+def _open(
+    folder: Path | None, key: str, like: State, last: int, mine: bool = True
+) -> tuple[Checkpoints | Trajectory, Good | None]:
+    """A trajectory, and the newest whole epoch that it has up to `last`; only the holder of its lock may clean it up."""
     if folder is None:
         return Trajectory({}), None
-    trajectory = Checkpoints(folder, keep=None, tag={"teacher": key})
-    return trajectory, trajectory.latest_good(like)
+    trajectory = Checkpoints(folder, keep=None, tag={"teacher": key}, mine=mine)
+    return trajectory, trajectory.latest_good(like, last)
 
 
 @contextlib.contextmanager
-def _held(folder: Path | None) -> Iterator[None]:
-    """Keep other processes from teaching the same experts at the same time."""
+def _held(folder: Path | None, wait: Wait) -> Iterator[None]:
+    """Keep other processes from teaching the same experts at the same time; wait for one that does."""
     if folder is None:
         yield
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder / "lock", "the experts' folder")
+        lock = Lock(folder / "lock", "the experts' folder", wait)
     except OSError as problem:
         raise cannot_write(folder, problem) from problem
     try:
@@ -157,9 +171,12 @@ def _train(
     members: Member,
     trajectory: Checkpoints | Trajectory,
     good: Good | None,
+    last: int,
     look: Look,
-) -> list[list[dict[str, Any]]]:
-    """From the newest whole epoch, or from the start, to the last one; each epoch's records go with its state."""
+) -> Records:
+    """From a whole epoch, or from the start, to the last one that is wanted; each epoch's records go with its state."""
+    if good and good.step == last:
+        return good.extra["records"]
     (bucket,), epochs = program.buckets, task.settings.epochs
     bank, evals = _teaching_material(task.dataset, normalizer, bucket.recipe)
     if good is None:
@@ -169,7 +186,7 @@ def _train(
     else:
         students, records = (Students(good.tree, None),), good.extra["records"]
     done = len(records) - 1
-    for epoch, now, reports in ensemble.fit(program, bank, evals, (members,), epochs, students, done):
+    for epoch, now, reports in ensemble.fit(program, bank, evals, (members,), last, students, done):
         records.append(_records(epoch, reports[0]))
         trajectory.save(epoch, now[0].state, {"records": records})
         look(epoch, epochs, records[-1])
@@ -204,7 +221,7 @@ def _largest_divisor(number: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if number % d == 0)
 
 
-def _check_finite(records: list[list[dict[str, Any]]], model: str) -> None:
+def _check_finite(records: Records, model: str) -> None:
     for record in records[-1]:
         loss = record["train_loss"]
         if loss is not None and not np.isfinite(loss):

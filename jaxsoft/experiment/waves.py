@@ -1,6 +1,7 @@
 """A plan: members in groups of equal static shape, cut into waves that fit in memory; `plan.make` decides all of it."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -188,20 +189,42 @@ class Plan:
         return {"members": students, "groups": groups}
 
     def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves, layouts and precision of a stored one.
+        """This plan with the waves and layouts of a stored one.
+
+        Args:
+          stored: as `stored.plan` gives it, so possible in itself.
 
         Raises:
           CheckpointError: the stored plan has other members.
+          ValueError: it says something else of these members.
         """
         if [m["member"] for m in stored["members"]] != list(self.keys):
-            raise errors.CheckpointError("the stored plan has other members; choose another --workdir")
+            raise errors.CheckpointError(
+                "the stored plan has other members; choose another --workdir, or delete plan.json there: "
+                "what is finished and still the same is kept"
+            )
+        if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.groups):
+            raise ValueError("these settings give other groups or chunks")
+        for group, there in zip(self.groups, stored["groups"]):
+            recipe = {name: value for name, value in group.recipe._asdict().items() if name in there["recipe"]}
+            if (recipe, list(group.members), group.steps) != (there["recipe"], there["members"], there["steps"]):
+                raise ValueError("a group has other members or another recipe than these settings give")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
         groups = tuple(
             replace(
                 g,
-                recipe=g.recipe._replace(precision=s["recipe"]["precision"]),
-                **tuning.layout_of((s["block"], s["tile"], s.get("lowering", "auto")))._asdict(),
+                **layout_of(s)._asdict(),
             )
             for g, s in zip(self.groups, stored["groups"], strict=True)
         )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
+
+
+def layout_of(group: Mapping[str, Any]) -> tuning.Layout:
+    """The layout of a group that was stored.
+
+    Raises:
+      ValueError: it is none.
+    """
+    how = group["block"], group["tile"], group.get("lowering", "auto")
+    return tuning.layout_of(how, len(group["members"]), group["recipe"]["batch"])

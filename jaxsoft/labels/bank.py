@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.labels.spec import LabelSpec
 
 
@@ -43,15 +43,17 @@ class LogitBank:
         return self.logits[expert, self.epochs.index(epoch)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bank with its SHA-256; an interrupted save leaves what was there."""
-        path = pathlib.Path(path)
+        """Write the bank with its SHA-256; an interrupted save leaves what was there.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
         arrays = self._arrays()
-        draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with open(draft, "wb") as file:
-            np.savez(file, allow_pickle=False, sha256=np.array(_digest(arrays)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
+        try:
+            with files.replacing(pathlib.Path(path)) as file:
+                np.savez(file, allow_pickle=False, sha256=np.array(digest(arrays)), **arrays)
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot write the logit bank {path}: {problem.strerror}") from problem
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "LogitBank":
@@ -61,16 +63,32 @@ class LogitBank:
           CheckpointError: the file is missing, unreadable, or not what was saved.
         """
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-            digest, epochs = str(arrays.pop("sha256")), tuple(arrays.pop("epochs").tolist())
+            saved, epochs = str(arrays.pop("sha256")), tuple(arrays.pop("epochs").tolist())
             bank = cls(epochs=epochs, **arrays)
+            now = digest(bank._arrays())
         except Exception as problem:  # damage can surface anywhere in the zip and array readers
             reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
-            raise errors.CheckpointError(f"cannot read the logit bank {path} ({reason})") from None
-        if digest != _digest(bank._arrays()):
+            raise errors.CheckpointError(f"cannot read the logit bank {path} ({errors.shown(reason)})") from None
+        if saved != now:
             raise errors.CheckpointError(f"the logit bank {path} is corrupt: its SHA-256 differs from the one saved")
+        if problem := bank._problem():
+            raise errors.CheckpointError(f"the logit bank {path} is none: {problem}")
         return bank
+
+    def _problem(self) -> str:
+        """What does not fit together, if anything: who computes a digest may still have written nonsense."""
+        kinds = {"logits": np.float32, "image_ids": np.int32, "labels": np.int32}
+        if any(getattr(self, name).dtype != kind for name, kind in kinds.items()):
+            return "logits expect float32, image_ids and labels int32"
+        if self.logits.ndim != 4 or self.logits.shape[1:3] != (len(self.epochs), len(self.image_ids)):
+            return f"logits of shape {self.logits.shape} for {len(self.epochs)} epochs"
+        if self.labels.shape != (len(self.image_ids),) or len({*self.epochs}) < len(self.epochs):
+            return "labels, images and epochs that do not fit each other"
+        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < self.logits.shape[3]:
+            return f"labels that are not in 0..{self.logits.shape[3] - 1}"
+        return "" if np.isfinite(self.logits).all() else "logits that are not finite"
 
     def _arrays(self) -> dict[str, np.ndarray]:
         epochs = np.asarray(self.epochs, np.int32)
@@ -112,7 +130,7 @@ def _rows(
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, labels, image_ids)
 
 
-def _digest(arrays: dict[str, np.ndarray]) -> str:
+def digest(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):

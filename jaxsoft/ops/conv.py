@@ -33,6 +33,7 @@ from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "map", "grouped")
+MAPS = ("forward", "input_gradient", "kernel_gradient")
 
 # From this many images of one member on, a GPU or TPU is filled by a single member's library convolution.
 _FULL_BATCH = 128

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxsoft import files
 from jaxsoft.ops import conv
 from jaxsoft.ops.conv import Problem
 from jaxsoft.ops.lowerings import Geometry
@@ -27,6 +27,7 @@ from jaxsoft.training.timing import Run
 
 # A neighbour is taken if it is so much faster: less may be noise.
 _BETTER = 1.03
+_MOST_BYTES = 2**26  # of a table that is worth reading
 
 
 class Layout(NamedTuple):
@@ -56,10 +57,18 @@ class Table:
         self._path = Path(folder) / "tuning.json" if folder else None
         self._answers = self._read().get(device(), {})
 
-    def ask(self, question: Sequence[Any], measure: Callable[[], Any]) -> Any:
-        """The answer that is known, else the measured one, which is remembered. Both are JSON."""
+    def ask(self, question: Sequence[Any], measure: Callable[[], Any], check: Callable[[Any], Any] = bool) -> Any:
+        """The answer that is known, else the measured one, which is remembered. Both are JSON.
+
+        Args:
+          question: what all depends on.
+          measure: finds the answer.
+          check: raises ValueError if an answer is none; then it counts as not known.
+        """
         key = json.dumps(question)
-        if key not in self._answers:
+        try:
+            check(self._answers[key])
+        except (KeyError, ValueError):
             self._answers[key] = measure()
             self._write()
         return self._answers[key]
@@ -70,9 +79,9 @@ class Table:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_bytes()) if self._path else {}
-            return found if isinstance(found, dict) else {}
-        except (OSError, ValueError):
+            found = json.loads(files.read(self._path, _MOST_BYTES)) if self._path else {}
+            return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+        except (OSError, ValueError, RecursionError):
             return {}
 
     def _write(self) -> None:
@@ -83,10 +92,7 @@ class Table:
         there[device()] = {**there.get(device(), {}), **self._answers}
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=".tuning")
-            with open(descriptor, "w") as file:
-                json.dump(there, file, indent=1)
-            os.replace(name, self._path)
+            files.replace(self._path, json.dumps(there, indent=1).encode())
 
 
 def device() -> str:
@@ -143,21 +149,66 @@ def search(
                 best = other
         return best
 
-    return layout_of(table.ask(question(recipe, image_shape, members, start, free), found))
+    check = functools.partial(layout_of, members=members, batch=recipe.batch)
+    return check(table.ask(question(recipe, image_shape, members, start, free), found, check))
 
 
-def layout_of(stored: Sequence[Any]) -> Layout:
-    """A layout that was stored as JSON."""
+def layout_of(stored: Any, members: int, batch: int) -> Layout:
+    """A layout that was stored as JSON.
+
+    Args:
+      stored: its parts.
+      members: how many there are to share a block.
+      batch: images of a step, of which a tile is a whole part.
+
+    Raises:
+      ValueError: it is none.
+    """
+    if not isinstance(stored, list | tuple) or len(stored) != len(Layout._fields):
+        raise ValueError("a layout has a block, a tile and a lowering")
     block, tile, lowering = stored
-    if not isinstance(lowering, str):
-        lowering = tuple((Problem(*problem), how) for problem, how in lowering)
-    return Layout(block, tile, lowering)
+    if type(block) is not int or not 1 <= block <= members:
+        raise ValueError(f"block expects an integer from 1 to {members}, got {block!r:.40}")
+    if type(tile) is not int or tile < 1 or batch % tile:
+        raise ValueError(f"tile expects a whole part of {batch} images, got {tile!r:.40}")
+    if isinstance(lowering, str):
+        return Layout(block, tile, _one_of(lowering, ("auto", *conv.LOWERINGS)))
+    if not isinstance(lowering, list | tuple):
+        raise ValueError(f"no lowering: {lowering!r:.40}")
+    return Layout(block, tile, tuple(map(_measured, lowering)))
+
+
+def _measured(entry: Any) -> tuple[Problem, str]:
+    """A map of a convolution, and the lowering that was fastest."""
+    if not isinstance(entry, list | tuple) or len(entry) != 2 or not isinstance(entry[0], list | tuple):
+        raise ValueError(f"no lowering of a map: {entry!r:.40}")
+    if len(entry[0]) != len(Problem._fields):
+        raise ValueError(f"no map of a convolution: {entry[0]!r:.40}")
+    problem = Problem(*entry[0])
+    if not all(type(size) is int and size > 0 for size in problem[1:-1]) or not isinstance(problem.dtype, str):
+        raise ValueError(f"no map of a convolution: {entry[0]!r:.40}")
+    _one_of(problem.map, conv.MAPS)
+    return problem, _one_of(entry[1], conv.LOWERINGS)
+
+
+def _one_of(value: Any, choices: Sequence[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"lowering expects one of {', '.join(choices)}, got {value!r:.40}")
+    return value
+
+
+def _check_seconds(answer: Any) -> None:
+    if not isinstance(answer, dict) or not answer or not all(isinstance(s, float) for s in answer.values()):
+        raise ValueError("no times")
+    [_one_of(name, conv.LOWERINGS) for name in answer]
 
 
 def fastest_lowerings(recipe: Recipe, image_shape: tuple[int, ...], layout: Layout, table: Table) -> conv.Choice:
     """For each map of each convolution in a training step, the lowering that is fastest by itself."""
     mine = needed(recipe, image_shape, layout)
-    times = {p: table.ask(list(p), functools.partial(timing.lowering_seconds, p, g)) for p, g in mine.items()}
+    times = {
+        p: table.ask(list(p), functools.partial(timing.lowering_seconds, p, g), _check_seconds) for p, g in mine.items()
+    }
     return tuple((problem, min(seconds, key=seconds.__getitem__)) for problem, seconds in times.items())
 
 

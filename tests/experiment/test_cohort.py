@@ -149,7 +149,7 @@ def test_classes_are_sorted_by_the_accuracy_of_expert_0():
     first, second = np.eye(4, dtype=np.float32), np.zeros((4, 4), np.float32)  # expert 1 names class 0 for every image
     layer = {"kernel": np.stack([first, second]), "bias": np.zeros((2, 4), np.float32)}
     state = State({"params": {"dense0": layer, "classifier": layer}}, (), np.full(2, -1))
-    cohort = Cohort((0, 1), Recipe(NARROW, 4, len(labels), 4), Trajectory({5: (state, {})}), state, ([], []), "")
+    cohort = Cohort((0, 1), Recipe(NARROW, 4, len(labels), 4), Trajectory({5: (state, {})}), state, ([], []), "", int)
     normalizer = normalize.fit("none", images)
     experts = Experts(jaxsoft.Teacher(epochs=5, experts=2), "none", normalizer, (cohort,), "")
     assert experts.class_order(data).tolist() == [3, 0, 1, 2]  # 1/4; 1/2 twice; all of them

@@ -54,6 +54,28 @@ def test_the_same_run_writes_the_same_bytes(made, written, tmp_path):
     assert all(first[name].tobytes() == second[name].tobytes() for name in first.files)
 
 
+def test_every_altered_byte_is_noticed(written, tmp_path):
+    run_folder, content = folder.RunFolder(tmp_path), written.read_bytes()
+    assert not examples.are_whole(run_folder)
+    (tmp_path / examples.NAME).write_bytes(content)
+    assert examples.are_whole(run_folder)
+    with np.load(written) as stored:
+        whole = {name: stored[name] for name in stored.files}
+    noticed = 0
+    for at in range(0, len(content), len(content) // 200):
+        altered = bytearray(content)
+        altered[at] ^= 1 << at % 8
+        (tmp_path / examples.NAME).write_bytes(altered)
+        if examples.are_whole(run_folder):  # a time stamp of the container, say
+            with np.load(tmp_path / examples.NAME) as stored:
+                assert all(np.array_equal(stored[name], array) for name, array in whole.items())
+        else:
+            noticed += 1
+    assert noticed > 150
+    np.savez(tmp_path / examples.NAME, **{name: array for name, array in whole.items() if name != "sha256"})
+    assert examples.are_whole(run_folder), "an earlier version wrote no digest"
+
+
 def test_a_sample_has_every_class_in_its_share():
     labels = np.repeat(np.arange(5, dtype=np.int32), [10, 10, 10, 10, 60])
     split = Split(np.zeros((100, 1, 1, 1), np.uint8), np.random.default_rng(0).permutation(labels))

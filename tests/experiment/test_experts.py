@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import os
 import shutil
+import socket
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,8 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import run
+from jaxsoft.experiment import lock, progress, run, teaching
+from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import teach, teacher_key
 from jaxsoft.experiment.lock import Lock
 from jaxsoft.training import fit
@@ -139,15 +142,44 @@ def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, d
     assert len({experts.key, *others}) == 6
 
 
-def test_a_store_in_use_is_refused_until_its_experts_are_finished(trained, copy, data):
-    last = copy[1] / str(EPOCHS)
+def test_a_store_in_use_is_waited_for_and_then_only_read(trained, copy, data, monkeypatch):
+    """As of two array tasks: the second says for whom it waits, and finds the finished experts."""
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
+    last, told = copy[1] / str(EPOCHS), []
     last.rename(copy[0] / "last")
-    lock = Lock(copy[1] / "lock")
-    with pytest.raises(errors.CheckpointError, match="the experts' folder .* is in use"):
-        teach(data, SETTINGS.teacher, folder=copy[0], look=never)
-    (copy[0] / "last").rename(last)
+    other = Lock(copy[1] / "lock")
+
+    def wait(who):
+        told.append(who)
+        if len(told) == 2:
+            (copy[0] / "last").rename(last)
+            other.release()
+
+    experts = teach(data, SETTINGS.teacher, folder=copy[0], look=never, wait=wait)
+    assert experts.histories == trained[0].histories
+    assert told == [f"process {os.getpid()} on {socket.gethostname()}"] * 2
+
+
+def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, data, monkeypatch, capsys):
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
+    shutil.rmtree(copy[1] / str(EPOCHS))
+    other, console = Lock(copy[1] / "lock"), Console()
+    monkeypatch.setattr(console, "stop", True)
+    with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
+        teach(data, SETTINGS.teacher, folder=copy[0], look=never, wait=progress.of_waiting(console))
+    assert f"waiting for process {os.getpid()} on" in capsys.readouterr().out
+    told = []
+    monkeypatch.setattr(teaching.log, "warning", lambda line: told.append(line) or other.release())
+    teach(data, SETTINGS.teacher, folder=copy[0])
+    assert told == [f"waiting for process {os.getpid()} on {socket.gethostname()}, which teaches these experts"]
+
+
+def test_finished_experts_are_read_while_another_process_mends_them(trained, copy, data):
+    (copy[1] / "1.orbax-checkpoint-tmp").mkdir()  # what it is about to save
+    held = Lock(copy[1] / "lock")
     assert teach(data, SETTINGS.teacher, folder=copy[0], look=never).histories == trained[0].histories
-    lock.release()
+    held.release()
+    assert (copy[1] / "1.orbax-checkpoint-tmp").is_dir()
 
 
 def spoil(epoch):
@@ -170,19 +202,25 @@ def test_a_damaged_last_epoch_is_taught_again(trained, copy, data, caplog):
     np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
 
 
-def test_a_damaged_epoch_in_the_middle_is_told_with_what_to_do(trained, copy, data):
+@pytest.mark.parametrize("harmed", [(1,), (0,), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("harm", [spoil, shutil.rmtree])
+def test_a_damaged_or_missing_epoch_is_taught_again_when_it_is_asked_for(trained, copy, data, caplog, harm, harmed):
     store, folder = copy
-    spoil(folder / "1")
-    experts = teach(data, SETTINGS.teacher, folder=store, look=never)
-    with pytest.raises(errors.CheckpointError) as told:
-        said(experts, data)
-    message = str(told.value)
-    assert message.startswith(f"checkpoint {folder / '1'} is damaged: ") and "\n" not in message
-    assert message.endswith(f"delete epochs 1 to {EPOCHS} there and run the same command again")
-    for epoch in range(1, EPOCHS + 1):
-        shutil.rmtree(folder / str(epoch))
-    mended = teach(data, SETTINGS.teacher, folder=store)
-    np.testing.assert_array_equal(said(mended, data), said(trained[0], data))
+    for epoch in harmed:
+        harm(folder / str(epoch))
+    seen = []
+    experts = teach(data, SETTINGS.teacher, folder=store, look=lambda epoch, *_: seen.append(epoch))
+    assert seen == []
+    np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
+    assert seen == [epoch for epoch in harmed if epoch]
+    assert caplog.text.count("training it again") == len(harmed)
+    again = teach(data, SETTINGS.teacher, folder=store, look=never)
+    np.testing.assert_array_equal(said(again, data), said(trained[0], data))
+
+
+def test_an_epoch_that_there_never_was_is_refused(trained):
+    with pytest.raises(errors.CheckpointError, match=rf"no checkpoint of step 4 .* there are \[0, 1, 2, {EPOCHS}\]"):
+        trained[0].network(0, EPOCHS + 1)
 
 
 def test_an_expert_that_diverges_is_told_as_a_setting(data):

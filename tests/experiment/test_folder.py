@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.experiment import folder
 from jaxsoft.experiment.folder import RunFolder
 from jaxsoft.experiment.results import ResultsLog
@@ -29,7 +29,7 @@ def path(tmp_path):
 
 def test_a_new_folder_stores_its_config_and_an_equal_one_resumes(path):
     with RunFolder(path).open(CONFIG):
-        assert json.loads((path / "config.json").read_text()) == {**CONFIG, "sweep": {"ipc": [1, 10]}}
+        assert files.unseal(json.loads((path / "config.json").read_text())) == {**CONFIG, "sweep": {"ipc": [1, 10]}}
     before = os.stat(path / "config.json").st_mtime_ns
     with RunFolder(path).open({"limit": None, **CONFIG}):
         pass
@@ -83,19 +83,73 @@ def test_how_and_where_may_change_between_two_runs(path):
         RunFolder(path).open({"compute": {"block": 0}, "data": {"root": "", "name": "cifar10"}})
 
 
-def test_what_a_killed_process_was_writing_is_swept(path):
+def test_what_a_killed_process_was_writing_is_swept(path, tmp_path):
     path.mkdir(parents=True)
+    (tmp_path / "victim").write_text("precious")
     (path / ".plan.json.tmp").write_text("[1, 2")
+    (path / ".link.tmp").symlink_to(tmp_path / "victim")
+    (path / ".folder.tmp").mkdir()
+    (path / ".folder.tmp" / "theirs").write_text("precious")
     RunFolder(path).open(CONFIG).close()
-    assert sorted(p.name for p in path.iterdir()) == ["config.json", "lock"]
+    assert sorted(p.name for p in path.iterdir()) == [".folder.tmp", "config.json", "lock"]
+    assert (tmp_path / "victim").read_text() == (path / ".folder.tmp" / "theirs").read_text() == "precious"
 
 
 def test_a_failed_opening_holds_no_lock(path):
-    (path / ".odd.tmp").mkdir(parents=True)
-    with pytest.raises(errors.CheckpointError, match="cannot write .*(Is a directory|Operation not permitted)"):
+    (path / "config.json").mkdir(parents=True)
+    with pytest.raises(errors.CheckpointError, match="cannot read .*config.json: it is a folder"):
         RunFolder(path).open(CONFIG)
-    (path / ".odd.tmp").rmdir()
+    (path / "config.json").rmdir()
     RunFolder(path).open(CONFIG).close()
+
+
+def test_an_altered_config_is_told_and_deleting_it_helps(path):
+    RunFolder(path).open(CONFIG).close()
+    stored = path / "config.json"
+    stored.write_text(stored.read_text().replace("400", "500"))
+    with pytest.raises(
+        errors.CheckpointError, match="config.json: the record is not what was saved; delete it and run"
+    ):
+        RunFolder(path).open({**CONFIG, "student": {**CONFIG["student"], "steps": 500}})
+    stored.unlink()
+    RunFolder(path).open(CONFIG).close()
+
+
+def test_a_config_of_an_earlier_version_has_no_seal(path):
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps(CONFIG))
+    RunFolder(path).open(CONFIG).close()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"sha256": 3}', "9" * 5000, "\udcff"])
+def test_what_is_no_json_is_told_in_one_line(path, content):
+    path.mkdir(parents=True)
+    (path / "plan.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(errors.CheckpointError, match="delete it and run the same command again") as told:
+        RunFolder(path).read_json("plan.json")
+    assert "\n" not in str(told.value) and len(str(told.value)) < 500
+
+
+def test_the_times_of_every_start_are_kept(path):
+    def times():
+        return RunFolder(path).read_json("timing.json")
+
+    seconds = {"data": 1.0}
+    with RunFolder(path, seconds).open(CONFIG):
+        assert times() == {"start 1": {"data": 1.0}}  # whatever becomes of it
+        seconds["teachers"] = 2.0
+    seconds["report"] = 3.0
+    RunFolder(path).write_times(seconds)
+    with pytest.raises(errors.Interrupted), RunFolder(path, {"data": 4.0}).open(CONFIG):
+        raise errors.Interrupted("stop")
+    assert times() == {"start 1": {"data": 1.0, "teachers": 2.0, "report": 3.0}, "start 2": {"data": 4.0}}
+    (path / "timing.json").write_text('{"stages": {"data": 5.0}}')  # of an earlier version
+    for _ in range(folder.MOST_STARTS):
+        RunFolder(path, {"data": 6.0}).open(CONFIG).close()
+    assert len(times()) == folder.MOST_STARTS and times()["start 1"] == {"data": 6.0}
+    (path / "timing.json").write_text("{")
+    RunFolder(path, {"data": 7.0}).open(CONFIG).close()
+    assert times() == {"start 1": {"data": 7.0}}
 
 
 def test_json_files(path):

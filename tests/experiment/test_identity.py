@@ -136,7 +136,7 @@ def test_what_is_pinned_changes_no_number(finished, tmp_path, capsys, name, valu
 
 def test_other_data_under_the_same_name_is_refused(copy, capsys):
     file, path = copy
-    stored = json.loads((path / "plan.json").read_text())
+    stored = folder.RunFolder(path).read_json("plan.json")
     stored["identity"]["data"]["fingerprint"] = "f" * 64
     folder.RunFolder(path).write_json("plan.json", stored)
     assert tiny.command(file, path) == errors.CheckpointError.exit_code
@@ -145,7 +145,7 @@ def test_other_data_under_the_same_name_is_refused(copy, capsys):
 
 def test_a_run_of_an_earlier_version_is_refused_and_can_still_be_read(copy, capsys):
     file, path = copy
-    stored = json.loads((path / "plan.json").read_text())
+    stored = folder.RunFolder(path).read_json("plan.json")
     del stored["identity"]
     folder.RunFolder(path).write_json("plan.json", stored)
     before = table(path)

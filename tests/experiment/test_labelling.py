@@ -9,7 +9,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import folder, identity, run, students
+from jaxsoft.experiment import folder, identity, run, stored, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import teach
 from jaxsoft.training import fit
@@ -198,12 +198,13 @@ def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_bega
     """Another machine could see two classes the other way round, and would choose another precision."""
     settings = tiny.settings(TWO | {"subjects": "accuracy", "sweep.without": (-1, 0)})
     with folder.RunFolder(tmp_path).open(config.as_dict(settings)) as place:
-        assert run._as_begun(settings, data, place) == settings  # nothing has begun
-        begun = run.decide(settings, data, experts, place, print)
+        assert run._as_begun(settings, data, place, None) == settings  # nothing has begun
+        begun = run.decide(settings, data, experts, place, None, print)
         with mock.patch.object(type(experts), "class_order", side_effect=AssertionError("ordered anew")):
-            assert run.decide(settings, data, experts, place, print) == begun
-        stored = place.read_json("plan.json")
-        stored["groups"][0]["recipe"]["precision"] = "bfloat16"
-        place.write_json("plan.json", stored)
-        assert run._as_begun(settings, data, place).precision == "bfloat16"
+            assert run.decide(settings, data, experts, place, stored.plan(place), print) == begun
+        altered = place.read_json("plan.json")
+        for group in altered["groups"]:
+            group["recipe"]["precision"] = "bfloat16"
+        place.write_json("plan.json", altered)
+        assert run._as_begun(settings, data, place, stored.plan(place)).precision == "bfloat16"
     assert begun.subjects == tuple(experts.class_order(data).tolist())

@@ -5,7 +5,7 @@ import json
 import pytest
 import tiny_run
 
-from jaxsoft.experiment import layout, plan, run
+from jaxsoft.experiment import layout, plan, run, waves
 from jaxsoft.experiment.console import Console
 from jaxsoft.training import cost, tuning
 from jaxsoft.training.tuning import Layout, Table
@@ -83,7 +83,7 @@ def test_a_resumed_run_keeps_the_layout_that_it_began_with(tmp_path, monkeypatch
     changed = tiny_run.settings(CONV | {"sweep.ipc": (1,), "sweep.labels": ("hard",), "compute.lowering": "grouped"})
     again = run.run(changed, tmp_path, Console())
     assert again == rows
-    stored = [tuning.layout_of((g["block"], g["tile"], g["lowering"])) for g in groups]
+    stored = [waves.layout_of(g) for g in groups]
     assert [Layout(b.block, b.tile, b.lowering) for b in used[0]] == stored
 
 

@@ -15,6 +15,7 @@ from jaxsoft.data import normalize
 from jaxsoft.experiment import learning, memory
 from jaxsoft.experiment import run as story
 from jaxsoft.experiment.experts import Experts
+from jaxsoft.experiment.folder import RunFolder
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.training import learners
@@ -151,5 +152,49 @@ def test_what_does_not_fit_or_is_damaged_is_told(lessons, tmp_path):
         learn(settings=late)
     learn(tmp_path)
     (tmp_path / "learned.npz").write_bytes(b"PK nonsense")
-    with pytest.raises(errors.CheckpointError, match="learned.npz .*; delete it and run the same command again"):
+    with pytest.raises(errors.CheckpointError, match="learned.npz .*; delete it and learned.json and run the same"):
         learn(tmp_path)
+
+
+def rewrite(path, change, **story):
+    """Sound containers that say something else."""
+    with np.load(path / "learned.npz") as stored:
+        arrays = {name: change(stored[name]) for name in stored.files}
+    np.savez(path / "learned.npz", **arrays)
+    told = RunFolder(path).read_json("learned.json")
+    RunFolder(path).write_json("learned.json", {**told, "subsets": [s | story for s in told["subsets"]]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[:, ::-1], lambda rows: rows[:-1], lambda rows: rows.astype(np.float64),
+        lambda rows: rows * np.nan, lambda rows: rows - rows.mean(1, keepdims=True), lambda rows: rows * 2,
+        lambda rows: rows.ravel(), lambda rows: rows[:, :5] * 2,
+    ],
+)  # fmt: skip
+def test_altered_labels_are_told(lessons, tmp_path, change):
+    learn(tmp_path)
+    rewrite(tmp_path, change)
+    with pytest.raises(errors.CheckpointError, match="learned labels .*; delete it and learned.json and run the same"):
+        learn(tmp_path)
+    for name in ("learned.npz", "learned.json"):
+        (tmp_path / name).unlink()
+    learn(tmp_path)
+
+
+def test_labels_of_an_earlier_version_have_no_digest(lessons, tmp_path):
+    first = learn(tmp_path)
+    rewrite(tmp_path, lambda rows: rows, sha256=None)
+    before = len(lessons)
+    assert [rows.tolist() for rows in learn(tmp_path)] == [rows.tolist() for rows in first]
+    assert len(lessons) == before
+
+
+@pytest.mark.parametrize("story", ["[]", "{", '{"subsets": 3}', '{"subsets": [{}]}', '{"subsets": [3]}', "[" * 99_999])
+def test_a_damaged_story_is_told(lessons, tmp_path, story):
+    learn(tmp_path)
+    (tmp_path / "learned.json").write_text(story)
+    with pytest.raises(errors.CheckpointError, match="learned.json") as told:
+        learn(tmp_path)
+    assert "\n" not in str(told.value) and "run the same command again" in str(told.value)

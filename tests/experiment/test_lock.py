@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
-from jaxsoft import errors
+from jaxsoft import errors, files
+from jaxsoft.experiment import lock
 from jaxsoft.experiment.lock import Lock
 
 HOLDER = "import sys; from jaxsoft.experiment.lock import Lock; lock = Lock(sys.argv[1]); print(flush=True); sys.stdin.read()"
@@ -45,11 +47,10 @@ def no_kernel_locks(monkeypatch):
 
 
 def test_says_who_holds_it_and_is_empty_when_given_back(path):
-    lock = Lock(path)
+    held = Lock(path)
     said = json.loads(path.read_text())
     assert (said["pid"], said["host"]) == (os.getpid(), socket.gethostname())
-    assert said["start"].isdigit() or not os.path.exists("/proc")
-    lock.release()
+    held.release()
     assert path.read_bytes() == b""
     Lock(path).release()
 
@@ -58,20 +59,20 @@ def test_a_second_process_is_refused(path, other):
     with pytest.raises(errors.CheckpointError) as caught:
         Lock(path)
     assert str(caught.value) == (
-        f"run folder {path.parent} is in use by process {other.pid} on {socket.gethostname()}; wait for it or choose "
-        f"another (if you are sure that it is gone, delete {path})"
+        f"run folder {path.parent} is in use by process {other.pid} on {socket.gethostname()}; "
+        "wait for it or choose another"
     )
     assert caught.value.exit_code == 4
     assert json.loads(path.read_text())["pid"] == other.pid
 
 
-def test_a_refusal_keeps_no_file_open(path, monkeypatch):
-    lock, closed, close = Lock(path), [], os.close
-    monkeypatch.setattr(os, "close", lambda descriptor: closed.append(descriptor) or close(descriptor))
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files are counted in /proc")
+def test_a_refusal_keeps_no_file_open(path):
+    held, opened = Lock(path), len(os.listdir("/proc/self/fd"))
     with pytest.raises(errors.CheckpointError):
         Lock(path)
-    assert len(closed) == 1
-    lock.release()
+    assert len(os.listdir("/proc/self/fd")) == opened
+    held.release()
 
 
 def test_the_lock_of_a_killed_process_is_taken_over(path, other, caplog):
@@ -79,7 +80,7 @@ def test_the_lock_of_a_killed_process_is_taken_over(path, other, caplog):
     other.wait()
     with caplog.at_level(logging.WARNING):
         Lock(path).release()
-    assert f"left by process {other.pid}, which is gone: taking over" in caplog.text
+    assert f"left by process {other.pid} on {socket.gethostname()}, which is gone: taking over" in caplog.text
 
 
 def test_the_lock_of_an_ended_process_is_free(path, other, caplog):
@@ -91,46 +92,122 @@ def test_the_lock_of_an_ended_process_is_free(path, other, caplog):
 
 
 def test_a_second_lock_in_one_process_is_refused(path):
-    lock = Lock(path)
+    held = Lock(path)
     with pytest.raises(errors.CheckpointError, match=f"in use by process {os.getpid()} "):
         Lock(path)
-    lock.release()
+    held.release()
 
 
-def test_another_host_cannot_be_asked(path):
+@pytest.mark.parametrize("holder", [{"pid": 1, "host": "elsewhere"}, {"pid": 1, "host": socket.gethostname()}])
+def test_what_is_written_locks_nobody_out(path, caplog, holder):
+    """Of a process killed on another host, in another container, or whose number another one has now."""
+    path.write_text(json.dumps({**holder, "start": "5"}))
+    Lock(path).release()
+    assert f"left by process 1 on {holder['host']}, which is gone: taking over" in caplog.text
+
+
+def test_who_may_wait_is_told_for_whom_and_goes_on_when_it_is_gone(path, other, monkeypatch):
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
+    told = []
+
+    def wait(who):
+        told.append(who)
+        if len(told) == 3:
+            other.kill()
+            other.wait()
+
+    Lock(path, wait=wait).release()
+    assert set(told) == {f"process {other.pid} on {socket.gethostname()}"} and len(told) == 3
+
+
+def test_a_wait_says_it_once_and_ends_when_the_user_asks(path, other, monkeypatch):
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
+    said, asked = [], iter([False, False, True])
+    with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
+        Lock(path, wait=lock.told(said.append, "teaches these experts", lambda: next(asked)))
+    assert said == [f"waiting for process {other.pid} on {socket.gethostname()}, which teaches these experts"]
+
+
+def test_a_lock_that_was_deleted_while_one_waited_for_it(path, monkeypatch):
+    monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
+    first = Lock(path)
+
+    def wait(_):
+        path.unlink()
+
+    second = Lock(path, wait=wait)
+    assert json.loads(path.read_text())["token"] == second._me["token"]
+    first.release()
+    assert path.stat().st_size, "who lost the file leaves it to its new holder"
+    second.release()
+
+
+def test_a_lock_that_is_a_link_spares_what_it_leads_to(path, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    with pytest.raises(OSError, match="it is a link"):
+        Lock(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="named pipe"):
+        Lock(path)
+    assert victim.read_text() == "precious"
+
+
+# File systems without locks.
+
+
+@pytest.fixture
+def quick(no_kernel_locks, monkeypatch):
+    for name, seconds in (("_BEAT", 0.02), ("_GONE", 0.5), ("_SETTLE", 0.02), ("_POLL", 0.02)):
+        monkeypatch.setattr(lock, f"{name}_SECONDS", seconds)
+
+
+def test_without_kernel_locks_a_living_holder_is_believed(path, quick):
+    first = Lock(path)
+    before = path.stat().st_mtime
+    with pytest.raises(errors.CheckpointError, match=f"process {os.getpid()} "):
+        Lock(path)
+    assert path.stat().st_mtime > before
+    first.release()
+    assert path.read_bytes() == b""
+    Lock(path).release()
+
+
+@pytest.mark.parametrize("age", [0.0, 3600.0, -3600.0])
+def test_without_kernel_locks_one_that_nobody_touches_is_taken_over(path, quick, caplog, age):
+    """Also when the clock of the file system was set back since."""
     path.write_text(json.dumps({"pid": 1, "host": "elsewhere", "start": "5"}))
-    with pytest.raises(errors.CheckpointError, match="in use by process 1 on elsewhere"):
+    os.utime(path, (path.stat().st_mtime - age,) * 2)
+    start = time.monotonic()
+    Lock(path).release()
+    assert age > 0 or time.monotonic() - start >= lock._GONE_SECONDS
+    assert "which is gone: taking over" in caplog.text
+    assert [p.name for p in path.parent.iterdir()] == ["lock"]
+
+
+def test_without_kernel_locks_the_last_of_two_has_it(path, quick, monkeypatch):
+    replace = files.replace
+
+    def late(target, content):
+        replace(target, content)
+        replace(target, json.dumps({"pid": 2, "host": "elsewhere", "token": "b"}).encode())
+
+    monkeypatch.setattr(files, "replace", late)
+    with pytest.raises(errors.CheckpointError, match="process 2 on elsewhere"):
         Lock(path)
 
 
-def test_without_kernel_locks_a_living_holder_is_believed(path, other, no_kernel_locks):
-    with pytest.raises(errors.CheckpointError, match=f"process {other.pid} "):
-        Lock(path)
-
-
-def test_without_kernel_locks_a_holder_of_another_user_is_believed(path, other, no_kernel_locks, monkeypatch):
-    def kill(*_):
-        raise PermissionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "kill", kill)
-        with pytest.raises(errors.CheckpointError, match=f"process {other.pid} "):
-            Lock(path)
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="start times are read from /proc")
-def test_without_kernel_locks_a_later_process_of_the_same_number_does_not_count(path, other, no_kernel_locks):
-    path.write_text(json.dumps({"pid": other.pid, "host": socket.gethostname(), "start": "5"}))
-    Lock(path).release()
-
-
-@pytest.mark.parametrize("reaped", [True, False])
-def test_without_kernel_locks_a_dead_holder_does_not_count(path, other, no_kernel_locks, reaped):
-    other.kill()
-    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # dead, but still in the table of processes
-    if reaped:
-        other.wait()
-    Lock(path).release()
+def test_without_kernel_locks_who_slept_too_long_says_so(path, quick, caplog):
+    first = Lock(path)
+    files.replace(path, json.dumps({"pid": 2, "host": "elsewhere", "token": "b"}).encode())
+    deadline = time.monotonic() + 10
+    while "taken by another process" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "was taken by another process while this one slept" in caplog.text
+    first.release()
+    assert json.loads(path.read_text())["pid"] == 2
 
 
 def test_a_lock_that_cannot_be_written(tmp_path):

@@ -1,11 +1,13 @@
 """The manifest of a finished run tells of every change."""
 
+import errno
 import hashlib
 import json
+import os
 
 import pytest
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.experiment import folder
 from jaxsoft.experiment.folder import RunFolder
 
@@ -56,9 +58,18 @@ def test_every_altered_byte_of_the_manifest_is_noticed(finished):
         assert problems or json.loads(altered) == json.loads(content), bytes(altered)
 
 
+WHOLE = {"bytes": 1, "sha256": ""}
+
+
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"files": 3}', '{"files": {"config.json": 3}}', '{"files": {"config.json": {}}}']
-)
+    "content",
+    [
+        "", "[]", "{}", "3", "null", '{"files": 3}', '{"files": []}', '{"files": {"a": 3}}', '{"files": {"a": {}}}',
+        '{"files": {}, "more": 1}', "[" * 100_000, '{"files": {"a": {"bytes": "1", "sha256": ""}}}',
+        '{"files": {"a": {"bytes": 1, "sha256": []}}}', '{"files": {"a": {"bytes": true, "sha256": ""}}}',
+        '{"files": {"a": {"bytes": %s, "sha256": ""}}}' % ("9" * 5000),
+    ],
+)  # fmt: skip
 def test_a_manifest_that_is_none(finished, content):
     (finished / "manifest.json").write_text(content)
     with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json"):
@@ -73,5 +84,37 @@ def test_no_manifest(tmp_path):
 def test_a_manifest_reaches_nothing_outside(finished, tmp_path):
     (tmp_path / "secret").write_text("x")
     names = ["../../secret", str(tmp_path / "secret")]
-    (finished / "manifest.json").write_text(json.dumps({"files": {n: {"bytes": 1, "sha256": ""} for n in names}}))
+    (finished / "manifest.json").write_text(json.dumps({"files": dict.fromkeys(names, WHOLE)}))
     assert folder.verify(finished) == [f"{name}: lies outside the run folder" for name in names]
+
+
+def test_names_that_no_file_can_have(finished):
+    names = ["a\0b", "\ud800", "x" * 300, "config.json/x", "\x1b[2J"]
+    (finished / "manifest.json").write_text(json.dumps({"files": dict.fromkeys(names, WHOLE)}))
+    told = folder.verify(finished)
+    assert len(told) == len(names) and all(line.isprintable() for line in told)
+
+
+def test_what_hangs_or_leads_elsewhere_is_told(finished, tmp_path):
+    path, outside = finished / "config.json", tmp_path / "elsewhere"
+    path.rename(outside)
+    path.symlink_to(outside)
+    assert folder.verify(finished) == ["config.json: is a link now"]
+    path.unlink()
+    os.mkfifo(path)
+    assert folder.verify(finished) == ["config.json: cannot be read (it is a named pipe, not a regular file)"]
+    (finished / "manifest.json").unlink()
+    os.mkfifo(finished / "manifest.json")
+    with pytest.raises(errors.CheckpointError, match="manifest.json: it is a named pipe"):
+        folder.verify(finished)
+
+
+def test_a_file_that_cannot_be_read_is_told_when_the_manifest_is_written(finished, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "opened", fail)
+        with pytest.raises(errors.CheckpointError, match="cannot read .*config.json: Input/output error"):
+            RunFolder(finished).write_manifest()
+    assert folder.verify(finished) == []

@@ -152,6 +152,80 @@ def test_a_log_that_cannot_be_opened(tmp_path):
         ResultsLog(tmp_path / "absent" / "results.jsonl")
 
 
+def remove(path):
+    path.unlink()
+
+
+def truncate(path):
+    os.truncate(path, 0)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 200)
+
+
+def replace(path):
+    path.rename(path.with_name("moved"))
+    path.write_bytes(b"another file\n")
+
+
+def alter(path):
+    content = bytearray(path.read_bytes())
+    content[30] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [remove, truncate, cut, replace, alter])
+@pytest.mark.parametrize("then", ["append", "read"])
+def test_what_is_taken_away_while_the_log_is_open_is_written_again(path, caplog, harm, then):
+    fill(path, ROWS[:2])
+    log = ResultsLog(path)
+    log.append(ROWS[2:4])
+    harm(path)
+    if then == "append":
+        log.append(ROWS[4:])
+    wanted = ROWS if then == "append" else ROWS[:4]
+    for rows in (log.read(), ResultsLog(path).read()):
+        assert sorted(rows, key=lambda row: row["member"]) == wanted
+    assert caplog.text.count("what it held is written again") == 1
+    log.append(ROWS)
+    log.close()
+    assert len(results.read(path)) == len(ROWS)
+
+
+def test_a_log_whose_folder_was_moved_is_told_and_whole_where_it_went(path):
+    log = ResultsLog(path)
+    log.append(ROWS[:2])
+    path.parent.rename(path.parent.with_name("moved"))
+    with pytest.raises(errors.CheckpointError, match="No such file or directory; was its folder moved or deleted?"):
+        log.append(ROWS[2:])
+    log.close()
+    assert results.read(path.parent.with_name("moved") / path.name) == ROWS
+
+
+def test_a_log_that_is_a_link_or_a_pipe_is_refused(path, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    with pytest.raises(errors.CheckpointError, match="results.jsonl: it is a link"):
+        ResultsLog(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(errors.CheckpointError, match="results.jsonl: it is a named pipe"):
+        ResultsLog(path)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"3", b'{"ipc":1}', b'{"member":1}', b"[" * 100_000, b"{]"])
+def test_a_sound_record_that_is_no_row_is_set_aside(path, payload):
+    fill(path, ROWS[:1])
+    with open(path, "ab") as file:
+        file.write(b'{"crc":"%08x","len":%d,"row":%s}\n' % (zlib.crc32(payload), len(payload), payload))
+        file.write(b'{"crc":"00000000","len":%s,"row":%s}\n' % (b"9" * 5000, payload))
+    assert ResultsLog(path).read() == ROWS[:1]
+    assert path.with_name("results.jsonl.corrupt").read_bytes().count(payload) == 2
+
+
 # The table.
 
 

@@ -11,7 +11,7 @@ import pytest
 from jaxsoft import errors, rng
 from jaxsoft.labels import bank as banks
 from jaxsoft.labels import ops
-from jaxsoft.labels.bank import LogitBank, label_rows
+from jaxsoft.labels.bank import LogitBank, digest, label_rows
 from jaxsoft.labels.spec import LabelSpec
 
 E, P, N, K = 3, 2, 8, 5
@@ -184,6 +184,40 @@ def test_missing_cut_and_altered_files_are_refused(tmp_path):
     np.savez(path, **(arrays | {"logits": arrays["logits"] + 1}))  # a sound container with other numbers
     with pytest.raises(errors.CheckpointError, match="corrupt: its SHA-256 differs from the one saved$"):
         LogitBank.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": (3, 3)}, {"epochs": (3, 4)}, {"logits": np.ones((1, 2, 2), np.float32)},
+        {"logits": np.full((1, 1, 2, 2), np.nan, np.float32)}, {"logits": np.ones((1, 1, 2, 2))},
+        {"labels": np.array([0, 2], np.int32)}, {"labels": np.array([-1, 0], np.int32)},
+        {"labels": np.zeros(3, np.int32)}, {"image_ids": np.zeros((2, 1), np.int32)},
+    ],
+)  # fmt: skip
+def test_a_file_with_a_digest_that_is_no_bank_is_refused(tmp_path, change):
+    ids = np.arange(2, dtype=np.int32)
+    arrays = {"logits": np.ones((1, 1, 2, 2), np.float32), "epochs": (3,), "image_ids": ids, "labels": ids} | change
+    arrays["epochs"] = np.array(arrays["epochs"], np.int32)
+    path = tmp_path / "bank.npz"
+    np.savez(path, sha256=np.array(digest(arrays)), **arrays)
+    with pytest.raises(errors.CheckpointError, match="logit bank") as told:
+        LogitBank.load(path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_bank_follows_no_link_and_hangs_on_no_pipe(bank, tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "bank.npz"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    bank.save(path)
+    assert victim.read_text() == "precious" and LogitBank.load(path).epochs == bank.epochs
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(errors.CheckpointError, match="it is a named pipe"):
+        LogitBank.load(path)
+    with pytest.raises(errors.CheckpointError, match="cannot write the logit bank .*: No such file"):
+        bank.save(tmp_path / "absent" / "bank.npz")
 
 
 class Payload:

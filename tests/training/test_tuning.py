@@ -118,7 +118,39 @@ def test_every_map_of_every_layer_is_measured_and_the_fastest_taken(monkeypatch)
 def test_a_layout_is_json_and_back():
     problem = conv.Problem("forward", 3, 4, 8, 8, 1, 4, 3, 1)
     for layout in (Layout(2, 8), Layout(2, 8, "map"), Layout(1, 4, ((problem, "patches"),))):
-        assert tuning.layout_of(json.loads(json.dumps(layout))) == layout
+        assert tuning.layout_of(json.loads(json.dumps(layout)), members=3, batch=8) == layout
+
+
+MAP = ["forward", 3, 4, 8, 8, 1, 4, 3, 1, "float32"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None, {}, [], [1, 2], [4, 8, "map"], [0, 8, "map"], [10**9, 8, "map"], ["2", 8, "map"], [True, 8, "map"],
+        [2, 3, "map"], [2, 0, "map"], [2, 16, "map"], [2, 8.0, "map"], [2, 8, "fast"], [2, 8, None], [2, 8, {"a": 1}],
+        [2, 8, ["map"]], [2, 8, [[MAP, "fast"]]], [2, 8, [[MAP[1:], "map"]]], [2, 8, [[["back", *MAP[1:]], "map"]]],
+        [2, 8, [[[*MAP[:-1], 4], "map"]]], [2, 8, [[[*MAP[:-2], 0, "float32"], "map"]]],
+    ],
+)  # fmt: skip
+def test_a_layout_that_cannot_be_is_refused_and_searched_for_again(tmp_path, clock, nonsense):
+    with pytest.raises(ValueError):
+        tuning.layout_of(nonsense, members=3, batch=8)
+    key = json.dumps(tuning.question(RECIPE, tiny.SHAPE, 3, START, Layout._fields))
+    (tmp_path / "tuning.json").write_text(json.dumps({tuning.device(): {key: nonsense}}))
+    found = tuning.search(RECIPE, tiny.SHAPE, 3, START, Table(tmp_path))
+    assert clock["steps"], "measured anew"
+    stored = json.loads((tmp_path / "tuning.json").read_text())[tuning.device()][key]
+    assert tuning.layout_of(stored, members=3, batch=8) == found
+
+
+@pytest.mark.parametrize("nonsense", [None, {}, [1.0], {"map": "fast"}, {"fast": 1.0}])
+def test_times_that_are_none_are_measured_again(monkeypatch, nonsense):
+    monkeypatch.setattr(timing, "lowering_seconds", lambda problem, g: {"patches": 2.0, "map": 1.0})
+    table = Table()
+    wanted = tuning.fastest_lowerings(RECIPE, tiny.SHAPE, START, table)
+    table._answers = dict.fromkeys(table._answers, nonsense)
+    assert tuning.fastest_lowerings(RECIPE, tiny.SHAPE, START, table) == wanted
 
 
 def test_members_learn_the_same_in_a_layout_that_was_measured(monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.analysis.stats import Estimate, estimate
 
 
@@ -65,7 +65,7 @@ def read_stories(folder: Path) -> list[Story]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.unsealed(json.loads(path.read_text(encoding="utf-8")))
         subsets: dict[int, list[Any]] = defaultdict(list)
         for told in content["subsets"]:
             subsets[int(told["ipc"])].append(told)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -74,6 +75,31 @@ def test_killed_anywhere_and_resumed_a_run_ends_with_the_same_table(undisturbed,
     assert log.count(b"\n") == table.count(b"\n") - 1 == 4  # none lost, none twice
     assert folder.verify(workdir) == []
     assert not (workdir / "checkpoints").exists() and not list(workdir.rglob("*tmp*"))
+
+
+KILLS = 100
+SPREAD = [
+    (place, turn, harm)
+    for place, turns in (("save", 6), ("chunk", 6), ("append", 1), ("progress", 4), ("csv", 1), ("manifest", 1))
+    for turn in range(1, turns + 1)
+    for harm in ("kill before", "kill after")
+]
+
+
+@pytest.mark.long
+def test_killed_a_hundred_times_runs_end_with_the_same_table(undisturbed, tmp_path):
+    """As many runs as it takes, each killed at up to ten places that are drawn, and then left to end."""
+    (file, table, environment), draw, kills, rounds = undisturbed, random.Random(0), 0, 0
+    while kills < KILLS:
+        workdir = tmp_path / str(rounds)
+        tries = [*draw.sample(SPREAD, 10), UNDISTURBED]
+        codes, told, _ = run_tries(file, workdir, tries, PYTHONHASHSEED=str(rounds), **environment)
+        assert codes[-1] == 0 and set(codes) <= {0, -signal.SIGKILL}, told
+        assert (workdir / "results.csv").read_bytes() == table
+        assert (workdir / "results.jsonl").read_bytes().count(b"\n") == 4  # none lost, none twice
+        assert folder.verify(workdir) == [] and "Traceback" not in told
+        kills, rounds = kills + codes.count(-signal.SIGKILL), rounds + 1
+    print(f"{kills} kills in {rounds} runs survived")
 
 
 def test_a_signal_stops_at_the_next_boundary_and_nothing_is_trained_twice(undisturbed, tmp_path):

@@ -4,6 +4,7 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +85,7 @@ def teach(
 
     Raises:
       CheckpointError: another process trains these experts now, or the store cannot be read or written.
-      ConfigError: an expert diverged.
+      ConfigError: an expert diverged, now or when it was trained.
     """
     bucket, members = _members(task, model, places, lowering)
     devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
@@ -92,16 +93,19 @@ def teach(
     like = program.shapes((members,))[0].state
     key, epochs = task.key(model, places), task.settings.epochs
     folder = store / key if store else None
+    check = functools.partial(_check, task, model, places)
     trajectory, good = None, None
     if folder and (folder / str(epochs)).is_dir():
         trajectory, good = _open(folder, key, like)
     if trajectory is None or good is None or good.step < epochs:
         with _held(folder):
             trajectory, good = _open(folder, key, like)
-            records = _train(program, task, normalizer, members, trajectory, good, look)
+            if good:
+                check(good.tree, good.extra["records"])
+            records = _train(program, task, normalizer, members, trajectory, good, check, look)
     else:
         records = good.extra["records"]
-    _check_finite(records, model)
+        check(good.tree, records)
     histories = tuple([epoch[e] for epoch in records] for e in range(len(places)))
     return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key)
 
@@ -156,9 +160,13 @@ def _train(
     members: Member,
     trajectory: Checkpoints | Trajectory,
     good: Good | None,
+    check: Callable[[State, list[list[dict[str, Any]]]], None],
     look: Look,
 ) -> list[list[dict[str, Any]]]:
-    """From the newest whole epoch, or from the start, to the last one; each epoch's records go with its state."""
+    """From the newest whole epoch, or from the start, to the last one; each epoch's records go with its state.
+
+    An epoch is checked before it is kept: no store holds experts that are none.
+    """
     (bucket,), epochs = program.buckets, task.settings.epochs
     bank, evals = _teaching_material(task.dataset, normalizer, bucket.recipe)
     if good is None:
@@ -170,6 +178,7 @@ def _train(
     done = len(records) - 1
     for epoch, now, reports in ensemble.fit(program, bank, evals, (members,), epochs, students, done):
         records.append(_records(epoch, reports[0]))
+        check(now[0].state, records[-1:])
         trajectory.save(epoch, now[0].state, {"records": records})
         look(epoch, epochs, records[-1])
     return records
@@ -203,8 +212,27 @@ def _largest_divisor(number: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if number % d == 0)
 
 
-def _check_finite(records: list[list[dict[str, Any]]], model: str) -> None:
-    for record in records[-1]:
-        loss = record["train_loss"]
-        if loss is not None and not np.isfinite(loss):
-            raise errors.ConfigError(f"an expert, {model}, diverged; lower config.teacher.learning_rate")
+def _check(task: Task, model: str, places: Sequence[int], state: State, records: list[list[dict[str, Any]]]) -> None:
+    """Experts are judged as students are: one whose loss or update was not finite learned nothing from then on.
+
+    Its loss may stay finite all the same, and its last finite weights may be those that it began with.
+
+    Args:
+      task, model, places: whose.
+      state: after the last of some epochs.
+      records: of these epochs.
+
+    Raises:
+      ConfigError: which expert, at which step, and what to change.
+    """
+    own, steps = task.settings, task.recipe(model).steps_per_epoch(len(task.dataset.train))
+    todo = f"lower config.teacher.learning_rate ({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
+    for e, (place, bad_step) in enumerate(zip(places, np.asarray(state.bad_step).tolist(), strict=True)):
+        who = f"expert {place}, {model},"
+        if bad_step >= 0:
+            when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
+            raise errors.ConfigError(f"{who} diverged at {when}: its loss or update is not finite; {todo}")
+        for record in (epoch[e] for epoch in records):
+            if not np.isfinite(record["label_entropy"]):
+                after = f"after epoch {record['epoch']} of {own.epochs}"
+                raise errors.ConfigError(f"{who} has no finite labels {after}; {todo}")

@@ -2,17 +2,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
 
 from jaxsoft import config
 from jaxsoft.experiment import memory
 from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment.cohort import expectations
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.history import History
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
+
+_FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 
 
 def versions() -> str:
@@ -83,6 +91,49 @@ def resolved_lines(
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
     return [f"  {text} resolves to {planning.resolved(text, histories, subjects)}" for text in named]
+
+
+def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
+    """Experts that know nothing, and teachers far from those that the config was written for.
+
+    Args:
+      settings: whose label specs name teachers, and whose `teacher.expected` says how good they should be.
+      histories: of all experts.
+      labels: of the validation images; chance is the share of their largest class and three binomial deviations.
+    """
+    share = np.bincount(labels).max() / len(labels)
+    chance = share + 3 * (share * (1 - share) / len(labels)) ** 0.5
+    lines = [
+        f"warning: expert {e} knows nothing: {last['val_accuracy']:.1%} validation accuracy after epoch {last['epoch']}, "
+        f"and up to {chance:.1%} is chance; change config.teacher.learning_rate or config.teacher.epochs, or look at the data"
+        for e, last in enumerate(history[-1] for history in histories)
+        if last["val_accuracy"] <= chance
+    ]
+    expected = expectations(settings.teacher)
+    for teacher in _named_epochs(settings):
+        wanted, found = expected.get(teacher.epoch or 0), _reached(teacher, histories)
+        if wanted is not None and found is not None and abs(found - wanted) > _FAR:
+            lines.append(
+                f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
+                f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
+            )
+    return lines
+
+
+def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
+    """Validation accuracy at its epoch; None of an epoch that there is not, beside which a dry run may be asked for."""
+    try:
+        return float(np.mean([histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]))
+    except IndexError:
+        return None
+
+
+def _named_epochs(settings: config.Settings) -> list[LabelSpec]:
+    """The teachers that the sweep names by epoch, each once and without what is done to its labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    open_ones = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    bare = [replace(spec, operations=(), views=0) for spec in (*specs, *open_ones) if spec.epoch is not None]
+    return list(dict.fromkeys(bare))
 
 
 def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:

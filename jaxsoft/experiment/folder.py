@@ -15,7 +15,12 @@ from jaxsoft.experiment import lock
 
 CONFIG, LOCK, LOGS, MANIFEST = "config.json", "lock", "logs", "manifest.json"
 PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-FREE = ("config.compute.", "config.data.root", "config.teacher.store")  # say how and where, not what
+FREE = (
+    "config.compute.",
+    "config.data.root",
+    "config.teacher.store",
+    "config.teacher.expected",
+)  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
 
 

@@ -49,7 +49,7 @@ class Task(NamedTuple):
 
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store")
+        others = ("model", "models", "experts", "seed", "store", "expected")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
         who = [model, *(self.settings.seed + place for place in places)]
         all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, rng.VERSION]

@@ -31,9 +31,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
             0.01,
             1e-4,
         )
+        config.teacher.expected = ()  # of other experts
         config.student.optimizer, config.student.schedule = "adamw", "cosine"
         config.student.learning_rate, config.student.weight_decay = 1e-3, 0.01
     config.teacher.models, config.teacher.experts = models, len(models)
-    epochs = study.stages[-1:] if study.quick else study.stages[1:]
-    labels = [f"teacher(expert={i}, epoch={epoch})" for i in range(len(models)) for epoch in epochs]
+    ages = study.stages[-1:] if study.quick else study.stages[1:]
+    labels = [f"teacher(expert={i}, {presets.when(age)})" for i in range(len(models)) for age in ages]
     return study.sweep({"model": models, "ipc": study.ipc[:2], "labels": ("hard", *labels)})

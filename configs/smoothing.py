@@ -20,7 +20,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("smoothing", arg, experts=5)
     labels = ["hard", "hard|smooth(0.1)"]
-    for epoch in study.stages[-1:] if study.quick else study.stages[1:]:
-        pooled = f"teachers({study.config.teacher.experts}, epoch={epoch})"
-        labels += [f"teacher(epoch={epoch}, views={VIEWS})", f"teacher(epoch={epoch})", pooled]
+    for when in map(presets.when, study.stages[-1:] if study.quick else study.stages[1:]):
+        pooled = f"teachers({study.config.teacher.experts}, {when})"
+        labels += [f"teacher({when}, views={VIEWS})", f"teacher({when})", pooled]
     return study.sweep({"ipc": study.ipc, "labels": labels})

@@ -56,6 +56,21 @@ def test_an_open_epoch_is_looked_at_too():
     assert told.startswith("warning: teacher(epoch=1) has 42.1%")
 
 
+def test_a_teacher_far_above_the_accuracy_that_it_was_named_by_is_told():
+    changes = {"sweep.labels": ("hard", "teacher(accuracy=0.56)|topk(2)", "teacher(accuracy=0.9)")}
+    told = warnings(changes, history(0.1, 0.7, 0.92))
+    assert told == [
+        "warning: teacher(accuracy=0.56) is teacher(epoch=1), with 70.0% validation accuracy: no epoch lies between; "
+        "lower config.teacher.learning_rate for a finer choice"
+    ]
+
+
+def test_what_an_accuracy_stands_for_is_told_with_what_was_reached():
+    settings = tiny.settings({"sweep.labels": ("hard", "teacher(accuracy=0.56)|topk(2)")})
+    (told,) = describe.resolved_lines(settings, [history(0.1, 0.5, 0.583)])
+    assert told == "  teacher(accuracy=0.56)|topk(2) resolves to teacher(epoch=2)|topk(2), 58.3% validation accuracy"
+
+
 @pytest.mark.parametrize("text", ["20", "a:0.5", "3:1.5", "-1:0.5", "3:nan"])
 def test_an_expectation_that_is_none_is_refused(text):
     with pytest.raises(

@@ -7,7 +7,8 @@ Expected  curves ordered by k; the paper's sweep of TinyImageNet has 550 student
 Time      5.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 
-Rows are not renormalised after the cut, as in the paper.
+The teachers of that sweep are of epochs 11, 20 and 50. CIFAR-100, with the same rate, has these too; CIFAR-10 has its
+teachers of 56, 65 and 75%. Rows are not renormalised after the cut, as in the paper.
 """
 
 from ml_collections import ConfigDict

@@ -1,5 +1,7 @@
 """What is said of teachers that are not what was wanted."""
 
+import json
+
 import numpy as np
 import pytest
 import tiny_run as tiny
@@ -77,6 +79,22 @@ def test_an_expectation_that_is_none_is_refused(text):
         errors.ConfigError, match=r"^config\.teacher\.expected expects epoch:accuracy, such as 11:0.192"
     ):
         checks.check(tiny.settings({"teacher.expected": (text,)}))
+
+
+def test_a_run_warns_and_its_report_and_dry_run_too(tmp_path, capsys, kept_programs):
+    few = {"sweep.ipc": (1,), "sweep.seed": (0,), "teacher.epochs": 1, "sweep.labels": ("hard", "teacher(epoch=1)")}
+    file = tiny.config_file(tmp_path, few | {"teacher.learning_rate": 1e-9, "teacher.expected": ("1:0.9",)})
+    assert tiny.command(file, tmp_path / "run") == 0
+    told = json.loads((tmp_path / "run" / "teachers.json").read_text())["warnings"]
+    assert [line.split(" has")[0].split(" knows")[0] for line in told] == [
+        "warning: expert 0",
+        "warning: teacher(epoch=1)",
+    ]
+    shown = capsys.readouterr().out
+    assert all(line in shown for line in told)
+    assert all(line in (tmp_path / "run" / "summary.md").read_text() for line in told)
+    settings = tiny.settings(few | {"teacher.expected": ("1:0.9",)})
+    assert all(line in run.dry_run(settings, tmp_path / "run") for line in told)
 
 
 def test_expectations_change_no_number_and_no_identity():

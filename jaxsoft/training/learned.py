@@ -135,7 +135,7 @@ def outer_step(
         return jax.value_and_grad(loss, has_aux=True)(learner.logits)
 
     (loss, pool), slope = jax.vmap(improve)(pool, jnp.arange(settings.students))
-    finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2)))
+    finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2))) & (pool.state.bad_step < 0)
     mean = jnp.where(finite[:, None, None], slope, 0).sum(0) / jnp.maximum(finite.sum(), 1)
     update, memory = _adam(settings).update(mean, learner.memory)
     logits: Any = optax.apply_updates(learner.logits, update)

@@ -125,6 +125,17 @@ def test_an_outer_step_without_a_finite_student_changes_nothing_and_has_no_loss(
     assert np.isnan(loss), "0 would be a perfect one"
 
 
+def test_a_student_that_never_moves_has_no_say_either():
+    """Its loss is finite, as its first update is not made."""
+    settings, recipe = change(pool="fresh"), RECIPE._replace(optimizer="adamw(b2=1.0)")
+    learner = start(SETTINGS)
+    never = learned.start(settings, recipe, MATERIAL, one()).pool
+    step = jax.jit(functools.partial(learned.outer_step, settings, recipe, MATERIAL, one()))
+    after, loss = step(learner._replace(pool=never), jnp.int32(1))
+    assert np.isnan(loss) and (after.pool.state.bad_step >= 0).all()
+    np.testing.assert_array_equal(after.logits, learner.logits)
+
+
 def test_a_persistent_pool_grows_old_with_the_curriculum():
     """The reach of 6 outer steps grows from 4 to 8 by the middle; ages beside it, two steps a window."""
     learner, ages = start(SETTINGS), []
@@ -187,7 +198,8 @@ def test_judges_see_all_labels_alike():
 def test_judges_that_learned_nothing_do_not_judge(changes, told):
     settings = change(**changes)
     with pytest.raises(errors.ConfigError) as refusal:
-        list(learners.learn(settings, RECIPE._replace(optimizer=settings.optimizer), MATERIAL, subsets([0])))
+        rows = np.eye(3, dtype=np.float32)[SLOTS[:1] % 3]
+        learners.judge(settings, RECIPE._replace(optimizer=settings.optimizer), MATERIAL, subsets([0]), rows)
     todo = f"lower config.learned.learning_rate ({settings.learning_rate:g}) or change config.learned.optimizer ("
     assert str(refusal.value).startswith(told) and todo in str(refusal.value)
 
@@ -201,9 +213,9 @@ def test_accuracy_is_of_the_judges_that_finished():
     assert np.isnan(none.accuracy) and (int(none.judges), int(none.bad_step)) == (0, 4)
 
 
-def lesson_of(monkeypatch, labels, loss):
+def lesson_of(monkeypatch, labels, loss, judges=8):
     """Two looks at two subsets whose programs are stubs."""
-    fine = learned.Judged(np.full(2, 0.5, np.float32), np.full(2, 8, np.int32), np.full(2, -1, np.int32))
+    fine = learned.Judged(np.full(2, 0.5, np.float32), np.array([8, judges], np.int32), np.array([-1, 3], np.int32))
     learner = learned.Learner(jnp.asarray(labels, jnp.float32), (), None)
     stubs = (lambda *_: learner), (lambda *_: (learner, np.array(loss, np.float32))), (lambda *_: fine)
     monkeypatch.setattr(learners, "_programs", lambda *_: stubs)
@@ -212,7 +224,10 @@ def lesson_of(monkeypatch, labels, loss):
 
 def test_labels_that_were_not_learned_are_not_handed_on(monkeypatch):
     labels = np.zeros((2, 6, 3))
-    assert [look.outer_step for look in lesson_of(monkeypatch, labels, [2.0, 1.0])] == [0, 3, 6]
+    looks = lesson_of(monkeypatch, labels, [2.0, 1.0], judges=5)
+    assert [(look.outer_step, look.judges.tolist()) for look in looks] == [(step, [8, 5]) for step in (0, 3, 6)]
+    with pytest.raises(errors.ConfigError, match="judges of learned labels diverged, the first at step 3: "):
+        lesson_of(monkeypatch, labels, [2.0, 1.0], judges=0)
     with pytest.raises(
         errors.ConfigError, match="^no student stayed finite in outer steps 1 to 3 .* seed 1; lower conf"
     ):

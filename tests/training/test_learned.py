@@ -125,15 +125,15 @@ def test_an_outer_step_without_a_finite_student_changes_nothing_and_has_no_loss(
     assert np.isnan(loss), "0 would be a perfect one"
 
 
-def test_a_student_that_never_moves_has_no_say_either():
-    """Its loss is finite, as its first update is not made."""
-    settings, recipe = change(pool="fresh"), RECIPE._replace(optimizer="adamw(b2=1.0)")
+def test_a_student_that_stopped_in_its_window_has_no_say_whatever_its_loss(monkeypatch):
+    def meta_loss(recipe, material, logits, student, meta, window):
+        return logits.sum(), student._replace(state=student.state._replace(bad_step=student.age))
+
+    monkeypatch.setattr(learned, "meta_loss", meta_loss)
     learner = start(SETTINGS)
-    never = learned.start(settings, recipe, MATERIAL, one()).pool
-    step = jax.jit(functools.partial(learned.outer_step, settings, recipe, MATERIAL, one()))
-    after, loss = step(learner._replace(pool=never), jnp.int32(1))
-    assert np.isnan(loss) and (after.pool.state.bad_step >= 0).all()
+    after, loss = learned.outer_step(SETTINGS, RECIPE, MATERIAL, one(), learner, jnp.int32(1))
     np.testing.assert_array_equal(after.logits, learner.logits)
+    assert np.isnan(loss) and (after.pool.state.bad_step >= 0).all()
 
 
 def test_a_persistent_pool_grows_old_with_the_curriculum():
@@ -215,8 +215,8 @@ def test_accuracy_is_of_the_judges_that_finished():
 
 def lesson_of(monkeypatch, labels, loss, judges=8):
     """Two looks at two subsets whose programs are stubs."""
-    fine = learned.Judged(np.full(2, 0.5, np.float32), np.array([8, judges], np.int32), np.array([-1, 3], np.int32))
-    learner = learned.Learner(jnp.asarray(labels, jnp.float32), (), None)
+    fine = learned.Judged(jnp.full(2, 0.5), jnp.array([8, judges]), jnp.array([-1, 3]))
+    learner = start(SETTINGS)._replace(logits=jnp.asarray(labels, jnp.float32))
     stubs = (lambda *_: learner), (lambda *_: (learner, np.array(loss, np.float32))), (lambda *_: fine)
     monkeypatch.setattr(learners, "_programs", lambda *_: stubs)
     return list(learners.learn(SETTINGS, RECIPE, MATERIAL, subsets([0, 1])))

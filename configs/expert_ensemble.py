@@ -16,9 +16,9 @@ from jaxsoft import presets
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("expert_ensemble", arg, experts=5)
-    epoch, experts = study.stages[1], study.config.teacher.experts
+    when, experts = presets.when(study.stages[1]), study.config.teacher.experts
     pools = [
         (n, pool) for n in range(1, experts + 1) for pool in ("logits", "probabilities") if n > 1 or pool == "logits"
     ]
-    labels = [f"teachers({n}, pool={pool}, epoch={epoch})" for n, pool in pools if not study.quick or n in (1, experts)]
+    labels = [f"teachers({n}, pool={pool}, {when})" for n, pool in pools if not study.quick or n in (1, experts)]
     return study.sweep({"ipc": study.ipc, "labels": ("hard", *labels)})

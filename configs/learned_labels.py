@@ -20,7 +20,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("learned_labels", arg, seeds=10, experts=5)
     budgets = (1,) if study.small else study.ipc
-    epoch, experts = study.best_epoch(budgets[0]), study.config.teacher.experts
-    study.config.learned.update(QUICK if study.quick else SMALL if study.small else {}, reference_epoch=epoch)
-    pooled = [f"teachers({n}, epoch={epoch})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)]
+    age, experts = study.best_age(budgets[0]), study.config.teacher.experts
+    reference = study.epoch_near(age)
+    study.config.learned.update(QUICK if study.quick else SMALL if study.small else {}, reference_epoch=reference)
+    pooled = [
+        f"teachers({n}, {presets.when(age)})" for n in range(1, experts + 1) if not study.quick or n in (1, experts)
+    ]
     return study.sweep({"ipc": budgets, "labels": ("hard", "learned", *pooled)})

@@ -27,8 +27,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
         f"{source}|shuffle",
         *(f"{source}|swap({i})" for i in sorted({1, min(2, last), max(1, last // 2), last})),
     ]
-    labels += [f"{study.teacher(epoch)}|temperature(2)" for epoch in (early, middle, late)]
-    labels += [f"teachers({n}, epoch={middle})" for n in (1, experts)]
+    labels += [f"{study.teacher(age)}|temperature(2)" for age in (early, middle, late)]
+    labels += [f"teachers({n}, {presets.when(middle)})" for n in (1, experts)]
     subjects = range(0, last + 1, max(1, last // 2))
     cells = [(text, -1) for text in dict.fromkeys(labels)]
     cells += [cell for c in subjects for cell in ((source, c), (f"{source}|drop_class({c})", -1))]

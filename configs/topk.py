@@ -7,7 +7,8 @@ Expected  curves ordered by k; the paper's sweep of TinyImageNet has 550 student
 Time      5.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 
-Rows are not renormalised after the cut, as in the paper.
+The teachers of that sweep are of epochs 11, 20 and 50. CIFAR-100, with the same rate, has these too; CIFAR-10 has its
+teachers of 56, 65 and 75%. Rows are not renormalised after the cut, as in the paper.
 """
 
 from ml_collections import ConfigDict
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 from jaxsoft import presets
 
 FINE = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 40)
-PAPER = {11: FINE, 20: (1, 2, 5, 10, 15, 20, 30, 40, 50, 80, 100), 50: (5, 10, 20, 30, 50, 100, 200)}
+PAPER = FINE, (1, 2, 5, 10, 15, 20, 30, 40, 50, 80, 100), (5, 10, 20, 30, 50, 100, 200)  # of an early to a late teacher
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -26,7 +27,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     kept = [k for k in sorted(kept) if k <= count and not (study.quick and 1 < k < count)]
     if study.small and not study.quick:
         study.config.student.batch = 40  # most budgets are whole batches then
-    grid = dict.fromkeys(study.stages, study.ipc if study.quick else FINE) if study.small else PAPER
-    soft = [(ipc, f"{study.teacher(e)}|topk({k})") for e, budgets in grid.items() for ipc in budgets for k in kept]
+    grid = dict(zip(study.exchange, PAPER))
+    if study.small:
+        grid = dict.fromkeys(study.stages, study.ipc if study.quick else FINE)
+    soft = [(ipc, f"{study.teacher(age)}|topk({k})") for age, budgets in grid.items() for ipc in budgets for k in kept]
     hard = [(ipc, "hard") for ipc in sorted({ipc for ipc, _ in soft})]
     return study.sweep({"ipc labels": hard + soft})

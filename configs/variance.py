@@ -16,7 +16,7 @@ from jaxsoft import presets
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
     study = presets.study("variance", arg, seeds=5, experts=5)
-    epoch, seeds = study.stages[1], study.config.sweep.seed
-    experts = [f"teacher(expert={i}, epoch={epoch})" for i in range(study.config.teacher.experts)]
+    when, seeds = presets.when(study.stages[1]), study.config.sweep.seed
+    experts = [f"teacher(expert={i}, {when})" for i in range(study.config.teacher.experts)]
     axes = {"ipc": study.ipc, "labels": ("hard", *experts), "subset_seed": seeds, "seed": seeds}
     return study.sweep(axes)

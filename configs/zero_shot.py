@@ -23,10 +23,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     subjects = range(count) if count <= 20 else range(0, count, 5)
     study.config.subjects = "index" if count <= 20 else "accuracy"
     study.config.student.evaluations = 1
-    best = study.best_epoch(budgets[0])
-    epochs = (study.epochs[0], study.stages[0], best) if study.small and not study.quick else (best,)
+    best = study.best_age(budgets[0])
+    ages = (study.epochs[0], study.stages[0], best) if study.small and not study.quick else (best,)
     cells = [("hard", -1)]
-    for source in map(study.teacher, dict.fromkeys(epochs)):
+    for source in map(study.teacher, dict.fromkeys(ages)):
         cells.append((source, -1))
         for c in subjects[:2] if study.quick else subjects:
             cells += [(source, c), (f"{source}|drop_class({c})", -1)]

@@ -46,6 +46,9 @@ class Teacher(Training):
     experts: int = setting(1, "how many, trained at once", low=1, high=1000)
     models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
+    expected: tuple[str, ...] = setting(
+        (), "epoch:accuracy, on validation, that the config was written for; a teacher far from it is told"
+    )
     store: str = setting(
         "", "folder that several runs share for trained experts; empty: inside the run folder", names="path"
     )

@@ -161,6 +161,8 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         caption = (
             f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
         )
+        told = run.teachers.get("warnings")
+        caption += "".join(f" {line}." for line in told) if isinstance(told, list) else ""
         png = plots.png(plots.teacher_history, experts, marks)
         sections.append(Section(title, [Picture(f"teacher{suffix}", png, f"{title}.", caption)]))
     if run.examples is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxsoft import augment, config, data, errors, rng, spec
 from jaxsoft.data import select
 from jaxsoft.experiment import learning, sweep
-from jaxsoft.experiment.cohort import by_architecture
+from jaxsoft.experiment.cohort import by_architecture, expectations
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
@@ -30,6 +30,7 @@ def check(settings: config.Settings) -> None:
             raise errors.ConfigError(f"config.{name} needs exactly one of steps and epochs above 0, got {given}")
     if settings.teacher.steps:
         raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
+    expectations(settings.teacher)
     members = sweep.expand(settings)
     where = "config.sweep.select" if settings.sweep.select else "config.select"
     for text in dict.fromkeys(m.select for m in members):

@@ -96,6 +96,28 @@ def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
     return Bank(images=images, rows=rows, **affine)
 
 
+def expectations(settings: config.Teacher) -> dict[int, float]:
+    """The validation accuracies that a config was written for, by epoch.
+
+    Raises:
+      ConfigError: an entry is not an epoch and a fraction.
+
+    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
+    {11: 0.192, 50: 0.35}
+    """
+    found = {}
+    for text in settings.expected:
+        try:
+            epoch, accuracy = int(text.partition(":")[0]), float(text.partition(":")[2])
+        except ValueError:
+            epoch, accuracy = -1, 0.0
+        if epoch < 0 or not 0 < accuracy <= 1:
+            told = f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}"
+            raise errors.ConfigError(told)
+        found[epoch] = accuracy
+    return found
+
+
 def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
     """The experts' numbers by architecture, in order of first appearance.
 

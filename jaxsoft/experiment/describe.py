@@ -1,18 +1,26 @@
 """What a run says in words: versions at the start, the plan, and where things are at the end."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
 
 from jaxsoft import config
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment.cohort import expectations
 from jaxsoft.experiment.folder import environment
 from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.history import History
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
+
+_FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 
 
 def versions() -> str:
@@ -84,7 +92,71 @@ def resolved_lines(
     named = [text for text in settings.sweep.labels if any(word in text for word in words)]
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
-    return [f"  {text} resolves to {planning.resolved(text, histories, subjects)}" for text in named]
+    return [f"  {text} resolves to {_resolved(text, histories, subjects)}" for text in named]
+
+
+def _resolved(text: str, histories: Sequence[History], subjects: Sequence[int]) -> str:
+    """A label spec with its epoch, and how good its teacher is then."""
+    found = planning.resolved(text, histories, subjects)
+    accuracy = _reached(LabelSpec.parse(found), histories)
+    return found if accuracy is None else f"{found}, {accuracy:.1%} validation accuracy"
+
+
+def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
+    """Experts that know nothing, and teachers far from those that the config was written for.
+
+    Args:
+      settings: whose label specs name teachers, and whose `teacher.expected` says how good they should be.
+      histories: of all experts.
+      labels: of the validation images; chance is the share of their largest class and three binomial deviations.
+    """
+    share = np.bincount(labels).max() / len(labels)
+    chance = share + 3 * (share * (1 - share) / len(labels)) ** 0.5
+    lines = [
+        f"warning: expert {e} knows nothing: {last['val_accuracy']:.1%} validation accuracy after epoch {last['epoch']}, "
+        f"and up to {chance:.1%} is chance; change config.teacher.learning_rate or config.teacher.epochs, or look at the data"
+        for e, last in enumerate(history[-1] for history in histories)
+        if last["val_accuracy"] <= chance
+    ]
+    expected = expectations(settings.teacher)
+    return lines + [line for teacher in _teachers(settings) for line in _far(teacher, histories, expected)]
+
+
+def _far(teacher: LabelSpec, histories: Sequence[History], expected: Mapping[int, float]) -> Iterator[str]:
+    """Say so if a teacher is far from the accuracy that it is named by, or that its epoch was named for."""
+    there = teacher.resolve(histories)
+    found = _reached(there, histories)
+    wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
+    if wanted is None or found is None or abs(found - wanted) <= _FAR:
+        return
+    if teacher.accuracy is not None:
+        yield (
+            f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
+            "lower config.teacher.learning_rate for a finer choice"
+        )
+    elif teacher.epoch is not None:
+        yield (
+            f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
+            f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
+        )
+
+
+def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
+    """Validation accuracy at its epoch; None of an epoch that there is not, beside which a dry run may be asked for."""
+    if not teacher.needs_teacher:
+        return None
+    try:
+        return float(np.mean([histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]))
+    except IndexError:
+        return None
+
+
+def _teachers(settings: config.Settings) -> list[LabelSpec]:
+    """Those that the sweep names, each once and without what is done to its labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    known = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in known))
 
 
 def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:

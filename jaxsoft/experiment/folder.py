@@ -19,7 +19,12 @@ CONFIG, LOCK, LOGS, MANIFEST, TIMING = "config.json", "lock", "logs", "manifest.
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-FREE = ("config.compute.", "config.data.root", "config.teacher.store")  # say how and where, not what
+FREE = (
+    "config.compute.",
+    "config.data.root",
+    "config.teacher.store",
+    "config.teacher.expected",
+)  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
 
 

@@ -204,6 +204,7 @@ def _told(seen: learners.Look, m: int, references: References, classes: Int[np.n
         "outer_step": seen.outer_step,
         "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
         "val_accuracy": _rounded(seen.val_accuracy[m]),
+        "judges": int(seen.judges[m]),
         "entropy": _mean(metrics.entropy, labels),
         "divergence": apart,
         "smoothed_divergence": smoothed,

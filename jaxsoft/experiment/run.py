@@ -104,6 +104,8 @@ def _tell(
             console.say(f"since the last start: {line}")
         told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
         console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
+    for line in describe.warning_lines(settings, experts.histories, dataset.validation.labels):
+        console.say(line)
     console.say(f"students: {left} of {len(plan.keys)} left")
 
 
@@ -139,7 +141,10 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
         *describe.data_lines(dataset),
         *describe.plan_lines(plan, settings),
     ]
-    return "\n".join([*lines, *describe.resolved_lines(settings, histories)])
+    lines += describe.resolved_lines(settings, histories)
+    return "\n".join(
+        lines + (describe.warning_lines(settings, histories, dataset.validation.labels) if histories else [])
+    )
 
 
 def close(workdir: Path, console: Console) -> None:
@@ -190,7 +195,9 @@ def decide(
     teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
     histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
     changed = {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec}
-    folder.write_json("teachers.json", {"teacher": teacher, "experts": histories, "resolved": changed})
+    warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
+    story = {"teacher": teacher, "experts": histories, "resolved": changed, "warnings": warnings}
+    folder.write_json("teachers.json", story)
     return plan
 
 

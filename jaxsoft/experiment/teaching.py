@@ -4,6 +4,7 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -54,7 +55,7 @@ class Task(NamedTuple):
 
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store")
+        others = ("model", "models", "experts", "seed", "store", "expected")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
@@ -94,7 +95,7 @@ def teach(
 
     Raises:
       CheckpointError: the store cannot be read or written.
-      ConfigError: an expert diverged.
+      ConfigError: an expert diverged, now or when it was trained.
     """
     bucket, members = _members(task, model, places, lowering)
     devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
@@ -102,11 +103,14 @@ def teach(
     like = program.shapes((members,))[0].state
     key, epochs = task.key(model, places), task.settings.epochs
     folder = store / key if store else None
+    check = functools.partial(_check, task, model, places)
 
     def train(last: int) -> tuple[Checkpoints | Trajectory, Records]:
         with _held(folder, wait or told(log.warning, "teaches these experts")):
             trajectory, good = _open(folder, key, like, last)
-            return trajectory, _train(program, task, normalizer, members, trajectory, good, last, look)
+            if good:
+                check(good.tree, good.extra["records"])
+            return trajectory, _train(program, task, normalizer, members, trajectory, good, last, check, look)
 
     finished = bool(folder) and (folder / str(epochs)).is_dir()
     trajectory, good = _open(folder, key, like, epochs, mine=False) if finished else (None, None)
@@ -114,7 +118,7 @@ def teach(
         trajectory, records = train(epochs)
     else:
         records = good.extra["records"]
-    _check_finite(records, model)
+        check(good.tree, records)
     histories = tuple([epoch[e] for epoch in records] for e in range(len(places)))
     return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key, train)
 
@@ -172,9 +176,13 @@ def _train(
     trajectory: Checkpoints | Trajectory,
     good: Good | None,
     last: int,
+    check: Callable[[State, Records], None],
     look: Look,
 ) -> Records:
-    """From a whole epoch, or from the start, to the last one that is wanted; each epoch's records go with its state."""
+    """From a whole epoch, or from the start, to the last one that is wanted; each epoch's records go with its state.
+
+    An epoch is checked before it is kept: no store holds experts that are none.
+    """
     if good and good.step == last:
         return good.extra["records"]
     (bucket,), epochs = program.buckets, task.settings.epochs
@@ -188,6 +196,7 @@ def _train(
     done = len(records) - 1
     for epoch, now, reports in ensemble.fit(program, bank, evals, (members,), last, students, done):
         records.append(_records(epoch, reports[0]))
+        check(now[0].state, records[-1:])
         trajectory.save(epoch, now[0].state, {"records": records})
         look(epoch, epochs, records[-1])
     return records
@@ -221,8 +230,27 @@ def _largest_divisor(number: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if number % d == 0)
 
 
-def _check_finite(records: Records, model: str) -> None:
-    for record in records[-1]:
-        loss = record["train_loss"]
-        if loss is not None and not np.isfinite(loss):
-            raise errors.ConfigError(f"an expert, {model}, diverged; lower config.teacher.learning_rate")
+def _check(task: Task, model: str, places: Sequence[int], state: State, records: Records) -> None:
+    """Experts are judged as students are: one whose loss or update was not finite learned nothing from then on.
+
+    Its loss may stay finite all the same, and its last finite weights may be those that it began with.
+
+    Args:
+      task, model, places: whose.
+      state: after the last of some epochs.
+      records: of these epochs.
+
+    Raises:
+      ConfigError: which expert, at which step, and what to change.
+    """
+    own, steps = task.settings, task.recipe(model).steps_per_epoch(len(task.dataset.train))
+    todo = f"lower config.teacher.learning_rate ({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
+    for e, (place, bad_step) in enumerate(zip(places, np.asarray(state.bad_step).tolist(), strict=True)):
+        who = f"expert {place}, {model},"
+        if bad_step >= 0:
+            when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
+            raise errors.ConfigError(f"{who} diverged at {when}: its loss or update is not finite; {todo}")
+        for record in (epoch[e] for epoch in records):
+            if not np.isfinite(record["label_entropy"]):
+                after = f"after epoch {record['epoch']} of {own.epochs}"
+                raise errors.ConfigError(f"{who} has no finite labels {after}; {todo}")

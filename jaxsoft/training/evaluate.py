@@ -44,7 +44,7 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
         entropy = metrics.entropy(jax.nn.softmax(logits))
         real = part.labels >= 0  # what pads has label -1, which no network predicts
-        return metrics.correct_count(logits, jnp.asarray(part.labels)), jnp.sum(entropy * real)
+        return metrics.correct_count(logits, jnp.asarray(part.labels)), jnp.where(real, entropy, 0).sum()
 
     correct, entropy = jax.lax.map(batch, data)
     count = jnp.maximum(jnp.sum(jnp.asarray(data.labels) >= 0), 1)

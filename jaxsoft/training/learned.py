@@ -57,6 +57,20 @@ class Learner(NamedTuple):
     pool: Student
 
 
+class Judged(NamedTuple):
+    """What students trained from scratch on some labels reach.
+
+    Attributes:
+      accuracy: on validation, mean over those that finished; NaN if none did.
+      judges: how many finished.
+      bad_step: the first at which any of them was not finite; -1 if all of them were.
+    """
+
+    accuracy: Float[Array, "*M"]
+    judges: Int[Array, "*M"]
+    bad_step: Int[Array, "*M"]
+
+
 def outer_steps(settings: Learned) -> int:
     """How many there are in all."""
     return settings.looks * settings.look_outer_steps
@@ -91,10 +105,10 @@ def start(settings: Learned, recipe: Recipe, material: Material, subset: Subset)
 def chunk(
     settings: Learned, recipe: Recipe, material: Material, subset: Subset, learner: Learner, done: Int[Array, ""]
 ) -> tuple[Learner, Float[Array, ""]]:
-    """The outer steps between two looks, and their mean meta loss."""
+    """The outer steps between two looks, and the mean meta loss of those that had one; NaN if none had."""
     step = functools.partial(outer_step, settings, recipe, material, subset)
     learner, loss = jax.lax.scan(step, learner, done + jnp.arange(1, settings.look_outer_steps + 1, dtype=jnp.int32))
-    return learner, loss.mean()
+    return learner, _mean(loss, jnp.isfinite(loss))
 
 
 def outer_step(
@@ -103,7 +117,7 @@ def outer_step(
     """One update of the labels, number t = 1, 2, ...; a student that is not finite has no say in it, and is replaced.
 
     Returns:
-      What is learned after it, and the mean meta loss of the pool.
+      What is learned after it, and the mean meta loss of the pool; NaN if no student is finite, and nothing is learned.
     """
     window, reach = settings.window_steps, _reach(settings, t)
     newborn = _newborn(settings, recipe, material, subset, t)
@@ -121,13 +135,13 @@ def outer_step(
         return jax.value_and_grad(loss, has_aux=True)(learner.logits)
 
     (loss, pool), slope = jax.vmap(improve)(pool, jnp.arange(settings.students))
-    finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2)))
+    finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2))) & (pool.state.bad_step < 0)
     mean = jnp.where(finite[:, None, None], slope, 0).sum(0) / jnp.maximum(finite.sum(), 1)
     update, memory = _adam(settings).update(mean, learner.memory)
     logits: Any = optax.apply_updates(learner.logits, update)
     bad_step = jnp.where(finite, pool.state.bad_step, pool.age)
     pool = pool._replace(state=pool.state._replace(bad_step=bad_step))
-    return Learner(logits, memory, pool), losses.masked_mean(loss, finite)
+    return Learner(logits, memory, pool), _mean(loss, finite)
 
 
 def meta_loss(
@@ -148,16 +162,28 @@ def meta_loss(
 
 def validate(
     settings: Learned, recipe: Recipe, material: Material, subset: Subset, rows: Float[Array, "S K"]
-) -> Float[Array, ""]:
-    """Mean accuracy of students that were trained from scratch on these labels."""
+) -> Judged:
+    """Train students from scratch on these labels, and ask them about held-out images."""
     bank = _labelled(material, rows)
 
-    def accuracy(j: Array) -> Array:
+    def judge(j: Array) -> tuple[Array, Array]:
         member, _, state = _student(settings, recipe, material, subset, j)
         state, _ = fit.train_chunk(recipe, bank, member, state, jnp.int32(0), settings.unroll_steps)
-        return evaluate.evaluate(recipe, bank, state.variables, material.validation)[0]
+        return evaluate.evaluate(recipe, bank, state.variables, material.validation)[0], state.bad_step
 
-    return jax.vmap(accuracy)(jnp.arange(settings.judges)).mean()
+    return judged(*jax.vmap(judge)(jnp.arange(settings.judges)))
+
+
+def judged(accuracy: Float[Array, "J"], bad_step: Int[Array, "J"]) -> Judged:
+    """Judges are judged as students are: one that was not finite at some step learned nothing from then on."""
+    finished, never = bad_step < 0, jnp.iinfo(jnp.int32).max
+    first = jnp.where(finished, never, bad_step).min()
+    return Judged(_mean(accuracy, finished), finished.sum(), jnp.where(finished.all(), -1, first))
+
+
+def _mean(values: Array, mask: Array) -> Array:
+    """Over what counts; NaN if nothing does, for 0 would be a number."""
+    return jnp.where(mask.any(), losses.masked_mean(values, mask), jnp.nan)
 
 
 def _reach(settings: Learned, t: Array) -> Array:

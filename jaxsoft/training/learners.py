@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
+from jaxsoft import errors
 from jaxsoft.ops import conv
 from jaxsoft.settings import Learned
 from jaxsoft.training import cost, learned
 from jaxsoft.training.fit import Recipe
-from jaxsoft.training.learned import Material, Subset
+from jaxsoft.training.learned import Judged, Material, Subset
 
 _SPREAD, _SHARED = PartitionSpec("subset"), PartitionSpec()
 
@@ -25,13 +26,15 @@ class Look(NamedTuple):
       outer_step: outer steps behind.
       labels: as they are.
       meta_loss: mean since the last look, in nats; NaN at the first.
-      val_accuracy: of judges, students trained from scratch on these labels; mean, in [0, 1].
+      val_accuracy: of judges, students trained from scratch on these labels; mean over those that finished, in [0, 1].
+      judges: how many finished.
     """
 
     outer_step: int
     labels: Float[np.ndarray, "M S K"]
     meta_loss: Float[np.ndarray, "M"]
     val_accuracy: Float[np.ndarray, "M"]
+    judges: Int[np.ndarray, "M"]
 
 
 def learn(
@@ -49,7 +52,7 @@ def learn(
       lowering: of convolutions.
 
     Raises:
-      ConfigError: settings that do not fit each other or the data.
+      ConfigError: settings that do not fit each other or the data, or with which students or labels do not stay finite.
     """
     learned.check(settings, len(material.classes), subsets.slots.shape[1])
     count, every = len(subsets.seed), settings.look_outer_steps
@@ -59,9 +62,13 @@ def learn(
     for done in range(0, learned.outer_steps(settings) + 1, every):
         if done:
             learner, loss = advance(material, subsets, learner, np.int32(done - every))
+            _check_learned(settings, np.asarray(loss)[:count], subsets, done)
         labels = jax.nn.softmax(learner.logits)
-        seen = (labels, loss, validate(material, subsets, labels))
-        yield Look(done, *(np.asarray(a)[:count] for a in seen))
+        if not np.isfinite(labels).all():
+            todo = f"lower config.learned.outer_learning_rate ({settings.outer_learning_rate:g})"
+            raise errors.ConfigError(f"learned labels are not finite; {todo}")
+        heard = _heard(settings, validate(material, subsets, labels))
+        yield Look(done, *(np.asarray(a)[:count] for a in (labels, loss, heard.accuracy, heard.judges)))
 
 
 def judge(
@@ -72,10 +79,14 @@ def judge(
     rows: Float[np.ndarray, "M S K"],
     lowering: str = "auto",
 ) -> Float[np.ndarray, "M"]:
-    """Validation accuracy of any labels, by the judges that see the learned ones: equal seeds, equal training."""
+    """Validation accuracy of any labels, by the judges that see the learned ones: equal seeds, equal training.
+
+    Raises:
+      ConfigError: all judges of a subset diverged.
+    """
     material, subsets = _placed(material, subsets)
     validate = _programs(settings, recipe, lowering)[2]
-    return np.asarray(validate(material, subsets, _filled_up(rows)))[: len(rows)]
+    return np.asarray(_heard(settings, validate(material, subsets, _filled_up(rows))).accuracy)[: len(rows)]
 
 
 def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]) -> int:
@@ -85,6 +96,28 @@ def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]
     seen = cost.activation_bytes(recipe, image_shape, cost.evaluation_batch(recipe, image_shape))[0]
     students = settings.students * ((settings.window_steps + 4) * state + max(2 * step, meta // 2))
     return students + settings.judges * (2 * state + max(step // 2, 2 * seen))
+
+
+def _heard(settings: Learned, judged: Judged) -> Judged:
+    """What judges said, if any of them can be heard: one that diverged knows as little as it knew then."""
+    if (np.asarray(judged.judges) == 0).any():
+        first = np.asarray(judged.bad_step)[np.asarray(judged.judges) == 0].min()
+        told = f"all {settings.judges} judges of learned labels diverged, the first at step {first}"
+        raise errors.ConfigError(f"{told}: its loss or update is not finite; {_todo(settings)}")
+    return judged
+
+
+def _check_learned(settings: Learned, loss: Float[np.ndarray, "M"], subsets: Subset, done: int) -> None:
+    """Refuse labels that stayed as they were because every student of the pool diverged."""
+    if (lost := np.flatnonzero(~np.isfinite(loss))).size:
+        when = f"outer steps {done - settings.look_outer_steps + 1} to {done}"
+        who = f"the labels of the subset of seed {int(subsets.seed[lost[0]])}"
+        raise errors.ConfigError(f"no student stayed finite in {when} of {who}; {_todo(settings)}")
+
+
+def _todo(settings: Learned) -> str:
+    rate, optimizer = f"{settings.learning_rate:g}", settings.optimizer
+    return f"lower config.learned.learning_rate ({rate}) or change config.learned.optimizer ({optimizer})"
 
 
 @functools.lru_cache(8)

@@ -17,6 +17,7 @@ from jaxsoft.experiment import lock, progress, run, teaching
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import teach, teacher_key
 from jaxsoft.experiment.lock import Lock
+from jaxsoft.experiment.store import Checkpoints
 from jaxsoft.training import fit
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -223,9 +224,63 @@ def test_an_epoch_that_there_never_was_is_refused(trained):
         trained[0].network(0, EPOCHS + 1)
 
 
-def test_an_expert_that_diverges_is_told_as_a_setting(data):
-    with pytest.raises(errors.ConfigError, match="lower config.teacher.learning_rate"):
-        teach(data, dataclasses.replace(SETTINGS.teacher, learning_rate=1e30))
+def refused(data, settings, store=None, look=lambda *_: None):
+    with pytest.raises(errors.ConfigError) as told:
+        teach(data, settings, folder=store, look=look)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_an_expert_that_diverges_is_told_as_a_setting_and_at_once(data, tmp_path):
+    told = refused(data, dataclasses.replace(SETTINGS.teacher, learning_rate=1e30), tmp_path, look=never)
+    assert told.startswith("expert 0, mlp(hidden=8), diverged at step ")
+    assert "(epoch 1 of 3)" in told and "lower config.teacher.learning_rate (1e+30)" in told
+    (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert not (folder / "1").exists(), "no epoch of it is kept"
+
+
+def test_an_expert_that_never_moves_is_no_expert(data):
+    """The first update is not finite, so the weights stay as they began, and the loss stays finite."""
+    told = refused(data, dataclasses.replace(SETTINGS.teacher, optimizer="adamw(b2=1.0)"))
+    assert told.startswith("expert 0, mlp(hidden=8), diverged at step 0 (epoch 1 of 3): ")
+    assert told.endswith("lower config.teacher.learning_rate (0.3) or change config.teacher.optimizer (adamw(b2=1.0))")
+
+
+def save_last_epoch(store, experts, change):
+    """Put another last epoch into a store, as an earlier version could have left it: (state, records) -> the same."""
+    (cohort,) = experts.cohorts
+    records = [[dict(history[epoch]) for history in cohort.histories] for epoch in range(EPOCHS + 1)]
+    state, records = change(cohort.state(EPOCHS), records)
+    shutil.rmtree(store / cohort.key / str(EPOCHS))
+    kept = Checkpoints(store / cohort.key, keep=None, tag={"teacher": cohort.key})
+    kept.save(EPOCHS, state, {"records": records})
+    kept.close()
+
+
+def test_a_diverged_expert_in_a_store_is_refused_by_number(data, tmp_path):
+    """Its records are those of a good one: the kept state alone knows."""
+    settings = dataclasses.replace(
+        SETTINGS.teacher, experts=3, models=("mlp(hidden=4)", "mlp(hidden=8)", "mlp(hidden=8)")
+    )
+    experts = teach(data, settings, folder=tmp_path)
+    one = experts._replace(cohorts=experts.cohorts[1:])
+    save_last_epoch(
+        tmp_path, one, lambda state, records: (state._replace(bad_step=np.array([-1, 7], np.int32)), records)
+    )
+    told = refused(data, settings, tmp_path, look=never)
+    assert told.startswith("expert 2, mlp(hidden=8), diverged at step 7 (epoch 2 of 3): ")
+
+
+def test_an_expert_whose_labels_are_not_finite_is_refused(trained, copy, data):
+    """Its last update was finite and far too large: what it says of images is not."""
+
+    def change(state, records):
+        records[-1][0]["label_entropy"] = float("nan")
+        return state, records
+
+    save_last_epoch(copy[0], trained[0], change)
+    told = refused(data, SETTINGS.teacher, copy[0], look=never)
+    assert told.startswith("expert 0, mlp(hidden=8), has no finite labels after epoch 3 of 3; lower config.teacher.")
 
 
 def test_no_student_begins_where_its_teacher_began(data, trained):

@@ -55,7 +55,10 @@ def lessons(monkeypatch):
         calls.append(subsets)
         for step in (0, 5, 10):
             loss = np.full(len(subsets.seed), np.nan if step == 0 else 2.5 - step / 10, np.float32)
-            yield learners.Look(step, learned_rows(subsets.slots, step), loss, 0.4 + step / 100 + 0 * loss)
+            accuracy = np.full(len(loss), 0.4 + step / 100, np.float32)
+            yield learners.Look(
+                step, learned_rows(subsets.slots, step), loss, accuracy, np.full(len(loss), 8, np.int32)
+            )
 
     def judge(settings, recipe, material, subsets, rows, lowering):
         right = rows.argmax(-1) == DATASET.train.labels[subsets.slots]
@@ -113,6 +116,7 @@ def test_the_story_measures_every_look_against_pooled_experts(lessons, tmp_path)
             smooth = smooth_to(DATASET.train.labels[slots], entropy(rows, axis=1), 10)
             apart = np.mean([distance.jensenshannon(a, b) ** 2 for a, b in zip(smooth, reference)])
             np.testing.assert_allclose(look["smoothed_divergence"][spec], apart, atol=2e-6)
+        assert look["judges"] == 8
         assert look["meta_loss"] == (None if step == 0 else 2.5 - step / 10) and look["outer_step"] == step
 
 

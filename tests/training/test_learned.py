@@ -116,6 +116,26 @@ def test_a_student_that_is_not_finite_has_no_say_and_is_replaced():
     assert np.isfinite(loss) and after.pool.age[0] == 2 and (after.pool.state.bad_step < 0).all()
 
 
+def test_an_outer_step_without_a_finite_student_changes_nothing_and_has_no_loss():
+    learner = start(SETTINGS)
+    variables = jax.tree.map(lambda a: jnp.full_like(a, jnp.nan), learner.pool.state.variables)
+    broken = learner._replace(pool=learner.pool._replace(state=learner.pool.state._replace(variables=variables)))
+    after, loss = outer_step(SETTINGS, broken, jnp.int32(1))
+    np.testing.assert_array_equal(after.logits, learner.logits)
+    assert np.isnan(loss), "0 would be a perfect one"
+
+
+def test_a_student_that_stopped_in_its_window_has_no_say_whatever_its_loss(monkeypatch):
+    def meta_loss(recipe, material, logits, student, meta, window):
+        return logits.sum(), student._replace(state=student.state._replace(bad_step=student.age))
+
+    monkeypatch.setattr(learned, "meta_loss", meta_loss)
+    learner = start(SETTINGS)
+    after, loss = learned.outer_step(SETTINGS, RECIPE, MATERIAL, one(), learner, jnp.int32(1))
+    np.testing.assert_array_equal(after.logits, learner.logits)
+    assert np.isnan(loss) and (after.pool.state.bad_step >= 0).all()
+
+
 def test_a_persistent_pool_grows_old_with_the_curriculum():
     """The reach of 6 outer steps grows from 4 to 8 by the middle; ages beside it, two steps a window."""
     learner, ages = start(SETTINGS), []
@@ -166,6 +186,57 @@ def test_judges_see_all_labels_alike():
     np.testing.assert_array_equal(again, last.val_accuracy)
     wrong = np.roll(np.eye(3, dtype=np.float32)[SLOTS % 3], 1, axis=-1)
     assert (learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), wrong) < 0.3).all()
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"learning_rate": 1e30}, "all 2 judges of learned labels diverged, the first at step 1: "),
+        ({"optimizer": "adamw(b2=1.0)"}, "all 2 judges of learned labels diverged, the first at step 0: "),
+    ],
+)
+def test_judges_that_learned_nothing_do_not_judge(changes, told):
+    settings = change(**changes)
+    with pytest.raises(errors.ConfigError) as refusal:
+        rows = np.eye(3, dtype=np.float32)[SLOTS[:1] % 3]
+        learners.judge(settings, RECIPE._replace(optimizer=settings.optimizer), MATERIAL, subsets([0]), rows)
+    todo = f"lower config.learned.learning_rate ({settings.learning_rate:g}) or change config.learned.optimizer ("
+    assert str(refusal.value).startswith(told) and todo in str(refusal.value)
+
+
+def test_accuracy_is_of_the_judges_that_finished():
+    accuracy = jnp.array([0.5, 0.9, 0.1], jnp.float32)
+    judged = learned.judged(accuracy, jnp.array([-1, -1, 4], jnp.int32))
+    np.testing.assert_allclose(judged.accuracy, 0.7, rtol=1e-6)
+    assert (int(judged.judges), int(judged.bad_step)) == (2, 4)
+    none = learned.judged(accuracy, jnp.array([7, 4, 9], jnp.int32))
+    assert np.isnan(none.accuracy) and (int(none.judges), int(none.bad_step)) == (0, 4)
+
+
+def lesson_of(monkeypatch, labels, loss, judges=8):
+    """Two looks at two subsets whose programs are stubs."""
+    fine = learned.Judged(jnp.full(2, 0.5), jnp.array([8, judges]), jnp.array([-1, 3]))
+    learner = start(SETTINGS)._replace(logits=jnp.asarray(labels, jnp.float32))
+    stubs = (lambda *_: learner), (lambda *_: (learner, np.array(loss, np.float32))), (lambda *_: fine)
+    monkeypatch.setattr(learners, "_programs", lambda *_: stubs)
+    return list(learners.learn(SETTINGS, RECIPE, MATERIAL, subsets([0, 1])))
+
+
+def test_labels_that_were_not_learned_are_not_handed_on(monkeypatch):
+    labels = np.zeros((2, 6, 3))
+    looks = lesson_of(monkeypatch, labels, [2.0, 1.0], judges=5)
+    assert [(look.outer_step, look.judges.tolist()) for look in looks] == [(step, [8, 5]) for step in (0, 3, 6)]
+    with pytest.raises(errors.ConfigError, match="judges of learned labels diverged, the first at step 3: "):
+        lesson_of(monkeypatch, labels, [2.0, 1.0], judges=0)
+    with pytest.raises(
+        errors.ConfigError, match="^no student stayed finite in outer steps 1 to 3 .* seed 1; lower conf"
+    ):
+        lesson_of(monkeypatch, labels, [2.0, np.nan])
+    labels[1, 2, 0] = np.nan
+    with pytest.raises(
+        errors.ConfigError, match="^learned labels are not finite; lower config.learned.outer_learning_"
+    ):
+        lesson_of(monkeypatch, labels, [2.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def selection(text: str) -> Callable[..., Any]:
 
 
 def _learns(settings: config.Settings) -> bool:
-    return any(LabelSpec.parse(text).is_learned for text in settings.sweep.labels)
+    return any(LabelSpec.parse(text).is_learned for text in dict.fromkeys(settings.sweep.labels))
 
 
 def _check_functions(part: config.Training | config.Learned, model: str, where: str) -> None:
@@ -124,7 +124,8 @@ def _models(settings: config.Settings) -> list[tuple[str, str]]:
     own = [("config.student.model", settings.student.model)]
     students = [*swept, *own] if _learns(settings) or not swept else swept  # labels are learned by the latter
     where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
-    return [*((where, model) for model in by_architecture(settings.teacher)), *students]
+    every = [*((where, model) for model in by_architecture(settings.teacher)), *students]
+    return list(dict.fromkeys(every))  # axes that advance together name a value again and again
 
 
 def _rehearse(choose: Callable[..., Any], dataset: Dataset, ipc: int) -> None:

@@ -89,7 +89,7 @@ def resolved_lines(
 ) -> list[str]:
     """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
-    named = [text for text in settings.sweep.labels if any(word in text for word in words)]
+    named = [text for text in dict.fromkeys(settings.sweep.labels) if any(word in text for word in words)]
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
     return [f"  {text} resolves to {_resolved(text, histories, subjects)}" for text in named]

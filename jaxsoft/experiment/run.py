@@ -191,7 +191,9 @@ def decide(
         folder.write_json("plan.json", plan.as_json() | {"identity": own})
     if not processes.is_first():
         return plan
-    resolved = {text: planning.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
+    resolved = {
+        text: planning.resolved(text, experts.histories, subjects) for text in dict.fromkeys(settings.sweep.labels)
+    }
     teacher = {"key": experts.key, **config.as_dict(settings.teacher)}
     histories = [{"expert": e, "history": list(h)} for e, h in enumerate(experts.histories)]
     changed = {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec}

@@ -11,7 +11,7 @@ import numpy as np
 import test_plan
 from test_plan import HISTORY, dataset, settings  # noqa: F401
 
-from jaxsoft.experiment import checks, labelling, plan, progress, run, students, subsets
+from jaxsoft.experiment import checks, describe, labelling, plan, progress, run, students, subsets
 from jaxsoft.experiment.console import Console
 from jaxsoft.experiment.experts import Experts
 from jaxsoft.experiment.folder import RunFolder
@@ -20,6 +20,7 @@ from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program, Report
+from jaxsoft.training.fit import Recipe
 
 OURS = str(Path(plan.__file__).parent)
 NOBODY: Any = mock.Mock(spec=Experts)
@@ -93,7 +94,7 @@ def of_waves(count):
 # Before training.
 
 
-def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset, monkeypatch):  # noqa: F811
+def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa: F811
     counts = []
     for seeds in (3, 12):
         asked = settings(
@@ -113,6 +114,20 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset, monkeypa
         assert len(made.members) == 2 * 3 * seeds
         counts.append([parse.call_count, text.call_count, selection.call_count, reads.call_count, Told.written])
     assert counts[0] == counts[1] and min(counts[0]) > 0
+
+
+def test_a_value_that_an_axis_repeats_is_looked_at_once(dataset):  # noqa: F811
+    built, counts = Recipe.build_model, []
+    for rows in (3, 12):
+        named = {"model": ("mlp(hidden=4)",), "labels": ("teacher(accuracy=0.3)",), "learning_rate": (0.1,)}
+        zipped = {name: values * rows for name, values in named.items()} | {"seed": tuple(range(rows))}
+        asked = settings(sweep={"ipc": (1,), "axes": (" ".join(zipped),), **zipped})
+        with mock.patch.object(Recipe, "build_model", autospec=True, side_effect=built) as build:
+            plan.check(asked)
+            plan.check_data(asked, dataset)
+        assert describe.resolved_lines(asked, [HISTORY]) == ["  teacher(accuracy=0.3) resolves to teacher(epoch=3)"]
+        counts.append(build.call_count)
+    assert counts[0] == counts[1] > 0
 
 
 def test_planning_takes_work_as_members_do(dataset):  # noqa: F811

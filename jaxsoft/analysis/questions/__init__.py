@@ -8,6 +8,7 @@ There is nothing to register. A module here without a leading underscore defines
   understands(row)  optional  whether a row means something to this question alone, so that curves of soft against hard
                               labels must leave it out where the question is asked; probes are always left out
 
+A question may fail: the report then says so in its place, and goes on.
 Whether a question is asked is read off the rows themselves: their label specs, and the columns in which they differ.
 """
 

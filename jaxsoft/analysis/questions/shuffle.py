@@ -96,7 +96,7 @@ def draw(found: Effects) -> Figure:
             axes, sorted({e.ipc for e in found.all}), "IPC, images per class", part=1 / min(len(sources), 2)
         )
         if len(sources) > 1:
-            axes.set_title(source, loc="left", fontsize=8.5)
+            axes.set_title(plots.cut(source), loc="left", fontsize=8.5)
     parts.name_outer(panels)
     figure.supylabel("minus hard labels, test points" if hard else "minus shuffled labels, test points", fontsize=9.5)
     if hard:

@@ -75,6 +75,8 @@ def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
         cost, mean = np.array([[p.total / 8, 100 * p.accuracy.mean] for p in each if p.pareto]).T
         axes.step(cost, mean, where="post", color=plots.ORANGE, lw=1.6, zorder=1)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(plots.Powers())
+        axes.xaxis.set_minor_formatter(plots.Powers())
         axes.set_xlabel(f"bytes of labels and {stored}")
     panels[0].set_ylabel("test accuracy, %")
     counts = sorted({p.accuracy.n for each in found.values() for p in each})

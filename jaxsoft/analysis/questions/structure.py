@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from jaxsoft.analysis import plots, structure
+from jaxsoft.analysis import plots, structure, words
 from jaxsoft.analysis.page import Picture, Section
 from jaxsoft.analysis.questions import _parts
 from jaxsoft.analysis.read import Examples, LabelSample, Run
@@ -65,7 +65,7 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     sections = []
     for i, (run, labels) in enumerate(taught.values(), 1):
         section = _tell(labels, f"-{i}" if several else "")
-        name = f"`{run.folder.name}`: " if several else ""
+        name = f"{words.code(run.folder.name)}: " if several else ""
         sections.append(section._replace(title=name + section.title))
     return sections
 

@@ -136,7 +136,7 @@ def draw_subjects(found: Sequence[Subjects], names: Sequence[str]) -> Figure:
     if few:
         each = [[last.subject(t, s) for s in range(len(last.classes))] for t in TREATMENTS]
         _draw(panels[1], each, last.num_classes)
-        shown = [names[c] if c < len(names) else str(c) for c in last.classes]
+        shown = [plots.cut(names[c], 30) if c < len(names) else str(c) for c in last.classes]
         panels[1].set_xticks(range(len(shown)), shown, rotation=30 * (max(map(len, shown)) > 3), ha="center")
         panels[1].set_xlabel(f"subject class, at {words.budgets([last.ipc])}")
     (chance, *handles), (name, *labels) = panels[0].get_legend_handles_labels()

@@ -86,8 +86,8 @@ def budgets(ipcs: Sequence[int]) -> str:
 
 
 def listed(items: Sequence[Any]) -> str:
-    """Items in a row, the last after "and"."""
-    *first, last = map(str, items)
+    """Items in a row, the last after "and"; no item is "none"."""
+    *first, last = map(str, items or ["none"])
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -106,6 +106,8 @@ def _sections(shop: Shop, suffix: str) -> list[Section]:
 def _carried(each: Sequence[Purchase]) -> str:
     """The label specs that lie on the frontier in most sets of seeds, the cheapest always, three by name."""
     specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.share >= _LIKELY)]
+    if not specs:  # as cheap and as good as each other
+        return "labels that cannot be told apart"
     return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
 
 

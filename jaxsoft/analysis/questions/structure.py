@@ -196,7 +196,7 @@ def _title(found: Sequence[Stage]) -> str:
         follows = f"; at epoch {named.epoch} they are correlated with the teacher's confusions, r = {_number(named.alignment)}"
     if len(found) == 1:
         return f"The labels of teacher epoch {first.epoch} hold {_number(first.entropy)} nats{follows}"
-    if first.entropy.low <= last.entropy.high:
+    if not first.entropy.low > last.entropy.high:  # one image has no interval
         return f"From teacher epoch {first.epoch} to {last.epoch} labels do not lose entropy{follows}"
     lost = 100 * (1 - last.entropy.mean / first.entropy.mean)
     return (

@@ -82,7 +82,9 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
 
 def find_subjects(rows: Sequence[Row]) -> list[Subjects]:
     """The subjects of every source of labels and IPC, soft sources first, IPC rising; empty when nothing was left out."""
-    rows = tuned([row for row in rows if row.get("accuracy_by_class") and _treated(row)[1] in TREATMENTS])
+    rows = tuned(
+        [row for row in rows if (row.get("accuracy_by_class") or "").split() and _treated(row)[1] in TREATMENTS]
+    )
     order = {labels: i for i, labels in enumerate(label_order(rows))}
     cells: dict[tuple[str, int], list[Row]] = {}
     for row in sorted(rows, key=lambda row: order[row["labels"]]):
@@ -94,18 +96,37 @@ def find_subjects(rows: Sequence[Row]) -> list[Subjects]:
 def _subjects(source: str, ipc: int, rows: Sequence[Row]) -> Subjects:
     units = sorted({(row["seed"], row["subset_seed"]) for row in rows})
     classes = sorted({c for row in rows if (c := _treated(row)[2]) is not None})
-    by_class = {row["member"]: np.array(row["accuracy_by_class"].split(), float) for row in rows}
+    by_class = {row["member"]: by_class_of(row["accuracy_by_class"]) for row in rows}
+    num_classes = max(map(len, by_class.values()))
     accuracy = np.full((len(TREATMENTS), len(units), len(classes)), np.nan)
     for row in rows:
         _, treatment, subject = _treated(row)
         u, values = units.index((row["seed"], row["subset_seed"])), by_class[row["member"]]
         for s in range(len(classes)) if subject is None else [classes.index(subject)]:
-            accuracy[TREATMENTS.index(treatment), u, s] = values[classes[s]]
+            known = 0 <= classes[s] < len(values)
+            accuracy[TREATMENTS.index(treatment), u, s] = values[classes[s]] if known else np.nan
     tried = np.isfinite(accuracy).any((1, 2))
     accuracy[:, ~np.isfinite(accuracy[tried]).all(0)] = np.nan
     control = [row[selection_column(rows)] for row in rows if _treated(row)[1] == "control"]
     selection = float(np.mean(control)) if control else math.nan
-    return Subjects(source, ipc, tuple(classes), len(next(iter(by_class.values()))), accuracy, selection)
+    return Subjects(source, ipc, tuple(classes), num_classes, accuracy, selection)
+
+
+def by_class_of(text: str) -> Float[np.ndarray, "K"]:
+    """Accuracies by class; NaN for what is no fraction, as of a class without test images.
+
+    >>> by_class_of("0.5 - 1")
+    array([0.5, nan, 1. ])
+    """
+    return np.array([_fraction(word) for word in text.split()], float)
+
+
+def _fraction(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        return math.nan
+    return value if 0 <= value <= 1 else math.nan
 
 
 def _treated(row: Row) -> tuple[str, str, int | None]:

@@ -1,6 +1,7 @@
 """Rows arranged for comparison: which may share a curve, which settings win on validation, and all of it as one array."""
 
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,12 +56,20 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 
 def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """The columns in which members of one seed, IPC and label spec differ, beside what is measured of them."""
-    known = [c for c in _known(rows) if c not in _CELL and len({row.get(c) for row in rows}) > 1]
+    known = [c for c in _known(rows) if c not in _CELL and _differs(rows, c)]
     if not known:
         return ()
     keys = [tuple(row[c] for c in _CELL) for row in rows]
     values = {c: set(zip(keys, [row.get(c) for row in rows])) for c in known}
     return tuple(sorted(c for c in known if len(values[c]) > len(set(keys))))
+
+
+def _differs(rows: Sequence[Row], name: str) -> bool:
+    """Whether a column has several values."""
+    try:
+        return len(set(map(operator.itemgetter(name), rows))) > 1
+    except KeyError:  # an older table lacks it, here or there
+        return len({row.get(name) for row in rows}) > 1
 
 
 def _known(rows: Sequence[Row]) -> list[str]:
@@ -79,7 +88,7 @@ def groups(rows: Sequence[Row], together: Sequence[str] = ()) -> list[list[Row]]
       together: columns that may differ inside a group all the same, because they are what is compared.
     """
     columns = sorted({*IDENTITY, *varying(rows)} - {*TUNABLE, *together})
-    columns = [c for c in columns if len({row.get(c) for row in rows}) > 1]
+    columns = [c for c in columns if _differs(rows, c)]
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(str(row.get(c)) for c in columns)].append(row)
@@ -165,7 +174,7 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
     if {*TUNABLE} & {*differ}:
         rows = _tuned(rows, on, differ)
         differ = varying(rows)
-    if mixed := [c for c in {*IDENTITY, *differ} if len({row.get(c) for row in rows}) > 1]:
+    if mixed := [c for c in {*IDENTITY, *differ} if _differs(rows, c)]:
         raise errors.ConfigError(f"rows differ in {', '.join(sorted(mixed))}; analyse one of groups(rows) at a time")
     unit = units(rows)
     own, ipcs, labels = sorted(set(unit.values())), sorted({row["ipc"] for row in rows}), label_order(rows)

@@ -1,6 +1,8 @@
 """Random tables that a run, or somebody's script, may leave: ties, holes, failures, odd names, few or many of everything."""
 
+import csv
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from jaxsoft.analysis.read import Examples, LabelSample, Run
 NASTY = (
     "$x^2$", "a_b^c", "$\\frac{1}{", "\\", "%d {}", "<script>alert(1)</script>", "<!--", "</table>", "&amp;&lt;", '"quoted\'',
     "`tick`", "``", "a|b", "|", "# title", "](javascript:alert(1))", "![x](file:///etc/passwd)", "**bold** _it_", "line\nbreak",
-    "tab\there", "\x1b[31mred\x1b[0m", "nul\0", "\udcff\udcfe", "\u202eright to left", "קטגוריה", "猫", "🦊🇦🇶", "é\u0301",
+    "tab\there", "\x1b[31mred\x1b[0m", "nul\0l", "\udcff\udcfe", "\u202eright to left", "קטגוריה", "猫", "🦊🇦🇶", "é\u0301",
     "", " ", "-", "1", "nan", "None", "x" * 10_000, "../../etc/passwd", "C:\\con", "\ufeffbom", "\u2028", "=1+1",
 )  # fmt: skip
 """Names of classes, datasets, models and folders as people, or attackers, have them."""
@@ -136,7 +138,7 @@ def run(rng: np.random.Generator, folder: Path = Path("run")) -> Run:
     found = rows(rng, classes)
     for column in ("dataset", "device"):
         if rng.random() < 0.5:
-            name = str(rng.choice(NASTY))
+            name = str(rng.choice(NASTY)) or "-"
             for row in found:
                 row[column] = name
     examples = _examples(rng, classes) if rng.random() < 0.8 else None
@@ -203,3 +205,34 @@ def stories(rng: np.random.Generator) -> dict:
         for ipc in (1, 5)[: rng.integers(1, 3)] for _ in range(int(rng.integers(1, 4)))
     ]  # fmt: skip
     return {"model": str(rng.choice(NASTY)), "subsets": subsets}
+
+
+def write(folder: Path, rng: np.random.Generator) -> None:
+    """A random run as a folder."""
+    made = run(rng, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [{name: _text(value) for name, value in row.items()} for row in made.rows]
+    with open(folder / "results.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, lines[0], lineterminator=str(rng.choice(["\n", "\r\n"])))
+        table.writeheader()
+        table.writerows(lines)
+    for name in ("config", "plan", "env", "timing", "teachers"):
+        (folder / f"{name}.json").write_text(json.dumps(getattr(made, name)))
+    if rng.random() < 0.3:
+        (folder / "learned.json").write_text(json.dumps(stories(rng)))
+    if made.examples is not None:
+        _write_examples(folder / "examples.npz", made.examples)
+
+
+def _text(value):
+    """A value as a line of UTF-8 may hold it."""
+    return value.encode("utf-8", "backslashreplace").decode().replace("\0", "") if isinstance(value, str) else value
+
+
+def _write_examples(path, examples):
+    samples = {"train": examples.train, "validation": examples.validation}
+    arrays = {name: getattr(examples, name) for name in ("images", "labels", "epochs", "probabilities", "class_names")}
+    for split, sample in samples.items():
+        if sample is not None:
+            arrays |= {f"{split}_probabilities": sample.probabilities, f"{split}_labels": sample.labels}
+    np.savez(path, **arrays)

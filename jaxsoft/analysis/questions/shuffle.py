@@ -3,6 +3,7 @@
 `SOURCE|shuffle` keeps the largest probability and permutes the others: the same entropy, no structure.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,7 +45,12 @@ class Effects(NamedTuple):
 
 def understands(row: Row) -> bool:
     """Shuffled labels are a probe, no rival of hard labels."""
-    return any(call.name == "shuffle" for call in spec.parse(row["labels"])[1:])
+    return _shuffled(row["labels"])
+
+
+@functools.cache
+def _shuffled(labels: str) -> bool:
+    return any(call.name == "shuffle" for call in spec.parse(labels)[1:])
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:

@@ -7,6 +7,7 @@ A subject class c is judged by test accuracy on c alone, under three treatments 
   labels   its images stay, but no other image's label speaks of it (`drop_class(c)`)
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -131,13 +132,19 @@ def _fraction(word: str) -> float:
 
 def _treated(row: Row) -> tuple[str, str, int | None]:
     """The source of a row's labels, the treatment ("several" is no treatment of ours), and the subject class or None."""
-    calls = spec.parse(row["labels"])
-    dropped = [_parts.argument(call) for call in calls if call.name == "drop_class"]
-    source = spec.render(tuple(call for call in calls if call.name != "drop_class"))
+    source, dropped = _dropped(row["labels"])
     without = row.get("without")
     if not dropped:
         return source, "control" if without is None else "images", without
     return (source, "labels", dropped[0]) if without is None and len(dropped) == 1 else (source, "several", None)
+
+
+@functools.cache
+def _dropped(labels: str) -> tuple[str, tuple[int, ...]]:
+    """A label spec without the classes that it drops, and these."""
+    calls = spec.parse(labels)
+    dropped = tuple(int(_parts.argument(call)) for call in calls if call.name == "drop_class")
+    return spec.render(tuple(call for call in calls if call.name != "drop_class")), dropped
 
 
 def _means(values: Float[np.ndarray, "U S"]) -> Float[np.ndarray, "u"]:

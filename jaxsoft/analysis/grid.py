@@ -181,7 +181,7 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
     at = [{value: i for i, value in enumerate(axis)} for axis in (own, ipcs, labels)]
     done, shape = finished(rows), (len(own), len(ipcs), len(labels))
     where = [(at[0][unit[r["seed"], r["subset_seed"]]], at[1][r["ipc"]], at[2][r["labels"]]) for r in done]
-    cell = np.ravel_multi_index(np.array(where, int).reshape(-1, 3).T, shape)
+    cell = np.asarray(np.ravel_multi_index(np.array(where, int).reshape(-1, 3).T, shape))
     test, selection = (_cell_means(cell, [row[name] for row in done], shape) for name in ("test_accuracy", on))
     return Grid(tuple(own), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
 

@@ -82,6 +82,8 @@ def shown(text: str) -> str:
     >>> shown("cat\\x1b[2J")
     'cat\\\\x1b[2J'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

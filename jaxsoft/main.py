@@ -102,17 +102,38 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
-    """Write the report, close the folder, say how it went."""
-    from jaxsoft.analysis import report, table
+    """Close the folder, then write the report, and say how it went: what is finished stays so whatever becomes of the report."""
     from jaxsoft.experiment import describe, run
 
-    with console.stage("report"):
-        report.write_report([workdir])
     run.close(workdir, console)
-    console.say(table.text_table(rows))
+    with console.stage("report"):
+        text = _told(rows, workdir)
+    console.say(text)
     console.say(describe.ending(rows, workdir, console.seconds))
     failed = sum(row["status"] == "failed" for row in rows)
     return errors.FINISHED_WITH_FAILED_MEMBERS if failed else 0
+
+
+def _told(rows: Sequence[Any], workdir: Path) -> str:
+    """Write the report; return the results as text, or why there are none."""
+    try:
+        from jaxsoft.analysis import report, table
+
+        report.write_report([workdir])
+        _list_report([workdir])
+        return table.text_table(rows)
+    except Exception as problem:  # whatever it is, the run is done
+        said = errors.shown(f"{type(problem).__name__}: {problem}")
+        return f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
+
+
+def _list_report(folders: Sequence[Path]) -> None:
+    """Take a report that was written to a finished run's own folder into the manifest of that run."""
+    from jaxsoft.analysis import report
+    from jaxsoft.experiment import folder
+
+    if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
+        folder.RunFolder(folders[0]).extend_manifest(report.FILES)
 
 
 def _report(argv: Sequence[str]) -> int:
@@ -125,7 +146,10 @@ def _report(argv: Sequence[str]) -> int:
     out = arguments.folder(given["out"], "--out")
     from jaxsoft.analysis import report
 
-    _say(report.write_report(folders, out, mix=given["mix"]))
+    written = report.write_report(folders, out, mix=given["mix"])
+    if out is None:
+        _list_report(folders)
+    _say(written)
     return 0
 
 

@@ -5,6 +5,9 @@ from jaxtyping import Float, Int
 
 from jaxsoft.analysis.stats import FEWEST, Estimate, bootstrap_counts, estimate, interval, means, resampled_means
 
+_ENDS = ((np.min, np.inf), (np.max, -np.inf))
+_TIE = 1e-9  # far above rounding
+
 
 def best(mean: Float[np.ndarray, "*cell A"]) -> Int[np.ndarray, "*cell"]:
     """The first best of the last axis, -1 where there is none; rounded, so that equal means tie on every machine."""
@@ -51,11 +54,42 @@ def _drawn(values: np.ndarray, selection: np.ndarray) -> np.ndarray:
     counts, there = bootstrap_counts(len(values)), np.isfinite(selection)
     known = np.where(there, selection, 0.0)
     sums, finished = counts @ known, counts @ there
+    picks, open_, rivals = _decided(sums, finished, counts.max(1), selection)
+    sums, finished, known, there = (
+        sums[open_][:, rivals],
+        finished[open_][:, rivals],
+        known[:, rivals],
+        there[:, rivals],
+    )
     total, number = np.zeros(len(counts)), np.zeros(len(counts))
     for u, own in enumerate(counts.T):
-        rest = finished - own[:, None] * there[u]
-        mean = np.where(rest > 0, (sums - own[:, None] * known[u]) / np.maximum(rest, 1), np.nan)
-        value = np.where((pick := best(mean)) >= 0, values[u, pick], np.nan)
+        if len(open_):
+            part = own[open_, None]
+            rest = finished - part * there[u]
+            mean = np.where(rest > 0, (sums - part * known[u]) / np.maximum(rest, 1), np.nan)
+            picks[open_] = np.where((pick := best(mean)) >= 0, rivals[pick], -1)
+        value = np.where(picks >= 0, values[u, picks], np.nan)
         told = np.where(np.isfinite(value), own, 0.0)
         total, number = total + told * np.nan_to_num(value), number + told
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def _decided(
+    sums: Float[np.ndarray, "R A"],
+    finished: Float[np.ndarray, "R A"],
+    most: Float[np.ndarray, "R"],
+    selection: np.ndarray,
+) -> tuple[Int[np.ndarray, "R"], Int[np.ndarray, "r"], Int[np.ndarray, "a"]]:
+    """The picks of the draws [R] whose choice no single unit can turn, the other draws, and the specs that may win those.
+
+    Leaving out a unit that was drawn c times moves a mean of n by less than the range of the values times c / (n - c).
+    """
+    rest = finished - most[:, None]
+    low, high = (end(selection, axis=0, initial=start, where=np.isfinite(selection)) for end, start in _ENDS)
+    mean = np.where(finished > 0, sums / np.maximum(finished, 1), np.nan)
+    moved = np.where(rest > 0, (high - low) * most[:, None] / np.maximum(rest, 1) + _TIE, np.inf)
+    picks = best(mean)
+    at_least = np.take_along_axis(mean - moved, np.maximum(picks, 0)[:, None], 1)
+    near = ~(mean + moved < at_least) & (finished > 0)
+    open_ = np.flatnonzero((near.sum(1) > 1) | (near & (rest <= 0)).any(1))  # the second: one unit may be all there is
+    return picks, open_, np.flatnonzero(near[open_].any(0))

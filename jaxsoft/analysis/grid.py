@@ -1,5 +1,7 @@
 """Rows arranged for comparison: which may share a curve, which settings win on validation, and all of it as one array."""
 
+import math
+import operator
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", 
 """What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 ALL_SEEDS = -1
-_UNIT = ("seed", "subset_seed")
+_CELL = ("seed", "subset_seed", "ipc", "labels")
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
@@ -54,11 +56,26 @@ def finished(rows: Sequence[Row]) -> list[Row]:
 
 def varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """The columns in which members of one seed, IPC and label spec differ, beside what is measured of them."""
-    keys = [tuple(row[c] for c in (*_UNIT, "ipc", "labels")) for row in rows]
-    known = {c for row in rows for c in row if c not in _BOOKKEEPING and not c.endswith(_MEASURED)}
-    known = [c for c in known if len({row.get(c) for row in rows}) > 1]
-    values = {c: {(key, row.get(c)) for key, row in zip(keys, rows)} for c in known}
+    known = [c for c in _known(rows) if c not in _CELL and _differs(rows, c)]
+    if not known:
+        return ()
+    keys = [tuple(row[c] for c in _CELL) for row in rows]
+    values = {c: set(zip(keys, [row.get(c) for row in rows])) for c in known}
     return tuple(sorted(c for c in known if len(values[c]) > len(set(keys))))
+
+
+def _differs(rows: Sequence[Row], name: str) -> bool:
+    """Whether a column has several values."""
+    try:
+        return len(set(map(operator.itemgetter(name), rows))) > 1
+    except KeyError:  # an older table lacks it, here or there
+        return len({row.get(name) for row in rows}) > 1
+
+
+def _known(rows: Sequence[Row]) -> list[str]:
+    """The columns that say what a member is, not what became of it."""
+    names = dict.fromkeys(name for columns in {tuple(row): None for row in rows} for name in columns)
+    return [name for name in names if name not in _BOOKKEEPING and not name.endswith(_MEASURED)]
 
 
 def groups(rows: Sequence[Row], together: Sequence[str] = ()) -> list[list[Row]]:
@@ -71,6 +88,7 @@ def groups(rows: Sequence[Row], together: Sequence[str] = ()) -> list[list[Row]]
       together: columns that may differ inside a group all the same, because they are what is compared.
     """
     columns = sorted({*IDENTITY, *varying(rows)} - {*TUNABLE, *together})
+    columns = [c for c in columns if _differs(rows, c)]
     found: dict[tuple, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(str(row.get(c)) for c in columns)].append(row)
@@ -79,9 +97,9 @@ def groups(rows: Sequence[Row], together: Sequence[str] = ()) -> list[list[Row]]
 
 def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
     """What tells each group from the others, such as "model `mlp`"; empty for one alone."""
-    if not found:
-        return []
-    known = [c for c in found[0][0] if c not in _BOOKKEEPING and not c.endswith(_MEASURED)]
+    if len(found) < 2:
+        return ["" for _ in found]
+    known = _known(found[0][:1])
     inside = [c for c in known if all(len({row.get(c) for row in rows}) == 1 for rows in found)]
     differ = [c for c in inside if len({str(rows[0].get(c)) for rows in found}) > 1]
     told = [c for c in differ if c != "fingerprint"] or differ
@@ -90,7 +108,7 @@ def group_names(found: Sequence[Sequence[Row]]) -> list[str]:
 
 def collide(rows: Sequence[Row]) -> bool:
     """Whether two finished members are alike in every column but what became of them, and so cannot be told apart."""
-    known = sorted({c for row in rows for c in row if c not in _BOOKKEEPING and not c.endswith(_MEASURED)})
+    known = sorted(_known(rows))
     return len({tuple(row.get(c) for c in known) for row in rows}) < len({row["member"] for row in rows})
 
 
@@ -124,8 +142,11 @@ def tuned(rows: Sequence[Row], on: str | None = None) -> list[Row]:
 
     Hard and soft labels are tuned alike, each from the values it was given, so that neither gets an easier contest.
     """
-    on = on or selection_column(rows)
-    differ = varying(rows)
+    return _tuned(rows, on or selection_column(rows), varying(rows))
+
+
+def _tuned(rows: Sequence[Row], on: str, differ: Sequence[str]) -> list[Row]:
+    """`tuned`, where the columns that `differ` are known."""
     if not (columns := [c for c in TUNABLE if c in differ]):
         return list(rows)
     tried: dict[tuple, dict[tuple, list[Row]]] = defaultdict(lambda: defaultdict(list))
@@ -149,21 +170,27 @@ def grid(rows: Sequence[Row] | Grid, on: str | None = None) -> Grid:
     if isinstance(rows, Grid):
         return rows
     on = on or selection_column(rows)
-    rows = tuned(rows, on)
-    if mixed := [c for c in {*IDENTITY, *varying(rows)} if len({row.get(c) for row in rows}) > 1]:
+    differ = varying(rows)
+    if {*TUNABLE} & {*differ}:
+        rows = _tuned(rows, on, differ)
+        differ = varying(rows)
+    if mixed := [c for c in {*IDENTITY, *differ} if _differs(rows, c)]:
         raise errors.ConfigError(f"rows differ in {', '.join(sorted(mixed))}; analyse one of groups(rows) at a time")
     unit = units(rows)
     own, ipcs, labels = sorted(set(unit.values())), sorted({row["ipc"] for row in rows}), label_order(rows)
     at = [{value: i for i, value in enumerate(axis)} for axis in (own, ipcs, labels)]
-    cells: dict[tuple[int, int, int], list] = defaultdict(list)
-    for row in finished(rows):
-        where = at[0][unit[row["seed"], row["subset_seed"]]], at[1][row["ipc"]], at[2][row["labels"]]
-        cells[where].append((row["test_accuracy"], row[on]))
-    test = np.full((len(own), len(ipcs), len(labels)), np.nan)
-    selection = test.copy()
-    for where, members in cells.items():
-        test[where], selection[where] = np.array(members, float).mean(0)
+    done, shape = finished(rows), (len(own), len(ipcs), len(labels))
+    where = [(at[0][unit[r["seed"], r["subset_seed"]]], at[1][r["ipc"]], at[2][r["labels"]]) for r in done]
+    cell = np.asarray(np.ravel_multi_index(np.array(where, int).reshape(-1, 3).T, shape))
+    test, selection = (_cell_means(cell, [row[name] for row in done], shape) for name in ("test_accuracy", on))
     return Grid(tuple(own), tuple(ipcs), tuple(labels), tuple(labels.values()), test, selection)
+
+
+def _cell_means(cell: np.ndarray, values: Sequence[float | None], shape: tuple[int, int, int]) -> np.ndarray:
+    """The mean of the members of each cell, NaN where there are none."""
+    count = np.bincount(cell, minlength=math.prod(shape))
+    sums = np.bincount(cell, np.array(values, float), minlength=math.prod(shape))
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan).reshape(shape)
 
 
 def stack(rows: Sequence[Row], by: str) -> Stack:

@@ -1,6 +1,7 @@
 """A document as plain values, and its two renderings: one HTML file that needs nothing else, and Markdown.
 
-Text may hold `code` between backticks and nothing else; every string is escaped, wherever it came from.
+Text may hold `code` between backticks and nothing else; every string is escaped, wherever it came from, and what does
+not print is shown as its code.
 """
 
 import base64
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxsoft import errors
 from jaxsoft.analysis.table import Table
 
 _NUMBER = re.compile(r"[-+−–\d.,\[\]<>/%×* ]*")
@@ -136,16 +138,21 @@ def _markdown(block: Block, pictures: str) -> str:
 
 def _rich(text: str) -> str:
     """HTML of a text: code, exponents, and numbers that stay with their unit."""
-    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\bn) (?==)|(?<=\bn =) ", "\u00a0", html.escape(text))
+    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\bn) (?==)|(?<=\bn =) ", "\u00a0", html.escape(errors.shown(text)))
     text = re.sub(r"\^([−\d.b]*[\db])", r"<sup>\1</sup>", text)
     return re.sub("`([^`]*)`", r"<code>\1</code>", text)
 
 
 def _bare(text: str) -> str:
-    return text.replace("`", "")
+    return errors.shown(text).replace("`", "")
 
 
 def _safe(text: str) -> str:
-    """Text that cannot become a tag or end its line; what stands between backticks is shown as it is anyway."""
-    parts = re.split("(`[^`]*`)", " ".join(text.split()))
-    return "".join(part if i % 2 else re.sub("<(?=[a-zA-Z/!?])", "&lt;", part) for i, part in enumerate(parts))
+    """Text that cannot become a tag or a link, or end its line; what stands between backticks is shown as it is anyway."""
+    parts = re.split("(`[^`]*`)", errors.shown(" ".join(text.split())))
+    return "".join(part if i % 2 else _inert(part) for i, part in enumerate(parts))
+
+
+def _inert(text: str) -> str:
+    text = re.sub("<(?=[a-zA-Z/!?])", "&lt;", text)
+    return text.replace("](", "]\\(").replace("![", "!\\[").replace("][", "]\\[")

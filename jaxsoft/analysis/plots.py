@@ -1,7 +1,10 @@
 """Figures of a run. Matplotlib's objects only, no global state; colours that colour-blind readers can tell apart."""
 
 import io
+import logging
 import math
+import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +15,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
+from jaxsoft import errors
 from jaxsoft.analysis import words
 from jaxsoft.analysis.frontier import Choice, Frontier, family
 from jaxsoft.analysis.grid import label_order, tuned
@@ -25,6 +29,8 @@ INK, BLUE, ORANGE = "#1d232b", "#0072b2", "#d55e00"
 # Okabe and Ito, without black (hard labels) and without yellow, which is hard to see on white.
 PALETTE = (BLUE, ORANGE, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5c3e", "#6a6f78")
 WIDTH = 5.2
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+log = logging.getLogger(__name__)
 STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "axes.labelsize": 9.5,
@@ -43,15 +49,51 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 8.5,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,
 }
 
 
 def png(draw: Callable[..., Figure], *args: Any) -> bytes:
-    """Draw a figure and return it as PNG; equal input gives equal bytes."""
+    """Draw a figure and return it as PNG; equal input gives equal bytes, whatever the user's own settings are.
+
+    A figure that cannot be drawn says so in its place, and in a warning: what stands around it is not lost.
+    """
+    try:
+        return _png(draw, *args)
+    except Exception as problem:  # of one figure, whatever it is
+        said = f"{type(problem).__name__}: {errors.shown(str(problem))[:200]}"
+        log.warning("the figure %s.%s could not be drawn: %s", draw.__module__, draw.__name__, said)
+        return _png(_missing, said)
+
+
+def _png(draw: Callable[..., Figure], *args: Any) -> bytes:
     buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font lacks shows boxes
         draw(*args).savefig(buffer, dpi=200, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def _missing(said: str) -> Figure:
+    figure = Figure((WIDTH, 1.2))
+    figure.text(0.5, 0.5, f"This figure could not be drawn.\n{cut(said, 80)}", ha="center", va="center")
+    return figure
+
+
+def cut(name: str, length: int = 60) -> str:
+    """A name that fits a figure."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+class Powers(LogFormatterSciNotation):
+    """Names of the ticks of a logarithmic axis in plain text: in our figures a dollar is a dollar."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The name of a tick, such as 10³ or 2×10³."""
+        name = re.sub(r"\$|\\mathdefault|[{}]", "", str(super().__call__(x, pos))).replace(r"\times", "×")
+        return re.sub(r"\^(-?\d+)", lambda power: power[1].translate(_RAISED), name)
 
 
 def accuracy_curves(rows: Sequence[Row]) -> Figure:
@@ -182,7 +224,9 @@ def label_bars(examples: Examples, most_images: int = 5, most_epochs: int = 4) -
         axes.barh(places, values, color=np.where(true, ORANGE, BLUE), height=0.75)
         axes.set_xlim(0, 100)
         axes.set_xticks([0, 50, 100])
-        axes.set_yticks(places, [_cut(examples.class_names[c]) for k in top for c in k] if axes is columns[0] else [])
+        axes.set_yticks(
+            places, [cut(examples.class_names[c], 11) for k in top for c in k] if axes is columns[0] else []
+        )
         axes.tick_params(length=0, labelsize=8)
         axes.grid(axis="y", visible=False)
         axes.set_title(f"epoch {examples.epochs[p]}", fontsize=9.5)
@@ -207,7 +251,7 @@ def _legend(figure: Figure, axes: Axes, order: Mapping[str, int | None], colours
     soft = [labels for labels in order if labels != "hard"]
     barred = ordered and len(soft) > len(PALETTE)
     lines = [line for line in axes.get_lines() if not barred or line.get_label() == "hard"]
-    names = [str(order[k]) if ordered and k != "hard" else k for k in (str(line.get_label()) for line in lines)]
+    names = [str(order[k]) if ordered and k != "hard" else cut(k) for k in (str(line.get_label()) for line in lines)]
     columns = max(1, min(len(names), 84 // (max(map(len, names), default=1) + 8)))
     title = "hard labels, and soft labels by teacher epoch" if ordered and not barred else None
     figure.legend(lines, names, loc="outside lower center", ncols=columns, title=title)
@@ -237,10 +281,6 @@ def _ipc_axis(axes: Axes, ipcs: Sequence[int]) -> None:
 def _say_n(axes: Axes, counts: Sequence[int], what: str) -> None:
     n = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     axes.set_title(f"mean of {n} seeds; {what}: 95 % intervals", loc="left", fontsize=8.5, color="#6a6f78")
-
-
-def _cut(name: str, length: int = 11) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _spread(length: int, most: int) -> list[int]:

@@ -122,6 +122,7 @@ def leave_one_out(
     if not own or not others:
         known = sorted({row["ipc"] for row in rows})
         raise errors.ConfigError(f"ipc {ipc} cannot be left out; the rows have {known} and some must stay")
+    own, others = grid(own), grid(others)
     held, (_, epochs, _) = chosen_draws(own, resamples=0), _chosen_epochs(own, 0)
     chosen = float(epochs[0, 0]) if epochs.size else math.nan
     entropy = predict_entropy(others, ipc, entropies, resamples) if entropies is not None else None

@@ -25,23 +25,25 @@ def provenance(rows: Sequence[Row], runs: Sequence[Run]) -> Section:
     for column in _SHARED:
         values = sorted({str(row.get(column)) for row in rows} - {"None"})
         more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-        lines.append((column.replace("_", " "), ", ".join(f"`{value}`" for value in values[:_SHOWN]) + more))
+        lines.append((column.replace("_", " "), ", ".join(map(words.code, values[:_SHOWN])) + more))
     lines.append(("seeds", _seeds(rows)))
     lines = [line for line in lines if line[1]]
     shared = Table(("what", "value"), lines, "What the members share, or every value where they differ.")
     alone = len(runs) == 1
-    blocks = [block for run in runs for block in _of_run(run, "" if alone else f" of `{run.folder.name}`")]
+    blocks = [block for run in runs for block in _of_run(run, "" if alone else f" of {words.code(run.folder.name)}")]
     return Section("How these numbers were made", [shared, *blocks])
 
 
 def _of_run(run: Run, where: str) -> list[Block]:
     """What one run folder says of itself, and what it does not."""
     blocks: list[Block] = []
-    if resolved := [(f"`{asked}`", f"`{got}`") for asked, got in run.teachers.get("resolved", {}).items()]:
+    if resolved := [(words.code(asked), words.code(got)) for asked, got in run.teachers.get("resolved", {}).items()]:
         caption = f"Label specs{where} and the epochs they resolved to."
         blocks.append(Table(("asked for", "became"), resolved, caption))
-    for name, title in (("env", "Versions and device"), ("timing", "Times"), ("config", "All settings")):
-        if flat := _flat(getattr(run, name)):
+    told = [("env", "Versions and device", start) for start in _starts(run.env)]
+    told += [("timing", "Times", run.timing), ("config", "All settings", run.config)]
+    for name, title, document in told:
+        if flat := _flat(document):
             blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
     members = run.plan.get("members")
     planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
@@ -50,6 +52,15 @@ def _of_run(run: Run, where: str) -> list[Block]:
     if absent := [name for name, there in _artefacts(run).items() if not there]:
         blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
     return blocks
+
+
+def _starts(env: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What each start of a run was made with, as far as starts differ; older runs tell of one."""
+    starts = env.get("starts")
+    if not isinstance(starts, list):
+        return [env]
+    known = [start for start in starts if isinstance(start, Mapping)]
+    return [start for i, start in enumerate(known) if start not in known[:i]]
 
 
 def _artefacts(run: Run) -> dict[str, bool]:
@@ -85,5 +96,5 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
             lines += _flat(value, f"{prefix}{key}.")
         else:
             text = f"{value:.4g}" if isinstance(value, float) else str(value)
-            lines.append((f"`{prefix}{key}`", f"`{text[:300]}`"))
+            lines.append((words.code(f"{prefix}{key}"), words.code(text)))
     return lines

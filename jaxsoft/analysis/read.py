@@ -1,10 +1,10 @@
 """Run folders read back: the results, and what else a run left behind. Nothing here knows how students are trained."""
 
-import csv
 import json
+import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,12 @@ import numpy as np
 from jaxtyping import Float16, Float32, Int32, UInt8
 
 from jaxsoft import errors, files
+from jaxsoft.analysis.results import plain, read_results
 from jaxsoft.types import Row
 
-REQUIRED = (
-    "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "ipc", "labels", "teacher_epoch",
-    "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy", "status",
-)  # fmt: skip
-_TEXTS = ("member", "dataset", "fingerprint", "model", "labels", "protocol", "status", "device")
-_TEXTS += ("select", "accuracy_by_class")
-_INTEGERS = ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without")
-_FLOATS = ("learning_rate", "weight_decay")
-_CHOICES = {"status": ("done", "failed"), "protocol": ("sealed", "paper", "both")}
-_OPTIONAL = ("teacher_epoch", "val_accuracy", "wave", "first_bad_step", "device")
-_MAX_EXAMPLES_BYTES = 256 * 2**20
+_MOST_EXAMPLES_BYTES = 256 * 2**20
+_MOST_JSON_BYTES = 2**30
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -66,58 +59,6 @@ class Run:
     examples: Examples | None
 
 
-def read_results(path: str | os.PathLike) -> list[Row]:
-    """Rows of a results.csv, typed: integers, floats, text, None for an empty field.
-
-    Args:
-      path: the file, or the run folder that holds it.
-
-    Raises:
-      DataError: the file is missing, empty or malformed; names the line and the column.
-    """
-    path = Path(path)
-    path = path / "results.csv" if path.is_dir() else path
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            header, *lines = csv.reader(file, strict=True)
-    except FileNotFoundError:
-        raise errors.DataError(f"no results at {path}; give a run folder that holds a results.csv") from None
-    except ValueError as problem:  # nothing to unpack, or not UTF-8
-        what = "not UTF-8 text" if isinstance(problem, UnicodeDecodeError) else "empty"
-        raise errors.DataError(f"{path} is {what}, not a table of results") from None
-    except (OSError, csv.Error) as problem:
-        raise errors.DataError(f"cannot read {path}: {problem}") from None
-    if missing := [name for name in REQUIRED if name not in header]:
-        raise errors.DataError(f"{path} lacks the columns {', '.join(missing)}; is it a results.csv of a run?")
-    rows = [_row(header, fields, f"{path} line {number}") for number, fields in enumerate(lines, 2)]
-    if not rows:
-        raise errors.DataError(f"{path} holds no finished member yet")
-    if len({row["member"] for row in rows}) < len(rows):
-        raise errors.DataError(f"{path} holds a member twice")
-    return rows
-
-
-def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: bool = False) -> list[Row]:
-    """Rows of several runs as one; a member that several runs hold is taken once.
-
-    Args:
-      tables: rows of each run.
-      names: of each run, for the message.
-      mix: join runs of different data or protocols all the same.
-
-    Raises:
-      ConfigError: without `mix`, when the runs differ in data or protocol; names what differs.
-    """
-    for column in () if mix else ("dataset", "fingerprint", "protocol"):
-        found = [sorted({row[column] for row in rows}) for rows in tables]
-        if any(values != found[0] for values in found):
-            shown = "; ".join(f"{name}: {', '.join(v[:12] for v in values)}" for name, values in zip(names, found))
-            raise errors.ConfigError(f"the runs differ in {column} ({shown}); mix=True joins them all the same")
-    columns = dict.fromkeys(column for rows in tables for row in rows for column in row)
-    rows = {row["member"]: {column: row.get(column) for column in columns} for rows in tables for row in rows}
-    return list(rows.values())
-
-
 def read_run(folder: str | os.PathLike) -> Run:
     """A run folder: its results, and the other artefacts as far as they are there.
 
@@ -128,77 +69,64 @@ def read_run(folder: str | os.PathLike) -> Run:
     if not folder.is_dir():
         raise errors.DataError(f"no run folder at {folder}")
     names = ("config", "plan", "env", "timing", "teachers")
-    documents = {name: _read_json(folder / f"{name}.json") for name in names}
-    _check_teachers(documents["teachers"], folder / "teachers.json")
+    documents = {name: read_json(folder / f"{name}.json") for name in names}
+    try:
+        _check_teachers(documents["teachers"])
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
+        said = f"{type(problem).__name__}: {plain(str(problem))}"
+        raise errors.DataError(f"{folder / 'teachers.json'} does not hold the experts of a run ({said})") from None
     return Run(folder, read_results(folder), **documents, examples=read_examples(folder / "examples.npz"))
 
 
-def _row(header: list[str], fields: list[str], where: str) -> Row:
-    if len(fields) != len(header):
-        raise errors.DataError(f"{where} has {len(fields)} fields, the header has {len(header)}")
-    row = {column: _value(column, text, f"{where}: {column}") for column, text in zip(header, fields)}
-    done = row["status"] == "done"
-    for column in REQUIRED:
-        if row[column] is None and column not in _OPTIONAL and (done or column != "test_accuracy"):
-            raise errors.DataError(f"{where}: {column} is empty")
-    if row["ipc"] < 1:
-        raise errors.DataError(f"{where}: ipc expects an integer >= 1, got {row['ipc']}")
-    return row
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object with its texts as they may be shown; empty if there is no such file.
 
-
-def _value(column: str, text: str, where: str) -> Any:
-    if text == "":
-        return None
-    if text not in _CHOICES.get(column, (text,)):
-        raise errors.DataError(f"{where} expects {' or '.join(_CHOICES[column])}, got {text!r}")
-    if column in _TEXTS:
-        return text
-    if column in _INTEGERS:
-        return _number(int, "an integer", text, where)
-    if column.endswith("_accuracy"):
-        value = _number(float, "a fraction from 0 to 1", text, where)
-        if not 0 <= value <= 1:  # also refuses NaN
-            raise errors.DataError(f"{where} expects a fraction from 0 to 1, got {text!r}")
-        return value
-    if column in _FLOATS:
-        return _number(float, "a number", text, where)
+    Raises:
+      DataError: the file cannot be read, or is no JSON object.
+    """
     try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _number(kind: type, name: str, text: str, where: str) -> Any:
-    try:
-        return kind(text)
-    except ValueError:
-        raise errors.DataError(f"{where} expects {name}, got {text!r}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
+        found = files.unsealed(json.loads(files.read(path, _MOST_JSON_BYTES)))
+        if not isinstance(found, dict):
+            raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}")
+        return _printable(found)
+    except FileNotFoundError:
         return {}
-    try:
-        found = files.unsealed(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as problem:
+    except OSError as problem:
+        raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
+    except (ValueError, RecursionError) as problem:
         raise errors.DataError(f"cannot read {path}: {problem}") from None
-    if not isinstance(found, dict):
-        raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}")
-    return found
 
 
-def _check_teachers(found: dict[str, Any], path: Path) -> None:
-    """An expert's history is a list of epochs, each with numbers or null."""
-    try:
-        for expert in found.get("experts", []):
-            for record in expert["history"]:
-                int(record["epoch"])
-                [float(record[name]) for name in ("val_accuracy", "label_entropy") if record.get(name) is not None]
-        dict(found.get("resolved", {}))
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
-        raise errors.DataError(
-            f"{path} does not hold the experts of a run ({type(problem).__name__}: {problem})"
-        ) from None
+def _printable(value: Any) -> Any:
+    """A JSON value whose keys and texts are `plain`."""
+    if isinstance(value, dict):
+        return {plain(key): _printable(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_printable(inner) for inner in value]
+    return plain(value) if isinstance(value, str) else value
+
+
+def _check_teachers(found: Mapping[str, Any]) -> None:
+    """An expert's history is a list of epochs, each with numbers or null; what else is read of teachers is text."""
+    for expert in _expect(found.get("experts", []), list):
+        for record in _expect(expert["history"], list):
+            _expect(record["epoch"], int)
+            for name in ("val_accuracy", "label_entropy"):
+                if (value := record.get(name)) is not None and not math.isfinite(_expect(value, (int, float))):
+                    raise ValueError(f"{name} is {value}")
+    for asked in _expect(found.get("resolved", {}), dict).values():
+        _expect(asked, str)
+    teacher = _expect(found.get("teacher", {}), dict)
+    _expect(teacher.get("key", ""), str)
+    for model in _expect(teacher.get("models") or [], list):
+        _expect(model, str)
+
+
+def _expect(value: Any, kind: Any) -> Any:
+    """A value that is of the right type."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where another type is expected")
+    return value
 
 
 def read_examples(path: Path) -> Examples | None:
@@ -207,29 +135,40 @@ def read_examples(path: Path) -> Examples | None:
     Raises:
       DataError: the file is damaged, or not what a run writes.
     """
-    if not path.exists():
-        return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MAX_EXAMPLES_BYTES:
-            raise ValueError(f"it unpacks to {size:,} bytes, the limit is {_MAX_EXAMPLES_BYTES:,}")
-        with np.load(path, allow_pickle=False) as z:
-            return _examples(z)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError, MemoryError) as problem:
-        raise errors.DataError(f"cannot read {path}: {problem}") from None
+        with files.opened(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+            if size > _MOST_EXAMPLES_BYTES:
+                raise ValueError(f"it unpacks to {size:,} bytes, the limit is {_MOST_EXAMPLES_BYTES:,}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as z:
+                return _examples(z)
+    except FileNotFoundError:
+        return None
+    except Exception as problem:  # archives, compression and array headers each have errors of their own
+        said = getattr(problem, "strerror", None) or str(problem)
+        raise errors.DataError(f"cannot read {path}: {plain(said)}") from None
 
 
 def _examples(z: Any) -> Examples:
-    images, epochs, names = z["images"], z["epochs"], tuple(str(name) for name in z["class_names"])
+    images, epochs, names = z["images"], z["epochs"], tuple(_name(str(name)) for name in z["class_names"])
     if (images.dtype, epochs.dtype) != (np.uint8, np.int32):
         raise ValueError(f"expected uint8 images and int32 epochs, got {images.dtype} and {epochs.dtype}")
+    if epochs.ndim != 1 or len(epochs) == 0 or epochs.min() < 0:
+        raise ValueError("epochs should be a list of numbers from 0")
     probabilities, labels = _labels(z, "", np.float32, len(epochs), len(names))
-    if images.ndim != 4 or len(images) != len(labels):
+    if images.ndim != 4 or len(images) != len(labels) or images.shape[-1] not in (1, 3, 4) or not images.size:
         raise ValueError("images and labels do not fit each other")
     kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
     given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}
     return Examples(images, labels, epochs, probabilities, names, **given)
+
+
+def _name(text: str) -> str:
+    """The name of a class as it may be shown."""
+    text = plain(text)
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """The report of one or more runs: an answer in words first, then what shows it, then how it was made."""
 
 import os
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -9,15 +11,21 @@ from jaxsoft import errors, files
 from jaxsoft.analysis import plots, questions, words
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.grid import collide, finished, group_names, groups
+from jaxsoft.analysis.isolation import tried
 from jaxsoft.analysis.page import Page, Picture, Section, Text, to_html, to_markdown
 from jaxsoft.analysis.provenance import provenance
-from jaxsoft.analysis.read import Run, join_results, read_run
+from jaxsoft.analysis.read import Run, read_run
+from jaxsoft.analysis.results import join_results, plain
 from jaxsoft.analysis.sections import failed_sections, group_sections, headline, settings_section, warning_blocks
 from jaxsoft.analysis.table import Findings, Table, findings
 from jaxsoft.types import Row
 
 _MOST_GROUPS, _MOST_SECTIONS = 4, 6
 """More groups of members share one table; more sections of one question are told by their titles alone."""
+FILES = ("report.html", "summary.md", "plots/")
+"""What a report writes to a run folder, and may write anew."""
+_SUMMARY, _PLOTS = "summary.md", "plots"
+_MOST_BYTES = 2**28
 _MAPPED = ("epochs", "temperature")
 """Questions that draw teacher epochs against budgets themselves."""
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
@@ -45,38 +53,72 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
     target = Path(folders[0] if out is None else out)
     target, name = (target.parent, target.name) if target.suffix == ".html" else (target, "report.html")
     pictures = [block for section in page.sections for block in section.blocks if isinstance(block, Picture)]
+    written = {f"{_PLOTS}/{picture.name}.png": picture.png for picture in pictures}
+    written |= {_SUMMARY: to_markdown(page).encode(), name: to_html(page).encode()}
     try:
-        (target / "plots").mkdir(parents=True, exist_ok=True)
-        for picture in pictures:
-            files.replace(target / "plots" / f"{picture.name}.png", picture.png)
-        files.replace(target / "summary.md", to_markdown(page).encode())
-        files.replace(target / name, to_html(page).encode())
+        _write(target, written)
     except OSError as problem:
         raise errors.CheckpointError(f"cannot write the report to {target}: {problem.strerror}") from None
     return target / name
 
 
+def _write(target: Path, written: Mapping[str, bytes]) -> None:
+    """Put all files in place, or none; figures of an earlier report that this one does not show are taken away.
+
+    Raises:
+      OSError: something is in the way, or the disk is full; an earlier report is intact.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    if (target / _PLOTS).is_symlink():
+        raise OSError(0, f"{_PLOTS} is a link")
+    (target / _PLOTS).mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=target) as folder:
+        staged = {name: Path(folder) / str(i) for i, name in enumerate(written)}
+        for name, content in written.items():
+            files.replace(staged[name], content)
+        stale = _pictures(target) - written.keys()
+        for name, path in staged.items():
+            os.replace(path, target / name)
+    for name in stale:
+        (target / name).unlink(missing_ok=True)
+
+
+def _pictures(target: Path) -> set[str]:
+    """The figures that the report in a folder shows."""
+    try:
+        text = files.read(target / _SUMMARY, _MOST_BYTES).decode(errors="replace")
+    except OSError:
+        return set()
+    return set(re.findall(rf"\]\(({_PLOTS}/[a-z0-9-]+\.png)\)", text))
+
+
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
-    """The whole report as values: what was asked, each group of members, each teacher, and how it was made."""
-    rows = _joined(runs, mix)
-    sections, background, asked = _answers(rows, runs)
-    left = questions.common(rows, asked)
-    parts = groups(left)
+    """The whole report as values: what was asked, each group of members, each teacher, and how it was made.
+
+    Of a part that fails a section says so, and the others stand.
+    """
+    rows, lost = _joined(runs, mix), list[Section]()
+    sections, background, asked = _answers(rows, runs, lost)
+    left = tried("the choice of members for curves", lost, rows, questions.common, rows, asked)
+    parts = tried("the groups of members", lost, [], groups, left)
     few = len(parts) <= _MOST_GROUPS
-    found = [findings(part) for part in parts] if few else []
-    sections += [] if few else [settings_section(parts)]
-    title = sections[0].title if sections else _title(found)
+    found = [tried("a group of members", lost, None, findings, part) for part in parts if few]
+    found = [one for one in found if one is not None]
+    sections += [] if few else tried("the table of settings", lost, [], lambda: [settings_section(parts)])
+    title = sections[0].title if sections else _title(found, lost)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
     maps = not any(module.__name__.rsplit(".", 1)[-1] in _MAPPED for module in asked)
-    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left), maps)]
+    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left), maps, lost)]
     if not found and (warnings := warning_blocks(rows)):
         sections.append(Section("What to bear in mind", warnings))
     sections += failed_sections(rows)
     choices = found[0].choices if len(found) == 1 else []
     sections += background
-    sections += [section for run, suffix in _taught(runs) for section in _teacher(run, choices, suffix)]
+    for run, suffix in _taught(runs):
+        sections += tried("the teacher's course", lost, [], _teacher, run, choices, suffix)
+    made = tried("how the numbers were made", lost, [], lambda: [provenance(rows, runs)])
     kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
-    return Page(kicker, title, [*sections, provenance(rows, runs)])
+    return Page(kicker, title, [*sections, *lost, *made])
 
 
 def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
@@ -86,15 +128,18 @@ def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
     if len(runs) == 1 or not collide(finished(rows)):
         return rows
     distinct = len({folder.name for folder in folders}) == len(folders)
-    names = [folder.name if distinct else str(folder) for folder in folders]
+    names = [plain(folder.name if distinct else str(folder)) for folder in folders]
     return join_results([[{**row, "run": name} for row in run.rows] for run, name in zip(runs, names)], folders, mix)
 
 
-def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], list[Section], list[ModuleType]]:
+def _answers(
+    rows: Sequence[Row], runs: Sequence[Run], lost: list[Section]
+) -> tuple[list[Section], list[Section], list[ModuleType]]:
     """The sections of every question, those of the background apart, and the questions that were asked."""
     sections, background, asked, done = [], [], [], finished(rows)
     for module in questions.modules():
-        found = module.answer(done, runs)
+        name = module.__name__.rsplit(".", 1)[-1].replace("_", " ")
+        found = tried(f"the question of {name}", lost, [], module.answer, done, runs)
         asked += [module] if found else []
         shown = list(found[:_MOST_SECTIONS])
         if rest := found[_MOST_SECTIONS:]:
@@ -105,22 +150,24 @@ def _answers(rows: Sequence[Row], runs: Sequence[Run]) -> tuple[list[Section], l
     return sections, background, asked
 
 
-def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool) -> list[Section]:
+def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, lost: list[Section]) -> list[Section]:
     """The sections of a few groups.
 
     `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out;
-    `maps`: whether to draw teacher epochs against budgets.
+    `maps`: whether to draw teacher epochs against budgets; `lost` takes what is said of parts that fail.
     """
     sections, several = [], len(found) > 1
     for i, (finding, name) in enumerate(zip(found, group_names([f.rows for f in found])), 1):
-        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "", maps)
+        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "", maps, lost)
         note = f"{hidden} members that are probes, or speak to the questions above alone, are left out from here on."
         blocks = [*first.blocks, *([Text(note)] if hidden and i == 1 else [])]
         sections += [Section(first.title or (headline(finding) if told else ""), blocks), *rest]
     return sections
 
 
-def _title(found: Sequence[Findings]) -> str:
+def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
+    if lost and not found:
+        return "What the members say could not be told"
     if not any(finished(finding.rows) for finding in found):
         return "No member has finished"
     return headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
@@ -166,9 +213,9 @@ def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
         png = plots.png(plots.teacher_history, experts, marks)
         sections.append(Section(title, [Picture(f"teacher{suffix}", png, f"{title}.", caption)]))
     if run.examples is not None:
-        names = [run.examples.class_names[k] for k in run.examples.labels]
+        names = words.named([run.examples.class_names[k] for k in run.examples.labels])
         caption = "Real images and the labels that the teacher gives them; orange is the true class."
-        alt = f"Images of the classes {', '.join(names)} beside bars of class probabilities at several teacher epochs."
+        alt = f"Images of the classes {names} beside bars of class probabilities at several teacher epochs."
         png = plots.png(plots.label_bars, run.examples)
         epochs = run.examples.epochs.tolist()
         title = f"What the teacher says of single images at epoch {epochs[0]}"

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft.analysis import laws
+from jaxsoft.analysis import choice, laws
 from jaxsoft.analysis.fits import Curve, Fit, Parameter, best_form, fit_curve, weights
-from jaxsoft.analysis.frontier import choose
 from jaxsoft.analysis.grid import Grid, column, grid
-from jaxsoft.analysis.stats import RESAMPLES
+from jaxsoft.analysis.stats import RESAMPLES, means
 from jaxsoft.types import Row
 
 BEST = "best soft labels"
@@ -69,8 +68,9 @@ def label_curve(rows: Sequence[Row] | Grid, labels: str) -> Curve:
 def frontier_curve(rows: Sequence[Row] | Grid) -> Curve:
     """The curve of the soft label specs that were chosen, each at its IPC."""
     table = grid(rows)
-    chosen = {choice.ipc: column(table, choice.labels) for choice in choose(table)}
-    return _curve(table, BEST, np.array([chosen.get(ipc, -1) for ipc in table.ipcs]))
+    soft = np.array([a for a, labels in enumerate(table.labels) if labels != "hard"], int)
+    picks = choice.best(means(table.selection[:, :, soft])) if len(soft) else np.full(len(table.ipcs), -1)
+    return _curve(table, BEST, np.where(picks >= 0, soft[picks] if len(soft) else -1, -1))
 
 
 def rivals(curve: Curve) -> list[Fit]:

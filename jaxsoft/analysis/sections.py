@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from jaxsoft.analysis import plots, words
 from jaxsoft.analysis.frontier import Choice, choose, frontiers
 from jaxsoft.analysis.grid import finished, group_names, selection_column, tuned, units
+from jaxsoft.analysis.isolation import tried
 from jaxsoft.analysis.page import Block, Fact, Facts, Picture, Section, Text
 from jaxsoft.analysis.scaling import BEST
 from jaxsoft.analysis.stats import FEWEST, summarize
@@ -16,18 +17,22 @@ _LONG = 24
 """A table of more lines is folded."""
 
 
-def group_sections(found: Findings, name: str = "", suffix: str = "", maps: bool = True) -> list[Section]:
+def group_sections(found: Findings, name: str, suffix: str, maps: bool, lost: list[Section]) -> list[Section]:
     """All sections of one group.
 
     Args:
       found: its analysis.
-      name: of the group, where there are several.
+      name: of the group, where there are several, else empty.
       suffix: of its picture files.
       maps: whether to draw teacher epochs against budgets; a question that was asked may have drawn them already.
+      lost: takes what is said of parts that fail.
     """
-    parts = [_answer(found, name)]
+    parts = tried("the answer of a group", lost, [Section(name, [])], lambda: [_answer(found, name)])
     if finished(found.rows):
-        parts += [_budgets(found), _curves(found, suffix), *_frontier(found, suffix, maps), *_laws(found)]
+        parts += tried("the budgets in numbers", lost, [], lambda: [_budgets(found)])
+        parts += tried("the curves of accuracy", lost, [], lambda: [_curves(found, suffix)])
+        parts += tried("the labels for each budget", lost, [], lambda: _frontier(found, suffix, maps))
+        parts += tried("the laws of error", lost, [], lambda: _laws(found))
     return parts
 
 

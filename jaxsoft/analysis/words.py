@@ -1,6 +1,7 @@
 """Numbers as words: the formats of every table, and the sentences that answer what a run was made to ask."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from jaxsoft.analysis import laws
 from jaxsoft.analysis.exchange import Worth
 from jaxsoft.analysis.fits import Fit, best_form
 from jaxsoft.analysis.frontier import Choice, family
+from jaxsoft.analysis.results import plain
 from jaxsoft.analysis.scaling import Law, Parameter
 from jaxsoft.analysis.stats import FEWEST, Estimate
 
@@ -84,9 +86,23 @@ def budgets(ipcs: Sequence[int]) -> str:
 
 
 def listed(items: Sequence[Any]) -> str:
-    """Items in a row, the last after "and"."""
-    *first, last = map(str, items)
+    """Items in a row, the last after "and"; no item is "none"."""
+    *first, last = map(str, items or ["none"])
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def code(text: object, most: int = 300) -> str:
+    """Text from outside between backticks, which nothing in it can end.
+
+    >>> code("a`b")
+    '`a\\\\x60b`'
+    """
+    return f"`{plain(str(text)[:most]) or ' '}`"
+
+
+def named(names: Sequence[str]) -> str:
+    """Names in a row; those that are no plain words as code."""
+    return ", ".join(name if re.fullmatch(r"[\w .,+-]+", name) else code(name) for name in names)
 
 
 def verdict(choice: Choice) -> str:

@@ -161,6 +161,17 @@ class RunFolder:
         last = starts[-MOST_STARTS:]
         self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
 
+    def extend_manifest(self, added: tuple[str, ...]) -> None:
+        """Digest anew the files whose names begin so; the others stay listed as they are.
+
+        Raises:
+          CheckpointError: the folder cannot be written, or holds no manifest that can be read.
+        """
+        listed = self.read_json(MANIFEST)["files"]
+        kept = {name: digest for name, digest in listed.items() if not name.startswith(added)}
+        new = {name: _digest(self.path / name) for name in _files(self.path) if name.startswith(added)}
+        self.write_json(MANIFEST, {"files": dict(sorted((kept | new).items()))})
+
     def _bind(self, config: Mapping[str, Any]) -> None:
         if not (self.path / CONFIG).exists():
             return self.write_json(CONFIG, config)

@@ -8,9 +8,11 @@ There is nothing to register. A module here without a leading underscore defines
   understands(row)  optional  whether a row means something to this question alone, so that curves of soft against hard
                               labels must leave it out where the question is asked; probes are always left out
 
+A question may fail: the report then says so in its place, and goes on.
 Whether a question is asked is read off the rows themselves: their label specs, and the columns in which they differ.
 """
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -43,4 +45,9 @@ def common(rows: Sequence[Row], asked: Sequence[ModuleType]) -> list[Row]:
 
 def probe(row: Row) -> bool:
     """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels, asked or not."""
-    return row.get("without") is not None or any(call.name in PROBES for call in spec.parse(row["labels"]))
+    return row.get("without") is not None or _damaged(row["labels"])
+
+
+@functools.cache
+def _damaged(labels: str) -> bool:
+    return any(call.name in PROBES for call in spec.parse(labels))

@@ -1,7 +1,6 @@
 """What `learned.json` tells of labels while they were learned, as arrays over subsets and looks."""
 
 import functools
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import errors, files
+from jaxsoft import errors
+from jaxsoft.analysis.read import read_json
+from jaxsoft.analysis.results import plain
 from jaxsoft.analysis.stats import Estimate, estimate
 
 
@@ -62,16 +63,28 @@ def read_stories(folder: Path) -> list[Story]:
       DataError: `learned.json` is damaged.
     """
     path = folder / "learned.json"
-    if not path.exists():
+    if not (content := read_json(path)):
         return []
     try:
-        content = files.unsealed(json.loads(path.read_text(encoding="utf-8")))
         subsets: dict[int, list[Any]] = defaultdict(list)
         for told in content["subsets"]:
             subsets[int(told["ipc"])].append(told)
-        return [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
-        raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {problem}") from None
+        stories = [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
+        for story in stories:
+            _check(story)
+        return stories
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as problem:
+        raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {plain(str(problem))}") from None
+
+
+def _check(story: Story) -> None:
+    """Numbers that can be told: finite ones, at one look or more."""
+    told = [story.accuracy, story.entropy, story.hard]
+    told += [part for pooled in story.pooled.values() for part in (pooled.accuracy, pooled.entropy, pooled.divergence)]
+    if story.ipc < 1 or len(story.steps) < 1 or not all(np.isfinite(values).all() for values in told):
+        raise ValueError("a story of learned labels needs an IPC, looks and finite numbers")
+    if story.accuracy.shape != (len(story.hard), len(story.steps)):
+        raise ValueError("subsets of one IPC have the same looks")
 
 
 def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:

@@ -49,7 +49,12 @@ class Pair(NamedTuple):
     @property
     def own(self) -> bool:
         """Whether teacher and student are of one kind: the same function of jaxsoft/models."""
-        return spec.parse_one(self.teacher).name == spec.parse_one(self.student).name
+        return _kind(self.teacher) == _kind(self.student)
+
+
+def _kind(model: str) -> str:
+    """The function of jaxsoft/models that a model names: what stands before its arguments."""
+    return model.partition("(")[0].strip()
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
@@ -82,7 +87,8 @@ def _architecture(labels: str, models: Sequence[str]) -> str | None:
     """Who gave these labels; None for hard labels and pooled experts."""
     source = spec.parse(labels)[0]
     expert = source.kwargs.get("expert", source.args[0] if source.args else 0)
-    return str(models[expert]) if source.name == "teacher" and expert < len(models) else None
+    there = source.name == "teacher" and isinstance(expert, int) and 0 <= expert < len(models)
+    return str(models[expert]) if there else None
 
 
 def _pair(table: Stack, i: int, w: int, teacher: str, specs: Sequence[int]) -> Pair | None:

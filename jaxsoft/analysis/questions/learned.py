@@ -43,10 +43,10 @@ def draw(story: Story) -> Figure:
     _level(top, 100 * story.hard, "black", "hard labels")
     _curve(middle, story.steps, story.entropy, plots.BLUE)
     for labels in most:
-        _level(top, 100 * story.pooled[labels].accuracy, plots.ORANGE, labels)
+        _level(top, 100 * story.pooled[labels].accuracy, plots.ORANGE, plots.cut(labels))
         _level(middle, story.pooled[labels].entropy, plots.ORANGE)
     for colour, (labels, pooled) in zip(_parts.shades(len(story.pooled)), story.pooled.items()):
-        _curve(bottom, story.steps, pooled.divergence, colour, f"from {labels}", band=labels in most)
+        _curve(bottom, story.steps, pooled.divergence, colour, f"from {plots.cut(labels)}", band=labels in most)
     top.set_ylabel("validation\naccuracy, %")
     middle.set(ylabel="entropy, nats", ylim=(0, None))
     bottom.set(ylabel="divergence, nats", xlabel="outer steps, updates of the labels")

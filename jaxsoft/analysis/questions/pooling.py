@@ -87,7 +87,7 @@ def draw(found: Pools) -> Figure:
         numbers = sorted({n for p in own for curve in p.curves.values() for n in curve})
         parts.measured_axis(axes, numbers, "number of pooled experts", log=numbers[-1] > 12)
         axes.set_ylabel("test accuracy, %")
-        axes.set_title(f"IPC {pool.ipc}{f': {pool.source}' if several else ''}", loc="left", fontsize=9)
+        axes.set_title(f"IPC {pool.ipc}{f': {plots.cut(pool.source)}' if several else ''}", loc="left", fontsize=9)
     parts.name_outer(panels, same_y=False)
     handles = {label: handle for p in panels for handle, label in zip(*p.get_legend_handles_labels())}
     if len(handles) > 1:

@@ -123,7 +123,7 @@ def draw_selection(found: Sequence[Finding]) -> Figure:
 
 def _name_ways(axes: Axes, ways: Sequence[str]) -> None:
     """Tenths are digits below the axis; longer names lean."""
-    names = [match[1] if (match := _DECILE.fullmatch(way)) else way for way in ways]
+    names = [match[1] if (match := _DECILE.fullmatch(way)) else plots.cut(way, 40) for way in ways]
     axes.set_xticks(range(len(ways)), names)
     for tick in axes.get_xticklabels():
         if len(tick.get_text()) > 1:

@@ -3,6 +3,7 @@
 `SOURCE|shuffle` keeps the largest probability and permutes the others: the same entropy, no structure.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,7 +45,12 @@ class Effects(NamedTuple):
 
 def understands(row: Row) -> bool:
     """Shuffled labels are a probe, no rival of hard labels."""
-    return any(call.name == "shuffle" for call in spec.parse(row["labels"])[1:])
+    return _shuffled(row["labels"])
+
+
+@functools.cache
+def _shuffled(labels: str) -> bool:
+    return any(call.name == "shuffle" for call in spec.parse(labels)[1:])
 
 
 def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
@@ -96,7 +102,7 @@ def draw(found: Effects) -> Figure:
             axes, sorted({e.ipc for e in found.all}), "IPC, images per class", part=1 / min(len(sources), 2)
         )
         if len(sources) > 1:
-            axes.set_title(source, loc="left", fontsize=8.5)
+            axes.set_title(plots.cut(source), loc="left", fontsize=8.5)
     parts.name_outer(panels)
     figure.supylabel("minus hard labels, test points" if hard else "minus shuffled labels, test points", fontsize=9.5)
     if hard:

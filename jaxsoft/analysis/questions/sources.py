@@ -4,6 +4,7 @@ Smoothed hard labels are soft without structure; labels of CutMix views (`teache
 of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, budget by budget.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -62,6 +63,7 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     return _parts.by_group(rows, find_sources, _tell)
 
 
+@functools.cache
 def kind_of(labels: str) -> str | None:
     """The kind of source of a label spec; None for a spec that is treated further.
 

@@ -75,6 +75,8 @@ def draw(found: Mapping[str, Sequence[Purchase]]) -> Figure:
         cost, mean = np.array([[p.total / 8, 100 * p.accuracy.mean] for p in each if p.pareto]).T
         axes.step(cost, mean, where="post", color=plots.ORANGE, lw=1.6, zorder=1)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(plots.Powers())
+        axes.xaxis.set_minor_formatter(plots.Powers())
         axes.set_xlabel(f"bytes of labels and {stored}")
     panels[0].set_ylabel("test accuracy, %")
     counts = sorted({p.accuracy.n for each in found.values() for p in each})
@@ -104,6 +106,8 @@ def _sections(shop: Shop, suffix: str) -> list[Section]:
 def _carried(each: Sequence[Purchase]) -> str:
     """The label specs that lie on the frontier in most sets of seeds, the cheapest always, three by name."""
     specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.share >= _LIKELY)]
+    if not specs:  # as cheap and as good as each other
+        return "labels that cannot be told apart"
     return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from jaxsoft.analysis import plots, structure
+from jaxsoft.analysis import plots, structure, words
 from jaxsoft.analysis.page import Picture, Section
 from jaxsoft.analysis.questions import _parts
 from jaxsoft.analysis.read import Examples, LabelSample, Run
@@ -65,7 +65,7 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
     sections = []
     for i, (run, labels) in enumerate(taught.values(), 1):
         section = _tell(labels, f"-{i}" if several else "")
-        name = f"`{run.folder.name}`: " if several else ""
+        name = f"{words.code(run.folder.name)}: " if several else ""
         sections.append(section._replace(title=name + section.title))
     return sections
 
@@ -196,7 +196,7 @@ def _title(found: Sequence[Stage]) -> str:
         follows = f"; at epoch {named.epoch} they are correlated with the teacher's confusions, r = {_number(named.alignment)}"
     if len(found) == 1:
         return f"The labels of teacher epoch {first.epoch} hold {_number(first.entropy)} nats{follows}"
-    if first.entropy.low <= last.entropy.high:
+    if not first.entropy.low > last.entropy.high:  # one image has no interval
         return f"From teacher epoch {first.epoch} to {last.epoch} labels do not lose entropy{follows}"
     lost = 100 * (1 - last.entropy.mean / first.entropy.mean)
     return (

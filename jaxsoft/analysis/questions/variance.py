@@ -85,6 +85,7 @@ def crossed(rows: Sequence[Row], alike: bool = True) -> list[Crossed]:
     return found
 
 
+@functools.cache
 def treatment(labels: str) -> tuple[str, int]:
     """A label spec without the expert that it names, and that expert.
 

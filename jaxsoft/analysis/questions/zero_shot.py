@@ -7,6 +7,7 @@ A subject class c is judged by test accuracy on c alone, under three treatments 
   labels   its images stay, but no other image's label speaks of it (`drop_class(c)`)
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -82,7 +83,9 @@ def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
 
 def find_subjects(rows: Sequence[Row]) -> list[Subjects]:
     """The subjects of every source of labels and IPC, soft sources first, IPC rising; empty when nothing was left out."""
-    rows = tuned([row for row in rows if row.get("accuracy_by_class") and _treated(row)[1] in TREATMENTS])
+    rows = tuned(
+        [row for row in rows if (row.get("accuracy_by_class") or "").split() and _treated(row)[1] in TREATMENTS]
+    )
     order = {labels: i for i, labels in enumerate(label_order(rows))}
     cells: dict[tuple[str, int], list[Row]] = {}
     for row in sorted(rows, key=lambda row: order[row["labels"]]):
@@ -94,29 +97,54 @@ def find_subjects(rows: Sequence[Row]) -> list[Subjects]:
 def _subjects(source: str, ipc: int, rows: Sequence[Row]) -> Subjects:
     units = sorted({(row["seed"], row["subset_seed"]) for row in rows})
     classes = sorted({c for row in rows if (c := _treated(row)[2]) is not None})
-    by_class = {row["member"]: np.array(row["accuracy_by_class"].split(), float) for row in rows}
+    by_class = {row["member"]: by_class_of(row["accuracy_by_class"]) for row in rows}
+    num_classes = max(map(len, by_class.values()))
     accuracy = np.full((len(TREATMENTS), len(units), len(classes)), np.nan)
     for row in rows:
         _, treatment, subject = _treated(row)
         u, values = units.index((row["seed"], row["subset_seed"])), by_class[row["member"]]
         for s in range(len(classes)) if subject is None else [classes.index(subject)]:
-            accuracy[TREATMENTS.index(treatment), u, s] = values[classes[s]]
+            known = 0 <= classes[s] < len(values)
+            accuracy[TREATMENTS.index(treatment), u, s] = values[classes[s]] if known else np.nan
     tried = np.isfinite(accuracy).any((1, 2))
     accuracy[:, ~np.isfinite(accuracy[tried]).all(0)] = np.nan
     control = [row[selection_column(rows)] for row in rows if _treated(row)[1] == "control"]
     selection = float(np.mean(control)) if control else math.nan
-    return Subjects(source, ipc, tuple(classes), len(next(iter(by_class.values()))), accuracy, selection)
+    return Subjects(source, ipc, tuple(classes), num_classes, accuracy, selection)
+
+
+def by_class_of(text: str) -> Float[np.ndarray, "K"]:
+    """Accuracies by class; NaN for what is no fraction, as of a class without test images.
+
+    >>> by_class_of("0.5 - 1")
+    array([0.5, nan, 1. ])
+    """
+    return np.array([_fraction(word) for word in text.split()], float)
+
+
+def _fraction(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        return math.nan
+    return value if 0 <= value <= 1 else math.nan
 
 
 def _treated(row: Row) -> tuple[str, str, int | None]:
     """The source of a row's labels, the treatment ("several" is no treatment of ours), and the subject class or None."""
-    calls = spec.parse(row["labels"])
-    dropped = [_parts.argument(call) for call in calls if call.name == "drop_class"]
-    source = spec.render(tuple(call for call in calls if call.name != "drop_class"))
+    source, dropped = _dropped(row["labels"])
     without = row.get("without")
     if not dropped:
         return source, "control" if without is None else "images", without
     return (source, "labels", dropped[0]) if without is None and len(dropped) == 1 else (source, "several", None)
+
+
+@functools.cache
+def _dropped(labels: str) -> tuple[str, tuple[int, ...]]:
+    """A label spec without the classes that it drops, and these."""
+    calls = spec.parse(labels)
+    dropped = tuple(int(_parts.argument(call)) for call in calls if call.name == "drop_class")
+    return spec.render(tuple(call for call in calls if call.name != "drop_class")), dropped
 
 
 def _means(values: Float[np.ndarray, "U S"]) -> Float[np.ndarray, "u"]:
@@ -136,7 +164,7 @@ def draw_subjects(found: Sequence[Subjects], names: Sequence[str]) -> Figure:
     if few:
         each = [[last.subject(t, s) for s in range(len(last.classes))] for t in TREATMENTS]
         _draw(panels[1], each, last.num_classes)
-        shown = [names[c] if c < len(names) else str(c) for c in last.classes]
+        shown = [plots.cut(names[c], 30) if c < len(names) else str(c) for c in last.classes]
         panels[1].set_xticks(range(len(shown)), shown, rotation=30 * (max(map(len, shown)) > 3), ha="center")
         panels[1].set_xlabel(f"subject class, at {words.budgets([last.ipc])}")
     (chance, *handles), (name, *labels) = panels[0].get_legend_handles_labels()

@@ -1,0 +1,220 @@
+"""The table of a run read back as rows, whoever wrote it: what means the same is read, what does not is refused."""
+
+import csv
+import functools
+import io
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxsoft import errors, files, spec
+from jaxsoft.types import Row
+
+REQUIRED = (
+    "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "ipc", "labels", "teacher_epoch",
+    "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy", "status",
+)  # fmt: skip
+_TEXTS = ("member", "dataset", "fingerprint", "model", "labels", "protocol", "status", "device")
+_TEXTS += ("select", "accuracy_by_class")
+_INTEGERS = ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without")
+_FLOATS = ("learning_rate", "weight_decay")
+_CHOICES = {"status": ("done", "failed"), "protocol": ("sealed", "paper", "both")}
+_OPTIONAL = ("teacher_epoch", "val_accuracy", "wave", "first_bad_step", "device")
+_COUNTERS = re.compile(r"|index|level_0|Unnamed: ?\d+")
+"""Names of columns in which a data frame counts its rows; they say nothing of members."""
+_NOTHING = ("", "nan", "NaN", "<NA>", "None")
+"""How an empty field of numbers is written by whoever writes them."""
+_EXACT = 2**53  # up to here a float says which integer was meant
+_MOST_BYTES = 2**32
+
+
+@functools.lru_cache(4096)
+def plain(text: str) -> str:
+    """Text from outside as any report or figure may show it: what does not print, and the mark of code, are escaped.
+
+    >>> plain("cat`\\n")
+    'cat\\\\x60\\\\n'
+    """
+    return errors.shown(text).replace("`", "\\x60")
+
+
+def read_results(path: str | os.PathLike) -> list[Row]:
+    """Rows of a results.csv, typed: integers, floats, text, None for an empty field.
+
+    Args:
+      path: the file, or the run folder that holds it. It may have gone through a spreadsheet or a data frame: columns in
+        another order, further ones, `3.0` for an integer, `nan` for an empty field.
+
+    Raises:
+      DataError: the file is missing, empty or malformed; names the line and the column.
+    """
+    path = Path(path)
+    path = path / "results.csv" if path.is_dir() else path
+    header, *lines = _fields(path)
+    if missing := [name for name in REQUIRED if name not in header]:
+        raise errors.DataError(f"{path} lacks the columns {', '.join(missing)}; is it a results.csv of a run?")
+    if doubled := [name for name in header if header.count(name) > 1]:
+        raise errors.DataError(f"{path} has the column {plain(doubled[0])} twice")
+    if not lines:
+        raise errors.DataError(f"{path} holds no finished member yet")
+    for number, fields in enumerate(lines, 2):
+        if len(fields) != len(header):
+            raise errors.DataError(f"{path} line {number} has {len(fields)} fields, the header has {len(header)}")
+    columns = {
+        name: _column(name, texts, path) for name, texts in zip(header, zip(*lines)) if not _COUNTERS.fullmatch(name)
+    }
+    _check(columns, path)
+    return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+
+def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: bool = False) -> list[Row]:
+    """Rows of several runs as one; a member that several runs hold is taken once.
+
+    Args:
+      tables: rows of each run.
+      names: of each run, for the message.
+      mix: join runs of different data or protocols all the same.
+
+    Raises:
+      ConfigError: without `mix`, when the runs differ in data or protocol; names what differs.
+    """
+    for column in () if mix else ("dataset", "fingerprint", "protocol"):
+        found = [sorted({row[column] for row in rows}) for rows in tables]
+        if any(values != found[0] for values in found):
+            shown = "; ".join(f"{name}: {', '.join(v[:12] for v in values)}" for name, values in zip(names, found))
+            raise errors.ConfigError(f"the runs differ in {column} ({shown}); mix=True joins them all the same")
+    columns = dict.fromkeys(column for rows in tables for row in rows for column in row)
+    rows = {row["member"]: {column: row.get(column) for column in columns} for rows in tables for row in rows}
+    return list(rows.values())
+
+
+def _fields(path: Path) -> list[list[str]]:
+    """The lines of the table, taken apart; at least a header."""
+    try:
+        with io.TextIOWrapper(files.opened(path), encoding="utf-8-sig", newline="") as file:
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise errors.DataError(f"{path} holds more than the {_MOST_BYTES:,} bytes that are plausible")
+            found = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise errors.DataError(f"no results at {path}; give a run folder that holds a results.csv") from None
+    except UnicodeDecodeError:
+        raise errors.DataError(f"{path} is not UTF-8 text, not a table of results") from None
+    except OSError as problem:
+        raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
+    except csv.Error as problem:
+        raise errors.DataError(f"cannot read {path}: {problem}") from None
+    while found and not found[-1]:  # blank lines at the end
+        found.pop()
+    if not found:
+        raise errors.DataError(f"{path} is empty, not a table of results")
+    return found
+
+
+def _column(name: str, texts: Sequence[str], path: Path) -> list[Any]:
+    """The values of one column; each text is read once, however many lines hold it."""
+    read, known = _reader(name), {}
+    for text in dict.fromkeys(texts):
+        try:
+            known[text] = read(text)
+        except ValueError as problem:
+            line = texts.index(text) + 2
+            raise errors.DataError(f"{path} line {line}: {name} {problem}") from None
+    return [known[text] for text in texts]
+
+
+def _check(columns: dict[str, list[Any]], path: Path) -> None:
+    """What a member must have, and that it is there once."""
+    for name in REQUIRED:
+        for line, value in enumerate(columns[name] if name not in _OPTIONAL else (), 2):
+            if value is None and (name != "test_accuracy" or columns["status"][line - 2] == "done"):
+                raise errors.DataError(f"{path} line {line}: {name} is empty")
+    if (least := min(columns["ipc"])) < 1:
+        line = columns["ipc"].index(least) + 2
+        raise errors.DataError(f"{path} line {line}: ipc expects an integer >= 1, got {least}")
+    if len(set(columns["member"])) < len(columns["member"]):
+        raise errors.DataError(f"{path} holds a member twice")
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    """How the texts of a column are read; ValueError says what it expects."""
+    if name == "labels":
+        return _labels
+    if name in _CHOICES:
+        return functools.partial(_choice, _CHOICES[name])
+    if name in _TEXTS:
+        return _text if name in REQUIRED else _optional
+    if name in _INTEGERS:
+        return _integer
+    if name.endswith("_accuracy"):
+        return _fraction
+    return _finite if name in _FLOATS else _anything
+
+
+def _text(text: str) -> str | None:
+    return plain(text) or None
+
+
+def _optional(text: str) -> str | None:
+    return None if text in _NOTHING else plain(text)
+
+
+def _labels(text: str) -> str | None:
+    try:
+        spec.parse(text or "hard")
+    except errors.ConfigError:
+        raise ValueError(f"expects a label spec, got {plain(text)!r}") from None
+    return plain(text) or None
+
+
+def _choice(choices: Sequence[str], text: str) -> str | None:
+    if text not in ("", *choices):
+        raise ValueError(f"expects {' or '.join(choices)}, got {plain(text)!r}")
+    return text or None
+
+
+def _integer(text: str) -> int | None:
+    if text in _NOTHING:
+        return None
+    if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        return int(text)
+    value = _number(text)
+    if not (abs(value) <= _EXACT and value.is_integer()):
+        raise ValueError(f"expects an integer, got {plain(text)!r}")
+    return int(value)
+
+
+def _fraction(text: str) -> float | None:
+    if text in _NOTHING:
+        return None
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"expects a fraction from 0 to 1, got {plain(text)!r}")
+    return value
+
+
+def _finite(text: str) -> float | None:
+    if text in _NOTHING:
+        return None
+    value = _number(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expects a number, got {plain(text)!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    """A number, or NaN, which no column accepts, where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _anything(text: str) -> float | str | None:
+    """A further column: a number where it is one, else text."""
+    if text in _NOTHING:
+        return None
+    value = _number(text)
+    return value if math.isfinite(value) else plain(text)

@@ -7,6 +7,7 @@ import jax
 
 from jaxsoft import config, errors
 from jaxsoft.config import Learned, Student, Sweep
+from jaxsoft.data import arrays
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment import students
 from jaxsoft.experiment.experts import Experts, teacher_key
@@ -41,7 +42,9 @@ def train_students(
 
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
+      DataError: arrays of your own are not what they must be.
     """
+    dataset = arrays.checked(dataset)
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, types
-from jaxsoft.data import classes, prepared
+from jaxsoft.data import arrays, classes, prepared
 
 
 def load(
@@ -44,7 +44,7 @@ def load(
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
     Returns:
-      The dataset; images are memory maps, or copies where classes differ in size.
+      The dataset; images are memory maps, or copies where classes differ in size. Nothing of it can be written to.
 
     Raises:
       ConfigError, DataError: wrong settings; a dataset that is absent, not prepared or damaged, and what to do.
@@ -56,16 +56,17 @@ def load(
     _check(validation, limit)
     whole = _open(name, root, resize)
     in_train, in_validation = _cut(whole, validation, limit)
-    return types.Dataset(
+    loaded = types.Dataset(
         name=name,
         class_names=tuple(whole.manifest.class_names),
         train=_rows(whole.train, in_train),
         validation=_rows(whole.train, in_validation),
-        test=whole.test,
+        test=_frozen(whole.test),
         fingerprint=_fingerprint(whole, in_train, in_validation),
         source=whole.manifest.source,
         licence=whole.manifest.licence,
     )
+    return arrays.vouched(loaded)
 
 
 def prepare(
@@ -233,7 +234,14 @@ def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     rows = np.flatnonzero(chosen)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
     pick = slice(rows[0], rows[-1] + 1) if together else rows
-    return types.Split(split.images[pick], split.labels[pick])
+    return _frozen(types.Split(split.images[pick], split.labels[pick]))
+
+
+def _frozen(split: types.Split) -> types.Split:
+    """The split, its arrays read-only: the fingerprint stands for what they hold."""
+    for array in (split.images, split.labels):
+        array.flags.writeable = False
+    return split
 
 
 def _fingerprint(whole: prepared.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:

@@ -38,16 +38,17 @@ class Normalizer:
         """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
         out = np.empty(images.shape, np.float32)
         for rows in _chunks(len(images)):
-            chunk = images[rows].astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
-            chunk = chunk * self.scale + self.shift
+            chunk = _bytes(images[rows]) * self.scale + self.shift
             if self.matrix is not None and self.mean is not None:
                 chunk = ((chunk.reshape(len(chunk), -1) - self.mean) @ self.matrix).reshape(chunk.shape)
             out[rows] = chunk
         return out
 
     def store(self, images: Images) -> Images:
-        """Images as a device keeps them: the pixels themselves, or whitened ones; `affine` does the rest."""
-        return np.asarray(images) if self.matrix is None else self(images)
+        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
+        if self.matrix is not None:
+            return self(images)
+        return np.asarray(images) if images.dtype == np.uint8 else _bytes(images)
 
     @property
     def affine(self) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:
@@ -145,6 +146,16 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
 
 def _chunks(count: int) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+
+
+def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
+    """Float32 up to 255; what is neither uint8 nor float in [0, 1] would be scaled wrongly, and is refused."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32)
+    if images.dtype.kind != "f" or (images.size and not 0 <= images.min() <= images.max() <= 1):
+        ends = f" from {images.min():.6g} to {images.max():.6g}" if images.size else ""
+        raise errors.DataError(f"images are {images.dtype.name}{ends}; wanted uint8, or floats in [0, 1]")
+    return images.astype(np.float32) * np.float32(255)
 
 
 def _flat(images: Images) -> Iterator[np.ndarray]:

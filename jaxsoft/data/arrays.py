@@ -181,7 +181,7 @@ def _fingerprint(dataset: Dataset) -> str:
             hasher.update(f"{array.dtype.str} {array.shape}".encode())
             rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
             for start in range(0, len(array), rows):
-                hasher.update(np.ascontiguousarray(array[start : start + rows]))
+                hasher.update(np.ascontiguousarray(array[start : start + rows]).data)
     return hasher.hexdigest()
 
 

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -88,7 +88,7 @@ def of_file(path: Path) -> Digests:
     return Digests(whole.hexdigest(), chunks)
 
 
-def differing(stored: dict[str, Stored], wanted: dict[str, Sequence[str]]) -> list[str]:
+def differing(stored: dict[str, Stored], wanted: Mapping[str, Sequence[str]]) -> list[str]:
     """The names of the arrays that are not what their digests say, compared on all cores.
 
     Args:

@@ -51,7 +51,7 @@ def read(folder: Path, name: str, remedy: str) -> Manifest:
         told = json.loads(files.read(path, _MAX_BYTES))
         form = told["format"]
         if type(form) is int and form not in (1, FORMAT):
-            raise errors.DataError(f"{folder} has format {form}, wanted {FORMAT}; {remedy}")
+            raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
         seal = told.pop("seal", None)
         if not _makes_sense(told) or (form > 1 and seal != _seal(told)):
             raise ValueError

@@ -18,7 +18,8 @@ NAMES = ("a", "b", "c")
 
 def made(images: Any = BYTES, labels: Any = LABELS, names: Any = NAMES, **changes: Any) -> types.Dataset:
     split = types.Split(images, labels)
-    return types.Dataset("mine", names, **({"train": split, "validation": split, "test": split} | changes))
+    splits: dict[str, Any] = {"train": split, "validation": split, "test": split}
+    return types.Dataset("mine", names, **(splits | changes))
 
 
 def unit(dtype):

@@ -23,7 +23,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, types
-from jaxsoft.data import arrays, classes, prepared
+from jaxsoft.data import arrays, classes, prepared, tfds
+
+_TFDS_NAME = r"[\w-]+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # set, config, version
 
 
 def load(
@@ -54,6 +56,7 @@ def load(
     (1168, 129, 500, (8, 8, 1))
     """
     _check(validation, limit)
+    name = _canonical(name)
     whole = _open(name, root, resize)
     in_train, in_validation = _cut(whole, validation, limit)
     loaded = types.Dataset(
@@ -93,6 +96,7 @@ def prepare(
       ConfigError: an unknown name, or a resize that does not apply.
       DataError: the files are absent or damaged, or the disk is full.
     """
+    name = _canonical(name)
     module, folder, where = _module(name, resize), _folder(name, root, resize), _root(source or root)
     found = module.find(where, _argument(name))
     if found is None:
@@ -115,7 +119,7 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
     """
     loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
     counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
-    return f"{name}: {counts} are as they were prepared"
+    return f"{loaded.name}: {counts} are as they were prepared"
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
@@ -140,6 +144,11 @@ def _modules() -> dict[str, ModuleType]:
     return {name: module for name, module in modules.items() if hasattr(module, "TITLE")}
 
 
+def _canonical(name: str) -> str:
+    """One name for each dataset, however it is written."""
+    return f"tfds:{tfds.canonical(_argument(name))}" if name.startswith("tfds:") else name
+
+
 def _argument(name: str) -> str:
     return name.partition(":")[2]
 
@@ -150,8 +159,9 @@ def _module(name: str, resize: int | None) -> ModuleType:
     stem, colon, argument = name.partition(":")
     if stem not in modules:
         raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
-    if (stem == "tfds") != bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", argument)) or bool(colon) != bool(argument):
-        raise errors.ConfigError(f"cannot read dataset {name!r}; only tfds takes a name after a colon, as tfds:mnist")
+    if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, argument)) or bool(colon) != bool(argument):
+        example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
+        raise errors.ConfigError(f"cannot read dataset {name!r}; {example}")
     side = modules[stem].SIDE
     if resize is not None and (side or resize < 1):
         rule = f"images of {name} are {side} pixels wide as published" if side else "it expects int >= 1"

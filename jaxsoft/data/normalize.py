@@ -6,6 +6,8 @@
 with x in [0, 1].
 """
 
+import functools
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,8 +80,31 @@ def fit(name: str, images: Images) -> Normalizer:
     Raises:
       ConfigError: an unknown name or a wrong argument.
     """
+    return _resolved(name)(images)
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a normalization: arguments by name, and none that is the default.
+
+    Raises:
+      ConfigError: an unknown name or a wrong argument.
+
+    >>> canonical("zca(0.01)"), canonical("zca(regularization=0.1)")
+    ('zca(regularization=0.01)', 'zca')
+    """
+    chosen = _resolved(name)
+    defaults = inspect.signature(chosen.func).parameters
+    given = {key: value for key, value in chosen.keywords.items() if value != defaults[key].default}
+    if not given.get("regularization", 1.0) > 0:
+        raise errors.ConfigError(f"zca expects regularization > 0, got {given['regularization']}")
+    return str(spec.Call(spec.parse_one(name).name, kwargs=given))
+
+
+def _resolved(name: str) -> functools.partial[Normalizer]:
     choices = {"standardize": standardize, "zca": zca, "none": identity}
-    return spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))(images)
+    chosen = spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))
+    assert isinstance(chosen, functools.partial)
+    return chosen
 
 
 def identity(images: Images) -> Normalizer:
@@ -137,11 +162,12 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
         covariance += chunk.T @ chunk / (len(images) - 1)
     values, vectors = np.linalg.eigh(covariance)
     deviation = np.sqrt(np.maximum(values, 0) + regularization)
-    matrix, inverse = ((vectors * d) @ vectors.T for d in (1 / deviation, deviation))
+    with np.errstate(over="ignore"):
+        matrix, inverse = (((vectors * d) @ vectors.T).astype(np.float32) for d in (1 / deviation, deviation))
+    if not (np.isfinite(matrix).all() and np.isfinite(inverse).all()):
+        raise errors.ConfigError(f"zca with regularization {regularization:g} leaves the range of float32")
     as_is = identity(images)
-    return Normalizer(
-        as_is.scale, as_is.shift, mean.astype(np.float32), matrix.astype(np.float32), inverse.astype(np.float32)
-    )
+    return Normalizer(as_is.scale, as_is.shift, mean.astype(np.float32), matrix, inverse)
 
 
 def _chunks(count: int) -> list[slice]:

@@ -86,12 +86,10 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
 
 def _marked(stack: list[Any]) -> list[Any]:
     """Take what lies above the last mark."""
-    at = max((i for i, value in enumerate(stack) if value is _MARK), default=None)
-    if at is None:
-        raise ValueError("it is damaged")
-    above = stack[at + 1 :]
-    del stack[at:]
-    return above
+    above: list[Any] = []
+    while (value := stack.pop()) is not _MARK:
+        above.append(value)
+    return above[::-1]
 
 
 def _tuple(stack: list[Any], count: int) -> None:

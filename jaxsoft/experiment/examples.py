@@ -75,7 +75,7 @@ def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
 
 def _most(split: Split, most: int, epochs: int, classes: int) -> int:
     """As many images as the file and the device have room for."""
-    return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // split.images[0].nbytes)
+    return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // max(1, split.images[:1].nbytes))
 
 
 def _probabilities(

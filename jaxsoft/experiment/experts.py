@@ -120,6 +120,7 @@ def teach(
       CheckpointError: another process trains such experts in the folder now, or it cannot be read or written.
     """
     dataset, settings = arrays.checked(dataset), settings or config.Teacher()
+    normalization = normalize.canonical(normalization)
     architectures = by_architecture(settings)
     task = Task(dataset, settings, normalization, fit.precision(precision))
     normalizer = normalize.fit(normalization, dataset.train.images)

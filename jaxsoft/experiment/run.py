@@ -39,6 +39,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
     planning.check(settings)
+    settings = planning.settled(settings)
     with console.stage("data"):
         dataset = load(settings)
         planning.check_data(settings, dataset)
@@ -106,6 +107,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
       JaxsoftError: what would stop the run before training.
     """
     planning.check(settings)
+    settings = planning.settled(settings)
     dataset = load(settings)
     stored = workdir / "teachers.json"
     experts = RunFolder(workdir).read_json(stored.name)["experts"] if stored.exists() else None

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -24,7 +25,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     """Store labels of the sweep's first teacher at a few of the sweep's epochs; the same run writes the same arrays.
 
     Three sets of images are labelled: a few of the training images, kept with their pixels; a sample of the training
-    images; and the validation images, or a sample if they are many. Samples are float16.
+    images; and the validation images, if there are any, or a sample if they are many. Samples are float16.
 
     Raises:
       CheckpointError: the folder cannot be written, or an epoch of the teacher is damaged.
@@ -40,6 +41,10 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     shown, large, held_out = np.split(
         _probabilities(experts, parts, source, epochs), np.cumsum([*map(len, ids)])[:-1], 1
     )
+    held: dict[str, Any] = {
+        "validation_probabilities": held_out.astype(np.float16),
+        "validation_labels": parts[2].labels,
+    }
     file = io.BytesIO()
     np.savez(
         file,
@@ -51,8 +56,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
         class_names=np.array(dataset.class_names),
         train_probabilities=large.astype(np.float16),
         train_labels=parts[1].labels,
-        validation_probabilities=held_out.astype(np.float16),
-        validation_labels=parts[2].labels,
+        **(held if len(validation) else {}),
     )
     write_file(folder.path / NAME, file.getvalue())
 

@@ -121,7 +121,7 @@ def test_tiny_imagenet_whose_val_lies_in_class_folders_is_the_same(tmp_path, for
     published.tiny_imagenet(tmp_path)
     data.prepare("tiny_imagenet", tmp_path)
     wanted, folder = data.load("tiny_imagenet", tmp_path), tmp_path / "tiny-imagenet-200"
-    annotations = folder / "val" / "val_annotations.txt"
+    annotations, name, place, wnid = folder / "val" / "val_annotations.txt", "", folder, ""
     for line in annotations.read_text().splitlines():
         name, wnid = line.split("\t")[:2]
         place = folder / form.format(wnid=wnid)

@@ -5,6 +5,7 @@ Everything stays in memory. The README opens with an example.
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.config import Learned, Student, Sweep
+from jaxsoft.data import arrays
 from jaxsoft.experiment import identity, students
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.experts import Experts, teacher_key
@@ -40,7 +41,9 @@ def train_students(
 
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
+      DataError: arrays of your own are not what they must be.
     """
+    dataset = arrays.checked(dataset)
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(

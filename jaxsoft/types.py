@@ -3,11 +3,9 @@
 Axis letters: B batch, N images, S slots, K classes, H W C image, E experts, P epochs kept, A label specs, M members.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
-from jaxtyping import Int32, UInt8
 
 Row = dict[str, Any]
 """One line of results: column name -> value. Accuracies are fractions in [0, 1]."""
@@ -15,10 +13,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their integer labels; images may be a memory map."""
+    """Images and their integer labels.
 
-    images: UInt8[np.ndarray, "N H W C"]
-    labels: Int32[np.ndarray, "N"]
+    Inside the package images are uint8, or float32 in [0, 1], [N, H, W, C], perhaps a memory map, and labels are int32, [N].
+    Your own may be of other types: `data/arrays.py` says which are converted; others are refused.
+    """
+
+    images: Any
+    labels: Any
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,17 +31,19 @@ class Dataset:
     """Three splits and where they come from.
 
     `validation` is carved from the published training images by a fixed rule; `test` is opened once, at the end.
-    `fingerprint` is a SHA-256 over pixels, labels and the split, in hex.
+    `fingerprint` is a SHA-256 in hex that stands for pixels, labels and the split. That of your own arrays is computed from
+    them when they are used, whatever is given. `sound` says that all of this holds; a copy made by `replace` has to show it anew.
     """
 
     name: str
-    class_names: tuple[str, ...]
+    class_names: Sequence[str]
     train: Split
     validation: Split
     test: Split
-    fingerprint: str
-    source: str
-    licence: str
+    fingerprint: str = ""
+    source: str = ""
+    licence: str = ""
+    sound: bool = field(default=False, init=False, repr=False, compare=False)
 
     @property
     def num_classes(self) -> int:

@@ -46,21 +46,48 @@ def test_rows_are_in_the_order_of_the_axes(rows):
     assert "teacher(epoch=2)" in table
 
 
-def test_own_arrays_make_a_dataset():
-    """Two classes that differ in one corner: a student finds out from two images, and says so on test."""
-    rng = np.random.default_rng(0)
+def own(as_given=lambda images: images, seed=0, **more):
+    """Two classes of a user's own that differ in one corner."""
+    rng = np.random.default_rng(seed)
 
     def split(count):
         labels = (np.arange(count) % 2).astype(np.int32)
         images = rng.integers(0, 60, (count, 4, 4, 3), dtype=np.uint8)
         images[labels == 1, :2] += 190
-        return jaxsoft.Split(images, labels)
+        return jaxsoft.Split(as_given(images), labels)
 
-    data = jaxsoft.Dataset("mine", ("dark", "light"), split(40), split(10), split(30), "0" * 64, "here", "CC0-1.0")
-    experts = jaxsoft.teach(data, dataclasses.replace(TEACHER, batch=8))
-    rows = jaxsoft.train_students(data, experts, STUDENT, SWEEP)
-    assert [row["test_accuracy"] for row in rows] == [1.0] * 4
-    assert {row["dataset"] for row in rows} == {"mine"} and {row["fingerprint"] for row in rows} == {"0" * 64}
+    return jaxsoft.Dataset("mine", ("dark", "light"), split(40), split(10), split(30), **more)
+
+
+def test_own_arrays_make_a_dataset():
+    """A student finds out from two images, and says so on test: of bytes, and of the same images as floats."""
+    teacher, told = dataclasses.replace(TEACHER, batch=8), []
+    for data in (own(), own(lambda images: images / 255.0)):
+        experts = jaxsoft.teach(data, teacher)
+        told.append(jaxsoft.train_students(data, experts, STUDENT, SWEEP))
+        assert [row["test_accuracy"] for row in told[-1]] == [1.0] * 4
+        assert {row["dataset"] for row in told[-1]} == {"mine"}
+    assert [[row["val_accuracy"] for row in rows] for rows in told] == [[1.0] * 4] * 2
+
+
+def test_own_arrays_that_would_be_scaled_wrongly_are_refused(experts):
+    data = own(lambda images: images.astype(np.float32))
+    with pytest.raises(errors.DataError, match="mine: train images are float32 from 0 to 249; wanted uint8"):
+        jaxsoft.teach(data, TEACHER)
+    with pytest.raises(errors.DataError, match="mine: train images are float32 from 0 to 249; wanted uint8"):
+        jaxsoft.train_students(data, experts, STUDENT, SWEEP)
+    for ask in (experts.normalizer, experts.normalizer.store):
+        with pytest.raises(errors.DataError, match="images are float32 from 0 to 249"):
+            ask(data.train.images)
+
+
+def test_a_fingerprint_that_is_not_of_the_arrays_shares_no_experts(tmp_path):
+    teacher, given = dataclasses.replace(TEACHER, batch=8, epochs=1), "0" * 64
+    first, second = own(fingerprint=given), own(seed=1, fingerprint=given)
+    experts = jaxsoft.teach(first, teacher, folder=tmp_path)
+    assert jaxsoft.teach(second, teacher, folder=tmp_path).key != experts.key
+    with pytest.raises(errors.ConfigError, match="the experts were taught on other data"):
+        jaxsoft.train_students(second, experts, STUDENT, SWEEP)
 
 
 @pytest.mark.parametrize(

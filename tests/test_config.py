@@ -110,7 +110,7 @@ def test_another_type_is_refused(path, kind, rule):
     ("tree", "message"),
     [
         ({"student": {"batch": 1.5}}, "config.student.batch expects int >= 1, got 1.5"),
-        ({"data": {"validation": 0.6}}, "config.data.validation expects float > 0.0 and <= 0.5, got 0.6"),
+        ({"data": {"validation": 0.6}}, "config.data.validation expects float >= 0.0 and <= 0.5, got 0.6"),
         ({"protocol": "x"}, "config.protocol expects one of sealed, paper, both, got 'x'"),
         ({"teacher": {"model": 3}}, "config.teacher.model expects str, got 3"),
         ({"name": "a\0b"}, "config.name expects a name for a folder, without / and of one line, got 'a\\x00b'"),

@@ -24,7 +24,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, types
-from jaxsoft.data import classes, formats, prepared
+from jaxsoft.data import arrays, classes, formats, prepared, tfds
+
+_TFDS_NAME = r"[\w-]+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # set, config, version
 
 
 def load(
@@ -45,7 +47,7 @@ def load(
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
     Returns:
-      The dataset; images are memory maps, or copies where classes differ in size.
+      The dataset; images are memory maps, or copies where classes differ in size. Nothing of it can be written to.
 
     Raises:
       ConfigError, DataError: wrong settings; a dataset that is absent, not prepared or damaged, and what to do.
@@ -55,18 +57,20 @@ def load(
     (1168, 129, 500, (8, 8, 1))
     """
     _check(validation, limit)
+    name = _canonical(name)
     whole = _open(name, root, resize)
     in_train, in_validation = _cut(whole, validation, limit)
-    return types.Dataset(
+    loaded = types.Dataset(
         name=name,
         class_names=tuple(whole.manifest.class_names),
         train=_rows(whole.train, in_train),
         validation=_rows(whole.train, in_validation),
-        test=whole.test,
+        test=_frozen(whole.test),
         fingerprint=_fingerprint(whole, in_train, in_validation),
         source=whole.manifest.source,
         licence=whole.manifest.licence,
     )
+    return arrays.vouched(loaded)
 
 
 def prepare(
@@ -95,6 +99,7 @@ def prepare(
       ConfigError: an unknown name, or a resize that does not apply.
       DataError: the files are absent or damaged, or the disk is full.
     """
+    name = _canonical(name)
     module, folder, where = _module(name, resize), _folder(name, root, resize), _root(source or root)
     found = module.find(where, _argument(name))
     if found is None:
@@ -118,11 +123,9 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
       ConfigError: an unknown name.
       DataError: the dataset is not prepared, or the message names what differs.
     """
-    loaded = load(name, root, validation=0.0, resize=resize)
-    if _module(name, resize).FILES:
-        prepared.verify(_folder(name, root, resize), name)
+    loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
     counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
-    return f"{name}: {counts} are as they were prepared"
+    return f"{loaded.name}: {counts} are as they were prepared"
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
@@ -152,6 +155,11 @@ def _modules() -> dict[str, ModuleType]:
     return {name: module for name, module in modules.items() if hasattr(module, "TITLE")}
 
 
+def _canonical(name: str) -> str:
+    """One name for each dataset, however it is written."""
+    return f"tfds:{tfds.canonical(_argument(name))}" if name.startswith("tfds:") else name
+
+
 def _argument(name: str) -> str:
     return name.partition(":")[2]
 
@@ -162,8 +170,9 @@ def _module(name: str, resize: int | None) -> ModuleType:
     stem, colon, argument = name.partition(":")
     if stem not in modules:
         raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
-    if (stem == "tfds") != bool(re.fullmatch(r"[\w-]+(/[\w-]+)*", argument)) or bool(colon) != bool(argument):
-        raise errors.ConfigError(f"cannot read dataset {name!r}; only tfds takes a name after a colon, as tfds:mnist")
+    if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, argument)) or bool(colon) != bool(argument):
+        example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
+        raise errors.ConfigError(f"cannot read dataset {name!r}; {example}")
     side = modules[stem].SIDE
     if resize is not None and (side or not 1 <= resize <= formats.MAX_SIDE):
         most = f"it expects int >= 1 and <= {formats.MAX_SIDE}"
@@ -207,11 +216,11 @@ def _open(name: str, root: str | Path | None, resize: int | None) -> prepared.Pr
     where, state = _root(root), _state(name, root, resize)
     if state == "built in":
         return prepared.hold(module.read(folder, resize), name)
-    if state == "prepared":
-        return prepared.read(folder, name)
     command = f"run: jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
         f" --resize {resize}" * bool(resize)
     )
+    if state == "prepared":
+        return prepared.read(folder, name, command)
     if state == "half prepared":
         raise errors.DataError(f"{name} is only half prepared in {where}; {command}")
     if state == "files found":
@@ -245,7 +254,14 @@ def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     rows = np.flatnonzero(chosen)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
     pick = slice(rows[0], rows[-1] + 1) if together else rows
-    return types.Split(split.images[pick], split.labels[pick])
+    return _frozen(types.Split(split.images[pick], split.labels[pick]))
+
+
+def _frozen(split: types.Split) -> types.Split:
+    """The split, its arrays read-only: the fingerprint stands for what they hold."""
+    for array in (split.images, split.labels):
+        array.flags.writeable = False
+    return split
 
 
 def _fingerprint(whole: prepared.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:

@@ -6,6 +6,8 @@
 with x in [0, 1].
 """
 
+import functools
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,16 +40,17 @@ class Normalizer:
         """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
         out = np.empty(images.shape, np.float32)
         for rows in _chunks(len(images)):
-            chunk = images[rows].astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
-            chunk = chunk * self.scale + self.shift
+            chunk = _bytes(images[rows]) * self.scale + self.shift
             if self.matrix is not None and self.mean is not None:
                 chunk = ((chunk.reshape(len(chunk), -1) - self.mean) @ self.matrix).reshape(chunk.shape)
             out[rows] = chunk
         return out
 
     def store(self, images: Images) -> Images:
-        """Images as a device keeps them: the pixels themselves, or whitened ones; `affine` does the rest."""
-        return np.asarray(images) if self.matrix is None else self(images)
+        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
+        if self.matrix is not None:
+            return self(images)
+        return np.asarray(images) if images.dtype == np.uint8 else _bytes(images)
 
     @property
     def affine(self) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:
@@ -77,8 +80,31 @@ def fit(name: str, images: Images) -> Normalizer:
     Raises:
       ConfigError: an unknown name or a wrong argument.
     """
+    return _resolved(name)(images)
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a normalization: arguments by name, and none that is the default.
+
+    Raises:
+      ConfigError: an unknown name or a wrong argument.
+
+    >>> canonical("zca(0.01)"), canonical("zca(regularization=0.1)")
+    ('zca(regularization=0.01)', 'zca')
+    """
+    chosen = _resolved(name)
+    defaults = inspect.signature(chosen.func).parameters
+    given = {key: value for key, value in chosen.keywords.items() if value != defaults[key].default}
+    if not given.get("regularization", 1.0) > 0:
+        raise errors.ConfigError(f"zca expects regularization > 0, got {given['regularization']}")
+    return str(spec.Call(spec.parse_one(name).name, kwargs=given))
+
+
+def _resolved(name: str) -> functools.partial[Normalizer]:
     choices = {"standardize": standardize, "zca": zca, "none": identity}
-    return spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))(images)
+    chosen = spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))
+    assert isinstance(chosen, functools.partial)
+    return chosen
 
 
 def identity(images: Images) -> Normalizer:
@@ -136,15 +162,26 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
         covariance += chunk.T @ chunk / (len(images) - 1)
     values, vectors = np.linalg.eigh(covariance)
     deviation = np.sqrt(np.maximum(values, 0) + regularization)
-    matrix, inverse = ((vectors * d) @ vectors.T for d in (1 / deviation, deviation))
+    with np.errstate(over="ignore"):
+        matrix, inverse = (((vectors * d) @ vectors.T).astype(np.float32) for d in (1 / deviation, deviation))
+    if not (np.isfinite(matrix).all() and np.isfinite(inverse).all()):
+        raise errors.ConfigError(f"zca with regularization {regularization:g} leaves the range of float32")
     as_is = identity(images)
-    return Normalizer(
-        as_is.scale, as_is.shift, mean.astype(np.float32), matrix.astype(np.float32), inverse.astype(np.float32)
-    )
+    return Normalizer(as_is.scale, as_is.shift, mean.astype(np.float32), matrix, inverse)
 
 
 def _chunks(count: int) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
+
+
+def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
+    """Float32 up to 255; what is neither uint8 nor float in [0, 1] would be scaled wrongly, and is refused."""
+    if images.dtype == np.uint8:
+        return images.astype(np.float32)
+    if images.dtype.kind != "f" or (images.size and not 0 <= images.min() <= images.max() <= 1):
+        ends = f" from {images.min():.6g} to {images.max():.6g}" if images.size else ""
+        raise errors.DataError(f"images are {images.dtype.name}{ends}; wanted uint8, or floats in [0, 1]")
+    return images.astype(np.float32) * np.float32(255)
 
 
 def _flat(images: Images) -> Iterator[np.ndarray]:

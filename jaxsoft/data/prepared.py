@@ -1,50 +1,33 @@
 """The prepared form of a dataset: an image and a label array per split, and one JSON file that is written last.
 
 A folder without `dataset.json` is not prepared, whatever else lies in it. Train rows are stored in the order of
-`classes.spread`, so that what `load` cuts from them are plain slices of the memory map.
+`classes.spread`, so that what `load` cuts from them are plain slices of the memory map. Every byte is compared with its
+digest whenever the set is opened.
 """
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from jaxsoft import errors, files, types
-from jaxsoft.data import classes, decoding, raw
+from jaxsoft.data import classes, decoding, digests, raw
+from jaxsoft.data import manifest as manifests
+from jaxsoft.data.manifest import Manifest
 
-FORMAT = 1
-MANIFEST = "dataset.json"
-_SPLITS = ("train", "test")
-_ARRAYS = tuple(f"{split}_{kind}" for split in _SPLITS for kind in ("images", "labels"))
+MANIFEST = manifests.NAME
+_ARRAYS = manifests.ARRAYS
 _BLOCK_BYTES = 1 << 25  # decoded before it is written; bounds the memory
-_MAX_MANIFEST = 1 << 28  # bytes
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What the JSON file says; `digests` are SHA-256 in hex, one for each array; `raw.Raw` has origin and notes."""
-
-    name: str
-    class_names: list[str]
-    train_counts: list[int]
-    test_counts: list[int]
-    digests: dict[str, str]
-    source: str
-    licence: str
-    format: int = FORMAT
-    origin: str = ""
-    notes: list[str] = field(default_factory=list)
 
 
 class Prepared(NamedTuple):
@@ -77,12 +60,12 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             _write_arrays(found, folder, progress)
-            digests = {array: digest(_partial(folder / f"{array}.npy")) for array in _ARRAYS}
+            found_digests = [digests.of_file(_partial(folder / f"{array}.npy")) for array in _ARRAYS]
             (folder / MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
             for array in _ARRAYS:
                 os.replace(_partial(folder / f"{array}.npy"), folder / f"{array}.npy")
-            manifest = _describe(found, name, digests)
-            files.replace(folder / MANIFEST, (json.dumps(asdict(manifest), indent=1) + "\n").encode())
+            manifest = _describe(found, name, found_digests)
+            files.replace(folder / MANIFEST, manifests.text(manifest))
     except OSError as problem:
         where = errors.shown(str(problem.filename or folder))
         raise errors.DataError(f"cannot write {where}: {problem.strerror or problem}") from None
@@ -98,55 +81,47 @@ def hold(found: raw.Raw, name: str) -> Prepared:
         train, test = (types.Split(decoding.decode(part, part.items, pool, problems), part.labels) for part in parts)
     problems.refuse()
     contents = (train.images, train.labels, test.images, test.labels)
-    digests = {array: hashlib.sha256(content.tobytes()).hexdigest() for array, content in zip(_ARRAYS, contents)}
-    return Prepared(train, test, _describe(found, name, digests))
+    return Prepared(train, test, _describe(found, name, [digests.of_bytes(content.tobytes()) for content in contents]))
 
 
 def origin(folder: Path) -> str:
     """The folder that prepared images were read from; "" if there are none, or their name says what they are."""
     try:
-        content = json.loads(files.read(folder / MANIFEST, _MAX_MANIFEST))
-        return str(content.get("origin", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(json.loads(files.read(folder / MANIFEST, manifests.MAX_BYTES)).get("origin", ""))
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""
 
 
-def read(folder: Path, name: str) -> Prepared:
-    """Open a prepared dataset; images are memory maps.
+def read(folder: Path, name: str, remedy: str = "") -> Prepared:
+    """Open a prepared dataset, and compare all of it with its digests; images are memory maps.
 
     Args:
       folder: where `write` put it.
-      name: the dataset, for messages.
+      name: the dataset; the folder must hold no other.
+      remedy: what to do if it is damaged, for messages.
 
     Raises:
-      DataError: a file is missing, cut short, or not what the manifest says.
+      DataError: a file is missing, or not what it was when it was prepared.
     """
-    manifest = _read_manifest(folder, name)
-    splits = []
-    for split in _SPLITS:
-        images = _open(folder / f"{split}_images.npy", np.uint8)
-        labels = np.array(_open(folder / f"{split}_labels.npy", np.int32))
-        counts = np.bincount(np.maximum(labels, 0)).tolist()
-        if images.ndim != 4 or len(images) != len(labels) or counts != getattr(manifest, f"{split}_counts"):
-            raise errors.DataError(f"{folder}: {split} images, labels and {MANIFEST} do not belong together")
-        splits.append(types.Split(images, labels))
-    return Prepared(splits[0], splits[1], manifest)
-
-
-def verify(folder: Path, name: str) -> None:
-    """Compare a prepared dataset, byte by byte, with its manifest; DataError names the files that differ."""
-    manifest = read(folder, name).manifest
-    differ = [f"{array}.npy" for array in _ARRAYS if digest(folder / f"{array}.npy") != manifest.digests[array]]
-    if differ:
-        raise errors.DataError(f"{name} in {folder} is damaged: {', '.join(differ)} changed since it was prepared")
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of an array file's content without its header, in hex."""
-    with open(path, "rb") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    remedy = remedy or f"prepare {name} again"
+    manifest = manifests.read(folder, name, remedy)
+    counts = {split: getattr(manifest, f"{split}_counts") for split in manifests.SPLITS}
+    stored = {}
+    with contextlib.ExitStack() as stack:
+        for array in _ARRAYS:
+            split, _, kind = array.partition("_")
+            dtype, axes = (np.uint8, 4) if kind == "images" else (np.int32, 1)
+            stored[array] = _open(folder / f"{array}.npy", dtype, sum(counts[split]), axes, remedy)
+            stack.enter_context(stored[array].file)
+        _check(stored, manifest, f"{name} in {folder}", remedy)
+    train, test = (
+        types.Split(stored[f"{split}_images"].array, np.array(stored[f"{split}_labels"].array))
+        for split in manifests.SPLITS
+    )
+    for split, part in (("train", train), ("test", test)):
+        if part.labels.min() < 0 or np.bincount(part.labels).tolist() != counts[split]:
+            raise errors.DataError(f"{folder}: {split} labels and {MANIFEST} do not belong together; {remedy}")
+    return Prepared(train, test, manifest)
 
 
 def _checked(found: raw.Raw, name: str) -> raw.Raw:
@@ -161,10 +136,12 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     return replace(found, train=found.train.take(classes.spread(found.train.labels)))
 
 
-def _describe(found: raw.Raw, name: str, digests: dict[str, str]) -> Manifest:
+def _describe(found: raw.Raw, name: str, of_arrays: Sequence[digests.Digests]) -> Manifest:
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
+    whole, chunks = (dict(zip(_ARRAYS, column)) for column in zip(*of_arrays))
     return Manifest(
-        *(name, list(found.class_names), train, test, digests, found.source, found.licence),
+        *(name, list(found.class_names), train, test, whole, found.source, found.licence),
+        chunks=chunks,
         origin=found.origin,
         notes=found.notes(),
     )
@@ -259,24 +236,22 @@ def _lock(descriptor: int, folder: Path) -> None:
         raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None
 
 
-def _read_manifest(folder: Path, name: str) -> Manifest:
+def _open(path: Path, dtype: type, count: int, axes: int, remedy: str) -> digests.Stored:
     try:
-        content = json.loads((folder / MANIFEST).read_bytes())
-        if content["format"] != FORMAT:
-            raise errors.DataError(f"{folder} has format {content['format']}, wanted {FORMAT}; prepare {name} again")
-        manifest = Manifest(**content)
-        if set(manifest.digests) != set(_ARRAYS) or len(manifest.class_names) != len(manifest.train_counts):
-            raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):
-        raise errors.DataError(f"{folder / MANIFEST} is damaged; prepare {name} again") from None
-    return manifest
+        return digests.opened(path, dtype, count, axes)
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise errors.DataError(f"{path} is missing or damaged ({reason}); {remedy}") from None
 
 
-def _open(path: Path, dtype: type) -> np.ndarray:
+def _check(stored: dict[str, digests.Stored], manifest: Manifest, what: str, remedy: str) -> None:
+    """Refuse arrays that are not what they were."""
+    wanted = manifest.chunks or {array: [digest] for array, digest in manifest.digests.items()}
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.dtype != dtype:
-            raise ValueError(f"it holds {array.dtype}, not {dtype.__name__}")
-    except (OSError, ValueError, EOFError) as problem:
-        raise errors.DataError(f"{path} is missing or damaged ({problem}); prepare the dataset again") from None
-    return array
+        differ = [f"{array}.npy" for array in digests.differing(stored, wanted)]
+    except OSError as problem:
+        raise errors.DataError(f"{what} cannot be read ({problem.strerror}); {remedy}") from None
+    if stored["train_images"].array.shape[1:] != stored["test_images"].array.shape[1:]:
+        differ = differ or ["train_images.npy or test_images.npy"]
+    if differ:
+        raise errors.DataError(f"{what} is damaged: {', '.join(differ)} changed since it was prepared; {remedy}")

@@ -1,5 +1,6 @@
 """Any image classification set of TensorFlow Datasets that was prepared as array_record; read without TensorFlow."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxtyping import UInt8
 from jaxsoft import errors
 from jaxsoft.data import classes, raw
 
-TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist"
+TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist or tfds:mnist:3.0.1"
 SOURCE = "https://www.tensorflow.org/datasets/catalog/overview"
 LICENCE = "see the set's page in the catalogue"
 FILES = (
@@ -19,14 +20,41 @@ FILES = (
 SIDE = None
 
 _TEST_SHARE = 0.2
+_VERSION = r"\d+\.\d+\.\d+"
+_CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
 
 
 def find(where: Path, argument: str) -> Path | None:
-    """The newest version of the set below `where`, or `where` itself if it is one."""
-    if is_prepared(where) and argument.split("/")[0] in where.resolve().parts:
-        return where
-    versions = [path for path in (where / argument).glob("*.*.*") if is_prepared(path)]
-    return max(versions, key=lambda path: [part.zfill(9) for part in path.name.split(".")], default=None)
+    """The version of the set that is asked for, else the newest, below `where`; or `where` itself if it is that.
+
+    Raises:
+      DataError: there are versions, but not the one that is asked for.
+    """
+    name, _, version = argument.partition(":")
+    own = where.resolve()
+    if is_prepared(where) and set(name.split("/")) <= set(own.parts):
+        versions = [where]
+    else:
+        below = (path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name))
+        versions = [path for path in below if is_prepared(path)]
+    wanted = [path for path in versions if version in ("", path.resolve().name)]
+    if versions and not wanted:
+        there = ", ".join(sorted((path.resolve().name for path in versions), key=_by_number))
+        raise errors.DataError(f"no version {version} of {name} in {where}; there is {there}")
+    return max(wanted, key=lambda path: _by_number(path.name), default=None)
+
+
+def canonical(argument: str) -> str:
+    """The name of a set with its version, if there is one, after a colon: mnist/3.0.1 is mnist:3.0.1.
+
+    >>> canonical("imagenet_resized/64x64/0.1.0")
+    'imagenet_resized/64x64:0.1.0'
+    """
+    return re.sub(f"/({_VERSION})$", r":\1", argument)
+
+
+def _by_number(version: str) -> list[str]:
+    return [part.zfill(9) for part in version.split(".")]
 
 
 def is_prepared(folder: Path) -> bool:
@@ -67,10 +95,21 @@ def _open(found: Path) -> Any:
 
 
 def _features(found: Path, features: Any) -> tuple[str, str]:
-    """Names of the one image and the one class label."""
-    keys = [[k for k, f in features.items() if type(f).__name__ == kind] for kind in ("Image", "ClassLabel")]
+    """Names of the one image and the one class label, if the image is one that is read."""
+    kinds = {key: type(feature).__name__ for key, feature in getattr(features, "items", dict)()}
+    keys = [[key for key, its in kinds.items() if its == kind] for kind in ("Image", "ClassLabel")]
     if [len(k) for k in keys] != [1, 1]:
-        raise errors.DataError(f"{found} is no image classification set: its features are {sorted(features)}")
+        there = ", ".join(f"{key} ({kind})" for key, kind in sorted(kinds.items()))
+        wanted = "wanted one Image and one ClassLabel"
+        raise errors.DataError(
+            f"{found} is no image classification set: its features are {there or features}; {wanted}"
+        )
+    image = features[keys[0][0]]
+    dtype = np.dtype(image.np_dtype)  # `dtype` asks TensorFlow
+    if dtype != np.uint8:  # the bytes of others stand for something else, such as a float in four channels
+        raise errors.DataError(f"{found}: {keys[0][0]} is {dtype.name}; only images of uint8 are read")
+    if len(image.shape) != 3 or image.shape[-1] not in _CHANNELS:
+        raise errors.DataError(f"{found}: {keys[0][0]} has shape {image.shape}; only 1 or 3 channels are read")
     return keys[0][0], keys[1][0]
 
 
@@ -78,7 +117,7 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
     """One split, its images still packed: they are decoded as those of every other set."""
     from tensorflow_datasets import decode
 
-    mode = "L" if builder.info.features[image].shape[-1] == 1 else "RGB"
+    mode = _CHANNELS[builder.info.features[image].shape[-1]]
     try:
         source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)

@@ -1,6 +1,10 @@
-"""TinyImageNet: the published zip or its folder. Its test images have no labels, so `val` is the test split."""
+"""TinyImageNet: the published zip or its folder, also with `val` sorted into class folders.
+
+Its test images have no labels, so `val` is the test split.
+"""
 
 import collections
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +61,27 @@ def _train_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
 
 
 def _test_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
-    """File -> class as annotated; the same number of every class, and no other class."""
-    rows = [line.split("\t") for line in _lines(files, "val/val_annotations.txt")]
-    names = {f"val/images/{row[0]}": row[1] for row in rows if len(row) > 1}
+    """File -> class as the class folders say, or else as annotated; the same number of every class, and no other class."""
+    where, names = "val", _in_class_folders(files)
+    if not names:
+        where = "val/val_annotations.txt"
+        rows = [line.split("\t") for line in _lines(files, where)]
+        names = {f"val/images/{row[0]}": row[1] for row in rows if len(row) > 1}
     counts = collections.Counter(names.values())
     for wnid in sorted({*wnids, *counts}):
         wanted = TEST_PER_CLASS if wnid in wnids else 0
         if counts[wnid] != wanted:
             found = f"{counts[wnid]} images of class {wnid}"
-            raise errors.DataError(f"{files.path}: val/val_annotations.txt lists {found} instead of {wanted}")
+            raise errors.DataError(f"{files.path}: {where} lists {found} instead of {wanted}")
     return _present(files, names)
+
+
+def _in_class_folders(files: archive.Files) -> dict[str, str]:
+    """Images of val/<class>/images or val/<class>, in published order, which is that of the numbers in their names."""
+    paths = (name.split("/") for name in files.names if name.startswith("val/") and name.upper().endswith(".JPEG"))
+    found = {"/".join(path): path[1] for path in paths if len(path) > 2 and path[1] != "images"}
+    numbers = {name: [int(digits) for digits in re.findall(r"\d+", name.split("/")[-1])] for name in found}
+    return {name: found[name] for name in sorted(found, key=lambda name: (numbers[name], name))}
 
 
 def _present(files: archive.Files, names: dict[str, str]) -> dict[str, str]:

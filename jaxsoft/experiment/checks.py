@@ -1,6 +1,7 @@
 """What is wrong with settings, found before anything is trained; every refusal begins with the key, or names it."""
 
 import contextlib
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxsoft import augment, config, data, errors, rng, spec
-from jaxsoft.data import select
+from jaxsoft.data import normalize, select
 from jaxsoft.experiment import learning, sweep
 from jaxsoft.experiment.cohort import by_architecture, expectations
 from jaxsoft.experiment.sweep import MemberSpec
@@ -31,6 +32,8 @@ def check(settings: config.Settings) -> None:
     if settings.teacher.steps:
         raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
     expectations(settings.teacher)
+    with _about("config.data.normalize"):
+        normalize.canonical(settings.data.normalize)
     members = sweep.expand(settings)
     where = "config.sweep.select" if settings.sweep.select else "config.select"
     for text in dict.fromkeys(m.select for m in members):
@@ -49,8 +52,16 @@ def check(settings: config.Settings) -> None:
             f"config.subjects={settings.subjects} has no effect: no label spec drops a class, and config.sweep.without "
             "leaves none out; set it to index"
         )
+    if settings.data.validation == 0:
+        _check_unvalidated(settings)
     if _learns(settings):
         _check_functions(settings.learned, settings.student.model, "config.learned")
+
+
+def settled(settings: config.Settings) -> config.Settings:
+    """Checked settings with one spelling of what could be written in several ways, so that equal runs have equal keys."""
+    normalization = normalize.canonical(settings.data.normalize)
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, normalize=normalization))
 
 
 def check_data(settings: config.Settings, dataset: Dataset) -> None:
@@ -64,6 +75,8 @@ def check_data(settings: config.Settings, dataset: Dataset) -> None:
 
 def check_members(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> None:
     """The same, of settings whose members are known."""
+    if len(dataset.validation) == 0:
+        _check_unvalidated(settings)
     specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in members)}
     with _about("config.sweep.labels"):
         for labels in specs.values():
@@ -116,6 +129,19 @@ def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
             f"label spec '{labels}' asks for epoch {labels.epoch}; "
             f"config.teacher.epochs is {teacher.epochs}, the largest possible"
         )
+
+
+def _check_unvalidated(settings: config.Settings) -> None:
+    """Refuse what would choose on validation images where there are none."""
+    todo = "wanted config.data.validation above 0"
+    if settings.protocol != "paper":
+        raise errors.ConfigError(
+            f"there are no validation images, and protocol {settings.protocol} chooses checkpoints on them; "
+            f"{todo}, or config.protocol paper, which chooses on the test split"
+        )
+    for text in settings.sweep.labels:
+        if (labels := LabelSpec.parse(text)).accuracy is not None or labels.is_learned:
+            raise errors.ConfigError(f"there are no validation images, and label spec '{text}' asks for them; {todo}")
 
 
 def _models(settings: config.Settings) -> list[tuple[str, str]]:

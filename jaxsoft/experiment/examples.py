@@ -26,7 +26,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     """Store labels of the sweep's first teacher at a few of the sweep's epochs; the same run writes the same arrays.
 
     Three sets of images are labelled: a few of the training images, kept with their pixels; a sample of the training
-    images; and the validation images, or a sample if they are many. Samples are float16.
+    images; and the validation images, if there are any, or a sample if they are many. Samples are float16.
 
     Raises:
       CheckpointError: the folder cannot be written, or an epoch of the teacher is damaged.
@@ -42,6 +42,10 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     shown, large, held_out = np.split(
         _probabilities(experts, parts, source, epochs), np.cumsum([*map(len, ids)])[:-1], 1
     )
+    held: dict[str, Any] = {
+        "validation_probabilities": held_out.astype(np.float16),
+        "validation_labels": parts[2].labels,
+    }
     arrays: dict[str, Any] = dict(
         images=parts[0].images,
         labels=parts[0].labels,
@@ -50,8 +54,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
         class_names=np.array(dataset.class_names),
         train_probabilities=large.astype(np.float16),
         train_labels=parts[1].labels,
-        validation_probabilities=held_out.astype(np.float16),
-        validation_labels=parts[2].labels,
+        **(held if len(validation) else {}),
     )
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, sha256=np.array(digest(arrays)), **arrays)
@@ -86,7 +89,7 @@ def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
 
 def _most(split: Split, most: int, epochs: int, classes: int) -> int:
     """As many images as the file and the device have room for."""
-    return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // split.images[0].nbytes)
+    return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // max(1, split.images[:1].nbytes))
 
 
 def _probabilities(

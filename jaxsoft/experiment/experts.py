@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxsoft import config, errors, numerics
-from jaxsoft.data import normalize
+from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import teaching
 from jaxsoft.experiment.cohort import Cohort, by_architecture
@@ -109,7 +109,7 @@ def teach(
     """Train experts on all training images with hard labels, and keep every epoch.
 
     Args:
-      dataset: train and validation are used, test is not.
+      dataset: from `load`, or your own arrays; train and validation are used, test is not.
       settings: how.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
@@ -120,9 +120,11 @@ def teach(
 
     Raises:
       ConfigError: an architecture is unknown, there is not one for each expert, or an expert diverged.
+      DataError: arrays of your own are not what they must be.
       CheckpointError: the folder cannot be read or written.
     """
-    settings = settings or config.Teacher()
+    dataset, settings = arrays.checked(dataset), settings or config.Teacher()
+    normalization = normalize.canonical(normalization)
     architectures = by_architecture(settings)
     task = Task(dataset, settings, normalization, fit.precision(precision))
     normalizer = normalize.fit(normalization, dataset.train.images)

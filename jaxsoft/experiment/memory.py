@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxsoft import config
+from jaxsoft import config, spec
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
 
@@ -40,7 +40,8 @@ def _host_bytes() -> int:
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
     """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
-    pixels = math.prod(dataset.image_shape) * (4 if settings.data.normalize == "zca" else 1)
+    whitened = spec.parse_one(settings.data.normalize).name == "zca"
+    pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
     largest: dict[tuple[str, int, int], int] = {}
     for m in members:
         draw = m.select, m.subset_seed, m.ipc if settings.protocol == "paper" else 0  # the paper draws each IPC anew

@@ -17,6 +17,7 @@ from jaxsoft.experiment import identity, memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
 from jaxsoft.experiment.checks import check_members, selection
+from jaxsoft.experiment.checks import settled as settled
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.experiment.waves import Group, Plan, Wave
 from jaxsoft.labels.history import History

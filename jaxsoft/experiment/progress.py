@@ -24,9 +24,10 @@ def of_teachers(console: Console) -> Callable[[int, int, list[dict[str, Any]]], 
     """Tell validation accuracy and label entropy of the epoch; stop if the user asked for it."""
 
     def look(epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
-        accuracy = np.mean([r["val_accuracy"] for r in records])
+        seen = [r["val_accuracy"] for r in records if r["val_accuracy"] is not None]
+        accuracy = f"validation accuracy {np.mean(seen):.1%}, " if seen else ""
         entropy = np.mean([r["label_entropy"] for r in records])
-        text = f"teacher epochs: validation accuracy {accuracy:.1%}, label entropy {entropy:.2f} nats"
+        text = f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats"
         console.progress(epoch, epochs, text)
         if console.stop and epoch < epochs:
             raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")

@@ -51,6 +51,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
     planning.check(settings)
+    settings = planning.settled(settings)
     with console.stage("data"):
         dataset = load(settings)
         planning.check_data(settings, dataset)
@@ -131,6 +132,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
       JaxsoftError: what would stop the run before training.
     """
     planning.check(settings)
+    settings = planning.settled(settings)
     dataset = load(settings)
     histories = stored.histories(RunFolder(workdir))
     plan = planning.make(settings, dataset, histories, {})

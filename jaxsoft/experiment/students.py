@@ -177,7 +177,9 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
 
 
 def _rounded(value: Any) -> Any:
-    return round(value, 6) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return None if np.isnan(value) else round(value, 6)
+    return value
 
 
 def _members_of(plan: Plan, wave: int, material: Material) -> tuple[Member, ...]:
@@ -203,6 +205,7 @@ def _outcomes(
 ) -> Iterator[dict[str, Any]]:
     labels = np.asarray(material.test.labels).ravel()
     images = np.bincount(labels[labels >= 0], minlength=plan.groups[0].recipe.num_classes)
+    known = np.where(images, images, np.nan)  # a class without test images has no accuracy
     correct = program.test(material.bank, material.test, students)
     for g, (group, (start, stop)) in enumerate(zip(plan.groups, plan.waves[wave])):
         best = students[g].best
@@ -210,7 +213,7 @@ def _outcomes(
         seen, highest = np.asarray(best.accuracy, np.float64), np.asarray(best.highest, np.float64)
         bad, counts = np.asarray(students[g].state.bad_step), np.asarray(correct[g], np.float64)
         for j, position in enumerate(group.members[start:stop]):
-            by_class = counts[j] / np.maximum(images, 1)
+            by_class = counts[j] / known
             yield {
                 "position": position,
                 "group": g,

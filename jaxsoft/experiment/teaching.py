@@ -213,13 +213,13 @@ def _teaching_material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe)
 
 
 def _records(epoch: int, report: ensemble.Report) -> list[dict[str, Any]]:
-    """One line for each expert; accuracy on validation, entropy on training images."""
+    """One line for each expert; accuracy on validation, None without such images, and entropy on training images."""
     loss, accuracy, entropy = (np.asarray(a, np.float64) for a in report)
     return [
         {
             "epoch": epoch,
             "train_loss": None if epoch == 0 else round(float(loss[e]), 6),
-            "val_accuracy": round(float(accuracy[e, 0]), 6),
+            "val_accuracy": None if np.isnan(accuracy[e, 0]) else round(float(accuracy[e, 0]), 6),
             "label_entropy": round(float(entropy[e, 1]), 6),
         }
         for e in range(len(loss))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -57,6 +58,50 @@ def cifar100(root: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return made
 
 
+def for_python(root: Path, name: str) -> Path:
+    """Put the version for Python in the place of the binary one of `cifar10` or `cifar100`: the same images and labels."""
+    if name == "cifar10":
+        binary, folder = root / "cifar-10-batches-bin", root / "cifar-10-batches-py"
+        files = {path.stem: path for path in binary.glob("*.bin")}
+        meta, words, key, names = "batches.meta", binary / "batches.meta.txt", "labels", "label_names"
+    else:
+        binary, folder = root / "cifar-100-binary", root / "cifar-100-python"
+        files = {split: binary / f"{split}.bin" for split in ("train", "test")}
+        meta, words, key, names = "meta", binary / "fine_label_names.txt", "fine_labels", "fine_label_names"
+    folder.mkdir()
+    for file, path in files.items():
+        rows = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 3073 + (name == "cifar100"))
+        content = {"batch_label": file, key: rows[:, -3073].tolist(), "data": rows[:, -3072:]}
+        (folder / file).write_bytes(python2_pickle(content))
+    (folder / meta).write_bytes(python2_pickle({"num_vis": 3072, names: words.read_text().split()}))
+    _remove(binary)
+    return folder
+
+
+def python2_pickle(value: dict) -> bytes:
+    """A pickle as Python 2 wrote it with protocol 2, which Python 3 no longer does: text and pixels are strings of bytes."""
+
+    def text(content: bytes) -> bytes:
+        return b"T" + struct.pack("<I", len(content)) + content + b"q\x05"
+
+    def of(item: object) -> bytes:
+        if isinstance(item, dict):
+            return b"}q\x01(" + b"".join(of(part) for pair in item.items() for part in pair) + b"u"
+        if isinstance(item, list):
+            return b"]q\x02(" + b"".join(map(of, item)) + b"e"
+        if isinstance(item, int):
+            return b"J" + struct.pack("<i", item)
+        if isinstance(item, str):
+            return text(item.encode())
+        assert isinstance(item, np.ndarray)
+        empty = b"cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85U\x01b\x87R"
+        kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        shape = b"".join(map(of, item.shape)) + b"\x86"
+        return empty + b"(K\x01" + shape + kind + b"\x89" + text(item.tobytes()) + b"tb"
+
+    return b"\x80\x02" + of(value) + b"."
+
+
 def tiny_imagenet(root: Path) -> None:
     """Write the folder. The red of an image is 10 x its class (in sorted order) + its number; PNG bytes, so exact."""
     folder = root / "tiny-imagenet-200"
@@ -72,6 +117,7 @@ def tiny_imagenet(root: Path) -> None:
             name = f"val_{i * len(TINY_WNIDS) + k}.JPEG"
             (folder / "val" / "images" / name).write_bytes(encoded(red(64, 10 * k + i)))
             annotations.append(f"{name}\t{wnid}\t0\t0\t63\t63\n")
+    annotations.sort(key=lambda line: int(line.split(".")[0].removeprefix("val_")))
     (folder / "val" / "val_annotations.txt").write_text("".join(annotations))
 
 

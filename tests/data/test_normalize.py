@@ -68,12 +68,38 @@ def test_zca_matches_the_reference(golden):
         ("standardise", "unknown normalization 'standardise'; closest: standardize"),
         ("zca(eps=1)", "usage: zca"),
         ("zca(regularization=0)", "zca expects regularization > 0"),
+        ("zca(regularization=-1)", "zca expects regularization > 0"),
+        ("zca(nan)", "regularization expects float, got 'nan'"),
+        ("zca(1e999)", "cannot read spec 'zca\\(1e999\\)'"),
+        ("zca(-1e999)", "cannot read spec"),
+        ("none(1)", "usage: none"),
         ("standardize|zca", "expected one name"),
     ],
 )
 def test_wrong_names_are_refused(name, message):
     with pytest.raises(errors.ConfigError, match=message):
         normalize.fit(name, IMAGES)
+    with pytest.raises(errors.ConfigError, match=message):
+        normalize.canonical(name)
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [
+        ("standardize", "standardize"), ("none()", "none"), ("zca", "zca"), ("zca()", "zca"), ("zca(0.1)", "zca"),
+        ("zca( regularization = .1 )", "zca"), ("zca(1)", "zca(regularization=1.0)"), ("zca(1e-2)", "zca(regularization=0.01)"),
+    ],
+)  # fmt: skip
+def test_a_normalization_has_one_spelling(name, wanted):
+    assert normalize.canonical(name) == normalize.canonical(wanted) == wanted
+
+
+@pytest.mark.parametrize("regularization", [1e-300, 1e300])
+def test_zca_whose_matrix_no_float_holds_is_refused(regularization):
+    images = np.zeros_like(IMAGES)
+    images[::2] = 255
+    with pytest.raises(errors.ConfigError, match="leaves the range of float32"):
+        normalize.zca(images, regularization)
 
 
 def test_zca_refuses_images_whose_matrix_would_not_fit():

@@ -39,6 +39,50 @@ def test_cifar(tmp_path, name, folder, form):
     assert loaded.image_shape == (32, 32, 3)
 
 
+@pytest.mark.parametrize("form", ["folder", "archive"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_for_python_is_the_same_as_the_binary_version(tmp_path, name, form):
+    getattr(published, name)(tmp_path)
+    data.prepare(name, tmp_path)
+    wanted = data.load(name, tmp_path)
+    folder = published.for_python(tmp_path, name)
+    if form == "archive":
+        published.tar(folder, tmp_path / f"{folder.name.replace('-batches-py', '-python')}.tar.gz")
+    data.prepare(name, tmp_path)
+    found = data.load(name, tmp_path)
+    assert (found.fingerprint, found.class_names) == (wanted.fingerprint, wanted.class_names)
+
+
+@pytest.mark.parametrize(
+    "file, content, message",
+    [
+        ("test_batch", b"cposix\nsystem\n(S'touch pwned'\ntR.", "it would import posix.system, which is refused"),
+        ("data_batch_2", b"\x80\x02}", "data_batch_2 cannot be read: pickle exhausted before seeing STOP"),
+        ("test_batch", published.python2_pickle({"labels": [0] * 20}), "test_batch has pixels"),
+        ("test_batch", b"\x80\x02].", "test_batch cannot be read: it holds no dictionary"),
+        (
+            "test_batch",
+            published.python2_pickle({"labels": [0], "data": np.zeros((20, 3072), np.uint8)}),
+            "20 class num",
+        ),
+        (
+            "test_batch",
+            published.python2_pickle({"labels": [999] * 20, "data": np.zeros((20, 3072), np.uint8)}),
+            "20 clas",
+        ),
+        ("test_batch", published.python2_pickle({"data": [1, 2]}), "it holds no array of whole numbers"),
+        ("batches.meta", published.python2_pickle({"label_names": ["cat"]}), "does not name 10 classes as label_names"),
+        ("batches.meta", published.python2_pickle({}), "does not name 10 classes as label_names"),
+    ],
+)
+def test_damaged_and_hostile_pickles_of_cifar_are_refused(tmp_path, file, content, message):
+    published.cifar10(tmp_path)
+    (published.for_python(tmp_path, "cifar10") / file).write_bytes(content)
+    with pytest.raises(errors.DataError, match=message) as refused:
+        data.prepare("cifar10", tmp_path)
+    assert file in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_cut_and_missing_cifar_files_are_named(tmp_path):
     published.cifar10(tmp_path)
     folder = tmp_path / "cifar-10-batches-bin"
@@ -69,6 +113,33 @@ def test_tiny_imagenet(tmp_path, form):
         assert split.images.shape[1:] == (64, 64, 3)
         reds = sorted(zip(split.labels.tolist(), split.images[:, 0, 0, 0].tolist()))
         assert reds == [(k, 10 * k + i) for k in range(3) for i in range(count)]
+
+
+@pytest.mark.parametrize("form", ["val/{wnid}/images", "val/{wnid}"])
+@pytest.mark.parametrize("annotated", [True, False])
+def test_tiny_imagenet_whose_val_lies_in_class_folders_is_the_same(tmp_path, form, annotated):
+    published.tiny_imagenet(tmp_path)
+    data.prepare("tiny_imagenet", tmp_path)
+    wanted, folder = data.load("tiny_imagenet", tmp_path), tmp_path / "tiny-imagenet-200"
+    annotations, name, place, wnid = folder / "val" / "val_annotations.txt", "", folder, ""
+    for line in annotations.read_text().splitlines():
+        name, wnid = line.split("\t")[:2]
+        place = folder / form.format(wnid=wnid)
+        place.mkdir(parents=True, exist_ok=True)
+        (folder / "val" / "images" / name).rename(place / name)
+    if not annotated:
+        annotations.unlink()
+        (folder / "val" / "images").rmdir()
+    data.prepare("tiny_imagenet", tmp_path)
+    assert data.load("tiny_imagenet", tmp_path).fingerprint == wanted.fingerprint
+    (place / name).unlink()
+    with pytest.raises(errors.DataError, match=f": val lists 1 images of class {wnid} instead of 2"):
+        data.prepare("tiny_imagenet", tmp_path)
+    (folder / form.format(wnid="n99")).mkdir(parents=True)
+    (folder / form.format(wnid="n99") / "val_77.JPEG").write_bytes(published.encoded(published.red(64, 1)))
+    (place / name).write_bytes(published.encoded(published.red(64, 1)))
+    with pytest.raises(errors.DataError, match=": val lists 1 images of class n99 instead of 0"):
+        data.prepare("tiny_imagenet", tmp_path)
 
 
 def test_damaged_tiny_imagenet_files_are_named(tmp_path):
@@ -209,6 +280,90 @@ def test_tfds_grey_images_without_test_at_the_newest_version(tmp_path):
     assert [len(split) for split in (loaded.train, loaded.validation, loaded.test)] == [14, 2, 4]
 
 
+def versions(root, name="shapes", there=("0.9.0", "0.10.0")):
+    """A set in several versions, whose images are as red as their place in the list."""
+    for i, version in enumerate(there):
+        images = [(published.red(4, i), k % 2) for k in range(10)]
+        folder = published.tfds(root, "made", {"train": images}, ["x", "y"])
+        (root / name).mkdir(parents=True, exist_ok=True)
+        folder.rename(root / name / version)
+
+
+@pytest.mark.parametrize("name, red", [("", 1), (":0.9.0", 0), ("/0.9.0", 0), (":0.10.0", 1), ("/0.10.0", 1)])
+@pytest.mark.parametrize("set_name", ["shapes", "shapes/4x4"])
+def test_a_version_of_a_tfds_set_is_that_version(tmp_path, set_name, name, red):
+    versions(tmp_path, set_name)
+    folder = data.prepare(f"tfds:{set_name}{name}", tmp_path)
+    assert folder.name == f"tfds-{set_name}{name}".replace("/", "-").replace(":", "-")
+    for written in ("/".join, ":".join):
+        asked = written([f"tfds:{set_name}", name[1:]]) if name else f"tfds:{set_name}"
+        loaded = data.load(asked, tmp_path)
+        assert (loaded.train.images[..., 0] == red).all()
+        assert loaded.name == f"tfds:{set_name}" + (f":{name[1:]}" if name else "")
+        assert data.verify(asked, tmp_path).startswith(loaded.name)
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(tmp_path):
+    versions(tmp_path)
+    for name in ("tfds:shapes:3.0.1", "tfds:shapes/3.0.1"):
+        wanted = f"no version 3.0.1 of shapes in {tmp_path}; there is 0.9.0, 0.10.0"
+        for ask in (data.prepare, data.load):
+            with pytest.raises(errors.DataError, match=wanted):
+                ask(name, tmp_path)
+        with pytest.raises(errors.DataError, match=r"no version 3.0.1 of shapes in .*0.9.0; there is 0.9.0"):
+            data.prepare(name, tmp_path / "root", tmp_path / "shapes" / "0.9.0")
+    assert data.prepare("tfds:shapes:0.9.0", tmp_path / "root", tmp_path / "shapes" / "0.9.0").is_dir()
+    with pytest.raises(errors.DataError, match="tfds build mnist:3.0.1 --file_format=array_record"):
+        data.prepare("tfds:mnist/3.0.1", tmp_path)
+
+
+def test_another_config_of_a_tfds_set_is_not_taken(tmp_path):
+    versions(tmp_path, "shapes/4x4")
+    with pytest.raises(errors.DataError, match="no files of tfds:shapes/8x8"):
+        data.prepare("tfds:shapes/8x8", tmp_path / "root", tmp_path / "shapes" / "4x4" / "0.9.0")
+
+
+@pytest.mark.parametrize("name", ["tfds:a:b", "tfds:a:1", "tfds:a/../b", "tfds:a/", "tfds:a:1.0.0:2.0.0", "tfds:a/.b"])
+def test_tfds_names_that_cannot_be_read_are_refused(name):
+    with pytest.raises(
+        errors.ConfigError, match="only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
+    ):
+        data.load(name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_tfds_images_that_are_not_bytes_are_refused(tmp_path, dtype):
+    folder = published.tfds(
+        tmp_path, "odd", {"train": [(np.full((4, 4, 1), i, np.uint8), i % 2) for i in range(9)]}, ["x", "y"]
+    )
+    features = (folder / "features.json").read_text()
+    assert "uint8" in features
+    (folder / "features.json").write_text(features.replace("uint8", dtype))
+    with pytest.raises(errors.DataError, match=f"odd/1.0.0: image is {dtype}; only images of uint8 are read"):
+        data.prepare("tfds:odd", tmp_path)
+
+
+def test_tfds_features_that_are_no_image_or_no_label_are_named(tmp_path):
+    from tensorflow_datasets import features as kinds
+
+    folder = published.tfds(tmp_path, "odd", {"train": rows([0, 1] * 5)}, ["x", "y"])
+    image, label = kinds.Image(shape=(4, 4, 3)), kinds.ClassLabel(names=["x", "y"])
+    odd = {
+        r"image \(Image\), label \(Sequence\)": {"image": image, "label": kinds.Sequence(label)},
+        r"image \(Sequence\), label \(ClassLabel\)": {"image": kinds.Sequence(image), "label": label},
+        r"image \(Tensor\), label \(ClassLabel\)": {
+            "image": kinds.Tensor(shape=(4, 4, 3), dtype=np.float32),
+            "label": label,
+        },
+        r"a \(Image\), b \(Image\), label \(ClassLabel\)": {"a": image, "b": image, "label": label},
+        r"image has shape \(4, 4, 4\); only 1 or 3 channels": {"image": kinds.Image(shape=(4, 4, 4)), "label": label},
+    }
+    for message, described in odd.items():
+        kinds.FeaturesDict(described).save_config(str(folder))
+        with pytest.raises(errors.DataError, match=message):
+            data.prepare("tfds:odd", tmp_path)
+
+
 def test_cifar_as_tfds(tmp_path):
     published.tfds(tmp_path, "cifar10", {"train": rows([0, 1] * 5, 32), "test": rows([1, 0], 32)}, ["x", "y"])
     data.prepare("cifar10", tmp_path)
@@ -231,7 +386,8 @@ def test_unusable_tfds_folders_are_named(tmp_path):
     del unlabelled["featuresDict"]["features"]["label"]
     (folder / "features.json").write_text(json.dumps(unlabelled))
     with pytest.raises(
-        errors.DataError, match=r"odd/1.0.0 is no image classification set: its features are \['image'\]"
+        errors.DataError,
+        match=r"odd/1.0.0 is no image classification set: its features are image \(Image\); wanted one Image and one ClassLabel",
     ):
         data.prepare("tfds:odd", tmp_path)
     (folder / "features.json").write_text("{")

@@ -229,6 +229,8 @@ CLOSEST = "closest: {} (all of them: {})"
         ({"student": {"augment": "das"}}, "config.student.augment: unknown augmentation 'das'; closest: dsa, "),
         ({"select": "randm"}, "config.select: unknown selection 'randm'; closest: random, "),
         ({"select": "decile"}, "config.select: decile in 'decile': missing a required argument: 'i'; usage: decile(i: int)"),
+        ({"data": {"normalize": "zac"}}, "config.data.normalize: unknown normalization 'zac'; closest: zca, "),
+        ({"data": {"normalize": "zca(-1)"}}, "config.data.normalize: zca expects regularization > 0, got -1.0"),
         ({"sweep": {"labels": ("teacher(epoch=6)",)}}, "label spec 'teacher(epoch=6)' asks for epoch 6; "
          "config.teacher.epochs is 5, the largest possible"),
         ({"sweep": {"labels": ("teachers(2, epoch=1)",)}}, "label spec 'teachers(2, epoch=1)' needs 2 experts; "

@@ -14,7 +14,7 @@ SOURCE = "teacher(epoch=5)"
 
 def member(labels, seed, by_class, ipc=1, without=None, **other):
     text = " ".join(map(str, by_class))
-    accuracy = float(np.mean(by_class))
+    accuracy = float(np.nanmean(by_class))
     return synthetic.row(ipc, labels, seed, accuracy, without=without, accuracy_by_class=text, select="random", **other)
 
 
@@ -48,6 +48,16 @@ def test_a_subject_that_one_treatment_lacks_counts_in_none():
     (found,) = zero_shot.find_subjects(rows)
     assert np.isnan(found.accuracy[:, 1, 0]).all() and np.isfinite(found.accuracy[:, 1, 1]).all()
     assert found.mean("control").n == 4
+
+
+def test_a_class_without_test_images_is_no_subject():
+    rows = [
+        {**row, "accuracy_by_class": " ".join([*row["accuracy_by_class"].split()[:2], f"{np.nan:.4g}"])}
+        for row in study()
+    ]
+    (found,) = zero_shot.find_subjects(rows)
+    assert found.mean("images").mean == pytest.approx(0.4) and found.mean("labels").mean == pytest.approx(0.1)
+    assert zero_shot.answer(rows, [])[0].title.startswith("Without a single image of a class students reach 40.0")
 
 
 def test_the_answer_names_both_treatments_and_chance(no_drawing):

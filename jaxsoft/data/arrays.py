@@ -1,0 +1,189 @@
+"""A user's own arrays at the door: what is clear is converted, what is not is refused in one line.
+
+    uint8             as it is
+    bool              black and white
+    uint16            0 to 65,535
+    other integers    0 to 255
+    floats            in [0, 1]; they stay floats
+
+Nothing else could be meant by these, unless no pixel is brighter than 1/255: that is refused too.
+"""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32, Shaped
+
+from jaxsoft import errors
+from jaxsoft.types import Dataset, Split
+
+SPLITS = ("train", "validation", "test")
+_CHUNK_BYTES = 1 << 24
+_COLOURS = (1, 3)
+_BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
+
+
+def vouched(dataset: Dataset) -> Dataset:
+    """The dataset, marked as one whose arrays are sound and whose fingerprint is theirs."""
+    object.__setattr__(dataset, "sound", True)  # the class is frozen, and `replace` must not copy the mark
+    return dataset
+
+
+def checked(dataset: Dataset) -> Dataset:
+    """A dataset as the package works on it: arrays of the right types, and a fingerprint that is theirs.
+
+    Args:
+      dataset: from `load`, which is returned as it is, or of your own arrays; only its validation split may be empty.
+
+    Raises:
+      DataError: names the split, what was found in it, and how to convert it if that is known.
+    """
+    if dataset.sound:
+        return dataset
+    names = _class_names(dataset)
+    splits = {name: _split(getattr(dataset, name), f"{_shown(dataset)}: {name}", len(names)) for name in SPLITS}
+    _check_together(splits, names, _shown(dataset))
+    whole = dataclasses.replace(dataset, class_names=names, **splits)
+    return vouched(dataclasses.replace(whole, fingerprint=_fingerprint(whole)))
+
+
+def pixels(images: Any, where: str) -> Shaped[np.ndarray, "N H W C"]:
+    """Images as uint8, or float32 in [0, 1].
+
+    Args:
+      images: an array, or nested lists.
+      where: begins the message, such as `mine: train`.
+
+    Raises:
+      DataError: what they are is not clear.
+    """
+    array = _array(images, f"{where} images")
+    _check_axes(array, where)
+    if array.size == 0:
+        return np.zeros(array.shape, np.uint8)
+    low, high = array.min(), array.max()
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind == "b":
+        return array.astype(np.uint8) * np.uint8(255)
+    if (kind, size) == ("u", 2) and high > 255:
+        return array.astype(np.float32) / np.float32(65535)
+    if kind in "iu" and 0 <= low and 1 < high <= 255 and (kind, size) != ("u", 2):
+        return array.astype(np.uint8, copy=False)
+    if kind == "f" and 0 <= low and _BLACK < high <= 1:
+        return array.astype(np.float32, copy=False)
+    found = f"{where} images are {array.dtype.name} from {low:.6g} to {high:.6g}"
+    raise errors.DataError(f"{found}; wanted uint8, or floats in [0, 1]{_advice(kind, float(low), float(high))}")
+
+
+def _advice(kind: str, low: float, high: float) -> str:
+    """How to convert images of this range, if it tells what they are."""
+    if not np.isfinite([low, high]).all():
+        return ""
+    if low >= 0 and high <= (_BLACK if kind == "f" else 1):
+        return "; these are nearly black: masks are bool, and what was divided by 255 once is not divided again"
+    if low >= -0.01 and high <= 1.01:
+        return ": images.clip(0, 1)"
+    if low >= -1.01 and high <= 1.01:
+        return "; if -1 is black and 1 is white: (images + 1) / 2"
+    if low >= 0 and high <= 255:
+        return "; if these are bytes: images.astype(np.uint8)" if kind != "f" else "; if 255 is white: images / 255"
+    return "; give the pixels as they were before any normalization" if low < 0 else ""
+
+
+def _check_axes(array: np.ndarray, where: str) -> None:
+    """Refuse what is not [N, H, W, C]; the way to it is told where it can be seen."""
+    shape, wanted = "x".join(map(str, array.shape)), "wanted [N, H, W, C]"
+    if array.dtype.kind not in "biuf":
+        raise errors.DataError(f"{where} images are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
+    if array.ndim == 3:
+        raise errors.DataError(f"{where} images have no axis of channels, shape {shape}; {wanted}: images[..., None]")
+    if array.ndim != 4:
+        raise errors.DataError(f"{where} images have shape {shape}; {wanted}")
+    _, first, height, last = array.shape
+    if first in _COLOURS and min(height, last) > 4:
+        hint = "images.transpose(0, 2, 3, 1)"
+        raise errors.DataError(f"{where} images have their channels first, shape {shape}; {wanted}: {hint}")
+    if len(array) and not array.size:
+        raise errors.DataError(f"{where} images have no pixels, shape {shape}")
+
+
+def _split(split: Split, where: str, num_classes: int) -> Split:
+    images = pixels(split.images, where)
+    return Split(images, _labels(split.labels, where, len(images), num_classes))
+
+
+def _labels(labels: Any, where: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
+    """Class numbers as int32; whole floats are numbers too."""
+    array = _array(labels, f"{where} labels")
+    array = array.astype(np.int32) if array.dtype.kind == "b" else array
+    shape, wanted = "x".join(map(str, array.shape)), f"wanted one class number for each of the {count} images"
+    if array.ndim == 2 and len(array) == count:
+        hint = "labels[:, 0]" if array.shape[1] == 1 else "labels.argmax(1), if these are one-hot"
+        raise errors.DataError(f"{where} labels have shape {shape}; {wanted}: {hint}")
+    if array.shape != (count,):
+        raise errors.DataError(f"{where} labels have shape {shape or 'of one number'}; {wanted}")
+    if count == 0:
+        return np.zeros(0, np.int32)
+    if array.dtype.kind not in "iuf":
+        raise errors.DataError(f"{where} labels are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}")
+    if array.dtype.kind == "f" and (broken := array[array != np.floor(array)]).size:
+        raise errors.DataError(f"{where} labels are not whole numbers, such as {broken[0]:.6g}; {wanted}")
+    low, high = array.min(), array.max()
+    if low < 0 or high >= num_classes:
+        hint = ": labels - 1" if (low, high) == (1, num_classes) else ""
+        found = f"{where} labels run from {low:.6g} to {high:.6g}, but there are {num_classes} class names"
+        raise errors.DataError(f"{found}; wanted 0 to {num_classes - 1}{hint}")
+    return array.astype(np.int32, copy=False)
+
+
+def _array(values: Any, what: str) -> np.ndarray:
+    """An array of numbers of any kind, in this machine's byte order."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise errors.DataError(f"{what} are a masked array; what is masked would be read: use its filled() form")
+    try:
+        array = np.asarray(values)
+    except Exception as problem:  # lists of lists of unequal length, and tensors of other libraries
+        raise errors.DataError(f"{what} make no array: {' '.join(str(problem).split())}") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _class_names(dataset: Dataset) -> tuple[str, ...]:
+    names = dataset.class_names
+    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
+        raise errors.DataError(f"{_shown(dataset)}: class_names are {names!r}; wanted one name for each class")
+    return tuple(names)
+
+
+def _check_together(splits: dict[str, Split], names: tuple[str, ...], who: str) -> None:
+    """Refuse splits that are empty or differ in shape, and classes that cannot be learned."""
+    shape = splits["train"].images.shape[1:]
+    for name, split in splits.items():
+        if len(split) == 0 and name != "validation":
+            raise errors.DataError(f"{who}: the {name} split is empty")
+        if split.images.shape[1:] != shape:
+            sizes = " and ".join("x".join(map(str, s)) for s in (split.images.shape[1:], shape))
+            raise errors.DataError(f"{who}: {name} and train images differ in shape ({sizes})")
+    counts = np.bincount(splits["train"].labels, minlength=len(names))
+    if not counts.all():
+        empty = int(np.argmin(counts))
+        told = f"class {empty} ({errors.shown(names[empty])}) has no train images"
+        raise errors.DataError(f"{who}: {told}, of {len(names)} class names")
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over types, shapes and contents of all arrays."""
+    hasher = hashlib.sha256()
+    for name in SPLITS:
+        split = getattr(dataset, name)
+        for array in (split.images, split.labels):
+            hasher.update(f"{array.dtype.str} {array.shape}".encode())
+            rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
+            for start in range(0, len(array), rows):
+                hasher.update(np.ascontiguousarray(array[start : start + rows]).data)
+    return hasher.hexdigest()
+
+
+def _shown(dataset: Dataset) -> str:
+    return errors.shown(dataset.name)

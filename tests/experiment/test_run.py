@@ -124,7 +124,7 @@ def test_another_config_is_refused(copy, capsys):
 
 def test_a_folder_in_use_is_refused(copy, capsys):
     file, path = copy
-    with folder.RunFolder(path).open(json.loads((path / "config.json").read_text())):
+    with folder.RunFolder(path).open(folder.RunFolder(path).read_json("config.json")):
         assert tiny.command(file, path) == errors.CheckpointError.exit_code
     assert "is in use by process" in capsys.readouterr().err
     assert tiny.command(file, path) == 0

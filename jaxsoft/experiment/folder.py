@@ -43,8 +43,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike, seconds: Mapping[str, float] | None = None):
         self.path = Path(path).absolute()
-        self._seconds = seconds
-        self._times_begun = False
+        self._seconds, self._counted = seconds, False
         self._lock: lock.Lock | None = None
 
     def open(self, config: Mapping[str, Any]) -> "RunFolder":
@@ -67,7 +66,7 @@ class RunFolder:
             self._bind(config)
             if self._seconds is not None:
                 self._write_times([*self._times(), dict(self._seconds)])
-                self._times_begun = True
+                self._counted = True
         except OSError as problem:
             self.close()
             raise cannot_write(self.path, problem) from problem
@@ -91,9 +90,10 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
         if self._lock is not None:
-            if self._times_begun:
+            if self._counted and self._seconds:
                 with contextlib.suppress(errors.CheckpointError):  # what went wrong before is what counts
-                    self.write_times(self._seconds or {})
+                    self.write_times(self._seconds)
+                self._counted = False
             self._lock.release()
             self._lock = None
 
@@ -129,7 +129,7 @@ class RunFolder:
             raise errors.CheckpointError(told) from problem
 
     def write_manifest(self) -> None:
-        """Store size and SHA-256 of every file, for `verify`; the lock, the logs and the manifest are left out.
+        """Store size and SHA-256 of every file, for `verify`; the lock, the logs, the times and the manifest are left out.
 
         Raises:
           CheckpointError: the folder cannot be written.
@@ -146,8 +146,7 @@ class RunFolder:
         Raises:
           CheckpointError: the folder cannot be written.
         """
-        if seconds:
-            self._write_times([*self._times()[:-1], dict(seconds)])
+        self._write_times([*self._times()[:-1], dict(seconds)])
 
     def _times(self) -> list[dict[str, float]]:
         """Of each start its stages; a file that cannot be read decides nothing, and counts as empty."""
@@ -291,7 +290,7 @@ def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
 
 def _files(folder: Path) -> list[str]:
     names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return sorted(n for n in names if n not in (LOCK, MANIFEST) and not n.startswith(f"{LOGS}/"))
+    return sorted(n for n in names if n not in (LOCK, MANIFEST, TIMING) and not n.startswith(f"{LOGS}/"))
 
 
 def _digest(path: Path) -> dict[str, Any]:

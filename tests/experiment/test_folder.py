@@ -142,6 +142,8 @@ def test_the_times_of_every_start_are_kept(path):
     RunFolder(path).write_times(seconds)
     with pytest.raises(errors.Interrupted), RunFolder(path, {"data": 4.0}).open(CONFIG):
         raise errors.Interrupted("stop")
+    with pytest.raises(errors.CheckpointError, match="another config"):
+        RunFolder(path, {"data": 9.0}).open({})  # which is no start of this run
     assert times() == {"start 1": {"data": 1.0, "teachers": 2.0, "report": 3.0}, "start 2": {"data": 4.0}}
     (path / "timing.json").write_text('{"stages": {"data": 5.0}}')  # of an earlier version
     for _ in range(folder.MOST_STARTS):

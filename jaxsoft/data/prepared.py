@@ -240,6 +240,7 @@ def _open(path: Path, dtype: type) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype != dtype:
             raise ValueError(f"it holds {array.dtype}, not {dtype.__name__}")
-    except (OSError, ValueError, EOFError) as problem:
-        raise errors.DataError(f"{path} is missing or damaged ({problem}); prepare the dataset again") from None
+    except Exception as problem:  # damage can surface anywhere in the reader of headers, even in its tokenizer
+        reason = " ".join(str(problem).split())
+        raise errors.DataError(f"{path} is missing or damaged ({reason}); prepare the dataset again") from None
     return array

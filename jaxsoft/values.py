@@ -11,6 +11,7 @@ from typing import Any
 from jaxsoft import errors, files
 
 _LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, some of them after a small addition
+_SMALLEST_FLOAT, _LARGEST_FLOAT = 1.2e-38, 3.4e38  # and 32-bit floats, which know nothing smaller but 0
 _LONGEST_NAME = 200  # bytes; with what is added to it a file name may have 255
 _WHOLE = 1e-9  # what logarithmic spacing leaves of a whole number
 _CLOSING = {"(": ")", "[": "]"}
@@ -85,7 +86,7 @@ def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
     return (
         type(value) is wanted
         and (wanted is not int or value <= _LARGEST_INT)
-        and (wanted is not float or math.isfinite(value))
+        and (wanted is not float or value == 0 or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
         and (wanted is not str or "\0" not in value)  # no file can have such a name
         and (rule.get("names") != "folder" or _is_name(value))
         and (low is None or value >= low)
@@ -106,8 +107,14 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
         return f"one of {', '.join(choices)}"
     if rule.get("names") == "folder":
         return "a name for a folder, without / and of one line"
-    high = _LARGEST_INT if type(value) is int and value > _LARGEST_INT else rule.get("high")
-    bounds = ((">=", rule.get("low")), (">", rule.get("above")), ("<=", high))
+    low, high, above = rule.get("low"), rule.get("high"), rule.get("above")
+    if type(value) is int and value > _LARGEST_INT:
+        high = _LARGEST_INT
+    if type(value) is float and _LARGEST_FLOAT < abs(value) < math.inf:
+        high = _LARGEST_FLOAT
+    if type(value) is float and 0 < abs(value) < _SMALLEST_FLOAT:
+        low, above = _SMALLEST_FLOAT, None
+    bounds = ((">=", low), (">", above), ("<=", high))
     told = " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
     return f"{wanted.__name__} {told}".strip()
 

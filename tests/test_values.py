@@ -70,6 +70,8 @@ def test_anything_else_is_one_line(value, wanted, got):
 
 def test_ranges_hold_for_numpy_too():
     assert refusal(np.arange(2), INTS, {"low": 1}, "config.x") == "config.x expects int >= 1, got 0"
+    assert refusal(1e39, float, {"above": 0.0}, "config.x") == "config.x expects float > 0.0 and <= 3.4e+38, got 1e+39"
+    assert refusal(1e-60, float, {"above": 0.0}, "config.x") == "config.x expects float >= 1.2e-38, got 1e-60"
     assert refusal(np.int64(2**40), int, {}, "config.x") == "config.x expects int <= 1000000000, got 1099511627776"
 
 

@@ -174,7 +174,7 @@ class Checkpoints:
         with self._reading(step):
             record = files.unseal(self._part(step, "record", ocp.args.JsonRestore()))
         if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
-            raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} does not match:\n{table}")
+            raise errors.CheckpointError(f"checkpoint {self.directory / str(step)} does not match:", *table.split("\n"))
         with self._reading(step):
             tree = packing.unpack(self._part(step, "leaves", self._restore()), record["leaves"], like)
         return Good(step, tree, record["extra"])

@@ -85,7 +85,8 @@ class ResultsLog:
           CheckpointError: the file is gone and cannot be written again.
         """
         try:
-            if not self._is_there() or len(read(self.path)) < len(self._records):
+            is_open = self._file >= 0
+            if is_open and (not self._is_there() or len(read(self.path)) < len(self._records)):
                 self._restore()
             return read(self.path)
         except OSError as problem:
@@ -96,8 +97,9 @@ class ResultsLog:
         return self._finished
 
     def close(self) -> None:
-        """Close the file; nothing can be appended any more."""
+        """Close the file; nothing can be appended any more, and what is read is what is there."""
         os.close(self._file)
+        self._file = -1
 
     def _open(self) -> None:
         os.close(files.own(self.path))  # no link, and no device

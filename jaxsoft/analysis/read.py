@@ -195,7 +195,7 @@ def _check_teachers(found: dict[str, Any], path: Path) -> None:
                 int(record["epoch"])
                 [float(record[name]) for name in ("val_accuracy", "label_entropy") if record.get(name) is not None]
         dict(found.get("resolved", {}))
-    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError) as problem:
         raise errors.DataError(
             f"{path} does not hold the experts of a run ({type(problem).__name__}: {problem})"
         ) from None
@@ -216,7 +216,7 @@ def read_examples(path: Path) -> Examples | None:
             raise ValueError(f"it unpacks to {size:,} bytes, the limit is {_MAX_EXAMPLES_BYTES:,}")
         with np.load(path, allow_pickle=False) as z:
             return _examples(z)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError, MemoryError) as problem:
+    except Exception as problem:  # damage can surface anywhere in the zip and array readers
         raise errors.DataError(f"cannot read {path}: {problem}") from None
 
 

@@ -108,7 +108,10 @@ def read(folder: Path, name: str) -> Prepared:
     for split in _SPLITS:
         images = _open(folder / f"{split}_images.npy", np.uint8)
         labels = np.array(_open(folder / f"{split}_labels.npy", np.int32))
-        counts = np.bincount(np.maximum(labels, 0)).tolist()
+        known = labels.ndim == 1 and labels.max(initial=0) < len(
+            manifest.class_names
+        )  # else the counts could fill memory
+        counts = np.bincount(np.maximum(labels, 0)).tolist() if known else []
         if images.ndim != 4 or len(images) != len(labels) or counts != getattr(manifest, f"{split}_counts"):
             raise errors.DataError(f"{folder}: {split} images, labels and {MANIFEST} do not belong together")
         splits.append(types.Split(images, labels))

@@ -227,9 +227,9 @@ def _compare(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         return f"{name}: lies outside the run folder"
-    if not (folder / path).is_file():
-        return f"{name}: missing"
     try:
+        if not (folder / path).is_file():
+            return f"{name}: missing"
         found = _digest(folder / path)
     except OSError as problem:
         return f"{name}: cannot be read ({problem.strerror})"

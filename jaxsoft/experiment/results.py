@@ -31,7 +31,7 @@ COLUMNS = (
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
 
 LINE = re.compile(rb"[^\n]*\n")
-RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]*),"row":(.*)\}\n')
+RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]{0,15}),"row":(.*)\}\n')
 
 log = logging.getLogger(__name__)
 

@@ -86,7 +86,7 @@ def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
     return (
         type(value) is wanted
         and (wanted is not int or value <= _LARGEST_INT)
-        and (wanted is not float or value == 0 or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
+        and (wanted is not float or not value or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
         and (wanted is not str or "\0" not in value)  # no file can have such a name
         and (rule.get("names") != "folder" or _is_name(value))
         and (low is None or value >= low)

@@ -233,7 +233,7 @@ def _read_manifest(folder: Path, name: str) -> Manifest:
         manifest = Manifest(**content)
         if set(manifest.digests) != set(_ARRAYS) or len(manifest.class_names) != len(manifest.train_counts):
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise errors.DataError(f"{folder / MANIFEST} is damaged; prepare {name} again") from None
     return manifest
 

@@ -99,7 +99,7 @@ class RunFolder:
             return json.loads((self.path / name).read_bytes())
         except OSError as problem:
             raise errors.CheckpointError(f"cannot read {self.path / name}: {problem.strerror}") from problem
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise errors.CheckpointError(f"cannot read {self.path / name}: not JSON ({problem})") from problem
 
     def write_manifest(self) -> None:

@@ -17,7 +17,7 @@ from jaxsoft.data import prepared, raw
 from jaxsoft.experiment import folder, results
 from jaxsoft.labels.spec import LabelSpec
 
-EACH, LONG = 200, 10_000  # mutations of each kind of input
+EACH, LONG = 150, 7_500  # mutations of each kind of input
 SECONDS = 5
 RUNNING = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect"}
 ROW = {"member": "ab12", "dataset": "digits", "fingerprint": "f", "model": "mlp", "seed": 0, "subset_seed": 0, "ipc": 1}
@@ -104,7 +104,8 @@ KINDS = {  # name -> (one whole content, its reader)
         in_file("config.json", lambda path: folder.RunFolder(path.parent).open(config.as_dict(config.Settings())).close()),
     ),
     "manifest.json": (
-        lambda _: json.dumps({"files": {"a": {"size": 1, "sha256": "ab"}}}).encode(),
+        lambda tmp: (results.write_csv([ROW], tmp / "a"), folder.RunFolder(tmp).write_manifest(),
+                     (tmp / "manifest.json").read_bytes())[2],
         in_file("manifest.json", lambda path: folder.verify(path.parent)),
     ),
     "results.csv": (table, in_file("results.csv", read.read_results)),

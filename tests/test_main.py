@@ -331,6 +331,17 @@ def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
     assert refused("run", f"--config={DIGITS}:quick", "--nocompilation_cache") == (code, "what happened")
 
 
+def test_only_our_own_lines_are_lines(monkeypatch, capsys):
+    from jaxsoft.experiment import folder
+
+    def fail(_):
+        raise errors.CheckpointError("these differ:", "  leaf\x1b  a\njaxsoft: all is well")
+
+    monkeypatch.setattr(folder, "verify", fail)
+    assert main(["verify", "run"]) == 4
+    assert capsys.readouterr().err == "jaxsoft: these differ:\n  leaf\\x1b  a\\njaxsoft: all is well\n"
+
+
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 5)])
 def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     from jaxsoft.analysis import report, table

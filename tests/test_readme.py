@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from jaxsoft import config, main
+from jaxsoft import arguments, config, main
 from jaxsoft.labels.spec import LabelSpec
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ def test_the_opening_script_trains_its_students_and_prints_the_table():
 def test_every_run_command_names_a_config_that_is_there_and_reads(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     read: list[config.Settings] = []
-    monkeypatch.setattr(main, "_run", lambda argv: read.append(main._settings(main.flags.FlagValues(), argv)) or 0)
+    monkeypatch.setattr(main, "_run", lambda argv: read.append(arguments.settings(argv)[0]) or 0)
     assert main.main(shlex.split(command)[1:]) == 0
     assert read[0].data.name in command
 

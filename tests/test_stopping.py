@@ -31,8 +31,8 @@ LINE = "jaxsoft: interrupted; the same command goes on from there\n"
 def start():
     started = []
 
-    def popen(**options):
-        command = [sys.executable, "-c", COMMAND]
+    def popen(before=(), **options):
+        command = [*before, sys.executable, "-c", COMMAND]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
         started.append(subprocess.Popen(command, **options))
         return started[-1]
@@ -58,11 +58,7 @@ def test_a_command_that_can_save_nothing_ends_at_once_with_one_line(start):
 
 
 def test_what_nohup_ignores_stays_ignored_and_an_interrupt_of_the_background_does_not(start):
-    def ignore():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    process = start(preexec_fn=ignore)
+    process = start(before=["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"])
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGHUP)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -85,7 +85,7 @@ def settings_of(budgets: int, labels: int, seeds: int, rates: int) -> config.Set
     sweep = {
         "ipc": tuple(range(1, budgets + 1)),
         "labels": LABELS[:labels],
-        "teacher_epoch": (EPOCHS,),
+        "teacher_epoch": (EPOCHS,) * any(label.startswith("teacher|") for label in LABELS[:labels]),
         "seed": tuple(range(seeds)),
         "learning_rate": tuple(0.1 * (i + 1) for i in range(rates)),
     }

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import main
-from jaxsoft.experiment.folder import environment
+from jaxsoft.experiment.identity import environment
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program

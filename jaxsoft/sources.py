@@ -20,7 +20,7 @@ ENGINE = 3
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "cc423e1a59e4"
+ENGINE_DIGEST = "cf6c995cfd2f"
 
 _ENGINE = (
     "jaxsoft.training.fit:train_chunk",

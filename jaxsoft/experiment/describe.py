@@ -12,7 +12,7 @@ from jaxsoft import config
 from jaxsoft.experiment import memory, sweep
 from jaxsoft.experiment import plan as planning
 from jaxsoft.experiment.cohort import expectations
-from jaxsoft.experiment.folder import environment
+from jaxsoft.experiment.identity import environment
 from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
@@ -110,6 +110,8 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
       histories: of all experts.
       labels: of the validation images; chance is the share of their largest class and three binomial deviations.
     """
+    if not len(labels):  # nothing was validated, so nothing can be said
+        return []
     share = np.bincount(labels).max() / len(labels)
     chance = share + 3 * (share * (1 - share) / len(labels)) ** 0.5
     lines = [

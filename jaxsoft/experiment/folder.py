@@ -5,10 +5,7 @@ import errno
 import hashlib
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +15,6 @@ from jaxsoft.experiment import lock
 CONFIG, LOCK, LOGS, MANIFEST, TIMING = "config.json", "lock", "logs", "manifest.json", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
-PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 FREE = (
     "config.compute.",
     "config.data.root",
@@ -238,40 +234,6 @@ def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
         f"cannot write {path}: {problem.strerror}; what was there before is intact, "
         "mend this and run the same command again"
     )
-
-
-def environment() -> dict[str, Any]:
-    """What a number was made with: versions, device, platform, and the commit if the package lies in a checkout."""
-    import jax  # here, so that reading and verifying a folder starts at once
-
-    return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "device": jax.devices()[0].device_kind,
-        "device_count": jax.device_count(),
-        "platform": platform.platform(),
-        "commit": commit(),
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # imported from a checkout that is not installed
-        return None
-
-
-def commit() -> str | None:
-    """The checkout's commit, with `-dirty` when a tracked file was changed; None for an installed package."""
-    tracked = ["ls-files", "--error-unmatch", Path(__file__).name]  # not a checkout that merely holds the environment
-    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        done = [
-            subprocess.run(git + c, capture_output=True, text=True, timeout=10, check=True) for c in (tracked, describe)
-        ]
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done[1].stdout.strip()
 
 
 def _plain(value: Any) -> Any:

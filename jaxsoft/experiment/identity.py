@@ -6,8 +6,11 @@ other code is another key, so edited code never gets old numbers; `edited` says 
 
 import functools
 import logging
+import platform
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +19,7 @@ from jaxsoft import config, errors, numerics, sources, spec
 from jaxsoft.data import select
 from jaxsoft.experiment import learning
 from jaxsoft.experiment.experts import Experts
-from jaxsoft.experiment.folder import RunFolder, commit, environment
+from jaxsoft.experiment.folder import RunFolder
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels import ops
 from jaxsoft.labels.spec import LabelSpec
@@ -26,6 +29,7 @@ from jaxsoft.types import Dataset
 
 log = logging.getLogger(__name__)
 
+PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 _STARTS = "env.json"
 _OLD = (
     "the run in {} is of an earlier version, whose keys did not know the code that made a number; "
@@ -155,6 +159,38 @@ def add_start(folder: RunFolder) -> list[str]:
     return [
         f"{k} was {before.get(k)}, is {after.get(k)} now" for k in {**before, **after} if before.get(k) != after.get(k)
     ]
+
+
+def environment() -> dict[str, Any]:
+    """What a number was made with: versions, device, platform, and the commit if the package lies in a checkout."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "device": jax.devices()[0].device_kind,
+        "device_count": jax.device_count(),
+        "platform": platform.platform(),
+        "commit": commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # imported from a checkout that is not installed
+        return None
+
+
+def commit() -> str | None:
+    """The checkout's commit, with `-dirty` when a tracked file was changed; None for an installed package."""
+    tracked = ["ls-files", "--error-unmatch", Path(__file__).name]  # not a checkout that merely holds the environment
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        done = [
+            subprocess.run(git + c, capture_output=True, text=True, timeout=10, check=True) for c in (tracked, describe)
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done[1].stdout.strip()
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -102,7 +102,7 @@ def test_a_key_stands_for_who_has_which_architecture(data, mixed):
 def test_the_architecture_that_diverges_is_named(data):
     changes = dict(models=(WIDE, NARROW), experts=2, learning_rate=1e30)
     with pytest.raises(
-        errors.ConfigError, match=r"expert, mlp\(hidden=8\), diverged; lower config.teacher.learning_rate"
+        errors.ConfigError, match=r"expert 0, mlp\(hidden=8\), diverged at step .*; lower config.teacher.learning_rate"
     ):
         teach(data, dataclasses.replace(ALONE, **changes))
 

@@ -3,13 +3,11 @@
 import errno
 import json
 import os
-import re
 import resource
 import shutil
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 
@@ -283,25 +281,3 @@ def test_a_kill_while_the_config_is_stored(path, caplog, call, when, stored):
         assert "taking over" in caplog.text
         assert run.read_json("config.json") == {"seed": 0}
         assert sorted(p.name for p in path.iterdir()) == ["config.json", "lock"]
-
-
-def test_the_environment():
-    told = folder.environment()
-    assert told["versions"]["jax"] == jax.__version__ and told["versions"]["numpy"] == np.__version__
-    assert set(told["versions"]) == {"python", "jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
-    assert (told["device"], told["device_count"]) == (jax.devices()[0].device_kind, jax.device_count())
-    assert told["commit"] is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", told["commit"])
-    json.dumps(told)
-
-
-def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
-    here = os.path.dirname(folder.__file__)
-    monkeypatch.setattr(folder, "__file__", str(tmp_path / "folder.py"))
-    assert folder.commit() is None
-    author = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert folder.commit() is None
-    monkeypatch.setattr(folder, "__file__", os.path.join(here, "folder.py"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert folder.commit() is None

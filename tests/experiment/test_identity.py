@@ -3,9 +3,13 @@
 import csv
 import functools
 import json
+import os
+import re
 import shutil
+import subprocess
 
 import jax
+import numpy as np
 import pytest
 import tiny_run as tiny
 
@@ -171,4 +175,26 @@ def test_rows_say_version_and_commit(finished):
 
     rows = table(finished[1]).values()
     assert {row["version"] for row in rows} == {jaxsoft.__version__}
-    assert {row["commit"] for row in rows} == {folder.commit() or ""}
+    assert {row["commit"] for row in rows} == {identity.commit() or ""}
+
+
+def test_the_environment():
+    told = identity.environment()
+    assert told["versions"]["jax"] == jax.__version__ and told["versions"]["numpy"] == np.__version__
+    assert set(told["versions"]) == {"python", "jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
+    assert (told["device"], told["device_count"]) == (jax.devices()[0].device_kind, jax.device_count())
+    assert told["commit"] is None or re.fullmatch("[0-9a-f]{40}(-dirty)?", told["commit"])
+    json.dumps(told)
+
+
+def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
+    here = os.path.dirname(identity.__file__)
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "identity.py"))
+    assert identity.commit() is None
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    assert identity.commit() is None
+    monkeypatch.setattr(identity, "__file__", os.path.join(here, "identity.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert identity.commit() is None

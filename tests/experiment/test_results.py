@@ -260,5 +260,5 @@ def test_the_columns_hold_no_time():
     assert results.COLUMNS == tuple(
         "member dataset fingerprint model seed subset_seed select without ipc labels teacher_epoch learning_rate "
         "weight_decay steps protocol val_accuracy test_accuracy paper_accuracy accuracy_by_class status first_bad_step "
-        "wave device".split()
+        "wave device version commit".split()
     )

@@ -45,7 +45,8 @@ def test_members_that_diverge_fail_alone(tmp_path, store, capsys):
         assert row["status"] == "failed" and row["val_accuracy"] is None and row["test_accuracy"] is None
         assert 0 <= row["first_bad_step"] < 12
     assert (tmp_path / "bad" / "results.csv").read_text().count(",,,failed,") == 4
-    clean = story.run(settings(store, good), tmp_path / "good", Console(quiet=True))
+    with tiny.plain_flags():
+        clean = story.run(settings(store, good), tmp_path / "good", Console(quiet=True))
     healthy = [[row for row in each if row["learning_rate"] == 0.1] for each in (rows, clean)]
     assert healthy[0] == healthy[1] and len(healthy[0]) == 4
 

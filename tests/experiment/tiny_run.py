@@ -59,9 +59,14 @@ def config_file(folder, changes=()):
     return path
 
 
+def plain_flags():
+    """XLA's flags as a run of the command line in these tests finds them: they are part of keys."""
+    return mock.patch.dict("os.environ", XLA_FLAGS="--xla_force_host_platform_device_count=1")
+
+
 def command(file, workdir, *more):
     """`jaxsoft run` in this process; its exit code. JAX has started already, so the number of devices stays."""
-    with mock.patch.dict("os.environ", XLA_FLAGS="--xla_force_host_platform_device_count=1"), warnings.catch_warnings():
+    with plain_flags(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # ml_collections reads files with it
         return main.main(["run", f"--config={file}", f"--workdir={workdir}", "--nocompilation_cache", *more])
 

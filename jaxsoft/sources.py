@@ -1,8 +1,8 @@
 """What code computes, as a digest of its source: a change of meaning changes it, a comment does not.
 
 A function is followed by name through the modules of its own package: to what it calls, to the classes that it makes,
-to the constants that it reads. Of these the syntax trees count, without docstrings and types of layout; what messages
-say does not.
+to the constants that it reads. Of these the syntax trees count, without docstrings. Files of this package are read when
+it starts, so that what is digested is what runs, whatever is edited meanwhile.
 """
 
 import ast
@@ -10,7 +10,7 @@ import functools
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,15 +20,17 @@ ENGINE = 3
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "d39506831ffa"
+ENGINE_DIGEST = "f248e6f65172"
 
 _ENGINE = (
-    "data.classes", "data.normalize", "experiment.cohort", "experiment.labelling", "experiment.learning",
-    "experiment.students", "experiment.subsets", "experiment.teaching", "experiment.viewing", "labels.bank", "labels.smoothing",
-    "labels.spec", "losses", "metrics", "rng", "training.ensemble", "training.evaluate", "training.fit", "training.learned",
-    "training.learners", "training.unroll", "views",
+    "augment:build", "data.classes", "data.normalize", "data.select:_table", "experiment.cohort", "experiment.experts",
+    "experiment.labelling", "experiment.learning", "experiment.plan", "experiment.students", "experiment.subsets",
+    "experiment.sweep", "experiment.teaching", "experiment.viewing", "labels.bank", "labels.history", "labels.smoothing", "labels.spec",
+    "losses", "metrics", "models:build", "ops.conv", "rng", "spec", "training.ensemble", "training.evaluate", "training.fit",
+    "training.learned", "training.learners", "training.unroll", "views",
 )  # fmt: skip
-"""The modules through which every number goes, beside those that a spec names."""
+"""What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
+_READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}
 _SILENT = ("jaxsoft.errors", "jaxsoft.spec")  # what they do is to refuse
 
 
@@ -68,9 +70,10 @@ def engine() -> str:
 def engine_digest() -> str:
     """Twelve hex digits over what `ENGINE` is the version of."""
     texts = []
-    for name in _ENGINE:
+    for entry in _ENGINE:
+        name, _, one = entry.partition(":")
         defined = _module(f"jaxsoft.{name}").defined
-        texts += [f"{name}:{own}\n{_text(statements)}" for own, statements in sorted(defined.items())]
+        texts += [f"{name}:{own}\n{_text(defined[own])}" for own in ([one] if one else sorted(defined))]
     return _hash("\n".join(texts))
 
 
@@ -121,27 +124,45 @@ def _module(name: str) -> _Module:
     path = _file(name)
     if path is None:
         return _Module({}, {})
+    tree = ast.parse(_READ.get(path) or path.read_bytes())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    imported = {known: place for node in imports for known, place in _imports(node, package)}
     defined: dict[str, list[ast.stmt]] = {}
-    imported: dict[str, _Place] = {}
-    for node in ast.parse(path.read_bytes()).body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            imported |= dict(_imports(node, name))
-        for own in _names(node):
+    loose: list[ast.stmt] = []
+    for node in _top(tree.body):
+        names = _names(node)
+        loose += [] if names else [node]
+        for own in names:
             defined.setdefault(own, []).append(_bare(node))
+    for node in loose:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
+        for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys():
+            defined[own].append(node)
     return _Module(defined, imported)
 
 
-def _imports(node: ast.Import | ast.ImportFrom, importer: str) -> Iterator[tuple[str, _Place]]:
+def _top(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements at the top of a module, those inside `if` and `try` too."""
+    for node in body:
+        if isinstance(node, (ast.If, ast.Try, ast.With)):
+            handlers = [statement for handler in getattr(node, "handlers", ()) for statement in handler.body]
+            yield from _top([*node.body, *getattr(node, "orelse", ()), *handlers, *getattr(node, "finalbody", ())])
+        elif not isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+
+
+def _imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, _Place]]:
     """What each imported name of the importer's own package stands for."""
-    package = importer.partition(".")[0]
+    top = package.partition(".")[0]
     for alias in node.names:
         known = alias.asname or alias.name
         if isinstance(node, ast.ImportFrom):
-            source = node.module or ""
-            if source.partition(".")[0] == package and not node.level:
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            source = ".".join(filter(None, (base, node.module)))
+            if source.partition(".")[0] == top:
                 inner = f"{source}.{alias.name}"
                 yield known, _Place(inner, "") if _file(inner) else _followed(_Place(source, alias.name))
-        elif alias.asname and alias.name.partition(".")[0] == package:
+        elif alias.asname and alias.name.partition(".")[0] == top:
             yield known, _Place(alias.name, "")
 
 
@@ -149,8 +170,6 @@ def _names(node: ast.stmt) -> list[str]:
     """What a statement at the top of a module defines."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [node.name]
-    if isinstance(node, ast.Expr):  # such as `f.defvjp(forward, backward)`: it belongs to f
-        return [n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)][:1]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return [t.id for target in targets if target for t in ast.walk(target) if isinstance(t, ast.Name)]
 

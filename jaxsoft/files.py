@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
@@ -18,6 +20,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_STAGED = re.compile(r"\.report\.[0-9a-z_]{8}\.tmp")
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -51,6 +55,28 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def is_temporary(name: str) -> bool:
+    """Whether it is a name that we give to what is not yet in place: a file, or the folder of a report.
+
+    >>> is_temporary(".plan.json.0123abcd.tmp"), is_temporary(".mine.tmp")
+    (True, False)
+    """
+    return bool(_TEMPORARY.fullmatch(name) or _STAGED.fullmatch(name))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process was about to put in place in a folder; links are removed, not followed.
+
+    Raises:
+      OSError: it cannot be removed.
+    """
+    for leftover in [path for path in folder.iterdir() if is_temporary(path.name)]:
+        if leftover.is_symlink() or not leftover.is_dir():
+            leftover.unlink()
+        elif _STAGED.fullmatch(leftover.name):
+            shutil.rmtree(leftover)
 
 
 def sync(folder: Path) -> None:

@@ -11,6 +11,7 @@ and resumable.
 """
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxsoft import errors, stopping, streams
+
+log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
@@ -107,33 +110,37 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
 
     run.close(workdir, console)
     with console.stage("report"):
-        text = _told(rows, workdir)
+        text, written = _told(rows, workdir)
     console.say(text)
-    console.say(describe.ending(rows, workdir, console.seconds))
+    console.say(describe.ending(rows, workdir, console.seconds, written))
     failed = sum(row["status"] == "failed" for row in rows)
     return errors.FINISHED_WITH_FAILED_MEMBERS if failed else 0
 
 
-def _told(rows: Sequence[Any], workdir: Path) -> str:
-    """Write the report; return the results as text, or why there are none."""
+def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
+    """Write the report; return the results as text, or why there are none, and whether it was written."""
     try:
         from jaxsoft.analysis import report, table
 
         report.write_report([workdir])
         _list_report([workdir])
-        return table.text_table(rows)
+        return table.text_table(rows), True
     except Exception as problem:  # whatever it is, the run is done
         said = errors.shown(f"{type(problem).__name__}: {problem}")
-        return f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
+        told = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
+        return told, False
 
 
 def _list_report(folders: Sequence[Path]) -> None:
-    """Take a report that was written to a finished run's own folder into the manifest of that run."""
+    """Take a report that was written to a finished run's own folder into the manifest of that run, if that can be read."""
     from jaxsoft.analysis import report
     from jaxsoft.experiment import folder
 
     if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
-        folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+        try:
+            folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+        except errors.CheckpointError as problem:  # the report is written all the same
+            log.warning("the report is not listed for jaxsoft verify: %s", problem)
 
 
 def _report(argv: Sequence[str]) -> int:

@@ -199,7 +199,7 @@ def test_a_bucket_is_no_folder(refused, argv, flag):
 
 def test_home_is_found_in_every_path(refused, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert refused("verify", "~/x") == (4, f"cannot read {tmp_path}/x/manifest.json: No such file or directory")
+    assert refused("verify", "~/x") == (4, f"no run folder at {tmp_path}/x")
     assert refused("report", "~/x") == (3, f"no run folder at {tmp_path}/x")
     assert refused("run", "--config=~/x.py")[1].startswith(f"config file {tmp_path}/x.py not found")
     assert f" --root {tmp_path}/x," in refused("data", "verify", "cifar10", "--root=~/x")[1]
@@ -274,7 +274,7 @@ def test_a_config_of_numpys_numbers(capsys):
 
 
 def test_names_from_outside_command_no_terminal(refused, capsys):
-    assert refused("verify", "\x1b[2J\rgone\u202e")[1].startswith("cannot read ")
+    assert refused("verify", "\x1b[2J\rgone\u202e")[1].startswith("no run folder at ")
     Path("c\x1b.py").write_text("def get_config():\n    raise ValueError('\\x1b[2J\\u202e')\n")
     line = "config file c\\x1b.py, line 2: ValueError: \\x1b[2J\\u202e"
     assert refused("run", "--config=c\x1b.py") == (2, line)
@@ -295,7 +295,7 @@ def test_a_dataset_that_is_absent(dry_run, refused):
 
 def test_run_folders(refused, tmp_path):
     assert refused("report", "none") == (3, "no run folder at none")
-    assert refused("verify", "none") == (4, f"cannot read {tmp_path}/none/manifest.json: No such file or directory")
+    assert refused("verify", "none") == (4, f"no run folder at {tmp_path}/none")
     Path("other").mkdir()
     Path("other/config.json").write_text('{"name": "other"}')
     code, line = refused(
@@ -306,6 +306,17 @@ def test_run_folders(refused, tmp_path):
         f'run folder {tmp_path}/other belongs to another config: config.name is "other" there, "mine" now; '
     )
     assert line.endswith("resume with the stored settings or choose another --workdir")
+
+
+def test_a_dry_run_refuses_the_folder_that_the_run_would_refuse(dry_run, tmp_path):
+    Path("other").mkdir()
+    Path("other/config.json").write_text('{"name": "other"}')
+    Path("other/teachers.json").write_text("not read")
+    code, line = dry_run("--config.name=mine", "--workdir=other", *SMALL)
+    assert code == 4 and 'belongs to another config: config.name is "other" there, "mine" now' in line
+    Path("file").write_text("")
+    told = f"{tmp_path}/file is a file, no folder for a run; choose another --workdir"
+    assert dry_run("--workdir=file", *SMALL) == dry_run("--workdir=file/run", *SMALL) == (4, told)
 
 
 def test_a_changed_file_is_told(refused):

@@ -70,16 +70,16 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
     ]
 
 
-def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float]) -> str:
-    """What was done, how long it took, where the report is, and what to do next."""
+def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], reported: bool) -> str:
+    """What was done, how long it took, where the report is if there is one, and what to do next."""
     status = Counter(row["status"] for row in rows)
     failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
     times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
     return "\n".join(
         [
             f"{status['done']} students done{failed}; {times}",
-            f"report: {workdir / 'report.html'}   table: {workdir / 'results.csv'}",
-            f"next: open the report, or check the files with: jaxsoft verify {workdir}",
+            (f"report: {workdir / 'report.html'}   " if reported else "") + f"table: {workdir / 'results.csv'}",
+            f"next: {'open the report, or ' if reported else ''}check the files with: jaxsoft verify {workdir}",
         ]
     )
 

@@ -2,17 +2,20 @@
 
 import contextlib
 import errno
-import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import lock
+from jaxsoft.experiment import lock, manifest
+from jaxsoft.experiment.manifest import LOCK, MANIFEST, RESUMED, TIMING, Digest
 
-CONFIG, LOCK, LOGS, MANIFEST, TIMING = "config.json", "lock", "logs", "manifest.json", "timing.json"
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 FREE = (
@@ -56,9 +59,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock.Lock(self.path / LOCK)
-            for leftover in self.path.glob(".*.tmp"):  # what a killed process was about to put in place
-                if leftover.is_symlink() or not leftover.is_dir():
-                    leftover.unlink()
+            files.sweep(self.path)
             self._bind(config)
             if self._seconds is not None:
                 self._write_times([*self._times(), dict(self._seconds)])
@@ -125,16 +126,57 @@ class RunFolder:
             raise errors.CheckpointError(told) from problem
 
     def write_manifest(self) -> None:
-        """Store size and SHA-256 of every file, for `verify`; the lock, the logs, the times and the manifest are left out.
+        """Store size and SHA-256 of every file, for `verify`; locks, the logs, the times and the manifest are left out.
+
+        What an earlier manifest lists stays listed as it was, unless it was written since `goes_on`: a rerun makes no damage good.
 
         Raises:
           CheckpointError: the folder cannot be written.
         """
         try:
-            digests = {name: _digest(self.path / name) for name in _files(self.path)}
+            digests = {name: manifest.digest(self.path / name) for name in manifest.names(self.path)}
+            kept = {n: old for n, old in self._earlier().items() if manifest.is_listed(n) and not self._wrote(n)}
         except OSError as problem:
             raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
-        self.write_json(MANIFEST, {"files": digests})
+        self.write_json(MANIFEST, {"files": dict(sorted((digests | kept).items()))})
+        (self.path / RESUMED).unlink(missing_ok=True)
+
+    def goes_on(self) -> None:
+        """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
+
+        Raises:
+          CheckpointError: the folder cannot be written.
+        """
+        if (self.path / MANIFEST).exists() and not (self.path / RESUMED).exists():
+            write_file(self.path / RESUMED, b"")
+
+    def listed(self) -> dict[str, Digest]:
+        """Of every file that the manifest lists its size and SHA-256.
+
+        Raises:
+          CheckpointError: the manifest is missing or damaged.
+        """
+        found = self.read_json(MANIFEST)
+        if not manifest.is_manifest(found):
+            told = f"cannot read {self.path / MANIFEST}: it holds no list of files; run the same command again"
+            raise errors.CheckpointError(told)
+        return found["files"]
+
+    def _earlier(self) -> dict[str, Digest]:
+        """What the manifest of an earlier start lists; one that cannot be read is told, and lists nothing."""
+        if not (self.path / MANIFEST).exists():
+            return {}
+        try:
+            return self.listed()
+        except errors.CheckpointError as problem:
+            log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
+            return {}
+
+    def _wrote(self, name: str) -> bool:
+        """Whether a file was written, or taken away, since the run goes on, by the clock of the file system."""
+        path, mark = self.path / name, self.path / RESUMED
+        nearest = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        return not mark.exists() or nearest.lstat().st_mtime_ns >= mark.stat().st_mtime_ns
 
     def write_times(self, seconds: Mapping[str, float]) -> None:
         """Store how long the stages of the last start took so far, beside those of earlier ones.
@@ -162,15 +204,31 @@ class RunFolder:
         Raises:
           CheckpointError: the folder cannot be written, or holds no manifest that can be read.
         """
-        listed = self.read_json(MANIFEST)["files"]
-        kept = {name: digest for name, digest in listed.items() if not name.startswith(added)}
-        new = {name: _digest(self.path / name) for name in _files(self.path) if name.startswith(added)}
+        kept = {name: digest for name, digest in self.listed().items() if not name.startswith(added)}
+        new = {name: manifest.digest(self.path / name) for name in manifest.names(self.path) if name.startswith(added)}
         self.write_json(MANIFEST, {"files": dict(sorted((kept | new).items()))})
 
     def _bind(self, config: Mapping[str, Any]) -> None:
         if not (self.path / CONFIG).exists():
             return self.write_json(CONFIG, config)
-        there = dict(_settings(self.read_json(CONFIG)))
+        return self.compare(config)
+
+    def compare(self, config: Mapping[str, Any]) -> None:
+        """Compare a config with the stored one, if there is one; writes nothing.
+
+        Raises:
+          CheckpointError: the folder belongs to another config, or there is a file in its place.
+        """
+        nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
+        if not nearest.is_dir():
+            raise errors.CheckpointError(f"{nearest} is a file, no folder for a run; choose another --workdir")
+        if not (self.path / CONFIG).exists():
+            return None
+        stored = self.read_json(CONFIG)
+        if not isinstance(stored, dict) or not stored:
+            told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
+            raise errors.CheckpointError(told)
+        there = dict(_settings(stored))
         now = dict(_settings(_plain(config)))
         differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
         if not differing:
@@ -194,24 +252,13 @@ def verify(path: str | os.PathLike) -> list[str]:
       CheckpointError: the manifest is missing (the run has not finished) or damaged.
     """
     folder = RunFolder(path)
-    listed = folder.read_json(MANIFEST)
-    if not _is_manifest(listed):
-        told = f"cannot read {folder.path / MANIFEST}: it holds no list of files; run the same command again"
+    if not folder.path.is_dir():
+        raise errors.CheckpointError(f"no run folder at {folder.path}")
+    if not os.path.lexists(folder.path / MANIFEST):
+        told = f"the run in {folder.path} has not finished: it has no {MANIFEST}; run the same command again"
         raise errors.CheckpointError(told)
-    problems = [(name, _compare(folder.path, name, wanted)) for name, wanted in listed["files"].items()]
+    problems = [(name, manifest.compare(folder.path, name, wanted)) for name, wanted in folder.listed().items()]
     return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
-
-
-def _is_manifest(found: Any) -> bool:
-    if not isinstance(found, dict) or found.keys() != {"files"} or not isinstance(found["files"], dict):
-        return False
-    return all(
-        isinstance(file, dict)
-        and file.keys() == {"bytes", "sha256"}
-        and type(file["bytes"]) is int
-        and isinstance(file["sha256"], str)
-        for file in found["files"].values()
-    )
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -248,31 +295,3 @@ def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
             yield from _settings(inner, f"{name}.{key}")
     else:
         yield name, json.dumps(value)
-
-
-def _files(folder: Path) -> list[str]:
-    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return sorted(n for n in names if n not in (LOCK, MANIFEST, TIMING) and not n.startswith(f"{LOGS}/"))
-
-
-def _digest(path: Path) -> dict[str, Any]:
-    with files.opened(path) as file:
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _compare(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
-    """What is wrong with one file, if anything."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        return "lies outside the run folder"
-    try:
-        if (folder / path).is_symlink():
-            return "is a link now"
-        found = _digest(folder / path)
-    except FileNotFoundError:
-        return "missing"
-    except (OSError, ValueError) as problem:  # a name that no file can have
-        return f"cannot be read ({getattr(problem, 'strerror', problem)})"
-    if found["bytes"] != wanted["bytes"]:
-        return f"{found['bytes']} bytes, {wanted['bytes']} when the run finished"
-    return "changed since the run finished" if found["sha256"] != wanted["sha256"] else None

@@ -60,6 +60,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             began = stored.plan(folder)
             settings = _as_begun(settings, dataset, folder, began)
+            if processes.is_first():
+                folder.goes_on()
             store = Path(settings.teacher.store or folder.path / "teachers")
             look, how = progress.of_teachers(console), (settings.precision, settings.compute.lowering)
             waiting = progress.of_waiting(console)
@@ -134,6 +136,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     planning.check(settings)
     settings = planning.settled(settings)
     dataset = load(settings)
+    RunFolder(workdir).compare(config.as_dict(settings))
     histories = stored.histories(RunFolder(workdir))
     plan = planning.make(settings, dataset, histories, {})
     plan = layout.measured(plan, settings, layout.table(), lambda line: None, only_known=True)

@@ -10,6 +10,7 @@ from jaxsoft.experiment.folder import RunFolder
 PLAN, TEACHERS = "plan.json", "teachers.json"
 _PARTS = ("chunks", "waves", "since", "subjects", "groups", "members")
 _GROUP = ("recipe", "members", "steps", "block", "tile")
+_IDENTITY = ("data", "settings", "code")
 _PRECISIONS = ("float32", "bfloat16")
 
 
@@ -73,10 +74,18 @@ def _check_plan(found: Any) -> None:
     _check_waves(cut, [len(group["members"]) for group in groups])
     _whole(parts["chunks"], 1, None, "chunks")
     _whole(parts["since"], 0, len(cut) - 1, "since")
-    for told in _parts(found.get("identity", {}), (), "the identity").values():
+    if "identity" in found:
+        _check_identity(found["identity"])
+    _check_subjects(parts["subjects"], {group["recipe"]["num_classes"] for group in groups})
+
+
+def _check_identity(found: Any) -> None:
+    parts = _parts(found, _IDENTITY, "the identity")
+    if len(parts) > len(_IDENTITY):
+        raise ValueError(f"an identity of other parts than {', '.join(_IDENTITY)}")
+    for told in parts.values():
         if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
             raise ValueError("an identity that says nothing")
-    _check_subjects(parts["subjects"], {group["recipe"]["num_classes"] for group in groups})
 
 
 def _check_group(group: dict[str, Any], members: int) -> None:

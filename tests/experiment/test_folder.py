@@ -74,6 +74,14 @@ def test_a_damaged_config_is_said(path):
         RunFolder(path).open(CONFIG)
 
 
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", "3"])
+def test_a_config_that_holds_no_settings_is_said(path, content):
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(content)
+    with pytest.raises(errors.CheckpointError, match="config.json: it holds no settings; delete it and run the same"):
+        RunFolder(path).open(CONFIG)
+
+
 def test_how_and_where_may_change_between_two_runs(path):
     RunFolder(path).open({"compute": {"block": 0}, "data": {"root": "", "name": "digits"}}).close()
     RunFolder(path).open({"compute": {"block": 4}, "data": {"root": "/elsewhere", "name": "digits"}}).close()
@@ -84,13 +92,16 @@ def test_how_and_where_may_change_between_two_runs(path):
 def test_what_a_killed_process_was_writing_is_swept(path, tmp_path):
     path.mkdir(parents=True)
     (tmp_path / "victim").write_text("precious")
-    (path / ".plan.json.tmp").write_text("[1, 2")
-    (path / ".link.tmp").symlink_to(tmp_path / "victim")
-    (path / ".folder.tmp").mkdir()
-    (path / ".folder.tmp" / "theirs").write_text("precious")
+    (path / ".plan.json.0123abcd.tmp").write_text("[1, 2")
+    (path / ".link.0123abcd.tmp").symlink_to(tmp_path / "victim")
+    (path / ".report.k_3xyz9a.tmp").mkdir()
+    (path / ".report.k_3xyz9a.tmp" / "0").write_text("<html")
+    (path / ".mine.tmp").write_text("precious")
+    (path / ".folder.0123abcd.tmp").mkdir()
+    (path / ".folder.0123abcd.tmp" / "theirs").write_text("precious")
     RunFolder(path).open(CONFIG).close()
-    assert sorted(p.name for p in path.iterdir()) == [".folder.tmp", "config.json", "lock"]
-    assert (tmp_path / "victim").read_text() == (path / ".folder.tmp" / "theirs").read_text() == "precious"
+    assert sorted(p.name for p in path.iterdir()) == [".folder.0123abcd.tmp", ".mine.tmp", "config.json", "lock"]
+    assert (tmp_path / "victim").read_text() == (path / ".mine.tmp").read_text() == "precious"
 
 
 def test_a_failed_opening_holds_no_lock(path):

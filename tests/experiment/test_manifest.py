@@ -72,13 +72,64 @@ WHOLE = {"bytes": 1, "sha256": ""}
 )  # fmt: skip
 def test_a_manifest_that_is_none(finished, content):
     (finished / "manifest.json").write_text(content)
-    with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json"):
-        folder.verify(finished)
+    for reads in (folder.verify, lambda path: RunFolder(path).extend_manifest(("report.html",))):
+        with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json"):
+            reads(finished)
 
 
 def test_no_manifest(tmp_path):
-    with pytest.raises(errors.CheckpointError, match="cannot read .*manifest.json: No such file"):
+    with pytest.raises(errors.CheckpointError, match="has not finished: it has no manifest.json; run the same command"):
         folder.verify(tmp_path)
+    with pytest.raises(errors.CheckpointError, match="no run folder at .*nowhere"):
+        folder.verify(tmp_path / "nowhere")
+
+
+def again(path, *, before=lambda: None, during=lambda: None):
+    """Another start of a finished run; what was done before it is older than a tick of the file system's clock."""
+    before()
+    for file in [path, *path.rglob("*")]:
+        os.utime(file, ns=(0, file.stat().st_mtime_ns - 10**9))
+    run = RunFolder(path)
+    run.goes_on()
+    during()
+    run.write_manifest()
+
+
+def test_running_again_makes_no_damage_good(finished):
+    expert = finished / "teachers" / "0" / "ü"
+    again(finished, before=lambda: expert.write_bytes(b"abd"))
+    assert folder.verify(finished) == ["teachers/0/ü: changed since the run finished"]
+    again(finished, before=expert.unlink)
+    assert folder.verify(finished) == ["teachers/0/ü: missing"]
+    again(finished, during=lambda: expert.write_bytes(b"trained again"))
+    assert folder.verify(finished) == [] and not (finished / ".resumed").exists()
+    again(finished, during=expert.unlink)
+    assert folder.verify(finished) == [] and list(RunFolder(finished).listed()) == ["config.json"]
+
+
+def test_what_a_killed_start_wrote_is_as_the_run_left_it(finished):
+    def killed():
+        RunFolder(finished).goes_on()
+        (finished / "config.json").write_text("written by a start that was killed")
+
+    again(finished, before=killed)
+    assert folder.verify(finished) == []
+
+
+def test_a_manifest_that_cannot_be_read_is_told_and_written_anew(finished, caplog):
+    (finished / "manifest.json").write_text("[]")
+    again(finished)
+    assert "it holds no list of files: every file is listed as it is now" in caplog.text
+    assert folder.verify(finished) == []
+
+
+def test_locks_and_what_is_not_yet_in_place_are_not_listed(finished):
+    (finished / "teachers" / "0" / "lock").write_text("")
+    (finished / ".report.k_3xyz9a.tmp").mkdir()
+    for name in (".report.k_3xyz9a.tmp/0", ".plan.json.0123abcd.tmp", ".mine.tmp"):
+        (finished / name).write_text("")
+    RunFolder(finished).write_manifest()
+    assert list(RunFolder(finished).listed()) == [".mine.tmp", "config.json", "teachers/0/ü"]
 
 
 def test_a_manifest_reaches_nothing_outside(finished, tmp_path):

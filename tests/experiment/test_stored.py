@@ -135,6 +135,22 @@ def test_deleting_a_refused_plan_is_the_way_on(folder):
     assert repeat(folder) == MADE
 
 
+IDENTITY = {"data": {"fingerprint": "f"}, "settings": {}, "code": {"engine": "e"}}
+
+
+@pytest.mark.parametrize("change", [{}, None, [], {**IDENTITY, "code": 3}, {**IDENTITY, "data": {"fingerprint": 1}}]
+                         + [{k: v for k, v in IDENTITY.items() if k != name} for name in IDENTITY]
+                         + [{**IDENTITY, "more": {}}])  # fmt: skip
+def test_an_identity_that_lacks_a_part_is_refused(folder, change):
+    folder.write_json(stored.PLAN, plain() | {"identity": IDENTITY})
+    assert stored.plan(folder)["identity"] == IDENTITY
+    folder.write_json(stored.PLAN, plain() | {"identity": change})
+    with pytest.raises(
+        errors.CheckpointError, match="plan.json: .*identity.*; delete it and run the same command again"
+    ):
+        stored.plan(folder)
+
+
 HISTORIES = {"experts": [{"expert": 0, "history": [{"epoch": 0, "val_accuracy": 0.1, "label_entropy": 2.3}]}]}
 
 

@@ -49,7 +49,11 @@ def _of_run(run: Run, where: str) -> list[Block]:
     planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
     if held < planned:
         blocks.append(Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning"))
-    if absent := [name for name, there in _artefacts(run).items() if not there]:
+    if run.damaged:
+        named = words.listed([words.code(name) for name in run.damaged])
+        blocks.append(Text(f"Left out, because it is damaged in the run folder{where}: {named}.", "warning"))
+    lost = [name for name, there in _artefacts(run).items() if not there]
+    if absent := [name for name in lost if not any(words.code(file) in name for file in run.damaged)]:
         blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
     return blocks
 

@@ -1,13 +1,14 @@
 """Run folders read back: the results, and what else a run left behind. Nothing here knows how students are trained."""
 
 import json
+import logging
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float16, Float32, Int32, UInt8
@@ -19,6 +20,12 @@ from jaxsoft.types import Row
 _MOST_EXAMPLES_BYTES = 256 * 2**20
 _MOST_JSON_BYTES = 2**30
 _LONGEST_NAME = 100
+_TEXTS = ("config", "plan", "env", "timing")
+_BEGUN = ("config.json", "results.jsonl")  # a folder with one of these is a run's
+_WAY_ON = "delete it and run the same command again"
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. What the run did not leave is empty, or None."""
+    """One run folder. What the run did not leave, or is damaged and decides no number, is empty, or None.
+
+    `damaged` names the files that are left out for that.
+    """
 
     folder: Path
     rows: list[Row]
@@ -57,25 +67,52 @@ class Run:
     timing: dict[str, Any]
     teachers: dict[str, Any]
     examples: Examples | None
+    damaged: tuple[str, ...] = ()
 
 
 def read_run(folder: str | os.PathLike) -> Run:
-    """A run folder: its results, and the other artefacts as far as they are there.
+    """A run folder: its results, and the other artefacts as far as they are there and whole.
 
     Raises:
-      DataError: there are no results, or an artefact is damaged.
+      DataError: there are no results, or they are damaged; says so if the run has not finished.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise errors.DataError(f"no run folder at {folder}")
-    names = ("config", "plan", "env", "timing", "teachers")
-    documents = {name: read_json(folder / f"{name}.json") for name in names}
+    if not os.path.lexists(folder / "results.csv") and any((folder / name).exists() for name in _BEGUN):
+        raise errors.DataError(
+            f"the run in {folder} has not finished: it has no results.csv; run the same command again"
+        )
+    rows, damaged = read_results(folder), list[str]()
+    texts = {name: _whole(read_json, folder / f"{name}.json", {}, damaged) for name in _TEXTS}
+    teachers = _whole(read_teachers, folder / "teachers.json", {}, damaged)
+    examples = _whole(read_examples, folder / "examples.npz", None, damaged)
+    return Run(folder, rows, **texts, teachers=teachers, examples=examples, damaged=tuple(damaged))
+
+
+def _whole(read: Callable[[Path], T], path: Path, instead: T, damaged: list[str]) -> T:
+    """What a file says that decides no number; if it is damaged, `instead`, with a warning and its name in `damaged`."""
     try:
-        _check_teachers(documents["teachers"])
+        return read(path)
+    except errors.DataError as problem:
+        log.warning("the report goes on without %s: %s", path.name, problem)
+        damaged.append(path.name)
+        return instead
+
+
+def read_teachers(path: Path) -> dict[str, Any]:
+    """What a run tells of its experts; empty if there is no such file.
+
+    Raises:
+      DataError: the file is damaged, or not what a run writes.
+    """
+    found = read_json(path)
+    try:
+        _check_teachers(found)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
         said = f"{type(problem).__name__}: {plain(str(problem))}"
-        raise errors.DataError(f"{folder / 'teachers.json'} does not hold the experts of a run ({said})") from None
-    return Run(folder, read_results(folder), **documents, examples=read_examples(folder / "examples.npz"))
+        raise errors.DataError(f"{path} does not hold the experts of a run ({said}); {_WAY_ON}") from None
+    return found
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,14 +124,17 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = files.unsealed(json.loads(files.read(path, _MOST_JSON_BYTES)))
         if not isinstance(found, dict):
-            raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}")
+            raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}; {_WAY_ON}")
         return _printable(found)
     except FileNotFoundError:
         return {}
     except OSError as problem:
         raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
     except (ValueError, RecursionError) as problem:
-        raise errors.DataError(f"cannot read {path}: {problem}") from None
+        what = (
+            "not JSON" if isinstance(problem, json.JSONDecodeError | UnicodeDecodeError | RecursionError) else problem
+        )
+        raise errors.DataError(f"cannot read {path}: {what}; {_WAY_ON}") from None
 
 
 def _printable(value: Any) -> Any:

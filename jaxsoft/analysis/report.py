@@ -43,7 +43,7 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
       The path of the HTML file.
 
     Raises:
-      DataError: a folder holds no results, or something in it is damaged.
+      DataError: a folder holds no results, or they are damaged.
       ConfigError: the runs do not belong together, or `out` is missing where there are several.
       CheckpointError: the report cannot be written.
     """
@@ -72,6 +72,8 @@ def _write(target: Path, written: Mapping[str, bytes]) -> None:
     if (target / _PLOTS).is_symlink():
         raise OSError(0, f"{_PLOTS} is a link")
     (target / _PLOTS).mkdir(exist_ok=True)
+    if folders := [name for name in written if (target / name).is_dir() and not (target / name).is_symlink()]:
+        raise OSError(0, f"{folders[0]} is a folder")
     with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=target) as folder:
         staged = {name: Path(folder) / str(i) for i, name in enumerate(written)}
         for name, content in written.items():

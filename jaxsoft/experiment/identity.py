@@ -4,6 +4,7 @@ Data, settings, experts, the code that specs name, the engine, and the settings 
 other code is another key, so edited code never gets old numbers; `edited` says what that was.
 """
 
+import contextlib
 import functools
 import logging
 import platform
@@ -149,16 +150,30 @@ def add_start(folder: RunFolder) -> list[str]:
     starts: list[dict[str, Any]] = []
     if (folder.path / _STARTS).exists():
         try:
-            found = folder.read_json(_STARTS)
-            starts = found["starts"] if "starts" in found else [found]  # earlier versions kept the last one alone
-        except (errors.CheckpointError, TypeError):
-            log.warning("%s cannot be read, and is begun anew", folder.path / _STARTS)
+            starts = _starts(folder.read_json(_STARTS))
+        except (errors.CheckpointError, ValueError):
+            aside = f"{_STARTS}.corrupt"
+            log.warning("%s cannot be read; it is set aside as %s, and begun anew", folder.path / _STARTS, aside)
+            with contextlib.suppress(OSError):  # what cannot be moved is told when it cannot be written
+                (folder.path / _STARTS).replace(folder.path / aside)
     now = {**environment(), "engine": sources.engine(), "settings": numerics.recorded()}
     folder.write_json(_STARTS, {"starts": [*starts, now]})
     before, after = (dict(_flat(start)) for start in (starts[-1] if starts else now, now))
     return [
         f"{k} was {before.get(k)}, is {after.get(k)} now" for k in {**before, **after} if before.get(k) != after.get(k)
     ]
+
+
+def _starts(found: Any) -> list[dict[str, Any]]:
+    """Those that a file tells of; earlier versions kept the last one alone.
+
+    Raises:
+      ValueError: it tells of none.
+    """
+    starts = found.get("starts", [found]) if isinstance(found, dict) else None
+    if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+        raise ValueError("no list of starts")
+    return starts
 
 
 def environment() -> dict[str, Any]:

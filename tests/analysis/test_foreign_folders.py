@@ -94,7 +94,7 @@ def survive(folder, whole, tries, seed=0):
 @pytest.mark.loses
 def test_a_damaged_file_is_refused_in_a_line_or_left_out(tmp_path, whole, no_drawing, few_draws):
     written, refused = survive(tmp_path, whole, 160)
-    assert written > 20 and refused > 20
+    assert written > 100 and refused > 5  # results alone are needed
 
 
 @pytest.mark.long
@@ -102,13 +102,13 @@ def test_a_damaged_file_is_refused_in_a_line_or_left_out(tmp_path, whole, no_dra
 def test_damaged_files_by_the_thousand(tmp_path, whole, no_drawing, few_draws):
     written, refused = survive(tmp_path, whole, 8000, seed=1)
     print(f"{written} reports written, {refused} refused")
-    assert min(written, refused) > 500
+    assert written > 5000 and refused > 250
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 @pytest.mark.loses
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path, whole, no_drawing, few_draws, name, kind):
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, whole, no_drawing, few_draws, caplog, name, kind):
     for other, content in whole.items():
         (tmp_path / other).write_bytes(content)
     (tmp_path / name).unlink()
@@ -118,12 +118,17 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, whole, no_drawing,
         (tmp_path / name).symlink_to("/dev/zero")
     else:
         (tmp_path / name).mkdir()
-    if name == "learned.json":  # a question reads it, and alone is left out
-        text = (report.write_report([tmp_path]).parent / "summary.md").read_text(encoding="utf-8")
-        assert "## This question could not be answered" in text and "not a regular file" in text
+    if name == "results.csv":
+        with pytest.raises(errors.DataError, match=f"cannot read .*{name}: it is a .*, not a regular file"):
+            report.write_report([tmp_path])
         return
-    with pytest.raises(errors.DataError, match=f"cannot read .*{name}: it is a .*, not a regular file"):
-        report.write_report([tmp_path])
+    text = (report.write_report([tmp_path]).parent / "summary.md").read_text(encoding="utf-8")
+    if name == "learned.json":  # a question reads it, and alone is left out
+        assert "## This question could not be answered" in text and "not a regular file" in text
+    else:
+        assert f"Left out, because it is damaged in the run folder: `{name}`." in text
+        assert f"(`{name}`)" not in text  # it is not said to be missing
+        assert f"without {name}: cannot read" in caplog.text and "not a regular file" in caplog.text
 
 
 @pytest.mark.loses

@@ -118,13 +118,44 @@ def test_a_whole_run(tmp_path):
     np.testing.assert_allclose(run.examples.probabilities.sum(-1), 1, rtol=1e-5)
 
 
-def test_damaged_json_is_named(tmp_path):
+SAID = "; delete it and run the same command again"
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ('{"experts": [', "cannot read {}: not JSON"),
+        ("", "cannot read {}: not JSON"),
+        ('{"sha256": 3}', "cannot read {}: the record is not what was saved"),
+        ("[1]", "{} should hold a JSON object, got list"),
+    ],
+)
+def test_damaged_json_is_named_with_a_way_on(tmp_path, content, said):
+    path = tmp_path / "learned.json"
+    path.write_text(content)
+    with pytest.raises(errors.DataError) as told:
+        read.read_json(path)
+    assert str(told.value) == said.format(path) + SAID
+
+
+@pytest.mark.loses
+@pytest.mark.parametrize(
+    "name", ["config.json", "plan.json", "env.json", "timing.json", "teachers.json", "examples.npz"]
+)
+def test_what_decides_no_number_is_left_out_where_it_is_damaged(tmp_path, caplog, name):
     synthetic.write_run(tmp_path, [GOOD])
-    (tmp_path / "teachers.json").write_text('{"experts": [')
-    with pytest.raises(errors.DataError, match="cannot read .*teachers.json"):
-        read.read_run(tmp_path)
-    (tmp_path / "teachers.json").write_text(json.dumps([1]))
-    with pytest.raises(errors.DataError, match="teachers.json should hold a JSON object, got list"):
+    whole = read.read_run(tmp_path)
+    (tmp_path / name).write_bytes(b"{")
+    run = read.read_run(tmp_path)
+    assert run.damaged == (name,) and whole.damaged == () and run.rows == whole.rows
+    assert not getattr(run, name.partition(".")[0])
+    assert f"the report goes on without {name}: cannot read" in caplog.text and len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("name", ["config.json", "results.jsonl"])
+def test_a_run_that_has_not_finished_is_told(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(errors.DataError, match="has not finished: it has no results.csv; run the same command again"):
         read.read_run(tmp_path)
 
 
@@ -140,10 +171,9 @@ def test_damaged_json_is_named(tmp_path):
     ],
 )
 def test_teachers_that_are_not_a_runs_are_refused(tmp_path, teachers):
-    synthetic.write_run(tmp_path, [GOOD])
     (tmp_path / "teachers.json").write_text(json.dumps(teachers))
-    with pytest.raises(errors.DataError, match="teachers.json does not hold the experts of a run"):
-        read.read_run(tmp_path)
+    with pytest.raises(errors.DataError, match=f"teachers.json does not hold the experts of a run .*{SAID}"):
+        read.read_teachers(tmp_path / "teachers.json")
 
 
 def damage(arrays, name):
@@ -179,11 +209,10 @@ DAMAGES += ["sample of another type", "sample above 1", "sample of other epochs"
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damaged_examples_are_refused(tmp_path, name):
-    synthetic.write_run(tmp_path, [GOOD])
     arrays = damage(synthetic.write_samples(tmp_path / "examples.npz"), name)
     np.savez(tmp_path / "examples.npz", **arrays)
     with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
-        read.read_run(tmp_path)
+        read.read_examples(tmp_path / "examples.npz")
 
 
 def test_samples_of_labels_come_back_and_old_runs_have_none(tmp_path):
@@ -198,7 +227,6 @@ def test_samples_of_labels_come_back_and_old_runs_have_none(tmp_path):
 
 
 def test_a_file_that_claims_to_be_examples_and_is_not(tmp_path):
-    synthetic.write_run(tmp_path, [GOOD])
     (tmp_path / "examples.npz").write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
-        read.read_run(tmp_path)
+        read.read_examples(tmp_path / "examples.npz")

@@ -170,6 +170,15 @@ def test_every_start_is_written_down_and_what_differs_is_said(copy, capsys, monk
     assert second["settings"]["OPENBLAS_NUM_THREADS"] == "7" and first["versions"] == second["versions"]
 
 
+@pytest.mark.parametrize("content", ["[]", "3", "{", '{"starts": 3}', '{"starts": [3]}'])
+def test_starts_that_cannot_be_read_are_set_aside(tmp_path, caplog, content):
+    (tmp_path / "env.json").write_text(content)
+    assert identity.add_start(folder.RunFolder(tmp_path)) == []
+    assert "it is set aside as env.json.corrupt, and begun anew" in caplog.text
+    assert (tmp_path / "env.json.corrupt").read_text() == content
+    assert len(folder.RunFolder(tmp_path).read_json("env.json")["starts"]) == 1
+
+
 def test_rows_say_version_and_commit(finished):
     import jaxsoft
 

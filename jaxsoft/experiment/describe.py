@@ -118,7 +118,7 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
         f"warning: expert {e} knows nothing: {last['val_accuracy']:.1%} validation accuracy after epoch {last['epoch']}, "
         f"and up to {chance:.1%} is chance; change config.teacher.learning_rate or config.teacher.epochs, or look at the data"
         for e, last in enumerate(history[-1] for history in histories)
-        if last["val_accuracy"] <= chance
+        if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
     ]
     expected = expectations(settings.teacher)
     return lines + [line for teacher in _teachers(settings) for line in _far(teacher, histories, expected)]
@@ -144,13 +144,14 @@ def _far(teacher: LabelSpec, histories: Sequence[History], expected: Mapping[int
 
 
 def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
-    """Validation accuracy at its epoch; None of an epoch that there is not, beside which a dry run may be asked for."""
+    """Validation accuracy at its epoch; None of one that is not there, or was not validated: a dry run may ask for it."""
     if not teacher.needs_teacher:
         return None
     try:
-        return float(np.mean([histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]))
+        found = [histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]
     except IndexError:
         return None
+    return None if None in found else float(np.mean(found))
 
 
 def _teachers(settings: config.Settings) -> list[LabelSpec]:

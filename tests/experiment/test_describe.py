@@ -93,8 +93,14 @@ def test_a_run_warns_and_its_report_and_dry_run_too(tmp_path, capsys, kept_progr
     shown = capsys.readouterr().out
     assert all(line in shown for line in told)
     assert all(line in (tmp_path / "run" / "summary.md").read_text() for line in told)
-    settings = tiny.settings(few | {"teacher.expected": ("1:0.9",)})
+    settings = tiny.settings(few | {"teacher.learning_rate": 1e-9, "teacher.expected": ("1:0.9",)})
     assert all(line in run.dry_run(settings, tmp_path / "run") for line in told)
+
+
+def test_of_experts_that_were_not_validated_nothing_is_warned():
+    settings = tiny.settings({"sweep.labels": ("hard", "teacher(epoch=0)"), "teacher.expected": ("0:0.9",)})
+    history = [{"epoch": 0, "val_accuracy": None, "label_entropy": None}]
+    assert describe.warning_lines(settings, [history], np.arange(10)) == []
 
 
 def test_expectations_change_no_number_and_no_identity():

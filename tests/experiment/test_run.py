@@ -87,6 +87,23 @@ def test_a_second_run_trains_nothing(copy, capsys):
     assert folder.verify(path) == []
 
 
+def test_a_second_run_makes_no_damage_good_and_reports_without_it(copy, capsys):
+    file, path = copy
+    expert = next(leaf for leaf in (path / "teachers").glob("*/2/**/*") if leaf.is_file() and leaf.stat().st_size > 100)
+    for damaged in (expert, path / "env.json"):
+        content = bytearray(damaged.read_bytes())
+        content[50] ^= 1
+        damaged.write_bytes(content)
+    before = folder.verify(path)
+    assert len(before) == 2 and not (path / ".resumed").exists()
+    (path / "report.html").unlink()
+    with tiny.before_chunk(tiny.never):
+        assert tiny.command(file, path) == 0
+    assert folder.verify(path) == before
+    assert "next: open the report" in capsys.readouterr().out and (path / "report.html").exists()
+    assert "damaged in the run folder: `env.json`" in (path / "summary.md").read_text()
+
+
 def test_what_is_finished_is_asked_for_once_not_for_each_member(copy):
     finished = results.ResultsLog.finished
     with mock.patch.object(results.ResultsLog, "finished", autospec=True, side_effect=finished) as asked:

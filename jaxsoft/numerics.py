@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import flax
 import jax
 from jax._src.api_util import InternalFloatingPointError  # what a compiled call raises under JAX_DEBUG_NANS
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 
 PINNED: dict[str, Any] = {
     "jax_threefry_partitionable": True,
@@ -27,6 +28,9 @@ PINNED: dict[str, Any] = {
 }
 """Setting -> its value while jaxsoft works."""
 
+PINNED_FLAX = ("flax_fix_rng_separator", "flax_preserve_adopted_names", "flax_return_frozendict")
+"""Switches of Flax that are off while jaxsoft works: the first draws other weights."""
+
 REFUSED: dict[str, str] = {
     "jax_disable_jit": "everything is one compiled program",
     "jax_no_execution": "nothing would be computed",
@@ -35,9 +39,12 @@ REFUSED: dict[str, str] = {
 """Setting -> why it must be off."""
 
 NUMERIC: dict[str, Any] = {
+    "eager_constant_folding": False,
     "jax_allow_f16_reductions": True,
+    "jax_auto_pcast": True,
     "jax_bcoo_cusparse_lowering": False,
     "jax_compiler_enable_remat_pass": True,
+    "jax_custom_vjp3": False,
     "jax_default_matmul_precision": None,
     "jax_disable_most_optimizations": False,
     "jax_exec_time_optimization_effort": 0.0,
@@ -45,35 +52,68 @@ NUMERIC: dict[str, Any] = {
     "jax_memory_fitting_effort": 0.0,
     "jax_memory_fitting_level": "O2",
     "jax_optimization_level": "UNKNOWN",
+    "jax_pallas_poison_buffers": False,
     "jax_pallas_use_mosaic_gpu": True,
     "jax_ragged_dot_use_gpu_pallas_triton_lowering": False,
     "jax_ragged_dot_use_ragged_dot_instruction": True,
+    "jax_refs_to_pins": False,
+    "jax_remat3": False,
+    "jax_scan3": False,
     "jax_softmax_custom_jvp": False,
     "jax_threefry_gpu_kernel_lowering": False,
     "jax_use_direct_linearize": True,
+    "jax_use_emit_pipeline_primitive": False,
     "jax_use_magma": "auto",
     "jax_use_shardy_partitioner": True,
+    "jax_use_simplified_jaxpr_constants": False,
 }
 """Setting that can change a number -> its usual value, under which it is not told."""
 
-_HARMLESS_WORDS = (
-    "array_garbage", "backend_target", "captured_constants", "check", "collectives_implementation", "compilation_cache",
-    "logging", "log_", "_log", "debug", "default_device", "distributed", "dump", "eager_constant_folding",
-    "embedded_constants", "enable_recoverability", "explain", "explicit_x64", "export_", "jax2tf", "mock_",
-    "mosaic_allow_hlo", "num_cpu_devices", "numpy_rank_promotion", "pgle", "pjrt_client", "platform", "poison",
-    "pprint", "preemption", "profile_version", "persistent_cache", "raise_", "remove_", "serialization", "share_binary",
-    "simplified_jaxpr", "sort_devices", "source_", "thread_guard", "timeout", "topology", "traceback", "transfer_size",
-    "transport", "transfer_socket", "transfer_guard", "visible_devices", "xla_backend", "cpu_enable_async_dispatch", "disallow_mesh",
-    "pipeline_primitive", "vmap_shmap", "cross_host", "auto_pcast", "custom_vjp3", "remat3", "scan3", "refs_to_pins",
-    "error_checking", "runtime_errors", "verbose_errors",
-)  # fmt: skip
-"""Parts of names of JAX's settings that change no number: where, how fast, how loudly, and with which checks."""
+_HARMLESS = frozenset(
+    """
+    check_vma jax_array_garbage_collection_guard jax_backend_target jax_check_proxy_envs jax_check_static_indices
+    jax_check_tracer_leaks jax_compiler_detailed_logging_min_ops jax_coordinator_address
+    jax_coordinator_bind_address jax_coordinator_port jax_cpu_collectives_implementation
+    jax_cpu_enable_async_dispatch jax_cpu_get_global_topology_timeout_minutes
+    jax_cpu_get_local_topology_timeout_minutes jax_cuda_visible_devices jax_default_device jax_disable_bwd_checks
+    jax_disable_vmap_shmap_error jax_disallow_mesh_context_manager jax_distributed_debug
+    jax_embedded_constants_max_bytes jax_enable_checks jax_enable_compilation_cache jax_enable_pgle
+    jax_enable_preemption_service jax_enable_recoverability jax_experimental_unsafe_xla_runtime_errors
+    jax_explain_cache_misses jax_explicit_x64_dtypes jax_force_dcn_cross_host_transfers
+    jax_hlo_source_file_canonicalization_regex jax_include_debug_info_in_dumps
+    jax_include_full_tracebacks_in_locations jax_local_device_ids jax_log_checkpoint_residuals jax_log_compiles
+    jax_logging_level jax_mock_gpu_topology jax_mosaic_allow_hlo jax_mutable_array_checks jax_num_cpu_devices
+    jax_numpy_rank_promotion jax_oneapi_visible_devices jax_pallas_enable_debug_checks jax_pallas_verbose_errors
+    jax_partition_index jax_pjrt_client_create_options jax_platform_name jax_platforms jax_pprint_use_color
+    jax_raise_persistent_cache_errors jax_remove_custom_partitioning_ptr_from_cache_key
+    jax_remove_size_one_mesh_axis_from_type jax_rocm_visible_devices jax_send_traceback_to_runtime
+    jax_serialization_version jax_share_binary_between_hosts jax_share_binary_between_hosts_timeout_ms
+    jax_slice_index jax_sort_devices_by_process_index jax_source_url_schema jax_thread_guard
+    jax_traceback_filtering jax_traceback_in_locations_limit jax_tracer_error_num_traceback_frames jax_xla_backend
+    jax_xla_profile_version mock_num_gpu_processes
+    """.split()
+)
+"""JAX's settings that change no number: where, how fast, how loudly, and with which checks; some are read by variable alone."""
+_HARMLESS_GROUPS = (
+    "jax_compilation_cache_",
+    "jax_persistent_cache_",
+    "jax_pgle_",
+    "jax_export_",
+    "jax_debug_",
+    "jax_dump_",
+    "jax_cross_host_",
+    "jax_captured_constants_",
+    "jax2tf_",
+    "jax_error_checking_behavior_",
+    "jax_transfer_guard",
+)
 
 _HARMLESS_FLAGS = (
     "xla_dump", "xla_force_host_platform_device_count", "xla_gpu_shard_autotuning", "xla_log", "xla_hlo_profile",
     "xla_gpu_force_compilation_parallelism", "xla_gpu_kernel_cache_file", "xla_gpu_per_fusion_autotune_cache_dir",
     "xla_cpu_parallel_codegen_split_count",
 )  # fmt: skip
+_MOST_BYTES = 1 << 20  # of a file of flags
 _KEYED_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _RECORDED = ("OPENBLAS_", "MKL_", "OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", "CUBLAS_", "TF_CUDNN_DETERMINISTIC")
 """Variables that can move last bits, as another processor does: they are written down, not compared."""
@@ -101,6 +141,8 @@ def pinned() -> Iterator[None]:
         stack.enter_context(jax.transfer_guard("allow"))  # it is up again around the compiled calls
         for name, value in PINNED.items():
             stack.enter_context(_held(name, value))
+        for name in PINNED_FLAX:
+            stack.enter_context(flax.config.temp_flip_flag(name.removeprefix("flax_"), False))
         try:
             yield
         except (FloatingPointError, InternalFloatingPointError) as problem:
@@ -124,10 +166,11 @@ def _held(name: str, value: Any) -> Iterator[None]:
 
 def overridden() -> list[str]:
     """What this process's settings say that is not used, one line each."""
+    jaxs = [(name, _value(name), value) for name, value in PINNED.items()]
     return [
-        f"{name.upper()}={_told(_value(name))} is not used: jaxsoft pins it to {_told(value)}"
-        for name, value in PINNED.items()
-        if _told(_value(name)) not in (_told(value), "None")
+        f"{name.upper()}={_told(there)} is not used: jaxsoft pins it to {_told(value)}"
+        for name, there, value in [*jaxs, *((name, getattr(flax.config, name), False) for name in PINNED_FLAX)]
+        if _told(there) not in (_told(value), "None")
     ]
 
 
@@ -136,10 +179,19 @@ def identity() -> dict[str, str]:
     found = {name.upper(): _told(_value(name)) for name, usual in NUMERIC.items() if _value(name) != usual}
     found |= {name: text for name, text in os.environ.items() if name.startswith("JAX_") and not _is_known(name)}
     found |= {name: os.environ[name] for name in _KEYED_VARIABLES if os.environ.get(name)}
-    flags = sorted(
-        flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.lstrip("-").startswith(_HARMLESS_FLAGS)
-    )
-    return found | ({"XLA_FLAGS": " ".join(flags)} if flags else {})
+    flags = _xla_flags(os.environ.get("XLA_FLAGS", ""))
+    return found | ({"XLA_FLAGS": flags} if flags else {})
+
+
+def _xla_flags(text: str) -> str:
+    """The flags that can change a number, by name; of several of one name the last counts, as in XLA."""
+    if text and not text.lstrip().startswith("-"):  # then it names a file that holds them
+        try:
+            text = files.read(text.strip(), _MOST_BYTES).decode(errors="replace")
+        except OSError:
+            return text
+    last = {flag.lstrip("-").partition("=")[0]: flag for flag in text.split()}
+    return " ".join(flag for name, flag in sorted(last.items()) if not name.startswith(_HARMLESS_FLAGS))
 
 
 def recorded() -> dict[str, str]:
@@ -157,8 +209,8 @@ def difference(there: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def is_harmless(name: str) -> bool:
-    """Whether a setting of JAX changes no number, by its name."""
-    return any(word in name for word in _HARMLESS_WORDS)
+    """Whether a setting of JAX changes no number."""
+    return name in _HARMLESS or name.startswith(_HARMLESS_GROUPS)
 
 
 def _is_known(variable: str) -> bool:

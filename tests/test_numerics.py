@@ -1,10 +1,12 @@
 """Settings outside of a config: each is pinned, refused, part of the identity, or known to change nothing."""
 
+import flax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from jaxsoft import errors, numerics, rng
+from jaxsoft import errors, models, numerics, rng
 
 
 def drawn():
@@ -51,6 +53,27 @@ def test_what_is_pinned_has_one_value_inside_and_its_own_outside(name, value):
     assert drawn() == plain
 
 
+def test_every_setting_of_this_flax_is_known():
+    """Flax draws other weights under one of them; a new one turns this red: pin it if it can change a number."""
+    harmless = {
+        "flax_filter_frames", "flax_profile", "flax_use_orbax_checkpointing", "flax_use_flaxlib", "flax_array_ref",
+        "flax_pytree_module", "flax_max_repr_depth", "flax_always_shard_variable", "flax_hijax_variable",
+        "nnx_graph_mode", "nnx_graph_updates",
+    }  # fmt: skip
+    assert set(flax.config._values) == harmless | set(numerics.PINNED_FLAX)
+
+
+def test_flax_draws_the_same_weights_whatever_a_shell_says():
+    def weights():
+        return models.build("mlp(hidden=2)", 2).init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
+
+    plain = weights()
+    with flax.config.temp_flip_flag("fix_rng_separator", True):
+        assert numerics.overridden() == ["FLAX_FIX_RNG_SEPARATOR=True is not used: jaxsoft pins it to False"]
+        with numerics.pinned():
+            jax.tree.map(np.testing.assert_array_equal, weights(), plain)
+
+
 def test_pins_hold_inside_what_a_notebook_opened():
     plain = drawn()
     with jax.threefry_partitionable(False), jax.enable_x64(True):
@@ -88,6 +111,27 @@ def test_what_can_change_a_number_is_the_identity(monkeypatch):
         assert numerics.identity() == found | {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"}
     recorded = numerics.recorded()
     assert recorded["OPENBLAS_NUM_THREADS"] == "3" and found.items() <= recorded.items()
+
+
+def test_of_flags_of_one_name_the_last_counts_and_a_file_of_flags_is_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_b=1 --xla_a=0 --xla_a=1")
+    assert numerics.identity() == {"XLA_FLAGS": "--xla_a=1 --xla_b=1"}
+    (tmp_path / "flags").write_text("--xla_a=1\n--xla_dump_to=x --xla_b=1\n")
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "flags"))
+    assert numerics.identity() == {"XLA_FLAGS": "--xla_a=1 --xla_b=1"}
+
+
+@pytest.mark.parametrize("name", ["JAX_LOG_SPACE_SOFTMAX", "JAX_NAN_CHECK_REPLACE", "JAX_ENABLE_PLATFORM_FAST_MATH"])
+def test_a_name_that_sounds_harmless_is_not_known_for_that(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    assert numerics.identity()[name] == "1"
+
+
+@pytest.mark.parametrize("name", ["JAX_COORDINATOR_ADDRESS", "JAX_LOCAL_DEVICE_IDS", "JAX_LOG_COMPILES"])
+def test_where_a_process_runs_is_no_part_of_a_number(monkeypatch, name):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    monkeypatch.setenv(name, "1")
+    assert numerics.identity() == {}
 
 
 def test_differences_are_told_by_name():

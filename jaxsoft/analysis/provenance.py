@@ -47,7 +47,10 @@ def _of_run(run: Run, where: str) -> list[Block]:
             blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
     members = run.plan.get("members")
     planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
-    if held < planned:
+    if isinstance(members, list) and (others := _others(members, run.rows)):
+        told = f"{others} of {held} members{where} are of code or settings that were edited since; the run goes on with others."
+        blocks.append(Text(told, "warning"))
+    elif held < planned:
         blocks.append(Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning"))
     if run.damaged:
         named = words.listed([words.code(name) for name in run.damaged])
@@ -56,6 +59,12 @@ def _of_run(run: Run, where: str) -> list[Block]:
     if absent := [name for name in lost if not any(words.code(file) in name for file in run.damaged)]:
         blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
     return blocks
+
+
+def _others(planned: Sequence[Any], rows: Sequence[Row]) -> int:
+    """How many rows are of members that the plan does not hold."""
+    keys = {member.get("member") for member in planned if isinstance(member, dict)}
+    return sum(row["member"] not in keys for row in rows)
 
 
 def _starts(env: Mapping[str, Any]) -> list[Mapping[str, Any]]:

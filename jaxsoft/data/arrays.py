@@ -2,11 +2,12 @@
 
     uint8             as it is
     bool              black and white
-    uint16            0 to 65,535
+    uint16            0 to 65,535, if half of that is reached
     other integers    0 to 255
     floats            in [0, 1]; they stay floats
 
-Nothing else could be meant by these, unless no pixel is brighter than 1/255: that is refused too.
+Nothing else could be meant by these, unless no pixel is brighter than 1/255: that is refused too, and so are fewer bits
+than 16 in uint16, as cameras give them.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from jaxsoft.types import Dataset, Split
 SPLITS = ("train", "validation", "test")
 _CHUNK_BYTES = 1 << 24
 _COLOURS = (1, 3)
+_HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
 
 
@@ -40,7 +42,13 @@ def checked(dataset: Dataset) -> Dataset:
     Raises:
       DataError: names the split, what was found in it, and how to convert it if that is known.
     """
-    if dataset.sound:
+    if not isinstance(dataset, Dataset) or not all(isinstance(getattr(dataset, name), Split) for name in SPLITS):
+        raise errors.DataError(
+            "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"
+        )
+    if dataset.sound and not any(
+        _writable(getattr(dataset, name)) for name in SPLITS
+    ):  # a deep copy may have been changed
         return dataset
     names = _class_names(dataset)
     splits = {name: _split(getattr(dataset, name), f"{_shown(dataset)}: {name}", len(names)) for name in SPLITS}
@@ -67,7 +75,7 @@ def pixels(images: Any, where: str) -> Shaped[np.ndarray, "N H W C"]:
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
-    if (kind, size) == ("u", 2) and high > 255:
+    if (kind, size) == ("u", 2) and high >= _HALF:
         return array.astype(np.float32) / np.float32(65535)
     if kind in "iu" and 0 <= low and 1 < high <= 255 and (kind, size) != ("u", 2):
         return array.astype(np.uint8, copy=False)
@@ -89,7 +97,12 @@ def _advice(kind: str, low: float, high: float) -> str:
         return "; if -1 is black and 1 is white: (images + 1) / 2"
     if low >= 0 and high <= 255:
         return "; if these are bytes: images.astype(np.uint8)" if kind != "f" else "; if 255 is white: images / 255"
-    return "; give the pixels as they were before any normalization" if low < 0 else ""
+    if low < 0:
+        return "; give the pixels as they were before any normalization"
+    if kind == "u" and high < _HALF:
+        bits = int(high).bit_length()
+        return f"; if these are {bits} bits: images / {2**bits - 1}"
+    return ""
 
 
 def _check_axes(array: np.ndarray, where: str) -> None:
@@ -150,10 +163,12 @@ def _array(values: Any, what: str) -> np.ndarray:
 
 
 def _class_names(dataset: Dataset) -> tuple[str, ...]:
-    names = dataset.class_names
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
-        raise errors.DataError(f"{_shown(dataset)}: class_names are {names!r}; wanted one name for each class")
-    return tuple(names)
+    given: Any = dataset.class_names
+    names = () if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
+    if not names or not all(isinstance(name, str) for name in names):
+        told = errors.shown(f"{given!r:.100}")
+        raise errors.DataError(f"{_shown(dataset)}: class_names are {told}; wanted one name for each class")
+    return tuple(map(str, names))
 
 
 def _check_together(splits: dict[str, Split], names: tuple[str, ...], who: str) -> None:
@@ -185,5 +200,9 @@ def _fingerprint(dataset: Dataset) -> str:
     return hasher.hexdigest()
 
 
+def _writable(split: Split) -> bool:
+    return split.images.flags.writeable or split.labels.flags.writeable
+
+
 def _shown(dataset: Dataset) -> str:
-    return errors.shown(dataset.name)
+    return errors.shown(str(dataset.name))

@@ -70,10 +70,12 @@ def upright(image: Image.Image, told: Told) -> None:
         told("images whose EXIF cannot be read; they are taken as upright")
 
 
-def opaque(image: Image.Image, mode: str) -> Image.Image:
-    """The picture in this mode, RGB or L; what is transparent shows the white behind it."""
+def opaque(image: Image.Image, mode: str, told: Told) -> Image.Image:
+    """The picture in this mode, RGB or L; what is transparent shows the white behind it, and if all of it is, that is told."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if not image.getchannel("A").getbbox():
+            told("images that are transparent throughout, and so plain white")
         image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
     return image.convert(mode)
 

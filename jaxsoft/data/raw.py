@@ -74,8 +74,10 @@ def listed(names: Sequence[str], most: int = 20, separator: str = ", ") -> str:
 
 def unreadable(what: str, problem: Exception) -> errors.DataError:
     """The error that says what cannot be read and why, in one line."""
-    unknown = isinstance(problem, UnidentifiedImageError)
-    reason = "no image of a kind that is read" if unknown else " ".join(str(problem).split())
+    if isinstance(problem, UnidentifiedImageError):
+        reason = "no image of a kind that is read"
+    else:
+        reason = getattr(problem, "strerror", None) or " ".join(str(problem).split())
     return errors.DataError(errors.shown(f"{what}: {reason or type(problem).__name__}"))
 
 
@@ -103,7 +105,7 @@ def decode(
             formats.check(image, data)
             formats.frames(image, told)
             formats.upright(image, told)
-            flat = formats.opaque(image, mode)
+            flat = formats.opaque(image, mode, told)
         if resize:
             flat = ImageOps.fit(flat, (resize, resize), Image.Resampling.BILINEAR)
         pixels = np.asarray(flat)

@@ -100,7 +100,7 @@ def teach(
     dataset: Dataset,
     settings: config.Teacher | None = None,
     normalization: str = "standardize",
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     look: Look = lambda *_: None,
     precision: str = "auto",
     lowering: str = "auto",
@@ -123,7 +123,7 @@ def teach(
       DataError: arrays of your own are not what they must be.
       CheckpointError: the folder cannot be read or written.
     """
-    dataset, settings = arrays.checked(dataset), settings or config.Teacher()
+    dataset, settings, folder = arrays.checked(dataset), settings or config.Teacher(), Path(folder) if folder else None
     normalization = normalize.canonical(normalization)
     architectures = by_architecture(settings)
     task = Task(dataset, settings, normalization, fit.precision(precision))

@@ -151,6 +151,15 @@ def test_an_unfinished_run_says_so(tmp_path, no_drawing):
     assert "10 of 18 planned members are in; the run is not finished." in text
 
 
+def test_rows_of_code_that_was_edited_since_are_told(tmp_path, no_drawing):
+    """A run that was begun anew after an edit, and stopped: the table is still that of the old code."""
+    folder = small(tmp_path / "run")
+    rows = synthetic.rows(seeds=3, ipcs=(1, 5), epochs=(5, 20))
+    synthetic.write_csv(folder / "results.csv", [{**row, "member": f"{row['member']}x"} for row in rows])
+    text = (report.write_report([folder]).parent / "summary.md").read_text(encoding="utf-8")
+    assert "18 of 18 members are of code or settings that were edited since" in text
+
+
 @pytest.mark.parametrize("seeds, epochs, hard, failed, title", [
     (1, (5,), True, False, "Too few seeds to tell soft from hard labels"),
     (3, (), True, False, "Hard labels reach "),

@@ -1,5 +1,6 @@
 """Arrays of a user's own: converted where they are clear, else refused in one line that says what was found."""
 
+import copy
 import dataclasses
 import re
 from typing import Any
@@ -20,6 +21,14 @@ def made(images: Any = BYTES, labels: Any = LABELS, names: Any = NAMES, **change
     split = types.Split(images, labels)
     splits: dict[str, Any] = {"train": split, "validation": split, "test": split}
     return types.Dataset("mine", names, **(splits | changes))
+
+
+def forced(**changes: Any) -> types.Dataset:
+    """With parts that the annotations do not allow, which these tests check and a user's Python does not."""
+    dataset = made()
+    for name, value in changes.items():
+        object.__setattr__(dataset, name, value)
+    return dataset
 
 
 def unit(dtype):
@@ -78,6 +87,7 @@ def test_a_memory_map_is_read_where_it_lies(tmp_path):
         (unit(np.float32).astype(np.uint8), "uint8 from 0 to 1; .*nearly black: masks are bool"),
         (np.zeros_like(BYTES), "nearly black"),
         (BYTES.astype(np.uint16), r"uint16 from 0 to 255; .*if these are bytes: images.astype\(np.uint8\)"),
+        (BYTES.astype(np.uint16) * 16, r"uint16 from 0 to 4080; .*if these are 12 bits: images / 4095"),
         (BYTES.astype(np.int32) * 257, "int32 from 0 to 65535; wanted uint8, or floats in"),
         (BYTES.astype(np.int64) - 128, "int64 from -128 to 127"),
         (BYTES.astype(np.int8), "int8 from -128 to 127"),
@@ -179,3 +189,32 @@ def test_a_loaded_set_keeps_its_fingerprint_and_a_changed_copy_of_it_does_not():
     for array in (digits.train.images, digits.train.labels, digits.test.images, digits.validation.labels):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+def test_a_deep_copy_that_was_changed_is_other_data():
+    loaded = data.load("digits", limit=3)
+    changed = copy.deepcopy(loaded)
+    for split in (changed.train, changed.validation, changed.test):
+        split.labels.flags.writeable = True
+        split.labels[:] = (split.labels + 1) % 10
+    assert arrays.checked(loaded) is loaded
+    assert arrays.checked(changed).fingerprint != loaded.fingerprint
+
+
+@pytest.mark.parametrize(
+    "names", [np.array(NAMES), (name for name in NAMES), list(NAMES)], ids=["array", "generator", "list"]
+)
+def test_class_names_of_any_row_are_names(names):
+    assert arrays.checked(forced(class_names=names)).class_names == NAMES
+
+
+@pytest.mark.parametrize("names", [4, "abc", (), (1, 2, 3)])
+def test_class_names_that_are_none_are_refused(names):
+    with pytest.raises(errors.DataError, match="class_names are .*; wanted one name for each class"):
+        arrays.checked(forced(class_names=names))
+
+
+@pytest.mark.parametrize("changes", [{"train": (BYTES, LABELS)}, {"validation": None}])
+def test_splits_of_another_kind_are_refused(changes):
+    with pytest.raises(errors.DataError, match="wanted a jaxsoft.Dataset whose train"):
+        arrays.checked(forced(**changes))

@@ -221,3 +221,10 @@ def test_a_global_switch_that_hides_damage_is_refused(monkeypatch):
 
 def test_the_content_counts_not_the_ending():
     np.testing.assert_array_equal(raw.decode(saved(Image.fromarray(PIXELS), "BMP"), "photo.jpg"), PIXELS)
+
+
+def test_what_is_transparent_throughout_is_told():
+    seen = []
+    picture = Image.fromarray(np.dstack([np.full((4, 4, 3), 9, np.uint8), np.zeros((4, 4, 1), np.uint8)]))
+    assert raw.decode(saved(picture, "PNG"), "x", told=seen.append).min() == 255
+    assert seen == ["images that are transparent throughout, and so plain white"]

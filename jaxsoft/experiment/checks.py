@@ -10,13 +10,15 @@ import numpy as np
 
 from jaxsoft import augment, config, data, errors, rng, spec
 from jaxsoft.data import normalize, select
-from jaxsoft.experiment import learning, sweep
+from jaxsoft.experiment import learning, memory, sweep
 from jaxsoft.experiment.cohort import by_architecture, expectations
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
+
+_MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
 def check(settings: config.Settings) -> None:
@@ -34,6 +36,7 @@ def check(settings: config.Settings) -> None:
     expectations(settings.teacher)
     with _about("config.data.normalize"):
         normalize.canonical(settings.data.normalize)
+    _check_count(sweep.combinations(settings.sweep))
     members = sweep.expand(settings)
     where = "config.sweep.select" if settings.sweep.select else "config.select"
     for text in dict.fromkeys(m.select for m in members):
@@ -94,7 +97,26 @@ def check_members(settings: config.Settings, members: Sequence[MemberSpec], data
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for where, model in _models(settings):
         with _about(where):
-            cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
+            _check_size(cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape))
+
+
+def _check_count(combinations: int) -> None:
+    """Refuse a sweep whose plan alone would fill the memory."""
+    needed, there = combinations * _MEMBER_BYTES, memory.host_bytes()
+    if needed > there:
+        raise errors.ConfigError(
+            f"the axes of config.sweep have {combinations:,} combinations: to plan them takes about {needed / 1e9:,.0f} GB, "
+            f"and there are {there / 1e9:,.0f} GB of memory"
+        )
+
+
+def _check_size(needed: int) -> None:
+    """Refuse a network of which one alone would fill the memory."""
+    there = memory.most_bytes()
+    if needed > there:
+        raise errors.ConfigError(
+            f"one such network takes {needed / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of memory"
+        )
 
 
 def selection(text: str) -> Callable[..., Any]:

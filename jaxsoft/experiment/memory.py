@@ -22,13 +22,21 @@ def budget_bytes(settings: config.Settings) -> int:
     """
     if settings.compute.memory_gb:
         return int(settings.compute.memory_gb * 1e9)
-    stats = jax.local_devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(0.8 * stats["bytes_limit"]) * jax.device_count()
-    return int(0.5 * _host_bytes())
+    of_devices = _device_bytes()
+    return int(0.8 * of_devices) * jax.device_count() if of_devices else int(0.5 * host_bytes())
 
 
-def _host_bytes() -> int:
+def most_bytes() -> int:
+    """What there is at all: the memory of all devices, on CPU that of this machine."""
+    return _device_bytes() * jax.device_count() or host_bytes()
+
+
+def _device_bytes() -> int:
+    """Memory of a device; 0 on CPU, which has none of its own."""
+    return int((jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0))
+
+
+def host_bytes() -> int:
     """Memory of this machine, or of the container that it is."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:

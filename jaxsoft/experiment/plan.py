@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsoft import config
+from jaxsoft import config, errors
 from jaxsoft.experiment import identity, memory, sweep
 from jaxsoft.experiment.checks import check as check
 from jaxsoft.experiment.checks import check_data as check_data
@@ -58,7 +58,13 @@ def make(
     shared = memory.shared_bytes(settings, members, dataset)
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, groups, (), chunks, shape, shared, devices, subjects=tuple(subjects))
-    return cut(plan, memory.budget_bytes(settings))
+    made = cut(plan, memory.budget_bytes(settings))
+    if made.bytes() > (there := memory.most_bytes()) and (least := cut(plan, 1).bytes()) > there:
+        raise errors.ConfigError(
+            f"one student of each shape at a time takes about {least / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of "
+            "memory; take a narrower config.student.model, or lower config.student.batch"
+        )
+    return made
 
 
 def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:

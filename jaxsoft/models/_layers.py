@@ -16,6 +16,7 @@ from jaxsoft.ops import norm
 from jaxsoft.ops.conv import conv2d
 
 NORMS = ("batch", "layer", "instance", "group", "none")
+DEEPEST = 200  # layers; each is traced and compiled by itself
 _GROUPS = 4
 
 torch_default = variance_scaling(1 / 3, "fan_in", "uniform")
@@ -35,10 +36,12 @@ def check_choice(function: str, key: str, value: str, choices: Collection[str]) 
 
 
 def check_positive(function: str, **sizes: int) -> None:
-    """Raise a ConfigError unless every size is at least 1."""
+    """Raise a ConfigError unless every size is at least 1, and what is traced one by one at most `DEEPEST`."""
     for key, value in sizes.items():
         if value < 1:
             raise errors.ConfigError(f"{function}: {key} expects int >= 1, got {value}")
+        if key in ("depth", "layers") and value > DEEPEST:
+            raise errors.ConfigError(f"{function}: {key} expects int <= {DEEPEST}, got {value}")
 
 
 class Conv(nn.Module):

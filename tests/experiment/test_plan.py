@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import config, errors, types
-from jaxsoft.experiment import identity, plan
+from jaxsoft.experiment import checks, identity, memory, plan
 from jaxsoft.experiment.sweep import MemberSpec
 from jaxsoft.experiment.waves import Group, Plan
 from jaxsoft.training import cost
@@ -272,3 +272,24 @@ def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
     # Six members of each of two groups, in blocks of two on each of two devices: two blocks of 5 steps in each group.
     assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]
     assert made.keys == whole.keys
+
+
+def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):
+    monkeypatch.setattr(memory, "most_bytes", lambda: 10)
+    with pytest.raises(errors.ConfigError, match=r"model: one such network takes .* GB, and there are .* GB of memory"):
+        plan.make(settings(), dataset, [HISTORY], CONTEXT)
+    monkeypatch.setattr(checks, "_check_size", lambda needed: None)
+    with pytest.raises(errors.ConfigError, match=r"one student of each shape at a time takes about .* GB, and there are"):
+        plan.make(settings(), dataset, [HISTORY], CONTEXT)
+
+
+def test_more_members_than_a_plan_can_hold_are_refused_before_they_are_made():
+    many = {"seed": range(20_000), "subset_seed": range(20_000)}
+    with pytest.raises(errors.ConfigError, match=r"have .*,000,000 combinations: to plan them takes about .* GB"):
+        plan.check(settings(sweep=many))
+
+
+@pytest.mark.parametrize("model", ["mlp(layers=201)", "convnet(depth=201)"])
+def test_networks_of_absurd_depth_are_refused(model):
+    with pytest.raises(errors.ConfigError, match=r"config.student.model: .* expects int <= 200, got 201"):
+        plan.check(settings(student={"model": model}))

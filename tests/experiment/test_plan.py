@@ -279,7 +279,9 @@ def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):
     with pytest.raises(errors.ConfigError, match=r"model: one such network takes .* GB, and there are .* GB of memory"):
         plan.make(settings(), dataset, [HISTORY], CONTEXT)
     monkeypatch.setattr(checks, "_check_size", lambda needed: None)
-    with pytest.raises(errors.ConfigError, match=r"one student of each shape at a time takes about .* GB, and there are"):
+    with pytest.raises(
+        errors.ConfigError, match=r"one student of each shape at a time takes about .* GB, and there are"
+    ):
         plan.make(settings(), dataset, [HISTORY], CONTEXT)
 
 

@@ -166,3 +166,10 @@ def test_members_learn_the_same_in_a_layout_that_was_measured(monkeypatch):
         bucket = Bucket(RECIPE, 2, layout.block, 2, layout.tile, layout.lowering)
         results.append(tiny.train(Program((bucket,), tiny.SHAPE, select=0), who, looked=tiny.evals(5))[-1][0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *results)
+
+
+def test_what_is_forced_is_not_answered_by_what_was_measured_under_another_lowering(clock):
+    """One table, two runs that force another lowering each: the answer of the first is none for the second."""
+    table = Table()
+    for lowering in ("map", "patches"):
+        assert search(table, start=Layout(2, 8, lowering), free=("block", "tile")).lowering == lowering

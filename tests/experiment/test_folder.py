@@ -128,6 +128,8 @@ def test_a_config_of_an_earlier_version_has_no_seal(path):
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(CONFIG))
     RunFolder(path).open(CONFIG).close()
+    with pytest.raises(errors.CheckpointError, match="belongs to another config"):
+        RunFolder(path).open({**CONFIG, "seed": 7})
 
 
 @pytest.mark.parametrize("content", ["", "{", "[" * 100_000, '{"sha256": 3}', "9" * 5000, "\udcff"])

@@ -26,10 +26,7 @@ CHANGES = {"sweep.labels": ("hard", SPEC), "sweep.ipc": (1,)}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, kept_programs):
     """A config file and the folder of its run."""
-    base = tmp_path_factory.mktemp("run")
-    file = tiny.config_file(base, CHANGES)
-    assert tiny.command(file, base / "run") == 0
-    return file, base / "run"
+    return tiny.finished(tmp_path_factory.mktemp("run"), CHANGES)
 
 
 @pytest.fixture

@@ -19,10 +19,7 @@ MEMBERS = 8  # two IPC values, two label specs, two seeds
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, kept_programs):
     """A config file and the folder of its run."""
-    base = tmp_path_factory.mktemp("run")
-    file = tiny.config_file(base)
-    assert tiny.command(file, base / "run") == 0
-    return file, base / "run"
+    return tiny.finished(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture

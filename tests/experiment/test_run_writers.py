@@ -22,10 +22,7 @@ CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, kept_programs):
     """A config file, and the folder of its run."""
-    base = tmp_path_factory.mktemp("run")
-    file = tiny.config_file(base, CHANGES)
-    assert tiny.command(file, base / "run") == 0
-    return file, base / "run"
+    return tiny.finished(tmp_path_factory.mktemp("run"), CHANGES)
 
 
 def half_done(finished, workdir):

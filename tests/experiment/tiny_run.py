@@ -71,6 +71,13 @@ def command(file, workdir, *more):
         return main.main(["run", f"--config={file}", f"--workdir={workdir}", "--nocompilation_cache", *more])
 
 
+def finished(base, changes=()):
+    """A config file of the tiny experiment, and the folder of its run, which is done."""
+    file = config_file(base, changes)
+    assert command(file, base / "run") == 0
+    return file, base / "run"
+
+
 @contextlib.contextmanager
 def before_chunk(do):
     """Call `do(program, index)` before every chunk that is trained, of experts (select is 0) and of students."""

@@ -34,8 +34,8 @@ def entry() -> None:
 
     No exception would do: whatever is being imported or computed may catch it, or print it at length.
     """
+    streams.prepare()  # first: whatever is opened before would take the place of a closed stream
     with stopping.heard(stopping.leave, _INTERRUPTED):
-        streams.prepare()
         code = main(sys.argv[1:])
         if code and "jaxsoft.experiment.processes" in sys.modules:
             from jaxsoft.experiment import processes

@@ -51,6 +51,20 @@ def test_a_command_ends_as_it_would(argv, redirections, code, told):
     assert shell(["-m", "jaxsoft", *argv], redirections) == (code, "", told)
 
 
+COMMAND = """
+import os, sys
+from jaxsoft import main
+main.main = lambda argv: sys.stderr.write(os.readlink(f"/proc/self/fd/{argv[0]}")) and 0
+main.entry()
+"""
+
+
+@pytest.mark.parametrize(("number", "redirections"), [("1", ">&-"), ("0", "<&- >&-")])
+def test_nothing_takes_the_place_of_a_closed_stream(number, redirections):
+    """Not the sockets by which signals are heard either, that another thread closes."""
+    assert shell(["-c", COMMAND, number], redirections) == (0, "", "/dev/null")
+
+
 @pytest.mark.parametrize(
     ("redirections", "told"), [("> /dev/full", FULL + "the end\n"), (">&-", "the end\n"), ("2>&1 | head -1", "")]
 )

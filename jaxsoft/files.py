@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -136,9 +136,26 @@ def expanded(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def digest(parts: Iterable[str | bytes | memoryview]) -> str:
+    """SHA-256 in hex over parts, one after the other; text counts as UTF-8.
+
+    >>> digest(["a", b"bc"]) == digest(["abc"])
+    True
+    """
+    hasher = hashlib.sha256()
+    for part in parts:
+        hasher.update(part.encode() if isinstance(part, str) else part)
+    return hasher.hexdigest()
+
+
+def pieces(file: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
+    """What is left of a file, piece by piece."""
+    return iter(lambda: file.read(size), b"")
+
+
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record of JSON with its own SHA-256, which tells whether it was altered since."""
-    return {**record, "sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
+    return {**record, "sha256": digest([json.dumps(record, sort_keys=True)])}
 
 
 def unsealed(found: Any) -> Any:

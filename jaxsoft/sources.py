@@ -7,12 +7,13 @@ it starts, so that what is digested is what runs, whatever is edited meanwhile.
 
 import ast
 import functools
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from jaxsoft import files
 
 ENGINE = 3
 """Version of what every number goes through, whatever a spec names: orders, streams, losses, the loop, evaluation.
@@ -96,7 +97,7 @@ def _text(statements: list[ast.stmt]) -> str:
 
 
 def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return files.digest([text])[:12]
 
 
 def _used(module: str, statement: ast.stmt) -> Iterator[_Place]:

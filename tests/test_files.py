@@ -1,5 +1,6 @@
 """Files are replaced whole, never through a link; what is no regular file is refused before it hangs."""
 
+import hashlib
 import os
 import stat
 
@@ -72,6 +73,14 @@ def test_a_file_larger_than_plausible_is_not_read(tmp_path):
 )
 def test_text_from_outside_is_shown_escaped(text, seen):
     assert errors.shown(text) == seen
+
+
+def test_a_digest_is_that_of_all_parts_in_a_row(tmp_path):
+    wanted = hashlib.sha256("aü".encode() + bytes(range(100))).hexdigest()
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    with files.opened(tmp_path / "a") as file:
+        assert files.digest(["a", "ü", *files.pieces(file, 7)]) == wanted
+    assert files.digest([]) == hashlib.sha256().hexdigest()
 
 
 def test_a_sealed_record_notices_a_change():

@@ -1,7 +1,6 @@
 """Banks: the experts' logits, computed once, and the finished label rows that treatments make of them."""
 
 import functools
-import hashlib
 import os
 import pathlib
 from dataclasses import dataclass, replace
@@ -132,8 +131,8 @@ def _rows(
 
 def digest(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    return files.digest(
+        part
+        for name, array in sorted(arrays.items())
+        for part in (f"{name} {array.dtype.str} {array.shape};", np.ascontiguousarray(array).data)
+    )

@@ -14,6 +14,7 @@ from PIL import Image
 from jaxsoft import config, errors, spec
 from jaxsoft.analysis import read
 from jaxsoft.data import prepared, raw
+from jaxsoft.data.formats import images
 from jaxsoft.experiment import folder, results
 from jaxsoft.labels.spec import LabelSpec
 
@@ -117,7 +118,7 @@ KINDS = {  # name -> (one whole content, its reader)
         lambda tmp: (data_set(tmp), (tmp / "train_labels.npy").read_bytes())[1],
         in_file("train_labels.npy", lambda path: prepared.read(path.parent, "tiny")),
     ),
-    "image": (lambda _: png(), lambda c, _: raw.decode(c, "a.png", 4)),
+    "image": (lambda _: png(), lambda c, _: images.decode(c, "a.png", 4)),
 }  # fmt: skip
 
 

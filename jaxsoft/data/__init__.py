@@ -1,7 +1,11 @@
 """Real images: which sets there are, prepared once, loaded as memory maps, normalised and selected.
 
-A dataset is one file of this package: a module with `TITLE`, `SOURCE`, `LICENCE`, `FILES`, `SIDE`, `find` and `read`
-(`datasets` says what each of them is). Nothing else has to know its name.
+datasets    the front door: load, prepare, verify, list
+sets/       one file a dataset; the package is the registry
+formats/    published files of every kind: archives, pickles, pictures, folders of pictures
+prepared/   arrays on the disk, with their digests
+arrays      a user's own arrays at the door
+classes, select, normalize    rows and their classes, which images, and what a network sees of them
 """
 
 from jaxsoft.data.classes import check_ipc as check_ipc

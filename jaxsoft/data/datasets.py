@@ -1,18 +1,6 @@
-"""The front door of the images: `prepare` once, `load` as often as needed, `verify` when in doubt.
+"""The front door of the images: `prepare` once, `load` as often as needed, `verify` when in doubt."""
 
-A dataset is a module of this package that defines
-
-- `TITLE`, `SOURCE`, `LICENCE`: what it is, where from, on which terms;
-- `FILES`: what a user has to place where `find` looks ("" when the images travel with a library);
-- `SIDE`: the images' side in pixels, None when it is the user's choice;
-- `find(where, argument)`: the published files below `where`, or None; `argument` is what follows the colon of `tfds:mnist`;
-- `read(found, resize)`: a `raw.Raw`, the images still to be decoded.
-"""
-
-import hashlib
-import importlib
 import os
-import pkgutil
 import re
 import shlex
 import tempfile
@@ -23,8 +11,10 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Bool
 
-from jaxsoft import errors, types
-from jaxsoft.data import arrays, classes, formats, prepared, tfds
+from jaxsoft import errors, files, types
+from jaxsoft.data import arrays, classes, prepared, sets
+from jaxsoft.data.formats import images
+from jaxsoft.data.sets import tfds
 
 _TFDS_NAME = r"[\w-]+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # set, config, version
 
@@ -56,12 +46,15 @@ def load(
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.image_shape
     (1168, 129, 500, (8, 8, 1))
     """
-    _check(validation, limit)
-    name = _canonical(name)
-    whole = _open(name, root, resize)
+    if not 0 <= validation < 1:
+        raise errors.ConfigError(f"validation expects a share in [0, 1), got {validation}")
+    if limit is not None and limit < 1:
+        raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
+    asked = _Asked(name, root, resize)
+    whole = asked.open()
     in_train, in_validation = _cut(whole, validation, limit)
     loaded = types.Dataset(
-        name=name,
+        name=asked.name,
         class_names=tuple(whole.manifest.class_names),
         train=_rows(whole.train, in_train),
         validation=_rows(whole.train, in_validation),
@@ -77,7 +70,7 @@ def prepare(
     name: str,
     root: str | Path | None = None,
     source: str | Path | None = None,
-    progress: prepared.Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
     *,
     resize: int | None = None,
     say: Callable[[str], None] | None = None,
@@ -99,18 +92,17 @@ def prepare(
       ConfigError: an unknown name, or a resize that does not apply.
       DataError: the files are absent or damaged, or the disk is full.
     """
-    name = _canonical(name)
-    module, folder, where = _module(name, resize), _folder(name, root, resize), _root(source or root)
-    found = module.find(where, _argument(name))
+    asked = _Asked(name, root, resize)
+    where = _root(source or root)
+    found = asked.module.find(where, asked.argument)
     if found is None:
-        raise errors.DataError(f"no files of {name} in {where}; place there {_files(name, module, where)}")
-    if not module.FILES:
+        raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
+    if not asked.module.FILES:
         return found
-    written = prepared.write(module.read(found, resize), folder, name, progress)
-    if say:
-        for note in written.notes:
-            say(note)
-    return folder
+    written = prepared.write(asked.module.read(found, resize), asked.folder, asked.name, progress)
+    for note in written.notes if say else ():
+        say(note)
+    return asked.folder
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
@@ -133,52 +125,66 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
-    where, modules = _root(root), _modules()
-    rows = [(name, _state(name, root, None), module.TITLE + _from(where / name)) for name, module in modules.items()]
-    further = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")) if path.parent.name not in modules)
-    return rows + [(folder.name, "prepared", f"prepared in {folder}{_from(folder)}") for folder in further]
 
+    def origin(folder: Path) -> str:
+        told = prepared.origin(folder)
+        return f", from {errors.shown(told)}" if told else ""
 
-def _from(folder: Path) -> str:
-    origin = prepared.origin(folder)
-    return f", from {errors.shown(origin)}" if origin else ""
+    where, modules = _root(root), sets.modules()
+    own = {name: (_state(module, where / name, where, ""), module.TITLE) for name, module in modules.items()}
+    found = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
+    further = {folder.name: ("prepared", f"prepared in {folder}") for folder in found if folder.name not in modules}
+    return [(name, state, title + origin(where / name)) for name, (state, title) in (own | further).items()]
 
 
 def names() -> list[str]:
-    """The datasets there are: the modules of this package that follow the rules above."""
-    return list(_modules())
+    """The datasets there are: the modules of `sets`."""
+    return list(sets.modules())
 
 
-def _modules() -> dict[str, ModuleType]:
-    found = (m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if m.name != Path(__file__).stem)
-    modules = {name: importlib.import_module(f"jaxsoft.data.{name}") for name in found}
-    return {name: module for name, module in modules.items() if hasattr(module, "TITLE")}
+class _Asked:
+    """A dataset that a user asked for, once its name and side are known to make sense."""
 
+    def __init__(self, name: str, root: str | Path | None, resize: int | None):
+        stem, colon, argument = name.partition(":")
+        self.argument = tfds.canonical(argument) if stem == "tfds" else argument
+        self.name, self.resize, self.root = stem + colon + self.argument, resize, _root(root)
+        self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
+        modules = sets.modules()
+        if stem not in modules:
+            raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
+        if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, self.argument)) or bool(colon) != bool(argument):
+            example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
+            raise errors.ConfigError(f"cannot read dataset {self.name!r}; {example}")
+        self.module = modules[stem]
+        self._check_side(self.module.SIDE)
 
-def _canonical(name: str) -> str:
-    """One name for each dataset, however it is written."""
-    return f"tfds:{tfds.canonical(_argument(name))}" if name.startswith("tfds:") else name
+    def _check_side(self, published: int | None) -> None:
+        if self.resize is not None and (published or not 1 <= self.resize <= images.MAX_SIDE):
+            most = f"it expects int >= 1 and <= {images.MAX_SIDE}"
+            rule = f"images of {self.name} are {published} pixels wide as published" if published else most
+            raise errors.ConfigError(f"resize={self.resize} cannot be: {rule}")
 
+    def files(self, where: Path) -> str:
+        """What is to be placed in a folder, and where it comes from."""
+        what = self.module.FILES.format(argument=self.argument, root=shlex.quote(str(where)))
+        return f"{what} (from {self.module.SOURCE})"
 
-def _argument(name: str) -> str:
-    return name.partition(":")[2]
-
-
-def _module(name: str, resize: int | None) -> ModuleType:
-    """The dataset's module, once name and resize are known to make sense."""
-    modules = _modules()
-    stem, colon, argument = name.partition(":")
-    if stem not in modules:
-        raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
-    if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, argument)) or bool(colon) != bool(argument):
-        example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
-        raise errors.ConfigError(f"cannot read dataset {name!r}; {example}")
-    side = modules[stem].SIDE
-    if resize is not None and (side or not 1 <= resize <= formats.MAX_SIDE):
-        most = f"it expects int >= 1 and <= {formats.MAX_SIDE}"
-        rule = f"images of {name} are {side} pixels wide as published" if side else most
-        raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
-    return modules[stem]
+    def open(self) -> prepared.Prepared:
+        """The whole dataset; one that is not prepared is refused with the command that prepares it."""
+        state = _state(self.module, self.folder, self.root, self.argument)
+        command = f"run: jaxsoft data prepare {self.name} --root {shlex.quote(str(self.root))}"
+        command += f" --resize {self.resize}" * bool(self.resize)
+        if state == "built in":
+            return prepared.hold(self.module.read(self.folder, self.resize), self.name)
+        if state == "prepared":
+            return prepared.read(self.folder, self.name, command)
+        refusal = {
+            "half prepared": f"{self.name} is only half prepared in {self.root}; {command}",
+            "files found": f"{self.name} is not prepared in {self.root} (its files are there); {command}",
+            "absent": f"{self.name} not found in {self.root}; {command}, after placing there {self.files(self.root)}",
+        }
+        raise errors.DataError(refusal[state])
 
 
 def _root(root: str | Path | None) -> Path:
@@ -189,51 +195,15 @@ def _root(root: str | Path | None) -> Path:
     return home / ".cache" / "jaxsoft" / "data" if home.is_dir() else Path(tempfile.gettempdir()) / "jaxsoft" / "data"
 
 
-def _folder(name: str, root: str | Path | None, resize: int | None) -> Path:
-    return _root(root) / (re.sub(r"[:/]", "-", name) + (f"-{resize}px" if resize else ""))
-
-
-def _files(name: str, module: ModuleType, where: Path) -> str:
-    what = module.FILES.format(argument=_argument(name), root=shlex.quote(str(where)))
-    return f"{what} (from {module.SOURCE})"
-
-
-def _state(name: str, root: str | Path | None, resize: int | None) -> str:
+def _state(module: ModuleType, folder: Path, root: Path, argument: str) -> str:
     """How far a dataset is; the words of `available`."""
-    module, folder = _modules()[name.partition(":")[0]], _folder(name, root, resize)
     if not module.FILES:
         return "built in"
     if (folder / prepared.MANIFEST).exists():
         return "prepared"
     if any(folder.glob("*.npy*")):
         return "half prepared"
-    return "files found" if module.find(_root(root), _argument(name)) else "absent"
-
-
-def _open(name: str, root: str | Path | None, resize: int | None) -> prepared.Prepared:
-    """The whole dataset; one that is not prepared is refused with the command that prepares it."""
-    module, folder = _module(name, resize), _folder(name, root, resize)
-    where, state = _root(root), _state(name, root, resize)
-    if state == "built in":
-        return prepared.hold(module.read(folder, resize), name)
-    command = f"run: jaxsoft data prepare {name} --root {shlex.quote(str(where))}" + (
-        f" --resize {resize}" * bool(resize)
-    )
-    if state == "prepared":
-        return prepared.read(folder, name, command)
-    if state == "half prepared":
-        raise errors.DataError(f"{name} is only half prepared in {where}; {command}")
-    if state == "files found":
-        raise errors.DataError(f"{name} is not prepared in {where} (its files are there); {command}")
-    files = _files(name, module, where)
-    raise errors.DataError(f"{name} not found in {where}; {command}, after placing there {files}")
-
-
-def _check(validation: float, limit: int | None) -> None:
-    if not 0 <= validation < 1:
-        raise errors.ConfigError(f"validation expects a share in [0, 1), got {validation}")
-    if limit is not None and limit < 1:
-        raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
+    return "files found" if module.find(root, argument) else "absent"
 
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -266,9 +236,5 @@ def _frozen(split: types.Split) -> types.Split:
 
 def _fingerprint(whole: prepared.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:
     """SHA-256 over the shape, the digests of pixels and labels, and who is in which split."""
-    hasher = hashlib.sha256(repr(whole.train.images.shape).encode())
-    for array in sorted(whole.manifest.digests):
-        hasher.update(whole.manifest.digests[array].encode())
-    for chosen in splits:
-        hasher.update(np.packbits(chosen).tobytes())
-    return hasher.hexdigest()
+    digests = [digest for _, digest in sorted(whole.manifest.digests.items())]
+    return files.digest([repr(whole.train.images.shape), *digests, *(np.packbits(rows).tobytes() for rows in splits)])

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.data import archive
+from jaxsoft.data.formats import archive
 
 
 def packed(path, members):

@@ -9,13 +9,13 @@ import published
 import pytest
 
 from jaxsoft import data, errors
-from jaxsoft.data import cifar10, datasets
+from jaxsoft.data import datasets, sets
 
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
     """A folder with a small CIFAR-10, prepared."""
-    monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
+    published.make_small(monkeypatch.setattr)
     published.cifar10(tmp_path)
     data.prepare("cifar10", tmp_path)
     return tmp_path
@@ -23,7 +23,7 @@ def cifar(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", data.names())
 def test_every_dataset_follows_the_rules(name, tmp_path):
-    module = datasets._modules()[name]
+    module = sets.modules()[name]
     assert all(isinstance(getattr(module, field), str) for field in ("TITLE", "SOURCE", "LICENCE", "FILES"))
     assert module.SIDE is None or module.SIDE > 0
     assert callable(module.read)
@@ -65,7 +65,7 @@ def test_splits_are_disjoint_complete_and_balanced(cifar, validation, limit):
 
 
 def test_images_keep_their_labels_and_the_test_its_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
+    published.make_small(monkeypatch.setattr)
     made = published.cifar10(tmp_path)
     data.prepare("cifar10", tmp_path)
     loaded = data.load("cifar10", tmp_path, validation=0.2)
@@ -172,7 +172,7 @@ def test_half_prepared_sets_are_mentioned(cifar):
 
 
 def test_prepare_from_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
+    published.make_small(monkeypatch.setattr)
     published.cifar10(tmp_path / "raw")
     assert data.prepare("cifar10", tmp_path / "root", tmp_path / "raw") == tmp_path / "root" / "cifar10"
     assert sorted(path.name for path in (tmp_path / "root").iterdir()) == ["cifar10"]
@@ -196,7 +196,7 @@ def test_verify_names_the_damaged_file(cifar):
 def test_available_says_in_which_state_each_dataset_is(cifar):
     (cifar / "tiny-imagenet-200").mkdir()
     (cifar / "cifar100").mkdir()
-    (cifar / "cifar100" / "train_images.npy.partial").touch()
+    (cifar / "cifar100" / ".train_images.npy.0123abcd.tmp").touch()
     published.tfds(cifar, "shapes", {"train": [(published.red(4, i), i % 2) for i in range(10)]}, ["x", "y"])
     data.prepare("tfds:shapes", cifar)
     states = {name: state for name, state, _ in data.available(cifar)}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from jaxsoft import errors
-from jaxsoft.data import formats, raw
+from jaxsoft.data.formats import images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 7, 3), np.uint8)
 EXACT = {"WEBP": {"lossless": True}, "ICO": {"sizes": [(7, 6)]}}  # else a format is exact as it is
@@ -67,19 +67,19 @@ def tiff(bits, samples, content, photometric=2, extra=(), sign=1):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lossless_file_gives_its_pixels(kind):
-    np.testing.assert_array_equal(raw.decode(saved(Image.fromarray(PIXELS), kind), "x"), PIXELS)
+    np.testing.assert_array_equal(images.decode(saved(Image.fromarray(PIXELS), kind), "x"), PIXELS)
 
 
 def test_every_format_of_the_list_is_there_and_gives_a_picture():
-    assert set(formats.FORMATS) <= set(Image.OPEN)
-    assert {".webp", ".bmp", ".jpe", ".jfif", ".gif", ".tif", ".pgm", ".avif", ".jp2"} <= formats.ENDINGS
-    assert not formats.ENDINGS & formats.UNREAD
-    for kind in sorted(set(formats.FORMATS) & set(Image.SAVE)):
+    assert set(images.FORMATS) <= set(Image.OPEN)
+    assert {".webp", ".bmp", ".jpe", ".jfif", ".gif", ".tif", ".pgm", ".avif", ".jp2"} <= images.ENDINGS
+    assert not images.ENDINGS & images.UNREAD
+    for kind in sorted(set(images.FORMATS) & set(Image.SAVE)):
         mode = "1" if kind == "XBM" else "RGB"
-        assert raw.decode(saved(Image.fromarray(PIXELS).convert(mode), kind), "x").shape == (6, 7, 3)
+        assert images.decode(saved(Image.fromarray(PIXELS).convert(mode), kind), "x").shape == (6, 7, 3)
 
 
-@pytest.mark.parametrize("kind", sorted(set(formats.FORMATS) & set(Image.SAVE)))
+@pytest.mark.parametrize("kind", sorted(set(images.FORMATS) & set(Image.SAVE)))
 def test_a_cut_file_is_refused_or_whole(kind):
     """JPEG2000 missed its last byte, and decoded to other pixels."""
     for mode in ("1",) if kind == "XBM" else ("P", "RGB"):
@@ -87,10 +87,10 @@ def test_a_cut_file_is_refused_or_whole(kind):
             content = saved(Image.fromarray(PIXELS).convert(mode), kind)
         except (OSError, ValueError):  # a format without palettes
             continue
-        whole = raw.decode(content, "x")
+        whole = images.decode(content, "x")
         for end in (*range(0, len(content), max(1, len(content) // 40)), *range(len(content) - 5, len(content))):
             try:
-                np.testing.assert_array_equal(raw.decode(content[:end], "x"), whole)
+                np.testing.assert_array_equal(images.decode(content[:end], "x"), whole)
             except errors.DataError as refusal:
                 assert "\n" not in str(refusal)
 
@@ -108,17 +108,17 @@ def test_exif_turns_the_picture(kind):
         8: lambda p: np.rot90(p, 1),
     }
     exif = Image.Exif()
-    upright = raw.decode(saved(Image.fromarray(PIXELS), kind), "x")
+    upright = images.decode(saved(Image.fromarray(PIXELS), kind), "x")
     for orientation, turn in turns.items():
         exif[0x0112] = orientation
         content = saved(Image.fromarray(PIXELS), kind, exif=exif)
-        np.testing.assert_array_equal(raw.decode(content, "x"), turn(upright))
+        np.testing.assert_array_equal(images.decode(content, "x"), turn(upright))
 
 
 def test_a_damaged_exif_is_told_and_the_picture_stays():
     said = []
     content = saved(Image.fromarray(PIXELS), "PNG", exif=b"Exif\0\0nonsense that is no TIFF")
-    np.testing.assert_array_equal(raw.decode(content, "x", told=said.append), PIXELS)
+    np.testing.assert_array_equal(images.decode(content, "x", told=said.append), PIXELS)
     assert said == ["images whose EXIF cannot be read; they are taken as upright"]
 
 
@@ -126,22 +126,22 @@ def test_what_is_transparent_shows_white():
     row = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], np.uint8)
     wanted = [[200, 100, 0], [255, 255, 255], [244, 224, 204]]  # 51 is a fifth of 255
     for kind in ("PNG", "TIFF", "TGA"):
-        assert raw.decode(saved(Image.fromarray(row), kind), "x")[0].tolist() == wanted
+        assert images.decode(saved(Image.fromarray(row), kind), "x")[0].tolist() == wanted
     grey = Image.fromarray(row[..., [0, 3]])
-    assert raw.decode(saved(grey, "PNG"), "x", mode="L").tolist() == [[[200], [255], [244]]]
+    assert images.decode(saved(grey, "PNG"), "x", mode="L").tolist() == [[[200], [255], [244]]]
     palette = Image.new("P", (2, 1))
     palette.putpalette([10, 20, 30, 40, 50, 60])
     palette.putpixel((1, 0), 1)
-    assert raw.decode(saved(palette, "PNG", transparency=0), "x").tolist() == [[[255] * 3, [40, 50, 60]]]
-    assert raw.decode(saved(palette, "GIF", transparency=1), "x").tolist() == [[[10, 20, 30], [255] * 3]]
+    assert images.decode(saved(palette, "PNG", transparency=0), "x").tolist() == [[[255] * 3, [40, 50, 60]]]
+    assert images.decode(saved(palette, "GIF", transparency=1), "x").tolist() == [[[10, 20, 30], [255] * 3]]
     colour = Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8))
-    assert raw.decode(saved(colour, "PNG", transparency=(1, 2, 3)), "x").tolist() == [[[255] * 3, [4, 5, 6]]]
+    assert images.decode(saved(colour, "PNG", transparency=(1, 2, 3)), "x").tolist() == [[[255] * 3, [4, 5, 6]]]
 
 
 def test_what_is_opaque_stays_as_it_is():
     opaque = Image.fromarray(PIXELS)
     opaque.putalpha(255)
-    np.testing.assert_array_equal(raw.decode(saved(opaque, "PNG"), "x"), PIXELS)
+    np.testing.assert_array_equal(images.decode(saved(opaque, "PNG"), "x"), PIXELS)
 
 
 def sgi16():
@@ -181,24 +181,24 @@ DEEP = {
 @pytest.mark.parametrize("name", DEEP)
 def test_more_than_eight_bits_are_refused_not_cut(name):
     with pytest.raises(errors.DataError, match="^deep cannot be read as an image: more than 8 bits per channel$"):
-        raw.decode(DEEP[name](), "deep")
+        images.decode(DEEP[name](), "deep")
 
 
 def test_eight_bits_by_hand_are_read():
     """The files above are refused for their depth, not for how they are put together."""
-    assert raw.decode(png(8, 2, bytes(range(6))), "x").tolist() == [[[0, 1, 2], [3, 4, 5]]]
-    assert raw.decode(tiff((8, 8, 8), 3, b"\1\2\3"), "x").tolist() == [[[1, 2, 3]]]
-    assert raw.decode(b"P6 1 1 15 " + bytes((0, 3, 15)), "x").tolist() == [[[0, 51, 255]]]  # by the declared range
+    assert images.decode(png(8, 2, bytes(range(6))), "x").tolist() == [[[0, 1, 2], [3, 4, 5]]]
+    assert images.decode(tiff((8, 8, 8), 3, b"\1\2\3"), "x").tolist() == [[[1, 2, 3]]]
+    assert images.decode(b"P6 1 1 15 " + bytes((0, 3, 15)), "x").tolist() == [[[0, 51, 255]]]  # by the declared range
 
 
 def test_channels_of_unknown_meaning_are_refused():
     for content in (tiff((8,) * 4, 4, b"\1\2\3\4", extra=(0,)), tiff((8,) * 5, 5, b"\1\2\3\4\5", extra=(2, 0))):
         with pytest.raises(errors.DataError, match="channels beyond its colours"):
-            raw.decode(content, "x")
+            images.decode(content, "x")
     with pytest.raises(errors.DataError, match="not unsigned integers|no image of a kind"):
-        raw.decode(tiff((8,), 1, b"\1", photometric=1, sign=2), "x")
+        images.decode(tiff((8,), 1, b"\1", photometric=1, sign=2), "x")
     with pytest.raises(errors.DataError, match="its colours are LAB, which is not read"):
-        raw.decode(saved(Image.new("LAB", (2, 2)), "TIFF"), "x")
+        images.decode(saved(Image.new("LAB", (2, 2)), "TIFF"), "x")
 
 
 def test_of_several_frames_the_first_is_used_and_that_is_told():
@@ -206,9 +206,9 @@ def test_of_several_frames_the_first_is_used_and_that_is_told():
     for kind in ("GIF", "TIFF", "WEBP", "PNG"):
         said = []
         content = saved(frames[0], kind, save_all=True, append_images=frames[1:])
-        assert (raw.decode(content, "x", told=said.append) == 10).all()
+        assert (images.decode(content, "x", told=said.append) == 10).all()
         assert said == ["images with several frames, of which the first is used"]
-        raw.decode(saved(frames[0], kind), "x", told=said.append)
+        images.decode(saved(frames[0], kind), "x", told=said.append)
         assert len(said) == 1
 
 
@@ -216,15 +216,15 @@ def test_a_global_switch_that_hides_damage_is_refused(monkeypatch):
     content = saved(Image.fromarray(PIXELS), "PNG")
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(errors.DataError, match="LOAD_TRUNCATED_IMAGES is set"):
-        raw.decode(content, "x")
+        images.decode(content, "x")
 
 
 def test_the_content_counts_not_the_ending():
-    np.testing.assert_array_equal(raw.decode(saved(Image.fromarray(PIXELS), "BMP"), "photo.jpg"), PIXELS)
+    np.testing.assert_array_equal(images.decode(saved(Image.fromarray(PIXELS), "BMP"), "photo.jpg"), PIXELS)
 
 
 def test_what_is_transparent_throughout_is_told():
     seen = []
     picture = Image.fromarray(np.dstack([np.full((4, 4, 3), 9, np.uint8), np.zeros((4, 4, 1), np.uint8)]))
-    assert raw.decode(saved(picture, "PNG"), "x", told=seen.append).min() == 255
+    assert images.decode(saved(picture, "PNG"), "x", told=seen.append).min() == 255
     assert seen == ["images that are transparent throughout, and so plain white"]

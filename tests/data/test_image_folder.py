@@ -7,7 +7,8 @@ import published
 import pytest
 
 from jaxsoft import data, errors, main
-from jaxsoft.data import image_folder, listing
+from jaxsoft.data.formats import folders
+from jaxsoft.data.sets import image_folder
 
 
 def put(path, red=0, side=4, kind="PNG"):
@@ -167,7 +168,7 @@ def test_folders_nested_deeper_than_functions(root):
         os.mkdir(folder)
     (deep[-1] / "x.png").touch()
     try:
-        assert listing.Listing(root).classes(root) == {"cat": [deep[-1] / "x.png"]}
+        assert folders.Listing(root).classes(root) == {"cat": [deep[-1] / "x.png"]}
     finally:  # what clears up after tests is not written for this
         (deep[-1] / "x.png").unlink()
         for folder in reversed(deep):

@@ -9,7 +9,7 @@ import numpy as np
 import published
 import pytest
 
-from jaxsoft.data import pickled
+from jaxsoft.data.formats import pickled
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)
 PLAIN = {

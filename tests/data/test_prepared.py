@@ -9,8 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
-from jaxsoft import errors
-from jaxsoft.data import decoding, prepared, raw
+from jaxsoft import errors, files
+from jaxsoft.data import prepared, raw
+from jaxsoft.data.prepared import decoding, writing
 
 FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
 
@@ -64,7 +65,7 @@ def test_memory_and_disk_give_the_same(tmp_path):
 
 def test_blocks_and_progress(tmp_path, monkeypatch):
     prepared.write(whole(), tmp_path / "one", "x")
-    monkeypatch.setattr(prepared, "_BLOCK_BYTES", 7)
+    monkeypatch.setattr(writing, "_BLOCK_BYTES", 7)
     monkeypatch.setattr(decoding, "_TASK", 2)
     seen = []
     prepared.write(whole(), tmp_path / "many", "x", lambda *both: seen.append(both))
@@ -96,8 +97,8 @@ def test_interrupted_anywhere_it_is_not_prepared_and_a_second_run_completes(tmp_
                 prepared.read(folder, "x")
         prepared.write(whole(1), folder, "x")
         assert content(folder) == content(tmp_path / "new")
-        assert not list(folder.glob("*.partial"))
-    assert ends == 11  # 5 files are synced and renamed, then the folder
+        assert not any(files.is_temporary(path.name) for path in folder.iterdir())
+    assert ends == 15  # 5 files are synced and renamed, and each time their folder
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -199,8 +200,10 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(tmp_path, m
     with pytest.raises(errors.DataError, match="39 images of 1x1x1 take 39 bytes, and .* has 38 free"):
         prepared.write(whole(), tmp_path, "x")
     assert not list(tmp_path.glob("*.npy*"))
-    (tmp_path / "train_images.npy.partial").write_bytes(b"x")  # of an interrupted run, written over
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=39))
+    (tmp_path / ".train_images.npy.0123abcd.tmp").write_bytes(b"x")  # of a run that was killed
     prepared.write(whole(), tmp_path, "x")
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_images_of_another_origin_are_not_replaced(tmp_path):
@@ -216,7 +219,7 @@ def test_images_of_another_origin_are_not_replaced(tmp_path):
     assert prepared.write(own("/a"), tmp_path, "x").origin == prepared.origin(tmp_path) == "/a"
 
 
-@pytest.mark.parametrize("name", ["train_images.npy.partial", "test_labels.npy.partial", "dataset.json", ".lock"])
+@pytest.mark.parametrize("name", ["train_images.npy", "test_labels.npy", "dataset.json", ".lock"])
 def test_nothing_is_written_through_a_link(tmp_path, name):
     victim, folder = tmp_path / "victim", tmp_path / "x"
     victim.write_bytes(b"of somebody else")

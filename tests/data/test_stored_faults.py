@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import data, errors
-from jaxsoft.data import cifar10, digests, manifest, prepared, raw
+from jaxsoft.data import prepared, raw
+from jaxsoft.data.prepared import manifest, mapped
 
 ARRAYS = tuple(f"{array}.npy" for array in manifest.ARRAYS)
 FILES = (*ARRAYS, manifest.NAME)
@@ -51,8 +52,8 @@ def refusal(folder):
 @pytest.mark.parametrize("form", [1, 2])
 def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
     """Every byte of the arrays and their headers, and of a description that is sealed, each with a bit of it bent."""
-    monkeypatch.setattr(digests, "CHUNK", 64)
-    monkeypatch.setattr(digests, "_THREADS", 1)
+    monkeypatch.setattr(mapped, "CHUNK", 64)
+    monkeypatch.setattr(mapped, "_THREADS", 1)
     written(tmp_path) if form == 2 else as_format_1(written(tmp_path))
     sound, rng, flips, harmless = prepared.read(tmp_path, "x"), np.random.default_rng(form), 0, []
     for name in FILES if form == 2 else ARRAYS:
@@ -80,16 +81,15 @@ def test_the_pieces_are_those_of_the_file_and_of_the_memory(tmp_path, monkeypatc
     content = np.arange(100, dtype=np.uint8)
     np.save(tmp_path / "a.npy", content)
     for size, count in ((7, 15), (50, 2), (100, 1), (1000, 1)):
-        monkeypatch.setattr(digests, "CHUNK", size)
-        found = digests.of_file(tmp_path / "a.npy")
-        assert found == digests.of_bytes(content.tobytes()) and len(found.chunks) == count
-        with digests.opened(tmp_path / "a.npy", np.uint8, 100, 1).file as file:
-            stored = {"a": digests.Stored(file, 128, content)}
-            assert (
-                digests.differing(stored, {"a": found.chunks}) == digests.differing(stored, {"a": [found.whole]}) == []
-            )
-            assert digests.differing(stored, {"a": [*found.chunks, found.whole]}) == ["a"]
-            assert digests.differing(stored, {"a": found.chunks[:-1]}) == ["a"]
+        monkeypatch.setattr(mapped, "CHUNK", size)
+        found = mapped.of_file(tmp_path / "a.npy")
+        assert found == mapped.of_bytes(content.tobytes()) and len(found.chunks) == count
+        array = mapped.opened(tmp_path / "a.npy", np.uint8, 100, 1)
+        with array.file:
+            for same in (found.chunks, [found.whole]):
+                assert mapped.differing({"a": array}, {"a": same}) == []
+            for other in ([*found.chunks, found.whole], found.chunks[:-1]):
+                assert mapped.differing({"a": array}, {"a": other}) == ["a"]
 
 
 def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path):
@@ -190,7 +190,7 @@ def test_sets_that_earlier_releases_prepared_are_read_and_have_the_same_fingerpr
 def test_a_run_is_told_what_to_do_about_damage(tmp_path, monkeypatch):
     import published
 
-    monkeypatch.setattr(cifar10, "RECORDS_PER_FILE", published.CIFAR_RECORDS)
+    published.make_small(monkeypatch.setattr)
     published.cifar10(tmp_path)
     data.prepare("cifar10", tmp_path)
     with open(tmp_path / "cifar10" / "train_images.npy", "r+b") as file:

@@ -1,6 +1,7 @@
 """Published files, in a folder or still packed; nothing of an archive is ever written to disk."""
 
 import gzip
+import io
 import os
 import stat
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from jaxsoft import errors
 from jaxsoft import files as system
-from jaxsoft.data import raw
+from jaxsoft.data import refusals
 
 _MAX_TAR_BYTES = 1 << 30  # a tar is read into memory
 _MAX_ZIP_BYTES = 1 << 38
@@ -37,15 +38,13 @@ class Files:
         try:
             return self.fetch(name)
         except _UNREADABLE as problem:
-            raise raw.unreadable(f"{self.path}: {name} cannot be read", problem) from None
+            raise refusals.unreadable(f"{self.path}: {name} cannot be read", problem) from None
 
 
 def locate(where: Path, folder: str, packed: str) -> Path | None:
     """Find `folder` or the archive `packed` in `where`, or `where` being one of them."""
-    choices = (where / folder, where / packed)
-    if where.name in (folder, packed):
-        choices += (where,)
-    return next((path for path in choices if path.exists()), None)
+    itself = (where,) if where.name in (folder, packed) else ()
+    return next((path for path in (where / folder, where / packed, *itself) if path.exists()), None)
 
 
 def files(path: Path, top: str) -> Files:
@@ -65,7 +64,7 @@ def files(path: Path, top: str) -> Files:
         system.opened(path).close()  # a pipe or a device would hang
         return _zip(path, top) if path.suffix == ".zip" else _tar(path, top)
     except _UNREADABLE as problem:
-        raise raw.unreadable(f"{path} cannot be read as an archive", problem) from None
+        raise refusals.unreadable(f"{path} cannot be read as an archive", problem) from None
 
 
 def _folder(path: Path) -> Files:
@@ -76,57 +75,48 @@ def _folder(path: Path) -> Files:
 
 def _zip(path: Path, top: str) -> Files:
     pack = zipfile.ZipFile(path)
-    members = {}
-    _bound_count(path, len(pack.infolist()))
-    for info in pack.infolist():
-        _bound(path, info.file_size, _MAX_FILE_BYTES)
-        link = stat.S_ISLNK(info.external_attr >> 16)
-        if name := _inner(path, info.filename, top, link=link, folder=info.is_dir()):
-            members[name] = info
+    infos = pack.infolist()
+    _bound_count(path, len(infos))
+    _bound(path, max((info.file_size for info in infos), default=0), _MAX_FILE_BYTES)
+    links = (stat.S_ISLNK(info.external_attr >> 16) for info in infos)
+    inner = [_inner(path, info.filename, top, link) for info, link in zip(infos, links)]
+    members = {name: info for name, info in zip(inner, infos) if name and not info.is_dir()}
     _bound(path, sum(info.file_size for info in members.values()), _MAX_ZIP_BYTES)
     return Files(path, frozenset(members), lambda name: pack.read(members[name]))
 
 
 def _tar(path: Path, top: str) -> Files:
-    members: dict[str, bytes] = {}
-    with gzip.open(path) as unpacked:
-        stream = _Bounded(path, unpacked)
-        with tarfile.open(fileobj=stream, mode="r|") as pack:  # pyright: ignore[reportArgumentType, reportCallIssue]
-            for count, info in enumerate(pack, 1):
-                _bound_count(path, count)
-                _bound(path, info.size, _MAX_TAR_BYTES)
-                if name := _inner(path, info.name, top, link=not (info.isfile() or info.isdir()), folder=info.isdir()):
-                    content = pack.extractfile(info)
-                    assert content is not None  # because it is a file
-                    members[name] = content.read()
-        while stream.read(1 << 20):  # to the end, where the checksum is
-            pass
-    return Files(path, frozenset(members), members.__getitem__)
+    """Unpacked into memory whole, so that its headers are bounded too and its checksum is compared."""
+    with gzip.open(path) as packed:
+        content = packed.read(_most(path, _MAX_TAR_BYTES) + 1)
+    _bound(path, len(content), _MAX_TAR_BYTES)
+    members = {}
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as pack:
+        for count, info in enumerate(pack, 1):
+            _bound_count(path, count)
+            if info.size < 0:  # the next header would be this one, for ever
+                raise ValueError("a file of negative size")
+            plain = info.isfile() and not info.issparse()
+            name = _inner(path, info.name, top, link=not (plain or info.isdir()))
+            if name and plain:
+                members[name] = slice(info.offset_data, info.offset_data + info.size)
+    return Files(path, frozenset(members), lambda name: content[members[name]])
 
 
-class _Bounded:
-    """An unpacked stream that is refused once it has given more than is plausible, headers of a tar included."""
-
-    def __init__(self, path: Path, stream: gzip.GzipFile):
-        self.path, self.stream, self.given = path, stream, 0
-
-    def read(self, size: int) -> bytes:
-        content = self.stream.read(size)
-        self.given += len(content)
-        _bound(self.path, self.given, _MAX_TAR_BYTES)
-        return content
-
-
-def _inner(path: Path, member: str, top: str, *, link: bool, folder: bool) -> str | None:
-    """The member's path below `top`, None for folders and for what lies elsewhere."""
+def _inner(path: Path, member: str, top: str, link: bool) -> str:
+    """The member's path below `top`, "" for what lies elsewhere."""
     parts = PurePosixPath(member.replace("\\", "/")).parts
     if link or ".." in parts or member.startswith(("/", "\\")) or ":" in member:
         raise errors.DataError(f"{path} holds {member!r}: links, '..' and absolute paths are refused")
-    return None if folder or parts[:1] != (top,) else "/".join(parts[1:])
+    return "/".join(parts[1:]) if parts[:1] == (top,) else ""
+
+
+def _most(path: Path, limit: int) -> int:
+    return min(limit, _MAX_RATIO * path.stat().st_size)
 
 
 def _bound(path: Path, total: int, limit: int) -> None:
-    if total > min(limit, _MAX_RATIO * path.stat().st_size):
+    if total > _most(path, limit):
         raise errors.DataError(f"{path} would unpack to {total:,} bytes or more, which is implausible; refused")
 
 

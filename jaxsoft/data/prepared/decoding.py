@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors
-from jaxsoft.data import raw
+from jaxsoft.data import raw, refusals
 
 Shape = tuple[int, ...]
 
@@ -38,7 +38,7 @@ class Problems:
     def refuse(self) -> None:
         """Raise DataError, in one line, if anything does."""
         count = f"{len(self.damaged):,} images are damaged: " * (len(self.damaged) > 1)
-        told = [count + raw.listed(sorted(self.damaged), separator="; ")] if self.damaged else []
+        told = [count + refusals.listed(sorted(self.damaged), separator="; ")] if self.damaged else []
         if self.others:
             told.append(f"images differ in size: {self._sizes()}; pass --resize=SIDE (from Python: resize=SIDE)")
         if told:
@@ -47,8 +47,8 @@ class Problems:
     def _sizes(self) -> str:
         usual = self.looked - len(self.damaged) - sum(map(len, self.others.values()))
         ranked = sorted(self.others.items(), key=lambda item: -len(item[1]))
-        others = [f"{len(names):,} of {_size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
-        return raw.listed([f"{usual:,} of {_size(self.wanted)}", *others], _SIZES)
+        others = [f"{len(names):,} of {refusals.size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
+        return refusals.listed([f"{usual:,} of {refusals.size(self.wanted)}", *others], _SIZES)
 
 
 @contextmanager
@@ -60,11 +60,7 @@ def threads() -> Iterator[Executor]:
 
 
 def shape(part: raw.Part) -> Shape:
-    """Height, width and channels of the first image that can be read.
-
-    Raises:
-      DataError: there is none; all of them are named.
-    """
+    """Height, width and channels of the first image that can be read; DataError names all if none can."""
     problems = Problems(())
     for item in part.items:
         try:
@@ -101,10 +97,7 @@ def decode(part: raw.Part, items: Sequence[Any], pool: Executor, problems: Probl
             else:
                 problems.others.setdefault(image.shape, []).append(str(items[row]))
 
-    list(pool.map(fill, [range(start, min(start + _TASK, len(items))) for start in range(0, len(items), _TASK)]))
+    everything = range(len(items))
+    list(pool.map(fill, [everything[start : start + _TASK] for start in everything[::_TASK]]))
     problems.looked += len(items)
     return images
-
-
-def _size(shape: Shape) -> str:
-    return "x".join(map(str, shape))

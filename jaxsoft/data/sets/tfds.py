@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors
-from jaxsoft.data import classes, raw
+from jaxsoft.data import classes, raw, refusals
+from jaxsoft.data.formats import images
 
 TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist or tfds:mnist:3.0.1"
 SOURCE = "https://www.tensorflow.org/datasets/catalog/overview"
@@ -19,7 +20,6 @@ FILES = (
 )
 SIDE = None
 
-_TEST_SHARE = 0.2
 _VERSION = r"\d+\.\d+\.\d+"
 _CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
 
@@ -31,17 +31,15 @@ def find(where: Path, argument: str) -> Path | None:
       DataError: there are versions, but not the one that is asked for.
     """
     name, _, version = argument.partition(":")
-    own = where.resolve()
-    if is_prepared(where) and set(name.split("/")) <= set(own.parts):
-        versions = [where]
+    if is_prepared(where) and set(name.split("/")) <= set(where.resolve().parts):
+        paths = [where]
     else:
-        below = (path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name))
-        versions = [path for path in below if is_prepared(path)]
-    wanted = [path for path in versions if version in ("", path.resolve().name)]
-    if versions and not wanted:
-        there = ", ".join(sorted((path.resolve().name for path in versions), key=_by_number))
-        raise errors.DataError(f"no version {version} of {name} in {where}; there is {there}")
-    return max(wanted, key=lambda path: _by_number(path.name), default=None)
+        paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name)]
+    versions = {path.resolve().name: path for path in sorted(paths, key=_by_number) if is_prepared(path)}
+    if version and versions and version not in versions:
+        raise errors.DataError(f"no version {version} of {name} in {where}; there is {', '.join(versions)}")
+    newest = next(reversed(versions), "")
+    return versions.get(version or newest)
 
 
 def canonical(argument: str) -> str:
@@ -53,8 +51,8 @@ def canonical(argument: str) -> str:
     return re.sub(f"/({_VERSION})$", r":\1", argument)
 
 
-def _by_number(version: str) -> list[str]:
-    return [part.zfill(9) for part in version.split(".")]
+def _by_number(path: Path) -> list[str]:
+    return [part.zfill(9) for part in path.name.split(".")]
 
 
 def is_prepared(folder: Path) -> bool:
@@ -74,7 +72,7 @@ def read(found: Path, resize: int | None) -> raw.Raw:
         if test.labels.min() >= 0:  # unlabelled test splits hold -1
             break
     else:
-        train, test = raw.carve(train, classes.portion(train.labels, _TEST_SHARE))
+        train, test = raw.carve(train, classes.portion(train.labels, raw.TEST_SHARE))
     names = tuple(builder.info.features[label].names)
     page = f"https://www.tensorflow.org/datasets/catalog/{builder.name} ({builder.info.full_name})"
     return raw.Raw(names, train, test, page, LICENCE)
@@ -88,7 +86,7 @@ def _open(found: Path) -> Any:
         builder = reader.builder_from_directory(found)
         stored, splits = getattr(builder.info.file_format, "value", None), builder.info.splits
     except Exception as problem:  # it raises nearly anything on a damaged folder
-        raise raw.unreadable(f"{found} cannot be read as a TensorFlow Datasets folder", problem) from None
+        raise refusals.unreadable(f"{found} cannot be read as a TensorFlow Datasets folder", problem) from None
     if stored != "array_record" or "train" not in splits:
         raise errors.DataError(f"{found} is {stored}, splits {sorted(splits)}; wanted array_record and a train split")
     return builder
@@ -122,14 +120,14 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
         source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)
     except Exception as problem:  # as above
-        raise raw.unreadable(f"{found}: {split} cannot be read", problem) from None
+        raise refusals.unreadable(f"{found}: {split} cannot be read", problem) from None
 
     def pixels(i: int) -> UInt8[np.ndarray, "H W C"]:
         name = f"{found}: {split} image {i}"
         try:
             data = source[i][image]
         except Exception as problem:
-            raise raw.unreadable(f"{name} cannot be read", problem) from None
-        return raw.decode(data, name, resize, mode)
+            raise refusals.unreadable(f"{name} cannot be read", problem) from None
+        return images.decode(data, name, resize, mode)
 
     return raw.Part(labels, range(len(source)), pixels)

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors
-from jaxsoft.data import archive, raw
+from jaxsoft.data import raw
+from jaxsoft.data.formats import archive, images
 
 TITLE = "110,000 photographs, 64x64, 200 classes"
 SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -36,31 +37,32 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     words = dict(line.split("\t", 1) for line in _lines(files, "words.txt") if "\t" in line)
     class_names = tuple(words.get(wnid, wnid).split(",")[0] for wnid in wnids)
     number = {wnid: k for k, wnid in enumerate(wnids)}
-    train, test = _train_names(files, wnids), _test_names(files, wnids)
 
     def image(name: str) -> UInt8[np.ndarray, "H W C"]:
-        return raw.decode(files.read(name), f"{found}: {name}")
+        return images.decode(files.read(name), f"{found}: {name}")
 
     def part(names: dict[str, str]) -> raw.Part:
+        if missing := sorted(names.keys() - files.names):
+            told = f"{missing[0]} ({len(missing)} of {len(names)} images are missing)"
+            raise errors.DataError(f"{files.path} lacks {told}")
         return raw.Part(np.array([number[wnid] for wnid in names.values()], np.int32), list(names), image)
 
-    return raw.Raw(class_names, part(train), part(test), SOURCE, LICENCE)
+    return raw.Raw(class_names, part(_train(files, wnids)), part(_test(files, wnids)), SOURCE, LICENCE)
 
 
 def _lines(files: archive.Files, name: str) -> list[str]:
     return files.read(name).decode(errors="replace").splitlines()
 
 
-def _train_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
-    """File -> class; every published file must be there, and no other class."""
+def _train(files: archive.Files, wnids: list[str]) -> dict[str, str]:
+    """File -> class, for every file that is published; no other class may be there."""
     strangers = {name.split("/")[1] for name in files.names if name.startswith("train/")} - set(wnids)
     if strangers:
         raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
-    names = {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
-    return _present(files, names)
+    return {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
 
 
-def _test_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
+def _test(files: archive.Files, wnids: list[str]) -> dict[str, str]:
     """File -> class as the class folders say, or else as annotated; the same number of every class, and no other class."""
     where, names = "val", _in_class_folders(files)
     if not names:
@@ -71,9 +73,9 @@ def _test_names(files: archive.Files, wnids: list[str]) -> dict[str, str]:
     for wnid in sorted({*wnids, *counts}):
         wanted = TEST_PER_CLASS if wnid in wnids else 0
         if counts[wnid] != wanted:
-            found = f"{counts[wnid]} images of class {wnid}"
-            raise errors.DataError(f"{files.path}: {where} lists {found} instead of {wanted}")
-    return _present(files, names)
+            told = f"{where} lists {counts[wnid]} images of class {wnid} instead of {wanted}"
+            raise errors.DataError(f"{files.path}: {told}")
+    return names
 
 
 def _in_class_folders(files: archive.Files) -> dict[str, str]:
@@ -82,10 +84,3 @@ def _in_class_folders(files: archive.Files) -> dict[str, str]:
     found = {"/".join(path): path[1] for path in paths if len(path) > 2 and path[1] != "images"}
     numbers = {name: [int(digits) for digits in re.findall(r"\d+", name.split("/")[-1])] for name in found}
     return {name: found[name] for name in sorted(found, key=lambda name: (numbers[name], name))}
-
-
-def _present(files: archive.Files, names: dict[str, str]) -> dict[str, str]:
-    missing = sorted(names.keys() - files.names)
-    if missing:
-        raise errors.DataError(f"{files.path} lacks {missing[0]} ({len(missing)} of {len(names)} images are missing)")
-    return names

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jaxsoft import errors
-from jaxsoft.data import formats, prepared, raw
+from jaxsoft.data import refusals
+from jaxsoft.data.formats import images
+from jaxsoft.data.prepared import manifest
 
 TRAIN = {"train", "training"}
 TEST = {"test", "testing"}
@@ -29,26 +31,17 @@ class Listing:
 
     def __init__(self, root: Path):
         self.root = root
-        self.left: dict[str, list[Path]] = {}
+        self.left: dict[str, list[Path]] = collections.defaultdict(list)
         self.odd: dict[str, set[Path]] = {}
         self._real: dict[str, Path] = {}
 
-    def leave(self, reason: str, path: Path) -> None:
-        """Remember that a file or folder is not used."""
-        self.left.setdefault(reason, []).append(path)
-
-    def leave_all(self, reason: str, folder: Path) -> None:
-        """Remember that nothing below a folder is used; the reason is that of its images."""
-        for path, other in files(folder):
-            self.leave(other or reason, path)
-
-    def leave_loose(self, tree: Path) -> None:
-        """Remember the files that lie directly in a folder of folders, or in its hidden ones."""
-        for path, other in _loose(tree):
-            self.leave(other or IN_NO_CLASS, path)
+    def leave_all(self, reason: str, folder: Path, loose: bool = False) -> None:
+        """Remember that nothing below a folder is used, see `files`; the reason is that of its images."""
+        for path, other in files(folder, loose):
+            self.left[other or reason].append(path)
 
     def remark(self, what: str, path: Path) -> None:
-        """Remember what there is to say of an image."""
+        """Remember what there is to say of an image; called by threads."""
         self.odd.setdefault(what, set()).add(path)
 
     def classes(self, tree: Path) -> dict[str, list[Path]]:
@@ -60,24 +53,33 @@ class Listing:
         Raises:
           DataError: a folder cannot be read, or two class folders are one and the same.
         """
-        self.leave_loose(tree)
+        self.leave_all(IN_NO_CLASS, tree, loose=True)
         found = {}
         for folder in subfolders(tree):
             self._refuse_twin(folder)
-            if _is_prepared(folder):
-                continue
+            if (folder / manifest.NAME).is_file() and not has_images(folder):
+                continue  # prepared by us; a class may have any name, also that of our folders
             if is_set(folder):
                 self.leave_all(f"images of {folder.name}, which has train and test folders of its own", folder)
-            elif images := self._images(folder):
-                found[folder.name] = images
+            elif paths := self._images(folder):
+                found[folder.name] = paths
             else:
-                self.leave("folders without an image", folder)
-        return {name: found[name] for name in _ordered(found)}
+                self.left["folders without an image"].append(folder)
+        numbers = all(name.isascii() and name.isdecimal() for name in found)
+        return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
 
     def notes(self) -> list[str]:
         """A line for each reason: how many files there are, and the first of their names."""
         left = [f"left out: {self._note(reason, self.left[reason])}" for reason in sorted(self.left)]
         return left + [self._note(what, self.odd[what]) for what in sorted(self.odd)]
+
+    def _note(self, what: str, paths: Iterable[Path]) -> str:
+        paths = sorted(paths)
+        names = refusals.listed([errors.shown(os.path.relpath(path, self.root)) for path in paths], _NAMES)
+        counts = collections.Counter(path.suffix.lower() or "no ending" for path in paths).most_common(_NAMES)
+        endings = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in counts)
+        kinds = f", of them {endings}" if what in (_OTHER, _UNREAD) else ""
+        return f"{errors.shown(what)}: {len(paths):,}{kinds} ({names})"
 
     def _refuse_twin(self, folder: Path) -> None:
         """Links may make one folder two classes, or train and test, or lead back to where they lie."""
@@ -87,31 +89,27 @@ class Listing:
         if other != folder:
             raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
 
-    def _note(self, what: str, paths: Iterable[Path]) -> str:
-        paths = sorted(paths)
-        names = raw.listed([errors.shown(os.path.relpath(path, self.root)) for path in paths], _NAMES)
-        counts = collections.Counter(path.suffix.lower() or "no ending" for path in paths).most_common(_NAMES)
-        endings = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in counts)
-        kinds = f", of them {endings}" if what in (_OTHER, _UNREAD) else ""
-        return f"{errors.shown(what)}: {len(paths):,}{kinds} ({names})"
-
     def _images(self, folder: Path) -> list[Path]:
         found = []
         for path, reason in files(folder):
-            if reason:
-                self.leave(reason, path)
-            else:
-                found.append(path)
+            (self.left[reason] if reason else found).append(path)
         return sorted(found)
 
 
-def files(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every file below a folder, at any depth, with the reason why it is no image to be read; "" for those that are."""
+def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
+    """Every file below a folder with the reason why it is no image to be read; "" for those that are.
+
+    Args:
+      folder: searched at any depth.
+      loose: pass over its visible folders, and links to such.
+    """
     pending = [(folder, "")]
     while pending:  # a loop, because folders may be nested deeper than functions
         current, passed = pending.pop()
         for entry in _entries(current):
             reason = passed or _reason(entry)
+            if loose and not reason and os.path.isdir(entry.path):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append((current / entry.name, reason))
             else:
@@ -134,21 +132,6 @@ def is_set(folder: Path) -> bool:
     return bool(names & TRAIN and names & (TEST | VALIDATION))
 
 
-def _is_prepared(folder: Path) -> bool:
-    """Whether a folder holds what `prepare` wrote, and no images; a class may have any name, also that of our folders."""
-    return (folder / prepared.MANIFEST).is_file() and not has_images(folder)
-
-
-def _loose(tree: Path) -> Iterator[tuple[Path, str]]:
-    """The files that lie directly in a tree or in its hidden folders."""
-    for entry in _entries(tree):
-        path, reason = tree / entry.name, _reason(entry)
-        if entry.is_dir(follow_symlinks=False):
-            yield from ((inner, reason) for inner, _ in (files(path) if reason else ()))
-        elif reason or not os.path.isdir(entry.path):
-            yield path, reason or _kind(entry)
-
-
 def _reason(entry: os.DirEntry) -> str:
     """Why neither a file nor what lies in a folder is looked at."""
     if entry.name.lower() in _SYSTEM:
@@ -160,9 +143,9 @@ def _kind(entry: os.DirEntry) -> str:
     if os.path.isdir(entry.path):
         return "linked folders inside class folders, which are not followed"
     ending = os.path.splitext(entry.name)[1].lower()
-    if ending in formats.ENDINGS:
+    if ending in images.ENDINGS:
         return ""
-    return _UNREAD if ending in formats.UNREAD else _OTHER
+    return _UNREAD if ending in images.UNREAD else _OTHER
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
@@ -170,10 +153,4 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         with os.scandir(folder) as found:
             return list(found)
     except OSError as problem:
-        raise raw.unreadable(f"{folder} cannot be read", problem) from None
-
-
-def _ordered(names: Iterable[str]) -> list[str]:
-    names = sorted(names)
-    numbers = all(name.isascii() and name.isdecimal() for name in names)
-    return sorted(names, key=int) if numbers else names
+        raise refusals.unreadable(f"{folder} cannot be read", problem) from None

@@ -1,7 +1,7 @@
 """The description of a prepared dataset: one JSON file, sealed with its own digest, believed only if all of it makes sense."""
 
-import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ FORMAT = 2
 NAME = "dataset.json"
 SPLITS = ("train", "test")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
-MAX_BYTES = 1 << 26
+
+_MAX_BYTES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read(folder: Path, name: str, remedy: str) -> Manifest:
     """
     path = folder / NAME
     try:
-        told = json.loads(files.read(path, MAX_BYTES))
+        told = json.loads(files.read(path, _MAX_BYTES))
         form = told["format"]
         if type(form) is int and form not in (1, FORMAT):
             raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
@@ -68,8 +69,16 @@ def read(folder: Path, name: str, remedy: str) -> Manifest:
     return manifest
 
 
+def origin(folder: Path) -> str:
+    """The folder that prepared images were read from; "" if there are none, or their name says what they are."""
+    try:
+        return str(json.loads(files.read(folder / NAME, _MAX_BYTES)).get("origin", ""))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""
+
+
 def _seal(told: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return files.seal(told)["sha256"]
 
 
 def _makes_sense(told: Any) -> bool:
@@ -83,7 +92,7 @@ def _makes_sense(told: Any) -> bool:
         and min(train) > 0
         and min(test) >= 0 < sum(test)
         and told["digests"].keys() == set(ARRAYS)
-        and all(map(_is_digest, told["digests"].values()))
+        and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in told["digests"].values())
         and told.get("chunks", {}).keys() == (set(ARRAYS) if told["format"] > 1 else set())
         and all(_all_are(str, chunks) for chunks in told.get("chunks", {}).values())
         and type(told.get("origin", "")) is str
@@ -93,7 +102,3 @@ def _makes_sense(told: Any) -> bool:
 
 def _all_are(kind: type, values: Any) -> bool:
     return type(values) is list and len(values) > 0 and all(type(value) is kind for value in values)
-
-
-def _is_digest(value: Any) -> bool:
-    return type(value) is str and len(value) == 64 and set(value) <= set("0123456789abcdef")

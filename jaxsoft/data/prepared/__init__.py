@@ -1,0 +1,15 @@
+"""The prepared form of a dataset: an image and a label array per split, and one JSON file that is written last.
+
+A folder without `dataset.json` is not prepared, whatever else lies in it. Train rows are stored in the order of
+`classes.spread`, so that what `load` cuts from them are plain slices of the memory map. Every byte is compared with its
+digest whenever the set is opened.
+"""
+
+from jaxsoft.data.prepared.manifest import NAME as MANIFEST
+from jaxsoft.data.prepared.manifest import origin as origin
+from jaxsoft.data.prepared.reading import Prepared as Prepared
+from jaxsoft.data.prepared.reading import read as read
+from jaxsoft.data.prepared.writing import hold as hold
+from jaxsoft.data.prepared.writing import write as write
+
+__all__ = ["MANIFEST", "Prepared", "hold", "origin", "read", "write"]

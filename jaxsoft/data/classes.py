@@ -9,26 +9,12 @@ from jaxsoft import errors, types
 
 
 def class_counts(split: types.Split, num_classes: int) -> Int[np.ndarray, "K"]:
-    """How many images of each class a split holds.
-
-    Args:
-      split: images and labels.
-      num_classes: K; classes without an image count 0.
-
-    Returns:
-      Counts, [K].
-    """
+    """How many images of each of K classes a split holds, [K]; classes without an image count 0."""
     return np.bincount(split.labels, minlength=num_classes)
 
 
 def rank(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
-    """How many earlier rows have the same label.
-
-    Args:
-      labels: class of each row, [N].
-
-    Returns:
-      0 for the first row of a class, 1 for its second, ..., [N].
+    """How many earlier rows have the same label: 0 for the first row of a class, 1 for its second, ..., [N].
 
     >>> rank(np.array([7, 2, 7, 7, 2])).tolist()
     [0, 0, 1, 2, 1]
@@ -40,16 +26,10 @@ def rank(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
 
 
 def spread(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
-    """The fixed shuffle in which every prefix holds, as nearly as can be, the same share of every class.
+    """The fixed shuffle in which every prefix holds, as nearly as can be, the same share of every class: row numbers, [N].
 
     A row that comes r-th of the n rows of its class is placed by (r + 1/2) / n. With classes of one size, the first m
     images of each class are then simply the first m K rows.
-
-    Args:
-      labels: class of each row, [N].
-
-    Returns:
-      Row numbers in their new order, [N].
     """
     # RandomState: NumPy promises that its numbers never change, which it does not for the newer generators.
     shuffle = np.random.RandomState(0).permutation(len(labels))
@@ -68,16 +48,7 @@ def portion(labels: Int[np.ndarray, "N"], share: float) -> Int[np.ndarray, "K"]:
 
 
 def check_ipc(ipc: int, labels: Int32[np.ndarray, "N"], class_names: Sequence[str] = ()) -> None:
-    """Refuse an IPC that the smallest class cannot serve.
-
-    Args:
-      ipc: images per class.
-      labels: classes of the images to select from, [N].
-      class_names: for the message; without them the class is named by its number.
-
-    Raises:
-      ConfigError: `ipc` is below 1 or above the size of the smallest class.
-    """
+    """Refuse an IPC that the smallest class cannot serve, with ConfigError; a class without a name is named by its number."""
     if ipc < 1:
         raise errors.ConfigError(f"ipc expects int >= 1, got {ipc}")
     counts = np.bincount(labels, minlength=len(class_names))

@@ -6,10 +6,10 @@
 with x in [0, 1].
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -22,7 +22,7 @@ _MAX_PIXELS = 12_288  # a 64 x 64 x 3 image; the matrix is the square of it
 Images = UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Normalizer:
     """A fitted normalization.
 
@@ -34,7 +34,6 @@ class Normalizer:
     shift: Float32[np.ndarray, "C"]
     mean: Float32[np.ndarray, "D"] | None = None
     matrix: Float32[np.ndarray, "D D"] | None = None
-    inverse_matrix: Float32[np.ndarray, "D D"] | None = None
 
     def __call__(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
         """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
@@ -59,23 +58,9 @@ class Normalizer:
             return self.scale, self.shift
         return np.ones_like(self.scale), np.zeros_like(self.shift)
 
-    def inverse(self, normalized: Float32[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
-        """Back to pixels in [0, 1], for pictures; what lies outside is clipped."""
-        out = np.empty(normalized.shape, np.float32)
-        for rows in _chunks(len(normalized)):
-            chunk = normalized[rows]
-            if self.inverse_matrix is not None and self.mean is not None:
-                chunk = (chunk.reshape(len(chunk), -1) @ self.inverse_matrix + self.mean).reshape(chunk.shape)
-            out[rows] = np.clip((chunk - self.shift) / (255 * self.scale), 0, 1)
-        return out
-
 
 def fit(name: str, images: Images) -> Normalizer:
-    """Fit the normalization that a config names.
-
-    Args:
-      name: `standardize`, `zca`, `zca(regularization=0.1)` or `none`.
-      images: the train images, [N, H, W, C].
+    """Fit the normalization that a config names, such as `zca(regularization=0.1)`, to the train images, [N, H, W, C].
 
     Raises:
       ConfigError: an unknown name or a wrong argument.
@@ -114,14 +99,7 @@ def identity(images: Images) -> Normalizer:
 
 
 def standardize(images: Images) -> Normalizer:
-    """Zero mean and unit deviation for each channel, over all pixels of all images.
-
-    Args:
-      images: the train images, [N, H, W, C].
-
-    Returns:
-      A normalizer without matrix; a channel that never varies is only shifted.
-    """
+    """Zero mean and unit deviation for each channel, over all pixels of all images; one that never varies is only shifted."""
     channels, pixels = images.shape[-1], images.size // images.shape[-1]
     sums, squares = np.zeros(channels), np.zeros(channels)
     for chunk in _flat(images):  # over the images first: ten times faster than over all but the short channel axis
@@ -139,9 +117,6 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
     Args:
       images: the train images, [N, H, W, C], N >= 2.
       regularization: added to the covariance's eigenvalues, in squared units of [0, 1] pixels.
-
-    Returns:
-      A normalizer with `matrix` and its inverse, [D, D], D = H W C.
 
     Raises:
       ConfigError: the images are too large, too few, or regularization is not above 0.
@@ -162,12 +137,10 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
         covariance += chunk.T @ chunk / (len(images) - 1)
     values, vectors = np.linalg.eigh(covariance)
     deviation = np.sqrt(np.maximum(values, 0) + regularization)
-    with np.errstate(over="ignore"):
-        matrix, inverse = (((vectors * d) @ vectors.T).astype(np.float32) for d in (1 / deviation, deviation))
-    if not (np.isfinite(matrix).all() and np.isfinite(inverse).all()):
+    if max(deviation.max(), 1 / deviation.min()) > np.finfo(np.float32).max:
         raise errors.ConfigError(f"zca with regularization {regularization:g} leaves the range of float32")
-    as_is = identity(images)
-    return Normalizer(as_is.scale, as_is.shift, mean.astype(np.float32), matrix, inverse)
+    matrix = ((vectors * (1 / deviation)) @ vectors.T).astype(np.float32)
+    return dataclasses.replace(identity(images), mean=mean.astype(np.float32), matrix=matrix)
 
 
 def _chunks(count: int) -> list[slice]:

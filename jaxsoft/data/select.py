@@ -1,8 +1,15 @@
 """Which images a subset holds: one function for each way to choose.
 
-Every public function is a way (the module is the registry). It takes the labels of the train images and returns an
-index table [K, ipc]: row k holds images of class k. Tables of one key are nested: IPC i is the first i columns. Adding
-a way is adding a function whose last lines are `return _table(order, labels, ipc)`.
+Every public function is a way (the module is the registry). It takes
+
+    labels      classes of the train images, [N]; every class 0..K-1 occurs
+    ipc         images per class
+    key         a typed JAX key, which alone decides what is drawn, and orders what is equal
+    difficulty  an expert's cross-entropy on each image against its class, nats, [N]
+
+and returns positions in the train split, [K, ipc]: row k holds images of class k. Tables of one key are nested: IPC i is
+the first i columns. ConfigError says so when `ipc` exceeds what the smallest class has. Adding a way is adding a function
+whose last lines are `return _table(order, labels, ipc)`.
 """
 
 import jax
@@ -20,62 +27,24 @@ Table = Int32[np.ndarray, "K ipc"]
 
 
 def random(labels: Labels, ipc: int, *, key: jax.Array) -> Table:
-    """Images of each class drawn uniformly without replacement.
-
-    Args:
-      labels: classes of the train images, [N]; every class 0..K-1 occurs.
-      ipc: images per class.
-      key: a typed JAX key; it alone decides the draw.
-
-    Returns:
-      Positions in the train split, [K, ipc].
-
-    Raises:
-      ConfigError: `ipc` exceeds the smallest class.
-    """
+    """Images of each class drawn uniformly without replacement."""
     return _table(_shuffle(labels, key), labels, ipc)
 
 
 def easiest(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty) -> Table:
-    """The images of each class with the lowest difficulty, easiest first.
-
-    Args:
-      labels: classes of the train images, [N].
-      ipc: images per class.
-      key: orders images of equal difficulty.
-      difficulty: an expert's cross-entropy on each image against its class, nats, [N].
-
-    Returns:
-      Positions in the train split, [K, ipc].
-
-    Raises:
-      ConfigError: `ipc` exceeds the smallest class.
-    """
+    """The images of each class with the lowest difficulty, easiest first."""
     return _table(_by(np.asarray(difficulty), _shuffle(labels, key)), labels, ipc)
 
 
 def hardest(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty) -> Table:
-    """The images of each class with the highest difficulty, hardest first; otherwise as `easiest`."""
+    """The images of each class with the highest difficulty, hardest first."""
     return _table(_by(-np.asarray(difficulty), _shuffle(labels, key)), labels, ipc)
 
 
 def decile(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty, i: int) -> Table:
-    """Images drawn at random from one tenth of each class, the classes being sorted by difficulty.
+    """Images drawn at random from one tenth of each class: i = 0 for the easiest tenth to 9 for the hardest.
 
     Of n images the tenth i holds ranks r with floor(10 r / n) = i: the tenths cover the class, maximum included.
-
-    Args:
-      labels: classes of the train images, [N].
-      ipc: images per class.
-      key: decides the draw within the tenth.
-      difficulty: as for `easiest`, [N].
-      i: 0 for the easiest tenth to 9 for the hardest.
-
-    Returns:
-      Positions in the train split, [K, ipc].
-
-    Raises:
-      ConfigError: `i` is outside 0..9, or `ipc` exceeds that tenth of the smallest class.
     """
     if not 0 <= i < _TENTHS:
         raise errors.ConfigError(f"decile expects i in 0..{_TENTHS - 1}, got {i}")
@@ -91,20 +60,7 @@ def decile(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty, 
 
 
 def stratified(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty) -> Table:
-    """Images spread over the tenths of difficulty: each run of ten columns takes one image of every tenth.
-
-    Args:
-      labels: classes of the train images, [N].
-      ipc: images per class.
-      key: decides the images, and in which order the tenths come.
-      difficulty: as for `easiest`, [N].
-
-    Returns:
-      Positions in the train split, [K, ipc].
-
-    Raises:
-      ConfigError: `ipc` exceeds the smallest class.
-    """
+    """Images spread over the tenths of difficulty: each run of ten columns takes one image of every tenth."""
     shuffle = _shuffle(labels, key)
     cells = labels * _TENTHS + _tenths(labels, difficulty, shuffle)
     turn = classes.rank(cells[shuffle])  # the first image of its cell, the second, ...

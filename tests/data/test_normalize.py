@@ -22,15 +22,8 @@ def test_bytes_and_unit_floats_are_the_same_images():
     for name in ("standardize", "zca", "none"):
         fitted = normalize.fit(name, IMAGES)
         np.testing.assert_allclose(fitted(unit), fitted(IMAGES), atol=1e-5)
+        assert fitted(IMAGES[:0]).shape == (0, 3, 4, 2)
         np.testing.assert_allclose(normalize.fit(name, unit)(unit), fitted(IMAGES), atol=1e-4)
-
-
-@pytest.mark.parametrize("name", ["standardize", "zca", "none"])
-def test_inverse_gives_the_pixels_back_and_clips(name):
-    fitted = normalize.fit(name, IMAGES)
-    np.testing.assert_allclose(fitted.inverse(fitted(IMAGES)), IMAGES / 255, atol=1e-5)
-    assert fitted.inverse(np.full((1, 3, 4, 2), 1e3, np.float32)).max() <= 1
-    assert fitted(IMAGES[:0]).shape == (0, 3, 4, 2)
 
 
 def test_a_constant_channel_is_only_shifted():

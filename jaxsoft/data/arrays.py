@@ -11,13 +11,14 @@ than 16 in uint16, as cameras give them.
 """
 
 import dataclasses
-import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from jaxsoft import errors
+from jaxsoft import errors, files
+from jaxsoft.data import refusals
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
@@ -42,33 +43,27 @@ def checked(dataset: Dataset) -> Dataset:
     Raises:
       DataError: names the split, what was found in it, and how to convert it if that is known.
     """
-    if not isinstance(dataset, Dataset) or not all(isinstance(getattr(dataset, name), Split) for name in SPLITS):
+    given = {name: getattr(dataset, name, None) for name in SPLITS}
+    if not isinstance(dataset, Dataset) or not all(isinstance(split, Split) for split in given.values()):
         raise errors.DataError(
             "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"
         )
-    if dataset.sound and not any(
-        _writable(getattr(dataset, name)) for name in SPLITS
-    ):  # a deep copy may have been changed
+    if dataset.sound and not any(map(_writable, given.values())):  # a deep copy may have been changed
         return dataset
-    names = _class_names(dataset)
-    splits = {name: _split(getattr(dataset, name), f"{_shown(dataset)}: {name}", len(names)) for name in SPLITS}
-    _check_together(splits, names, _shown(dataset))
-    whole = dataclasses.replace(dataset, class_names=names, **splits)
-    return vouched(dataclasses.replace(whole, fingerprint=_fingerprint(whole)))
+    who = errors.shown(str(dataset.name))
+    names, splits = _class_names(dataset.class_names, who), {}
+    for name, split in given.items():
+        images = _pixels(split.images, f"{who}: {name} images")
+        splits[name] = Split(images, _labels(split.labels, f"{who}: {name} labels", len(images), len(names)))
+    _check_together(splits, who)
+    refusals.check_classes(splits["train"].labels, names, who)
+    return vouched(dataclasses.replace(dataset, class_names=names, fingerprint=_fingerprint(splits), **splits))
 
 
-def pixels(images: Any, where: str) -> Shaped[np.ndarray, "N H W C"]:
-    """Images as uint8, or float32 in [0, 1].
-
-    Args:
-      images: an array, or nested lists.
-      where: begins the message, such as `mine: train`.
-
-    Raises:
-      DataError: what they are is not clear.
-    """
-    array = _array(images, f"{where} images")
-    _check_axes(array, where)
+def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
+    """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
+    array = _array(images, what)
+    _check_axes(array, what)
     if array.size == 0:
         return np.zeros(array.shape, np.uint8)
     low, high = array.min(), array.max()
@@ -81,8 +76,9 @@ def pixels(images: Any, where: str) -> Shaped[np.ndarray, "N H W C"]:
         return array.astype(np.uint8, copy=False)
     if kind == "f" and 0 <= low and _BLACK < high <= 1:
         return array.astype(np.float32, copy=False)
-    found = f"{where} images are {array.dtype.name} from {low:.6g} to {high:.6g}"
-    raise errors.DataError(f"{found}; wanted uint8, or floats in [0, 1]{_advice(kind, float(low), float(high))}")
+    advice = _advice(kind, float(low), float(high))
+    found = f"{what} are {array.dtype.name} from {low:.6g} to {high:.6g}"
+    raise errors.DataError(f"{found}; wanted uint8, or floats in [0, 1]{advice}")
 
 
 def _advice(kind: str, low: float, high: float) -> str:
@@ -105,48 +101,43 @@ def _advice(kind: str, low: float, high: float) -> str:
     return ""
 
 
-def _check_axes(array: np.ndarray, where: str) -> None:
+def _check_axes(array: np.ndarray, what: str) -> None:
     """Refuse what is not [N, H, W, C]; the way to it is told where it can be seen."""
-    shape, wanted = "x".join(map(str, array.shape)), "wanted [N, H, W, C]"
+    shape, wanted = refusals.size(array.shape), "wanted [N, H, W, C]"
     if array.dtype.kind not in "biuf":
-        raise errors.DataError(f"{where} images are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
+        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
     if array.ndim == 3:
-        raise errors.DataError(f"{where} images have no axis of channels, shape {shape}; {wanted}: images[..., None]")
+        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
     if array.ndim != 4:
-        raise errors.DataError(f"{where} images have shape {shape}; {wanted}")
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
     _, first, height, last = array.shape
     if first in _COLOURS and min(height, last) > 4:
         hint = "images.transpose(0, 2, 3, 1)"
-        raise errors.DataError(f"{where} images have their channels first, shape {shape}; {wanted}: {hint}")
+        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
     if len(array) and not array.size:
-        raise errors.DataError(f"{where} images have no pixels, shape {shape}")
+        raise errors.DataError(f"{what} have no pixels, shape {shape}")
 
 
-def _split(split: Split, where: str, num_classes: int) -> Split:
-    images = pixels(split.images, where)
-    return Split(images, _labels(split.labels, where, len(images), num_classes))
-
-
-def _labels(labels: Any, where: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
+def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
     """Class numbers as int32; whole floats are numbers too."""
-    array = _array(labels, f"{where} labels")
+    array = _array(labels, what)
     array = array.astype(np.int32) if array.dtype.kind == "b" else array
-    shape, wanted = "x".join(map(str, array.shape)), f"wanted one class number for each of the {count} images"
+    shape, wanted = refusals.size(array.shape), f"wanted one class number for each of the {count} images"
     if array.ndim == 2 and len(array) == count:
         hint = "labels[:, 0]" if array.shape[1] == 1 else "labels.argmax(1), if these are one-hot"
-        raise errors.DataError(f"{where} labels have shape {shape}; {wanted}: {hint}")
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}: {hint}")
     if array.shape != (count,):
-        raise errors.DataError(f"{where} labels have shape {shape or 'of one number'}; {wanted}")
+        raise errors.DataError(f"{what} have shape {shape or 'of one number'}; {wanted}")
     if count == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iuf":
-        raise errors.DataError(f"{where} labels are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}")
+        raise errors.DataError(f"{what} are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}")
     if array.dtype.kind == "f" and (broken := array[array != np.floor(array)]).size:
-        raise errors.DataError(f"{where} labels are not whole numbers, such as {broken[0]:.6g}; {wanted}")
+        raise errors.DataError(f"{what} are not whole numbers, such as {broken[0]:.6g}; {wanted}")
     low, high = array.min(), array.max()
     if low < 0 or high >= num_classes:
         hint = ": labels - 1" if (low, high) == (1, num_classes) else ""
-        found = f"{where} labels run from {low:.6g} to {high:.6g}, but there are {num_classes} class names"
+        found = f"{what} run from {low:.6g} to {high:.6g}, but there are {num_classes} class names"
         raise errors.DataError(f"{found}; wanted 0 to {num_classes - 1}{hint}")
     return array.astype(np.int32, copy=False)
 
@@ -162,47 +153,37 @@ def _array(values: Any, what: str) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _class_names(dataset: Dataset) -> tuple[str, ...]:
-    given: Any = dataset.class_names
+def _class_names(given: Any, who: str) -> tuple[str, ...]:
     names = () if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
     if not names or not all(isinstance(name, str) for name in names):
         told = errors.shown(f"{given!r:.100}")
-        raise errors.DataError(f"{_shown(dataset)}: class_names are {told}; wanted one name for each class")
+        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
     return tuple(map(str, names))
 
 
-def _check_together(splits: dict[str, Split], names: tuple[str, ...], who: str) -> None:
-    """Refuse splits that are empty or differ in shape, and classes that cannot be learned."""
+def _check_together(splits: dict[str, Split], who: str) -> None:
+    """Refuse splits that are empty or differ in shape."""
     shape = splits["train"].images.shape[1:]
     for name, split in splits.items():
         if len(split) == 0 and name != "validation":
             raise errors.DataError(f"{who}: the {name} split is empty")
         if split.images.shape[1:] != shape:
-            sizes = " and ".join("x".join(map(str, s)) for s in (split.images.shape[1:], shape))
+            sizes = f"{refusals.size(split.images.shape[1:])} and {refusals.size(shape)}"
             raise errors.DataError(f"{who}: {name} and train images differ in shape ({sizes})")
-    counts = np.bincount(splits["train"].labels, minlength=len(names))
-    if not counts.all():
-        empty = int(np.argmin(counts))
-        told = f"class {empty} ({errors.shown(names[empty])}) has no train images"
-        raise errors.DataError(f"{who}: {told}, of {len(names)} class names")
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def _fingerprint(splits: dict[str, Split]) -> str:
     """SHA-256 over types, shapes and contents of all arrays."""
-    hasher = hashlib.sha256()
-    for name in SPLITS:
-        split = getattr(dataset, name)
-        for array in (split.images, split.labels):
-            hasher.update(f"{array.dtype.str} {array.shape}".encode())
+
+    def parts() -> Iterator[str | memoryview]:
+        for array in (array for split in splits.values() for array in (split.images, split.labels)):
+            yield f"{array.dtype.str} {array.shape}"
             rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
             for start in range(0, len(array), rows):
-                hasher.update(np.ascontiguousarray(array[start : start + rows]).data)
-    return hasher.hexdigest()
+                yield np.ascontiguousarray(array[start : start + rows]).data
+
+    return files.digest(parts())
 
 
 def _writable(split: Split) -> bool:
     return split.images.flags.writeable or split.labels.flags.writeable
-
-
-def _shown(dataset: Dataset) -> str:
-    return errors.shown(str(dataset.name))

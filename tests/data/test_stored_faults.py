@@ -8,7 +8,7 @@ import pytest
 
 from jaxsoft import data, errors
 from jaxsoft.data import prepared, raw
-from jaxsoft.data.prepared import manifest, mapped
+from jaxsoft.data.prepared import digests, manifest
 
 ARRAYS = tuple(f"{array}.npy" for array in manifest.ARRAYS)
 FILES = (*ARRAYS, manifest.NAME)
@@ -52,8 +52,8 @@ def refusal(folder):
 @pytest.mark.parametrize("form", [1, 2])
 def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
     """Every byte of the arrays and their headers, and of a description that is sealed, each with a bit of it bent."""
-    monkeypatch.setattr(mapped, "CHUNK", 64)
-    monkeypatch.setattr(mapped, "_THREADS", 1)
+    monkeypatch.setattr(digests, "CHUNK", 64)
+    monkeypatch.setattr(digests, "_THREADS", 1)
     written(tmp_path) if form == 2 else as_format_1(written(tmp_path))
     sound, rng, flips, harmless = prepared.read(tmp_path, "x"), np.random.default_rng(form), 0, []
     for name in FILES if form == 2 else ARRAYS:
@@ -81,15 +81,14 @@ def test_the_pieces_are_those_of_the_file_and_of_the_memory(tmp_path, monkeypatc
     content = np.arange(100, dtype=np.uint8)
     np.save(tmp_path / "a.npy", content)
     for size, count in ((7, 15), (50, 2), (100, 1), (1000, 1)):
-        monkeypatch.setattr(mapped, "CHUNK", size)
-        found = mapped.of_file(tmp_path / "a.npy")
-        assert found == mapped.of_bytes(content.tobytes()) and len(found.chunks) == count
-        array = mapped.opened(tmp_path / "a.npy", np.uint8, 100, 1)
-        with array.file:
+        monkeypatch.setattr(digests, "CHUNK", size)
+        found = digests.of_file(tmp_path / "a.npy")
+        assert found == digests.of_bytes(content.tobytes()) and len(found.chunks) == count
+        with open(tmp_path / "a.npy", "rb") as file:
             for same in (found.chunks, [found.whole]):
-                assert mapped.differing({"a": array}, {"a": same}) == []
-            for other in ([*found.chunks, found.whole], found.chunks[:-1]):
-                assert mapped.differing({"a": array}, {"a": other}) == ["a"]
+                assert digests.same(file, range(128, 228), same)
+            for other in ([*found.chunks, found.whole], found.chunks[:-1], [*found.chunks[:-1], found.whole]):
+                assert not digests.same(file, range(128, 228), other) or other == [found.whole]
 
 
 def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path):

@@ -36,6 +36,10 @@ class Manifest:
     origin: str = ""
     notes: list[str] = field(default_factory=list)
 
+    def counts(self, split: str) -> list[int]:
+        """How many images of each class the train or the test split has."""
+        return self.train_counts if split == "train" else self.test_counts
+
 
 def text(manifest: Manifest) -> bytes:
     """The content of the file."""

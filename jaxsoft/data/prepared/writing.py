@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.prepared import decoding, mapped
+from jaxsoft.data.prepared import decoding, digests
 from jaxsoft.data.prepared import manifest as manifests
 from jaxsoft.data.prepared.reading import Prepared
 
@@ -48,7 +48,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
                 array: placing.enter_context(files.replacing(folder / f"{array}.npy")) for array in manifests.ARRAYS
             }
             _write_arrays(found, folder, arrays, progress)
-            manifest = _describe(found, name, [mapped.of_file(Path(file.name)) for file in arrays.values()])
+            manifest = _describe(found, name, [digests.of_file(Path(file.name)) for file in arrays.values()])
             (folder / manifests.NAME).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
             files.replace(folder / manifests.NAME, manifests.text(manifest))
@@ -67,7 +67,7 @@ def hold(found: raw.Raw, name: str) -> Prepared:
         train, test = (types.Split(decoding.decode(part, part.items, pool, problems), part.labels) for part in parts)
     problems.refuse()
     contents = (train.images, train.labels, test.images, test.labels)
-    return Prepared(train, test, _describe(found, name, [mapped.of_bytes(content.tobytes()) for content in contents]))
+    return Prepared(train, test, _describe(found, name, [digests.of_bytes(content.tobytes()) for content in contents]))
 
 
 def _checked(found: raw.Raw, name: str) -> raw.Raw:
@@ -79,7 +79,7 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     return replace(found, train=found.train.take(classes.spread(found.train.labels)))
 
 
-def _describe(found: raw.Raw, name: str, of_arrays: Sequence[mapped.Digests]) -> manifests.Manifest:
+def _describe(found: raw.Raw, name: str, of_arrays: Sequence[digests.Digests]) -> manifests.Manifest:
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
     whole, chunks = (dict(zip(manifests.ARRAYS, column)) for column in zip(*of_arrays))
     return manifests.Manifest(

@@ -1,0 +1,65 @@
+"""The digests of array files: of all of an array, and of pieces of it, which are compared in threads."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from jaxsoft import files
+
+CHUNK = 1 << 24  # bytes of a piece; part of the format
+_READ = 1 << 20  # at a time, which stays in cache
+_THREADS = min(8, os.cpu_count() or 1)  # hashing and reading go on without the interpreter's lock
+
+
+class Digests(NamedTuple):
+    """SHA-256 in hex of an array's content without its header: of all of it, and of each piece of `CHUNK` bytes."""
+
+    whole: str
+    chunks: list[str]
+
+
+def of_bytes(content: bytes) -> Digests:
+    """The digests of an array in memory."""
+    return _of(content[start : start + CHUNK] for start in range(0, len(content), CHUNK))
+
+
+def of_file(path: Path) -> Digests:
+    """The digests of an array file, read once."""
+    with files.opened(path) as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return _of(files.pieces(file, CHUNK))
+
+
+def _of(pieces: Iterable[bytes]) -> Digests:
+    chunks = []
+
+    def noted() -> Iterator[bytes]:
+        for piece in pieces:
+            chunks.append(files.digest([piece]))
+            yield piece
+
+    return Digests(files.digest(noted()), chunks)
+
+
+def same(file: BinaryIO, content: range, wanted: Sequence[str]) -> bool:
+    """Whether the bytes of an open file are what they were, compared on all cores; OSError when they cannot be read.
+
+    Args:
+      file: the array file.
+      content: which of its bytes are the array's.
+      wanted: one digest of all of them, or one for each piece.
+    """
+    step = len(content) if len(wanted) == 1 else CHUNK
+    pieces = [content[at : at + step] for at in range(0, len(content), step)]
+
+    def digest(piece: range) -> str:
+        reads = (piece[at : at + _READ] for at in range(0, len(piece), _READ))
+        return files.digest(os.pread(file.fileno(), len(read), read.start) for read in reads)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return len(pieces) == len(wanted) and all(map(str.__eq__, pool.map(digest, pieces), wanted))

@@ -13,23 +13,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+_KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}  # as `ls` has them
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _STAGED = re.compile(r"\.report\.[0-9a-z_]{8}\.tmp")
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Replace a file whole or not at all, also when the power fails; see `replacing`.
-
-    Raises:
-      OSError: the folder cannot be written; an earlier file is intact.
-    """
+    """Replace a file whole or not at all, also when the power fails; see `replacing`."""
     with replacing(path) as file:
         file.write(content)
 
@@ -67,11 +57,7 @@ def is_temporary(name: str) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process was about to put in place in a folder; links are removed, not followed.
-
-    Raises:
-      OSError: it cannot be removed.
-    """
+    """Remove what a killed process was about to put in place in a folder, or raise OSError; links are not followed."""
     for leftover in [path for path in folder.iterdir() if is_temporary(path.name)]:
         if leftover.is_symlink() or not leftover.is_dir():
             leftover.unlink()
@@ -113,17 +99,13 @@ def _regular(path: str | os.PathLike, flags: int) -> int:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "no file")
+        kind = _KINDS.get(stat.filemode(mode)[0], "no file")
         raise OSError(0, f"it is {kind}, not a regular file", os.fspath(path))
     return descriptor
 
 
 def read(path: str | os.PathLike, most: int) -> bytes:
-    """The content of a regular file of at most so many bytes.
-
-    Raises:
-      OSError: as `opened`, or the file is larger.
-    """
+    """The content of a regular file of at most so many bytes; OSError as `opened`, or if it is larger."""
     with opened(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -159,20 +141,12 @@ def seal(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(found: Any) -> Any:
-    """What a file of JSON says; an object that carries a seal must be as it was sealed. Earlier versions wrote none.
-
-    Raises:
-      ValueError: it was altered since.
-    """
+    """What a file of JSON says; an object that carries a seal goes through `unseal`. Earlier versions wrote none."""
     return unseal(found) if isinstance(found, dict) and "sha256" in found else found
 
 
 def unseal(sealed: Mapping[str, Any]) -> dict[str, Any]:
-    """The record that was sealed.
-
-    Raises:
-      ValueError: it was altered since.
-    """
+    """The record that was sealed; ValueError if it was altered since."""
     record = {key: value for key, value in sealed.items() if key != "sha256"}
     if seal(record)["sha256"] != sealed.get("sha256"):
         raise ValueError("the record is not what was saved")

@@ -6,6 +6,7 @@ it starts, so that what is digested is what runs, whatever is edited meanwhile.
 """
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import sys
@@ -32,6 +33,7 @@ _ENGINE = (
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SILENT = ("jaxsoft.errors", "jaxsoft.spec")  # what they do is to refuse
 
 
@@ -50,13 +52,9 @@ class _Module(NamedTuple):
 
 
 def digest(*functions: Callable[..., Any]) -> str:
-    """Twelve hex digits over functions and all that they use of their own package.
+    """Twelve hex digits over functions, defined at the top of modules in files, and all that they use of their own package.
 
-    Args:
-      functions: defined at the top of modules whose source lies in files.
-
-    Returns:
-      The same digits for the same syntax trees, in every process and on every Python.
+    The same for the same syntax trees, in every process and on every Python.
     """
     return _digest(tuple(_Place(f.__module__, f.__qualname__.partition(".")[0]) for f in functions))
 
@@ -75,7 +73,7 @@ def engine_digest() -> str:
         name, _, one = entry.partition(":")
         defined = _module(f"jaxsoft.{name}").defined
         texts += [f"{name}:{own}\n{_text(defined[own])}" for own in ([one] if one else sorted(defined))]
-    return _hash("\n".join(texts))
+    return _hash(texts)
 
 
 @functools.lru_cache(1024)
@@ -89,15 +87,15 @@ def _digest(roots: tuple[_Place, ...]) -> str:
         statements = _module(place.module).defined.get(place.name, [])
         found[place] = _text(statements)
         left += [p for s in statements for p in _used(place.module, s)]
-    return _hash("\n".join(f"{place.module}:{place.name}\n{found[place]}" for place in sorted(found)))
+    return _hash(f"{place.module}:{place.name}\n{found[place]}" for place in sorted(found))
 
 
 def _text(statements: list[ast.stmt]) -> str:
     return "\n".join(map(ast.unparse, statements))
 
 
-def _hash(text: str) -> str:
-    return files.digest([text])[:12]
+def _hash(texts: Iterable[str]) -> str:
+    return files.digest(["\n".join(texts)])[:12]
 
 
 def _used(module: str, statement: ast.stmt) -> Iterator[_Place]:
@@ -106,12 +104,11 @@ def _used(module: str, statement: ast.stmt) -> Iterator[_Place]:
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and node.id in own.defined:
             yield _Place(module, node.id)
-        elif isinstance(node, ast.Name) and own.imported.get(node.id, _Place("", "")).name:
-            yield own.imported[node.id]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in own.imported:
-            target = own.imported[node.value.id]
-            if not target.name:
-                yield _followed(_Place(target.module, node.attr))
+        elif isinstance(node, ast.Name) and (place := own.imported.get(node.id)) and place.name:
+            yield place
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if (place := own.imported.get(node.value.id)) and not place.name:
+                yield _followed(_Place(place.module, node.attr))
 
 
 def _followed(place: _Place) -> _Place:
@@ -130,25 +127,24 @@ def _module(name: str) -> _Module:
     imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
     imported = {known: place for node in imports for known, place in _imports(node, package)}
     defined: dict[str, list[ast.stmt]] = {}
-    loose: list[ast.stmt] = []
-    for node in _top(tree.body):
-        names = _names(node)
-        loose += [] if names else [node]
+    top = [(node, _names(node)) for node in _top(tree.body)]
+    for node, names in top:
         for own in names:
             defined.setdefault(own, []).append(_bare(node))
-    for node in loose:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
+    for node in [
+        node for node, names in top if not names
+    ]:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
         for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys():
             defined[own].append(node)
     return _Module(defined, imported)
 
 
-def _top(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+def _top(body: Iterable[ast.AST]) -> Iterator[ast.stmt]:
     """The statements at the top of a module, those inside `if` and `try` too."""
     for node in body:
-        if isinstance(node, (ast.If, ast.Try, ast.With)):
-            handlers = [statement for handler in getattr(node, "handlers", ()) for statement in handler.body]
-            yield from _top([*node.body, *getattr(node, "orelse", ()), *handlers, *getattr(node, "finalbody", ())])
-        elif not isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
+            yield from _top(ast.iter_child_nodes(node))
+        elif isinstance(node, ast.stmt) and not isinstance(node, (ast.Import, ast.ImportFrom)):
             yield node
 
 
@@ -158,8 +154,7 @@ def _imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[
     for alias in node.names:
         known = alias.asname or alias.name
         if isinstance(node, ast.ImportFrom):
-            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            source = ".".join(filter(None, (base, node.module)))
+            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             if source.partition(".")[0] == top:
                 inner = f"{source}.{alias.name}"
                 yield known, _Place(inner, "") if _file(inner) else _followed(_Place(source, alias.name))
@@ -169,7 +164,7 @@ def _imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[
 
 def _names(node: ast.stmt) -> list[str]:
     """What a statement at the top of a module defines."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    if isinstance(node, _DEFINITIONS):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return [t.id for target in targets if target for t in ast.walk(target) if isinstance(t, ast.Name)]
@@ -178,10 +173,7 @@ def _names(node: ast.stmt) -> list[str]:
 def _bare(node: ast.stmt) -> ast.stmt:
     """The statement without docstrings."""
     for inner in ast.walk(node):
-        if (
-            isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            and ast.get_docstring(inner) is not None
-        ):
+        if isinstance(inner, _DEFINITIONS) and ast.get_docstring(inner) is not None:
             inner.body = inner.body[1:] or [ast.Pass()]
     return node
 
@@ -189,13 +181,9 @@ def _bare(node: ast.stmt) -> ast.stmt:
 @functools.lru_cache(1024)
 def _file(module: str) -> Path | None:
     """The source of a module, found without running it if it is not loaded."""
-    loaded = sys.modules.get(module)
-    origin = getattr(loaded, "__file__", None)
-    if loaded is None:
-        try:
-            found = importlib.util.find_spec(module)
-        except (ImportError, AttributeError, ValueError):
-            return None
-        origin = found.origin if found else None
-    path = Path(origin) if origin else None
-    return path if path and path.suffix == ".py" and path.is_file() else None
+    origin = getattr(sys.modules.get(module), "__file__", None)
+    if module not in sys.modules:
+        with contextlib.suppress(ImportError, AttributeError, ValueError):
+            origin = getattr(importlib.util.find_spec(module), "origin", None)
+    path = Path(origin or "")
+    return path if path.suffix == ".py" and path.is_file() else None

@@ -6,7 +6,6 @@ import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Bool
@@ -94,12 +93,12 @@ def prepare(
     """
     asked = _Asked(name, root, resize)
     where = _root(source or root)
-    found = asked.module.find(where, asked.argument)
+    found = asked.known.find(where, asked.argument)
     if found is None:
         raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
-    if not asked.module.FILES:
+    if not asked.known.files:
         return found
-    written = prepared.write(asked.module.read(found, resize), asked.folder, asked.name, progress)
+    written = prepared.write(asked.known.read(found, resize), asked.folder, asked.name, progress)
     for note in written.notes if say else ():
         say(note)
     return asked.folder
@@ -130,16 +129,16 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
         told = prepared.origin(folder)
         return f", from {errors.shown(told)}" if told else ""
 
-    where, modules = _root(root), sets.modules()
-    own = {name: (_state(module, where / name, where, ""), module.TITLE) for name, module in modules.items()}
+    where, known = _root(root), sets.published()
+    own = {name: (_state(one, where / name, where, ""), one.title) for name, one in known.items()}
     found = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
-    further = {folder.name: ("prepared", f"prepared in {folder}") for folder in found if folder.name not in modules}
+    further = {folder.name: ("prepared", f"prepared in {folder}") for folder in found if folder.name not in known}
     return [(name, state, title + origin(where / name)) for name, (state, title) in (own | further).items()]
 
 
 def names() -> list[str]:
-    """The datasets there are: the modules of `sets`."""
-    return list(sets.modules())
+    """The datasets there are."""
+    return list(sets.published())
 
 
 class _Asked:
@@ -150,14 +149,14 @@ class _Asked:
         self.argument = tfds.canonical(argument) if stem == "tfds" else argument
         self.name, self.resize, self.root = stem + colon + self.argument, resize, _root(root)
         self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
-        modules = sets.modules()
-        if stem not in modules:
-            raise errors.ConfigError(errors.unknown("dataset", name, modules, "jaxsoft data list"))
+        known = sets.published()
+        if stem not in known:
+            raise errors.ConfigError(errors.unknown("dataset", name, known, "jaxsoft data list"))
         if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, self.argument)) or bool(colon) != bool(argument):
             example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
             raise errors.ConfigError(f"cannot read dataset {self.name!r}; {example}")
-        self.module = modules[stem]
-        self._check_side(self.module.SIDE)
+        self.known = known[stem]
+        self._check_side(self.known.side)
 
     def _check_side(self, published: int | None) -> None:
         if self.resize is not None and (published or not 1 <= self.resize <= images.MAX_SIDE):
@@ -167,16 +166,16 @@ class _Asked:
 
     def files(self, where: Path) -> str:
         """What is to be placed in a folder, and where it comes from."""
-        what = self.module.FILES.format(argument=self.argument, root=shlex.quote(str(where)))
-        return f"{what} (from {self.module.SOURCE})"
+        what = self.known.files.format(argument=self.argument, root=shlex.quote(str(where)))
+        return f"{what} (from {self.known.source})"
 
     def open(self) -> prepared.Prepared:
         """The whole dataset; one that is not prepared is refused with the command that prepares it."""
-        state = _state(self.module, self.folder, self.root, self.argument)
+        state = _state(self.known, self.folder, self.root, self.argument)
         command = f"run: jaxsoft data prepare {self.name} --root {shlex.quote(str(self.root))}"
         command += f" --resize {self.resize}" * bool(self.resize)
         if state == "built in":
-            return prepared.hold(self.module.read(self.folder, self.resize), self.name)
+            return prepared.hold(self.known.read(self.folder, self.resize), self.name)
         if state == "prepared":
             return prepared.read(self.folder, self.name, command)
         refusal = {
@@ -195,15 +194,15 @@ def _root(root: str | Path | None) -> Path:
     return home / ".cache" / "jaxsoft" / "data" if home.is_dir() else Path(tempfile.gettempdir()) / "jaxsoft" / "data"
 
 
-def _state(module: ModuleType, folder: Path, root: Path, argument: str) -> str:
+def _state(known: sets.Published, folder: Path, root: Path, argument: str) -> str:
     """How far a dataset is; the words of `available`."""
-    if not module.FILES:
+    if not known.files:
         return "built in"
     if (folder / prepared.MANIFEST).exists():
         return "prepared"
     if any(folder.glob("*.npy*")):
         return "half prepared"
-    return "files found" if module.find(root, argument) else "absent"
+    return "files found" if known.find(root, argument) else "absent"
 
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxsoft.data import sets
+from jaxsoft.data.sets import cifar
+from jaxsoft.data.sets import tiny_imagenet as tiny
 
 CIFAR_RECORDS = 20  # a file, instead of 10,000
 TINY_WNIDS = ("n02", "n01", "n03")  # published unsorted
@@ -20,11 +21,9 @@ TINY_TRAIN, TINY_TEST = 6, 2  # a class, instead of 500 and 50
 
 def make_small(setattr: Callable[[object, str, object], None]) -> None:
     """Let the datasets expect as many images as are made up here."""
-    modules = sets.modules()
-    setattr(modules["cifar10"], "RECORDS", (CIFAR_RECORDS, CIFAR_RECORDS))
-    setattr(modules["cifar100"], "RECORDS", (200, 100))
-    setattr(modules["tiny_imagenet"], "TRAIN_PER_CLASS", TINY_TRAIN)
-    setattr(modules["tiny_imagenet"], "TEST_PER_CLASS", TINY_TEST)
+    setattr(cifar, "RECORDS", {10: (CIFAR_RECORDS, CIFAR_RECORDS), 100: (200, 100)})
+    setattr(tiny, "TRAIN_PER_CLASS", TINY_TRAIN)
+    setattr(tiny, "TEST_PER_CLASS", TINY_TEST)
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:

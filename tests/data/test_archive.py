@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import tarfile
@@ -134,3 +135,14 @@ def test_locate_prefers_the_folder_and_accepts_it_directly(tmp_path):
     (tmp_path / "set").mkdir()
     assert archive.locate(tmp_path, "set", "set.zip") == tmp_path / "set"
     assert archive.locate(tmp_path / "set", "set", "set.zip") == tmp_path / "set"
+
+
+def test_a_tar_that_never_ends_and_a_file_with_holes_are_refused(tmp_path):
+    holes, back = tarfile.TarInfo("top/a"), tarfile.TarInfo("top/a")
+    back.size = -512  # whose next header is itself
+    holes.type = tarfile.GNUTYPE_SPARSE
+    for info, message in ((back, "a file of negative size"), (holes, "'top/a'.*are refused")):
+        with gzip.open(tmp_path / "x.tar.gz", "wb") as file:
+            file.write(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+        with pytest.raises(errors.DataError, match=message):
+            archive.files(tmp_path / "x.tar.gz", "top")

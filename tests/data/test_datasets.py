@@ -23,19 +23,19 @@ def cifar(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", data.names())
 def test_every_dataset_follows_the_rules(name, tmp_path):
-    module = sets.modules()[name]
-    assert all(isinstance(getattr(module, field), str) for field in ("TITLE", "SOURCE", "LICENCE", "FILES"))
-    assert module.SIDE is None or module.SIDE > 0
-    assert callable(module.read)
+    known = sets.published()[name]
+    assert all(isinstance(text, str) for text in (known.title, known.source, known.licence, known.files))
+    assert known.side is None or known.side > 0
+    assert callable(known.read)
     full = name + ":mnist" * (name == "tfds")
-    if module.FILES:
-        assert module.find(tmp_path, "mnist") is None
+    if known.files:
+        assert known.find(tmp_path, "mnist") is None
         with pytest.raises(errors.DataError) as caught:
             data.load(full, tmp_path)
         assert f"{full} not found in {tmp_path}; run: jaxsoft data prepare {full} --root {tmp_path}" in str(
             caught.value
         )
-        assert module.SOURCE in str(caught.value) and "\n" not in str(caught.value)
+        assert known.source in str(caught.value) and "\n" not in str(caught.value)
         with pytest.raises(errors.DataError, match=f"no files of {full} in {tmp_path}; place there .*(http|your own)"):
             data.prepare(full, tmp_path)
         with pytest.raises(errors.DataError, match="jaxsoft data prepare"):
@@ -44,7 +44,7 @@ def test_every_dataset_follows_the_rules(name, tmp_path):
         assert data.prepare(full, tmp_path).is_dir()
         assert "images of 10 classes are as they were prepared" in data.verify(full, tmp_path)
         loaded = data.load(full, tmp_path)
-        assert loaded.image_shape[:2] == (module.SIDE, module.SIDE)
+        assert loaded.image_shape[:2] == (known.side, known.side)
 
 
 def test_the_datasets_there_are():

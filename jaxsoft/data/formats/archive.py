@@ -1,5 +1,6 @@
 """Published files, in a folder or still packed; nothing of an archive is ever written to disk."""
 
+import functools
 import gzip
 import io
 import os
@@ -7,16 +8,17 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from jaxsoft import errors
 from jaxsoft import files as system
 from jaxsoft.data import refusals
 
 _MAX_TAR_BYTES = 1 << 30  # a tar is read into memory
-_MAX_ZIP_BYTES = 1 << 38
+_MAX_BYTES = 1 << 38
 _MAX_FILE_BYTES = 1 << 30  # of one file, which is read into memory
 _MAX_FILES = 1 << 21
 _MAX_RATIO = 200  # unpacked over packed; images hardly shrink, so more than this is a bomb
@@ -59,56 +61,61 @@ def files(path: Path, top: str) -> Files:
         files or bytes.
     """
     if path.is_dir():
-        return _folder(path)
+        below = (Path(base, name).relative_to(path).as_posix() for base, _, found in os.walk(path) for name in found)
+        return Files(path, frozenset(below), lambda name: system.read(path / name, _MAX_FILE_BYTES))
     try:
         system.opened(path).close()  # a pipe or a device would hang
-        return _zip(path, top) if path.suffix == ".zip" else _tar(path, top)
+        members = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
     except _UNREADABLE as problem:
         raise refusals.unreadable(f"{path} cannot be read as an archive", problem) from None
+    return Files(path, frozenset(members), lambda name: members[name]())
 
 
-def _folder(path: Path) -> Files:
-    skip = len(str(path)) + 1
-    names = (f"{base}/{name}"[skip:].replace(os.sep, "/") for base, _, found in os.walk(path) for name in found)
-    return Files(path, frozenset(names), lambda name: system.read(path / name, _MAX_FILE_BYTES))
+class _Member(NamedTuple):
+    """One entry of an archive; `plain` says whether it is a file or a folder, and not a link or worse."""
+
+    name: str
+    size: int
+    plain: bool
+    folder: bool
+    read: Callable[[], bytes]
 
 
-def _zip(path: Path, top: str) -> Files:
+def _zip(path: Path) -> Iterator[_Member]:
     pack = zipfile.ZipFile(path)
-    infos = pack.infolist()
-    _bound_count(path, len(infos))
-    _bound(path, max((info.file_size for info in infos), default=0), _MAX_FILE_BYTES)
-    links = (stat.S_ISLNK(info.external_attr >> 16) for info in infos)
-    inner = [_inner(path, info.filename, top, link) for info, link in zip(infos, links)]
-    members = {name: info for name, info in zip(inner, infos) if name and not info.is_dir()}
-    _bound(path, sum(info.file_size for info in members.values()), _MAX_ZIP_BYTES)
-    return Files(path, frozenset(members), lambda name: pack.read(members[name]))
+    for info in pack.infolist():
+        _bound(path, info.file_size, _MAX_FILE_BYTES)
+        plain = not stat.S_ISLNK(info.external_attr >> 16)
+        yield _Member(info.filename, info.file_size, plain, info.is_dir(), functools.partial(pack.read, info))
 
 
-def _tar(path: Path, top: str) -> Files:
+def _tar(path: Path) -> Iterator[_Member]:
     """Unpacked into memory whole, so that its headers are bounded too and its checksum is compared."""
     with gzip.open(path) as packed:
         content = packed.read(_most(path, _MAX_TAR_BYTES) + 1)
     _bound(path, len(content), _MAX_TAR_BYTES)
-    members = {}
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as pack:
-        for count, info in enumerate(pack, 1):
-            _bound_count(path, count)
+        for info in pack:
             if info.size < 0:  # the next header would be this one, for ever
                 raise ValueError("a file of negative size")
-            plain = info.isfile() and not info.issparse()
-            name = _inner(path, info.name, top, link=not (plain or info.isdir()))
-            if name and plain:
-                members[name] = slice(info.offset_data, info.offset_data + info.size)
-    return Files(path, frozenset(members), lambda name: content[members[name]])
+            place = slice(info.offset_data, info.offset_data + info.size)
+            plain = info.isdir() or info.isfile() and not info.issparse()
+            yield _Member(info.name, info.size, plain, info.isdir(), functools.partial(content.__getitem__, place))
 
 
-def _inner(path: Path, member: str, top: str, link: bool) -> str:
-    """The member's path below `top`, "" for what lies elsewhere."""
-    parts = PurePosixPath(member.replace("\\", "/")).parts
-    if link or ".." in parts or member.startswith(("/", "\\")) or ":" in member:
-        raise errors.DataError(f"{path} holds {member!r}: links, '..' and absolute paths are refused")
-    return "/".join(parts[1:]) if parts[:1] == (top,) else ""
+def _inner(path: Path, top: str, members: Iterable[_Member]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The files below `top`, by their path in it; an archive that holds what no published one does is refused."""
+    total = 0
+    for count, member in enumerate(members, 1):
+        total += member.size
+        _bound(path, total, _MAX_BYTES)
+        if count > _MAX_FILES:
+            raise errors.DataError(f"{path} holds more than {_MAX_FILES:,} files, which is implausible; refused")
+        parts = PurePosixPath(member.name.replace("\\", "/")).parts
+        if not member.plain or ".." in parts or member.name.startswith(("/", "\\")) or ":" in member.name:
+            raise errors.DataError(f"{path} holds {member.name!r}: links, '..' and absolute paths are refused")
+        if parts[:1] == (top,) and not member.folder:
+            yield "/".join(parts[1:]), member.read
 
 
 def _most(path: Path, limit: int) -> int:
@@ -118,8 +125,3 @@ def _most(path: Path, limit: int) -> int:
 def _bound(path: Path, total: int, limit: int) -> None:
     if total > _most(path, limit):
         raise errors.DataError(f"{path} would unpack to {total:,} bytes or more, which is implausible; refused")
-
-
-def _bound_count(path: Path, count: int) -> None:
-    if count > _MAX_FILES:
-        raise errors.DataError(f"{path} holds more than {_MAX_FILES:,} files, which is implausible; refused")

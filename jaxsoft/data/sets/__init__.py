@@ -1,20 +1,38 @@
-"""The datasets there are: this package is the registry. A dataset is one module of it, which defines
+"""The datasets there are: this package is the registry, and nothing else has to know a dataset's name.
 
-- `TITLE`, `SOURCE`, `LICENCE`: what it is, where from, on which terms;
-- `FILES`: what a user has to place where `find` looks ("" when the images travel with a library);
-- `SIDE`: the images' side in pixels, None when it is the user's choice;
-- `find(where, argument)`: the published files below `where`, or None; `argument` is what follows the colon of `tfds:mnist`;
-- `read(found, resize)`: a `raw.Raw`, the images still to be decoded.
-
-Nothing else has to know its name.
+A dataset is an entry of `SETS`, a dictionary by names, in a module of this package.
 """
 
 import importlib
 import pkgutil
-from types import ModuleType
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxsoft.data import raw
 
 
-def modules() -> dict[str, ModuleType]:
-    """Every dataset's module by its name; what begins with _ is shared by several."""
-    names = (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+class Published(NamedTuple):
+    """What is known of a dataset before any of it is read.
+
+    Attributes:
+      title, source, licence: what it is, where from, on which terms.
+      files: what a user has to place where `find` looks; "" when the images travel with a library.
+      side: the images' side in pixels, None when it is the user's choice.
+      find: the published files below a folder, or None; the text is what follows the colon of `tfds:mnist`.
+      read: what was found, the images still to be decoded; the number is the side that the user chose.
+    """
+
+    title: str
+    source: str
+    licence: str
+    files: str
+    side: int | None
+    find: Callable[[Path, str], Path | None]
+    read: Callable[[Path, int | None], raw.Raw]
+
+
+def published() -> dict[str, Published]:
+    """Every dataset by its name."""
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    return {name: one for module in modules for name, one in module.SETS.items()}

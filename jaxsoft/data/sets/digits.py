@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from jaxsoft.data import raw
+from jaxsoft.data.sets import Published
 
-TITLE = "1,797 handwritten digits, 8x8 grey, 10 classes"
 SOURCE = "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits"
 LICENCE = "CC BY 4.0"
-FILES = ""
 SIDE = 8
 
 _TEST_PER_CLASS = 50
@@ -31,3 +30,8 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     everything = raw.Part(np.asarray(labels, np.int32), range(len(images)), images.__getitem__)
     train, test = raw.carve(everything, np.full(10, _TEST_PER_CLASS))
     return raw.Raw(tuple("0123456789"), train, test, SOURCE, LICENCE)
+
+
+SETS = {
+    "digits": Published("1,797 handwritten digits, 8x8 grey, 10 classes", SOURCE, LICENCE, "", SIDE, find, read),
+}

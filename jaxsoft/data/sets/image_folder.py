@@ -10,12 +10,10 @@ from jaxtyping import Int, UInt8
 from jaxsoft import errors, files
 from jaxsoft.data import classes, raw, refusals
 from jaxsoft.data.formats import folders, images
+from jaxsoft.data.sets import Published
 
-TITLE = "your own images, one folder per class"
-SOURCE = "your own disk"
 LICENCE = "that of the images"
 FILES = "one folder of images per class, or train/ and test/ that hold such folders (PNG, JPEG, WebP, TIFF and others)"
-SIDE = None
 
 _MAX_BYTES = 1 << 26  # of one file
 _FEW = 2  # images of a class that split into one to learn from and one to test on
@@ -154,3 +152,7 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.List
 
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
     return raw.Part(np.array([k for _, k in labelled], np.int32), [path for path, _ in labelled], image)
+
+
+TITLE = "your own images, one folder per class"
+SETS = {"image_folder": Published(TITLE, "your own disk", LICENCE, FILES, None, find, read)}

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from jaxsoft import errors
 from jaxsoft.data import classes, raw, refusals
 from jaxsoft.data.formats import images
+from jaxsoft.data.sets import Published
 
 TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist or tfds:mnist:3.0.1"
 SOURCE = "https://www.tensorflow.org/datasets/catalog/overview"
@@ -18,7 +19,6 @@ FILES = (
     "what this command writes: pip install 'jaxsoft[prepare]' && "
     "tfds build {argument} --file_format=array_record --data_dir={root}"
 )
-SIDE = None
 
 _VERSION = r"\d+\.\d+\.\d+"
 _CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
@@ -131,3 +131,6 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
         return images.decode(data, name, resize, mode)
 
     return raw.Part(labels, range(len(source)), pixels)
+
+
+SETS = {"tfds": Published(TITLE, SOURCE, LICENCE, FILES, None, find, read)}

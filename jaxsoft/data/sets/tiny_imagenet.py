@@ -13,12 +13,10 @@ from jaxtyping import UInt8
 from jaxsoft import errors
 from jaxsoft.data import raw
 from jaxsoft.data.formats import archive, images
+from jaxsoft.data.sets import Published
 
-TITLE = "110,000 photographs, 64x64, 200 classes"
 SOURCE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 LICENCE = "non-commercial research (terms of ImageNet)"
-FILES = "tiny-imagenet-200.zip or its folder tiny-imagenet-200"
-SIDE = 64
 
 TRAIN_PER_CLASS = 500
 TEST_PER_CLASS = 50
@@ -84,3 +82,9 @@ def _in_class_folders(files: archive.Files) -> dict[str, str]:
     found = {"/".join(path): path[1] for path in paths if len(path) > 2 and path[1] != "images"}
     numbers = {name: [int(digits) for digits in re.findall(r"\d+", name.split("/")[-1])] for name in found}
     return {name: found[name] for name in sorted(found, key=lambda name: (numbers[name], name))}
+
+
+FILES = f"{_FOLDER}.zip or its folder {_FOLDER}"
+SETS = {
+    "tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, LICENCE, FILES, 64, find, read),
+}

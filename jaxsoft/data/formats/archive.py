@@ -50,11 +50,7 @@ def locate(where: Path, folder: str, packed: str) -> Path | None:
 
 
 def files(path: Path, top: str) -> Files:
-    """List a folder, a `.zip` or a `.tar.gz`.
-
-    Args:
-      path: the folder, or the archive that holds it.
-      top: name of the folder inside the archive.
+    """List a folder, or what lies below the folder `top` in a `.zip` or a `.tar.gz`.
 
     Raises:
       DataError: the archive is damaged or no regular file, or holds a link, an absolute path, `..`, or implausibly many

@@ -22,17 +22,13 @@ _NAMES = 5  # of each reason
 
 
 class Listing:
-    """The files below one folder, told apart once.
-
-    Attributes:
-      left: by reason, the paths that are not used.
-      odd: by what there is to say of them, images that are used all the same.
-    """
+    """The files below one folder, told apart once, and what there is to say of them."""
 
     def __init__(self, root: Path):
         self.root = root
-        self.left: dict[str, list[Path]] = collections.defaultdict(list)
-        self.odd: dict[str, set[Path]] = {}
+        self.remarks: list[str] = []
+        self.left: dict[str, list[Path]] = collections.defaultdict(list)  # by reason, what is not used
+        self.odd: dict[str, set[Path]] = {}  # by what there is to say of them, images that are used all the same
         self._real: dict[str, Path] = {}
 
     def leave_all(self, reason: str, folder: Path, loose: bool = False) -> None:
@@ -45,10 +41,9 @@ class Listing:
         self.odd.setdefault(what, set()).add(path)
 
     def classes(self, tree: Path) -> dict[str, list[Path]]:
-        """The images of each class folder, at any depth; classes that are called by numbers come in their order.
+        """The images of each class folder of a tree, at any depth; classes that are called by numbers come in their order.
 
-        Args:
-          tree: the folder of the class folders. These may be links; linked folders inside them are left out.
+        Class folders may be links; linked folders inside them are left out.
 
         Raises:
           DataError: a folder cannot be read, or two class folders are one and the same.
@@ -69,9 +64,9 @@ class Listing:
         return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
 
     def notes(self) -> list[str]:
-        """A line for each reason: how many files there are, and the first of their names."""
+        """The remarks, and a line for each reason: how many files there are, and the first of their names."""
         left = [f"left out: {self._note(reason, self.left[reason])}" for reason in sorted(self.left)]
-        return left + [self._note(what, self.odd[what]) for what in sorted(self.odd)]
+        return self.remarks + left + [self._note(what, self.odd[what]) for what in sorted(self.odd)]
 
     def _note(self, what: str, paths: Iterable[Path]) -> str:
         paths = sorted(paths)
@@ -97,11 +92,9 @@ class Listing:
 
 
 def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
-    """Every file below a folder with the reason why it is no image to be read; "" for those that are.
+    """Every file below a folder, at any depth, with the reason why it is no image to be read; "" for those that are.
 
-    Args:
-      folder: searched at any depth.
-      loose: pass over its visible folders, and links to such.
+    With `loose`, only those that lie in it directly or in its hidden folders.
     """
     pending = [(folder, "")]
     while pending:  # a loop, because folders may be nested deeper than functions

@@ -39,8 +39,7 @@ def decode(
     """Decode one image of any kind in `FORMATS`: its first frame, turned as its EXIF says, opaque on white.
 
     Args:
-      data: the file's bytes.
-      name: the file, for messages.
+      data: the bytes of the file `name`.
       resize: side in pixels; the shorter side is scaled to it and the centre is cut out. None keeps the size.
       mode: Pillow's name of the channels: RGB, or L for grey.
       told: called with what a user should know of this image, such as that it has further frames.

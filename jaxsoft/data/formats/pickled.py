@@ -25,9 +25,6 @@ _INSTRUCTIONS = (
 def load(data: bytes) -> Any:
     """The value that a pickle describes; text of Python 2 stays as it was read, one character a byte.
 
-    Args:
-      data: the whole file.
-
     Raises:
       ValueError: the pickle is damaged, or holds anything but plain values.
     """

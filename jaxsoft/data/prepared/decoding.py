@@ -21,19 +21,13 @@ _THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter
 
 
 class Problems:
-    """What stands against a set of images of one shape.
-
-    Attributes:
-      looked: how many images were decoded, or tried to be.
-      damaged: what is wrong with those that cannot be.
-      others: names of those that have another shape, by shape.
-    """
+    """What stands against a set of images of one shape."""
 
     def __init__(self, wanted: Shape):
         self.wanted = wanted
-        self.looked = 0
-        self.damaged: list[str] = []
-        self.others: dict[Shape, list[str]] = {}
+        self.looked = 0  # images that were decoded, or tried to be
+        self.damaged: list[str] = []  # what is wrong with those that cannot be
+        self.others: dict[Shape, list[str]] = {}  # names of those that have another shape
 
     def refuse(self) -> None:
         """Raise DataError, in one line, if anything does."""
@@ -72,17 +66,7 @@ def shape(part: raw.Part) -> Shape:
 
 
 def decode(part: raw.Part, items: Sequence[Any], pool: Executor, problems: Problems) -> UInt8[np.ndarray, "N H W C"]:
-    """Decode images of one shape.
-
-    Args:
-      part: the split that they belong to.
-      items: which of its images.
-      pool: what decodes them.
-      problems: says which shape; takes the images that are damaged or of another, whose rows are unspecified.
-
-    Returns:
-      Pixels, [N, H, W, C].
-    """
+    """These images of a split as pixels, [N, H, W, C]; rows of what `problems` takes in are unspecified."""
     images = np.empty((len(items), *problems.wanted), np.uint8)
 
     def fill(rows: range) -> None:

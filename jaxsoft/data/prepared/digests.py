@@ -47,13 +47,7 @@ def _of(pieces: Iterable[bytes]) -> Digests:
 
 
 def same(file: BinaryIO, content: range, wanted: Sequence[str]) -> bool:
-    """Whether the bytes of an open file are what they were, compared on all cores; OSError when they cannot be read.
-
-    Args:
-      file: the array file.
-      content: which of its bytes are the array's.
-      wanted: one digest of all of them, or one for each piece.
-    """
+    """Whether this range of a file's bytes has the digests wanted: one of all of it, or one for each piece; on all cores."""
     step = len(content) if len(wanted) == 1 else CHUNK
     pieces = [content[at : at + step] for at in range(0, len(content), step)]
 

@@ -23,15 +23,10 @@ class Prepared(NamedTuple):
 
 
 def read(folder: Path, name: str, remedy: str = "") -> Prepared:
-    """Open a prepared dataset, and compare all of it with its digests; images are memory maps.
-
-    Args:
-      folder: where `write` put it.
-      name: the dataset; the folder must hold no other.
-      remedy: what to do if it is damaged, for messages.
+    """Open a prepared dataset of this name, and compare all of it with its digests; images are memory maps.
 
     Raises:
-      DataError: a file is missing, or not what it was when it was prepared.
+      DataError: a file is missing, or not what it was when it was prepared, or of another set; it ends with the remedy.
     """
     remedy = remedy or f"prepare {name} again"
     manifest = manifests.read(folder, name, remedy)

@@ -23,16 +23,7 @@ Progress = Callable[[int, int], None]
 
 
 def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> manifests.Manifest:
-    """Decode a dataset into `folder`, in the place of what an earlier or interrupted run left there.
-
-    Args:
-      found: the published images.
-      folder: where to write; made if needed.
-      name: the dataset, for the manifest.
-      progress: called with (images done, images in all).
-
-    Returns:
-      What was written beside the arrays.
+    """Decode a dataset into a folder, in the place of what an earlier or interrupted run left there; progress is told.
 
     Raises:
       DataError: images are unreadable or of several sizes, a class is empty, the disk is full or read-only, another

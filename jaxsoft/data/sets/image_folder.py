@@ -35,20 +35,20 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     seen = folders.Listing(found)
     tree, *tests = _trees(found)
     train = seen.classes(tree)
-    test, remarks = _test(found, tree, tests, train, seen) if tree != found else ({}, [])
-    _check_classes(tree, train, remarks + seen.notes())
+    test = _test(found, tree, tests, train, seen) if tree != found else {}
+    _check_classes(tree, train, seen)
     names = list(train)
-    remarks += _alike(names)
+    seen.remarks += _alike(names)
     part = _part(train, names, resize, seen)
     if test:
         splits = part, _part(test, names, resize, seen)
     else:
-        remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
+        seen.remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
         splits = raw.carve(part, _held(part.labels, names))
-    remarks += _few(names, *(np.bincount(split.labels, minlength=len(names)) for split in splits))
+    seen.remarks += _few(names, *(np.bincount(split.labels, minlength=len(names)) for split in splits))
     shown = tuple(map(errors.shown, names))
-    source, origin = f"image folder {errors.shown(found.resolve().name)}", os.path.realpath(found)
-    return raw.Raw(shown, *splits, source, LICENCE, origin, lambda: remarks + seen.notes())
+    source = f"image folder {errors.shown(found.resolve().name)}"
+    return raw.Raw(shown, *splits, source, LICENCE, os.path.realpath(found), seen.notes)
 
 
 def _trees(found: Path) -> list[Path]:
@@ -71,9 +71,9 @@ def _called(found: Path, names: set[str]) -> Path | None:
     return same[0] if same else None
 
 
-def _test(found: Path, tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) -> tuple[Paths, list[str]]:
-    """The labelled test split, or none, and what there is to say of it; what lies beside the splits is left out."""
-    chosen, remarks = {}, []
+def _test(found: Path, tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) -> Paths:
+    """The labelled test split, or none; what lies beside the splits is left out."""
+    chosen = {}
     for folder in tests:
         if chosen:
             unused = f"images of {folder.name}, which is not used, as validation is cut from the train images"
@@ -81,12 +81,12 @@ def _test(found: Path, tree: Path, tests: list[Path], train: Paths, seen: folder
             continue
         chosen = _labelled(folder, train, seen)
         labels = "is the test split" if chosen else "has no folders of the train classes, so its images have no labels"
-        remarks.append(f"{errors.shown(folder.name)} {labels}")
+        seen.remarks.append(f"{errors.shown(folder.name)} {labels}")
     for folder in folders.subfolders(found):
         if folder not in (tree, *tests):
             seen.leave_all("images beside the train and test folders", folder)
     seen.leave_all(folders.IN_NO_CLASS, found, loose=True)
-    return chosen, remarks
+    return chosen
 
 
 def _labelled(tree: Path, train: Paths, seen: folders.Listing) -> Paths:
@@ -102,13 +102,13 @@ def _labelled(tree: Path, train: Paths, seen: folders.Listing) -> Paths:
     return held
 
 
-def _check_classes(tree: Path, train: Paths, notes: list[str]) -> None:
+def _check_classes(tree: Path, train: Paths, seen: folders.Listing) -> None:
     """Refuse what is no set of labelled images; the line says what lies there instead."""
     splits = folders.TRAIN | folders.TEST | folders.VALIDATION
     if len(train) > 1 and not all(name.lower() in splits for name in train):
         return
     what = f"images of {len(train)} classes" + f" ({', '.join(train)})" * bool(train)
-    raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *notes]))
+    raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
 
 
 def _held(labels: Int[np.ndarray, "N"], names: list[str]) -> Int[np.ndarray, "K"]:

@@ -43,7 +43,7 @@ def checked(dataset: Dataset) -> Dataset:
     Raises:
       DataError: names the split, what was found in it, and how to convert it if that is known.
     """
-    given = {name: getattr(dataset, name, None) for name in SPLITS}
+    given: dict[str, Any] = {name: getattr(dataset, name, None) for name in SPLITS}
     if not isinstance(dataset, Dataset) or not all(isinstance(split, Split) for split in given.values()):
         raise errors.DataError(
             "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"

@@ -99,8 +99,9 @@ def prepare(
     if not asked.known.files:
         return found
     written = prepared.write(asked.known.read(found, resize), asked.folder, asked.name, progress)
-    for note in written.notes if say else ():
-        say(note)
+    if say:
+        for note in written.notes:
+            say(note)
     return asked.folder
 
 

@@ -6,7 +6,6 @@ whole numbers and NumPy arrays of whole numbers; what it would import stays a na
 
 import io
 import pickle
-import pickletools
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy as np
 _DTYPES = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)}
 _RECONSTRUCT = {f"{package}.multiarray._reconstruct" for package in ("numpy.core", "numpy._core")}
 _NAMES = {*_RECONSTRUCT, "numpy.ndarray", "numpy.dtype", "_codecs.encode"}
-_INSTRUCTIONS = (
+_OPCODES = {code[0]: name for name, code in vars(pickle).items() if isinstance(code, bytes) and len(code) == 1}
+_CARRIED_OUT = (
     "PROTO FRAME STOP MARK BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET NONE NEWTRUE NEWFALSE "
     "BININT BININT1 BININT2 LONG1 BINSTRING SHORT_BINSTRING BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 "
     "EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE APPEND APPENDS SETITEM SETITEMS "
@@ -82,14 +82,12 @@ class _Dict(dict):
 
 class _Allowed(dict):
     def __missing__(self, code: int) -> Any:
-        known = pickletools.code2op.get(chr(code))
-        name = known.name if known else f"instruction {code}"
-        raise ValueError(f"it holds more than plain values ({name} is refused)")
+        raise ValueError(f"it holds more than plain values ({_OPCODES.get(code, code)} is refused)")
 
 
 class _Reader(pickle._Unpickler):  # the one in Python: that in C cannot be narrowed, and reserves what a length claims
     dispatch = _Allowed(
-        {code: pickle._Unpickler.dispatch[code] for name in _INSTRUCTIONS for code in getattr(pickle, name)}
+        {code: pickle._Unpickler.dispatch[code] for code, name in _OPCODES.items() if name in _CARRIED_OUT}
     )
     dispatch[pickle.EMPTY_DICT[0]] = lambda self: self.append(_Dict())
 

@@ -9,9 +9,9 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from io import BufferedReader
+from io import BufferedIOBase, BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 _KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}  # as `ls` has them
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -25,8 +25,8 @@ def replace(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into, which takes the place of another one when all is written.
+def replacing(path: Path) -> Iterator[BufferedRandom]:
+    """A file to write into and to read again, which takes the place of another one when all is written.
 
     The bytes go to a new file beside it, made exclusively, whose name no one can know before; then that takes the
     place of the old one. A link in its place is replaced, not followed.
@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -130,7 +130,7 @@ def digest(parts: Iterable[str | bytes | memoryview]) -> str:
     return hasher.hexdigest()
 
 
-def pieces(file: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
+def pieces(file: BufferedIOBase, size: int = 1 << 20) -> Iterator[bytes]:
     """What is left of a file, piece by piece."""
     return iter(lambda: file.read(size), b"")
 

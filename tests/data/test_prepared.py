@@ -11,7 +11,7 @@ import pytest
 
 from jaxsoft import errors, files
 from jaxsoft.data import prepared, raw
-from jaxsoft.data.prepared import decoding, writing
+from jaxsoft.data.prepared import decoding
 
 FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
 
@@ -65,7 +65,7 @@ def test_memory_and_disk_give_the_same(tmp_path):
 
 def test_blocks_and_progress(tmp_path, monkeypatch):
     prepared.write(whole(), tmp_path / "one", "x")
-    monkeypatch.setattr(writing, "_BLOCK_BYTES", 7)
+    monkeypatch.setattr(decoding, "_BLOCK_BYTES", 7)
     monkeypatch.setattr(decoding, "_TASK", 2)
     seen = []
     prepared.write(whole(), tmp_path / "many", "x", lambda *both: seen.append(both))

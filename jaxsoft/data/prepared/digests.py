@@ -1,10 +1,10 @@
 """The digests of array files: of all of an array, and of pieces of it, which are compared in threads."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,31 +22,22 @@ class Digests(NamedTuple):
     chunks: list[str]
 
 
-def of_bytes(content: bytes) -> Digests:
-    """The digests of an array in memory."""
-    return _of(content[start : start + CHUNK] for start in range(0, len(content), CHUNK))
-
-
-def of_file(path: Path) -> Digests:
-    """The digests of an array file, read once."""
-    with files.opened(path) as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        return _of(files.pieces(file, CHUNK))
-
-
-def _of(pieces: Iterable[bytes]) -> Digests:
+def of(file: BufferedIOBase) -> Digests:
+    """The digests of an array file that was just written."""
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
     chunks = []
 
     def noted() -> Iterator[bytes]:
-        for piece in pieces:
+        for piece in files.pieces(file, CHUNK):
             chunks.append(files.digest([piece]))
             yield piece
 
     return Digests(files.digest(noted()), chunks)
 
 
-def same(file: BinaryIO, content: range, wanted: Sequence[str]) -> bool:
+def same(file: BufferedIOBase, content: range, wanted: Sequence[str]) -> bool:
     """Whether this range of a file's bytes has the digests wanted: one of all of it, or one for each piece; on all cores."""
     step = len(content) if len(wanted) == 1 else CHUNK
     pieces = [content[at : at + step] for at in range(0, len(content), step)]

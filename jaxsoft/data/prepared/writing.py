@@ -1,12 +1,11 @@
 """Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small."""
 
 import contextlib
+import io
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import filelock
 import numpy as np
@@ -16,8 +15,6 @@ from jaxsoft.data import classes, raw, refusals
 from jaxsoft.data.prepared import decoding, digests
 from jaxsoft.data.prepared import manifest as manifests
 from jaxsoft.data.prepared.reading import Prepared
-
-_BLOCK_BYTES = 1 << 25  # decoded before it is written; bounds the memory
 
 Progress = Callable[[int, int], None]
 
@@ -31,15 +28,15 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     """
     found = _checked(found, name)
     _check_origin(found, folder, name)
+    decoder = decoding.Decoder(found.train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder), contextlib.ExitStack() as placing:
             files.sweep(folder)
-            arrays = {
-                array: placing.enter_context(files.replacing(folder / f"{array}.npy")) for array in manifests.ARRAYS
-            }
-            _write_arrays(found, folder, arrays, progress)
-            manifest = _describe(found, name, [digests.of_file(Path(file.name)) for file in arrays.values()])
+            _check_space(len(found.train.items) + len(found.test.items), decoder.shape, folder)
+            paths = {array: folder / f"{array}.npy" for array in manifests.ARRAYS}
+            arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
+            manifest = _written(found, name, decoder, arrays, progress)
             (folder / manifests.NAME).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
             files.replace(folder / manifests.NAME, manifests.text(manifest))
@@ -51,14 +48,10 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
 
 def hold(found: raw.Raw, name: str) -> Prepared:
     """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
-    found = _checked(found, name)
-    problems = decoding.Problems(decoding.shape(found.train))
-    with ThreadPoolExecutor(1) as pool:
-        parts = (found.train, found.test)
-        train, test = (types.Split(decoding.decode(part, part.items, pool, problems), part.labels) for part in parts)
-    problems.refuse()
-    contents = (train.images, train.labels, test.images, test.labels)
-    return Prepared(train, test, _describe(found, name, [digests.of_bytes(content.tobytes()) for content in contents]))
+    found, arrays = _checked(found, name), {array: io.BytesIO() for array in manifests.ARRAYS}
+    manifest = _written(found, name, decoding.Decoder(found.train), arrays)
+    images, labels, test_images, test_labels = (np.load(io.BytesIO(file.getvalue())) for file in arrays.values())
+    return Prepared(types.Split(images, labels), types.Split(test_images, test_labels), manifest)
 
 
 def _checked(found: raw.Raw, name: str) -> raw.Raw:
@@ -68,17 +61,6 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
             raise errors.DataError(f"{name}: the {split} split is empty or has labels beyond its class names")
     refusals.check_classes(found.train.labels, found.class_names, name)
     return replace(found, train=found.train.take(classes.spread(found.train.labels)))
-
-
-def _describe(found: raw.Raw, name: str, of_arrays: Sequence[digests.Digests]) -> manifests.Manifest:
-    train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
-    whole, chunks = (dict(zip(manifests.ARRAYS, column)) for column in zip(*of_arrays))
-    return manifests.Manifest(
-        *(name, list(found.class_names), train, test, whole, found.source, found.licence),
-        chunks=chunks,
-        origin=found.origin,
-        notes=found.notes(),
-    )
 
 
 def _check_origin(found: raw.Raw, folder: Path, name: str) -> None:
@@ -97,33 +79,29 @@ def _check_space(count: int, shape: Sequence[int], folder: Path) -> None:
         raise errors.DataError(errors.shown(f"{told}; give another --root, or a smaller --resize"))
 
 
-def _write_arrays(found: raw.Raw, folder: Path, arrays: dict[str, BinaryIO], progress: Progress | None) -> None:
+def _written(
+    found: raw.Raw,
+    name: str,
+    decoder: decoding.Decoder,
+    arrays: Mapping[str, io.BufferedIOBase],
+    progress: Progress | None = None,
+) -> manifests.Manifest:
+    """Decode all images into files of arrays; what these hold."""
     total, done = len(found.train.items) + len(found.test.items), 0
-    with decoding.threads() as pool:
-        problems = decoding.Problems(decoding.shape(found.train))
-        _check_space(total, problems.wanted, folder)
-        for split, part in (("train", found.train), ("test", found.test)):
-            np.lib.format.write_array(arrays[f"{split}_labels"], part.labels.astype("<i4"), version=(1, 0))
-            for images in _blocks(arrays[f"{split}_images"], part, pool, problems):
-                done += len(images)
-                if progress:
-                    progress(done, total)
-    problems.refuse()
-    for file in arrays.values():
-        file.flush()
-
-
-def _blocks(file: BinaryIO, part: raw.Part, pool: Executor, problems: decoding.Problems) -> Iterator[np.ndarray]:
-    """Decode a split into an open file, block by block; images of another size end it, so that the wait is short."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *problems.wanted)}
-    np.lib.format.write_array_header_1_0(file, header)
-    block = max(1, _BLOCK_BYTES // int(np.prod(problems.wanted)))
-    for start in range(0, len(part.items), block):
-        images = decoding.decode(part, part.items[start : start + block], pool, problems)
-        if problems.others:
-            problems.refuse()
-        file.write(images.data)
-        yield images
+    for split, part in (("train", found.train), ("test", found.test)):
+        np.lib.format.write_array(arrays[f"{split}_labels"], part.labels.astype("<i4"), version=(1, 0))
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *decoder.shape)}
+        np.lib.format.write_array_header_1_0(arrays[f"{split}_images"], header)
+        for images in decoder.blocks(part):
+            arrays[f"{split}_images"].write(images.data)
+            done += len(images)
+            if progress:
+                progress(done, total)
+    decoder.refuse()
+    train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
+    whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(digests.of, arrays.values())))
+    described = name, list(found.class_names), train, test, whole, found.source, found.licence
+    return manifests.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
 
 
 @contextlib.contextmanager

@@ -48,7 +48,8 @@ def checked(dataset: Dataset) -> Dataset:
         raise errors.DataError(
             "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"
         )
-    if dataset.sound and not any(map(_writable, given.values())):  # a deep copy may have been changed
+    arrays = [array for split in given.values() for array in (split.images, split.labels)]
+    if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))
     names, splits = _class_names(dataset.class_names, who), {}
@@ -183,7 +184,3 @@ def _fingerprint(splits: dict[str, Split]) -> str:
                 yield np.ascontiguousarray(array[start : start + rows]).data
 
     return files.digest(parts())
-
-
-def _writable(split: Split) -> bool:
-    return split.images.flags.writeable or split.labels.flags.writeable

@@ -157,13 +157,11 @@ class _Asked:
             example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
             raise errors.ConfigError(f"cannot read dataset {self.name!r}; {example}")
         self.known = known[stem]
-        self._check_side(self.known.side)
-
-    def _check_side(self, published: int | None) -> None:
-        if self.resize is not None and (published or not 1 <= self.resize <= images.MAX_SIDE):
+        side = self.known.side
+        if resize is not None and (side or not 1 <= resize <= images.MAX_SIDE):
             most = f"it expects int >= 1 and <= {images.MAX_SIDE}"
-            rule = f"images of {self.name} are {published} pixels wide as published" if published else most
-            raise errors.ConfigError(f"resize={self.resize} cannot be: {rule}")
+            rule = f"images of {self.name} are {side} pixels wide as published" if side else most
+            raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
 
     def files(self, where: Path) -> str:
         """What is to be placed in a folder, and where it comes from."""

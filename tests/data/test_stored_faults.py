@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from jaxsoft import data, errors
+from jaxsoft import data, errors, files
 from jaxsoft.data import prepared, raw
 from jaxsoft.data.prepared import digests, manifest
 
@@ -33,7 +33,7 @@ def described(folder, change, seal=True):
     told = json.loads((folder / manifest.NAME).read_text())
     told.pop("seal")
     change(told)
-    told |= {"seal": manifest._seal(told)} if seal else {}
+    told |= {"seal": files.seal(told)["sha256"]} if seal else {}
     (folder / manifest.NAME).write_text(json.dumps(told))
 
 

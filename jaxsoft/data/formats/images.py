@@ -75,11 +75,7 @@ def _check(image: Image.Image, data: bytes) -> None:
         raise ValueError(f"its colours are {image.mode}, which is not read")
     if image.format == "JPEG2000" and b"\xff\xd9" not in data:  # its end; the decoder does not miss it
         raise ValueError("it is cut short")
-    if image.format == "TIFF":
-        _check_channels(image.tag_v2)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _check_channels(tags) -> None:
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
     extra = tags.get(_TIFF_EXTRA, ())
     if 0 in extra or len(extra) > 1 or tags.get(_TIFF_CHANNELS, 1) > 5:
         raise ValueError("channels beyond its colours, of unknown meaning")

@@ -25,7 +25,16 @@ class Decoder:
         self._looked = 0  # images that were decoded, or tried to be
         self._damaged: list[str] = []  # what is wrong with those that cannot be
         self._others: dict[tuple[int, ...], list[str]] = {}  # names of those that have another shape
-        self.shape = self._first_shape(part)
+        for item in part.items:
+            try:
+                self.shape = part.read(item).shape
+            except errors.DataError as problem:
+                self._damaged.append(str(problem))
+            else:
+                self._damaged.clear()  # they are looked at once more
+                return
+        self.refuse()
+        raise errors.DataError("there is no image")
 
     def blocks(self, part: raw.Part) -> Iterator[UInt8[np.ndarray, "N H W C"]]:
         """The pixels of a split, block by block; images of another shape end it, so that the wait is short."""
@@ -50,18 +59,6 @@ class Decoder:
         ranked = sorted(self._others.items(), key=lambda item: -len(item[1]))
         others = [f"{len(names):,} of {refusals.size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
         return refusals.listed([f"{usual:,} of {refusals.size(self.shape)}", *others], _SIZES)
-
-    def _first_shape(self, part: raw.Part) -> tuple[int, ...]:
-        for item in part.items:
-            try:
-                found = part.read(item).shape
-            except errors.DataError as problem:
-                self._damaged.append(str(problem))
-            else:
-                self._damaged.clear()  # they are looked at once more
-                return found
-        self.refuse()
-        raise errors.DataError("there is no image")
 
     def _decoded(self, part: raw.Part, items: Sequence[Any]) -> UInt8[np.ndarray, "N H W C"]:
         images = np.empty((len(items), *self.shape), np.uint8)

@@ -44,7 +44,7 @@ class Manifest:
 def text(manifest: Manifest) -> bytes:
     """The content of the file."""
     told = asdict(manifest)
-    return (json.dumps({**told, "seal": _seal(told)}, indent=1) + "\n").encode()
+    return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
 
 
 def read(folder: Path, name: str, remedy: str) -> Manifest:
@@ -60,7 +60,7 @@ def read(folder: Path, name: str, remedy: str) -> Manifest:
         if type(form) is int and form not in (1, FORMAT):
             raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
         seal = told.pop("seal", None)
-        if not _makes_sense(told) or (form > 1 and seal != _seal(told)):
+        if not _makes_sense(told) or (form > 1 and seal != files.seal(told)["sha256"]):
             raise ValueError
         manifest = Manifest(**told)
     except FileNotFoundError:
@@ -79,10 +79,6 @@ def origin(folder: Path) -> str:
         return str(json.loads(files.read(folder / NAME, _MAX_BYTES)).get("origin", ""))
     except (OSError, ValueError, AttributeError, RecursionError):
         return ""
-
-
-def _seal(told: dict[str, Any]) -> str:
-    return files.seal(told)["sha256"]
 
 
 def _makes_sense(told: Any) -> bool:

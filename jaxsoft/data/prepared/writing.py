@@ -3,7 +3,7 @@
 import contextlib
 import io
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     decoder = decoding.Decoder(found.train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder), contextlib.ExitStack() as placing:
+        with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
             files.sweep(folder)
             _check_space(len(found.train.items) + len(found.test.items), decoder.shape, folder)
             paths = {array: folder / f"{array}.npy" for array in manifests.ARRAYS}
@@ -40,6 +40,8 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
             (folder / manifests.NAME).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
             files.replace(folder / manifests.NAME, manifests.text(manifest))
+    except filelock.Timeout:
+        raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None
     except OSError as problem:
         where = errors.shown(str(problem.filename or folder))
         raise errors.DataError(f"cannot write {where}: {problem.strerror or problem}") from None
@@ -102,13 +104,3 @@ def _written(
     whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(digests.of, arrays.values())))
     described = name, list(found.class_names), train, test, whole, found.source, found.licence
     return manifests.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder; the system lets go of it when the process ends, however it ends."""
-    try:
-        with filelock.FileLock(folder / ".lock", blocking=False):
-            yield
-    except filelock.Timeout:
-        raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None

@@ -43,8 +43,11 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     if test:
         splits = part, _part(test, names, resize, seen)
     else:
+        if alone := _those(names, np.bincount(part.labels) == 1):
+            told = f"classes with one image cannot be split into train and test: {alone}"
+            raise errors.DataError(f"{told}; add images, or a test folder")
         seen.remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
-        splits = raw.carve(part, _held(part.labels, names))
+        splits = raw.carve(part, classes.portion(part.labels, raw.TEST_SHARE))
     seen.remarks += _few(names, *(np.bincount(split.labels, minlength=len(names)) for split in splits))
     shown = tuple(map(errors.shown, names))
     source = f"image folder {errors.shown(found.resolve().name)}"
@@ -109,15 +112,6 @@ def _check_classes(tree: Path, train: Paths, seen: folders.Listing) -> None:
         return
     what = f"images of {len(train)} classes" + f" ({', '.join(train)})" * bool(train)
     raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
-
-
-def _held(labels: Int[np.ndarray, "N"], names: list[str]) -> Int[np.ndarray, "K"]:
-    """How many images of each class become the test split; a class of one image cannot be split."""
-    if alone := _those(names, np.bincount(labels) == 1):
-        raise errors.DataError(
-            f"classes with one image cannot be split into train and test: {alone}; add images, or a test folder"
-        )
-    return classes.portion(labels, raw.TEST_SHARE)
 
 
 def _alike(names: list[str]) -> list[str]:

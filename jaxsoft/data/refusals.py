@@ -1,6 +1,7 @@
 """What a user is told about images that cannot be used: the sentences that several files say."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int32
@@ -9,13 +10,17 @@ from PIL import UnidentifiedImageError
 from jaxsoft import errors
 
 
-def unreadable(what: str, problem: Exception) -> errors.DataError:
-    """The error that says what cannot be read and why, in one line."""
-    if isinstance(problem, UnidentifiedImageError):
-        reason = "no image of a kind that is read"
-    else:
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is refused in one line: what cannot be read, and why. Damage may raise nearly anything."""
+    try:
+        yield
+    except errors.DataError:
+        raise
+    except Exception as problem:
         reason = getattr(problem, "strerror", None) or " ".join(str(problem).split())
-    return errors.DataError(errors.shown(f"{what}: {reason or type(problem).__name__}"))
+        reason = "no image of a kind that is read" if isinstance(problem, UnidentifiedImageError) else reason
+        raise errors.DataError(errors.shown(f"{what}: {reason or type(problem).__name__}")) from None
 
 
 def listed(names: Sequence[str], most: int = 20, separator: str = ", ") -> str:

@@ -7,7 +7,6 @@ import os
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +21,6 @@ _MAX_BYTES = 1 << 38
 _MAX_FILE_BYTES = 1 << 30  # of one file, which is read into memory
 _MAX_FILES = 1 << 21
 _MAX_RATIO = 200  # unpacked over packed; images hardly shrink, so more than this is a bomb
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,8 @@ class Files:
         """The content of one file; DataError when it is missing or damaged."""
         if name not in self.names:
             raise errors.DataError(f"{self.path} lacks {name}")
-        try:
+        with refusals.naming(f"{self.path}: {name} cannot be read"):
             return self.fetch(name)
-        except _UNREADABLE as problem:
-            raise refusals.unreadable(f"{self.path}: {name} cannot be read", problem) from None
 
 
 def locate(where: Path, folder: str, packed: str) -> Path | None:
@@ -59,11 +55,9 @@ def files(path: Path, top: str) -> Files:
     if path.is_dir():
         below = (Path(base, name).relative_to(path).as_posix() for base, _, found in os.walk(path) for name in found)
         return Files(path, frozenset(below), lambda name: system.read(path / name, _MAX_FILE_BYTES))
-    try:
+    with refusals.naming(f"{path} cannot be read as an archive"):
         system.opened(path).close()  # a pipe or a device would hang
         members = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
-    except _UNREADABLE as problem:
-        raise refusals.unreadable(f"{path} cannot be read as an archive", problem) from None
     return Files(path, frozenset(members), lambda name: members[name]())
 
 

@@ -142,8 +142,5 @@ def _kind(entry: os.DirEntry) -> str:
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
-    try:
-        with os.scandir(folder) as found:
-            return list(found)
-    except OSError as problem:
-        raise refusals.unreadable(f"{folder} cannot be read", problem) from None
+    with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as found:
+        return list(found)

@@ -48,7 +48,7 @@ def decode(
       DataError: the bytes are not an 8-bit image, are cut short, or claim more than 67 million pixels.
     """
     told = told or (lambda what: None)
-    try:
+    with refusals.naming(f"{name} cannot be read as an image"):
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check(image, data)
             if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photo with its preview
@@ -58,8 +58,6 @@ def decode(
         if resize:
             flat = ImageOps.fit(flat, (resize, resize), Image.Resampling.BILINEAR)
         pixels = np.asarray(flat)
-    except Exception as problem:  # a damaged file may raise nearly anything inside a decoder
-        raise refusals.unreadable(f"{name} cannot be read as an image", problem) from None
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

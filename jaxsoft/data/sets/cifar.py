@@ -120,14 +120,12 @@ def _pickled_records(files: archive.Files, key: str, name: str, count: int) -> U
 
 def _unpickled(files: archive.Files, name: str) -> dict[str, Any]:
     """What a pickle holds, `data` as an array."""
-    try:
+    with refusals.naming(f"{files.path}: {name} cannot be read"):
         found = pickled.load(files.read(name))
         if not isinstance(found, dict):
             raise ValueError("it holds no dictionary")
         content = {_text(key): value for key, value in found.items()}
         return {key: pickled.array(value) if key == "data" else value for key, value in content.items()}
-    except ValueError as problem:
-        raise refusals.unreadable(f"{files.path}: {name} cannot be read", problem) from None
 
 
 def _text(word: str | bytes) -> str:

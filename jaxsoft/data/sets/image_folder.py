@@ -138,10 +138,8 @@ def _those(names: list[str], where: np.ndarray) -> str:
 
 def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.Listing) -> raw.Part:
     def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
-        try:
+        with refusals.naming(f"{path} cannot be read"):
             data = files.read(path, _MAX_BYTES)
-        except OSError as problem:
-            raise refusals.unreadable(f"{path} cannot be read", problem) from None
         return images.decode(data, str(path), resize, told=lambda what: seen.remark(what, path))
 
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]

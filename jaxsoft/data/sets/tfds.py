@@ -82,11 +82,9 @@ def _open(found: Path) -> Any:
     """The set's reader, after checking that it can be read without TensorFlow."""
     import tensorflow_datasets as reader  # slow to import, and only these sets need it
 
-    try:
+    with refusals.naming(f"{found} cannot be read as a TensorFlow Datasets folder"):
         builder = reader.builder_from_directory(found)
         stored, splits = getattr(builder.info.file_format, "value", None), builder.info.splits
-    except Exception as problem:  # it raises nearly anything on a damaged folder
-        raise refusals.unreadable(f"{found} cannot be read as a TensorFlow Datasets folder", problem) from None
     if stored != "array_record" or "train" not in splits:
         raise errors.DataError(f"{found} is {stored}, splits {sorted(splits)}; wanted array_record and a train split")
     return builder
@@ -116,18 +114,14 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
     from tensorflow_datasets import decode
 
     mode = _CHANNELS[builder.info.features[image].shape[-1]]
-    try:
+    with refusals.naming(f"{found}: {split} cannot be read"):
         source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)
-    except Exception as problem:  # as above
-        raise refusals.unreadable(f"{found}: {split} cannot be read", problem) from None
 
     def pixels(i: int) -> UInt8[np.ndarray, "H W C"]:
         name = f"{found}: {split} image {i}"
-        try:
+        with refusals.naming(f"{name} cannot be read"):
             data = source[i][image]
-        except Exception as problem:
-            raise refusals.unreadable(f"{name} cannot be read", problem) from None
         return images.decode(data, name, resize, mode)
 
     return raw.Part(labels, range(len(source)), pixels)

@@ -86,20 +86,18 @@ def _advice(kind: str, low: float, high: float) -> str:
     """How to convert images of this range, if it tells what they are."""
     if not np.isfinite([low, high]).all():
         return ""
-    if low >= 0 and high <= (_BLACK if kind == "f" else 1):
-        return "; these are nearly black: masks are bool, and what was divided by 255 once is not divided again"
-    if low >= -0.01 and high <= 1.01:
-        return ": images.clip(0, 1)"
-    if low >= -1.01 and high <= 1.01:
-        return "; if -1 is black and 1 is white: (images + 1) / 2"
-    if low >= 0 and high <= 255:
-        return "; if these are bytes: images.astype(np.uint8)" if kind != "f" else "; if 255 is white: images / 255"
-    if low < 0:
-        return "; give the pixels as they were before any normalization"
-    if kind == "u" and high < _HALF:
-        bits = int(high).bit_length()
-        return f"; if these are {bits} bits: images / {2**bits - 1}"
-    return ""
+    bits = int(high).bit_length()
+    of_255 = "; if 255 is white: images / 255" if kind == "f" else "; if these are bytes: images.astype(np.uint8)"
+    black = "; these are nearly black: masks are bool, and what was divided by 255 once is not divided again"
+    rules = (
+        (low >= 0 and high <= (_BLACK if kind == "f" else 1), black),
+        (low >= -0.01 and high <= 1.01, ": images.clip(0, 1)"),
+        (low >= -1.01 and high <= 1.01, "; if -1 is black and 1 is white: (images + 1) / 2"),
+        (low >= 0 and high <= 255, of_255),
+        (low < 0, "; give the pixels as they were before any normalization"),
+        (kind == "u" and high < _HALF, f"; if these are {bits} bits: images / {2**bits - 1}"),
+    )
+    return next((advice for fits, advice in rules if fits), "")
 
 
 def _check_axes(array: np.ndarray, what: str) -> None:

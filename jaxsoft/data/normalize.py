@@ -137,7 +137,7 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
         covariance += chunk.T @ chunk / (len(images) - 1)
     values, vectors = np.linalg.eigh(covariance)
     deviation = np.sqrt(np.maximum(values, 0) + regularization)
-    if max(deviation.max(), 1 / deviation.min()) > np.finfo(np.float32).max:
+    if not max(deviation.max(), 1 / deviation.min()) <= np.finfo(np.float32).max:
         raise errors.ConfigError(f"zca with regularization {regularization:g} leaves the range of float32")
     matrix = ((vectors * (1 / deviation)) @ vectors.T).astype(np.float32)
     return dataclasses.replace(identity(images), mean=mean.astype(np.float32), matrix=matrix)

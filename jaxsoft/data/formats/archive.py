@@ -57,11 +57,11 @@ def files(path: Path, top: str) -> Files:
         return Files(path, frozenset(below), lambda name: system.read(path / name, _MAX_FILE_BYTES))
     with refusals.naming(f"{path} cannot be read as an archive"):
         system.opened(path).close()  # a pipe or a device would hang
-        members = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
-    return Files(path, frozenset(members), lambda name: members[name]())
+        found = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
+    return Files(path, frozenset(found), lambda name: found[name]())
 
 
-class _Member(NamedTuple):
+class _Entry(NamedTuple):
     """One entry of an archive; `plain` says whether it is a file or a folder, and not a link or worse."""
 
     name: str
@@ -71,15 +71,15 @@ class _Member(NamedTuple):
     read: Callable[[], bytes]
 
 
-def _zip(path: Path) -> Iterator[_Member]:
+def _zip(path: Path) -> Iterator[_Entry]:
     pack = zipfile.ZipFile(path)
     for info in pack.infolist():
         _bound(path, info.file_size, _MAX_FILE_BYTES)
         plain = not stat.S_ISLNK(info.external_attr >> 16)
-        yield _Member(info.filename, info.file_size, plain, info.is_dir(), functools.partial(pack.read, info))
+        yield _Entry(info.filename, info.file_size, plain, info.is_dir(), functools.partial(pack.read, info))
 
 
-def _tar(path: Path) -> Iterator[_Member]:
+def _tar(path: Path) -> Iterator[_Entry]:
     """Unpacked into memory whole, so that its headers are bounded too and its checksum is compared."""
     with gzip.open(path) as packed:
         content = packed.read(_most(path, _MAX_TAR_BYTES) + 1)
@@ -90,22 +90,22 @@ def _tar(path: Path) -> Iterator[_Member]:
                 raise ValueError("a file of negative size")
             place = slice(info.offset_data, info.offset_data + info.size)
             plain = info.isdir() or info.isfile() and not info.issparse()
-            yield _Member(info.name, info.size, plain, info.isdir(), functools.partial(content.__getitem__, place))
+            yield _Entry(info.name, info.size, plain, info.isdir(), functools.partial(content.__getitem__, place))
 
 
-def _inner(path: Path, top: str, members: Iterable[_Member]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _inner(path: Path, top: str, entries: Iterable[_Entry]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """The files below `top`, by their path in it; an archive that holds what no published one does is refused."""
     total = 0
-    for count, member in enumerate(members, 1):
-        total += member.size
+    for count, entry in enumerate(entries, 1):
+        total += entry.size
         _bound(path, total, _MAX_BYTES)
         if count > _MAX_FILES:
             raise errors.DataError(f"{path} holds more than {_MAX_FILES:,} files, which is implausible; refused")
-        parts = PurePosixPath(member.name.replace("\\", "/")).parts
-        if not member.plain or ".." in parts or member.name.startswith(("/", "\\")) or ":" in member.name:
-            raise errors.DataError(f"{path} holds {member.name!r}: links, '..' and absolute paths are refused")
-        if parts[:1] == (top,) and not member.folder:
-            yield "/".join(parts[1:]), member.read
+        parts = PurePosixPath(entry.name.replace("\\", "/")).parts
+        if not entry.plain or ".." in parts or entry.name.startswith(("/", "\\")) or ":" in entry.name:
+            raise errors.DataError(f"{path} holds {entry.name!r}: links, '..' and absolute paths are refused")
+        if parts[:1] == (top,) and not entry.folder:
+            yield "/".join(parts[1:]), entry.read
 
 
 def _most(path: Path, limit: int) -> int:

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import json
 import os
 import shutil
 
@@ -99,36 +98,6 @@ def test_interrupted_anywhere_it_is_not_prepared_and_a_second_run_completes(tmp_
         assert content(folder) == content(tmp_path / "new")
         assert not any(files.is_temporary(path.name) for path in folder.iterdir())
     assert ends == 15  # 5 files are synced and renamed, and each time their folder
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_or_cut_file_is_noticed_when_it_is_opened(tmp_path, name):
-    prepared.write(whole(), tmp_path, "x")
-    content = (tmp_path / name).read_bytes()
-    for end in [None, 0, 5, len(content) // 2, len(content) - 5]:
-        (tmp_path / name).unlink() if end is None else (tmp_path / name).write_bytes(content[:end])
-        with pytest.raises(errors.DataError, match=name) as caught:
-            prepared.read(tmp_path, "x")
-        assert "\n" not in str(caught.value)
-        (tmp_path / name).write_bytes(content)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "null", '{"format": 1, "digests": 3}'])
-def test_a_damaged_description_is_refused(tmp_path, text):
-    prepared.write(whole(), tmp_path, "x")
-    (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(errors.DataError, match="dataset.json is damaged; prepare x again"):
-        prepared.read(tmp_path, "x")
-
-
-@pytest.mark.parametrize("field", ["digests", "class_names", "train_counts"])
-def test_a_description_that_lacks_an_entry_is_refused(tmp_path, field):
-    prepared.write(whole(), tmp_path, "x")
-    content = json.loads((tmp_path / "dataset.json").read_text())
-    content[field].pop() if isinstance(content[field], list) else content[field].popitem()
-    (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(errors.DataError, match="dataset.json is damaged; prepare x again"):
-        prepared.read(tmp_path, "x")
 
 
 def test_another_format_is_refused(tmp_path):

@@ -96,14 +96,8 @@ def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path
     written(tmp_path)
     other, whole = written(tmp_path / "other", first=1), {name: (tmp_path / name).read_bytes() for name in FILES}
     for name in FILES:
-        for content in (
-            None,
-            whole[name][:-2],
-            whole[name][:40],
-            b"",
-            whole[name] + b"\0",
-            (other / name).read_bytes(),
-        ):
+        cut = [whole[name][:end] for end in (0, 5, 40, len(whole[name]) // 2, -5, -2)]
+        for content in (None, *cut, whole[name] + b"\0", (other / name).read_bytes()):
             if content == whole[name]:  # the labels of both are the same
                 continue
             (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
@@ -169,8 +163,22 @@ def test_a_description_that_makes_no_sense_is_refused_even_if_it_is_sealed(tmp_p
     assert "dataset.json is damaged" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b'{"format": 1' + b"0" * 5_000 + b"}"])
-def test_a_description_that_is_no_json_is_refused(tmp_path, content):
+@pytest.mark.parametrize("entry", ["digests", "class_names", "train_counts"])
+def test_a_description_that_lacks_an_entry_or_a_part_of_it_is_refused(tmp_path, entry):
+    first = manifest.ARRAYS[0] if entry == "digests" else 0
+    for change in (lambda told: told.pop(entry), lambda told: told[entry].pop(first)):
+        described(written(tmp_path), change)
+        assert "dataset.json is damaged" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b"{}", b"null", b'{"format": 1}', b'{"format": 1, "digests": 3}'),
+        *(b"[" * 100_000, b"\xff\xfe", b'{"format": 1' + b"0" * 5_000 + b"}"),
+    ],
+)
+def test_a_description_that_is_none_is_refused(tmp_path, content):
     (written(tmp_path) / manifest.NAME).write_bytes(content)
     assert "dataset.json is damaged" in refusal(tmp_path)
 

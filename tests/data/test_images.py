@@ -228,3 +228,51 @@ def test_what_is_transparent_throughout_is_told():
     picture = Image.fromarray(np.dstack([np.full((4, 4, 3), 9, np.uint8), np.zeros((4, 4, 1), np.uint8)]))
     assert images.decode(saved(picture, "PNG"), "x", told=seen.append).min() == 255
     assert seen == ["images that are transparent throughout, and so plain white"]
+
+
+def test_grey_and_palettes():
+    grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    content = saved(Image.fromarray(grey), "PNG")
+    np.testing.assert_array_equal(images.decode(content, "x", mode="L"), grey[..., None])
+    np.testing.assert_array_equal(images.decode(content, "x"), np.repeat(grey[..., None], 3, -1))
+    palette = Image.fromarray(np.full((2, 2, 3), (255, 0, 0), np.uint8)).convert("P")
+    assert images.decode(saved(palette, "PNG"), "x").tolist() == [[[255, 0, 0]] * 2] * 2
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_resize_cuts_the_centre_of_the_longer_side(wide):
+    pixels = np.repeat(np.arange(10, dtype=np.uint8)[None, :, None], 6, 0) * np.ones(3, np.uint8)
+    centre = pixels[:, 2:8]
+    if not wide:
+        pixels, centre = pixels.transpose(1, 0, 2), centre.transpose(1, 0, 2)
+    np.testing.assert_array_equal(images.decode(saved(Image.fromarray(pixels), "PNG"), "x", resize=6), centre)
+
+
+def test_resize_averages_when_it_shrinks():
+    board = (np.indices((8, 8)).sum(0) % 2 * 200).astype(np.uint8)
+    shrunk = images.decode(saved(Image.fromarray(board), "PNG"), "x", resize=2)
+    assert shrunk.shape == (2, 2, 3)
+    assert np.abs(shrunk.astype(int) - 100).max() <= 2
+
+
+def test_cut_and_bent_images_are_refused_or_decoded_but_nothing_else():
+    rng = np.random.default_rng(0)
+    for kind in ("PNG", "JPEG"):
+        whole = saved(Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)), kind)
+        for end in range(0, len(whole) - 20, 7):
+            with pytest.raises(errors.DataError, match="photo.x cannot be read as an image"):
+                images.decode(whole[:end], "photo.x")
+        for _ in range(100):
+            bent = bytearray(whole)
+            bent[rng.integers(len(bent))] ^= 1 << rng.integers(8)
+            try:
+                assert images.decode(bytes(bent), "photo.x").dtype == np.uint8
+            except errors.DataError as refusal:
+                assert "\n" not in str(refusal)
+
+
+def test_images_that_would_fill_the_memory_or_are_of_no_kind_that_is_read_are_refused():
+    with pytest.raises(errors.DataError, match="large.png.*9000x9000"):
+        images.decode(saved(Image.new("1", (9_000, 9_000)), "PNG"), "large.png")
+    with pytest.raises(errors.DataError, match="x.pcx cannot be read as an image: no image of a kind that is read"):
+        images.decode(saved(Image.new("L", (2, 2)), "PCX"), "x.pcx")

@@ -88,8 +88,7 @@ def prepare(
       The folder that holds the prepared images.
 
     Raises:
-      ConfigError: an unknown name, or a resize that does not apply.
-      DataError: the files are absent or damaged, or the disk is full.
+      ConfigError, DataError: an unknown name, a resize that does not apply; files absent or damaged, the disk full.
     """
     asked = _Asked(name, root, resize)
     where = _root(source or root)
@@ -106,14 +105,10 @@ def prepare(
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
-    """Compare every byte of a prepared dataset with the digests taken when it was prepared.
-
-    Returns:
-      One line for the user: how many images were found to be what they were.
+    """Compare every byte of a prepared dataset with its digests; one line for the user: how many images are what they were.
 
     Raises:
-      ConfigError: an unknown name.
-      DataError: the dataset is not prepared, or the message names what differs.
+      ConfigError, DataError: an unknown name; a dataset that is not prepared, or what of it differs.
     """
     loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
     counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"

@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxsoft.analysis.table import text_table
+    from jaxsoft.analysis.tables import text_table
     from jaxsoft.api import train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
@@ -28,7 +28,7 @@ __all__ = [
 ]
 __all__ += ["train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.experts", "analysis.table", "api")
+_HOMES = ("types", "config", "data", "experiment.experts", "analysis.tables", "api")
 
 
 def __getattr__(name: str) -> Any:

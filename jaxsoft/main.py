@@ -120,11 +120,11 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
 def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
     """Write the report; return the results as text, or why there are none, and whether it was written."""
     try:
-        from jaxsoft.analysis import report, table
+        from jaxsoft.analysis import report, tables
 
         report.write_report([workdir])
         _list_report([workdir])
-        return table.text_table(rows), True
+        return tables.text_table(rows), True
     except Exception as problem:  # whatever it is, the run is done
         said = errors.shown(f"{type(problem).__name__}: {problem}")
         told = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"

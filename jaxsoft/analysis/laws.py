@@ -1,12 +1,15 @@
-"""Forms of the law that ties test error to images per class, and their fits to arrays.
+"""Forms of the laws that tie test error to images per class, and to what a label keeps, and their least-squares fits.
 
-Every form is error(n) = c + a g(n; t): a floor c >= 0, a scale a >= 0 and one shape t. For a given t the best (c, a) have
-a closed form, so t alone is searched (variable projection), and one search serves every form and every bootstrap draw.
+Every form is error = c + sum_b a_b g_b(x_b; t_b): a floor c >= 0, and for each of one or two bases a scale a >= 0 and one
+shape t. For given shapes the best c and a are linear, so shapes alone are searched (variable projection), and one search
+serves every form and every bootstrap draw.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -17,40 +20,51 @@ EXPONENTS = (0.02, 5.0)
 """Where exponents are searched; an interval that reaches an end does not identify one."""
 
 
+class Basis(NamedTuple):
+    """One term of a law: the names of its scale and its shape, its curve g(t, x), and where the shape is searched."""
+
+    scale: str
+    shape: str
+    curve: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    bounds: Callable[[np.ndarray], tuple[float, float]]
+
+
 @dataclass(frozen=True)
 class Form:
-    """A form of law: what it is called, its formula, the name of its shape, and whether its floor is free."""
+    """A form of law: what it is called, its formula, whether its floor is free, and its terms."""
 
     name: str
     formula: str
-    shape: str
     floor: bool
-    basis: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    bounds: Callable[[np.ndarray], tuple[float, float]]
+    bases: tuple[Basis, ...]
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of the free parameters, in the order of `solve`."""
-        return (*(["floor"] if self.floor else []), "scale", self.shape)
+        """Names of the free parameters: floor, then scale and shape of each basis."""
+        return (*(["floor"] if self.floor else []), *(name for basis in self.bases for name in basis[:2]))
 
 
-def _power(exponent: np.ndarray, ipc: np.ndarray) -> np.ndarray:
-    return ipc**-exponent
+def _power(exponent: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return x**-exponent
 
 
-def _doublings(knee: np.ndarray, ipc: np.ndarray) -> np.ndarray:
+def _doublings(knee: np.ndarray, x: np.ndarray) -> np.ndarray:
     """How many doublings of the images are left before the knee."""
-    return np.log2(np.maximum(knee / ipc, 1.0))
+    return np.log2(np.maximum(knee / x, 1.0))
 
 
-POWER = Form("power", "a · n^−b", "exponent", False, _power, lambda ipc: EXPONENTS)
-FLOOR = Form("power with floor", "c + a · n^−b", "exponent", True, _power, lambda ipc: EXPONENTS)
+_IMAGES = Basis("scale", "exponent", _power, lambda ipc: EXPONENTS)
+_ENTRIES = Basis("label_scale", "label_exponent", _power, lambda k: EXPONENTS)
 # A knee before the second IPC cannot be told from a steeper slope, so the search starts there.
-SATURATING = Form(
-    "log-saturating", "c + a · log2(max(m / n, 1))", "knee", True, _doublings, lambda ipc: (ipc[1], ipc[-1])
-)
+_KNEE = Basis("scale", "knee", _doublings, lambda ipc: (float(ipc[1]), float(ipc[-1])))
+
+POWER = Form("power", "a · n^−b", False, (_IMAGES,))
+FLOOR = Form("power with floor", "c + a · n^−b", True, (_IMAGES,))
+SATURATING = Form("log-saturating", "c + a · log2(max(m / n, 1))", True, (_KNEE,))
+JOINT = Form("joint", "c + a · n^−b + d · k^−e", True, (_IMAGES, _ENTRIES))
+"""Additive in images n and label entries k: Hoffmann et al., "Training Compute-Optimal Large Language Models" (2022), 3.3."""
 FORMS = {form.name: form for form in (POWER, FLOOR, SATURATING)}
-"""Legal names of forms. The log-saturating law: accuracy gains `a` with every doubling of n until n = m, then stays."""
+"""Laws of images alone. The log-saturating law: accuracy gains `a` with every doubling of n until n = m, then stays."""
 
 
 def form_named(name: str) -> Form:
@@ -65,56 +79,53 @@ def form_named(name: str) -> Form:
 
 
 def solve(
-    form: Form, ipc: Float[np.ndarray, "T"], error: Float[np.ndarray, "R T"], weight: Float[np.ndarray, "T"]
-) -> tuple[Float[np.ndarray, "3 R"], Float[np.ndarray, "R"]]:
+    form: Form, x: Float[np.ndarray, "B T"], error: Float[np.ndarray, "R T"], weight: Float[np.ndarray, "T"]
+) -> tuple[Float[np.ndarray, "P R"], Float[np.ndarray, "R"]]:
     """Weighted least squares fit of a form, for many curves at once.
 
-      min_{c >= 0, a >= 0, t} sum_i w_i (error_i - c - a g(n_i; t))^2
+      min_{c >= 0, a >= 0, t} sum_i w_i (error_i - c - sum_b a_b g_b(x_bi; t_b))^2
 
-    The shape is searched on a logarithmic grid that is refined four times. It needs no first guess, cannot fail to
-    converge, and fits thousands of bootstrap draws in one go. A log-saturating law whose data do not bend has c = 0, and
-    the knee where its line would reach no error.
+    Shapes are searched on a logarithmic grid that is refined around the best point of each curve. It needs no first guess,
+    cannot fail to converge, and fits thousands of bootstrap draws in one go. A log-saturating law whose data do not bend has
+    c = 0, and the knee where its line would reach no error.
 
     Args:
-      form: one of `FORMS`.
-      ipc: images per class, ascending, at least as many as the form has parameters.
+      form: one of `FORMS`, or `JOINT`.
+      x: of each basis, at T points; images per class ascending where they are all there is.
       error: mean errors as fractions, one curve per row.
       weight: 1 / variance of each mean.
 
     Returns:
-      (c, a, t), stacked on the first axis, c = 0 where the form has no floor; and the weighted sum of squares.
+      (c, a, t) or (c, a, t, a, t) on the first axis, c = 0 where the form has no floor; and the weighted sum of squares.
 
     Reference: Golub and Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose
     variables separate" (1973).
     """
-    first, last = (math.log(end) for end in form.bounds(ipc))
-    low, high = (np.full(len(error), end) for end in (first, last))
-    share = weight / weight.sum()
-    mean = error @ share
-    rest = error - mean[:, None]
-    moments = mean, (rest * rest) @ share, rest * share
-    for points in (33, 9, 9, 9, 9):
-        shapes = low + np.linspace(0, 1, points)[:, None] * (high - low)  # one row for each point of the grid
-        tried = np.stack([*_linear(form.basis(np.exp(shapes)[..., None], ipc), share, moments, form.floor), shapes])
-        best = tried[0].argmin(0)
-        loss, c, a, shape = tried[:, best, np.arange(len(error))]
-        width = (high - low) / (points - 1)
-        low, high = (np.clip(shape + side * width, first, last) for side in (-1, 1))
-    if form.shape == "knee":
-        c, shape = _unbent(c, a, shape, last)
-    return np.stack([c, a, np.exp(shape)]), loss * weight.sum()
+    share, count = weight / weight.sum(), len(error)
+    ends = np.log([basis.bounds(np.unique(line)) for basis, line in zip(form.bases, x)])[..., None]
+    centre, reach = np.repeat(ends.mean(1), count, 1), (ends[:, 1] - ends[:, 0]) / 2
+    best = np.full((2 + 2 * len(x), count), np.inf)  # loss, c, scales, logarithms of shapes
+    grids = [(33, 1 / 16), *[(9, 0.25)] * 4] if len(x) == 1 else [(9, 0.15), *[(3, 0.6)] * 13]
+    for first, (points, finer) in zip((True, *[False] * 13), grids):
+        for step in itertools.product(np.linspace(-1, 1, points), repeat=len(x)):
+            logs = np.clip(centre + reach * np.array(step)[:, None], ends[:, 0], ends[:, 1])
+            seen = logs[:, :1] if first else logs  # at first all curves have one grid
+            columns = [b.curve(np.exp(t)[:, None], line) for b, t, line in zip(form.bases, seen, x)]
+            tried = np.concatenate([_linear(columns, error, share, form.floor), logs])
+            best = np.where(tried[0] < best[0], tried, best)
+        centre, reach = best[2 + len(x) :], reach * finer
+    loss, c, scales, shapes = best[0], best[1], best[2 : 2 + len(x)], best[2 + len(x) :]
+    if form.bases[0].shape == "knee":
+        c, shapes = _unbent(c, scales, shapes, float(ends[0, 1, 0]))
+    terms = [part for pair in zip(scales, np.exp(shapes)) for part in pair]
+    return np.stack([c, *terms]), loss * weight.sum()
 
 
-def error_at(form: Form, parameters: Float[np.ndarray, "3 R"], ipc: Float[np.ndarray, "T"]) -> Float[np.ndarray, "R T"]:
-    """The errors of fitted laws at each IPC.
-
-    Args:
-      form: what was fitted.
-      parameters: (c, a, t) of each law, as `solve` returns them.
-      ipc: images per class.
-    """
-    floor, scale, shape = parameters[..., None]
-    return floor + scale * form.basis(shape, ipc)
+def error_at(form: Form, parameters: Float[np.ndarray, "P R"], x: Float[np.ndarray, "B T"]) -> Float[np.ndarray, "R T"]:
+    """The errors of fitted laws at T points; `parameters` are as `solve` returns them."""
+    floor, *rest = parameters[..., None]
+    terms = [a * basis.curve(t, line) for basis, a, t, line in zip(form.bases, rest[::2], rest[1::2], x)]
+    return floor + np.sum(terms, axis=0)
 
 
 def aicc(chi2: float, points: int, parameters: int, known: bool = True) -> float:
@@ -146,28 +157,27 @@ def aicc(chi2: float, points: int, parameters: int, known: bool = True) -> float
 
 def _unbent(c: np.ndarray, a: np.ndarray, shape: np.ndarray, last: float) -> tuple[np.ndarray, np.ndarray]:
     """A knee at the last IPC is a line without one: it goes on until there is no error, within what a float can hold."""
-    line = (shape > last - 1e-9) & (a > 0)
-    further = shape + np.minimum(c / np.where(line, a, 1.0), 512.0) * math.log(2)
-    return np.where(line, 0.0, c), np.where(line, further, shape)
+    line = (shape[0] > last - 1e-9) & (a[0] > 0)
+    further = shape[0] + np.minimum(c / np.where(line, a[0], 1.0), 512.0) * math.log(2)
+    return np.where(line, 0.0, c), np.where(line, further, shape[0])[None]
 
 
 def _linear(
-    x: np.ndarray, share: np.ndarray, moments: tuple[np.ndarray, np.ndarray, np.ndarray], floor: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The best c >= 0 and a >= 0 in y = c + a x, after their weighted loss: the free optimum or one of two edges.
-
-    `moments` of y: mean, variance, and what is left of it times the shares.
-    """
-    my, yy, rest = moments
-    mx, x2 = x @ share, (x * x) @ share
-    xy = (x * rest).sum(-1)
-    through = np.maximum(xy + mx * my, 0.0) / np.maximum(x2, 1e-300)
-    through_loss = yy + my**2 - through * (xy + mx * my)
-    if not floor:
-        return through_loss, np.zeros_like(through), through
-    slope = xy / np.maximum(x2 - mx**2, 1e-300)
-    free = (slope >= 0) & (my >= slope * mx)
-    flat = ~free & (yy <= through_loss)
-    a = np.where(free, slope, np.where(flat, 0.0, through))
-    c = np.where(free, my - slope * mx, np.where(flat, my, 0.0))
-    return np.where(free, yy - slope * xy, np.where(flat, yy, through_loss)), c, a
+    columns: list[np.ndarray], error: Float[np.ndarray, "R T"], share: Float[np.ndarray, "T"], floor: bool
+) -> Float[np.ndarray, "Q R"]:
+    """The loss, c and scales, none negative, of the best y = c + sum_b a_b x_b: the best of all sets that may be free."""
+    design = np.stack([np.ones_like(columns[0]), *columns], -1)  # [R or 1, T, 1 + B]
+    weighted = design * share[:, None]
+    gram, cross = design.swapaxes(1, 2) @ weighted, (error[:, None] @ weighted)[:, 0]
+    total = (error * error) @ share
+    best = np.concatenate([total[None], np.zeros((design.shape[-1], len(error)))])
+    names = range(0 if floor else 1, design.shape[-1])
+    for free in itertools.chain(*(itertools.combinations(names, size) for size in range(1, design.shape[-1] + 1))):
+        own = np.ix_(range(len(gram)), free, free)
+        inner = gram[own] + 1e-15 * np.eye(len(free))
+        found = np.linalg.solve(inner, cross[:, list(free), None])[..., 0]
+        loss = np.where((found >= 0).all(1), total - (found * cross[:, list(free)]).sum(1), np.inf)
+        tried = np.zeros_like(best)
+        tried[0], tried[[1 + name for name in free]] = loss, found.T
+        best = np.where(loss < best[0], tried, best)
+    return best

@@ -5,14 +5,17 @@ not print is shown as its code.
 """
 
 import base64
-import html
+import functools
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup, escape
 
 from jaxsoft import errors
-from jaxsoft.analysis.table import Table
+from jaxsoft.analysis import words
+from jaxsoft.analysis.chart import Chart
 
 _NUMBER = re.compile(r"[-+−–\d.,\[\]<>/%×* ]*")
 
@@ -46,7 +49,16 @@ class Picture(NamedTuple):
     caption: str
 
 
-Block = Text | Facts | Picture | Table
+class Table(NamedTuple):
+    """Text in rows and columns; `folded` tables are for looking things up."""
+
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    caption: str
+    folded: bool = False
+
+
+Block = Text | Facts | Picture | Table | Chart
 
 
 class Section(NamedTuple):
@@ -64,20 +76,20 @@ class Page(NamedTuple):
     sections: Sequence[Section]
 
 
+def table(records: Sequence[Mapping[str, Any]], caption: str, folded: bool = False) -> Table:
+    """A table of records, whose keys name the columns and carry their units (`words.cell`); absent values are dashes.
+
+    A column in which no record has anything is left out.
+    """
+    names = dict.fromkeys(name for record in records for name in record)
+    kept = [name for name in names if any(words.cell(name, record.get(name)) != words.NONE for record in records)]
+    rows = [tuple(words.cell(name, record.get(name)) for name in kept) for record in records]
+    return Table(tuple(kept), rows, caption, folded)
+
+
 def to_html(page: Page) -> str:
     """One self-contained file: style and images inside, no script, nothing fetched."""
-    body = [f"<header><p class=kicker>{_rich(page.kicker)}</p><h1>{_rich(page.title)}</h1></header>"]
-    for section in page.sections:
-        title = f"<h2>{_rich(section.title)}</h2>" if section.title else ""
-        body.append(f"<section>{title}{''.join(map(_html, section.blocks))}</section>")
-    content, style = "\n".join(body), Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    return (
-        "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width, initial-scale=1">'
-        '<meta name=color-scheme content="light dark">'
-        f"<title>{html.escape(_bare(page.title))}</title><style>{style}</style></head>\n"
-        f"<body><main>{content}</main></body></html>\n"
-    )
+    return _template().render(page=page)
 
 
 def to_markdown(page: Page, pictures: str = "plots") -> str:
@@ -89,38 +101,21 @@ def to_markdown(page: Page, pictures: str = "plots") -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _html(block: Block) -> str:
-    if isinstance(block, Text):
-        return f"<p class={block.kind}>{_rich(block.text)}</p>"
-    if isinstance(block, Facts):
-        items = "".join(f"<li><b>{_rich(f.value)}</b> <span>{_rich(f.meaning)}</span></li>" for f in block.items)
-        return f"<ul class=facts>{items}</ul>"
-    if isinstance(block, Picture):
-        data, alt = base64.b64encode(block.png).decode(), html.escape(_bare(block.alt))
-        picture = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
-        return f"<figure>{picture}<figcaption>{_rich(block.caption)}</figcaption></figure>"
-    return _html_table(block)
+@functools.cache
+def _template() -> jinja2.Template:
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxsoft.analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    env.filters |= {"rich": _rich, "bare": _bare, "base64": lambda png: base64.b64encode(png).decode(), "kinds": _kinds}
+    env.tests["kind"] = lambda block, name: type(block).__name__ == name
+    return env.get_template("page.html")
 
 
-def _html_table(table: Table) -> str:
-    kinds = [_kind(column) for column in zip(*table.rows)] or [""] * len(table.header)
-    head = "".join(f"<th scope=col{kind}>{_rich(cell)}</th>" for cell, kind in zip(table.header, kinds))
-    lines = ("".join(f"<td{kind}>{_rich(cell)}</td>" for cell, kind in zip(line, kinds)) for line in table.rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    caption = _rich(table.caption)
-    # Only the table scrolls sideways, not the page; the keyboard reaches it too.
-    grid = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    grid = f'<div class=scroll tabindex=0 role=region aria-label="{html.escape(_bare(table.caption))}">{grid}</div>'
-    if table.folded:
-        return f"<details><summary>{caption}</summary>{grid}</details>"
-    return f"<figure class=table>{grid}<figcaption>{caption}</figcaption></figure>"
-
-
-def _kind(column: Sequence[str]) -> str:
-    """Numbers stand on the right, and only long text is wrapped."""
-    if all(_NUMBER.fullmatch(cell) for cell in column):
-        return " class=n"
-    return " class=long" if max(map(len, column)) > 60 else ""
+def _kinds(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
+    """Of each column: numbers ("n") stand on the right, and only "long" text is wrapped."""
+    columns = zip(*rows) if rows else [[""] for _ in header]
+    return ["n" if all(map(_NUMBER.fullmatch, c)) else "long" if max(map(len, c)) > 60 else "" for c in columns]
 
 
 def _markdown(block: Block, pictures: str) -> str:
@@ -130,17 +125,18 @@ def _markdown(block: Block, pictures: str) -> str:
         return "\n".join(f"- **{_safe(f.value)}** {_safe(f.meaning)}" for f in block.items)
     if isinstance(block, Picture):
         return f"![{_safe(block.alt)}]({pictures}/{block.name}.png)\n\n*{_safe(block.caption)}*"
+    assert isinstance(block, Table)  # charts were drawn
     folds = ("<details><summary>", "</summary>\n\n", "\n\n</details>") if block.folded else ("*", "*\n\n", "")
     lines = [block.header, ["---"] * len(block.header), *block.rows]
     rows = "\n".join("| " + " | ".join(_safe(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
     return folds[0] + _safe(block.caption) + folds[1] + rows + folds[2]
 
 
-def _rich(text: str) -> str:
+def _rich(text: str) -> Markup:
     """HTML of a text: code, exponents, and numbers that stay with their unit."""
-    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\bn) (?==)|(?<=\bn =) ", "\u00a0", html.escape(errors.shown(text)))
+    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\bn) (?==)|(?<=\bn =) ", "\u00a0", str(escape(errors.shown(text))))
     text = re.sub(r"\^([−\d.b]*[\db])", r"<sup>\1</sup>", text)
-    return re.sub("`([^`]*)`", r"<code>\1</code>", text)
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", text))
 
 
 def _bare(text: str) -> str:

@@ -3,30 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from jaxsoft.analysis import words
-from jaxsoft.analysis.grid import finished
-from jaxsoft.analysis.page import Block, Section, Text
+from jaxsoft.analysis.page import Block, Section, Table, Text
 from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.table import Table
 from jaxsoft.types import Row
 
 _SHARED = ("dataset", "fingerprint", "model", "protocol", "select", "learning_rate", "weight_decay", "steps", "device")
 _SHOWN = 8
 
 
-def provenance(rows: Sequence[Row], runs: Sequence[Run]) -> Section:
+def provenance(members: pd.DataFrame, runs: Sequence[Run]) -> Section:
     """Everything that is needed to trust or repeat the numbers.
 
     Args:
-      rows: all members of the page, failed ones too.
+      members: all of the page, failed ones too.
       runs: where they come from.
     """
-    lines = [("members", f"{len(finished(rows))} finished, {len(rows) - len(finished(rows))} failed")]
+    done = int((members["status"] == "done").sum())
+    lines = [("members", f"{done} finished, {len(members) - done} failed")]
     for column in _SHARED:
-        values = sorted({str(row.get(column)) for row in rows} - {"None"})
+        values = sorted(map(str, members[column].dropna().unique())) if column in members else []
         more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
         lines.append((column.replace("_", " "), ", ".join(map(words.code, values[:_SHOWN])) + more))
-    lines.append(("seeds", _seeds(rows)))
+    lines.append(("seeds", _seeds(members)))
     lines = [line for line in lines if line[1]]
     shared = Table(("what", "value"), lines, "What the members share, or every value where they differ.")
     alone = len(runs) == 1
@@ -85,21 +86,19 @@ def _artefacts(run: Run) -> dict[str, bool]:
     }
 
 
-def _seeds(rows: Sequence[Row]) -> str:
+def _seeds(members: pd.DataFrame) -> str:
     """What the intervals cover."""
-    units = {(row["seed"], row["subset_seed"]) for row in rows}
-    subsets = len({subset for _, subset in units})
-    if len(units) == 1:
+    pairs = members[["seed", "subset_seed"]].drop_duplicates()
+    subsets = pairs["subset_seed"].nunique()
+    if len(pairs) == 1:
         return "1, so there are no intervals"
-    if subsets == len(units):
+    if subsets == len(pairs):
         covered = "each with its own images, initialisation and order; intervals cover all three, but not the teacher"
     elif subsets == 1:
         covered = "all on one set of images; intervals do not cover the choice of images, nor the teacher"
     else:
-        covered = (
-            f"on {subsets} sets of images; intervals take pairs of seed and set for independent and are too narrow"
-        )
-    return f"{len(units)}, {covered}"
+        covered = f"on {subsets} sets of images, which are the units of all intervals; seeds are averaged inside each"
+    return f"{len(pairs)}, {covered}"
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,6 +68,13 @@ class Run:
     teachers: dict[str, Any]
     examples: Examples | None
     damaged: tuple[str, ...] = ()
+
+
+def examples_of(runs: Sequence[Run], dataset: str) -> Examples | None:
+    """The images that some run kept of a data set."""
+    return next(
+        (r.examples for r in runs if r.examples is not None and r.rows and r.rows[0]["dataset"] == dataset), None
+    )
 
 
 def read_run(folder: str | os.PathLike) -> Run:

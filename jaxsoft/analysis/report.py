@@ -1,25 +1,28 @@
 """The report of one or more runs: an answer in words first, then what shows it, then how it was made."""
 
+import functools
+import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
+
+import pandas as pd
 
 from jaxsoft import errors, files
-from jaxsoft.analysis import plots, questions, words
-from jaxsoft.analysis.frontier import Choice
-from jaxsoft.analysis.grid import collide, finished, group_names, groups
-from jaxsoft.analysis.isolation import tried
-from jaxsoft.analysis.page import Page, Picture, Section, Text, to_html, to_markdown
+from jaxsoft.analysis import overview, questions, teachers, words
+from jaxsoft.analysis.findings import Findings, findings
+from jaxsoft.analysis.groups import collide, groups, tidy
+from jaxsoft.analysis.page import Page, Picture, Section, Text, table, to_html, to_markdown
 from jaxsoft.analysis.provenance import provenance
 from jaxsoft.analysis.read import Run, read_run
 from jaxsoft.analysis.results import join_results, plain
-from jaxsoft.analysis.sections import failed_sections, group_sections, headline, settings_section, warning_blocks
-from jaxsoft.analysis.table import Findings, Table, findings
 from jaxsoft.types import Row
 
+T = TypeVar("T")
 _MOST_GROUPS, _MOST_SECTIONS = 4, 6
 """More groups of members share one table; more sections of one question are told by their titles alone."""
 FILES = ("report.html", "summary.md", "plots/")
@@ -29,6 +32,7 @@ _MOST_BYTES = 2**28
 _MAPPED = ("epochs", "temperature")
 """Questions that draw teacher epochs against budgets themselves."""
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
+log = logging.getLogger(__name__)
 
 
 def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | None = None, mix: bool = False) -> Path:
@@ -99,35 +103,52 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
 
     Of a part that fails a section says so, and the others stand.
     """
-    rows, lost = _joined(runs, mix), list[Section]()
-    sections, background, asked = _answers(rows, runs, lost)
-    left = tried("the choice of members for curves", lost, rows, questions.common, rows, asked)
-    parts = tried("the groups of members", lost, [], groups, left)
+    members, lost = tidy(_joined(runs, mix)), list[Section]()
+    sections, background, asked = _answers(members, runs, lost)
+    common = _tried("the choice of members for curves", lost, members, questions.common, members, asked)
+    parts = _tried("the groups of members", lost, [], groups, common) if len(common) else []
     few = len(parts) <= _MOST_GROUPS
-    found = [tried("a group of members", lost, None, findings, part) for part in parts if few]
-    found = [one for one in found if one is not None]
-    sections += [] if few else tried("the table of settings", lost, [], lambda: [settings_section(parts)])
+    found = [one for part in parts if (one := _tried("a group of members", lost, None, findings, part))]
+    sections += [] if few else _tried("the table of settings", lost, [], lambda: [overview.settings_section(found)])
     title = sections[0].title if sections else _title(found, lost)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
-    maps = not any(module.__name__.rsplit(".", 1)[-1] in _MAPPED for module in asked)
-    sections = [*answers, *_of_groups(found, bool(answers), len(rows) - len(left), maps, lost)]
-    if not found and (warnings := warning_blocks(rows)):
+    maps = not any(_name(module) in _MAPPED for module in asked)
+    sections = [*answers, *_of_groups(found if few else [], bool(answers), len(members) - len(common), maps, lost)]
+    if not (found and few) and (warnings := [w for part in groups(members)[:1] for w in overview.warnings(part)]):
         sections.append(Section("What to bear in mind", warnings))
-    sections += failed_sections(rows)
-    choices = found[0].choices if len(found) == 1 else []
-    sections += background
+    sections += _failed(members) + background
     for run, suffix in _taught(runs):
-        sections += tried("the teacher's course", lost, [], _teacher, run, choices, suffix)
-    made = tried("how the numbers were made", lost, [], lambda: [provenance(rows, runs)])
-    kicker = " · ".join(["jaxsoft", *_constant(rows), f"{len(finished(rows))} members"])
+        choices = found[0].choices if len(found) == 1 else []
+        sections += _tried("the teacher's course", lost, [], _teacher, run, choices, suffix)
+    made = _tried("how the numbers were made", lost, [], lambda: [provenance(members, runs)])
+    kicker = " · ".join(["jaxsoft", *_constant(members), f"{(members['status'] == 'done').sum()} members"])
     return Page(kicker, title, [*sections, *lost, *made])
+
+
+def _tried(what: str, lost: list[Section], instead: T, make: Callable[..., T], *args: Any) -> T:
+    """What `make` returns; where it fails, `instead`, and a section in `lost` and a warning that say so.
+
+    Whatever it raises is told, as a report of all else is worth more than none.
+    """
+    try:
+        return make(*args)
+    except Exception as problem:
+        said = f"{type(problem).__name__}: {str(problem) or 'no more is known'}"
+        log.warning("the report goes on without %s: %s", what, words.code(said))
+        told = Text(f"The report goes on without {what}. {words.code(said)}", "warning")
+        lost.append(Section("This question could not be answered", [told]))
+        return instead
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__.rsplit(".", 1)[-1]
 
 
 def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
     """The rows of all runs; where members differ in what no column says, a column `run` keeps them apart."""
     folders = [run.folder for run in runs]
     rows = join_results([run.rows for run in runs], folders, mix)
-    if len(runs) == 1 or not collide(finished(rows)):
+    if len(runs) == 1 or not collide(tidy(rows)):
         return rows
     distinct = len({folder.name for folder in folders}) == len(folders)
     names = [plain(folder.name if distinct else str(folder)) for folder in folders]
@@ -135,17 +156,19 @@ def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
 
 
 def _answers(
-    rows: Sequence[Row], runs: Sequence[Run], lost: list[Section]
+    members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]
 ) -> tuple[list[Section], list[Section], list[ModuleType]]:
     """The sections of every question, those of the background apart, and the questions that were asked."""
-    sections, background, asked, done = [], [], [], finished(rows)
+    sections, background, asked = list[Section](), list[Section](), list[ModuleType]()
+    split = functools.cache(functools.partial(groups, members))
     for module in questions.modules():
-        name = module.__name__.rsplit(".", 1)[-1].replace("_", " ")
-        found = tried(f"the question of {name}", lost, [], module.answer, done, runs)
+        found = _tried(
+            f"the question of {_name(module).replace('_', ' ')}", lost, [], questions.ask, module, split, runs
+        )
         asked += [module] if found else []
         shown = list(found[:_MOST_SECTIONS])
         if rest := found[_MOST_SECTIONS:]:
-            titles = Table(("what else was found",), [(section.title,) for section in rest], _LEFT_OUT, folded=True)
+            titles = table([{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True)
             shown[-1] = shown[-1]._replace(blocks=[*shown[-1].blocks, titles])
         part = background if module.ORDER >= questions.BACKGROUND else sections
         part += shown
@@ -158,26 +181,45 @@ def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, l
     `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out;
     `maps`: whether to draw teacher epochs against budgets; `lost` takes what is said of parts that fail.
     """
-    sections, several = [], len(found) > 1
-    for i, (finding, name) in enumerate(zip(found, group_names([f.rows for f in found])), 1):
-        first, *rest = group_sections(finding, name[:1].upper() + name[1:], f"-{i}" if several else "", maps, lost)
+    sections = []
+    for i, one in enumerate(found, 1):
+        name, suffix = one.group.name, f"-{i}" if len(found) > 1 else ""
+        first, *rest = [
+            questions.drawn(section, suffix)
+            for what, make in overview.sections(one, name[:1].upper() + name[1:], maps)
+            for section in _tried(what, lost, [Section(name, [])] if what == "the answer of a group" else [], make)
+        ]
         note = f"{hidden} members that are probes, or speak to the questions above alone, are left out from here on."
         blocks = [*first.blocks, *([Text(note)] if hidden and i == 1 else [])]
-        sections += [Section(first.title or (headline(finding) if told else ""), blocks), *rest]
+        sections += [Section(first.title or (overview.headline(one) if told else ""), blocks), *rest]
     return sections
 
 
 def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
     if lost and not found:
         return "What the members say could not be told"
-    if not any(finished(finding.rows) for finding in found):
+    if not any((one.group.members["status"] == "done").any() for one in found):
         return "No member has finished"
-    return headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
+    return overview.headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
 
-def _constant(rows: Sequence[Row]) -> list[str]:
+def _constant(members: pd.DataFrame) -> list[str]:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
-    return [text.format(rows[0][c]) for c, text in shown.items() if len({row[c] for row in rows}) == 1]
+    return [text.format(members[c].iat[0]) for c, text in shown.items() if members[c].nunique() == 1]
+
+
+def _failed(members: pd.DataFrame) -> list[Section]:
+    """The members that failed; none if none did."""
+    bad = members[members["status"] == "failed"]
+    if not len(bad):
+        return []
+    columns = {"member": "member", "IPC": "ipc", "labels": "labels", "seed": "seed", "learning rate": "learning_rate"}
+    columns["first bad step"] = "first_bad_step"
+    shown = bad.head(50).to_dict("records")
+    lines = [{name: f"`{row[c]}`" for name, c in columns.items() if not pd.isna(row.get(c))} for row in shown]
+    more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
+    told = table(lines, f"Members whose numbers stopped being finite.{more}")
+    return [Section(f"{len(bad)} of {len(members)} members failed and count as guessing", [told])]
 
 
 def _taught(runs: Sequence[Run]) -> list[tuple[Run, str]]:
@@ -188,48 +230,6 @@ def _taught(runs: Sequence[Run]) -> list[tuple[Run, str]]:
     return [(run, f"-{i}" if len(kept) > 1 else "") for i, run in enumerate(kept.values(), 1)]
 
 
-def _teacher(run: Run, choices: Sequence[Choice], suffix: str) -> list[Section]:
+def _teacher(run: Run, choices: Sequence[Any], suffix: str) -> list[Section]:
     """The teacher's course with the chosen epochs, and real images with its labels."""
-    experts = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
-    sections = []
-    if experts:
-        known = [h for h in experts[0] if h.get("val_accuracy") is not None and h.get("label_entropy") is not None]
-        budgets: dict[int, list[str]] = {}
-        for c in choices:
-            if c.teacher_epoch is not None:
-                budgets.setdefault(c.teacher_epoch, []).append(str(c.ipc))
-        marks = {epoch: f"IPC {', '.join(ipcs)}" for epoch, ipcs in budgets.items()}
-        title = "How the teacher learned"
-        if known:
-            first, last = known[0], known[-1]
-            whose = "its" if len(experts) == 1 else "the first one's"
-            title = (
-                f"{_reached(experts)} on validation while the entropy of {whose} labels goes from "
-                f"{first['label_entropy']:.2f} to {last['label_entropy']:.2f} nats"
-            )
-        caption = (
-            f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
-        )
-        told = run.teachers.get("warnings")
-        caption += "".join(f" {line}." for line in told) if isinstance(told, list) else ""
-        png = plots.png(plots.teacher_history, experts, marks)
-        sections.append(Section(title, [Picture(f"teacher{suffix}", png, f"{title}.", caption)]))
-    if run.examples is not None:
-        names = words.named([run.examples.class_names[k] for k in run.examples.labels])
-        caption = "Real images and the labels that the teacher gives them; orange is the true class."
-        alt = f"Images of the classes {names} beside bars of class probabilities at several teacher epochs."
-        png = plots.png(plots.label_bars, run.examples)
-        epochs = run.examples.epochs.tolist()
-        title = f"What the teacher says of single images at epoch {epochs[0]}"
-        title = f"{title} and at epoch {epochs[-1]}" if len(epochs) > 1 else title
-        sections.append(Section(title, [Picture(f"labels{suffix}", png, alt, caption)]))
-    return sections
-
-
-def _reached(experts: Sequence[Sequence[dict]]) -> str:
-    """What the experts reach on validation at their last epoch, the least and the most of several."""
-    known = [[h["val_accuracy"] for h in history if h.get("val_accuracy") is not None] for history in experts]
-    last = [values[-1] for values in known if values]
-    if len(last) == 1:
-        return f"The teacher reaches {words.percent(last[0])} %"
-    return f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} %"
+    return [questions.drawn(section, suffix) for section in teachers.sections(run, choices)]

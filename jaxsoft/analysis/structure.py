@@ -12,7 +12,7 @@ import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from jaxsoft.analysis.stats import Estimate
+from jaxsoft.analysis.inference import Estimate
 
 GROUPS = 20
 """Groups of images of the jackknife."""

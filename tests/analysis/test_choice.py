@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from jaxsoft.analysis.stats import estimate
 
 from jaxsoft.analysis import choice
-from jaxsoft.analysis.stats import estimate
 
 NAN = np.nan
 

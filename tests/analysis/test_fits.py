@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from jaxsoft.analysis.stats import means
 
 from jaxsoft import errors
 from jaxsoft.analysis import fits, laws
-from jaxsoft.analysis.stats import means
 
 IPC = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
 TRUTHS = [(laws.POWER, (0.0, 0.7, 0.4)), (laws.FLOOR, (0.08, 0.5, 0.7)), (laws.SATURATING, (0.2, 0.1, 12.0))]

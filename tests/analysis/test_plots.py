@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 import synthetic
+from jaxsoft.analysis.stats import summarize
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from jaxsoft.analysis import frontier, plots, read
-from jaxsoft.analysis.stats import summarize
 
 
 @pytest.fixture(scope="module")

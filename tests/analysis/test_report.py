@@ -6,11 +6,11 @@ import time
 
 import pytest
 import synthetic
+from jaxsoft.analysis.table import Table, budget_table, findings, law_table
 
 from jaxsoft import errors
 from jaxsoft.analysis import page, questions, report
 from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Text
-from jaxsoft.analysis.table import Table, budget_table, findings, law_table
 
 VOID = {"meta", "img", "br"}
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 import synthetic
-
-from jaxsoft.analysis import table
 from jaxsoft.analysis.scaling import BEST
 from jaxsoft.analysis.stats import summarize
+
+from jaxsoft.analysis import table
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import dataclasses
 import math
 
 import pytest
-
-from jaxsoft.analysis import words
 from jaxsoft.analysis.exchange import Worth
-from jaxsoft.analysis.fits import Fit, HeldOut
 from jaxsoft.analysis.frontier import Choice
 from jaxsoft.analysis.scaling import Law, Parameter
 from jaxsoft.analysis.stats import Estimate
+
+from jaxsoft.analysis import words
+from jaxsoft.analysis.fits import Fit, HeldOut
 
 NAN = math.nan
 NOTHING = Estimate(NAN, NAN, NAN, NAN, 0)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import tiny_run as tiny
-
 from jaxsoft.analysis.grid import finished
+
 from jaxsoft.analysis.read import read_run
 
 pytestmark = pytest.mark.usefixtures("kept_programs")

@@ -2,28 +2,32 @@
 
 There is nothing to register. A module here without a leading underscore defines
 
-  ORDER                       where its answer stands among several; low numbers come first, and from BACKGROUND on an
-                              answer follows what every report says and never gives it its title
-  answer(rows, runs)          sections that answer it, the first one's title being the answer; empty if not asked
-  understands(row)  optional  whether a row means something to this question alone, so that curves of soft against hard
-                              labels must leave it out where the question is asked; probes are always left out
+  ORDER                   where its answer stands among several; low numbers come first, and from BACKGROUND on an answer
+                          follows what every report says and never gives it its title
+  answer(group, runs)     the section, or sections, that answer it for one group of members; None if it is not asked there
+  of_runs(runs)           instead, or before: sections about what run folders hold beside their results
+  TOGETHER      optional  columns in which the members of a group may differ, because they are what is compared
+  private       optional  a mask of members that mean something to this question alone, so that curves of soft against hard
+                          labels must leave them out where the question is asked; probes are always left out
 
 A question may fail: the report then says so in its place, and goes on.
-Whether a question is asked is read off the rows themselves: their label specs, and the columns in which they differ.
+Whether a question is asked is read off the members themselves: their label specs, and the columns in which they differ.
 """
 
-import functools
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
-from jaxsoft import spec
-from jaxsoft.types import Row
+import pandas as pd
+
+from jaxsoft.analysis import drawing
+from jaxsoft.analysis.chart import Chart
+from jaxsoft.analysis.groups import Group, is_probe
+from jaxsoft.analysis.page import Picture, Section
+from jaxsoft.analysis.read import Run
 
 BACKGROUND = 50
-PROBES = ("swap", "shuffle", "drop_class")
-"""Operations of labels that are made to be worse."""
 
 
 def modules() -> list[ModuleType]:
@@ -33,21 +37,42 @@ def modules() -> list[ModuleType]:
     return sorted(found, key=lambda module: (module.ORDER, module.__name__))
 
 
-def common(rows: Sequence[Row], asked: Sequence[ModuleType]) -> list[Row]:
-    """The rows that belong on curves of soft against hard labels: no probes, and no private matter of a question asked.
+def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], runs: Sequence[Run]) -> list[Section]:
+    """The sections of one question, its charts drawn; empty if no group asks it.
+
+    Args:
+      module: of the question.
+      split: the groups of members that may differ in some columns.
+      runs: where the members come from.
+    """
+    sections = [drawn(section) for section in (module.of_runs(runs) if hasattr(module, "of_runs") else [])]
+    if not hasattr(module, "answer"):
+        return sections
+    answers = [(group, module.answer(group, runs)) for group in split(getattr(module, "TOGETHER", ()))]
+    told = [(group, [found] if isinstance(found, Section) else found) for group, found in answers if found]
+    for i, (group, found) in enumerate(told, 1):
+        suffix = f"-{i}" if len(told) > 1 else ""
+        name = f"{group.name[:1].upper()}{group.name[1:]}: " if group.name and len(told) > 1 else ""
+        sections += [drawn(section._replace(title=name + section.title), suffix) for section in found]
+    return sections
+
+
+def drawn(section: Section, suffix: str = "") -> Section:
+    """A section with its charts as pictures, whose names end with `suffix`."""
+
+    def picture(chart: Chart) -> Picture:
+        alt = chart.alt or f"{chart.caption} {section.title}."
+        return Picture(chart.name + suffix, drawing.png(chart), alt, chart.caption)
+
+    return section._replace(blocks=[picture(b) if isinstance(b, Chart) else b for b in section.blocks])
+
+
+def common(members: pd.DataFrame, asked: Sequence[ModuleType]) -> pd.DataFrame:
+    """The members that belong on curves of soft against hard labels: no probes, and no private matter of a question asked.
 
     Where there are only probes and no question of them was asked, they are shown all the same.
     """
-    private = [question.understands for question in asked if hasattr(question, "understands")]
-    left = [row for row in rows if not probe(row) and not any(understands(row) for understands in private)]
-    return left if left or asked else list(rows)
-
-
-def probe(row: Row) -> bool:
-    """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels, asked or not."""
-    return row.get("without") is not None or _damaged(row["labels"])
-
-
-@functools.cache
-def _damaged(labels: str) -> bool:
-    return any(call.name in PROBES for call in spec.parse(labels))
+    out = is_probe(members)
+    for module in asked:
+        out |= module.private(members) if hasattr(module, "private") else False
+    return members if out.all() and not asked else members[~out]

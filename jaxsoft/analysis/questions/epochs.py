@@ -5,108 +5,56 @@ budgets the frontier of the whole group tells. Asked where the epochs of one sou
 are more than the two or three stages that other questions let validation choose from.
 """
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from jaxsoft import spec
-from jaxsoft.analysis import frontier, plots, words
-from jaxsoft.analysis.grid import Grid, grid
-from jaxsoft.analysis.page import Picture, Section
-from jaxsoft.analysis.plots import BLUE, INK, ORANGE, PALETTE, WIDTH
-from jaxsoft.analysis.questions import _parts
+from jaxsoft.analysis import words
+from jaxsoft.analysis.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
+from jaxsoft.analysis.groups import Group
+from jaxsoft.analysis.inference import Estimate, drawn
+from jaxsoft.analysis.page import Section, table
+from jaxsoft.analysis.predict import chosen_epochs
 from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.stats import Estimate, interval, means, resampled_means
-from jaxsoft.analysis.table import Table
-from jaxsoft.types import Row
 
 ORDER = 3
 _MOST_IPCS, _FEWEST_EPOCHS = 4, 4
+_AXIS = "teacher epoch (0 is the initialisation)"
 
 History = Mapping[int, tuple[float, float]]
 """Validation accuracy (fraction) and label entropy (nats) of a teacher by epoch."""
 
 
-class Course(NamedTuple):
-    """Accuracy at one IPC by teacher epoch P. `best` indexes P, chosen on the selection column.
-
-    `low` and `high` bound the best epoch: its 95 % interval over resampled seeds, NaN with too few.
-    """
-
-    ipc: int
-    epochs: tuple[int, ...]
-    test: tuple[Estimate, ...]
-    best: int
-    low: float
-    high: float
-    hard: Estimate | None
-
-    @property
-    def epoch(self) -> int:
-        """The best epoch."""
-        return self.epochs[self.best]
-
-    @property
-    def told(self) -> bool:
-        """Whether the interval leaves out some epoch that was tried."""
-        return self.low > min(self.epochs) or self.high < max(self.epochs)
-
-
-class Courses(NamedTuple):
-    """The courses of all budgets for one source of labels, and how the best epoch moves from the first IPC to the last.
-
-    `moves` is 1 (later) or -1 (earlier) where the interval of the difference leaves out zero, else 0.
-    """
-
-    source: str
-    courses: tuple[Course, ...]
-    moves: int
-    on: str
-
-
-def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
+def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The best teacher epoch of each budget, with its interval, the teacher's accuracy and the entropy of its labels."""
-    asking = [row for row in rows if row["protocol"] != "both"]  # which asks of optimism
-    return _parts.by_group(asking, find_courses, functools.partial(_tell, runs))
-
-
-def find_courses(rows: Sequence[Row]) -> Courses | None:
-    """The courses of one group of rows; None unless one bare source has several epochs, at a few IPC."""
-    soft = {row["labels"] for row in rows} - {"hard"}
-    sources = {frontier.family(labels) for labels in soft}
-    if len(sources) != 1 or len(soft) < _FEWEST_EPOCHS or any("|" in name for name in sources):
+    soft = group.arms.iloc[group.soft]
+    epochs, sources = sorted(set(soft["epoch"].dropna())), set(soft["family"])
+    bare = soft["epoch"].notna().all() and not any(soft["operations"])
+    few = len(group.ipcs) <= _MOST_IPCS and len(epochs) >= _FEWEST_EPOCHS and len(sources) == 1
+    if not (few and bare) or (group.members["protocol"] == "both").any():  # which asks of optimism
         return None
-    table = grid(rows)
-    members = [a for a, epoch in enumerate(table.epochs) if epoch is not None]
-    if len(table.ipcs) > _MOST_IPCS or len(members) < len(soft):
-        return None
-    draws = resampled_means(table.selection[:, :, members])
-    there = [i for i in range(len(table.ipcs)) if np.isfinite(table.selection[:, i, members]).any()]
-    courses = tuple(_course(table, i, members, draws[:, i]) for i in there)
-    first, last = (_best_epochs(draws[:, i], courses[0].epochs) for i in (there[0], there[-1]))
-    low, high = interval(last - first, len(table.units))
-    return Courses(sources.pop(), courses, int(low > 0) - int(high < 0), _parts.chosen_on(rows))
-
-
-def _course(table: Grid, i: int, members: Sequence[int], draws: np.ndarray) -> Course:
-    epochs = tuple(int(table.epochs[a] or 0) for a in members)
-    best = int(np.nanargmax(np.round(means(table.selection[:, i, list(members)]), 12)))
-    ipc = table.ipcs[i]
-    test = tuple(_parts.accuracy(table, ipc, table.labels[a]) for a in members)
-    hard = _parts.accuracy(table, ipc, "hard") if "hard" in table.labels else None
-    return Course(ipc, epochs, test, best, *interval(_best_epochs(draws, epochs), test[best].n), hard)
-
-
-def _best_epochs(draws: np.ndarray, epochs: Sequence[int]) -> np.ndarray:
-    """The best epoch of every draw of mean accuracies, NaN where there is none."""
-    best = np.argmax(np.nan_to_num(np.round(draws, 12), nan=-1.0), axis=1)
-    return np.where(np.isfinite(draws).any(1), np.array(epochs, float)[best], np.nan)
+    source, n = sources.pop(), len(group.units)
+    ipcs, draws = chosen_epochs(group, group.soft)
+    best = {ipc: drawn(line, n) for ipc, line in zip(ipcs, draws.T)}
+    moves = drawn(draws[:, -1] - draws[:, 0], n)
+    history = teacher_history(source, runs)
+    lines = []
+    for ipc, told in best.items():
+        knew, value = history.get(int(told.mean)), group.accuracy(ipc, group.soft)
+        whose = _whose(source)
+        teacher = {
+            f"{whose} validation, %": knew[0] if knew else None,
+            f"{whose} label entropy, nats": knew[1] if knew else None,
+        }
+        lines.append({"IPC": ipc, "best epoch": _epoch(told), "test, %": value, **teacher, "n": value.n})
+    caption = (
+        f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
+        "of the best epoch in resampled sets of seeds. Accuracy: each seed judges the epoch that the others choose."
+    )
+    return Section(_title(best, moves, history), [_chart(group, best, history, source), table(lines, caption)])
 
 
 def teacher_history(source: str, runs: Sequence[Run]) -> History:
@@ -129,97 +77,8 @@ def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
     return {epoch: pair for epoch, pair in pairs.items() if None not in pair}
 
 
-def draw_courses(found: Courses, history: History) -> Figure:
-    """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
-    count = len(found.courses)
-    heights = [1.0 if count > 1 else 1.5] * count + [0.8] * bool(history)
-    figure = Figure((WIDTH, 0.9 + 1.75 * sum(heights)))
-    panels = list(figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0])
-    for axes, course, colour in zip(panels, found.courses, PALETTE):
-        _draw_course(axes, course, colour)
-    if history:
-        _draw_teacher(panels[-1], history, _whose(found.source))
-    _epoch_axis(panels, found.courses[0].epochs)
-    what = "bands: 95 %; star, bar: best epoch; dashed: hard labels"
-    _parts.say_n(figure, [e.n for c in found.courses for e in c.test if e.n], what)
-    return figure
-
-
-def _draw_course(axes: Axes, course: Course, colour: str) -> None:
-    """One curve; epochs so bad that they would flatten it leave the panel below."""
-    mean, low, high = 100 * np.array([[e.mean, e.low, e.high] for e in course.test]).T
-    axes.plot(course.epochs, mean, "o-", color=colour, ms=3.5, lw=1.6)
-    axes.fill_between(course.epochs, low, high, color=colour, alpha=0.14, lw=0)
-    axes.plot(course.epoch, mean[course.best], "*", color=colour, ms=13, mec="white", zorder=5)
-    level = np.nanquantile(mean, 0.3)
-    if course.hard and course.hard.n:
-        axes.axhline(100 * course.hard.mean, color=INK, lw=1.1, ls=(0, (4, 3)))
-        level = min(level, 100 * course.hard.mean)
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(max(bottom, level - 0.6 * (top - level)), top)
-    place = axes.get_xaxis_transform()
-    axes.plot(
-        [course.low, course.high], [0.04, 0.04], color=colour, lw=4, alpha=0.5, transform=place, solid_capstyle="butt"
-    )
-    axes.set_title(words.budgets([course.ipc]), loc="left", fontsize=9)
-    axes.set_ylabel("test accuracy, %")
-
-
-def _draw_teacher(axes: Axes, history: History, whose: str) -> None:
-    """Validation accuracy on the left, label entropy on the right."""
-    epochs, values = list(history), np.array(list(history.values()))
-    axes.plot(epochs, 100 * values[:, 0], color=BLUE, lw=1.6)
-    axes.set_ylabel(f"{whose}\nvalidation, %", color=BLUE)
-    right = axes.twinx()
-    right.plot(epochs, values[:, 1], color=ORANGE, lw=1.6, ls=(0, (5, 2)))
-    right.set_ylabel("label entropy,\nnats", color=ORANGE)
-    right.grid(False)
-    right.spines["right"].set_visible(True)
-    for side in (axes, right):
-        side.set_ylim(bottom=0)
-
-
-def _epoch_axis(panels: Sequence[Axes], epochs: Sequence[int]) -> None:
-    """The epochs that were tried; logarithmic where their steps grow, with a place for epoch 0."""
-    steps, low, high = np.diff(epochs), min(e for e in epochs if e > 0), max(epochs)
-    grows = steps.max() > 4 * steps.min()
-    if grows:
-        panels[-1].set_xscale("symlog", linthresh=low, linscale=0.4)
-    margin = 0.03 * (high - epochs[0])
-    panels[-1].set_xlim(*((0.85 * epochs[0], 1.15 * high) if grows else (epochs[0] - margin, high + margin)))
-    places = panels[-1].transData.transform([(e, 0) for e in epochs])[:, 0]
-    room, shown = 0.075 * (places[-1] - places[0]), [0]
-    for i in range(1, len(epochs)):
-        if places[i] - places[shown[-1]] >= room:
-            shown.append(i)
-    panels[-1].set_xticks([epochs[i] for i in shown], [str(epochs[i]) for i in shown])
-    panels[-1].xaxis.set_minor_locator(NullLocator())
-    panels[-1].set_xlabel("teacher epoch (0 is the initialisation)")
-
-
-def _between(course: Course) -> str:
-    return "" if math.isnan(course.low) else f" [{course.low:.0f}, {course.high:.0f}]"
-
-
-def _title(found: Courses, history: History) -> str:
-    first, last = found.courses[0], found.courses[-1]
-    known = history if _whose(found.source) == "teacher's" else {}
-    nats = [f"{known[c.epoch][1]:.2f}" if c.epoch in known else "" for c in (first, last)]
-    if first is last:
-        at = words.budgets([first.ipc])
-        if not first.told and not math.isnan(first.low):
-            return f"Which teacher epoch is best at {at} cannot be told: {first.epoch}{_between(first)}"
-        hold = f", whose labels hold {nats[0]} nats," if nats[0] else ""
-        reached = words.accuracy(first.test[first.best])
-        return f"At {at} the best teacher is that of epoch {first.epoch}{_between(first)}{hold} with {reached} %"
-    path = f"epoch {first.epoch}{_between(first)} to {last.epoch}{_between(last)}"
-    span = f"from {words.budgets([first.ipc])} to {last.ipc}"
-    nature = f"its labels hold {nats[0]} and {nats[1]} nats" if all(nats) else ""
-    if not found.moves:
-        return f"Whether the best labels sharpen {span} cannot be told: {path}{nature and '; ' + nature}"
-    verb = "sharpen" if found.moves > 0 else "soften"
-    change = f" {nats[0]} to {nats[1]} nats," if all(nats) else ""
-    return f"The best labels {verb} {span}:{change} {path} of the teacher"
+def _epoch(value: Estimate) -> str:
+    return words.interval(value, lambda epoch: f"{epoch:.0f}")
 
 
 def _whose(source: str) -> str:
@@ -227,23 +86,40 @@ def _whose(source: str) -> str:
     return "single experts'" if spec.parse(source)[0].name == "teachers" else "teacher's"
 
 
-def _tell(runs: Sequence[Run], found: Courses, suffix: str) -> list[Section]:
-    history = teacher_history(found.source, runs)
-    title, lines = _title(found, history), []
-    for c in found.courses:
-        knew = history.get(c.epoch)
-        teacher = (f"{words.percent(knew[0])}", f"{knew[1]:.2f}") if knew else (words.NONE, words.NONE)
-        reached = words.accuracy(c.test[c.best])
-        lines.append((str(c.ipc), f"{c.epoch}{_between(c)}", reached, *teacher, str(c.test[c.best].n)))
-    whose = _whose(found.source)
-    header = ("IPC", "best epoch", "test, %", f"{whose} validation, %", f"{whose} label entropy, nats", "n")
-    caption = (
-        f"Best epoch of `{found.source}` on {found.on}, of the epochs tried and for this one set of experts; its 95 % interval "
-        "is that of the best epoch in resampled sets of seeds. Accuracy: mean over n seeds with its 95 % interval."
-    )
-    shown = "Test accuracy by teacher epoch for each number of images per class"
-    below = f", above the {whose} own validation accuracy (blue) and label entropy (orange)" if history else ""
-    picture = Picture(
-        f"epochs{suffix}", plots.png(draw_courses, found, history), f"{shown}{below}. {title}.", f"{shown}{below}."
-    )
-    return [Section(title, [picture, Table(header, lines, caption)])]
+def _title(best: dict[int, Estimate], moves: Estimate, history: History) -> str:
+    (first, start), (last, end) = list(best.items())[0], list(best.items())[-1]
+    if first == last:
+        return f"At IPC {first} the best teacher is that of epoch {_epoch(start)}"
+    path = f"epoch {_epoch(start)} at IPC {first}, {_epoch(end)} at {last}"
+    if not moves.sign:
+        return f"Best teacher by budget, no clear trend: {path}"
+    return f"More images want {'sharper' if moves.sign > 0 else 'softer'} labels: {path}"
+
+
+def _chart(group: Group, best: dict[int, Estimate], history: History, source: str) -> Chart:
+    """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
+    panels, epochs = [], sorted(set(group.arms["epoch"].iloc[group.soft]))
+    for (ipc, told), colour in zip(best.items(), PALETTE):
+        arms = {epoch: group.ran(ipc, group.find(epoch=epoch)) for epoch in epochs}
+        values = {epoch: group.accuracy(ipc, own) for epoch, own in arms.items() if own}
+        marks: list[Mark] = [
+            Series("", list(values), list(values.values()), "band", colour=colour, marker="o", size=3.5)
+        ]
+        top = Series("", [told.mean], [values[told.mean].mean], colour=colour, marker="*", size=13)
+        marks += [top] + ([Range(told.low, told.high, colour)] if not math.isnan(told.low) else [])
+        hard = group.accuracy(ipc, group.ran(ipc, group.hard))
+        marks += [Level(hard.mean)] if hard.n else []
+        # Epochs so bad that they would flatten the curve leave the panel below.
+        means = sorted([v.mean for v in values.values()])
+        level, most = min([means[int(0.3 * len(means))], *([hard.mean] if hard.n else [])]), means[-1]
+        marks.append(
+            lambda axes, foot=level - 0.6 * (most - level): axes.set_ylim(max(axes.get_ylim()[0], 100 * foot), None)
+        )
+        panels.append(Panel(marks, x=_AXIS, title=words.budgets([ipc]), height=1.8))
+    if history:
+        for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE))):
+            line = Series("", list(history), [pair[i] for pair in history.values()], "band", colour=colour, marker=",")
+            panels.append(Panel([line], name, _AXIS, f"{_whose(source)} own", height=1.4, from_zero=True))
+    below = f", above the {_whose(source)} own validation accuracy and label entropy" if history else ""
+    caption = f"Test accuracy by teacher epoch for each number of images per class{below}."
+    return Chart("epochs", panels, caption, "bands: 95 %; star, bar: best epoch; dashed: hard labels", across=1)

@@ -6,245 +6,159 @@
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis import plots, words
-from jaxsoft.analysis.exchange import Iso, iso_accuracy
-from jaxsoft.analysis.grid import Grid, column, grid
-from jaxsoft.analysis.page import Block, Picture, Section, Text
-from jaxsoft.analysis.questions import _parts as parts
+from jaxsoft.analysis import words
+from jaxsoft.analysis.chart import Chart, Heat, Panel
+from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.inference import told
+from jaxsoft.analysis.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.stats import Estimate, estimate, means
-from jaxsoft.analysis.table import Table
-from jaxsoft.types import Row
+from jaxsoft.analysis.worth import images_for
 
 ORDER = 5
 
-
-class Gain(NamedTuple):
-    """One source at one IPC: the k chosen, its test accuracy, and what it adds to hard labels and to the smallest k."""
-
-    ipc: int
-    k: float
-    test: Estimate
-    over_hard: Estimate
-    over_least: Estimate
+Cuts = dict[float, Arms]
+"""The arms of one source by the k that is kept, infinite for all, ascending."""
 
 
-class Surface(NamedTuple):
-    """One source: mean test accuracy by k (infinite: all is kept) and IPC, that of hard labels, and the gains."""
-
-    source: str
-    ks: tuple[float, ...]
-    ipcs: tuple[int, ...]
-    accuracy: np.ndarray
-    hard: np.ndarray
-    gains: list[Gain]
-    counts: tuple[int, ...]
-
-
-class Scaling(NamedTuple):
-    """All surfaces of a group in the order of their epochs, the best of them at each IPC, and the split of choice.
-
-    `iso` tells of the source that is best most often, and of hard labels, the images that a few accuracies take.
-    """
-
-    surfaces: list[Surface]
-    best: dict[int, tuple[Surface, Gain]]
-    on: str
-    iso: Iso
-
-
-def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
-    """One section: accuracy by knowledge and data, a figure for each source of labels."""
-    return parts.by_group(rows, scaling, _sections)
-
-
-def scaling(rows: Sequence[Row]) -> Scaling | None:
-    """The surfaces of one group of members; None unless some source was cut to several k."""
-    kept: dict[str, dict[float, str]] = {}
-    for labels in dict.fromkeys(row["labels"] for row in rows):
-        source, call = parts.split(labels)
-        if call and call.name == "topk":
-            kept.setdefault(source, {})[float(parts.argument(call))] = labels
-    kept = {source: ks for source, ks in kept.items() if len(ks) > 1}
-    if not kept:
+def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Accuracy by knowledge and data, a figure for each source of labels that was cut to several k."""
+    sources = _sources(group)
+    if not sources:
         return None
-    table = grid(rows)
-    whole = {source: {math.inf: source} for source in kept if source in table.labels}
-    specs = {source: dict(sorted((ks | whole.get(source, {})).items())) for source, ks in kept.items()}
-    order = sorted(specs, key=lambda source: (parts.epoch(source) or 0, source))
-    surfaces = {source: _surface(table, source, specs[source]) for source in order}
-    best = {}
-    for ipc in table.ipcs:
-        owners = {labels: (source, k) for source in order for k, labels in specs[source].items()}
-        if pick := parts.chosen(table, ipc, list(owners)):
-            source, k = owners[pick]
-            best[ipc] = surfaces[source], next(g for g in surfaces[source].gains if g.ipc == ipc and g.k == k)
-    most = surfaces[statistics.mode(surface.source for surface, _ in best.values())]
-    labels = [labels for labels in ("hard", *specs[most.source].values()) if labels in table.labels]
-    iso = iso_accuracy(table, _targets(most), labels)
-    return Scaling(list(surfaces.values()), best, parts.chosen_on(rows), iso)
-
-
-def draw(surface: Surface, norm: Normalize, levels: Sequence[float]) -> Figure:
-    """Test accuracy by k and IPC with lines of equal accuracy, hard labels as a row below; dots: the k chosen."""
-    hard = bool(np.isfinite(surface.hard).any())
-    figure = Figure((plots.WIDTH, 1.5 + 0.3 * (len(surface.ks) + hard)))
-    heights = [len(surface.ks), 1] if hard else [1]
-    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    columns, names = [str(ipc) for ipc in surface.ipcs], [_name(k) for k in surface.ks]
-    image = parts.heat_map(panels[0], 100 * surface.accuracy, norm, names, columns)
-    _iso_lines(panels[0], 100 * surface.accuracy, levels)
-    path = [(surface.ipcs.index(g.ipc), surface.ks.index(g.k)) for g in surface.gains]
-    panels[0].plot(*zip(*path), "o", ms=6.5, color=plots.ORANGE, mec="white", mew=1, ls=":", lw=1.4)
-    panels[0].set_ylabel("k, probabilities kept")
-    if hard:
-        parts.heat_map(panels[1], 100 * surface.hard[None], norm, ["hard"], columns)
-        panels[0].tick_params(labelbottom=False)
-    panels[-1].set_xlabel("IPC, images per class")
-    bar = figure.colorbar(image, ax=list(panels), aspect=30, pad=0.02)
-    bar.set_label("test accuracy, %")
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
-    parts.say_n(figure, surface.counts, "lines: equal accuracy, %; dots: the k chosen")
-    return figure
-
-
-def _targets(surface: Surface) -> list[float]:
-    """A few round accuracies among those of a surface."""
-    ends = 100 * np.nanquantile(surface.accuracy, (0, 1))
-    return [
-        float(level) / 100
-        for level in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(*ends)
-        if ends[0] < level < ends[1]
-    ]
-
-
-def _surface(table: Grid, source: str, specs: dict[float, str]) -> Surface:
-    columns = [column(table, labels) for labels in specs.values()]
-    there = np.asarray(np.isfinite(table.test[:, :, columns]).any((0, 2)))
-    ipcs = tuple(ipc for ipc, known in zip(table.ipcs, there) if known)
-    values = means(table.test[:, there][:, :, columns]).T
-    hard = np.full(len(ipcs), np.nan)
-    if hard_too := "hard" in table.labels:
-        hard = means(table.test[:, there, column(table, "hard")])
-    count = np.isfinite(table.test[:, there][:, :, columns]).sum(0)
-    gains = []
-    for ipc in ipcs:
-        pick = parts.chosen(table, ipc, list(specs.values()))
-        k = next(k for k, labels in specs.items() if labels == pick)
-        kept, least = list(specs.values()), next(iter(specs.values()))
-        over_hard = parts.chosen_minus(table, ipc, kept, ["hard"]) if hard_too else estimate(np.empty(0))
-        over_least = parts.chosen_minus(table, ipc, kept, [least])
-        gains.append(Gain(ipc, k, parts.accuracy(table, ipc, specs[k]), over_hard, over_least))
-    return Surface(source, tuple(specs), ipcs, values, hard, gains, tuple(sorted({int(n) for n in count.flat if n})))
-
-
-def _iso_lines(axes: Axes, values: np.ndarray, levels: Sequence[float]) -> None:
-    """Contours at the levels that the values reach; between two measured IPC they run in log IPC."""
-    inside = [level for level in levels if np.nanmin(values) < level < np.nanmax(values)]
-    if min(values.shape) > 1 and inside:
-        rows, columns = (np.arange(n) for n in values.shape)
-        lines = axes.contour(columns, rows, np.ma.masked_invalid(values), inside, colors=plots.INK, linewidths=0.9)
-        axes.clabel(lines, fmt="%g", fontsize=7.5)
-
-
-def _sections(found: Scaling, suffix: str) -> list[Section]:
-    title = _title(found)
-    measured = np.concatenate([np.append(s.accuracy.ravel(), s.hard) for s in found.surfaces]) * 100
-    norm = Normalize(float(np.nanmin(measured)), float(np.nanmax(measured)))
-    levels = list(MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(*np.nanquantile(measured, (0, 1))))
-    blocks: list[Block] = [Text(f"{text}.") for text in _said(found)]
-    for i, surface in enumerate(found.surfaces, 1):
-        name = f"knowledge{suffix}" + (f"-{i}" if len(found.surfaces) > 1 else "")
-        chosen = "; ".join(f"IPC {g.ipc}: k = {_name(g.k)}" for g in surface.gains)
-        caption = (
-            f"Test accuracy with `{surface.source}|topk(k)`: the k largest probabilities are kept, the others zeroed. On a line "
-            f"knowledge is exchanged for images at equal accuracy. Dots: the k chosen on {found.on}."
-        )
-        alt = (
-            f"Heat map of test accuracy by probabilities kept and images per class, {surface.source}. Chosen: {chosen}."
-        )
-        blocks.append(Picture(name, plots.png(draw, surface, norm, levels), alt, caption))
-    blocks.append(_table(found, folded=False))
-    blocks += [_iso_table(found)] if found.iso.targets else []
-    if len(found.surfaces) > 1:
-        blocks.append(_table(found, folded=True))
-    return [Section(title, blocks)]
-
-
-def _title(found: Scaling) -> str:
-    """What lies beyond the smallest k, at the smallest and at the largest budget where it can be told."""
-    told = [gain for _, gain in found.best.values() if parts.sign(gain.over_least) > 0]
-    least = {surface.ks[0] for surface, _ in found.best.values()}
-    beyond = "the largest probability" if least == {1} else f"the {_name(max(least))} largest probabilities"
-    if not told:
-        most = max((gain for _, gain in found.best.values()), key=lambda gain: gain.over_least.mean)
-        number = f"{parts.signed(most.over_least)} at {words.budgets([most.ipc])}"
-        return f"What a label says beyond {beyond} cannot be told to help: {number}"
-    numbers = [f"{parts.size(g.over_least)} at {words.budgets([g.ipc])}" for g in dict.fromkeys((told[0], told[-1]))]
-    return f"What a label says beyond {beyond} is worth {' and '.join(numbers)}"
-
-
-def _said(found: Scaling) -> list[str]:
-    """Against hard labels, and how k moves with the budget."""
-    said = []
-    hard = [gain for _, gain in found.best.values() if parts.sign(gain.over_hard) > 0]
-    if any(gain.over_hard.n for _, gain in found.best.values()):
-        where = parts.where([gain.ipc for gain in hard], list(found.best))
-        said.append(f"With the k and the source chosen on {found.on} soft labels beat hard labels {where}")
-    path = {ipc: f"{_name(gain.k)} of `{surface.source}`" for ipc, (surface, gain) in found.best.items()}
-    ipcs = list(path)
-    if len(set(path.values())) == 1:
-        said.append(f"Best k: {path[ipcs[0]]} {parts.where(ipcs, ipcs)}")
-    elif path:
-        said.append(f"Best k: {path[ipcs[0]]} at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}")
-    return said
-
-
-def _table(found: Scaling, folded: bool) -> Table:
-    """The best source of each IPC; folded, all of them."""
-    hard = any(gain.over_hard.n for surface in found.surfaces for gain in surface.gains)
-    lines = []
-    for surface in found.surfaces:
-        for g in surface.gains:
-            best = found.best[g.ipc][0] is surface and found.best[g.ipc][1] is g
-            if not (best or folded):
-                continue
-            cells = [words.difference(g.over_hard)] if hard else []
-            cells = [words.accuracy(g.test), *cells, words.difference(g.over_least), str(g.test.n)]
-            lines.append((str(g.ipc), f"`{surface.source}`{' (best)' if best and folded else ''}", _name(g.k), *cells))
-    least = {surface.ks[0] for surface in found.surfaces}
-    header = ("over hard, points",) if hard else ()
-    smallest = f"over k = {_name(min(least))}, points" if len(least) == 1 else "over the smallest k, points"
+    owner = {arm: source for source, cuts in sources.items() for arm in _all(cuts)}
+    best = {ipc: group.choose(ipc, list(owner)) for ipc in group.budgets(list(owner))}
+    lines = {
+        (ipc, source): _line(group, source, cuts, ipc)
+        for source, cuts in sources.items()
+        for ipc in group.budgets(_all(cuts))
+    }
+    chosen = {ipc: owner[arm] for ipc, arm in best.items() if arm is not None}
+    beyond = {ipc: group.contrast(ipc, _all(sources[s]), next(iter(sources[s].values()))) for ipc, s in chosen.items()}
+    least = _name(max(min(cuts) for cuts in sources.values()))
     caption = (
-        f"For each {'source and ' if folded else ''}IPC the k{'' if folded else ' and the source'} chosen on {found.on}: test "
-        "accuracy, and gains, each seed against itself with the k that the other seeds choose; 95 % intervals."
+        f"The source and the k chosen on {group.on} at each IPC: test accuracy, and gains, each seed against itself with the "
+        "k that the other seeds choose; 95 % intervals."
     )
-    lines.sort(key=lambda line: int(line[0]))
-    return Table(("IPC", "source", "best k", "test, %", *header, smallest, "n"), lines, caption, folded)
+    blocks: list[Block] = [Text(_said(group, list(owner), sources, chosen)), *_charts(group, sources)]
+    blocks.append(table([lines[pair] for pair in chosen.items()], caption))
+    blocks += _iso(group, sources[statistics.mode(chosen.values())])
+    if len(sources) > 1:
+        every = [lines[pair] for pair in sorted(lines, key=lambda pair: pair[0])]
+        blocks.append(table(every, caption.replace("The source and the k", "Of every source the k"), folded=True))
+    return Section(words.compare("Larger k", f"k = {least}", beyond), blocks)
 
 
-def _iso_table(found: Scaling) -> Table:
-    """The images per class that accuracies take, by label spec; beyond those measured a bound."""
-    ipcs, iso = list(found.best), found.iso
+def _sources(group: Group) -> dict[str, Cuts]:
+    """Every source that was cut to several k, in the order of teacher epochs."""
+    found = {}
+    for base in dict.fromkeys(group.arms["base"].iloc[group.find(op="topk")]):
+        cut = group.arms.iloc[group.find(op="topk", base=base)]
+        cuts = {float(k): group.find(op="topk", base=base, value=k) for k in sorted(set(cut["value"]))}
+        whole = {math.inf: group.of(base)} if group.of(base) else {}
+        if len(cuts) > 1:
+            found[base] = cuts | whole
+    return found
 
-    def told(ipc: float) -> str:
-        return f"≤ {min(ipcs)}" if math.isnan(ipc) else f"> {max(ipcs)}" if math.isinf(ipc) else words.times(ipc)
 
-    def cell(ipc: float, low: float, high: float) -> str:
-        return told(ipc) + (f" [{told(low)}, {told(high)}]" if math.isfinite(ipc) and not math.isnan(high) else "")
-
-    lines = [(f"`{labels}`", *map(cell, *(part[:, a] for part in iso[2:]))) for a, labels in enumerate(iso.labels)]
-    caption = "Images per class that an accuracy takes, interpolated between the measured budgets, with 95 % intervals."
-    return Table(("labels", *(f"images for {100 * target:g} %" for target in iso.targets)), lines, caption)
+def _all(cuts: Cuts) -> list[int]:
+    return [arm for arms in cuts.values() for arm in arms]
 
 
 def _name(k: float) -> str:
     return "all" if math.isinf(k) else str(int(k))
+
+
+def _best_k(group: Group, cuts: Cuts, ipc: int) -> float:
+    pick = group.choose(ipc, _all(cuts))
+    return next(k for k, arms in cuts.items() if pick in arms)
+
+
+def _line(group: Group, source: str, cuts: Cuts, ipc: int) -> dict:
+    """One source at one IPC: the k chosen, its accuracy, and what it adds to hard labels and to the smallest k."""
+    value, over = group.accuracy(ipc, _all(cuts)), group.contrast(ipc, _all(cuts), group.ran(ipc, group.hard))
+    least = min(cuts)
+    return {
+        "IPC": ipc,
+        "source": f"`{source}`",
+        "best k": _name(_best_k(group, cuts, ipc)),
+        "test, %": value,
+        "over hard, points": over if over.n else None,
+        f"over k = {_name(least)}, points": group.contrast(ipc, _all(cuts), cuts[least]),
+        "n": value.n,
+    }
+
+
+def _said(group: Group, every: Arms, sources: dict[str, Cuts], chosen: dict[int, str]) -> str:
+    """Where soft labels beat hard ones, and the path of the best k."""
+    said, path = [], {ipc: f"{_name(_best_k(group, sources[s], ipc))} of `{s}`" for ipc, s in chosen.items()}
+    if over := group.contrasts(every, group.hard):
+        sure = [ipc for ipc, sign in told(over).items() if sign > 0]
+        said.append(
+            f"With the k and the source chosen on {group.on} soft labels beat hard labels {words.where(sure, list(over))}."
+        )
+    ipcs = list(path)
+    if len(set(path.values())) == 1:
+        said.append(f"Best k: {path[ipcs[0]]} {words.where(ipcs, ipcs)}.")
+    else:
+        said.append(f"Best k: {path[ipcs[0]]} at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}.")
+    return " ".join(said)
+
+
+def _surface(group: Group, cuts: Cuts, ipcs: Sequence[int]) -> np.ndarray:
+    """Mean test accuracy by k and IPC, of the best setting of each."""
+    return np.array([[group.accuracy(ipc, group.ran(ipc, arms)).mean for ipc in ipcs] for arms in cuts.values()])
+
+
+def _charts(group: Group, sources: dict[str, Cuts]) -> list[Chart]:
+    """Accuracy by k and IPC with lines of equal accuracy, hard labels as a row below; dots: the k chosen."""
+    ipcs = {source: group.budgets(_all(cuts)) for source, cuts in sources.items()}
+    surfaces = {source: _surface(group, cuts, ipcs[source]) for source, cuts in sources.items()}
+    hard = {source: _surface(group, {0.0: group.hard}, ipcs[source]) for source in sources}
+    values = np.concatenate([part.ravel() for side in (surfaces, hard) for part in side.values()])
+    limits = float(np.nanmin(values)), float(np.nanmax(values))
+    levels = list(MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(*(100 * end for end in limits)))
+    charts = []
+    for i, (source, cuts) in enumerate(sources.items(), 1):
+        columns, ks = [str(ipc) for ipc in ipcs[source]], list(cuts)
+        best = [_best_k(group, cuts, ipc) for ipc in ipcs[source]]
+        heat = Heat(surfaces[source], list(map(_name, ks)), columns, "test accuracy, %", limits, levels=levels,
+                    dots=[(ks.index(k), c) for c, k in enumerate(best)])  # fmt: skip
+        panels = [Panel([heat], "k, probabilities kept", height=0.5 + 0.3 * len(ks))]
+        if np.isfinite(hard[source]).any():
+            panels.append(Panel([Heat(hard[source], ["hard"], columns, "test accuracy, %", limits)], "", height=0.35))
+        caption = (
+            f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept, the others zeroed. On a line "
+            f"knowledge is exchanged for images at equal accuracy. Dots: the k chosen on {group.on}."
+        )
+        alt = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
+        name, said = "knowledge" + (f"-{i}" if len(sources) > 1 else ""), "lines: equal accuracy, %; dots: the k chosen"
+        charts.append(
+            Chart(name, panels, caption, said, f"Heat map of accuracy by k and IPC, {source}. Chosen: {alt}.", 1)
+        )
+    return charts
+
+
+def _iso(group: Group, cuts: Cuts) -> list[Table]:
+    """The images per class that a few round accuracies take, by label spec; beyond those measured a bound."""
+    ipcs = group.budgets(_all(cuts))
+    ends = 100 * np.nanquantile(_surface(group, cuts, ipcs), (0, 1))
+    targets = [t / 100 for t in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(*ends) if ends[0] < t < ends[1]]
+
+    def told_(ipc: float) -> str:
+        return f"≤ {min(ipcs)}" if math.isnan(ipc) else f"> {max(ipcs)}" if math.isinf(ipc) else words.times(ipc)
+
+    def cell(ipc: float, low: float, high: float) -> str:
+        known = math.isfinite(ipc) and not math.isnan(high)
+        return told_(ipc) + (f" [{told_(low)}, {told_(high)}]" if known else "")
+
+    specs = {group.labels(arms[0]): arms for arms in (group.hard, *cuts.values()) if arms}
+    lines = []
+    for labels, arms in specs.items():
+        cells = map(cell, *images_for(group, arms, targets))
+        lines.append({"labels": f"`{labels}`"} | {f"images for {100 * t:g} %": text for t, text in zip(targets, cells)})
+    caption = "Images per class that an accuracy takes, interpolated between the measured budgets, with 95 % intervals."
+    return [table(lines, caption)] if targets else []

@@ -1,148 +1,91 @@
 """How much does selecting on the test set flatter the numbers?
 
-Two things are selected: the checkpoint of each student, and the label spec (with its rate) of each budget. Rows of the
+Two things are selected: the checkpoint of each student, and the label spec (with its rate) of each budget. Members of the
 protocol `both` hold what either protocol would have reported of one and the same student, so the gap of the checkpoint
 is seen member by member. Of two joined runs, one sealed and one of the paper's protocol, only the whole gap is.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from jaxsoft.analysis import frontier, plots, words
-from jaxsoft.analysis.grid import Grid, column, grid, tuned
-from jaxsoft.analysis.page import Picture, Section
-from jaxsoft.analysis.plots import BLUE, INK, WIDTH
-from jaxsoft.analysis.questions import _parts
-from jaxsoft.analysis.questions._bars import beside, interval_bars, ipc_axis
+from jaxsoft.analysis import words
+from jaxsoft.analysis.chart import BLUE, INK, Chart, Level, Panel, Series
+from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.inference import Estimate, Side, contrast
+from jaxsoft.analysis.page import Section, table
 from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.stats import Estimate, estimate
-from jaxsoft.analysis.table import Table
-from jaxsoft.types import Row
 
 ORDER = 15
+TOGETHER = ("protocol",)
 
 
-class Gap(NamedTuple):
-    """What selecting on test adds at one IPC with one kind of labels ("hard" or "soft"); fractions.
-
-    `checkpoint` is of the members that the sealed protocol selects, so that it is a part of the whole; NaN with n = 0 where
-    no member tells both accuracies.
-    """
-
-    ipc: int
-    kind: str
-    checkpoint: Estimate
-    whole: Estimate
-
-
-def answer(rows: Sequence[Row], runs: Sequence[Run]) -> list[Section]:
+def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The gap of the checkpoint and the whole gap, by IPC, for hard and for soft labels."""
-    return _parts.by_group(rows, find_gaps, _tell, together=("protocol",))
-
-
-def find_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """The gaps of rows that may differ in the protocol, IPC by IPC; empty when one protocol is all there is."""
-    sealed, paper = _protocols(rows)
-    if not (sealed and paper):
-        return []
-    tables = grid(sealed, "val_accuracy"), grid(paper, "test_accuracy")
-    soft = frontier.optimism(*tables)
-    chosen = {choice.ipc: choice.labels for choice in frontier.choose(tables[0])}
-    told = [row for row in tuned(sealed, "val_accuracy") if _flattered(row)]
-    gaps = []
-    for ipc in sorted(set(tables[0].ipcs) & set(tables[1].ipcs)):
-        for kind, whole in (("hard", _hard_gap(*tables, ipc)), ("soft", soft.get(ipc, estimate(np.array([]))))):
-            if whole.n:
-                labels = "hard" if kind == "hard" else chosen.get(ipc)
-                own = [row for row in told if (row["ipc"], row["labels"]) == (ipc, labels)]
-                gaps.append(Gap(ipc, kind, _checkpoint_gap(own), whole))
-    return gaps
-
-
-def draw_gaps(gaps: Sequence[Gap]) -> Figure:
-    """Both gaps by IPC: open marks the checkpoint alone, full ones the whole selection."""
-    figure = Figure((WIDTH, 3.3))
-    axes = figure.subplots()
-    axes.axhline(0, color=INK, lw=1)
-    series = [(kind, part) for kind in ("hard", "soft") for part in ("checkpoint", "whole")]
-    series = [(k, p) for k, p in series if any(g.kind == k and getattr(g, p).n for g in gaps)]
-    ipcs = sorted({gap.ipc for gap in gaps})
-    names = {"checkpoint": "checkpoint alone", "whole": "all that is selected"}
-    for i, (kind, part) in enumerate(series):
-        line = [gap for gap in gaps if gap.kind == kind]
-        colour = INK if kind == "hard" else BLUE
-        open_ = {"mfc": "white", "mec": colour, "mew": 1.4} if part == "checkpoint" else {}
-        values, places = [getattr(gap, part) for gap in line], beside([gap.ipc for gap in line], i, len(series))
-        interval_bars(axes, places, values, color=colour, label=f"{kind} labels: {names[part]}", **open_)
-    ipc_axis(axes, ipcs)
-    axes.set_ylabel("selected on test minus\non validation, test points")
-    axes.margins(y=0.14)
-    figure.legend(loc="outside lower center", ncols=2)
-    _parts.say_n(figure, [gap.whole.n for gap in gaps], "bars: 95 % intervals")
-    return figure
-
-
-def _protocols(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """What a sealed protocol reports of these members, and what the paper's does."""
-    if both := [row for row in rows if _flattered(row)]:
-        return both, [{**row, "test_accuracy": row["paper_accuracy"], "protocol": "paper"} for row in both]
-    sealed = [row for row in rows if row["protocol"] == "sealed" and row["val_accuracy"] is not None]
-    return sealed, [row for row in rows if row["protocol"] == "paper"]
-
-
-def _flattered(row: Row) -> bool:
-    """Whether a row holds what both protocols report."""
-    known = row.get("paper_accuracy") is not None and row["val_accuracy"] is not None
-    return row["protocol"] == "both" and known
-
-
-def _hard_gap(sealed: Grid, paper: Grid, ipc: int) -> Estimate:
-    """The whole gap of hard labels, whose rate alone is selected, over the seeds that finished under both."""
-    if not all("hard" in table.labels for table in (sealed, paper)):
-        return estimate(np.array([]))
-    found = []
-    for table in (sealed, paper):
-        found.append(dict(zip(table.units, table.test[:, table.ipcs.index(ipc), column(table, "hard")])))
-    gaps = np.array([found[1][unit] - value for unit, value in found[0].items() if unit in found[1]])
-    return estimate(gaps[np.isfinite(gaps)])
-
-
-def _checkpoint_gap(rows: Sequence[Row]) -> Estimate:
-    """Paper's minus sealed accuracy of one and the same member, averaged inside a seed, then over seeds."""
-    by_unit: dict[tuple, list[float]] = {}
-    for row in rows:
-        by_unit.setdefault((row["seed"], row["subset_seed"]), []).append(row["paper_accuracy"] - row["test_accuracy"])
-    return estimate(np.array([np.mean(gaps) for gaps in by_unit.values()]))
-
-
-def _title(gaps: Sequence[Gap]) -> str:
-    first = [gap for gap in gaps if gap.ipc == gaps[0].ipc]
-    signs = {_parts.sign(gap.whole) for gap in first}
-    number = _parts.size if signs == {1} else _parts.signed
-    said = words.listed([f"{number(gap.whole)} with {gap.kind} labels" for gap in first])
-    verb = "inflates" if signs == {1} else "moves"
-    untold = "" if 1 in signs else "; no inflation can be told"
-    return f"Selecting on the test set {verb} accuracy by {said} at {words.budgets([first[0].ipc])}{untold}"
-
-
-def _tell(gaps: Sequence[Gap], suffix: str) -> list[Section]:
-    known = any(gap.checkpoint.n for gap in gaps)
-    lines = []
-    for gap in gaps:
-        checkpoint = (words.difference(gap.checkpoint),) if known else ()
-        lines.append((str(gap.ipc), gap.kind, *checkpoint, words.difference(gap.whole), str(gap.whole.n)))
-    header = ("IPC", "labels", *(("checkpoint, points",) if known else ()), "all that is selected, points", "n")
+    sealed, paper = _protocols(group)
+    checkpoints = "protocol" not in group.arms
+    gaps: dict[str, dict[int, tuple[Estimate, Estimate | None]]] = {"hard": {}, "soft": {}}
+    for kind, arms in (("hard", group.hard), ("soft", group.soft)):
+        for ipc in group.ipcs:
+            ours, theirs = (_side(group, of, ipc, arms) for of in (sealed, paper))
+            if ours and theirs:
+                whole = contrast(theirs, ours._replace(weight=-1.0))
+                # Of the members that the sealed protocol selects, so that it is a part of the whole.
+                same = theirs._replace(selection=ours.selection)
+                gaps[kind][ipc] = whole, contrast(same, ours._replace(weight=-1.0)) if checkpoints else None
+    gaps = {kind: found for kind, found in gaps.items() if found}
+    if not gaps:
+        return None
+    lines, marks = [], [Level(0.0)]
+    for kind, found in gaps.items():
+        for ipc, (whole, checkpoint) in found.items():
+            numbers = {"checkpoint, points": checkpoint, "all that is selected, points": whole, "n": whole.n}
+            lines.append({"IPC": ipc, "labels": kind, **numbers})
+        colour, ipcs = INK if kind == "hard" else BLUE, list(found)
+        if checkpoints:
+            values = [checkpoint for _, checkpoint in found.values() if checkpoint]
+            marks.append(
+                Series(f"{kind} labels: checkpoint alone", ipcs, values, line=False, colour=colour, hollow=True)
+            )
+        marks.append(
+            Series(
+                f"{kind} labels: all that is selected", ipcs, [w for w, _ in found.values()], line=False, colour=colour
+            )
+        )
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
-        "intervals. All that is selected: label spec, rate and checkpoint."
-    ) + (" Checkpoint: the same student at its best look on test, with what validation selects." if known else "")
-    alt = "Optimism in test points. " + "; ".join(
-        f"IPC {gap.ipc}, {gap.kind} labels: {words.difference(gap.whole)}" for gap in gaps
+        "intervals. All that is selected: label spec, rate and checkpoint; all seeds choose at once, as published tables do."
+    ) + (" Checkpoint: the same student at its best look on test, with what validation selects." if checkpoints else "")
+    chart = Chart(
+        "optimism",
+        [Panel(marks, "selected on test minus\non validation, points")],
+        "What selecting on test adds, by IPC.",
     )
-    picture = Picture(
-        f"optimism{suffix}", plots.png(draw_gaps, gaps), f"{alt}.", "What selecting on test adds, by IPC."
+    lines.sort(key=lambda line: line["IPC"])
+    kind, found = max(gaps.items(), key=lambda item: next(iter(item[1].values()))[0].mean)
+    title = words.compare(
+        f"Selected on test, {kind} labels", "selection on validation", {n: w for n, (w, _) in found.items()}
     )
-    return [Section(_title(gaps), [picture, Table(header, lines, caption)])]
+    return Section(title, [chart, table(lines, caption)])
+
+
+Reported = tuple[np.ndarray, np.ndarray]
+"""Accuracies reported, and those selected on [U, I, A]; NaN where a member is of the other protocol."""
+
+
+def _protocols(group: Group) -> tuple[Reported, Reported]:
+    """What a sealed protocol reports of these members and selects on, and what the paper's does."""
+    test, val = group.values("test_accuracy"), group.values("val_accuracy")
+    if "paper_accuracy" in group.members and (group.members["protocol"] == "both").any():
+        both = group.values("paper_accuracy")
+        return (np.where(np.isfinite(both), test, np.nan), val), (both, both)
+    protocol = group.arms["protocol"].to_numpy(str) if "protocol" in group.arms else np.array(["sealed"])
+    ours, theirs = (np.where(protocol == name, test, np.nan) for name in ("sealed", "paper"))
+    return (ours, np.where(protocol == "sealed", val, np.nan)), (theirs, theirs)
+
+
+def _side(group: Group, of: Reported, ipc: int, arms: Arms) -> Side | None:
+    """The arms of one protocol at a budget, of which all units choose at once; None where there are none."""
+    at = group.ipcs.index(ipc)
+    own = [arm for arm in arms if np.isfinite(of[0][:, at, arm]).any() and np.isfinite(of[1][:, at, arm]).any()]
+    return Side(*(part[:, [at]][:, :, own] for part in of), together=True) if own else None

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import synthetic
+from jaxsoft.analysis.table import Table
 
 from jaxsoft.analysis import read
 from jaxsoft.analysis.page import Text
 from jaxsoft.analysis.questions import joint_law
-from jaxsoft.analysis.table import Table
 
 
 def members(ks=(1, 2, 3, 5, 10), interaction=0.0):

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import synthetic
+from jaxsoft.analysis.grid import grid
+from jaxsoft.analysis.stats import Estimate
 from matplotlib.figure import Figure
 
-from jaxsoft.analysis.grid import grid
 from jaxsoft.analysis.page import Section
 from jaxsoft.analysis.questions import _parts as parts
-from jaxsoft.analysis.stats import Estimate
 
 
 def test_a_spec_without_its_last_operation():

@@ -2,10 +2,10 @@
 
 import pytest
 import synthetic
+from jaxsoft.analysis.table import Table
 
 from jaxsoft.analysis import read
 from jaxsoft.analysis.questions import storage
-from jaxsoft.analysis.table import Table
 
 WHOLE, CUT = "teacher(epoch=5)", "teacher(epoch=5)|topk(2)"
 ACCURACY = {(1, "hard"): 0.2, (1, CUT): 0.3, (1, WHOLE): 0.29, (5, "hard"): 0.4, (5, CUT): 0.5, (5, WHOLE): 0.6}

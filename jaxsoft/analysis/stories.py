@@ -1,4 +1,4 @@
-"""What `learned.json` tells of labels while they were learned, as arrays over subsets and looks."""
+"""What `learned.json` tells of labels while they were learned, as arrays over subsets and moments of learning."""
 
 import functools
 from collections import defaultdict
@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxsoft import errors
+from jaxsoft.analysis.inference import Estimate, estimate
 from jaxsoft.analysis.read import read_json
 from jaxsoft.analysis.results import plain
-from jaxsoft.analysis.stats import Estimate, estimate
 
 
 class Pooled(NamedTuple):
-    """The labels of pooled experts: accuracy of the judges trained on them, entropy, and divergence at each look T.
+    """The labels of pooled experts: accuracy of the judges trained on them, entropy, and divergence at each moment T.
 
     `smoothed` is the divergence of the true classes, each smoothed to the entropy of its learned label; NaN where the story
     does not tell.
@@ -26,6 +26,16 @@ class Pooled(NamedTuple):
     entropy: Float[np.ndarray, "n"]
     divergence: Float[np.ndarray, "n T"]
     smoothed: Float[np.ndarray, "n T"]
+
+    @property
+    def approach(self) -> Estimate:
+        """Divergence at the end minus that at the start: below zero, learned labels came nearer."""
+        return estimate(self.divergence[:, -1] - self.divergence[:, 0])
+
+    @property
+    def beyond(self) -> Estimate:
+        """Divergence minus that of equal smoothing, at the end: below zero, softness is not all."""
+        return estimate(self.divergence[:, -1] - self.smoothed[:, -1])
 
 
 class Story(NamedTuple):
@@ -43,17 +53,6 @@ class Story(NamedTuple):
     def gain(self) -> Estimate:
         """Accuracy with learned labels minus that with hard ones, each subset against itself."""
         return estimate(self.accuracy[:, -1] - self.hard)
-
-    def approach(self, labels: str) -> Estimate:
-        """Divergence to a pooled label at the end minus that at the start: below zero, they came nearer."""
-        found = self.pooled[labels].divergence
-        return estimate(found[:, -1] - found[:, 0])
-
-    def beyond(self, labels: str) -> Estimate:
-        """Divergence to a pooled label minus that of equal smoothing, at the end: below zero, softness is not all."""
-        found = self.pooled[labels]
-        values = found.divergence[:, -1] - found.smoothed[:, -1]
-        return estimate(values[np.isfinite(values)])
 
 
 def read_stories(folder: Path) -> list[Story]:
@@ -78,7 +77,7 @@ def read_stories(folder: Path) -> list[Story]:
 
 
 def _check(story: Story) -> None:
-    """Numbers that can be told: finite ones, at one look or more."""
+    """Numbers that can be told: finite ones, at one moment or more."""
     told = [story.accuracy, story.entropy, story.hard]
     told += [part for pooled in story.pooled.values() for part in (pooled.accuracy, pooled.entropy, pooled.divergence)]
     if story.ipc < 1 or len(story.steps) < 1 or not all(np.isfinite(values).all() for values in told):

@@ -1,0 +1,121 @@
+"""What one group says of soft against hard labels: the best labels of each budget, what they are worth, and the laws."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+from jaxsoft.analysis import fits, worth
+from jaxsoft.analysis.groups import Group
+from jaxsoft.analysis.inference import NOTHING, Estimate, drawn
+
+
+class Choice(NamedTuple):
+    """The soft arm chosen for one IPC by all units, and what such a choice is worth against hard labels on test.
+
+    `test`, `hard` and `difference` (soft minus hard) judge each unit by what the others choose; n = 0 without hard labels.
+    `shares` is the part of bootstrap draws of units in which each label spec would have been chosen, largest first.
+    """
+
+    ipc: int
+    arm: int
+    labels: str
+    epoch: int | None
+    test: Estimate
+    hard: Estimate
+    difference: Estimate
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All of it for one group; empty, None or n = 0 where there is nothing to compare."""
+
+    group: Group
+    choices: list[Choice]
+    trend: Estimate
+    worths: list[worth.Worth]
+    worth: worth.Worth | None
+    laws: list[fits.Law]
+
+    @property
+    def differences(self) -> dict[int, Estimate]:
+        """Soft minus hard at every budget that has both."""
+        return {c.ipc: c.difference for c in self.choices if c.difference.n}
+
+
+class Frontier(NamedTuple):
+    """Soft minus hard (a fraction) by teacher epoch P and IPC I for one family of labels, and the best epoch of each IPC.
+
+    `best` indexes P, -1 where nothing was run.
+    """
+
+    family: str
+    epochs: tuple[int, ...]
+    ipcs: tuple[int, ...]
+    difference: Float[np.ndarray, "P I"]
+    best: tuple[int, ...]
+
+
+def findings(group: Group) -> Findings:
+    """Analyse one group: choices, exchange rates and laws."""
+    choices = choose(group)
+    specs = dict.fromkeys(c.labels for c in choices)
+    curves = [fits.curve(group, group.hard, "hard")] if group.hard else []
+    curves += [fits.curve(group, group.of(labels), labels) for labels in specs]
+    curves += [fits.curve(group, group.soft, fits.BEST)] if len(specs) > 1 else []
+    worths, whole = worth.worths(group, group.soft)
+    return Findings(group, choices, epoch_trend(group), worths, whole, [fits.law(curve) for curve in curves])
+
+
+def choose(group: Group) -> list[Choice]:
+    """One choice of soft labels for each IPC at which some were run."""
+    soft, ipcs = group.soft, group.budgets(group.soft)
+    drawn_ = group.choices(ipcs, soft) if ipcs else np.empty((1, 0), int)
+    found = []
+    for i, ipc in enumerate(ipcs):
+        arm = int(drawn_[0, i])
+        specs, counts = np.unique(group.arms["labels"].to_numpy(str)[drawn_[1:, i]], return_counts=True)
+        shares = {str(specs[j]): float(counts[j] / counts.sum()) for j in np.argsort(-counts, kind="stable")}
+        epoch = group.arms["epoch"].iat[arm]
+        values = group.accuracy(ipc, soft), group.accuracy(ipc, group.hard), group.contrast(ipc, soft, group.hard)
+        found.append(Choice(ipc, arm, group.labels(arm), None if math.isnan(epoch) else int(epoch), *values, shares))
+    return found
+
+
+def epoch_trend(group: Group) -> Estimate:
+    """Rank correlation of the best teacher epoch with IPC; n = 0 with fewer than 3 budgets or epochs to tell one from."""
+    dated = group.find(group.arms["epoch"].notna().to_numpy(), group.arms["labels"] != "hard")
+    epochs, ipcs = group.arms["epoch"].to_numpy(float), group.budgets(dated)
+    if len(ipcs) < 3 or len(dated) < 3 or len(set(epochs[dated])) < 2:
+        return NOTHING
+    return drawn(rank_correlation(epochs[group.choices(ipcs, dated)]), len(group.units))
+
+
+def rank_correlation(values: Float[np.ndarray, "R n"]) -> Float[np.ndarray, "R"]:
+    """Spearman's correlation of each row with its positions; 0 for a row of equals."""
+    ranks = scipy.stats.rankdata(values, axis=1)
+    ranks -= ranks.mean(1, keepdims=True)
+    places = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
+    return ranks @ places / np.sqrt(np.maximum((ranks**2).sum(1), 1e-12) * (places**2).sum())
+
+
+def frontiers(group: Group) -> list[Frontier]:
+    """One map per family of label specs that differ in nothing but the teacher epoch; the largest family first.
+
+    Empty without hard labels, or when no two specs differ in the epoch alone.
+    """
+    found = []
+    for family, arms in group.arms[group.arms["epoch"].notna()].groupby("family", sort=True):
+        by_epoch = {int(epoch): arms.index[arms["epoch"] == epoch].tolist() for epoch in sorted(arms["epoch"].unique())}
+        if len(by_epoch) < 2 or not group.hard:
+            continue
+        ipcs = group.budgets(arms.index.tolist(), group.hard)
+        values = [[group.contrast(ipc, own, group.hard).mean for ipc in ipcs] for own in by_epoch.values()]
+        chosen = (group.choose(ipc, arms.index.tolist()) for ipc in ipcs)
+        best = tuple(-1 if arm is None else [arm in own for own in by_epoch.values()].index(True) for arm in chosen)
+        found.append(Frontier(str(family), tuple(by_epoch), tuple(ipcs), np.array(values), best))
+    return sorted(found, key=lambda f: -len(f.epochs))

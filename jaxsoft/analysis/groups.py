@@ -1,0 +1,283 @@
+"""One tidy table of members, and the groups of it that may share a curve.
+
+An arm is what a unit is given at a budget: a label spec with the settings that were tried with it. Choosing labels and tuning
+rates are one thing, the choice among arms, so hard and soft labels are tuned alike.
+"""
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from jaxsoft import spec
+from jaxsoft.analysis import inference
+from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.types import Row
+
+IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")
+"""What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
+TUNABLE = ("learning_rate", "weight_decay", "steps")
+PROBES = ("swap", "shuffle", "drop_class")
+"""Operations of labels that are made to be worse."""
+FACTORS = ("source", "epoch", "family", "base", "op", "value", "views", "expert", "experts", "pool", "operations")
+_EPOCH = ("epoch", "accuracy", "entropy")
+_CELL = ["seed", "subset_seed", "ipc", "labels"]
+_BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
+_MEASURED = ("accuracy", "loss", "entropy", "seconds")
+
+Arms = Sequence[int]
+"""Positions of arms in a group."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members that may share a curve, as arrays over unit U, budget I and arm A; NaN where a member was not run.
+
+    Attributes:
+      name: what tells the group from others, such as "model `mlp`"; empty for one alone.
+      members: a line each, with the factors of its labels (`factors`), its `unit` and its `arm`.
+      arms: a line each: labels and their factors, the settings that were tried, and what the question compares.
+      units: names of the units: seeds, or subsets where several seeds share them.
+      ipcs: images per class, ascending.
+      test, selection: accuracies on test, and on what choices are made on (`values`).
+      on: what choices are made on, "validation" or "test".
+      classes: K, 0 if the table does not tell.
+    """
+
+    name: str
+    members: pd.DataFrame
+    arms: pd.DataFrame
+    units: tuple[int, ...]
+    ipcs: tuple[int, ...]
+    test: Float[np.ndarray, "U I A"]
+    selection: Float[np.ndarray, "U I A"]
+    on: str
+    classes: int
+
+    def values(self, column: str) -> Float[np.ndarray, "U I A"]:
+        """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
+        return _cells(self.members, column, (self.units, self.ipcs, range(len(self.arms))), self.classes)
+
+    def find(self, *masks: Bool[np.ndarray, "A"], **wanted: Any) -> list[int]:
+        """The arms whose columns have the `wanted` values, and for which all masks hold."""
+        there = np.ones(len(self.arms), bool)
+        for column, value in wanted.items():
+            there &= (self.arms[column] == value).to_numpy(bool)
+        return np.flatnonzero(np.logical_and.reduce([there, *masks])).tolist()
+
+    def of(self, labels: str) -> list[int]:
+        """The arms of one label spec: several where it was tried with several settings."""
+        return self.find(labels=labels)
+
+    @property
+    def hard(self) -> list[int]:
+        """The arms of hard labels."""
+        return self.of("hard")
+
+    @property
+    def soft(self) -> list[int]:
+        """The arms of all other labels."""
+        return self.find(self.arms["labels"] != "hard")
+
+    def labels(self, arm: int) -> str:
+        """The label spec of an arm."""
+        return str(self.arms["labels"].iat[arm])
+
+    def ran(self, ipc: int, arms: Arms) -> list[int]:
+        """Those of some arms of which some unit was run at a budget."""
+        at = np.isfinite(self.test[:, self.ipcs.index(ipc)]).any(0)
+        return [arm for arm in arms if at[arm]]
+
+    def budgets(self, *sides: Arms) -> list[int]:
+        """The budgets at which every side has a member."""
+        return [ipc for ipc in self.ipcs if all(self.ran(ipc, arms) for arms in sides)]
+
+    def choose(self, ipc: int, arms: Arms) -> int | None:
+        """The arm with the best mean on the selection column at a budget, by all units; ties go to the first."""
+        if not len(arms):
+            return None
+        pick = int(inference.best(inference.means(self.selection[:, self.ipcs.index(ipc), list(arms)])))
+        return arms[pick] if pick >= 0 else None
+
+    def chosen(self, ipc: int, arms: Arms) -> str | None:
+        """The label spec that `choose` takes, between backticks."""
+        arm = self.choose(ipc, arms)
+        return None if arm is None else f"`{self.labels(arm)}`"
+
+    def side(self, ipc: int | Sequence[int], arms: Arms, weight: float = 1.0) -> Side:
+        """Some arms at one budget or several, as one side of a contrast."""
+        at = np.ix_(range(len(self.units)), [self.ipcs.index(n) for n in _several(ipc)], list(arms))
+        return Side(self.test[at], self.selection[at], weight)
+
+    def accuracy(self, ipc: int | Sequence[int], arms: Arms) -> Estimate:
+        """Test accuracy of the best of some arms, chosen by the other units; the mean of several budgets."""
+        return inference.contrast(self.side(ipc, arms)) if len(arms) else NOTHING
+
+    def contrast(self, ipc: int | Sequence[int], arms: Arms, others: Arms) -> Estimate:
+        """`accuracy` of some arms minus that of others, each unit against itself; a fraction."""
+        if not (len(arms) and len(others)):
+            return NOTHING
+        return inference.contrast(self.side(ipc, arms), self.side(ipc, others, -1.0))
+
+    def contrasts(self, arms: Arms, others: Arms) -> dict[int, Estimate]:
+        """`contrast` at every budget that both sides have."""
+        return {ipc: self.contrast(ipc, arms, others) for ipc in self.budgets(arms, others)}
+
+    def mean(self, ipc: int, arm: int) -> float:
+        """Mean test accuracy of one arm at one budget."""
+        return float(inference.means(self.test[:, self.ipcs.index(ipc), arm]))
+
+    def surface(self, arms: Arms) -> Float[np.ndarray, "I a"]:
+        """Mean test accuracy of some arms at every budget."""
+        return inference.means(self.test[:, :, list(arms)])
+
+    def curve(self, arms: Arms) -> tuple[list[int], Float[np.ndarray, "U T"], Float[np.ndarray, "R T"]]:
+        """The best of some arms over T budgets: these, accuracies by unit, and their means, then every bootstrap draw's."""
+        ipcs = self.budgets(arms)
+        side = self.side(ipcs, arms)
+        return ipcs, inference.judged(side), inference.redrawn(side)
+
+    def choices(self, ipcs: Sequence[int], arms: Arms) -> Int[np.ndarray, "R T"]:
+        """The arm chosen at each budget by all units, then in every bootstrap draw of units; -1 where nothing was run."""
+        picks = inference.best(inference.curves(self.side(ipcs, arms).selection))
+        return np.where(picks >= 0, np.array(arms)[picks], -1)
+
+
+def _several(ipc: int | Sequence[int]) -> Sequence[int]:
+    return [ipc] if isinstance(ipc, int | np.integer) else ipc
+
+
+@functools.cache
+def factors(labels: str) -> Mapping[str, Any]:
+    """A label spec taken apart: one value for each of `FACTORS`, but for the epoch, which the results tell.
+
+    `family`: the spec without its epoch; `base`: without its last operation `op`, whose one argument is `value`;
+    `expert`: the one that labels, -1 for several or none; `experts`: how many are pooled.
+
+    >>> found = factors("teacher(expert=2, epoch=11)|topk(3)")
+    >>> found["family"], found["base"], found["op"], found["value"], found["expert"]
+    ('teacher(expert=2)|topk(3)', 'teacher(expert=2, epoch=11)', 'topk', 3.0, 2)
+    """
+    source, *operations = spec.parse(labels)
+    named = {key: value for key, value in source.kwargs.items() if key not in _EPOCH}
+    last = operations[-1] if operations else spec.Call("")
+    value = next(iter((*last.args, *last.kwargs.values())), np.nan)
+    first = source.args[0] if source.args else None
+    several = source.name == "teachers"
+    return {
+        "source": source.name,
+        "family": spec.render((source._replace(kwargs=named), *operations)),
+        "base": spec.render((source, *operations[:-1])),
+        "op": last.name,
+        "value": float(value) if isinstance(value, int | float) else np.nan,
+        "views": int(named.get("views", 0)),
+        "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
+        "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
+        "pool": str(named.get("pool", "logits")) if several else "",
+        "operations": tuple(call.name for call in operations),
+    }
+
+
+def tidy(rows: Iterable[Row]) -> pd.DataFrame:
+    """All members as one table, a line each, with the factors of their labels."""
+    table = pd.DataFrame.from_records(list(rows))
+    for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):
+        table[column] = None
+    taken = pd.DataFrame([factors(labels) for labels in table["labels"]], index=table.index)
+    return pd.concat([table, taken], axis=1).assign(epoch=pd.to_numeric(table["teacher_epoch"]))
+
+
+def is_probe(members: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels."""
+    return members["operations"].map(lambda names: any(name in PROBES for name in names)) | members["without"].notna()
+
+
+def varying(members: pd.DataFrame) -> list[str]:
+    """The columns in which members of one seed, budget and label spec differ, beside what is measured of them."""
+    known = [c for c in _known(members) if c not in _CELL and members[c].nunique(dropna=False) > 1]
+    cells = members.groupby(_CELL, dropna=False)
+    return sorted(c for c in known if cells[c].nunique(dropna=False).max() > 1)
+
+
+def _known(members: pd.DataFrame) -> list[str]:
+    """The columns that say what a member is, not what became of it."""
+    return [c for c in members if c not in (*_BOOKKEEPING, *FACTORS) and not str(c).endswith(_MEASURED)]
+
+
+def collide(members: pd.DataFrame) -> bool:
+    """Whether two members are alike in every column but what became of them, and so cannot be told apart."""
+    return bool(members.duplicated(_known(members)).sum() > members.duplicated("member").sum())
+
+
+def groups(members: pd.DataFrame, together: Sequence[str] = ()) -> list[Group]:
+    """Split a table into those that may share one curve: equal dataset, model, protocol and whatever is not tuned.
+
+    Groups come in the order in which their first members do.
+
+    Args:
+      members: of `tidy`.
+      together: columns that may differ inside a group all the same, because they are what is compared.
+    """
+    differ = varying(members)
+    apart = [c for c in sorted({*IDENTITY, *differ} - {*TUNABLE, *together}) if members[c].nunique(dropna=False) > 1]
+    parts = [part for _, part in members.groupby(apart, sort=False, dropna=False)] if apart else [members]
+    return [_group(part, name, together) for part, name in zip(parts, _names(parts))]
+
+
+def _names(parts: Sequence[pd.DataFrame]) -> list[str]:
+    """What tells each of several groups from the others."""
+    if len(parts) < 2:
+        return [""]
+    constant = [c for c in _known(parts[0]) if all(part[c].nunique(dropna=False) == 1 for part in parts)]
+    differ = [c for c in constant if len({str(part[c].iat[0]) for part in parts}) > 1]
+    told = [c for c in differ if c != "fingerprint"] or differ
+    return [", ".join(f"{c.replace('_', ' ')} `{str(part[c].iat[0])[:60]}`" for c in told) for part in parts]
+
+
+def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
+    members = members.assign(unit=_units(members))
+    settings = [c for c in (*TUNABLE, *together) if members[c].nunique(dropna=False) > 1]
+    keys = ["labels", *settings]
+    arms = members.drop_duplicates(keys)[[*keys, *FACTORS]]
+    arms = arms.assign(late=arms["epoch"].fillna(-1), is_soft=arms["labels"] != "hard")
+    order = ["is_soft", "late", "labels", *(c for c in settings if c in TUNABLE)]
+    arms = arms.sort_values(order, kind="stable").drop(columns=["late", "is_soft"]).reset_index(drop=True)
+    place = pd.Series(range(len(arms)), pd.MultiIndex.from_frame(arms[keys].astype(str)))
+    members["arm"] = place.loc[pd.MultiIndex.from_frame(members[keys].astype(str))].to_numpy()
+    units, ipcs = (tuple(sorted(members[c].unique().tolist())) for c in ("unit", "ipc"))
+    done = members["status"] == "done"
+    sealed = ((members["protocol"] != "paper") & (members["val_accuracy"].notna() | ~done)).all()
+    on = "validation" if sealed and done.any() else "test"
+    classes = int(members["accuracy_by_class"].map(lambda text: len(str(text).split()) if text else 0).max())
+    axes = units, ipcs, range(len(arms))
+    columns = "test_accuracy", "val_accuracy" if on == "validation" else "test_accuracy"
+    arrays = [_cells(members, column, axes, classes) for column in columns]
+    return Group(name, members, arms, units, ipcs, *arrays, on, classes)
+
+
+def _cells(members: pd.DataFrame, column: str, axes: Sequence[Sequence[int]], classes: int) -> np.ndarray:
+    guess = 1 / classes if classes > 1 else 0.0
+    values = pd.to_numeric(members[column]).where(members["status"] == "done", guess).to_numpy(float)
+    at = [pd.Index(axis).get_indexer(members[name]) for axis, name in zip(axes, ("unit", "ipc", "arm"))]
+    shape = tuple(map(len, axes))
+    cell = np.ravel_multi_index(at, shape)[np.isfinite(values)]
+    count, sums = (np.bincount(cell, w, math.prod(shape)) for w in (None, values[np.isfinite(values)]))
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan).reshape(shape)
+
+
+def _units(members: pd.DataFrame) -> "pd.Series[int]":
+    """The unit of each member: its seed, but its subset where seeds repeat on several subsets of images.
+
+    Seeds that share their images vary together, so that they are averaged; where there is one subset alone, its seeds are
+    all the units there are.
+    """
+    pairs = members[["seed", "subset_seed"]].drop_duplicates()
+    subsets = pairs["subset_seed"].nunique()
+    if 1 < subsets < len(pairs):
+        return members["subset_seed"]
+    return members["seed"] if subsets == 1 else members["subset_seed"]

@@ -1,0 +1,261 @@
+"""The one rule by which every number of a report gets its interval, and every choice is judged.
+
+Units. A unit is a seed, or a subset of images where several seeds share subsets (`units` of a group); members of one unit
+are averaged, and units are what is counted, resampled and left out.
+
+Means. A mean over n units has Student's t interval; n below 3 has none.
+
+Choices. The best of several arms (label specs, rates, ways) is judged by units that had no part in choosing: each unit is
+judged under what the other units choose on the selection column. Its variance is the mean of two: of the values so judged, which
+share their choices and vary too little (intervals covered 77 to 97 %), and of choosing and judging anew in bootstrap draws of
+units, which vary too much (95 to 100 %). Of 5 to 20 units and 2 to 11 arms the interval covered 92 to 99 % of 300 trials.
+
+Curves. What has no t interval (exponents, chosen epochs, exchange rates) has an expanded percentile interval of bootstrap
+draws, in which every choice is made anew; below 5 units, where such intervals were measured to cover 73 to 80 %, it has none.
+
+Failures. A failed member counts as guessing, one of K classes; a gap in the table means that a member was not run.
+
+Several. A sentence that speaks for several budgets at once tells a difference where its p value passes Holm's correction.
+"""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float, Int
+
+LEVEL = 0.05
+FEWEST = 3
+"""Below so many units there is no interval."""
+FEWEST_DRAWN = 5
+"""Below so many units bootstrap draws give no interval."""
+RESAMPLES = 4000
+CHOICES = 1000
+"""Draws in which a choice is made anew for each unit: their spread is needed, not their ends."""
+
+
+class Estimate(NamedTuple):
+    """A value over n units, its standard error and its 95 % interval; NaN where n does not allow one."""
+
+    mean: float
+    sem: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval leaves out zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    @property
+    def p(self) -> float:
+        """Two-sided p value of zero by Student's t; 1 where there is no interval."""
+        if self.n < FEWEST or math.isnan(self.low):
+            return 1.0
+        if self.sem == 0:
+            return float(self.mean == 0)
+        return float(2 * scipy.stats.t.sf(abs(self.mean / self.sem), self.n - 1))
+
+
+NOTHING = Estimate(math.nan, math.nan, math.nan, math.nan, 0)
+
+
+def estimate(values: Float[np.ndarray, "U"]) -> Estimate:
+    """Mean, standard error and t interval of one value a unit; units without a value are left out.
+
+    >>> [round(end, 2) for end in estimate(np.array([1.0, 2.0, 3.0]))[:4]]
+    [2.0, 0.58, -0.48, 4.48]
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return NOTHING
+    return _with_error(float(values.mean()), _error(values), len(values))
+
+
+def _error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def _with_error(mean: float, sem: float, n: int) -> Estimate:
+    half = sem * float(scipy.stats.t.ppf(1 - LEVEL / 2, n - 1)) if n >= FEWEST else math.nan
+    return Estimate(mean, sem, mean - half, mean + half, n)
+
+
+def told(values: Mapping[Any, Estimate]) -> dict[Any, int]:
+    """The sign of each of several differences, 0 where it cannot be told from zero beside the others.
+
+    Reference: Holm, "A simple sequentially rejective multiple test procedure" (1979).
+
+    >>> sure, unsure = estimate(np.array([1.0, 1.1, 0.9])), estimate(np.array([1.0, 2.0, 0.3]))
+    >>> told({1: sure, 10: unsure}), told({1: unsure})
+    ({1: 1, 10: 0}, {1: 0})
+    """
+    asked = sorted((key for key in values if values[key].n), key=lambda key: values[key].p)
+    found = dict.fromkeys(values, 0)
+    for i, key in enumerate(asked):
+        if values[key].p * (len(asked) - i) > LEVEL:
+            break
+        found[key] = values[key].sign or int(np.sign(values[key].mean))
+    return found
+
+
+def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
+    """Means over the units that were run; NaN, without a warning, where none was."""
+    there = np.isfinite(values)
+    count = there.sum(0)
+    return np.where(count > 0, np.where(there, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+
+
+@functools.lru_cache(16)
+def counts(n: int, resamples: int = RESAMPLES) -> Float[np.ndarray, "R n"]:
+    """How often each of n units is drawn in every bootstrap draw; the same for all who ask, so not to be written to."""
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def resampled_means(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
+    """Means over units of every bootstrap draw. One draw of units serves every cell, so that what is paired stays paired."""
+    drawn, flat = counts(len(values), resamples), values.reshape(len(values), -1)
+    there = np.isfinite(flat)
+    sums, found = drawn @ np.where(there, flat, 0.0), drawn @ there
+    return np.where(found > 0, sums / np.maximum(found, 1), np.nan).reshape(resamples, *values.shape[1:])
+
+
+def curves(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
+    """`means` of the units, which come first, then of every bootstrap draw."""
+    return np.concatenate([means(values)[None], resampled_means(values, resamples)])
+
+
+def tail(n: int) -> float:
+    r"""Share of a bootstrap distribution of n units that lies outside the 95 % interval on either side.
+
+    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$: the plain 0.025 gives intervals that are too narrow for few units.
+
+    Reference: Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 4.1, expanded percentiles.
+
+    >>> round(tail(10), 4), round(tail(100000), 4)
+    (0.0086, 0.025)
+    """
+    return float(scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(LEVEL / 2, n - 1)))
+
+
+def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
+    """The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out."""
+    draws = draws[~np.isnan(draws)]
+    if n < FEWEST_DRAWN or not len(draws):
+        return math.nan, math.nan
+    low, high = np.quantile(draws, (tail(n), 1 - tail(n)), method="inverted_cdf")
+    return float(low), float(high)
+
+
+def drawn(draws: Float[np.ndarray, "R"], n: int) -> Estimate:
+    """The estimate of a statistic of the data, which comes first, with the interval of its bootstrap draws."""
+    if math.isnan(draws[0]):
+        return NOTHING
+    return Estimate(float(draws[0]), float(np.nanstd(draws[1:])), *interval(draws[1:], n), n)
+
+
+def best(mean: Float[np.ndarray, "*cell A"]) -> Int[np.ndarray, "*cell"]:
+    """The first best of the last axis, -1 where there is none; rounded, so that equal means tie on every machine."""
+    found = np.argmax(np.nan_to_num(np.round(mean, 12), nan=-np.inf), axis=-1)
+    return np.where(np.isfinite(mean).any(axis=-1), found, -1)
+
+
+class Side(NamedTuple):
+    """Arms of which the best is chosen: their accuracies by unit U and budget T, on test, and on what chooses.
+
+    NaN: not run. A negative `weight` enters with the opposite sign, as the second side of a difference. `together`: all units
+    choose at once, as a published table does; only what such a table adds is told so.
+    """
+
+    test: Float[np.ndarray, "U T A"]
+    selection: Float[np.ndarray, "U T A"]
+    weight: float = 1.0
+    together: bool = False
+
+
+def choice_of_others(selection: Float[np.ndarray, "U *cell A"]) -> Int[np.ndarray, "U *cell"]:
+    """For each unit the arm with the best mean over all other units; of one unit alone its own, -1 where nothing was run."""
+    if len(selection) < 2:
+        return best(selection)
+    return np.stack([best(means(np.delete(selection, u, axis=0))) for u in range(len(selection))])
+
+
+def judged(side: Side) -> Float[np.ndarray, "U T"]:
+    """What each unit reaches at each budget under the choice of the others; NaN where it was not run."""
+    if side.together:
+        return _picked(side.test, np.broadcast_to(best(means(side.selection)), side.test.shape[:2]))
+    return _picked(side.test, choice_of_others(side.selection))
+
+
+def _difference(sides: Sequence[Side]) -> Float[np.ndarray, "U"]:
+    """The weighted sum of what the sides reach unit by unit, its mean over the budgets that all sides have."""
+    values = np.sum([side.weight * judged(side) for side in sides], axis=0)
+    return values[:, np.isfinite(values).any(0)].mean(1) if np.isfinite(values).any() else np.full(len(values), np.nan)
+
+
+def _picked(test: np.ndarray, picks: np.ndarray) -> np.ndarray:
+    values = np.take_along_axis(test, np.maximum(picks, 0)[..., None], -1)[..., 0]
+    return np.where(picks >= 0, values, np.nan)
+
+
+def contrast(*sides: Side) -> Estimate:
+    """The weighted sum of what the best arm of each side is worth, by units that had no part in choosing it.
+
+    One side is an accuracy, two of weights 1 and -1 a paired difference. Where every draw of units chooses alike this is the
+    t interval of one value a unit; else the spread of choosing and judging anew enters its error.
+    """
+    values = _difference(sides)
+    found = estimate(values)
+    if found.n < FEWEST or all(_sure(side.selection) for side in sides):
+        return found
+    there = np.isfinite(values)
+    kept = [side._replace(test=side.test[there], selection=side.selection[there]) for side in sides]
+    spread = float(np.nanstd(_judged_draws(kept)))
+    return _with_error(found.mean, math.hypot(found.sem, spread) / math.sqrt(2), found.n)
+
+
+def redrawn(side: Side) -> Float[np.ndarray, "R T"]:
+    """A curve over budgets: what the best arm of each reaches, then the same in every bootstrap draw, chosen anew there.
+
+    The first row is judged as in `contrast`; the draws, in which all units choose together, are moved to be centred on it.
+    """
+    found = means(judged(side))
+    if side.test.shape[-1] == 1:
+        return np.concatenate([found[None], resampled_means(side.test[..., 0])])
+    picks = best(resampled_means(side.selection))
+    draws = _picked(resampled_means(side.test), picks)
+    return np.concatenate([found[None], draws - means(draws) + found])
+
+
+def _sure(selection: np.ndarray) -> bool:
+    """Whether every draw of units chooses the same arm."""
+    if selection.shape[-1] == 1:
+        return True
+    picks = best(resampled_means(selection, CHOICES))
+    return bool((picks == picks[0]).all())
+
+
+def _judged_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:
+    """The mean of `judged` in every bootstrap draw; all copies of a unit leave its choice to the others."""
+    units, budgets = sides[0].test.shape[:2]
+    drawn = counts(units, CHOICES)
+    total = np.zeros((CHOICES, budgets))
+    for side in sides:
+        there = np.isfinite(side.selection)
+        known = np.where(there, side.selection, 0.0)
+        sums, found = (np.tensordot(drawn, part, 1) for part in (known, there.astype(float)))
+        for u in range(units):
+            own = drawn[:, u, None, None] * (not side.together)
+            count = found - own * there[u]
+            picks = best(np.where(count > 0, (sums - own * known[u]) / np.maximum(count, 1), np.nan))
+            values = np.take_along_axis(
+                np.broadcast_to(side.test[u], (CHOICES, *side.test[u].shape)), picks[..., None], 2
+            )
+            total += side.weight * np.where(drawn[:, u, None] > 0, drawn[:, u, None] * values[..., 0], 0.0)
+    return np.nanmean(total, 1) / units

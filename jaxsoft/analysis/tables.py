@@ -1,0 +1,140 @@
+"""The tables of budgets and of laws, and their plain text for the end of a run."""
+
+import math
+from collections.abc import Sequence
+
+from jaxsoft.analysis import laws, words
+from jaxsoft.analysis.findings import Findings, findings
+from jaxsoft.analysis.fits import BEST, Law, best_form
+from jaxsoft.analysis.groups import TUNABLE, groups, tidy
+from jaxsoft.analysis.page import Table, table
+from jaxsoft.analysis.worth import Worth
+from jaxsoft.types import Row
+
+
+def budget_table(found: Findings) -> Table:
+    """One row per IPC: hard labels, the chosen soft labels, their difference and what a label is worth."""
+    group, worths = found.group, {w.ipc: _worth(w) for w in found.worths}
+    if not found.choices:
+        own = {ipc: group.accuracy(ipc, group.hard) for ipc in group.budgets(group.hard)}
+        return table([{"IPC": ipc, "hard labels, %": e, "n": e.n} for ipc, e in own.items()], "Test accuracy.")
+    lines = [
+        {
+            "IPC": c.ipc,
+            "hard labels, %": c.hard,
+            "soft labels, %": c.test,
+            "difference, points": c.difference,
+            "one label is worth": worths.get(c.ipc),
+            "chosen label spec": f"`{c.labels}`",
+            "n": c.difference.n or c.test.n,
+        }
+        for c in found.choices
+    ]
+    tried = [c.replace("_", " ") for c in TUNABLE if c in group.arms]
+    alike = f" and {words.listed(tried)}, for hard labels too," if tried else ""
+    caption = (
+        f"Test accuracy, label spec{alike} chosen on {group.on}; means over n seeds with 95 % intervals, each row by itself. "
+        "A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is unsure they "
+        "were measured to cover 92 to 99 %."
+    )
+    return table(lines, caption)
+
+
+def law_table(found: Sequence[Law]) -> Table:
+    """The law of each curve in the form that AICc chooses, with intervals, extrapolation, and what the data cannot tell."""
+    lines = []
+    for best, rivals in found:
+        chosen = best_form(rivals)
+        near = [fit.form.name for fit in rivals if chosen and fit is not chosen and fit.aicc < chosen.aicc + 2]
+        seen = best.held_out
+        lines.append(
+            {
+                "labels": best.name if best.name == BEST else f"`{best.name}`",
+                "form by AICc": best.form.name if chosen else f"{best.form.name}, too few budgets to choose",
+                "or": words.listed(near) if near else None,
+                "floor c": best.parameters.get("floor"),
+                "scale a": best.parameters["scale"],
+                "exponent b": best.parameters.get("exponent"),
+                "knee m": best.parameters.get("knee"),
+                "budgets × seeds": f"{best.x.shape[1]} × {best.n}",
+                "largest IPC unseen, points": f"{words.points(seen.error)} at {seen.ipc}" if seen else None,
+                "what the data tell": best.note or None,
+            }
+        )
+    formulas = "; ".join(f"{form.name}: {form.formula}" for form in laws.FORMS.values())
+    caption = (
+        f"Laws of error in images per class n, fitted to mean test errors: {formulas}. 95 % intervals over seeds; * is not "
+        "identified. Or: forms within 2 of the best AICc. Largest IPC unseen: accuracy that the form, fitted to the smaller "
+        "budgets, predicts there, minus the measured one."
+    )
+    return table(lines, caption)
+
+
+def text_table(rows: Sequence[Row]) -> str:
+    """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws."""
+    parts = []
+    for group in groups(tidy(rows)):
+        found = findings(group)
+        failed = int((group.members["status"] == "failed").sum())
+        said = [value_of_a_label(found.worth)] if found.worth else []
+        said += [_formula(law) for law in found.laws if law.best.name in ("hard", BEST)]
+        said += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
+        parts.append("\n".join([*([group.name] if group.name else []), plain(budget_table(found)), *said]))
+    return _ascii("\n\n".join(parts))
+
+
+def plain(found: Table) -> str:
+    """A table as aligned text, its caption below."""
+    lines = [tuple(_ascii(cell) for cell in line) for line in (found.header, *found.rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*text, _ascii(found.caption)])
+
+
+def _ascii(text: str) -> str:
+    """What every terminal can print."""
+    return text.translate({ord("`"): None, ord("−"): "-", ord("–"): "-", ord("×"): "x", ord("·"): "*"})
+
+
+def _formula(law: Law) -> str:
+    best = law.best
+    if math.isnan(best.parameters["scale"].value):
+        return f"{best.name}: no law, {best.note}"
+    values = ", ".join(f"{name} {words.parameter(part)}" for name, part in best.parameters.items())
+    return f"{best.name}: error = {best.form.formula}, {values}" + (f" ({best.note})" if best.note else "")
+
+
+def value_of_a_label(whole: Worth) -> str:
+    """The sentence of the paper's title, measured; of a bound only the end of the interval that was measured."""
+    if both_open(whole):
+        return "What one soft label is worth leaves the measured range on both sides; see the table."
+    bound = {"≥ ": "at least ", "≤ ": "at most ", "": ""}[sign_of_bound(whole)]
+    low = "" if math.isnan(whole.low) or whole.low == 0 or whole.smallest == 0 else words.times(whole.low)
+    high = "" if not math.isfinite(whole.high) or math.isinf(whole.largest) else words.times(whole.high)
+    ends = (
+        f" [{low}, {high}]" if low and high else f" (low end {low})" if low else f" (high end {high})" if high else ""
+    )
+    over = f"{'geometric mean over' if len(whole.over) > 1 else 'at'} {words.budgets(whole.over)}, n = {whole.n}"
+    return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
+
+
+def both_open(whole: Worth) -> bool:
+    return whole.smallest == 0 and math.isinf(whole.largest)
+
+
+def sign_of_bound(whole: Worth) -> str:
+    return "≥ " if math.isinf(whole.largest) else "≤ " if whole.smallest == 0 else ""
+
+
+def _worth(value: Worth) -> str:
+    """What one label is worth, with its interval; what lies outside the measured range is said to."""
+
+    def ratio(found: float) -> str:
+        # A bound is a ratio of two IPC values: 1/50, not 0.02.
+        low, high = (f"1/{1 / end:.3g}" if end < 1 else f"{end:.3g}" for end in (value.smallest, value.largest))
+        return f"> {high}" if math.isinf(found) else f"< {low}" if found == 0 else words.times(found)
+
+    if math.isnan(value.ratio):
+        return words.NONE
+    return ratio(value.ratio) + ("" if math.isnan(value.low) else f" [{ratio(value.low)}, {ratio(value.high)}]")

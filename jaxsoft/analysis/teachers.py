@@ -1,0 +1,119 @@
+"""What a report says of the teacher: its course with the chosen epochs, and real images with the labels it gives them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from jaxsoft.analysis import words
+from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series, Upright, cut, spread
+from jaxsoft.analysis.findings import Choice
+from jaxsoft.analysis.page import Section
+from jaxsoft.analysis.read import Examples, Run
+
+_IMAGES, _EPOCHS, _BARS = 5, 4, 5
+
+
+def sections(run: Run, choices: Sequence[Choice]) -> list[Section]:
+    """The sections of one run folder, as far as it holds them."""
+    experts = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
+    found = [_course(run, experts, choices)] if experts else []
+    return found + ([_labels(run.examples)] if run.examples is not None else [])
+
+
+def _course(run: Run, experts: Sequence[Sequence[dict]], choices: Sequence[Choice]) -> Section:
+    """Validation accuracy and label entropy of the experts by epoch, one line each, chosen epochs marked."""
+    epochs: dict[int, list[str]] = {}
+    for c in choices:
+        if c.epoch is not None:
+            epochs.setdefault(c.epoch, []).append(str(c.ipc))
+    marks = [Upright(epoch, f"IPC {', '.join(ipcs)}") for epoch, ipcs in epochs.items()]
+    panels = []
+    for name, axis, colour in (
+        ("val_accuracy", "validation, %", BLUE),
+        ("label_entropy", "label entropy, nats", ORANGE),
+    ):
+        lines = []
+        for history in experts:
+            known = [(h["epoch"], float(h[name])) for h in history if h.get(name) is not None]
+            x, y = zip(*known) if known else ((), ())
+            lines.append(Series("", x, y, colour=colour, marker=",", look="band"))
+        dashed = marks if name == "label_entropy" else [mark._replace(text="") for mark in marks]
+        panels.append(
+            Panel(
+                [*lines, *dashed],
+                axis,
+                "teacher epoch (0 is the initialisation)",
+                log=False,
+                height=1.8,
+                from_zero=True,
+            )
+        )
+    caption = (
+        f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
+    )
+    told = run.teachers.get("warnings")
+    caption += "".join(f" {line}." for line in told) if isinstance(told, list) else ""
+    return Section(_title(experts), [Chart("teacher", panels, caption, "", across=1)])
+
+
+def _title(experts: Sequence[Sequence[dict]]) -> str:
+    """What the experts reach on validation at their last epoch, and how the entropy of the first one's labels goes."""
+    known = [h for h in experts[0] if h.get("val_accuracy") is not None and h.get("label_entropy") is not None]
+    if not known:
+        return "How the teacher learned"
+    held = [[h["val_accuracy"] for h in history if h.get("val_accuracy") is not None] for history in experts]
+    last = [values[-1] for values in held if values]
+    reached = f"The teacher reaches {words.percent(last[0])} % on validation"
+    if len(last) > 1:
+        reached = f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} % on validation"
+    entropies = [words.number(float(h["label_entropy"])) for h in (known[0], known[-1])]
+    return f"{reached}; label entropy goes from {entropies[0]} to {entropies[1]} nats"
+
+
+def _labels(examples: Examples) -> Section:
+    """Real images, each with the label that the teacher gives it after a few epochs; the true class in orange."""
+    epochs = examples.epochs.tolist()
+    title = f"What the teacher says of single images at epoch {epochs[0]}"
+    title += f" and at epoch {epochs[-1]}" if len(epochs) > 1 else ""
+    names = words.named([examples.class_names[k] for k in examples.labels])
+    alt = f"Images of the classes {names} beside bars of class probabilities at several teacher epochs."
+    images = spread(len(examples.images), _IMAGES)
+    shown = [examples.images[n] for n in images]
+    bars = min(_BARS, len(examples.class_names))
+    chosen = spread(len(examples.epochs), _EPOCHS)
+    # For each image the classes that matter, the same in every column so that a bar can be followed.
+    weight = examples.probabilities[chosen].mean(0)
+    top = [np.sort(np.argsort(-weight[n], kind="stable")[:bars]) for n in images]
+    height = 1.0 * len(images) + 0.3
+
+    def pictures(axes: Axes) -> None:
+        for row, pixels in enumerate(shown):
+            bottom = row * (bars + 1) + bars - 0.5
+            square = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+            axes.imshow(square, cmap="gray", extent=(0, bars, bottom, bottom - bars), aspect="auto")
+        axes.set(xlim=(0, bars))
+        axes.set_box_aspect((len(images) * (bars + 1) + 0.4) / bars)  # square pixels
+        axes.axis("off")
+        axes.set_ylim(len(images) * (bars + 1) - 0.3, -0.7)
+
+    def column(p: int):
+        def draw(axes: Axes) -> None:
+            places = np.concatenate([np.arange(bars) + row * (bars + 1) for row in range(len(images))])
+            values = np.concatenate([100 * examples.probabilities[p, n, k] for n, k in zip(images, top)])
+            true = np.concatenate([k == examples.labels[n] for n, k in zip(images, top)])
+            axes.barh(places, values, color=np.where(true, ORANGE, BLUE), height=0.75)
+            axes.set_xlim(0, 100)
+            axes.set_xticks([0, 50, 100])
+            first = [cut(examples.class_names[c], 11) for k in top for c in k] if p == chosen[0] else []
+            axes.set_yticks(places if first else [], first)
+            axes.tick_params(length=0, labelsize=8)
+            axes.grid(axis="y", visible=False)
+            axes.set_ylim(places[-1] + 0.7, -0.7)
+
+        return draw
+
+    panels = [Panel([pictures], "", "", height=height)]
+    panels += [Panel([column(p)], "", "probability, %", f"epoch {examples.epochs[p]}", height=height) for p in chosen]
+    caption = "Real images and the labels that the teacher gives them; orange is the true class."
+    return Section(title, [Chart("labels", panels, caption, "", alt, across=len(panels))])

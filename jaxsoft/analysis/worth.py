@@ -1,0 +1,225 @@
+"""What a soft label is worth: the hard-labelled images that it replaces, and the bits that it takes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.optimize
+from jaxtyping import Bool, Float
+
+from jaxsoft import errors, spec
+from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.inference import Estimate, curves, interval, means
+
+VALUE_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
+"""Bits of one entry of a soft label, by the name of its number format."""
+
+
+class Worth(NamedTuple):
+    """How many hard-labelled images one soft-labelled image replaces, with its 95 % interval over n units.
+
+    `smallest` and `largest` bound what the measured IPC values can show; 0 means below, infinity above that range. `over`
+    has the budgets behind one number for several.
+    """
+
+    ipc: int
+    ratio: float
+    low: float
+    high: float
+    smallest: float
+    largest: float
+    n: int
+    over: tuple[int, ...] = ()
+
+
+class Purchase(NamedTuple):
+    """One IPC with one label spec: bits of all its images, of all its labels and of one, and the test accuracy they give.
+
+    `pareto`: nothing cheaper is as accurate, by means on the selection column; `share` is the part of bootstrap draws of
+    units in which that holds.
+    """
+
+    ipc: int
+    labels: str
+    images: int
+    label_bits: int
+    bits: int
+    accuracy: Estimate
+    share: float
+    pareto: bool
+
+    @property
+    def total(self) -> int:
+        """Bits of images and labels together."""
+        return self.images + self.label_bits
+
+
+def worths(group: Group, soft: Arms) -> tuple[list[Worth], Worth | None]:
+    """What one soft label is worth in hard-labelled images at each IPC, and the geometric mean over these.
+
+    worth(n) = m / n, where hard labels reach with m images per class the accuracy that the best of the `soft` arms reach
+    with n. The curve of hard labels is made monotone and interpolated linearly in log m; choices are made anew in every draw.
+    """
+    budgets, _, hard = group.curve(group.hard)
+    ipcs, values, reached = group.curve(soft)
+    if not budgets or not ipcs:
+        return [], None
+    ratios = _matching(np.array(budgets, float), hard, reached[: len(hard)]) / ipcs
+    found = []
+    for i, ipc in enumerate(ipcs):
+        n = int(np.isfinite(values[:, i]).sum())
+        ends = budgets[0] / ipc, budgets[-1] / ipc
+        found.append(Worth(ipc, float(ratios[0, i]), *interval(ratios[1:, i], n), *ends, n))
+    return found, _whole(found, ratios)
+
+
+def _whole(worths: Sequence[Worth], ratios: Float[np.ndarray, "R T"]) -> Worth | None:
+    """One number for several IPC: the geometric mean, what lies outside the range counted at its end.
+
+    A budget with no more images above it can show no worth over 1, whatever its labels are worth, and is left out. The ipc
+    is 0. `largest` is infinite when some IPC was above the range (the ratio is then a lower bound), `smallest` is 0 when
+    some IPC was below it (an upper bound). So is an end of the interval that such draws decide.
+    """
+    kept = [i for i, w in enumerate(worths) if w.largest > 1]
+    if not kept or worths[0].smallest == worths[0].largest:  # one budget of hard labels spans no range
+        return None
+    worths, ratios = [worths[i] for i in kept], ratios[:, kept]
+    smallest, largest = np.array([[w.smallest, w.largest] for w in worths]).T
+    mean = np.exp(np.log(np.clip(ratios, smallest, largest)).mean(-1))
+    n = min(w.n for w in worths)
+    low = interval(np.where((ratios[1:] == 0).any(-1), 0.0, mean[1:]), n)[0]
+    high = interval(np.where(np.isinf(ratios[1:]).any(-1), np.inf, mean[1:]), n)[1]
+    below = 0.0 if (ratios[0] == 0).any() else float(smallest.min())
+    above = math.inf if np.isinf(ratios[0]).any() else float(largest.max())
+    return Worth(0, float(mean[0]), low, high, below, above, n, tuple(w.ipc for w in worths))
+
+
+def images_for(group: Group, arms: Arms, targets: Sequence[float]) -> Float[np.ndarray, "3 G"]:
+    """The images per class that accuracies take with the best of some arms, then the low and high ends of intervals.
+
+    The curve is made monotone and interpolated linearly in log IPC. NaN where the smallest measured IPC already reaches
+    more, or nothing is known; infinity where the largest does not reach it.
+    """
+    ipcs, values, draws = group.curve(arms)
+    if not ipcs:
+        return np.full((3, len(targets)), np.nan)
+    reached = _matching(np.array(ipcs, float), draws, np.tile(np.array(targets, float), (len(draws), 1)))
+    n = int(np.isfinite(values).sum(0).min())
+    found = np.array([reached[0], *zip(*(interval(line, n) for line in reached[1:].T))])
+    return np.where(found == 0, np.nan, found)
+
+
+def _matching(budgets: np.ndarray, hard: np.ndarray, soft: np.ndarray) -> np.ndarray:
+    """The images per class at which each draw of hard labels reaches each soft accuracy; 0 or infinity outside."""
+    hard = np.where(np.isfinite(hard).all(1, keepdims=True), hard, np.nan)
+    for r in np.flatnonzero((np.diff(hard, axis=1) < 0).any(1)):
+        hard[r] = scipy.optimize.isotonic_regression(hard[r]).x
+    above = (hard[:, None, :] < soft[:, :, None]).sum(-1)
+    # One budget has no segment to interpolate in: a second copy makes an empty one.
+    hard, log = np.concatenate([hard, hard[:, -1:]], 1), np.log(np.append(budgets, budgets[-1]))
+    right = np.clip(above, 1, max(len(budgets) - 1, 1))
+    start, end = (np.take_along_axis(hard, index, 1) for index in (right - 1, right))
+    part = np.clip((soft - start) / np.where(end > start, end - start, 1.0), 0, 1)
+    inside = np.exp(log[right - 1] + part * (log[right] - log[right - 1]))
+    found = np.where(above >= len(budgets), np.inf, np.where(soft < hard[:, :1], 0.0, inside))
+    return np.where(np.isnan(soft) | np.isnan(hard[:, :1]), np.nan, found)
+
+
+def entries_kept(labels: str, classes: int) -> int | None:
+    """How many entries of a soft label its spec keeps; None for hard labels.
+
+    >>> entries_kept("teacher(epoch=11)|topk(10)|topk(4)", 100), entries_kept("teacher", 100), entries_kept("hard", 100)
+    (4, 100, None)
+    """
+    source, *operations = spec.parse(labels)
+    if source.name == "hard":
+        return None
+    cuts = [int((*call.args, *call.kwargs.values())[0]) for call in operations if call.name == "topk"]
+    return min([*cuts, classes])
+
+
+def label_bits(labels: str, classes: int, value: str = "fp16") -> int:
+    """Bits that the labels of one image take.
+
+      hard: ceil(log2 K)    dense: K v    topk(k): min(k (v + ceil(log2 K)), K v)    views=V: V times that
+
+    Hard labels stay hard labels whatever is done to them: `hard|smooth(0.1)` follows from the class. The views themselves
+    follow from a seed and take no bits.
+
+    Args:
+      labels: a label spec.
+      classes: K.
+      value: the format of an entry, one of `VALUE_BITS`; v are its bits.
+
+    Raises:
+      ConfigError: unreadable spec, or no such format.
+
+    >>> label_bits("hard", 100), label_bits("teacher(epoch=5)|topk(3)", 100), label_bits("teacher(views=4)", 100, "int8")
+    (7, 69, 3200)
+    """
+    if value not in VALUE_BITS:
+        raise errors.ConfigError(errors.unknown("number format", value, VALUE_BITS, "jaxsoft/analysis/worth.py"))
+    index, kept = index_bits(classes), entries_kept(labels, classes)
+    if kept is None:
+        return index
+    once = min(kept * (VALUE_BITS[value] + index), classes * VALUE_BITS[value])
+    return once * max(int(spec.parse(labels)[0].kwargs.get("views", 0)), 1)
+
+
+def index_bits(count: int) -> int:
+    """Bits of an index into `count` things: ceil(log2 count). An image of a public train set is one such index.
+
+    >>> index_bits(50_000), index_bits(10), index_bits(1)
+    (16, 4, 0)
+    """
+    return (count - 1).bit_length()
+
+
+def pixel_bits(shape: Sequence[int]) -> int:
+    """Bits of an image of that shape (H, W, C) in uint8, not compressed.
+
+    >>> pixel_bits((32, 32, 3))
+    24576
+    """
+    return 8 * math.prod(map(int, shape))
+
+
+def purchases(group: Group, classes: int, image_bits: int, specs: Mapping[str, int]) -> list[Purchase]:
+    """Every IPC and label spec with its cost and its accuracy, the cheapest first.
+
+    Args:
+      group: members that may share a curve.
+      classes: K; a data set holds K times IPC images.
+      image_bits: bits of one image, from `pixel_bits` or `index_bits`.
+      specs: label specs, and the bits of one of their labels.
+    """
+    cells = [(ipc, labels, group.of(labels)) for labels in specs for ipc in group.budgets(group.of(labels))]
+    cells = [(ipc, labels, group.choose(ipc, arms)) for ipc, labels, arms in cells]
+    if not cells:
+        return []
+    images = np.array([classes * ipc for ipc, _, _ in cells])
+    costs = (images * [image_bits + specs[labels] for _, labels, _ in cells]).astype(float)
+    at = tuple(np.array([(group.ipcs.index(ipc), arm) for ipc, _, arm in cells]).T)
+    kept = pareto(costs, curves(group.selection[:, *at]))
+    found = []
+    for i in np.lexsort((-means(group.test[:, *at]), costs)):
+        ipc, labels, _ = cells[i]
+        own = int(images[i]) * image_bits, int(images[i]) * specs[labels], specs[labels]
+        score = group.accuracy(ipc, group.of(labels))
+        found.append(Purchase(ipc, labels, *own, score, float(kept[1:, i].mean()), bool(kept[0, i])))
+    return found
+
+
+def pareto(cost: Float[np.ndarray, "N"], value: Float[np.ndarray, "R N"]) -> Bool[np.ndarray, "R N"]:
+    """Whether each thing is worth more than everything that costs no more, for many valuations at once.
+
+    Of equal costs the most valuable counts, of equal costs and values the first. NaN is worth nothing.
+    """
+    known = np.where(np.isfinite(value), value, -np.inf)
+    found = np.zeros(known.shape, bool)
+    for r, line in enumerate(known):
+        order = np.lexsort((-line, cost))
+        before = np.maximum.accumulate(np.concatenate([[-np.inf], line[order][:-1]]))
+        found[r, order] = line[order] > before
+    return found

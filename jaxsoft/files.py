@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from io import BufferedIOBase, BufferedRandom, BufferedReader
 from pathlib import Path
@@ -22,6 +23,20 @@ def replace(path: Path, content: bytes) -> None:
     """Replace a file whole or not at all, also when the power fails; see `replacing`."""
     with replacing(path) as file:
         file.write(content)
+
+
+def replace_all(folder: Path, written: Mapping[str, bytes]) -> None:
+    """Replace files of a folder, by their paths in it: all of them or none, unless the very renaming is interrupted.
+
+    Raises:
+      OSError: the folder cannot be written; earlier files are intact.
+    """
+    with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=folder) as place:
+        staged = {name: Path(place) / str(i) for i, name in enumerate(written)}
+        for name, content in written.items():
+            replace(staged[name], content)
+        for name, path in staged.items():
+            os.replace(path, folder / name)
 
 
 @contextlib.contextmanager

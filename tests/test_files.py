@@ -37,6 +37,19 @@ def test_links_are_replaced_not_followed(tmp_path):
     assert not target.is_symlink() and target.read_bytes() == b"report"
 
 
+def test_several_files_are_replaced_or_none(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_bytes(b"before")
+    files.replace_all(tmp_path, {"a": b"1", "sub/b": b"2"})
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "sub" / "b").read_bytes()) == (b"1", b"2")
+    left = [None] * 3  # a file and its folder, then the next file: its folder cannot be synced any more
+    monkeypatch.setattr(os, "fsync", lambda _: left.pop())
+    with pytest.raises(IndexError):
+        files.replace_all(tmp_path, {"a": b"3", "sub/b": b"4"})
+    assert ((tmp_path / "a").read_bytes(), (tmp_path / "sub" / "b").read_bytes()) == (b"1", b"2")
+    assert sorted(os.listdir(tmp_path)) == ["a", "sub"]
+
+
 def test_the_umask_of_the_user_decides_who_may_read(tmp_path):
     before = os.umask(0o027)
     try:

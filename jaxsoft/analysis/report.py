@@ -4,7 +4,6 @@ import functools
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -78,13 +77,8 @@ def _write(target: Path, written: Mapping[str, bytes]) -> None:
     (target / _PLOTS).mkdir(exist_ok=True)
     if folders := [name for name in written if (target / name).is_dir() and not (target / name).is_symlink()]:
         raise OSError(0, f"{folders[0]} is a folder")
-    with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=target) as folder:
-        staged = {name: Path(folder) / str(i) for i, name in enumerate(written)}
-        for name, content in written.items():
-            files.replace(staged[name], content)
-        stale = _pictures(target) - written.keys()
-        for name, path in staged.items():
-            os.replace(path, target / name)
+    stale = _pictures(target) - written.keys()
+    files.replace_all(target, written)
     for name in stale:
         (target / name).unlink(missing_ok=True)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import filelock
 import numpy as np
 
 from jaxsoft import errors, files, types
@@ -26,6 +25,8 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
       DataError: images are unreadable or of several sizes, a class is empty, the disk is full or read-only, another
         process is preparing the same folder, or it holds images of another origin.
     """
+    import filelock  # takes a twentieth of a second, and only this needs it
+
     found = _checked(found, name)
     _check_origin(found, folder, name)
     decoder = decoding.Decoder(found.train)

@@ -39,10 +39,8 @@ def parse(text: str) -> tuple[Call, ...]:
     try:
         return _calls(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
-        example = "'hard', 'teacher(epoch=5)|topk(3)'"
-        raise errors.ConfigError(
-            f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}"
-        ) from None
+        expected = "name(arguments)|..., such as 'hard', 'teacher(epoch=5)|topk(3)'"
+        raise errors.ConfigError(f"cannot read spec {text!r}; expected {expected}") from None
 
 
 def parse_one(text: str) -> Call:
@@ -73,25 +71,21 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
     Raises:
       ConfigError: too many, unknown, missing or wrongly typed arguments.
     """
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
-    usage = f"{call.name}({', '.join(_describe(p) for p in parameters)})"
-    where = f" in {text!r}" if text else ""
+    legal = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
+    signature = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in legal])
     try:
-        bound = inspect.Signature([_positional(p) for p in parameters]).bind(*call.args, **call.kwargs)
+        bound = signature.bind(*call.args, **call.kwargs).arguments
+        for name, value in bound.items():
+            wanted = signature.parameters[name].annotation
+            if wanted is float and type(value) is int:
+                bound[name] = float(value)
+            elif wanted is not inspect.Parameter.empty and isinstance(wanted, type) and type(value) is not wanted:
+                raise TypeError(f"{name} expects {wanted.__name__}, got {value!r}")
     except TypeError as problem:
-        raise errors.ConfigError(f"{call}{where}: {problem}; usage: {usage}") from None
-    for parameter in parameters:
-        value = bound.arguments.get(parameter.name, parameter.default)
-        wanted = parameter.annotation
-        if value is parameter.default or wanted is parameter.empty or not isinstance(wanted, type):
-            continue
-        if wanted is float and type(value) is int:
-            bound.arguments[parameter.name] = float(value)
-        elif type(value) is not wanted:
-            raise errors.ConfigError(
-                f"{call}{where}: {parameter.name} expects {wanted.__name__}, got {value!r}; usage: {usage}"
-            )
-    return dict(bound.arguments)
+        where = f"{call} in {text!r}" if text else str(call)
+        usage = f"{call.name}({', '.join(map(_described, legal))})"
+        raise errors.ConfigError(f"{where}: {problem}; usage: {usage}") from None
+    return bound
 
 
 def resolve(
@@ -117,11 +111,8 @@ def resolve(
 
 def public_functions(module: Any) -> dict[str, Callable[..., Any]]:
     """The public functions that a module defines itself: the module is the registry."""
-    return {
-        name: f
-        for name, f in vars(module).items()
-        if inspect.isfunction(f) and not name.startswith("_") and f.__module__ == module.__name__
-    }
+    own = ((name, f) for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    return {name: f for name, f in own if not name.startswith("_")}
 
 
 def _calls(node: ast.expr) -> tuple[Call, ...]:
@@ -155,11 +146,7 @@ def _show(value: Any) -> str:
     return value if bare else repr(value)
 
 
-def _positional(p: inspect.Parameter) -> inspect.Parameter:
-    return p.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _describe(p: inspect.Parameter) -> str:
-    kind = p.annotation.__name__ if isinstance(p.annotation, type) else "value"
-    default = "" if p.default is inspect.Parameter.empty else f"={_show(p.default)}"
-    return f"{p.name}: {kind}{default}"
+def _described(p: inspect.Parameter) -> str:
+    typed = isinstance(p.annotation, type) and p.annotation is not p.empty
+    kind = p.annotation.__name__ if typed else "value"
+    return f"{p.name}: {kind}" + ("" if p.default is p.empty else f"={_show(p.default)}")

@@ -136,8 +136,7 @@ def _value(config: Any, key: str, path: str) -> Any:
     try:
         return config[key]
     except Exception as problem:
-        reason = str(problem).strip().partition("\n")[0] or type(problem).__name__
-        raise errors.ConfigError(f"{path}.{key} has no value: {reason}") from None
+        raise errors.ConfigError(f"{path}.{key} has no value: {errors.first_line(problem)}") from None
 
 
 def _changed(config: Any, names: Sequence[str], value: Any) -> Any:

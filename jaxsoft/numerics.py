@@ -38,34 +38,25 @@ REFUSED: dict[str, str] = {
 }
 """Setting -> why it must be off."""
 
+_OFF = """
+    eager_constant_folding jax_bcoo_cusparse_lowering jax_custom_vjp3 jax_disable_most_optimizations
+    jax_high_dynamic_range_gumbel jax_pallas_poison_buffers jax_ragged_dot_use_gpu_pallas_triton_lowering
+    jax_refs_to_pins jax_remat3 jax_scan3 jax_softmax_custom_jvp jax_threefry_gpu_kernel_lowering
+    jax_use_emit_pipeline_primitive jax_use_simplified_jaxpr_constants
+"""
+_ON = """
+    jax_allow_f16_reductions jax_auto_pcast jax_compiler_enable_remat_pass jax_pallas_use_mosaic_gpu
+    jax_ragged_dot_use_ragged_dot_instruction jax_use_direct_linearize jax_use_shardy_partitioner
+"""
 NUMERIC: dict[str, Any] = {
-    "eager_constant_folding": False,
-    "jax_allow_f16_reductions": True,
-    "jax_auto_pcast": True,
-    "jax_bcoo_cusparse_lowering": False,
-    "jax_compiler_enable_remat_pass": True,
-    "jax_custom_vjp3": False,
+    **dict.fromkeys(_OFF.split(), False),
+    **dict.fromkeys(_ON.split(), True),
     "jax_default_matmul_precision": None,
-    "jax_disable_most_optimizations": False,
     "jax_exec_time_optimization_effort": 0.0,
-    "jax_high_dynamic_range_gumbel": False,
     "jax_memory_fitting_effort": 0.0,
     "jax_memory_fitting_level": "O2",
     "jax_optimization_level": "UNKNOWN",
-    "jax_pallas_poison_buffers": False,
-    "jax_pallas_use_mosaic_gpu": True,
-    "jax_ragged_dot_use_gpu_pallas_triton_lowering": False,
-    "jax_ragged_dot_use_ragged_dot_instruction": True,
-    "jax_refs_to_pins": False,
-    "jax_remat3": False,
-    "jax_scan3": False,
-    "jax_softmax_custom_jvp": False,
-    "jax_threefry_gpu_kernel_lowering": False,
-    "jax_use_direct_linearize": True,
-    "jax_use_emit_pipeline_primitive": False,
     "jax_use_magma": "auto",
-    "jax_use_shardy_partitioner": True,
-    "jax_use_simplified_jaxpr_constants": False,
 }
 """Setting that can change a number -> its usual value, under which it is not told."""
 
@@ -172,7 +163,7 @@ def identity() -> dict[str, str]:
     found = {name.upper(): _told(name) for name, usual in NUMERIC.items() if _value(name) != usual}
     for name, text in os.environ.items():
         is_known = any(name.lower() in kind for kind in (PINNED, REFUSED, NUMERIC)) or is_harmless(name.lower())
-        if text and name in _KEYED_VARIABLES or name.startswith("JAX_") and not is_known:
+        if (name in _KEYED_VARIABLES and text) or (name.startswith("JAX_") and not is_known):
             found[name] = text
     flags = _xla_flags(os.environ.get("XLA_FLAGS", ""))
     return found | ({"XLA_FLAGS": flags} if flags else {})

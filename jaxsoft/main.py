@@ -110,37 +110,34 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
 
     run.close(workdir, console)
     with console.stage("report"):
-        text, written = _told(rows, workdir)
-    console.say(text)
-    console.say(describe.ending(rows, workdir, console.seconds, written))
-    failed = sum(row["status"] == "failed" for row in rows)
-    return errors.FINISHED_WITH_FAILED_MEMBERS if failed else 0
-
-
-def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
-    """Write the report; return the results as text, or why there are none, and whether it was written."""
-    try:
-        from jaxsoft.analysis import report, table
-
-        report.write_report([workdir])
-        _list_report([workdir])
-        return table.text_table(rows), True
-    except Exception as problem:  # whatever it is, the run is done
-        said = errors.shown(f"{type(problem).__name__}: {problem}")
-        told = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
-        return told, False
-
-
-def _list_report(folders: Sequence[Path]) -> None:
-    """Take a report that was written to a finished run's own folder into the manifest of that run, if that can be read."""
-    from jaxsoft.analysis import report
-    from jaxsoft.experiment import folder
-
-    if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
         try:
-            folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+            from jaxsoft.analysis import table
+
+            _write_report([workdir])
+            text, is_written = table.text_table(rows), True
+        except Exception as problem:  # whatever it is, the run is done
+            said = errors.shown(f"{type(problem).__name__}: {problem}")
+            text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
+            is_written = False
+    console.say(text)
+    console.say(describe.ending(rows, workdir, console.seconds, is_written))
+    return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
+
+
+def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = False) -> Path:
+    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
+    from jaxsoft.analysis import report
+
+    written = report.write_report(folders, out, mix)
+    if out is None:
+        from jaxsoft.experiment import folder
+
+        try:
+            if (folders[0] / folder.MANIFEST).exists():
+                folder.RunFolder(folders[0]).extend_manifest(report.FILES)
         except errors.CheckpointError as problem:  # the report is written all the same
             log.warning("the report is not listed for jaxsoft verify: %s", problem)
+    return written
 
 
 def _report(argv: Sequence[str]) -> int:
@@ -150,13 +147,7 @@ def _report(argv: Sequence[str]) -> int:
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    out = arguments.folder(given["out"], "--out")
-    from jaxsoft.analysis import report
-
-    written = report.write_report(folders, out, mix=given["mix"])
-    if out is None:
-        _list_report(folders)
-    _say(written)
+    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
     return 0
 
 

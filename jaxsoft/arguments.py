@@ -12,14 +12,9 @@ from jaxsoft import config, errors, values
 
 
 def parse(argv: Sequence[str], **defaults: Any) -> tuple[list[str], dict[str, Any]]:
-    """Read the flags of a command.
+    """The words of a command that belong to no flag, and the value of every flag.
 
-    Args:
-      argv: what follows the command.
-      **defaults: its flags with their defaults: a text, False or True for a switch, None for a positive integer.
-
-    Returns:
-      The words that belong to no flag, and the value of every flag.
+    A flag's default says its kind: a text, False or True for a switch, None for a positive integer.
 
     Raises:
       ConfigError: a flag that there is not, or a value of another kind.
@@ -52,10 +47,7 @@ def folder(text: str, flag: str) -> Path | None:
 
 
 def settings(argv: Sequence[str]) -> tuple[config.Settings, list[str]]:
-    """Load the config file, apply what the command line changes, and check all of it.
-
-    Returns:
-      The settings, and the words that are not about them.
+    """The settings of the config file as the command line changes them, checked; and the words that are not about them.
 
     Raises:
       ConfigError: the file, or a setting, is not as it should be.

@@ -63,9 +63,7 @@ as_dict = dataclasses.asdict
 def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
     """Read what follows the colon in `--config=file.py:quick,data=cifar10`.
 
-    Args:
-      arg: comma-separated `name` or `name=value`; a bare name means True.
-      **defaults: legal names with their defaults, whose types are kept.
+    A bare name means True; values have the types of the defaults.
 
     Raises:
       ConfigError: an unknown name, or a value of another type.
@@ -85,12 +83,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
 
 
 def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
-    """Check a config against the settings and freeze it.
-
-    Args:
-      config: nested mappings, as a config file returns them; what is left out keeps its default.
-      kind: the dataclass to read into.
-      path: how messages name it.
+    """Check a config, nested mappings as a config file returns them, and freeze it; what is left out keeps its default.
 
     Raises:
       ConfigError: an unknown key, a wrong type, or a value out of range.
@@ -111,9 +104,7 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
 def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
     """Check a config after a command line has changed it; what refers to a changed setting (`get_ref`) follows.
 
-    Args:
-      config: as for `read`.
-      overrides: pairs such as `("config.sweep.ipc", "1,5")`; of several for one key the last counts.
+    Overrides are pairs such as `("config.sweep.ipc", "1,5")`; of several for one key the last counts.
 
     Raises:
       ConfigError: as `read`; no such setting; or one that has no effect, because another setting replaces it.

@@ -57,16 +57,9 @@ def render(calls: tuple[Call, ...]) -> str:
 
 
 def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), text: str = "") -> dict[str, Any]:
-    """Match a call's arguments to a function's parameters and check their types.
+    """The arguments of a call by name, as the function's annotations and defaults allow them.
 
-    Args:
-      call: what the user wrote.
-      function: what it names; its annotations and defaults say which arguments are legal.
-      given: parameters that the caller supplies itself (rows, keys), hidden from the user.
-      text: the whole spec, for the message.
-
-    Returns:
-      Every argument that the user gave, by name.
+    The caller supplies the parameters `given` itself, so the user may not; `text` is the whole spec, for the message.
 
     Raises:
       ConfigError: too many, unknown, missing or wrongly typed arguments.
@@ -91,14 +84,9 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
 def resolve(
     text: str, functions: Mapping[str, Callable[..., Any]], kind: str, where: str, given: tuple[str, ...] = ()
 ) -> Callable[..., Any]:
-    """The function that a one-call spec names, with the user's arguments filled in.
+    """The function that a one-call spec such as `step(0.3, parts=4)` names, with the user's arguments filled in.
 
-    Args:
-      text: such as `step(0.3, parts=4)`.
-      functions: the legal names.
-      kind: what is named, for the message: "schedule".
-      where: where the whole list is, for the message.
-      given: parameters that the caller supplies later.
+    The caller supplies the parameters `given` later; messages say `kind` ("schedule"), and `where` all of them are.
 
     Raises:
       ConfigError: unknown name or wrong arguments.

@@ -20,11 +20,7 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
     """Hear the first signal that asks to stop; a second one, or no end within 8 s, ends the process.
 
     A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing but
-    the work since the last checkpoint.
-
-    Args:
-      asked: called in that thread at the first signal.
-      told: what the user is told before that.
+    the work since the last checkpoint. At the first signal the user is told, then that thread calls `asked`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals

@@ -25,10 +25,11 @@ def checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any
     0.10000000149011612. An array of floats is good for integers if they are whole to one part in 1e9, which is what
     `numpy.logspace` and `numpy.geomspace` make of whole numbers.
 
+    A single value will do for a tuple.
+
     Args:
-      value: what the user wrote; a single value will do for a tuple.
       wanted: the type of the setting: int, float, str, or a tuple of one of them.
-      rule: the setting's range, choices, or what it names.
+      rule: its range, choices, or what it names.
       where: how messages name it.
 
     Raises:

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
-
-Command = Callable[[Sequence[str]], int]
 
 
 def entry() -> None:
@@ -50,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
       The exit code.
     """
-    commands: dict[str, Command] = {"run": _run, "report": _report, "data": _data, "verify": _verify}
+    commands = {"run": _run, "report": _report, "data": _data, "verify": _verify}
     try:
         if not argv or argv[0] == "help" or _HELP.intersection(argv):
             print(__doc__)

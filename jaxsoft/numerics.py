@@ -119,7 +119,11 @@ def pinned() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.transfer_guard("allow"))  # it is up again around the compiled calls
         for name, value in PINNED.items():
-            stack.enter_context(_held(name, value))
+            if (local := getattr(jax, name.removeprefix("jax_"), None)) is not None:
+                stack.enter_context(local(value))
+            else:  # JAX has it for all threads alone
+                stack.callback(jax.config.update, name, getattr(jax.config, name))
+                jax.config.update(name, value)
         for name in PINNED_FLAX:
             stack.enter_context(flax.config.temp_flip_flag(name.removeprefix("flax_"), False))
         try:
@@ -130,21 +134,6 @@ def pinned() -> Iterator[None]:
                 f"JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped at a value that is not finite ({told}); without it, members "
                 "that diverge are marked and the others go on"
             ) from None
-
-
-@contextlib.contextmanager
-def _held(name: str, value: Any) -> Iterator[None]:
-    """One setting at a value: in this thread, or everywhere if JAX has it for all threads alone."""
-    if (local := getattr(jax, name.removeprefix("jax_"), None)) is not None:
-        with local(value):
-            yield
-        return
-    before = getattr(jax.config, name)
-    jax.config.update(name, value)
-    try:
-        yield
-    finally:
-        jax.config.update(name, before)
 
 
 def overridden() -> list[str]:

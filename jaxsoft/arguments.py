@@ -24,7 +24,7 @@ def parse(argv: Sequence[str], **defaults: Any) -> tuple[list[str], dict[str, An
         if default is None:
             flags.DEFINE_integer(name, None, "", lower_bound=1, flag_values=own)
         else:
-            define = flags.DEFINE_bool if isinstance(default, bool) else flags.DEFINE_string
+            define: Any = flags.DEFINE_bool if isinstance(default, bool) else flags.DEFINE_string
             define(name, default, "", flag_values=own)
     try:
         words = own(["jaxsoft", *argv])[1:]

@@ -31,7 +31,7 @@ _REPLACED = {  # settings that nothing reads once another one says more
 }
 
 
-def _flat(kind: type, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
+def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
     """Dotted path, and type and rule, of every setting."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -110,7 +110,9 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
       ConfigError: as `read`; no such setting; or one that has no effect, because another setting replaces it.
     """
     if isinstance(config, ConfigDict):
-        config = ConfigDict(config, type_safe=False)  # open to any key and type: it is for `read` to refuse them
+        config = ConfigDict(
+            typing.cast(Any, config), type_safe=False
+        )  # any key and type: it is for `read` to refuse them
         config = config.unlock() if config.is_locked else config
     for path, text in overrides:
         wanted, rule = _known(path)

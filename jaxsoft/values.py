@@ -86,8 +86,8 @@ def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
         type(value) is wanted
         and (wanted is not int or value <= _LARGEST_INT)
         and (wanted is not float or value == 0 or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
-        and (wanted is not str or "\0" not in value)  # no file can have such a name
-        and (rule.get("names") != "folder" or _is_name(value))
+        and (wanted is not str or "\0" not in str(value))  # no file can have such a name
+        and (rule.get("names") != "folder" or _is_name(str(value)))
         and value in rule.get("choices", (value,))
         and all(holds(value, rule[name]) for name, (_, holds) in _BOUNDS.items() if name in rule)
     )

@@ -110,9 +110,7 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
       ConfigError: as `read`; no such setting; or one that has no effect, because another setting replaces it.
     """
     if isinstance(config, ConfigDict):
-        config = ConfigDict(
-            typing.cast(Any, config), type_safe=False
-        )  # any key and type: it is for `read` to refuse them
+        config = ConfigDict(typing.cast(Any, config), type_safe=False)  # open: it is for `read` to refuse
         config = config.unlock() if config.is_locked else config
     for path, text in overrides:
         wanted, rule = _known(path)

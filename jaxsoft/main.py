@@ -103,7 +103,7 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
-    """Close the folder, then write the report, and say how it went: what is finished stays so whatever becomes of the report."""
+    """Close the folder, whatever becomes of the report; then write that, and say how it went."""
     from jaxsoft.experiment import describe, run
 
     run.close(workdir, console)
@@ -198,7 +198,7 @@ def _say(text: object) -> None:
 
 @contextlib.contextmanager
 def _starting_jax() -> Iterator[None]:
-    """What JAX says about its environment, in one line: a platform that is not there, a switch that is neither on nor off.
+    """What JAX says of its environment, in one line: a platform that is not there, a switch neither on nor off.
 
     Raises:
       ConfigError: it cannot start.

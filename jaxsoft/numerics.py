@@ -84,7 +84,7 @@ _HARMLESS = frozenset(
     jax_xla_profile_version mock_num_gpu_processes
     """.split()
 )
-"""JAX's settings that change no number: where, how fast, how loudly, and with which checks; some are read by variable alone."""
+"""JAX's settings that change no number: where, how fast, how loudly, with which checks; some are but variables."""
 _HARMLESS_GROUPS = tuple(
     """
     jax2tf_ jax_captured_constants_ jax_compilation_cache_ jax_cross_host_ jax_debug_ jax_dump_

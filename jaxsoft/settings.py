@@ -81,7 +81,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Learned:
-    """How labels are learned; students are `student.model`, and a duration counts their steps if it does not say outer."""
+    """How labels are learned; students are `student.model`, and durations count their steps unless they say outer."""
 
     looks: int = setting(20, "how often the labels are validated", low=1)
     look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)
@@ -126,7 +126,7 @@ class Settings:
     name: str = setting("experiment", "of the run folder, unless --workdir is given", names="folder")
     protocol: str = setting(
         "sealed",
-        "what selects: validation; the test set (paper); or validation, with what the test set would have chosen beside it",
+        "what selects: validation; the test set (paper); or validation, beside what the test set would have chosen",
         choices=("sealed", "paper", "both"),
     )
     select: str = setting("random", "which images: a function of jaxsoft/data/select.py")

@@ -29,7 +29,7 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
     send.setblocking(False)
     threading.Thread(target=_listen, args=(receive, asked, told, _GRACE_SECONDS), daemon=True).start()
     before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-    # What nohup ignores stays ignored; SIGINT, which shells ignore for the background, is meant by whoever sends it still.
+    # What nohup ignores stays so; but SIGINT, which shells ignore for the background, is meant by whoever sends it.
     wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
     handlers = {number: signal.signal(number, lambda *_: None) for number in wanted}
     try:

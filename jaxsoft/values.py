@@ -117,7 +117,7 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """The parts between commas outside of quotes and brackets, but for one pair around everything; a comma may follow the last."""
+    """The parts between commas outside of quotes and brackets, without a pair around all; a comma may be the last."""
     depths = _depths(text)
     if text[:1] + text[-1:] in ("()", "[]") and 0 not in depths[:-1]:
         text, depths = text[1:-1], _depths(text[1:-1])

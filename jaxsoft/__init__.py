@@ -13,20 +13,8 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = [
-    "Dataset",
-    "Experts",
-    "Learned",
-    "Row",
-    "Split",
-    "Student",
-    "Sweep",
-    "Teacher",
-    "load",
-    "teach",
-    "text_table",
-]
-__all__ += ["train_students"]
+__all__ = ["Dataset", "Experts", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
+__all__ += ["load", "teach", "text_table", "train_students"]
 
 _HOMES = ("types", "config", "data", "experiment.experts", "analysis.tables", "api")
 

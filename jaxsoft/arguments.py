@@ -12,14 +12,9 @@ from jaxsoft import config, errors, values
 
 
 def parse(argv: Sequence[str], **defaults: Any) -> tuple[list[str], dict[str, Any]]:
-    """Read the flags of a command.
+    """The words of a command that belong to no flag, and the value of every flag.
 
-    Args:
-      argv: what follows the command.
-      **defaults: its flags with their defaults: a text, False or True for a switch, None for a positive integer.
-
-    Returns:
-      The words that belong to no flag, and the value of every flag.
+    A flag's default says its kind: a text, False or True for a switch, None for a positive integer.
 
     Raises:
       ConfigError: a flag that there is not, or a value of another kind.
@@ -28,18 +23,17 @@ def parse(argv: Sequence[str], **defaults: Any) -> tuple[list[str], dict[str, An
     for name, default in defaults.items():
         if default is None:
             flags.DEFINE_integer(name, None, "", lower_bound=1, flag_values=own)
-        elif isinstance(default, bool):
-            flags.DEFINE_bool(name, default, "", flag_values=own)
         else:
-            flags.DEFINE_string(name, default, "", flag_values=own)
+            define: Any = flags.DEFINE_bool if isinstance(default, bool) else flags.DEFINE_string
+            define(name, default, "", flag_values=own)
     try:
         words = own(["jaxsoft", *argv])[1:]
     except flags.UnrecognizedFlagError as problem:
         near = errors.nearest(problem.flagname, own, count=1)
         hint = f"; did you mean --{near}?" if near else ""
         raise errors.ConfigError(f"unknown flag --{problem.flagname}{hint}") from None
-    except flags.Error as problem:
-        raise errors.ConfigError(_first_line(problem)) from None
+    except (flags.Error, ValueError) as problem:
+        raise errors.ConfigError(errors.first_line(problem)) from None
     return words, {name: own[name].value for name in defaults}
 
 
@@ -53,23 +47,11 @@ def folder(text: str, flag: str) -> Path | None:
 
 
 def settings(argv: Sequence[str]) -> tuple[config.Settings, list[str]]:
-    """Load the config file, apply what the command line changes, and check all of it.
-
-    Returns:
-      The settings, and the words that are not about them.
+    """The settings of the config file as the command line changes them, checked; and the words that are not about them.
 
     Raises:
       ConfigError: the file, or a setting, is not as it should be.
     """
-    source, overrides, others = _take_config(argv)
-    if not source:
-        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
-    name, colon, argument = values.path(source, "--config").partition(":")
-    return _load(Path(name), [argument] if colon else [], overrides), others
-
-
-def _take_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
-    """The value of --config, the settings that are changed, and the other words."""
     source, overrides, others, words = "", [], [], iter(argv)
     for word in words:
         name, equals, text = word.lstrip("-").partition("=")
@@ -77,18 +59,25 @@ def _take_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[
             others.append(word)
             continue
         text = text if equals else next(words, None)
-        if text is None and name != "config":
-            raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
         if name == "config":
-            source = text or ""
+            source = text
+        elif text is None:
+            raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
         else:
             overrides.append((name, text))
-    return source, overrides, others
+    if not source:
+        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
+    name, colon, argument = values.path(source, "--config").partition(":")
+    return _load(Path(name), [argument] if colon else [], overrides), others
 
 
 def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, str]]) -> config.Settings:
     """The settings that a config file returns; whatever goes wrong in it is told in one line."""
-    _check_file(path)
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path(".")
+        known = [str(p) for p in (*folder.glob("*.py"), *Path("configs").glob("*.py"))]
+        near = f"; nearest: {errors.nearest(str(path), known)}" if known else ""
+        raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
     try:
         scope = runpy.run_path(str(path))
         if "get_config" not in scope:
@@ -99,21 +88,8 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
     except (Exception, SystemExit) as problem:
         frames = traceback.extract_tb(problem.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-        text = _first_line(problem)
+        text = errors.first_line(problem)
         if isinstance(problem, SyntaxError):
             lines, text = [problem.lineno], problem.msg
         where = f"{path}, line {lines[-1]}" if lines and lines[-1] else path
         raise errors.ConfigError(f"config file {where}: {type(problem).__name__}: {text}") from None
-
-
-def _check_file(path: Path) -> None:
-    if path.is_file():
-        return
-    folder = path.parent if path.parent.is_dir() else Path(".")
-    known = [str(p) for p in (*folder.glob("*.py"), *Path("configs").glob("*.py"))]
-    near = f"; nearest: {errors.nearest(str(path), known)}" if known else ""
-    raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
-
-
-def _first_line(problem: BaseException) -> str:
-    return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

@@ -6,6 +6,7 @@ or says in one line what is wrong. From there on nothing looks at a ConfigDict.
 
 import dataclasses
 import difflib
+import operator
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +15,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxsoft import errors, values
-from jaxsoft.settings import Compute as Compute
-from jaxsoft.settings import Data as Data
-from jaxsoft.settings import Learned as Learned
-from jaxsoft.settings import Settings as Settings
-from jaxsoft.settings import Student as Student
-from jaxsoft.settings import Sweep as Sweep
-from jaxsoft.settings import Teacher as Teacher
-from jaxsoft.settings import Training as Training
+from jaxsoft.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training
+
+__all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
+__all__ += ["as_dict", "closest", "default", "parse_arg", "read", "read_with"]
 
 _REPLACED = {  # settings that nothing reads once another one says more
     "select": "sweep.select",
@@ -32,6 +29,20 @@ _REPLACED = {  # settings that nothing reads once another one says more
     "student.learning_rate": "sweep.learning_rate",
     "student.weight_decay": "sweep.weight_decay",
 }
+
+
+def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
+    """Dotted path, and type and rule, of every setting."""
+    hints = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        where, wanted = f"{path}.{field.name}", hints[field.name]
+        if dataclasses.is_dataclass(wanted):
+            yield from _flat(wanted, where)
+        else:
+            yield where, (wanted, field.metadata)
+
+
+_KNOWN = dict(_flat(Settings, "config"))
 
 
 def default() -> ConfigDict:
@@ -45,20 +56,14 @@ def default() -> ConfigDict:
     return ConfigDict(as_dict(Settings()), type_safe=False)  # types are for `read` to check, which knows the ranges too
 
 
-def as_dict(settings: Any) -> dict[str, Any]:
-    """Settings as plain nested dictionaries, tuples kept."""
-    return {
-        f.name: as_dict(value) if dataclasses.is_dataclass(value := getattr(settings, f.name)) else value
-        for f in dataclasses.fields(settings)
-    }
+as_dict = dataclasses.asdict
+"""Settings as plain nested dictionaries, tuples kept."""
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
     """Read what follows the colon in `--config=file.py:quick,data=cifar10`.
 
-    Args:
-      arg: comma-separated `name` or `name=value`; a bare name means True.
-      **defaults: legal names with their defaults, whose types are kept.
+    A bare name means True; values have the types of the defaults.
 
     Raises:
       ConfigError: an unknown name, or a value of another type.
@@ -78,46 +83,37 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
 
 
 def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
-    """Check a config against the settings and freeze it.
-
-    Args:
-      config: nested mappings, as a config file returns them; what is left out keeps its default.
-      kind: the dataclass to read into.
-      path: how messages name it.
+    """Check a config, nested mappings as a config file returns them, and freeze it; what is left out keeps its default.
 
     Raises:
       ConfigError: an unknown key, a wrong type, or a value out of range.
     """
     if not isinstance(config, (Mapping, ConfigDict)):
         raise errors.ConfigError(f"{path} expects a group of settings, got {errors.quoted(config)}")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints, given = typing.get_type_hints(kind), {}
     for key in config:
-        if key not in fields:
-            raise errors.ConfigError(f"unknown setting {path}.{key}; did you mean {closest(f'{path}.{key}')}?")
-    hints = typing.get_type_hints(kind)
-    given = {}
+        if key not in hints:
+            raise _unknown(f"{path}.{key}")
     for key in config:
         where, value = f"{path}.{key}", _value(config, key, path)
-        if dataclasses.is_dataclass(hints[key]):
-            given[key] = read(value, hints[key], where)
-        else:
-            given[key] = values.checked(value, hints[key], fields[key].metadata, where)
+        found = _KNOWN.get(where)
+        given[key] = values.checked(value, *found, where) if found else read(value, hints[key], where)
     return kind(**given)
 
 
 def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
     """Check a config after a command line has changed it; what refers to a changed setting (`get_ref`) follows.
 
-    Args:
-      config: as for `read`.
-      overrides: pairs such as `("config.sweep.ipc", "1,5")`; of several for one key the last counts.
+    Overrides are pairs such as `("config.sweep.ipc", "1,5")`; of several for one key the last counts.
 
     Raises:
       ConfigError: as `read`; no such setting; or one that has no effect, because another setting replaces it.
     """
-    config = _loose(config) if isinstance(config, ConfigDict) else config
+    if isinstance(config, ConfigDict):
+        config = ConfigDict(typing.cast(Any, config), type_safe=False)  # open: it is for `read` to refuse
+        config = config.unlock() if config.is_locked else config
     for path, text in overrides:
-        wanted, rule = _setting(path)
+        wanted, rule = _known(path)
         value = values.checked(values.parsed(text, wanted), wanted, rule, path)
         config = _changed(config, path.split(".")[1:], value)
     settings = read(config)
@@ -126,19 +122,12 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
     return settings
 
 
-def _loose(config: Any) -> ConfigDict:
-    """The same, references kept, but open to any key and type: it is for `read` to refuse them."""
-    loose = ConfigDict(config, type_safe=False)
-    return loose.unlock() if loose.is_locked else loose
-
-
 def _value(config: Any, key: str, path: str) -> Any:
     """What a key holds; a reference is followed, and a placeholder must have been filled."""
     try:
         return config[key]
     except Exception as problem:
-        reason = str(problem).strip().partition("\n")[0] or type(problem).__name__
-        raise errors.ConfigError(f"{path}.{key} has no value: {reason}") from None
+        raise errors.ConfigError(f"{path}.{key} has no value: {errors.first_line(problem)}") from None
 
 
 def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
@@ -147,10 +136,7 @@ def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
         return config  # `read` will say so
     name, *deeper = names
     tree = config if isinstance(config, ConfigDict) else dict(config)
-    if deeper:
-        value = _changed(tree[name] if name in tree else {}, deeper, value)
-    if tree is not config or not deeper or name not in tree:
-        tree[name] = value
+    tree[name] = _changed(tree.get(name, {}), deeper, value) if deeper else value
     return tree
 
 
@@ -159,32 +145,22 @@ def _check_effect(path: str, settings: Settings) -> None:
     key = path.removeprefix("config.")
     if key not in _REPLACED or (key == "student.model" and any("learned" in text for text in settings.sweep.labels)):
         return
-    group, _, name = _REPLACED[key].partition(".")
-    if getattr(getattr(settings, group), name):
+    if operator.attrgetter(_REPLACED[key])(settings):
         raise errors.ConfigError(f"{path} has no effect: config.{_REPLACED[key]} replaces it; change or empty that")
 
 
-def _setting(path: str) -> tuple[Any, Mapping[str, Any]]:
-    """Type and rule of the setting that a command line names.
+def _known(path: str) -> tuple[Any, Mapping[str, Any]]:
+    """Type and rule of the setting that a command line names."""
+    inside = [known for known in _KNOWN if known.startswith(f"{path}.")]
+    if inside:
+        raise errors.ConfigError(f"{path} is a group of settings; set one of them, such as {inside[0]}")
+    if path not in _KNOWN:
+        raise _unknown(path)
+    return _KNOWN[path]
 
-    Raises:
-      ConfigError: there is none, or it is a group.
-    """
-    kind: Any = Settings
-    *groups, word = path.split(".")[1:]
-    for name in groups:
-        kind = typing.get_type_hints(kind).get(name)
-        if not dataclasses.is_dataclass(kind):
-            raise errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
-    hints = typing.get_type_hints(kind)
-    if word not in hints:
-        raise errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
-    wanted = hints[word]
-    if dataclasses.is_dataclass(wanted):
-        raise errors.ConfigError(
-            f"{path} is a group of settings; set one of them, such as {path}.{next(iter(typing.get_type_hints(wanted)))}"
-        )
-    return wanted, next(f.metadata for f in dataclasses.fields(kind) if f.name == word)
+
+def _unknown(path: str) -> errors.ConfigError:
+    return errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
 
 
 def closest(path: str) -> str:
@@ -195,17 +171,9 @@ def closest(path: str) -> str:
     """
     group, _, word = path.rpartition(".")
 
-    def distance(known: str) -> tuple[float, float]:
+    def likeness(known: str) -> tuple[float, float]:
         known_group, _, known_word = known.rpartition(".")
         ratio = difflib.SequenceMatcher(None, word, known_word).ratio()
         return ratio + 0.1 * (group == known_group), difflib.SequenceMatcher(None, path, known).ratio()
 
-    return max(_paths(as_dict(Settings()), "config"), key=distance)
-
-
-def _paths(settings: Mapping[str, Any], path: str) -> Iterator[str]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _paths(value, f"{path}.{key}")
-        else:
-            yield f"{path}.{key}"
+    return max(_KNOWN, key=likeness)

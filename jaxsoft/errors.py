@@ -76,6 +76,11 @@ def quoted(value: object, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
+def first_line(problem: BaseException) -> str:
+    """What an exception of others says, in one line; its name if it says nothing."""
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+
+
 def shown(text: str) -> str:
     """Text from outside as a terminal or a page may show it: what does not print is escaped, so it can command nothing.
 

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 _MOST_CPU_DEVICES = 8  # each holds a copy of the images
-
-Command = Callable[[Sequence[str]], int]
 
 
 def entry() -> None:
@@ -50,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
       The exit code.
     """
-    commands: dict[str, Command] = {"run": _run, "report": _report, "data": _data, "verify": _verify}
+    commands = {"run": _run, "report": _report, "data": _data, "verify": _verify}
     try:
         if not argv or argv[0] == "help" or _HELP.intersection(argv):
             print(__doc__)
@@ -105,42 +103,39 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
-    """Close the folder, then write the report, and say how it went: what is finished stays so whatever becomes of the report."""
+    """Close the folder, whatever becomes of the report; then write that, and say how it went."""
     from jaxsoft.experiment import describe, run
 
     run.close(workdir, console)
     with console.stage("report"):
-        text, written = _told(rows, workdir)
-    console.say(text)
-    console.say(describe.ending(rows, workdir, console.seconds, written))
-    failed = sum(row["status"] == "failed" for row in rows)
-    return errors.FINISHED_WITH_FAILED_MEMBERS if failed else 0
-
-
-def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
-    """Write the report; return the results as text, or why there are none, and whether it was written."""
-    try:
-        from jaxsoft.analysis import report, tables
-
-        report.write_report([workdir])
-        _list_report([workdir])
-        return tables.text_table(rows), True
-    except Exception as problem:  # whatever it is, the run is done
-        said = errors.shown(f"{type(problem).__name__}: {problem}")
-        told = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
-        return told, False
-
-
-def _list_report(folders: Sequence[Path]) -> None:
-    """Take a report that was written to a finished run's own folder into the manifest of that run, if that can be read."""
-    from jaxsoft.analysis import report
-    from jaxsoft.experiment import folder
-
-    if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
         try:
-            folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+            from jaxsoft.analysis import tables
+
+            _write_report([workdir])
+            text, is_written = tables.text_table(rows), True
+        except Exception as problem:  # whatever it is, the run is done
+            said = errors.shown(f"{type(problem).__name__}: {problem}")
+            text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
+            is_written = False
+    console.say(text)
+    console.say(describe.ending(rows, workdir, console.seconds, is_written))
+    return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
+
+
+def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = False) -> Path:
+    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
+    from jaxsoft.analysis import report
+
+    written = report.write_report(folders, out, mix)
+    if out is None:
+        from jaxsoft.experiment import folder
+
+        try:
+            if (folders[0] / folder.MANIFEST).exists():
+                folder.RunFolder(folders[0]).extend_manifest(report.FILES)
         except errors.CheckpointError as problem:  # the report is written all the same
             log.warning("the report is not listed for jaxsoft verify: %s", problem)
+    return written
 
 
 def _report(argv: Sequence[str]) -> int:
@@ -150,13 +145,7 @@ def _report(argv: Sequence[str]) -> int:
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    out = arguments.folder(given["out"], "--out")
-    from jaxsoft.analysis import report
-
-    written = report.write_report(folders, out, mix=given["mix"])
-    if out is None:
-        _list_report(folders)
-    _say(written)
+    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
     return 0
 
 
@@ -209,7 +198,7 @@ def _say(text: object) -> None:
 
 @contextlib.contextmanager
 def _starting_jax() -> Iterator[None]:
-    """What JAX says about its environment, in one line: a platform that is not there, a switch that is neither on nor off.
+    """What JAX says of its environment, in one line: a platform that is not there, a switch neither on nor off.
 
     Raises:
       ConfigError: it cannot start.
@@ -229,12 +218,9 @@ def set_up_jax(keep_programs: bool) -> None:
 
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
-            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, _cores()))
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, cores))
     if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

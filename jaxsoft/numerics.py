@@ -38,34 +38,25 @@ REFUSED: dict[str, str] = {
 }
 """Setting -> why it must be off."""
 
+_OFF = """
+    eager_constant_folding jax_bcoo_cusparse_lowering jax_custom_vjp3 jax_disable_most_optimizations
+    jax_high_dynamic_range_gumbel jax_pallas_poison_buffers jax_ragged_dot_use_gpu_pallas_triton_lowering
+    jax_refs_to_pins jax_remat3 jax_scan3 jax_softmax_custom_jvp jax_threefry_gpu_kernel_lowering
+    jax_use_emit_pipeline_primitive jax_use_simplified_jaxpr_constants
+"""
+_ON = """
+    jax_allow_f16_reductions jax_auto_pcast jax_compiler_enable_remat_pass jax_pallas_use_mosaic_gpu
+    jax_ragged_dot_use_ragged_dot_instruction jax_use_direct_linearize jax_use_shardy_partitioner
+"""
 NUMERIC: dict[str, Any] = {
-    "eager_constant_folding": False,
-    "jax_allow_f16_reductions": True,
-    "jax_auto_pcast": True,
-    "jax_bcoo_cusparse_lowering": False,
-    "jax_compiler_enable_remat_pass": True,
-    "jax_custom_vjp3": False,
+    **dict.fromkeys(_OFF.split(), False),
+    **dict.fromkeys(_ON.split(), True),
     "jax_default_matmul_precision": None,
-    "jax_disable_most_optimizations": False,
     "jax_exec_time_optimization_effort": 0.0,
-    "jax_high_dynamic_range_gumbel": False,
     "jax_memory_fitting_effort": 0.0,
     "jax_memory_fitting_level": "O2",
     "jax_optimization_level": "UNKNOWN",
-    "jax_pallas_poison_buffers": False,
-    "jax_pallas_use_mosaic_gpu": True,
-    "jax_ragged_dot_use_gpu_pallas_triton_lowering": False,
-    "jax_ragged_dot_use_ragged_dot_instruction": True,
-    "jax_refs_to_pins": False,
-    "jax_remat3": False,
-    "jax_scan3": False,
-    "jax_softmax_custom_jvp": False,
-    "jax_threefry_gpu_kernel_lowering": False,
-    "jax_use_direct_linearize": True,
-    "jax_use_emit_pipeline_primitive": False,
     "jax_use_magma": "auto",
-    "jax_use_shardy_partitioner": True,
-    "jax_use_simplified_jaxpr_constants": False,
 }
 """Setting that can change a number -> its usual value, under which it is not told."""
 
@@ -93,36 +84,24 @@ _HARMLESS = frozenset(
     jax_xla_profile_version mock_num_gpu_processes
     """.split()
 )
-"""JAX's settings that change no number: where, how fast, how loudly, and with which checks; some are read by variable alone."""
-_HARMLESS_GROUPS = (
-    "jax_compilation_cache_",
-    "jax_persistent_cache_",
-    "jax_pgle_",
-    "jax_export_",
-    "jax_debug_",
-    "jax_dump_",
-    "jax_cross_host_",
-    "jax_captured_constants_",
-    "jax2tf_",
-    "jax_error_checking_behavior_",
-    "jax_transfer_guard",
+"""JAX's settings that change no number: where, how fast, how loudly, with which checks; some are but variables."""
+_HARMLESS_GROUPS = tuple(
+    """
+    jax2tf_ jax_captured_constants_ jax_compilation_cache_ jax_cross_host_ jax_debug_ jax_dump_
+    jax_error_checking_behavior_ jax_export_ jax_persistent_cache_ jax_pgle_ jax_transfer_guard
+    """.split()
 )
-
-_HARMLESS_FLAGS = (
-    "xla_dump", "xla_force_host_platform_device_count", "xla_gpu_shard_autotuning", "xla_log", "xla_hlo_profile",
-    "xla_gpu_force_compilation_parallelism", "xla_gpu_kernel_cache_file", "xla_gpu_per_fusion_autotune_cache_dir",
-    "xla_cpu_parallel_codegen_split_count",
-)  # fmt: skip
+_HARMLESS_FLAGS = tuple(
+    """
+    xla_cpu_parallel_codegen_split_count xla_dump xla_force_host_platform_device_count
+    xla_gpu_force_compilation_parallelism xla_gpu_kernel_cache_file xla_gpu_per_fusion_autotune_cache_dir
+    xla_gpu_shard_autotuning xla_hlo_profile xla_log
+    """.split()
+)
 _MOST_BYTES = 1 << 20  # of a file of flags
 _KEYED_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _RECORDED = ("OPENBLAS_", "MKL_", "OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", "CUBLAS_", "TF_CUDNN_DETERMINISTIC")
 """Variables that can move last bits, as another processor does: they are written down, not compared."""
-
-
-_NOT_FINITE = (
-    "JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped at a value that is not finite ({}); without it, members that diverge are "
-    "marked and the others go on"
-)
 
 
 @contextlib.contextmanager
@@ -140,45 +119,41 @@ def pinned() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(jax.transfer_guard("allow"))  # it is up again around the compiled calls
         for name, value in PINNED.items():
-            stack.enter_context(_held(name, value))
+            if (local := getattr(jax, name.removeprefix("jax_"), None)) is not None:
+                stack.enter_context(local(value))
+            else:  # JAX has it for all threads alone
+                stack.callback(jax.config.update, name, getattr(jax.config, name))
+                jax.config.update(name, value)
         for name in PINNED_FLAX:
             stack.enter_context(flax.config.temp_flip_flag(name.removeprefix("flax_"), False))
         try:
             yield
         except (FloatingPointError, InternalFloatingPointError) as problem:
-            raise errors.ConfigError(_NOT_FINITE.format(" ".join(map(str, problem.args[:2])).splitlines()[0])) from None
-
-
-@contextlib.contextmanager
-def _held(name: str, value: Any) -> Iterator[None]:
-    """One setting at a value: in this thread, or everywhere if JAX has it for all threads alone."""
-    if (local := getattr(jax, name.removeprefix("jax_"), None)) is not None:
-        with local(value):
-            yield
-        return
-    before = getattr(jax.config, name)
-    jax.config.update(name, value)
-    try:
-        yield
-    finally:
-        jax.config.update(name, before)
+            told = " ".join(map(str, problem.args[:2])).splitlines()[0]
+            raise errors.ConfigError(
+                f"JAX_DEBUG_NANS or JAX_DEBUG_INFS stopped at a value that is not finite ({told}); without it, members "
+                "that diverge are marked and the others go on"
+            ) from None
 
 
 def overridden() -> list[str]:
     """What this process's settings say that is not used, one line each."""
-    jaxs = [(name, _value(name), value) for name, value in PINNED.items()]
+    pins = [(name, _told(name), str(value)) for name, value in PINNED.items()]
+    pins += [(name, str(getattr(flax.config, name)), "False") for name in PINNED_FLAX]
     return [
-        f"{name.upper()}={_told(there)} is not used: jaxsoft pins it to {_told(value)}"
-        for name, there, value in [*jaxs, *((name, getattr(flax.config, name), False) for name in PINNED_FLAX)]
-        if _told(there) not in (_told(value), "None")
+        f"{name.upper()}={there} is not used: jaxsoft pins it to {value}"
+        for name, there, value in pins
+        if there not in (value, "None")
     ]
 
 
 def identity() -> dict[str, str]:
     """The settings that can change a number and are not as usual: name -> value. Empty on most machines."""
-    found = {name.upper(): _told(_value(name)) for name, usual in NUMERIC.items() if _value(name) != usual}
-    found |= {name: text for name, text in os.environ.items() if name.startswith("JAX_") and not _is_known(name)}
-    found |= {name: os.environ[name] for name in _KEYED_VARIABLES if os.environ.get(name)}
+    found = {name.upper(): _told(name) for name, usual in NUMERIC.items() if _value(name) != usual}
+    for name, text in os.environ.items():
+        is_known = any(name.lower() in kind for kind in (PINNED, REFUSED, NUMERIC)) or is_harmless(name.lower())
+        if (name in _KEYED_VARIABLES and text) or (name.startswith("JAX_") and not is_known):
+            found[name] = text
     flags = _xla_flags(os.environ.get("XLA_FLAGS", ""))
     return found | ({"XLA_FLAGS": flags} if flags else {})
 
@@ -213,15 +188,11 @@ def is_harmless(name: str) -> bool:
     return name in _HARMLESS or name.startswith(_HARMLESS_GROUPS)
 
 
-def _is_known(variable: str) -> bool:
-    name = variable.lower()
-    return name in PINNED or name in REFUSED or name in NUMERIC or is_harmless(name)
-
-
 def _value(name: str) -> Any:
     """The value of a setting in this thread; its usual one where this JAX does not have it."""
     return getattr(jax.config, name, {**NUMERIC, **PINNED}.get(name))
 
 
-def _told(value: Any) -> str:
-    return str(getattr(value, "value", value))
+def _told(name: str) -> str:
+    value = _value(name)
+    return str(getattr(value, "value", value))  # of an enumeration

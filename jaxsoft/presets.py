@@ -31,48 +31,26 @@ Config = Any  # an `ml_collections.ConfigDict`, whose keys no type checker knows
 
 @dataclass(frozen=True)
 class Study:
-    """A dataset and how it is studied.
+    """A dataset and how it is studied."""
 
-    Attributes:
-      config: complete but for the sweep; `sweep` writes that.
-      num_classes: K; 0 if it is not known before the data is read.
-      small: the grids are those of a study of minutes, not the paper's.
-      ipc: a few budgets, images per class.
-      curve: budgets for a curve.
-      epochs: a grid of teacher ages.
-      stages: an early, a middle and a late one.
-      best: budget -> the one that is best for it.
-      rates: learning rates to compare.
-      rate: budget -> the student's learning rate, where one rate does not fit all.
-      exchange: the three of the paper's sweep of data against knowledge; those of TinyImageNet, whose rate others share.
-      expected: epoch -> the validation accuracy that was found there, by whom the preset says.
-      pooled: the teacher is all experts, not the first.
-      seeds: how many.
-      quick: less of everything; shows that the machine works, not what is claimed.
-    """
-
-    config: Config
-    num_classes: int
-    small: bool
-    ipc: tuple[int, ...]
-    curve: tuple[int, ...]
-    epochs: tuple[Age, ...]
-    stages: tuple[Age, ...]
-    best: Mapping[int, Age]
-    rates: tuple[float, ...] = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2)
-    rate: Mapping[int, float] = field(default_factory=dict)
-    exchange: tuple[Age, Age, Age] = (11, 20, 50)
-    expected: Mapping[int, float] = field(default_factory=dict)
-    pooled: bool = False
-    seeds: int = 5
-    quick: bool = False
+    config: Config  # complete but for the sweep; `sweep` writes that
+    num_classes: int  # K; 0 if it is not known before the data is read
+    small: bool  # the grids are those of a study of minutes, not the paper's
+    ipc: tuple[int, ...]  # a few budgets, images per class
+    curve: tuple[int, ...]  # budgets for a curve
+    epochs: tuple[Age, ...]  # a grid of teacher ages
+    stages: tuple[Age, ...]  # an early, a middle and a late one
+    best: Mapping[int, Age]  # budget -> the age that is best for it
+    rates: tuple[float, ...] = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2)  # learning rates to compare
+    rate: Mapping[int, float] = field(default_factory=dict)  # budget -> the student's, where one rate does not fit all
+    exchange: tuple[Age, Age, Age] = (11, 20, 50)  # of data for knowledge; TinyImageNet's, whose rate others share
+    expected: Mapping[int, float] = field(default_factory=dict)  # epoch -> validation accuracy, as found before
+    pooled: bool = False  # the teacher is all experts, not the first
+    seeds: int = 5  # how many
+    quick: bool = False  # less of everything; shows that the machine works, not what is claimed
 
     def classes(self) -> int:
-        """K.
-
-        Raises:
-          ConfigError: it is not known.
-        """
+        """K, or a ConfigError if it is not known."""
         if not self.num_classes:
             raise errors.ConfigError(
                 f"config argument classes expects the number of classes of {self.config.data.name}, such as classes=10"
@@ -121,8 +99,7 @@ class Study:
     def soft_against_hard(self, budgets: Iterable[int]) -> Config:
         """Hard labels beside the teacher's at each budget's best age; beside all stages in a small study."""
         if self.small:
-            labels = ("hard", *map(self.teacher, self.stages))
-            return self.sweep({"ipc": budgets, "labels": labels})
+            return self.sweep({"ipc": budgets, "labels": ("hard", *map(self.teacher, self.stages))})
         cells = [(ipc, text) for ipc in budgets for text in ("hard", self.teacher(self.best_age(ipc)))]
         return self.sweep({"ipc labels": cells})
 
@@ -178,19 +155,19 @@ def _make(data: str, quick: bool, classes: int) -> Study:
 
 
 def _digits(quick: bool) -> Study:
-    """Students must be trained to convergence, or hard labels win everywhere. Digits are not augmented, least of all flipped."""
+    """Students must converge, or hard labels win everywhere. Digits are not augmented, least of all flipped."""
     config: Config = default()
     config.data.validation = 0.2
     config.teacher.experts = 5
     if quick:
-        _set(config.teacher, model="mlp(layers=1)", epochs=4, batch=64, learning_rate=0.2)
-        _set(config.student, **_ADAMW, model="mlp(layers=1)", batch=16, steps=20, evaluations=2)
+        config.teacher.update(model="mlp(layers=1)", epochs=4, batch=64, learning_rate=0.2)
+        config.student.update(**_ADAMW, model="mlp(layers=1)", batch=16, steps=20, evaluations=2)
         config.student.learning_rate = 0.02
         epochs, stages, best, rates = (1, 2, 3, 4), (1, 2, 4), {1: 2, 5: 4}, (5e-3, 2e-2)
         # Subsets larger than a batch are one shape: one program serves them all, and several of the experiments.
         return Study(config, 10, True, (2, 5), (2, 5), epochs, stages, best, rates, pooled=True, seeds=2)
-    _set(config.teacher, model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
-    _set(config.student, **_ADAMW, model="convnet(depth=2, width=16)", batch=50, steps=400, evaluations=10)
+    config.teacher.update(model="convnet(depth=2, width=16)", epochs=60, batch=64, learning_rate=0.05)
+    config.student.update(**_ADAMW, model="convnet(depth=2, width=16)", batch=50, steps=400, evaluations=10)
     epochs, stages = (2, 5, 10, 15, 20, 30, 45, 60), (5, 20, 45)
     best = {1: 5, 2: 10, 5: 20, 20: 45}  # configs/frontier.py, chosen on validation
     rates = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
@@ -201,15 +178,15 @@ def _digits(quick: bool) -> Study:
 def _cifar10(quick: bool) -> Study:
     """Experts learn ten times as fast as table 7 says, and are named by its accuracies: 56.0, 65.1, 74.9 and 76.5%.
 
-    At its rate, 5e-4, epoch 18 of such an expert has 42.1% (49,000 training images, two CPU cores, n = 1), and the table has
-    56.0% at epoch 20. Rate times epochs is what counts: 5e-3 has 53.3% at epoch 4, which is epoch 20 of 1e-3, the rate of
-    the authors' command. Then the table's 164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
+    At its rate, 5e-4, epoch 18 of such an expert has 42.1% (49,000 training images, two CPU cores, n = 1), the table's
+    epoch 20 has 56.0%. Rate times epochs is what counts: 5e-3 has 53.3% at epoch 4, which is epoch 20 of 1e-3, the
+    rate of the authors' command. Then the table's 164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
     """
     config = _paper("convnet(depth=3)", epochs=100, learning_rate=5e-3)
     config.data.normalize = "zca"
     if quick:
         _narrow(config, "convnet(depth=3, width=32)", limit=500, epochs=20, learning_rate=0.02)
-        _set(config.student, steps=200, evaluations=4)
+        config.student.update(steps=200, evaluations=4)
         epochs, stages, best = (2, 5, 10, 20), (5, 10, 20), {1: 10, 10: 20}
         return Study(config, 10, True, (1, 10), (1, 10), epochs, stages, best)
     ages, stages = (0.35, 0.45, 0.5, 0.56, 0.65, 0.75, 0.765), (0.56, 0.65, 0.75)
@@ -222,7 +199,7 @@ def _cifar10(quick: bool) -> Study:
 def _cifar100(quick: bool) -> Study:
     """Experts at table 7's rate, which an independent reproduction confirms, named by its accuracies: 33.1, 47.6, 52.7%.
 
-    The reproduction has them near epochs 14, 53 and 112, the table at 13, 36 and 125. Here a tenth of the training images is
+    The reproduction has them near epochs 14, 53 and 112, the table at 13, 36 and 125. Here a tenth of the images is
     held out, so that an epoch has fewer steps and the last points come later: 200 epochs leave room.
     """
     made = replace(_other(quick), num_classes=100)
@@ -239,7 +216,7 @@ def _other(quick: bool) -> Study:
     config = _paper("convnet(depth=3)", epochs=125, learning_rate=0.01)
     if quick:
         _narrow(config, "convnet(depth=3, width=32)", limit=100, epochs=20, learning_rate=0.02)
-        _set(config.student, steps=200, batch=100, evaluations=4)
+        config.student.update(steps=200, batch=100, evaluations=4)
         epochs, stages, best = (2, 5, 10, 20), (5, 20), {1: 5, 5: 20}
         return Study(config, 0, True, (1, 5), (1, 5), epochs, stages, best, seeds=3)
     epochs, stages = (4, 10, 24, 57, 125), (13, 36, 125)
@@ -249,13 +226,13 @@ def _other(quick: bool) -> Study:
 
 
 def _tiny_imagenet(quick: bool) -> Study:
-    """As table 7 has it, by epochs: its last experts, 38.1 and 38.8%, are as good as such nets get, and with a tenth of the
-    training images held out they may never be; what they then reach is told beside the table's."""
+    """As table 7 has it, by epochs: its last experts, 38.1 and 38.8%, are as good as such nets get, and with a tenth of
+    the training images held out they may never be; what they then reach is told beside the table's."""
     config = _paper("convnet(depth=4)", epochs=102, learning_rate=0.01)
     if quick:
         _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)
         config.data.validation = 0.01
-        _set(config.student, steps=60, batch=100, evaluations=3)
+        config.student.update(steps=60, batch=100, evaluations=3)
         epochs, stages, best = (2, 4, 7, 10), (5, 10), {1: 5, 2: 10}
         return Study(config, 200, True, (1, 2), (1, 2), epochs, stages, best, seeds=2)
     epochs, stages = (4, 11, 20, 50, 90, 102), (11, 50, 90)
@@ -273,20 +250,16 @@ def _paper(model: str, epochs: int, learning_rate: float) -> Config:
     """Teachers and students as the paper trains ConvNets: SGD, and one augmentation drawn for each batch."""
     config: Config = default()
     common: dict[str, Any] = dict(model=model, batch=256, augment="dsa")
-    _set(config.teacher, **common, epochs=epochs, learning_rate=learning_rate)
-    _set(config.student, **common, epochs=3000, steps=0, learning_rate=0.01, weight_decay=5e-4, evaluations=15)
+    config.teacher.update(**common, epochs=epochs, learning_rate=learning_rate)
+    config.student.update(**common, epochs=3000, steps=0, learning_rate=0.01, weight_decay=5e-4, evaluations=15)
     return config
 
 
 def _narrow(config: Config, model: str, limit: int, epochs: int, learning_rate: float) -> None:
     """A narrower net on fewer images, fewer held out; a faster expert; short students that still converge."""
     config.data.limit, config.data.validation = limit, 0.02
-    _set(config.teacher, model=model, epochs=epochs, batch=64, learning_rate=learning_rate)
-    _set(config.student, **_ADAMW, model=model, epochs=0, augment="none")
-
-
-def _set(part: Config, **settings: Any) -> None:
-    part.update(settings)
+    config.teacher.update(model=model, epochs=epochs, batch=64, learning_rate=learning_rate)
+    config.student.update(**_ADAMW, model=model, epochs=0, augment="none")
 
 
 def _at(table: Mapping[int, Any], ipc: int) -> Any:

@@ -17,9 +17,7 @@ class Data:
 
     name: str = setting("digits", "dataset: a file of jaxsoft/data, or tfds:<name>")
     root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder", names="path")
-    validation: float = setting(
-        0.1, "share of the training images held out per class; 0 where the test chooses", low=0.0, high=0.5
-    )
+    validation: float = setting(0.1, "share held out of each class; 0 where the test chooses", low=0.0, high=0.5)
     limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
     resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
     normalize: str = setting("standardize", "what networks see: standardize, zca, zca(regularization=0.1) or none")
@@ -48,12 +46,8 @@ class Teacher(Training):
     experts: int = setting(1, "how many, trained at once", low=1, high=1000)
     models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
-    expected: tuple[str, ...] = setting(
-        (), "epoch:accuracy, on validation, that the config was written for; a teacher far from it is told"
-    )
-    store: str = setting(
-        "", "folder that several runs share for trained experts; empty: inside the run folder", names="path"
-    )
+    expected: tuple[str, ...] = setting((), "epoch:validation accuracy that is expected; a teacher far from it is told")
+    store: str = setting("", "folder of experts that several runs share; empty: inside the run folder", names="path")
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Learned:
-    """How labels are learned; students are `student.model`, and a duration counts their steps if it does not say outer."""
+    """How labels are learned; students are `student.model`, and durations count their steps unless they say outer."""
 
     looks: int = setting(20, "how often the labels are validated", low=1)
     look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)
@@ -96,9 +90,7 @@ class Learned:
     unroll_steps: int = setting(200, "length of a student's training", low=1)
     first_unroll_steps: int = setting(40, "how much of it the first outer step sees; all, from half way on", low=1)
     window_steps: int = setting(20, "through which the gradient goes back", low=1)
-    pool: str = setting(
-        "persistent", "students begin anew in each outer step, or go on", choices=("fresh", "persistent")
-    )
+    pool: str = setting("persistent", "students begin anew each outer step, or go on", choices=("fresh", "persistent"))
     students: int = setting(4, "in the pool; their gradients are averaged", low=1)
     judges: int = setting(8, "students trained from scratch at each look", low=1)
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
@@ -134,7 +126,7 @@ class Settings:
     name: str = setting("experiment", "of the run folder, unless --workdir is given", names="folder")
     protocol: str = setting(
         "sealed",
-        "what selects: validation; the test set (paper); or validation, with what the test set would have chosen beside it",
+        "what selects: validation; the test set (paper); or validation, beside what the test set would have chosen",
         choices=("sealed", "paper", "both"),
     )
     select: str = setting("random", "which images: a function of jaxsoft/data/select.py")

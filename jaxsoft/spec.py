@@ -39,10 +39,8 @@ def parse(text: str) -> tuple[Call, ...]:
     try:
         return _calls(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
-        example = "'hard', 'teacher(epoch=5)|topk(3)'"
-        raise errors.ConfigError(
-            f"cannot read spec {text!r}; expected name(arguments)|..., such as {example}"
-        ) from None
+        expected = "name(arguments)|..., such as 'hard', 'teacher(epoch=5)|topk(3)'"
+        raise errors.ConfigError(f"cannot read spec {text!r}; expected {expected}") from None
 
 
 def parse_one(text: str) -> Call:
@@ -59,52 +57,36 @@ def render(calls: tuple[Call, ...]) -> str:
 
 
 def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), text: str = "") -> dict[str, Any]:
-    """Match a call's arguments to a function's parameters and check their types.
+    """The arguments of a call by name, as the function's annotations and defaults allow them.
 
-    Args:
-      call: what the user wrote.
-      function: what it names; its annotations and defaults say which arguments are legal.
-      given: parameters that the caller supplies itself (rows, keys), hidden from the user.
-      text: the whole spec, for the message.
-
-    Returns:
-      Every argument that the user gave, by name.
+    The caller supplies the parameters `given` itself, so the user may not; `text` is the whole spec, for the message.
 
     Raises:
       ConfigError: too many, unknown, missing or wrongly typed arguments.
     """
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
-    usage = f"{call.name}({', '.join(_describe(p) for p in parameters)})"
-    where = f" in {text!r}" if text else ""
+    legal = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
+    signature = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in legal])
     try:
-        bound = inspect.Signature([_positional(p) for p in parameters]).bind(*call.args, **call.kwargs)
+        bound = signature.bind(*call.args, **call.kwargs).arguments
+        for name, value in bound.items():
+            wanted = signature.parameters[name].annotation
+            if wanted is float and type(value) is int:
+                bound[name] = float(value)
+            elif wanted is not inspect.Parameter.empty and isinstance(wanted, type) and type(value) is not wanted:
+                raise TypeError(f"{name} expects {wanted.__name__}, got {value!r}")
     except TypeError as problem:
-        raise errors.ConfigError(f"{call}{where}: {problem}; usage: {usage}") from None
-    for parameter in parameters:
-        value = bound.arguments.get(parameter.name, parameter.default)
-        wanted = parameter.annotation
-        if value is parameter.default or wanted is parameter.empty or not isinstance(wanted, type):
-            continue
-        if wanted is float and type(value) is int:
-            bound.arguments[parameter.name] = float(value)
-        elif type(value) is not wanted:
-            raise errors.ConfigError(
-                f"{call}{where}: {parameter.name} expects {wanted.__name__}, got {value!r}; usage: {usage}"
-            )
-    return dict(bound.arguments)
+        where = f"{call} in {text!r}" if text else str(call)
+        usage = f"{call.name}({', '.join(map(_described, legal))})"
+        raise errors.ConfigError(f"{where}: {problem}; usage: {usage}") from None
+    return bound
 
 
 def resolve(
     text: str, functions: Mapping[str, Callable[..., Any]], kind: str, where: str, given: tuple[str, ...] = ()
 ) -> Callable[..., Any]:
-    """The function that a one-call spec names, with the user's arguments filled in.
+    """The function that a one-call spec such as `step(0.3, parts=4)` names, with the user's arguments filled in.
 
-    Args:
-      text: such as `step(0.3, parts=4)`.
-      functions: the legal names.
-      kind: what is named, for the message: "schedule".
-      where: where the whole list is, for the message.
-      given: parameters that the caller supplies later.
+    The caller supplies the parameters `given` later; messages say `kind` ("schedule"), and `where` all of them are.
 
     Raises:
       ConfigError: unknown name or wrong arguments.
@@ -117,11 +99,8 @@ def resolve(
 
 def public_functions(module: Any) -> dict[str, Callable[..., Any]]:
     """The public functions that a module defines itself: the module is the registry."""
-    return {
-        name: f
-        for name, f in vars(module).items()
-        if inspect.isfunction(f) and not name.startswith("_") and f.__module__ == module.__name__
-    }
+    own = ((name, f) for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    return {name: f for name, f in own if not name.startswith("_")}
 
 
 def _calls(node: ast.expr) -> tuple[Call, ...]:
@@ -155,11 +134,7 @@ def _show(value: Any) -> str:
     return value if bare else repr(value)
 
 
-def _positional(p: inspect.Parameter) -> inspect.Parameter:
-    return p.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _describe(p: inspect.Parameter) -> str:
-    kind = p.annotation.__name__ if isinstance(p.annotation, type) else "value"
-    default = "" if p.default is inspect.Parameter.empty else f"={_show(p.default)}"
-    return f"{p.name}: {kind}{default}"
+def _described(p: inspect.Parameter) -> str:
+    typed = isinstance(p.annotation, type) and p.annotation is not p.empty
+    kind = p.annotation.__name__ if typed else "value"
+    return f"{p.name}: {kind}" + ("" if p.default is p.empty else f"={_show(p.default)}")

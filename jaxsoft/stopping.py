@@ -20,11 +20,7 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
     """Hear the first signal that asks to stop; a second one, or no end within 8 s, ends the process.
 
     A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing but
-    the work since the last checkpoint.
-
-    Args:
-      asked: called in that thread at the first signal.
-      told: what the user is told before that.
+    the work since the last checkpoint. At the first signal the user is told, then that thread calls `asked`.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
@@ -33,7 +29,9 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
     send.setblocking(False)
     threading.Thread(target=_listen, args=(receive, asked, told, _GRACE_SECONDS), daemon=True).start()
     before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS if not _is_ignored(number)}
+    # What nohup ignores stays so; but SIGINT, which shells ignore for the background, is meant by whoever sends it.
+    wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, lambda *_: None) for number in wanted}
     try:
         yield
     finally:
@@ -65,14 +63,6 @@ def _try(write: Callable[[], object]) -> None:
     thread = threading.Thread(target=writing, daemon=True)
     thread.start()
     thread.join(timeout=1.0)
-
-
-def _is_ignored(number: int) -> bool:
-    """Whether whoever started this process wants a signal ignored, as nohup does.
-
-    Shells ignore SIGINT for every command in the background; a keyboard or a script that sends it all the same means it.
-    """
-    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace: float) -> None:

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 class Split:
     """Images and their integer labels.
 
-    Inside the package images are uint8, or float32 in [0, 1], [N, H, W, C], perhaps a memory map, and labels are int32, [N].
+    Inside the package images are uint8, or float32 in [0, 1], [N, H, W, C], perhaps a memory map, and labels int32 [N].
     Your own may be of other types: `data/arrays.py` says which are converted; others are refused.
     """
 
@@ -31,8 +31,8 @@ class Dataset:
     """Three splits and where they come from.
 
     `validation` is carved from the published training images by a fixed rule; `test` is opened once, at the end.
-    `fingerprint` is a SHA-256 in hex that stands for pixels, labels and the split. That of your own arrays is computed from
-    them when they are used, whatever is given. `sound` says that all of this holds; a copy made by `replace` has to show it anew.
+    `fingerprint` is a SHA-256 in hex that stands for pixels, labels and the split. That of your own arrays is computed
+    from them when they are used, whatever is given. `sound` says that all of this holds; a copy has to show it anew.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import operator
 import re
 import typing
 import warnings
@@ -14,7 +15,7 @@ _LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, so
 _SMALLEST_FLOAT, _LARGEST_FLOAT = 1.2e-38, 3.4e38  # and 32-bit floats, which know nothing smaller but 0
 _LONGEST_NAME = 200  # bytes; with what is added to it a file name may have 255
 _WHOLE = 1e-9  # what logarithmic spacing leaves of a whole number
-_CLOSING = {"(": ")", "[": "]"}
+_BOUNDS = {"low": (">=", operator.ge), "above": (">", operator.gt), "high": ("<=", operator.le)}
 
 
 def checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any:
@@ -24,10 +25,11 @@ def checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any
     0.10000000149011612. An array of floats is good for integers if they are whole to one part in 1e9, which is what
     `numpy.logspace` and `numpy.geomspace` make of whole numbers.
 
+    A single value will do for a tuple.
+
     Args:
-      value: what the user wrote; a single value will do for a tuple.
       wanted: the type of the setting: int, float, str, or a tuple of one of them.
-      rule: the setting's range, choices, or what it names.
+      rule: its range, choices, or what it names.
       where: how messages name it.
 
     Raises:
@@ -54,7 +56,7 @@ def parsed(text: str, wanted: Any) -> Any:
     if typing.get_origin(wanted) is not tuple:
         return text if wanted is str else _literal(text)
     item = typing.get_args(wanted)[0]
-    return tuple(_unquoted(part) if item is str else _literal(part) for part in _split(_unwrapped(text.strip())))
+    return tuple(_unquoted(part) if item is str else _literal(part) for part in _parts(text.strip()))
 
 
 def path(text: str, where: str) -> str:
@@ -76,23 +78,18 @@ def _plain(value: Any, wanted: type) -> Any:
     value = value.tolist() if of_array else value
     if wanted is int and of_array and type(value) is float and math.isfinite(value):
         return round(value) if math.isclose(value, round(value), rel_tol=_WHOLE) else value
-    if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT:
-        return float(value)
-    return value
+    return float(value) if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT else value
 
 
 def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
-    low, high, above, choices = (rule.get(name) for name in ("low", "high", "above", "choices"))
     return (
         type(value) is wanted
         and (wanted is not int or value <= _LARGEST_INT)
         and (wanted is not float or value == 0 or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
         and (wanted is not str or "\0" not in str(value))  # no file can have such a name
         and (rule.get("names") != "folder" or _is_name(str(value)))
-        and (low is None or value >= low)
-        and (high is None or value <= high)
-        and (above is None or value > above)
-        and (choices is None or value in choices)
+        and value in rule.get("choices", (value,))
+        and all(holds(value, rule[name]) for name, (_, holds) in _BOUNDS.items() if name in rule)
     )
 
 
@@ -107,44 +104,38 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
         return f"one of {', '.join(choices)}"
     if rule.get("names") == "folder":
         return "a name for a folder, without / and of one line"
-    low, high, above = rule.get("low"), rule.get("high"), rule.get("above")
+    bounds = {name: rule[name] for name in _BOUNDS if name in rule}
     if type(value) is int and value > _LARGEST_INT:
-        high = _LARGEST_INT
+        bounds["high"] = _LARGEST_INT
     if type(value) is float and _LARGEST_FLOAT < abs(value) < math.inf:
-        high = _LARGEST_FLOAT
+        bounds["high"] = _LARGEST_FLOAT
     if type(value) is float and 0 < abs(value) < _SMALLEST_FLOAT:
-        low, above = _SMALLEST_FLOAT, None
-    bounds = ((">=", low), (">", above), ("<=", high))
-    told = " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
+        bounds["low"] = _SMALLEST_FLOAT
+        bounds.pop("above", None)
+    told = " and ".join(f"{sign} {bounds[name]}" for name, (sign, _) in _BOUNDS.items() if name in bounds)
     return f"{wanted.__name__} {told}".strip()
 
 
-def _split(text: str) -> list[str]:
-    """The parts between commas that stand outside of brackets and quotes; a comma may follow the last."""
-    parts, depth, quote = [""], 0, ""
+def _parts(text: str) -> list[str]:
+    """The parts between commas outside of quotes and brackets, without a pair around all; a comma may be the last."""
+    depths = _depths(text)
+    if text[:1] + text[-1:] in ("()", "[]") and 0 not in depths[:-1]:
+        text, depths = text[1:-1], _depths(text[1:-1])
+    cuts = [i for i, c in enumerate(text) if c == "," and not depths[i]]
+    parts = [text[a + 1 : b].strip() for a, b in zip([-1, *cuts], [*cuts, len(text)], strict=True)]
+    return parts if parts[-1] else parts[:-1]
+
+
+def _depths(text: str) -> list[int]:
+    """How many brackets and quotes are open after each character."""
+    depths, depth, quote = [], 0, ""
     for c in text:
-        if c == "," and not depth and not quote:
-            parts.append("")
-            continue
-        parts[-1] += c
         if quote or c in "'\"":
             quote = "" if c == quote else quote or c
         else:
             depth += (c in "([{") - (c in ")]}")
-    parts = [part.strip() for part in parts]
-    return parts if parts[-1] else parts[:-1]
-
-
-def _unwrapped(text: str) -> str:
-    """Without the one pair of brackets around everything, if there is one."""
-    if text[:1] not in _CLOSING or text[-1:] != _CLOSING[text[0]]:
-        return text
-    inner, depth = text[1:-1], 0
-    for c in inner:
-        depth += (c in "([") - (c in ")]")
-        if depth < 0:  # the first bracket closes before the end: "(1), (2)"
-            return text
-    return inner
+        depths.append(depth or len(quote))
+    return depths
 
 
 def _unquoted(text: str) -> str:

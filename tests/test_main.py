@@ -361,7 +361,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     rows = [{"status": "done"}, {"status": status}]
     monkeypatch.setattr(run, "run", lambda *_: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
-    monkeypatch.setattr(report, "write_report", lambda *_: None)
+    monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
     monkeypatch.setattr(table, "text_table", lambda rows: "THE TABLE")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out

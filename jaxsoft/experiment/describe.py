@@ -16,7 +16,6 @@ from jaxsoft.experiment.identity import environment
 from jaxsoft.experiment.waves import Plan
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, Row
 
@@ -57,7 +56,7 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             f"  {len(group.members):5d} x {r.model}: {'up to ' if r.slots > r.batch else ''}{r.slots} images, "
             f"batch {r.batch}, {group.steps} steps, blocks of {bucket.block}, {r.precision}"
             + (f", {group.tile} images at a time" if group.tile < r.batch else "")
-            + ("" if group.lowering == "auto" else f", convolutions {conv.summary(group.lowering)}")
+            + ("" if group.lowering == "auto" else f", convolutions {group.lowering}")
         )
     seconds = cost.estimated_seconds(plan.flops())
     budget = memory.budget_bytes(settings)

@@ -14,7 +14,6 @@ from jaxsoft.experiment import (
     describe,
     examples,
     identity,
-    layout,
     memory,
     processes,
     progress,
@@ -139,7 +138,6 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     RunFolder(workdir).compare(config.as_dict(settings))
     histories = stored.histories(RunFolder(workdir))
     plan = planning.make(settings, dataset, histories, {})
-    plan = layout.measured(plan, settings, layout.table(), lambda line: None, only_known=True)
     lines = [
         *describe.settings_lines(settings),
         "",
@@ -192,7 +190,6 @@ def decide(
             raise stored.useless(folder, stored.PLAN, problem) from None
     else:
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
-        plan = layout.measured(plan, settings, layout.table(), told)
         folder.write_json("plan.json", plan.as_json() | {"identity": own})
     if not processes.is_first():
         return plan

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from jaxsoft import errors
-from jaxsoft.experiment import waves
 from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.ops import conv
 
 PLAN, TEACHERS = "plan.json", "teachers.json"
 _PARTS = ("chunks", "waves", "since", "subjects", "groups", "members")
@@ -97,7 +97,11 @@ def _check_group(group: dict[str, Any], members: int) -> None:
     _whole(recipe["num_classes"], 1, None, "num_classes")
     _whole(group["steps"], 1, None, "steps")
     _whole(recipe["batch"], 1, None, "batch")
-    waves.layout_of(group)
+    _whole(group["block"], 1, len(group["members"]), "block")
+    if recipe["batch"] % _whole(group["tile"], 1, None, "tile"):
+        raise ValueError(f"tile expects a whole part of {recipe['batch']} images, got {group['tile']}")
+    if (lowering := group.get("lowering", "auto")) not in ("auto", *conv.LOWERINGS):
+        raise ValueError(f"lowering expects one of auto, {', '.join(conv.LOWERINGS)}, got {lowering!r:.40}")
 
 
 def _check_waves(cut: Sequence[Any], counts: Sequence[int]) -> None:

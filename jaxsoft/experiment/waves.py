@@ -1,14 +1,12 @@
 """A plan: members in groups of equal static shape, cut into waves that fit in memory; `plan.make` decides all of it."""
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jaxsoft import errors
 from jaxsoft.experiment.sweep import MemberSpec
-from jaxsoft.ops import conv
-from jaxsoft.training import cost, tuning
+from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.fit import Recipe
 
@@ -37,7 +35,7 @@ class Group:
     steps: int
     block: int
     tile: int
-    lowering: conv.Choice = "auto"
+    lowering: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -211,20 +209,7 @@ class Plan:
                 raise ValueError("a group has other members or another recipe than these settings give")
         waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
         groups = tuple(
-            replace(
-                g,
-                **layout_of(s)._asdict(),
-            )
+            replace(g, block=s["block"], tile=s["tile"], lowering=s.get("lowering", "auto"))
             for g, s in zip(self.groups, stored["groups"], strict=True)
         )
         return replace(self, groups=groups, waves=waves, since=stored["since"])
-
-
-def layout_of(group: Mapping[str, Any]) -> tuning.Layout:
-    """The layout of a group that was stored.
-
-    Raises:
-      ValueError: it is none.
-    """
-    how = group["block"], group["tile"], group.get("lowering", "auto")
-    return tuning.layout_of(how, len(group["members"]), group["recipe"]["batch"])

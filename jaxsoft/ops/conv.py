@@ -9,15 +9,13 @@ decides what happens when a member axis arrives:
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
-Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`), or a
-table of what was measured (`tuning`).
+Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`).
 
 A convolution, its gradient in the images and its gradient in the kernel are the three partial derivatives of one
 trilinear form <y, x * k>, so each of them is differentiated by the other two. That closure is what makes gradients of
 any order work, also under vmap, scan and remat.
 """
 
-import collections
 import contextlib
 import contextvars
 import functools
@@ -68,10 +66,7 @@ class Problem(NamedTuple):
     dtype: str = "float32"
 
 
-Choice = str | tuple[tuple[Problem, str], ...]
-"""A lowering for all; `auto`, for the rule; or a table, with the rule where it says nothing."""
-
-_chosen: contextvars.ContextVar[Choice] = contextvars.ContextVar("lowering", default="auto")
+_chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
 _met: contextvars.ContextVar[dict[Problem, Geometry] | None] = contextvars.ContextVar("met", default=None)
 
 
@@ -96,18 +91,17 @@ def conv2d(
 
 
 @contextlib.contextmanager
-def lowering(choice: Choice) -> Iterator[None]:
-    """Force one lowering, or a table of them, for everything traced inside; `auto` leaves the choice to the rule.
+def lowering(name: str) -> Iterator[None]:
+    """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
       ConfigError: no such lowering.
     """
-    for name in (choice,) if isinstance(choice, str) else [name for _, name in choice]:
-        if name not in ("auto", *LOWERINGS):
-            raise errors.ConfigError(
-                errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
-            )
-    token = _chosen.set(choice)
+    if name not in ("auto", *LOWERINGS):
+        raise errors.ConfigError(
+            errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
+        )
+    token = _chosen.set(name)
     try:
         yield
     finally:
@@ -115,12 +109,12 @@ def lowering(choice: Choice) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exactly(choice: Choice = "auto") -> Iterator[None]:
-    """What is traced inside convolves by one choice, and multiplies float32 with all of its bits on every device.
+def exactly(name: str = "auto") -> Iterator[None]:
+    """What is traced inside convolves by one lowering, and multiplies float32 with all of its bits on every device.
 
     Accelerators would otherwise multiply with fewer bits than the precision that was asked for.
     """
-    with lowering(choice), jax.default_matmul_precision("highest"):
+    with lowering(name), jax.default_matmul_precision("highest"):
         yield
 
 
@@ -152,18 +146,6 @@ def choose(problem: Problem, platform: str | None = None) -> str:
         return "patches" if problem.images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
     return "patches" if pixels < problem.window**2 else "map"
-
-
-def summary(choice: Choice) -> str:
-    """A choice in a few words.
-
-    >>> summary("map"), summary(((Problem("forward", 1, 2, 3, 4, 5, 6, 7, 1), "map"),))
-    ('map', 'measured (1 map)')
-    """
-    if isinstance(choice, str):
-        return choice
-    count = collections.Counter(how for _, how in choice)
-    return f"measured ({', '.join(f'{n} {how}' for how, n in count.items())})"
 
 
 # The three maps. Each is differentiated by the other two.
@@ -247,4 +229,4 @@ def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
         return g.lowering
     if (met := _met.get()) is not None:
         met[problem] = g
-    return dict(() if g.lowering == "auto" else g.lowering).get(problem) or choose(problem)
+    return choose(problem)

@@ -34,7 +34,7 @@ class Bucket(NamedTuple):
       block: members that are vmapped together.
       chunk_steps: steps that each takes in one call of the program.
       tile: images of a batch that are taken at a time; 0 for all at once.
-      lowering: of its convolutions, as in `ops.conv`; a table speaks of training alone.
+      lowering: of its convolutions, as in `ops.conv`.
     """
 
     recipe: Recipe
@@ -42,7 +42,7 @@ class Bucket(NamedTuple):
     block: int
     chunk_steps: int
     tile: int = 0
-    lowering: conv.Choice = "auto"
+    lowering: str = "auto"
 
 
 class Best(NamedTuple):
@@ -200,7 +200,7 @@ class Program:
         def ask(bucket: Bucket, variables: Any) -> Any:
             members = len(jax.tree.leaves(variables)[0])
             block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
-            with conv.lowering(bucket.lowering if isinstance(bucket.lowering, str) else "auto"):
+            with conv.lowering(bucket.lowering):
                 return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 
         return self._together(lambda b: b.recipe.model, ask, variables)

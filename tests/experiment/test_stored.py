@@ -121,6 +121,31 @@ def test_plans_that_cannot_be_are_refused_though_they_carry_no_seal(folder):
     assert all(p[:1] == ("members",) or p[-1] in legal or c is places for p, c in accepted), accepted
 
 
+MAP = ["forward", 3, 4, 8, 8, 1, 4, 3, 1, "float32"]
+
+
+@pytest.mark.parametrize(
+    "part, value",
+    [("block", v) for v in (None, 0, -1, 10**9, "2", True, 2.0)]
+    + [("tile", v) for v in (None, 0, 4, 12, 3.0, "3", True)]
+    + [("lowering", v) for v in (None, 1, "fast", {"a": 1}, [], ["map"], [[MAP, "map"]])],  # the last was once measured
+)
+def test_a_layout_that_cannot_be_is_refused(folder, part, value):
+    altered = plain()
+    altered["groups"][0][part] = value
+    (folder.path / stored.PLAN).write_text(json.dumps(altered))
+    with pytest.raises(errors.CheckpointError, match=f"plan.json: {part} expects .*; delete it and run the same"):
+        stored.plan(folder)
+
+
+def test_a_stored_layout_is_repeated_whatever_is_forced_now(folder):
+    other = plain()
+    other["groups"][0] |= {"block": 1, "tile": 1, "lowering": "grouped"}
+    (folder.path / stored.PLAN).write_text(json.dumps(other))
+    first = repeat(folder).groups[0]
+    assert (first.block, first.tile, first.lowering) == (1, 1, "grouped")
+
+
 def test_deleting_a_refused_plan_is_the_way_on(folder):
     value = plain()
     value["waves"].pop()  # a dropped wave

@@ -22,13 +22,13 @@ class LogitBank:
       logits: expert, epoch, image, class [E, P, N, K].
       epochs: the teacher epochs kept, [P] of them, in the order of the second axis.
       image_ids: the images' positions in the train split [N].
-      labels: the images' true classes [N].
+      classes: the images' true classes [N].
     """
 
     logits: Float32[np.ndarray, "E P N K"]
     epochs: tuple[int, ...]
     image_ids: Int32[np.ndarray, "N"]
-    labels: Int32[np.ndarray, "N"]
+    classes: Int32[np.ndarray, "N"]
 
     def cell(self, expert: int, epoch: int) -> Float32[np.ndarray, "N K"]:
         """The logits of one expert at one epoch [N, K].
@@ -66,7 +66,7 @@ class LogitBank:
             with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             saved, epochs = str(arrays.pop("sha256")), tuple(arrays.pop("epochs").tolist())
-            bank = cls(epochs=epochs, **arrays)
+            bank = cls(epochs=epochs, classes=arrays.pop("labels"), **arrays)
             now = digest(bank._arrays())
         except Exception as problem:  # damage can surface anywhere in the zip and array readers
             reason = f"{type(problem).__name__}: {problem}".splitlines()[0]
@@ -79,20 +79,19 @@ class LogitBank:
 
     def _problem(self) -> str:
         """What does not fit together, if anything: who computes a digest may still have written nonsense."""
-        kinds = {"logits": np.float32, "image_ids": np.int32, "labels": np.int32}
-        if any(getattr(self, name).dtype != kind for name, kind in kinds.items()):
+        if (self.logits.dtype, self.image_ids.dtype, self.classes.dtype) != (np.float32, np.int32, np.int32):
             return "logits expect float32, image_ids and labels int32"
         if self.logits.ndim != 4 or self.logits.shape[1:3] != (len(self.epochs), len(self.image_ids)):
             return f"logits of shape {self.logits.shape} for {len(self.epochs)} epochs"
-        if self.labels.shape != (len(self.image_ids),) or len({*self.epochs}) < len(self.epochs):
+        if self.classes.shape != (len(self.image_ids),) or len({*self.epochs}) < len(self.epochs):
             return "labels, images and epochs that do not fit each other"
-        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < self.logits.shape[3]:
+        if self.classes.size and not 0 <= self.classes.min() <= self.classes.max() < self.logits.shape[3]:
             return f"labels that are not in 0..{self.logits.shape[3] - 1}"
         return "" if np.isfinite(self.logits).all() else "logits that are not finite"
 
     def _arrays(self) -> dict[str, np.ndarray]:
         epochs = np.asarray(self.epochs, np.int32)
-        return {"logits": self.logits, "epochs": epochs, "image_ids": self.image_ids, "labels": self.labels}
+        return {"logits": self.logits, "epochs": epochs, "image_ids": self.image_ids, "labels": self.classes}
 
 
 def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
@@ -115,19 +114,18 @@ def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
     cells = [bank.cell(expert, spec.epoch) for expert in spec.experts if spec.epoch is not None]
     logits = np.stack(cells) if cells else np.zeros((1, *bank.logits.shape[2:]), np.float32)
     # Without its epoch a spec is the same program for all epochs: compiled once.
-    return _rows(replace(spec, epoch=None), logits, bank.labels, bank.image_ids)
+    return _rows(replace(spec, epoch=None), logits, bank.classes, bank.image_ids)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _rows(
-    spec: LabelSpec, logits: Float[Array, "n N K"], labels: Int[Array, "N"], image_ids: Int[Array, "N"]
+    spec: LabelSpec, logits: Float[Array, "n N K"], classes: Int[Array, "N"], image_ids: Int[Array, "N"]
 ) -> Float[Array, "N K"]:
-    def row(logits: Float[Array, "n K"], label: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        if spec.pool == "logits":
-            return spec.treat(jax.nn.softmax(logits.mean(0)), label, image_id)
-        return spec.treat(jax.nn.softmax(logits).mean(0), label, image_id)
+    def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
+        pooled = jax.nn.softmax(logits.mean(0)) if spec.pool == "logits" else jax.nn.softmax(logits).mean(0)
+        return spec.treat(pooled, true_class, image_id)
 
-    return jax.vmap(row, in_axes=(1, 0, 0))(logits, labels, image_ids)
+    return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:

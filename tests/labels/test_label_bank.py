@@ -65,24 +65,24 @@ def test_operations_run_from_left_to_right(bank):
 
 def test_hard_labels_need_no_expert(bank):
     none = dataclasses.replace(bank, logits=np.zeros((0, 0, N, K), np.float32), epochs=())
-    np.testing.assert_array_equal(rows("hard", none), np.eye(K)[bank.labels])
-    np.testing.assert_allclose(rows("hard|smooth(0.1)", none), 0.9 * np.eye(K)[bank.labels] + 0.02, atol=1e-7)
+    np.testing.assert_array_equal(rows("hard", none), np.eye(K)[bank.classes])
+    np.testing.assert_allclose(rows("hard|smooth(0.1)", none), 0.9 * np.eye(K)[bank.classes] + 0.02, atol=1e-7)
 
 
 def test_the_true_class_is_each_images_own(bank):
     p = softmax(bank.logits[0, 0])
     dropped = p * (np.arange(K) != 2)
-    dropped[bank.labels == 2] = p[bank.labels == 2]
+    dropped[bank.classes == 2] = p[bank.classes == 2]
     np.testing.assert_allclose(rows("teacher(epoch=5)|drop_class(2)", bank), dropped, atol=1e-6)
 
 
 @pytest.mark.parametrize("text", SPECS)
 def test_a_row_follows_its_image_and_not_its_position(bank, text):
     order = np.random.default_rng(1).permutation(N)
-    moved = LogitBank(bank.logits[:, :, order], bank.epochs, bank.image_ids[order], bank.labels[order])
+    moved = LogitBank(bank.logits[:, :, order], bank.epochs, bank.image_ids[order], bank.classes[order])
     np.testing.assert_array_equal(rows(text, moved), rows(text, bank)[order])
     few = [5, 2]
-    alone = LogitBank(bank.logits[:, :, few], bank.epochs, bank.image_ids[few], bank.labels[few])
+    alone = LogitBank(bank.logits[:, :, few], bank.epochs, bank.image_ids[few], bank.classes[few])
     np.testing.assert_allclose(rows(text, alone), rows(text, bank)[few], atol=1e-7)
 
 
@@ -138,7 +138,7 @@ def test_a_bank_comes_back_as_it_was_saved(bank, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     loaded = LogitBank.load(path)
     assert loaded.epochs == (5, 10)
-    for name in ("logits", "image_ids", "labels"):
+    for name in ("logits", "image_ids", "classes"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(bank, name))
         assert getattr(loaded, name).dtype == getattr(bank, name).dtype
     first = path.read_bytes()

@@ -20,7 +20,7 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,6 @@ from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "map", "grouped")
-MAPS = ("forward", "input_gradient", "kernel_gradient")
 
 # From this many images of one member on, a GPU or TPU is filled by a single member's library convolution.
 _FULL_BATCH = 128
@@ -41,29 +40,18 @@ _WINDOW_PIXELS = 4096
 
 
 class Problem(NamedTuple):
-    """What a lowering is chosen for: one of the three maps, at one size.
+    """What a lowering is chosen for: one of the three maps, at one size."""
 
-    Attributes:
-      map: `forward`, `input_gradient` or `kernel_gradient`.
-      members: vmapped together.
-      images: of each.
-      height, width: of the response.
-      inputs, outputs: channels of the images and of the response.
-      window: side of the kernel.
-      stride: step of the window.
-      dtype: of the images.
-    """
-
-    map: str
-    members: int
-    images: int
-    height: int
+    map: str  # `forward`, `input_gradient` or `kernel_gradient`
+    members: int  # vmapped together
+    images: int  # of each
+    height: int  # of the response, as is the width
     width: int
-    inputs: int
-    outputs: int
-    window: int
+    inputs: int  # channels of the images
+    outputs: int  # channels of the response
+    window: int  # side of the kernel
     stride: int
-    dtype: str = "float32"
+    dtype: str = "float32"  # of the images
 
 
 _chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
@@ -90,22 +78,16 @@ def conv2d(
     return _forward(g, x, kernel.astype(x.dtype))
 
 
-@contextlib.contextmanager
-def lowering(name: str) -> Iterator[None]:
+def lowering(name: str) -> contextlib.AbstractContextManager[str]:
     """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
       ConfigError: no such lowering.
     """
-    if name not in ("auto", *LOWERINGS):
-        raise errors.ConfigError(
-            errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
-        )
-    token = _chosen.set(name)
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
+    known = ("auto", *LOWERINGS)
+    if name not in known:
+        raise errors.ConfigError(errors.unknown("convolution lowering", name, known, "jaxsoft/ops/conv.py"))
+    return _inside(_chosen, name)
 
 
 @contextlib.contextmanager
@@ -118,18 +100,21 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def meeting() -> Iterator[dict[Problem, Geometry]]:
+def meeting() -> contextlib.AbstractContextManager[dict[Problem, Geometry]]:
     """Collects the problems that are met while something is traced inside, with their geometries.
 
     Those of one member are among them, as a function is traced for one before it is for many.
     """
-    met: dict[Problem, Geometry] = {}
-    token = _met.set(met)
+    return _inside(_met, {})
+
+
+@contextlib.contextmanager
+def _inside(variable: contextvars.ContextVar, value: Any) -> Iterator[Any]:
+    token = variable.set(value)
     try:
-        yield met
+        yield value
     finally:
-        _met.reset(token)
+        variable.reset(token)
 
 
 def choose(problem: Problem, platform: str | None = None) -> str:
@@ -185,12 +170,11 @@ def apply(problem: Problem, g: Geometry, a: Array, b: Array) -> Array:
     return maps[problem.map](g, a, b)
 
 
-_WAYS = {
+_WAYS = {  # by patches, and by the library
     "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
     "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
     "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
 }
-"""Each of the three maps by patches, and by the library."""
 
 
 @functools.cache
@@ -219,14 +203,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
 
 def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
     """The lowering of one of the maps for so many members, of which `a` and `b` are one's arguments."""
-    inputs, outputs = {
-        "forward": lambda: (a.shape[3], b.shape[3]),
-        "input_gradient": lambda: (b.shape[2], a.shape[3]),
-        "kernel_gradient": lambda: (a.shape[3], b.shape[3]),
-    }[name]()
-    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride, a.dtype.name)
-    if g.lowering in LOWERINGS:
+    if g.lowering != "auto":
         return g.lowering
+    inputs, outputs = (b.shape[2], a.shape[3]) if name == "input_gradient" else (a.shape[3], b.shape[3])
+    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride, a.dtype.name)
     if (met := _met.get()) is not None:
         met[problem] = g
     return choose(problem)

@@ -19,12 +19,9 @@ class Geometry(NamedTuple):
     padding: int
     lowering: str = "auto"
 
-    def response(self) -> tuple[int, int]:
+    def response(self) -> tuple[int, ...]:
         """Height and width of the response."""
-        height, width = (
-            (size + 2 * self.padding - window) // self.stride + 1 for size, window in zip(self.size, self.window)
-        )
-        return height, width
+        return tuple((s + 2 * self.padding - w) // self.stride + 1 for s, w in zip(self.size, self.window))
 
 
 # Lowering by the library's convolution. On CPU each of the three maps is a convolution of canonical form (images NHWC,
@@ -59,9 +56,7 @@ def _canonical(
 ) -> Array:
     """`apart`: of the pixels of x, as if zeros lay between them; `wide`: the same of the kernel."""
     layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(
-        x, k, strides, padding, lhs_dilation=apart, rhs_dilation=wide, dimension_numbers=layout
-    )
+    return jax.lax.conv_general_dilated(x, k, strides, padding, apart, wide, layout)
 
 
 # Lowering by patches: windows as rows of a matrix.

@@ -25,13 +25,12 @@ from jaxsoft import errors, spec
 
 
 class Augmentation(NamedTuple):
-    """What an image goes through.
+    """What an image goes through: `change(image, u, step_u)` is the image that the network sees.
 
-    draws: how many uniform numbers an image needs.
-    change: `(image, u, step_u) -> image`; `u` are the image's own numbers, `step_u` is one that its batch shares.
+    Of the uniform numbers `u` are the image's own, and `step_u` is one that its batch shares.
     """
 
-    draws: int
+    draws: int  # how many uniform numbers an image needs
     change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
 
 
@@ -166,7 +165,8 @@ def apply(image: Float[Array, "H W C"], change: Change) -> Float[Array, "H W C"]
     """
     out = image if change.color is None else _recolor(image, change.color)
     out = out if change.warp is None else _warp(out, change.warp)
-    out = out if change.box is None else _blank(out, change.box)
+    if change.box is not None:
+        out = jnp.where(within(change.box, *image.shape[:2])[:, :, None], 0, out)
     return out.astype(image.dtype)
 
 
@@ -216,10 +216,6 @@ def within(box: Float[Array, "4"], height: int, width: int) -> Bool[Array, "H W"
         (at >= start) & (at < start + size) for at, start, size in ((rows, box[0], box[2]), (cols, box[1], box[3]))
     ]
     return inside[0][:, None] & inside[1][None, :]
-
-
-def _blank(image: jax.Array, box: jax.Array) -> jax.Array:
-    return jnp.where(within(box, *image.shape[:2])[:, :, None], 0, image)
 
 
 def _integer(u: jax.Array, low: int, high: int) -> jax.Array:

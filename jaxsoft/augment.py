@@ -49,10 +49,7 @@ class Change(NamedTuple):
 
 
 def build(text: str) -> Augmentation:
-    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`.
-
-    Returns:
-      How many uniform numbers an image needs, and the function of one image; a batch is `vmap(change, (0, 0, None))`.
+    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
@@ -77,8 +74,7 @@ def none() -> Augmentation:
 def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Differentiable siamese augmentation: one operation a step for the whole batch, its parameters drawn per image.
 
-    Args:
-      operations: names joined by an underscore, drawn with equal probability. Leave out `flip` for digits and letters.
+    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters.
     """
     draws = _operations(operations)
 
@@ -90,11 +86,7 @@ def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation
 
 
 def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
-    """Every operation at every step, one after the other in the order given.
-
-    Args:
-      operations: names joined by an underscore; each acts on the output of the one before.
-    """
+    """Every one of `operations` at every step, in the order given; each acts on the output of the one before."""
     draws = _operations(operations)
 
     def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:

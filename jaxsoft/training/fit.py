@@ -176,8 +176,7 @@ def loss_and_gradient(
     """Mean loss over the real images of a batch, the new statistics, and the gradient in the parameters.
 
     Args:
-      recipe: of the member.
-      batch: what the step sees.
+      recipe, batch: of the member, and what the step sees.
       vector, unravel: the parameters as one vector, and the way back to the tree.
       stats: of batch norm; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.

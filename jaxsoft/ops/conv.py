@@ -19,8 +19,8 @@ any order work, also under vmap, scan and remat.
 import contextlib
 import contextvars
 import functools
+import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,23 +39,7 @@ _FULL_BATCH = 128
 _WINDOW_PIXELS = 4096
 
 
-class Problem(NamedTuple):
-    """What a lowering is chosen for: one of the three maps, at one size."""
-
-    map: str  # `forward`, `input_gradient` or `kernel_gradient`
-    members: int  # vmapped together
-    images: int  # of each
-    height: int  # of the response, as is the width
-    width: int
-    inputs: int  # channels of the images
-    outputs: int  # channels of the response
-    window: int  # side of the kernel
-    stride: int
-    dtype: str = "float32"  # of the images
-
-
 _chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
-_met: contextvars.ContextVar[dict[Problem, Geometry] | None] = contextvars.ContextVar("met", default=None)
 
 
 def conv2d(
@@ -78,7 +62,8 @@ def conv2d(
     return _forward(g, x, kernel.astype(x.dtype))
 
 
-def lowering(name: str) -> contextlib.AbstractContextManager[str]:
+@contextlib.contextmanager
+def lowering(name: str) -> Iterator[None]:
     """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
@@ -87,7 +72,11 @@ def lowering(name: str) -> contextlib.AbstractContextManager[str]:
     known = ("auto", *LOWERINGS)
     if name not in known:
         raise errors.ConfigError(errors.unknown("convolution lowering", name, known, "jaxsoft/ops/conv.py"))
-    return _inside(_chosen, name)
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
 
 
 @contextlib.contextmanager
@@ -100,37 +89,23 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-def meeting() -> contextlib.AbstractContextManager[dict[Problem, Geometry]]:
-    """Collects the problems that are met while something is traced inside, with their geometries.
-
-    Those of one member are among them, as a function is traced for one before it is for many.
-    """
-    return _inside(_met, {})
-
-
-@contextlib.contextmanager
-def _inside(variable: contextvars.ContextVar, value: Any) -> Iterator[Any]:
-    token = variable.set(value)
-    try:
-        yield value
-    finally:
-        variable.reset(token)
-
-
-def choose(problem: Problem, platform: str | None = None) -> str:
+def choose(map: str, members: int, images: int, g: Geometry, platform: str | None = None) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and as expected elsewhere.
 
     Args:
-      problem: map and sizes.
+      map: `forward`, `input_gradient` or `kernel_gradient`.
+      members: vmapped together.
+      images: of each.
+      g: sizes.
       platform: `cpu`, `gpu` or `tpu`; the default backend if not given.
     """
-    pixels = problem.height * problem.width
+    pixels = math.prod(g.response())
     if (platform or jax.default_backend()) != "cpu":
-        return "patches" if problem.members > 1 and problem.images < _FULL_BATCH else "map"
-    if problem.map == "kernel_gradient":
-        return "patches" if problem.images * pixels > _WINDOW_PIXELS else "map"
+        return "patches" if members > 1 and images < _FULL_BATCH else "map"
+    if map == "kernel_gradient":
+        return "patches" if images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
-    return "patches" if pixels < problem.window**2 else "map"
+    return "patches" if pixels < g.window[0] ** 2 else "map"
 
 
 # The three maps. Each is differentiated by the other two.
@@ -164,10 +139,10 @@ _kernel_gradient.defvjp(
 )
 
 
-def apply(problem: Problem, g: Geometry, a: Array, b: Array) -> Array:
-    """The map of a problem for one member: of images and kernel, response and kernel, or images and response."""
+def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
+    """One of the three maps for one member: of images and kernel, response and kernel, or images and response."""
     maps = {"forward": _forward, "input_gradient": _input_gradient, "kernel_gradient": _kernel_gradient}
-    return maps[problem.map](g, a, b)
+    return maps[map](g, a, b)
 
 
 _WAYS = {  # by patches, and by the library
@@ -182,9 +157,12 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
     patches, library = _WAYS[name]
 
+    def chosen(members: int, a: Array) -> str:
+        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if _pick(name, g, 1, a, b) == "patches" else library)(g, a, b)
+        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -192,21 +170,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = _pick(name, g, members, a[0], b[0])
+        how = chosen(members, a[0])
         if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering="map"))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
 
     return one
-
-
-def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
-    """The lowering of one of the maps for so many members, of which `a` and `b` are one's arguments."""
-    if g.lowering != "auto":
-        return g.lowering
-    inputs, outputs = (b.shape[2], a.shape[3]) if name == "input_gradient" else (a.shape[3], b.shape[3])
-    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride, a.dtype.name)
-    if (met := _met.get()) is not None:
-        met[problem] = g
-    return choose(problem)

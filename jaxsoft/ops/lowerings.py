@@ -19,9 +19,10 @@ class Geometry(NamedTuple):
     padding: int
     lowering: str = "auto"
 
-    def response(self) -> tuple[int, ...]:
+    def response(self) -> tuple[int, int]:
         """Height and width of the response."""
-        return tuple((s + 2 * self.padding - w) // self.stride + 1 for s, w in zip(self.size, self.window))
+        height, width = ((s + 2 * self.padding - w) // self.stride + 1 for s, w in zip(self.size, self.window))
+        return height, width
 
 
 # Lowering by the library's convolution. On CPU each of the three maps is a convolution of canonical form (images NHWC,

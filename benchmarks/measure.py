@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import main
-from jaxsoft.experiment.identity import environment
+from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet, eval_set

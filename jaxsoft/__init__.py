@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from jaxsoft.api import train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
-    from jaxsoft.experiment.experts import Experts, teach
+    from jaxsoft.experiment.teach.experts import Experts, teach
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
@@ -28,7 +28,7 @@ __all__ = [
 ]
 __all__ += ["train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.experts", "analysis.table", "api")
+_HOMES = ("types", "config", "data", "experiment.teach.experts", "analysis.table", "api")
 
 
 def __getattr__(name: str) -> Any:

@@ -37,8 +37,8 @@ def entry() -> None:
     streams.prepare()  # first: whatever is opened before would take the place of a closed stream
     with stopping.heard(stopping.leave, _INTERRUPTED):
         code = main(sys.argv[1:])
-        if code and "jaxsoft.experiment.processes" in sys.modules:
-            from jaxsoft.experiment import processes
+        if code and "jaxsoft.experiment.machine.processes" in sys.modules:
+            from jaxsoft.experiment.machine import processes
 
             processes.leave(code)
         sys.exit(code)
@@ -86,8 +86,10 @@ def _run(argv: Sequence[str]) -> int:
     with _starting_jax():
         set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics
-        from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes are told at once
-        from jaxsoft.experiment.console import Console
+        from jaxsoft.console import Console
+        from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
+        from jaxsoft.experiment.machine import processes
+        from jaxsoft.experiment.tell import describe
 
         processes.join(given["process"], given["coordinator"])
         is_first = processes.is_first()  # now JAX looks for its devices
@@ -106,7 +108,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
     """Close the folder, then write the report, and say how it went: what is finished stays so whatever becomes of the report."""
-    from jaxsoft.experiment import describe, run
+    from jaxsoft.experiment import run
+    from jaxsoft.experiment.tell import describe
 
     run.close(workdir, console)
     with console.stage("report"):
@@ -134,7 +137,7 @@ def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
 def _list_report(folders: Sequence[Path]) -> None:
     """Take a report that was written to a finished run's own folder into the manifest of that run, if that can be read."""
     from jaxsoft.analysis import report
-    from jaxsoft.experiment import folder
+    from jaxsoft.experiment.store import folder
 
     if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
         try:
@@ -167,7 +170,7 @@ def _data(argv: Sequence[str]) -> int:
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with _starting_jax():
         from jaxsoft import data
-        from jaxsoft.experiment.console import Console
+        from jaxsoft.console import Console
 
     if words == ["list"]:
         for name, state, description in data.available(root):
@@ -194,7 +197,7 @@ def _verify(argv: Sequence[str]) -> int:
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR")
     with _starting_jax():
-        from jaxsoft.experiment import folder
+        from jaxsoft.experiment.store import folder
 
     problems = folder.verify(where)
     if problems:

@@ -8,8 +8,8 @@ import pytest
 import test_plan
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import stored
-from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.plan import stored
+from jaxsoft.experiment.store.folder import RunFolder
 
 MADE = test_plan.by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), block=2)
 
@@ -109,11 +109,11 @@ def test_plans_that_cannot_be_are_refused_though_they_carry_no_seal(folder):
             path.write_text(json.dumps(value))
             if (found := outcome(folder)) is not None:
                 accepted.append((place, change))
-                for g, group in enumerate(found.groups):
+                for g, group in enumerate(found.buckets):
                     ranges = [wave[g] for wave in found.waves]
                     assert sum((list(range(*bounds)) for bounds in ranges), []) == list(range(len(group.members)))
                     assert 1 <= group.block <= len(group.members) and group.recipe.batch % group.tile == 0
-                    assert group.recipe == MADE.groups[g].recipe
+                    assert group.recipe == MADE.buckets[g].recipe
                 assert found.keys == MADE.keys and found.chunks == MADE.chunks
     assert tried > 1000
     # Blocks and tiles change no number, what is said of members beside their keys is not read, nor what is not known.
@@ -142,7 +142,7 @@ def test_a_stored_layout_is_repeated_whatever_is_forced_now(folder):
     other = plain()
     other["groups"][0] |= {"block": 1, "tile": 1, "lowering": "grouped"}
     (folder.path / stored.PLAN).write_text(json.dumps(other))
-    first = repeat(folder).groups[0]
+    first = repeat(folder).buckets[0]
     assert (first.block, first.tile, first.lowering) == (1, 1, "grouped")
 
 

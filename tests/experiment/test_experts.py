@@ -102,7 +102,7 @@ def test_records_say_what_the_kept_parameters_do(trained, data):
 def test_a_bank_keeps_identities_and_classes(trained, data):
     bank = trained[0].logits(data.train, IDS, [2, 0])
     assert bank.epochs == (2, 0) and bank.image_ids.tolist() == IDS.tolist()
-    assert bank.labels.tolist() == data.train.labels[IDS].tolist()
+    assert bank.classes.tolist() == data.train.labels[IDS].tolist()
     both = said(trained[0], data)
     np.testing.assert_array_equal(bank.logits, both[:, [2, 0]])
 

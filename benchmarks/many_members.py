@@ -22,10 +22,13 @@ import numpy as np
 
 from jaxsoft import config, data
 from jaxsoft.analysis.report import write_report
-from jaxsoft.experiment import describe, results, students
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.folder import RunFolder
-from jaxsoft.experiment.waves import Plan
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.store import results
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.students import outcomes
+from jaxsoft.experiment.tell import describe
 from jaxsoft.types import Dataset, Row
 
 EPOCHS = 5
@@ -95,8 +98,8 @@ def settings_of(budgets: int, labels: int, seeds: int, rates: int) -> config.Set
 
 def made(settings: config.Settings, dataset: Dataset) -> Plan:
     """The plan, after all that is checked before."""
-    planning.check(settings)
-    planning.check_data(settings, dataset)
+    checks.check(settings)
+    checks.check_data(settings, dataset)
     history = [{"epoch": e, "val_accuracy": e / EPOCHS, "label_entropy": 2 - 0.3 * e} for e in range(EPOCHS + 1)]
     return planning.make(settings, dataset, [history], CONTEXT)
 
@@ -114,14 +117,14 @@ def made_up(plan: Plan, settings: config.Settings, dataset: Dataset) -> list[Row
     shared = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "device": "made up"}
     random = np.random.default_rng(0)
     rows = {}
-    for g, group in enumerate(plan.groups):
-        for i in group.members:
+    for b, bucket in enumerate(plan.buckets):
+        for i in bucket.members:
             member, by_class = plan.members[i], " ".join(f"{a:.4g}" for a in random.random(dataset.num_classes))
             about = 0.4 + 0.15 * np.log10(member.ipc) + 0.02 * (member.labels != "hard")
-            seen = {name: float(about + 0.02 * random.standard_normal()) for name in students.MEASURED}
+            seen = {name: float(about + 0.02 * random.standard_normal()) for name in outcomes.MEASURED}
             seen |= {"paper_accuracy": None, "accuracy_by_class": by_class}
-            outcome = {"position": i, "group": g, "wave": 0, "bad_step": -1, **seen}
-            rows[i] = students.row_of(plan, outcome, shared, settings)
+            outcome = {"position": i, "bucket": b, "wave": 0, "bad_step": -1, **seen}
+            rows[i] = outcomes.row_of(plan, outcome, shared, settings)
     return [rows[i] for i in range(len(plan.members))]
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import main
-from jaxsoft.experiment.identity import environment
-from jaxsoft.ops import conv
+from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet, eval_set
@@ -94,7 +93,7 @@ def training(
     steps: int,
     block: int = 0,
     tile: int = 0,
-    lowering: conv.Choice = "auto",
+    lowering: str = "auto",
     look: int = 8,
     who: Member | None = None,
 ) -> Training:

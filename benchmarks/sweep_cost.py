@@ -15,8 +15,8 @@ import measure
 import numpy as np
 import sweeps
 
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.waves import Plan
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.types import Dataset, Split
 
 EPOCH = 11
@@ -37,10 +37,10 @@ def main() -> None:
     plan, shape = planned(size["model"], size["side"]), (size["side"], size["side"], 3)
     work: dict[tuple, int] = {}
     shapes = {}
-    for group in plan.groups:
-        kind = (group.recipe.batch, group.recipe.batch == group.recipe.slots)
-        shapes[kind] = group.recipe  # the last has the largest subset
-        work[kind] = work.get(kind, 0) + len(group.members) * group.steps
+    for bucket in plan.buckets:
+        kind = (bucket.recipe.batch, bucket.recipe.batch == bucket.recipe.slots)
+        shapes[kind] = bucket.recipe  # the last has the largest subset
+        work[kind] = work.get(kind, 0) + len(bucket.members) * bucket.steps
     cases = {kind: measure.training(recipe, shape, size["members"], size["steps"]) for kind, recipe in shapes.items()}
     took = measure.interleaved([case.chunk for case in cases.values()], min(args.repeats, size["rounds"]))
     rates = {kind: case.rates(seconds) for (kind, case), seconds in zip(cases.items(), took)}
@@ -49,7 +49,7 @@ def main() -> None:
         measure.tell("sweep_cost", args.size, what, rates[kind], "student-steps/s", block=case.bucket.block)
     steps, seconds = sum(work.values()), np.sum([work[kind] / rates[kind] for kind in work], axis=0)
     sweep = {"sweep": f"{len(plan.members)} students, {steps / 1e6:.1f} million steps"}
-    composition = {"buckets": len(plan.groups), "student_steps": steps, "useful_share": plan.useful_share()}
+    composition = {"buckets": len(plan.buckets), "student_steps": steps, "useful_share": plan.useful_share()}
     measure.tell("sweep_cost", args.size, sweep, seconds / 3600, "hours, projected", **composition)
     for pace in AUTHORS_MS:
         what, slow = {**sweep, "the authors' scripts on one GPU": f"{pace:g} ms a step"}, steps * pace / 1e3

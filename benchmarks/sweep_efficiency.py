@@ -17,7 +17,7 @@ import measure
 import sweeps
 
 from jaxsoft import data
-from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment.plan import make as planning
 from jaxsoft.training.ensemble import Program
 
 # `batches`: the plan is made for each of them, the first is timed too.
@@ -58,7 +58,7 @@ def main() -> None:
     for batch in size["batches"]:
         plan = planning.make(settings_of(size, batch), dataset, None, {})
         what = {**grid, "batch": batch}
-        more = {"buckets": len(plan.groups), "waves": len(plan.waves)}
+        more = {"buckets": len(plan.buckets), "waves": len(plan.waves)}
         measure.tell("sweep_efficiency", args.size, what, [100 * plan.useful_share()], "% of slots useful", **more)
 
     wave = sweeps.wave(settings_of(size, size["batches"][0]), dataset)
@@ -88,7 +88,7 @@ def loops(wave: sweeps.Wave) -> list[Callable[[], Any]]:
     shape, sets = wave.plan.image_shape, wave.program.select
     students = wave.program.initialize(wave.members)
     parts = [(wave.program, wave.members, students)]
-    for bucket, member, student in zip(wave.plan.buckets(), wave.members, students):
+    for bucket, member, student in zip(wave.plan.buckets_of(), wave.members, students):
         own = jax.tree.map(jnp.copy, student)  # a program reuses the buffers of the students that it is given
         parts.append((Program((bucket,), shape, sets), (member,), (own,)))
     return [loop(wave, *part) for part in parts]

@@ -10,10 +10,10 @@ import numpy as np
 
 from jaxsoft import config
 from jaxsoft.data import normalize
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment import students
-from jaxsoft.experiment.run import wave_program
-from jaxsoft.experiment.waves import Plan
+from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.students.waves import wave_program
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.training.ensemble import Program, pad
 from jaxsoft.training.evaluate import EvalSet
@@ -62,8 +62,8 @@ def wave(settings: config.Settings, dataset: Dataset) -> Wave:
     """Plan a sweep as a run does, and put its first wave on the devices."""
     plan = planning.make(settings, dataset, None, {})
     experts: Any = _NoExperts(settings.data.normalize, dataset)
-    read = students.prepare(plan, settings, dataset, experts)
+    read = prepare(plan, settings, dataset, experts)
     parts = [jax.tree.map(lambda a, s=slice(*span): a[s], m) for m, span in zip(read.members, plan.waves[0])]
-    program, padded = wave_program(plan, settings), [pad(m, b.members) for m, b in zip(parts, plan.buckets())]
+    program, padded = wave_program(plan, settings), [pad(m, b.members) for m, b in zip(parts, plan.buckets_of())]
     (bank, evals), members = program.place((read.bank, read.evals), tuple(padded))
     return Wave(plan, program, bank, evals, members)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from jaxsoft.api import train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
-    from jaxsoft.experiment.experts import Experts, teach
+    from jaxsoft.experiment.teach.experts import Experts, teach
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Experts", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
 __all__ += ["load", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.experts", "analysis.tables", "api")
+_HOMES = ("types", "config", "data", "experiment.teach.experts", "analysis.tables", "api")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,11 +6,11 @@ Everything stays in memory. The README opens with an example.
 from jaxsoft import config, errors, numerics
 from jaxsoft.config import Learned, Student, Sweep
 from jaxsoft.data import arrays
-from jaxsoft.experiment import identity, students
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.experts import Experts, teacher_key
-from jaxsoft.experiment.run import wave_program
-from jaxsoft.experiment.students import Next
+from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.plan import checks, identity, make
+from jaxsoft.experiment.students import outcomes, waves
+from jaxsoft.experiment.students.waves import Next
+from jaxsoft.experiment.teach.experts import Experts, teacher_key
 from jaxsoft.types import Dataset, Row
 
 
@@ -57,15 +57,15 @@ def train_students(
         sweep=sweep or Sweep(),
     )
     settings = config.read(config.as_dict(settings))
-    planning.check(settings)
-    plan = planning.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
-    material = students.prepare(plan, settings, dataset, experts)
-    program = wave_program(plan, settings)
-    shared = identity.columns(dataset)
-    outcomes = [
+    checks.check(settings)
+    plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
+    inputs = prepare(plan, settings, dataset, experts)
+    program = waves.wave_program(plan, settings)
+    shared = outcomes.shared_columns(dataset)
+    trained = [
         outcome
         for wave in range(len(plan.waves))
-        for outcome in students.train_wave(program, plan, wave, material, None, lambda _: Next(), protocol)
+        for outcome in waves.train_wave(program, plan, wave, inputs, None, lambda _: Next(), protocol)
     ]
-    rows = {o["position"]: students.row_of(plan, o, shared, settings) for o in outcomes}
+    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in trained}
     return [rows[i] for i in range(len(plan.members))]

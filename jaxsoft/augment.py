@@ -25,13 +25,12 @@ from jaxsoft import errors, spec
 
 
 class Augmentation(NamedTuple):
-    """What an image goes through.
+    """What an image goes through: `change(image, u, step_u)` is the image that the network sees.
 
-    draws: how many uniform numbers an image needs.
-    change: `(image, u, step_u) -> image`; `u` are the image's own numbers, `step_u` is one that its batch shares.
+    Of the uniform numbers `u` are the image's own, and `step_u` is one that its batch shares.
     """
 
-    draws: int
+    draws: int  # how many uniform numbers an image needs
     change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
 
 
@@ -50,10 +49,7 @@ class Change(NamedTuple):
 
 
 def build(text: str) -> Augmentation:
-    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`.
-
-    Returns:
-      How many uniform numbers an image needs, and the function of one image; a batch is `vmap(change, (0, 0, None))`.
+    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
@@ -78,8 +74,7 @@ def none() -> Augmentation:
 def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Differentiable siamese augmentation: one operation a step for the whole batch, its parameters drawn per image.
 
-    Args:
-      operations: names joined by an underscore, drawn with equal probability. Leave out `flip` for digits and letters.
+    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters.
     """
     draws = _operations(operations)
 
@@ -91,11 +86,7 @@ def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation
 
 
 def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
-    """Every operation at every step, one after the other in the order given.
-
-    Args:
-      operations: names joined by an underscore; each acts on the output of the one before.
-    """
+    """Every one of `operations` at every step, in the order given; each acts on the output of the one before."""
     draws = _operations(operations)
 
     def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
@@ -166,7 +157,8 @@ def apply(image: Float[Array, "H W C"], change: Change) -> Float[Array, "H W C"]
     """
     out = image if change.color is None else _recolor(image, change.color)
     out = out if change.warp is None else _warp(out, change.warp)
-    out = out if change.box is None else _blank(out, change.box)
+    if change.box is not None:
+        out = jnp.where(within(change.box, *image.shape[:2])[:, :, None], 0, out)
     return out.astype(image.dtype)
 
 
@@ -216,10 +208,6 @@ def within(box: Float[Array, "4"], height: int, width: int) -> Bool[Array, "H W"
         (at >= start) & (at < start + size) for at, start, size in ((rows, box[0], box[2]), (cols, box[1], box[3]))
     ]
     return inside[0][:, None] & inside[1][None, :]
-
-
-def _blank(image: jax.Array, box: jax.Array) -> jax.Array:
-    return jnp.where(within(box, *image.shape[:2])[:, :, None], 0, image)
 
 
 def _integer(u: jax.Array, low: int, high: int) -> jax.Array:

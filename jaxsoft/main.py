@@ -35,8 +35,8 @@ def entry() -> None:
     streams.prepare()  # first: whatever is opened before would take the place of a closed stream
     with stopping.heard(stopping.leave, _INTERRUPTED):
         code = main(sys.argv[1:])
-        if code and "jaxsoft.experiment.processes" in sys.modules:
-            from jaxsoft.experiment import processes
+        if code and "jaxsoft.experiment.machine.processes" in sys.modules:
+            from jaxsoft.experiment.machine import processes
 
             processes.leave(code)
         sys.exit(code)
@@ -84,8 +84,10 @@ def _run(argv: Sequence[str]) -> int:
     with _starting_jax():
         set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics
-        from jaxsoft.experiment import describe, processes, run  # JAX is loaded only now: mistakes are told at once
-        from jaxsoft.experiment.console import Console
+        from jaxsoft.console import Console
+        from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
+        from jaxsoft.experiment.machine import processes
+        from jaxsoft.experiment.tell import describe
 
         processes.join(given["process"], given["coordinator"])
         is_first = processes.is_first()  # now JAX looks for its devices
@@ -104,7 +106,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
     """Close the folder, whatever becomes of the report; then write that, and say how it went."""
-    from jaxsoft.experiment import describe, run
+    from jaxsoft.experiment import run
+    from jaxsoft.experiment.tell import describe
 
     run.close(workdir, console)
     with console.stage("report"):
@@ -128,7 +131,7 @@ def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = 
 
     written = report.write_report(folders, out, mix)
     if out is None:
-        from jaxsoft.experiment import folder
+        from jaxsoft.experiment.store import folder
 
         try:
             if (folders[0] / folder.MANIFEST).exists():
@@ -156,7 +159,7 @@ def _data(argv: Sequence[str]) -> int:
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with _starting_jax():
         from jaxsoft import data
-        from jaxsoft.experiment.console import Console
+        from jaxsoft.console import Console
 
     if words == ["list"]:
         for name, state, description in data.available(root):
@@ -183,7 +186,7 @@ def _verify(argv: Sequence[str]) -> int:
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR")
     with _starting_jax():
-        from jaxsoft.experiment import folder
+        from jaxsoft.experiment.store import folder
 
     problems = folder.verify(where)
     if problems:

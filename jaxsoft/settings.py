@@ -110,11 +110,6 @@ class Compute:
     lowering: str = setting("auto", "of convolutions", choices=("auto", "patches", "map", "grouped"))
     block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
-    tune: str = setting(
-        "auto",
-        "measure which block, tile and lowering is fastest, where not given; auto: for groups that train for minutes",
-        choices=("auto", "always", "never"),
-    )
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
 

@@ -8,6 +8,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 import pytest
@@ -15,16 +16,31 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jaxtyping.install_import_hook("jaxsoft", "beartype.beartype")
 
-SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared"
+KEPT = pathlib.Path(__file__).parent / "golden" / "reference.npz"
+WHOLE = pathlib.Path(__file__).resolve().parents[2] / "shared" / "golden" / "reference_parity.npz"
 
 
 @pytest.fixture(scope="session")
-def golden() -> dict[str, np.ndarray]:
-    """Inputs and outputs of the reference implementation; kept outside the repository."""
-    path = SHARED / "golden" / "reference_parity.npz"
-    if not path.exists():
-        pytest.skip(
-            f"the reference numbers are not part of the repository (looked for {path.name} beside the checkout)"
-        )
+def golden(request) -> dict[str, np.ndarray]:
+    """Inputs and outputs of the original implementation, see golden/README.md: what is kept there, or the `whole` file."""
+    path = {"kept": KEPT, "whole": WHOLE}[getattr(request, "param", "kept")]
+    if path is WHOLE and not path.exists():
+        pytest.skip(f"larger inputs than tests/golden/ keeps; looked for {path.name} beside the checkout")
     with np.load(path, allow_pickle=False) as z:
         return {name: z[name] for name in z.files}
+
+
+@pytest.fixture(scope="session")
+def golden_variables(golden):
+    """A function that reads a network of the original implementation as this package names its variables."""
+    names = {"kernel_hwio": "kernel", "kernel_flat_hwc": "kernel"}
+
+    def read(prefix: str) -> dict[str, dict]:
+        variables = {"params": {}, "batch_stats": {}}
+        for path in (name.removeprefix(prefix) for name in golden if name.startswith(prefix)):
+            module, leaf = path.split("/")
+            kind = "batch_stats" if leaf in ("mean", "var") else "params"
+            variables[kind].setdefault(module, {})[names.get(leaf, leaf)] = jnp.asarray(golden[prefix + path])
+        return {kind: tree for kind, tree in variables.items() if tree}
+
+    return read

@@ -9,8 +9,8 @@ import pytest
 
 import jaxsoft
 from jaxsoft import config, errors
+from jaxsoft.console import Console
 from jaxsoft.experiment import run
-from jaxsoft.experiment.console import Console
 
 TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=32, learning_rate=0.3)
 STUDENT = jaxsoft.Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)

@@ -10,7 +10,7 @@ import ml_collections
 import pytest
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import plan
+from jaxsoft.experiment.plan import checks
 
 
 def refusal(function, *args, **kwargs):
@@ -292,7 +292,7 @@ def test_only_one_line_of_config_error_comes_out_of_a_mutated_config(seed):
     for _ in range(500):
         tree = mutated(draw)
         try:
-            plan.check(config.read(tree))
+            checks.check(config.read(tree))
             passed += 1
         except errors.ConfigError as problem:
             assert re.match(r"[^\n]*config\.\w+[^\n]*$", str(problem)), f"no key, or not one line: {problem}"

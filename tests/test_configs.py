@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaxsoft import config, data, errors, presets
-from jaxsoft.experiment import plan, sweep
+from jaxsoft.experiment.plan import checks, sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -56,7 +56,7 @@ def test_the_header_says_what_is_claimed_and_how_to_see_it(path):
 def test_a_run_would_accept_it(path, argument):
     read = settings(path, argument)
     assert read.name.startswith(path.stem)
-    plan.check(read)
+    checks.check(read)
 
 
 @each_experiment
@@ -65,7 +65,7 @@ def test_a_run_would_accept_it(path, argument):
 def test_a_run_would_accept_it_for_other_data(path, name, quick):
     read = settings(path, f"data={name},classes={'26' if ':' in name else '0'},seeds=1{quick}")
     assert read.data.name == name and read.name.startswith(f"{path.stem}-{name.replace(':', '-')}")
-    plan.check(read)
+    checks.check(read)
 
 
 @each
@@ -80,7 +80,7 @@ def test_quick_is_less_work(path):
 @each_experiment
 def test_it_fits_digits_and_takes_minutes(path):
     read = settings(path)
-    plan.check_data(settings(path, "seeds=1"), digits())
+    checks.check_data(settings(path, "seeds=1"), digits())
     assert 25_000 <= least_steps(read) <= 600_000
 
 

@@ -15,7 +15,7 @@ from jaxsoft import config, errors, spec
 from jaxsoft.analysis import read
 from jaxsoft.data import prepared, raw
 from jaxsoft.data.formats import images
-from jaxsoft.experiment import folder, results
+from jaxsoft.experiment.store import folder, results
 from jaxsoft.labels.spec import LabelSpec
 
 EACH, LONG = 150, 7_500  # mutations of each kind of input

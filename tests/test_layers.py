@@ -23,10 +23,11 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("settings",),
-    ("numerics",),
+    ("numerics", "console"),
     ("spec", "rng", "types", "values", "stopping", "streams", "sources"),
     ("errors", "files"),
 )
+ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
 FRONT = ("__init__", "__main__")  # the package's own names, and `python -m`: above everything
@@ -37,8 +38,9 @@ def room(parts: tuple[str, ...]) -> str:
     return parts[0] if parts else "__init__"
 
 
-def imported(text: str, package: tuple[str, ...] = ()) -> set[tuple[str, int]]:
-    """The rooms that a source imports, at its top or inside a function, with line numbers."""
+def imported(text: str, package: tuple[str, ...] = (), within: tuple[str, ...] = ()) -> set[tuple[str, int]]:
+    """The rooms that a source imports, at its top or inside a function, with line numbers; of a package if one is named."""
+    whole = ("jaxsoft", *within)
     found = set()
     for node in ast.walk(ast.parse(text)):
         names: list[tuple[str, ...]] = []
@@ -48,7 +50,7 @@ def imported(text: str, package: tuple[str, ...] = ()) -> set[tuple[str, int]]:
             base = ("jaxsoft", *package)[: len(package) + 2 - node.level] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             names = [(*base, alias.name) for alias in node.names]
-        found |= {(room(name[1:]), node.lineno) for name in names if name[0] == "jaxsoft"}
+        found |= {(room(name[len(whole) :]), node.lineno) for name in names if name[: len(whole)] == whole}
     return found
 
 
@@ -79,6 +81,16 @@ def test_every_layer_is_there():
     assert set(DEPTH) == {path.parts[0].removesuffix(".py") for path in sources()}
 
 
+@pytest.mark.parametrize("path", [p for p in sources() if p.parts[0] == "experiment"], ids=str)
+def test_rooms_of_an_experiment_import_only_down(path):
+    depth = {name: depth for depth, name in enumerate(ROOMS)}
+    own = path.parts[1].removesuffix(".py")
+    if own != "__init__":
+        text = (PACKAGE / path).read_text()
+        others = {other for other, _ in imported(text, path.parts[:-1], ("experiment",))}
+        assert not {other for other in others if other != own and depth[other] <= depth[own]}
+
+
 @pytest.mark.parametrize(
     ("own", "text", "problem"),
     [
@@ -103,3 +115,5 @@ def test_imports_down_within_a_room_and_from_outside_pass():
     text = "import os, jax\nfrom jaxsoft import errors, spec, __version__\nfrom . import fit\nfrom .fit import x\n"
     assert violations(text, "training", ("training",)) == []
     assert {name for name, _ in imported(text, ("training",))} == {"errors", "spec", "__version__", "training"}
+    text = "from jaxsoft.experiment.plan import make\nfrom jaxsoft.experiment import run\nfrom jaxsoft import errors\nfrom ..store import x"
+    assert {n for n, _ in imported(text, ("experiment", "tell"), ("experiment",))} == {"plan", "run", "store"}

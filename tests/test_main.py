@@ -215,7 +215,7 @@ def test_home_is_found_in_every_path(refused, capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("problem", [AssertionError(), RuntimeError("no 'cuda'\nmore"), ValueError("no 'cuda'")])
 def test_a_platform_that_is_not_here(refused, monkeypatch, tmp_path, problem):
-    from jaxsoft.experiment import processes
+    from jaxsoft.experiment.machine import processes
 
     def fail():
         raise problem
@@ -322,7 +322,7 @@ def test_a_dry_run_refuses_the_folder_that_the_run_would_refuse(dry_run, tmp_pat
 def test_a_changed_file_is_told(refused):
     Path("run").mkdir()
     Path("run/a.txt").write_text("abc")
-    from jaxsoft.experiment.folder import RunFolder
+    from jaxsoft.experiment.store.folder import RunFolder
 
     RunFolder("run").write_manifest()
     assert main(["verify", "run"]) == 0
@@ -343,7 +343,7 @@ def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
 
 
 def test_only_our_own_lines_are_lines(monkeypatch, capsys):
-    from jaxsoft.experiment import folder
+    from jaxsoft.experiment.store import folder
 
     def fail(_):
         raise errors.CheckpointError("these differ:", "  leaf\x1b  a\njaxsoft: all is well")

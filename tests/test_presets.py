@@ -3,7 +3,7 @@
 import pytest
 
 from jaxsoft import config, errors, presets
-from jaxsoft.experiment import sweep
+from jaxsoft.experiment.plan import sweep
 from jaxsoft.labels.spec import LabelSpec
 
 TABLE_7 = {  # student rate, expert epoch and the expert's test accuracy by images per class, as published

@@ -17,7 +17,7 @@ SAYING = """
 import sys
 from jaxsoft import streams
 streams.prepare()
-from jaxsoft.experiment.console import Console
+from jaxsoft.console import Console
 for i in range(2000):
     Console().say(f"line {i}")
     Console().progress(i, i, "x")

@@ -1,7 +1,8 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the four functions below. A spec is parsed, bound and checked before any data is read.
+The sources are the four functions below. A spec is parsed, bound and checked once, before any data is read; who wants to
+know something about labels asks for the parts of what `parse` gave.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,21 @@ from jaxtyping import Array, Float, Int
 from jaxsoft import errors, rng
 from jaxsoft import spec as language
 from jaxsoft.labels import history, ops
-from jaxsoft.labels.history import History
+from jaxsoft.labels.history import Histories
 
 _UNSET: Any = None
 _MOST_VIEWS = 10_000
-_GIVEN = ("row", "label", "key")  # what the label bank supplies to an operation
+_SUPPLIED = ("row", "true_class", "key")  # by the label bank, to an operation
+
+
+class Operation(NamedTuple):
+    """A treatment of a label: its name in `jaxsoft/labels/ops.py` and all its arguments, defaults too."""
+
+    name: str
+    arguments: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        return str(language.Call(self.name, tuple(map(_tidy, self.arguments.values()))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,18 +44,22 @@ class LabelSpec:
     At most one of `epoch`, `accuracy` and `entropy` is set. None of them: the epoch is open, and is filled from the
     member's `teacher_epoch` by `with_epoch`.
 
-    >>> str(LabelSpec.parse("teacher(0, epoch=11) | temperature(t=2.0) | smooth"))
+    >>> str(spec := LabelSpec.parse("teacher(0, epoch=11) | temperature(t=2.0) | smooth"))
     'teacher(epoch=11)|temperature(2)|smooth(0.1)'
+    >>> spec.source, spec.epoch, spec.operations[1].name, spec.operations[1].arguments
+    ('teacher', 11, 'smooth', {'amount': 0.1})
+    >>> str(dataclasses.replace(spec, epoch=None, operations=spec.operations[:1]))
+    'teacher|temperature(2)'
     """
 
-    experts: tuple[int, ...] = ()  # none for hard and for learned labels
-    pool: str = "logits"
+    experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
+    pool: str = "logits"  # of several experts; or `probabilities`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
     is_learned: bool = False
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
-    operations: tuple[language.Call, ...] = ()
+    operations: tuple[Operation, ...] = ()
 
     @staticmethod
     @functools.lru_cache(2**16)  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -65,20 +80,28 @@ class LabelSpec:
         return dataclasses.replace(source, operations=tuple(_operation(call, text) for call in rest))
 
     def __str__(self) -> str:
-        when = {name: getattr(self, name) for name in ("epoch", "accuracy", "entropy")}
-        named = {name: _tidy(value) for name, value in when.items() if value is not None}
-        named |= {"views": self.views} if self.views else {}
-        if not self.experts:
-            source = language.Call("learned" if self.is_learned else "hard")
-        elif len(self.experts) == 1:
-            source = language.Call("teacher", (), ({"expert": self.experts[0]} if self.experts[0] else {}) | named)
-        else:
-            pool = {} if self.pool == "logits" else {"pool": self.pool}
-            source = language.Call("teachers", (len(self.experts),), pool | named)
-        return language.render((source, *self.operations))
+        args = (len(self.experts),) if self.source == "teachers" else ()
+        named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
+        named |= {} if self.pool == "logits" else {"pool": self.pool}
+        named |= self.when | ({"views": self.views} if self.views else {})
+        source = language.Call(self.source, args, {name: _tidy(value) for name, value in named.items()})
+        return "|".join(map(str, (source, *self.operations)))
 
-    def __hash__(self) -> int:  # calls hold dictionaries; the canonical text says the same
+    def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
         return hash(str(self))
+
+    @property
+    def source(self) -> str:
+        """The name of the source: `hard`, `learned`, `teacher` or `teachers`."""
+        if not self.experts:
+            return "learned" if self.is_learned else "hard"
+        return "teacher" if len(self.experts) == 1 else "teachers"
+
+    @property
+    def when(self) -> dict[str, Any]:
+        """That of epoch, accuracy and entropy which is set, by its name."""
+        named = {"epoch": self.epoch, "accuracy": self.accuracy, "entropy": self.entropy}
+        return {name: value for name, value in named.items() if value is not None}
 
     @property
     def needs_teacher(self) -> bool:
@@ -93,7 +116,7 @@ class LabelSpec:
     @property
     def has_open_epoch(self) -> bool:
         """Whether the teacher's epoch is left to the member's `teacher_epoch`."""
-        return self.needs_teacher and self.epoch is None and self.accuracy is None and self.entropy is None
+        return self.needs_teacher and not self.when
 
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
@@ -106,15 +129,16 @@ class LabelSpec:
           ConfigError: there is no such class.
         """
 
-        def meant(call: language.Call) -> language.Call:
-            if call.name != "drop_class":
-                return call
-            _require(call.args[0] < len(classes), f"drop_class: c must be in 0..{len(classes) - 1}", call.args[0])
-            return call._replace(args=(int(classes[call.args[0]]),))
+        def meant(operation: Operation) -> Operation:
+            if operation.name != "drop_class":
+                return operation
+            c = operation.arguments["c"]
+            _require(c < len(classes), f"drop_class: c must be in 0..{len(classes) - 1}", c)
+            return Operation("drop_class", {"c": int(classes[c])})
 
         return dataclasses.replace(self, operations=tuple(map(meant, self.operations)))
 
-    def resolve(self, histories: Mapping[int, History] | Sequence[History]) -> "LabelSpec":
+    def resolve(self, histories: Histories) -> "LabelSpec":
         """Turn `accuracy` or `entropy` into the first epoch that reaches it; any other spec stays as it is.
 
         Args:
@@ -123,9 +147,10 @@ class LabelSpec:
         Raises:
           ConfigError: no epoch reaches it, or an expert has no history.
         """
-        if self.accuracy is None and self.entropy is None:
+        if self.epoch is not None or not self.when:
             return self
-        epoch = history.first_epoch(histories, self.experts, str(self), self.accuracy, self.entropy)
+        ((measure, goal),) = self.when.items()
+        epoch = history.first_epoch(histories, self.experts, measure, goal, str(self))
         return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
 
     def check(self, num_classes: int) -> None:
@@ -140,29 +165,25 @@ class LabelSpec:
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
 
-    def treat(self, row: Float[Array, "K"], label: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
+    def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
         """Apply the operations to one image's row.
 
         Args:
           row: the source's weights; not looked at if the source is `hard`.
-          label: the true class.
+          true_class: of the image.
           image_id: the image's identity; operations that are random depend on it and on their turn, on nothing else.
 
         Returns:
           Weights [K].
         """
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
-        given = self.needs_teacher or self.is_learned
-        calls = self.operations if given else (language.Call("hard"), *self.operations)
-        for call in calls:
-            function = getattr(ops, call.name)
-            arguments = language.bind(call, function, _GIVEN)
+        first = (Operation("hard"),) if self.source == "hard" else ()
+        for name, arguments in (*first, *self.operations):
+            function = getattr(ops, name)
             wanted = inspect.signature(function).parameters
-            if "label" in wanted:
-                arguments["label"] = label
-            if "key" in wanted:
-                arguments["key"] = next(keys)
-            row = function(row, **arguments)
+            supplied = {"true_class": true_class} if "true_class" in wanted else {}
+            supplied |= {"key": next(keys)} if "key" in wanted else {}
+            row = function(row, **arguments, **supplied)
         return row
 
 
@@ -193,7 +214,7 @@ def teacher(
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return _pooled((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy)
+    return _checked(LabelSpec((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy))
 
 
 def teachers(
@@ -218,39 +239,33 @@ def teachers(
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pool = pool if n > 1 else "logits"
-    return _pooled(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
-
-
-def names() -> tuple[str, ...]:
-    """Every name that a label spec may use: the sources, then the operations."""
-    return (*_SOURCES, *(name for name in language.public_functions(ops) if name not in _SOURCES))
+    return _checked(LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy))
 
 
 _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned)}
 
 
-def _pooled(experts: tuple[int, ...], pool: str, views: int, **when: Any) -> LabelSpec:
+def _checked(spec: LabelSpec) -> LabelSpec:
     """A teacher's spec, once it is known that at most one argument says when, and that it is in range."""
-    when = {name: value for name, value in when.items() if value is not None}
+    when = spec.when
     _require(len(when) <= 1, "give one of epoch, accuracy and entropy", " and ".join(when))
-    _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", when.get("epoch"))
-    _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", when.get("accuracy"))
-    _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", when.get("entropy"))
-    _require(0 <= views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", views)
-    return LabelSpec(experts, pool, views, **when)
+    _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", spec.epoch)
+    _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", spec.accuracy)
+    _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", spec.entropy)
+    _require(0 <= spec.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", spec.views)
+    return spec
 
 
-def _operation(call: language.Call, text: str) -> language.Call:
-    """The call in canonical form: every argument by position, defaults written out."""
+def _operation(call: language.Call, text: str) -> Operation:
     operations = language.public_functions(ops)
     if call.name in _SOURCES and call.name not in operations:
         raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
     if call.name not in operations:
         raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
     function = operations[call.name]
-    given = language.bind(call, function, _GIVEN, text)
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _GIVEN]
-    return language.Call(call.name, tuple(_tidy(given.get(p.name, p.default)) for p in parameters))
+    given = language.bind(call, function, _SUPPLIED, text)
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _SUPPLIED]
+    return Operation(call.name, {p.name: given.get(p.name, p.default) for p in parameters})
 
 
 def _not_a_source(name: str, text: str) -> str:

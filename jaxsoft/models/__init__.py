@@ -18,9 +18,7 @@ from jaxsoft import spec
 def build(text: str, num_classes: int) -> nn.Module:
     """The network that a spec names, such as `convnet(depth=2, width=16)`.
 
-    Args:
-      text: one call of a function of this package, without its `num_classes`.
-      num_classes: K, the width of the output.
+    Its `num_classes` K, the width of the output, is not part of the spec.
 
     Raises:
       ConfigError: the name or an argument is unknown.

@@ -45,18 +45,12 @@ def check_positive(function: str, **sizes: int) -> None:
 
 
 class Conv(nn.Module):
-    """Square convolution that keeps the size of the map, up to its stride.
+    """Square convolution that keeps the size of the map, up to its stride."""
 
-    Attributes:
-      features: output channels.
-      window: side of the kernel, odd.
-      bias: `add` it; `keep` the parameter but skip the sum, which an instance norm would take back; or `none`.
-    """
-
-    features: int
-    window: int = 3
+    features: int  # output channels
+    window: int = 3  # side of the kernel, odd
     stride: int = 1
-    bias: str = "add"
+    bias: str = "add"  # or `keep` the parameter but skip the sum, which an instance norm would take back; or `none`
     kernel_init: Callable[..., jax.Array] = torch_default
 
     @nn.compact
@@ -84,15 +78,10 @@ class Dense(nn.Module):
 
 
 class Norm(nn.Module):
-    """Normalisation that looks at one image at a time: layer, instance or group (of 4).
-
-    Attributes:
-      kind: which.
-      relu_pool: instance norm is followed by ReLU and 2x2 average pooling, as one operation.
-    """
+    """Normalisation that looks at one image at a time: layer, instance or group (of 4)."""
 
     kind: str
-    relu_pool: bool = False
+    relu_pool: bool = False  # instance norm is followed by ReLU and 2x2 average pooling, as one operation
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
@@ -115,14 +104,8 @@ class Norm(nn.Module):
 def normalize(kind: str, name: str, x: Array, train: bool, mask: Bool[Array, "B"] | None) -> Array:
     """Apply a norm of `NORMS` inside a compact module, as the submodule `name`.
 
-    Batch norm has PyTorch's momentum (.1 there, .9 here) and epsilon; its running variance is the biased one.
-
-    Args:
-      kind: one of `NORMS`.
-      name: where its parameters live.
-      x: feature maps.
-      train: batch norm uses and records the statistics of the batch, else the recorded ones.
-      mask: real images; the others do not count in the statistics.
+    Batch norm has PyTorch's momentum (.1 there, .9 here) and epsilon; its running variance is the biased one. In training
+    it uses and records the statistics of the real images (`mask`) of a batch, else the recorded ones.
     """
     if kind == "none":
         return x

@@ -23,7 +23,6 @@ def convnet(
     """The paper's ConvNet; its D3 is `convnet(depth=3)`, its D4 `convnet(depth=4)`.
 
     Args:
-      num_classes: K.
       depth: number of blocks; each halves the image unless pooling is `none`.
       width: channels of every block.
       norm: batch, layer, instance, group (of 4 groups) or none.

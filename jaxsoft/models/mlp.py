@@ -10,7 +10,6 @@ def mlp(num_classes: int, hidden: int = 128, layers: int = 2) -> nn.Module:
     """Dense layers with ReLU between them.
 
     Args:
-      num_classes: K.
       hidden: units of each layer but the last.
       layers: number of weight matrices; 1 is softmax regression.
 

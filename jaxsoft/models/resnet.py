@@ -18,7 +18,6 @@ def resnet18(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.M
     """ResNet-18: two basic blocks in each of four stages.
 
     Args:
-      num_classes: K.
       norm: batch, layer, instance, group (of 4 groups) or none.
       stem: `imagenet` divides the image by four before the first stage (7x7 convolution and 3x3 max pooling, both of
         stride 2); `small` keeps it (3x3 convolution), for images of 8 to 64 pixels.
@@ -34,15 +33,7 @@ def resnet18(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.M
 def resnet50(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.Module:
     """ResNet-50: three, four, six and three bottleneck blocks, with the stride in their 3x3 convolution.
 
-    Args:
-      num_classes: K.
-      norm: as for `resnet18`.
-      stem: as for `resnet18`.
-
-    Raises:
-      ConfigError: a choice is unknown.
-
-    Reference: He et al. (2016), "Deep Residual Learning for Image Recognition", table 1.
+    Norms, stems, errors and the reference are those of `resnet18`.
     """
     return _resnet("resnet50", num_classes, norm, stem, (3, 4, 6, 3), bottleneck=True)
 
@@ -68,7 +59,8 @@ class ResNet(nn.Module):
         self, x: Float[Array, "B H W C"], train: bool = False, mask: Bool[Array, "B"] | None = None
     ) -> Float[Array, "B K"]:
         large = self.stem == "imagenet"
-        x = Conv(64, 7 if large else 3, 2 if large else 1, "none", _kaiming_fan_out, name="conv1")(x)
+        window, stride = (7, 2) if large else (3, 1)
+        x = Conv(64, window, stride, "none", _kaiming_fan_out, name="conv1")(x)
         x = nn.relu(normalize(self.norm, "norm1", x, train, mask))
         if large:
             x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after ReLU no pixel is below these zeros

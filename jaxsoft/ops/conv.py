@@ -9,20 +9,18 @@ decides what happens when a member axis arrives:
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
-Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`), or a
-table of what was measured (`tuning`).
+Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`).
 
 A convolution, its gradient in the images and its gradient in the kernel are the three partial derivatives of one
 trilinear form <y, x * k>, so each of them is differentiated by the other two. That closure is what makes gradients of
 any order work, also under vmap, scan and remat.
 """
 
-import collections
 import contextlib
 import contextvars
 import functools
+import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +31,6 @@ from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "map", "grouped")
-MAPS = ("forward", "input_gradient", "kernel_gradient")
 
 # From this many images of one member on, a GPU or TPU is filled by a single member's library convolution.
 _FULL_BATCH = 128
@@ -42,37 +39,7 @@ _FULL_BATCH = 128
 _WINDOW_PIXELS = 4096
 
 
-class Problem(NamedTuple):
-    """What a lowering is chosen for: one of the three maps, at one size.
-
-    Attributes:
-      map: `forward`, `input_gradient` or `kernel_gradient`.
-      members: vmapped together.
-      images: of each.
-      height, width: of the response.
-      inputs, outputs: channels of the images and of the response.
-      window: side of the kernel.
-      stride: step of the window.
-      dtype: of the images.
-    """
-
-    map: str
-    members: int
-    images: int
-    height: int
-    width: int
-    inputs: int
-    outputs: int
-    window: int
-    stride: int
-    dtype: str = "float32"
-
-
-Choice = str | tuple[tuple[Problem, str], ...]
-"""A lowering for all; `auto`, for the rule; or a table, with the rule where it says nothing."""
-
-_chosen: contextvars.ContextVar[Choice] = contextvars.ContextVar("lowering", default="auto")
-_met: contextvars.ContextVar[dict[Problem, Geometry] | None] = contextvars.ContextVar("met", default=None)
+_chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
 
 
 def conv2d(
@@ -96,18 +63,16 @@ def conv2d(
 
 
 @contextlib.contextmanager
-def lowering(choice: Choice) -> Iterator[None]:
-    """Force one lowering, or a table of them, for everything traced inside; `auto` leaves the choice to the rule.
+def lowering(name: str) -> Iterator[None]:
+    """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
       ConfigError: no such lowering.
     """
-    for name in (choice,) if isinstance(choice, str) else [name for _, name in choice]:
-        if name not in ("auto", *LOWERINGS):
-            raise errors.ConfigError(
-                errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
-            )
-    token = _chosen.set(choice)
+    known = ("auto", *LOWERINGS)
+    if name not in known:
+        raise errors.ConfigError(errors.unknown("convolution lowering", name, known, "jaxsoft/ops/conv.py"))
+    token = _chosen.set(name)
     try:
         yield
     finally:
@@ -115,55 +80,32 @@ def lowering(choice: Choice) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exactly(choice: Choice = "auto") -> Iterator[None]:
-    """What is traced inside convolves by one choice, and multiplies float32 with all of its bits on every device.
+def exactly(name: str = "auto") -> Iterator[None]:
+    """What is traced inside convolves by one lowering, and multiplies float32 with all of its bits on every device.
 
     Accelerators would otherwise multiply with fewer bits than the precision that was asked for.
     """
-    with lowering(choice), jax.default_matmul_precision("highest"):
+    with lowering(name), jax.default_matmul_precision("highest"):
         yield
 
 
-@contextlib.contextmanager
-def meeting() -> Iterator[dict[Problem, Geometry]]:
-    """Collects the problems that are met while something is traced inside, with their geometries.
-
-    Those of one member are among them, as a function is traced for one before it is for many.
-    """
-    met: dict[Problem, Geometry] = {}
-    token = _met.set(met)
-    try:
-        yield met
-    finally:
-        _met.reset(token)
-
-
-def choose(problem: Problem, platform: str | None = None) -> str:
+def choose(map: str, members: int, images: int, g: Geometry, platform: str | None = None) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and as expected elsewhere.
 
     Args:
-      problem: map and sizes.
+      map: `forward`, `input_gradient` or `kernel_gradient`.
+      members: vmapped together.
+      images: of each.
+      g: sizes.
       platform: `cpu`, `gpu` or `tpu`; the default backend if not given.
     """
-    pixels = problem.height * problem.width
+    pixels = math.prod(g.response())
     if (platform or jax.default_backend()) != "cpu":
-        return "patches" if problem.members > 1 and problem.images < _FULL_BATCH else "map"
-    if problem.map == "kernel_gradient":
-        return "patches" if problem.images * pixels > _WINDOW_PIXELS else "map"
+        return "patches" if members > 1 and images < _FULL_BATCH else "map"
+    if map == "kernel_gradient":
+        return "patches" if images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
-    return "patches" if pixels < problem.window**2 else "map"
-
-
-def summary(choice: Choice) -> str:
-    """A choice in a few words.
-
-    >>> summary("map"), summary(((Problem("forward", 1, 2, 3, 4, 5, 6, 7, 1), "map"),))
-    ('map', 'measured (1 map)')
-    """
-    if isinstance(choice, str):
-        return choice
-    count = collections.Counter(how for _, how in choice)
-    return f"measured ({', '.join(f'{n} {how}' for how, n in count.items())})"
+    return "patches" if pixels < g.window[0] ** 2 else "map"
 
 
 # The three maps. Each is differentiated by the other two.
@@ -197,18 +139,17 @@ _kernel_gradient.defvjp(
 )
 
 
-def apply(problem: Problem, g: Geometry, a: Array, b: Array) -> Array:
-    """The map of a problem for one member: of images and kernel, response and kernel, or images and response."""
+def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
+    """One of the three maps for one member: of images and kernel, response and kernel, or images and response."""
     maps = {"forward": _forward, "input_gradient": _input_gradient, "kernel_gradient": _kernel_gradient}
-    return maps[problem.map](g, a, b)
+    return maps[map](g, a, b)
 
 
-_WAYS = {
+_WAYS = {  # by patches, and by the library
     "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
     "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
     "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
 }
-"""Each of the three maps by patches, and by the library."""
 
 
 @functools.cache
@@ -216,9 +157,12 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
     patches, library = _WAYS[name]
 
+    def chosen(members: int, a: Array) -> str:
+        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if _pick(name, g, 1, a, b) == "patches" else library)(g, a, b)
+        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -226,25 +170,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = _pick(name, g, members, a[0], b[0])
+        how = chosen(members, a[0])
         if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering="map"))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
 
     return one
-
-
-def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
-    """The lowering of one of the maps for so many members, of which `a` and `b` are one's arguments."""
-    inputs, outputs = {
-        "forward": lambda: (a.shape[3], b.shape[3]),
-        "input_gradient": lambda: (b.shape[2], a.shape[3]),
-        "kernel_gradient": lambda: (a.shape[3], b.shape[3]),
-    }[name]()
-    problem = Problem(name, members, a.shape[0], *g.response(), inputs, outputs, g.window[0], g.stride, a.dtype.name)
-    if g.lowering in LOWERINGS:
-        return g.lowering
-    if (met := _met.get()) is not None:
-        met[problem] = g
-    return dict(() if g.lowering == "auto" else g.lowering).get(problem) or choose(problem)

@@ -11,19 +11,17 @@ _CACHED_WINDOWS = 2_500_000
 
 
 class Geometry(NamedTuple):
-    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for (a `conv.Choice`)."""
+    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for."""
 
     size: tuple[int, int]
     window: tuple[int, int]
     stride: int
     padding: int
-    lowering: Any = "auto"
+    lowering: str = "auto"
 
     def response(self) -> tuple[int, int]:
         """Height and width of the response."""
-        height, width = (
-            (size + 2 * self.padding - window) // self.stride + 1 for size, window in zip(self.size, self.window)
-        )
+        height, width = ((s + 2 * self.padding - w) // self.stride + 1 for s, w in zip(self.size, self.window))
         return height, width
 
 
@@ -59,9 +57,7 @@ def _canonical(
 ) -> Array:
     """`apart`: of the pixels of x, as if zeros lay between them; `wide`: the same of the kernel."""
     layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(
-        x, k, strides, padding, lhs_dilation=apart, rhs_dilation=wide, dimension_numbers=layout
-    )
+    return jax.lax.conv_general_dilated(x, k, strides, padding, apart, wide, layout)
 
 
 # Lowering by patches: windows as rows of a matrix.

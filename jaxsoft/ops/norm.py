@@ -21,17 +21,9 @@ def instance_norm(
 
     y = (x - mean) / sqrt(var + 1e-5) * scale + bias,  mean and var (biased) over (H, W)
 
-    Args:
-      x: feature maps.
-      scale: factor of each channel.
-      bias: offset of each channel.
-
-    Returns:
-      Maps of the same shape and type.
-
     Reference: Ulyanov et al. (2016), "Instance Normalization", equation 3.
     """
-    return group_norm(x, scale, bias, groups=x.shape[3])
+    return group_norm(x, scale, bias, x.shape[3])
 
 
 def group_norm(
@@ -40,13 +32,8 @@ def group_norm(
     """Standardise each group of neighbouring channels of each image together, then scale and shift each channel.
 
     Args:
-      x: feature maps; `groups` divides the number of channels.
-      scale: factor of each channel.
-      bias: offset of each channel.
-      groups: number of groups.
-
-    Returns:
-      Maps of the same shape and type.
+      x, scale, bias: feature maps, factor and offset of each channel.
+      groups: how many; they divide the number of channels.
 
     Reference: Wu and He (2018), "Group Normalization", section 3.1.
     """
@@ -61,13 +48,7 @@ def layer_norm(
 ) -> Float[Array, "B H W C"]:
     """Standardise each image over pixels and channels together, then scale and shift every element by its own numbers.
 
-    Args:
-      x: feature maps.
-      scale: factor of each element, as in PyTorch's LayerNorm over (C, H, W).
-      bias: offset of each element.
-
-    Returns:
-      Maps of the same shape and type.
+    The factors and offsets are those of PyTorch's LayerNorm over (C, H, W).
 
     Reference: Ba et al. (2016), "Layer Normalization", equation 3.
     """
@@ -76,6 +57,7 @@ def layer_norm(
     return (standard * scale[None] + bias[None]).astype(x.dtype)
 
 
+@jax.custom_vjp
 def instance_norm_relu_pool(
     x: Float[Array, "B H W C"], scale: Float[Array, "C"], bias: Float[Array, "C"]
 ) -> Float[Array, "B H2 W2 C"]:
@@ -83,16 +65,8 @@ def instance_norm_relu_pool(
 
     Equal to `avg_pool(relu(instance_norm(x, scale, bias)))`, with the gradient written out: it keeps the map and two
     numbers of each channel instead of every intermediate map, and reads the map twice.
-
-    Args:
-      x: feature maps.
-      scale: factor of each channel.
-      bias: offset of each channel.
-
-    Returns:
-      Maps of half the height and width; an odd last row or column is dropped.
     """
-    return _block(x, scale, bias)
+    return _block_forward(x, scale, bias)[0]
 
 
 def avg_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
@@ -108,11 +82,6 @@ def avg_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     """Largest of each 2x2 window; an odd last row or column is dropped, as PyTorch does."""
     return _windows(x).max(axis=(2, 4))
-
-
-@jax.custom_vjp
-def _block(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    return _block_forward(x, scale, bias)[0]
 
 
 def _block_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
@@ -135,7 +104,7 @@ def _block_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array, j
     return dx.astype(x.dtype), d_scale.sum(0).astype(scale.dtype), sum_dz.sum(0).astype(bias.dtype)
 
 
-_block.defvjp(_block_forward, _block_backward)
+instance_norm_relu_pool.defvjp(_block_forward, _block_backward)
 
 
 def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Array, rate: jax.Array) -> jax.Array:
@@ -145,10 +114,9 @@ def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Arr
 
 def _spread(y: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """[B, H2, W2, C] -> [B, H, W, C]: each value to the four pixels under it, 0 to an odd last row or column."""
-    height, width = shape[1:3]
     wide = jnp.broadcast_to(y[:, :, None, :, None], (*y.shape[:2], 2, y.shape[2], 2, y.shape[3]))
     wide = wide.reshape(y.shape[0], y.shape[1] * 2, y.shape[2] * 2, y.shape[3])
-    return jnp.pad(wide, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+    return jnp.pad(wide, ((0, 0), (0, shape[1] % 2), (0, shape[2] % 2), (0, 0)))
 
 
 def _statistics(x: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:

@@ -39,13 +39,7 @@ def state_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
 
 
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
-    """Bytes of intermediate results in one member's forward pass: the largest, and all together.
-
-    Args:
-      recipe: of the member.
-      image_shape: (H, W, C).
-      batch: images of the pass; the recipe's if not given.
-    """
+    """Bytes of intermediate results in one member's forward pass of `batch` images: the largest, and all together."""
     images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
     traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
     outputs = list(_outputs(traced.jaxpr))
@@ -72,7 +66,7 @@ def at_once(temporary: Sequence[int]) -> int:
 def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
     """Bytes that come and go while so many members of a device are evaluated, `batch` images at a time."""
     block = choose_block(recipe, image_shape, members, batch)
-    return int(_EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0])
+    return _EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0]
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
@@ -81,10 +75,9 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     Convolutions are counted as the matrix products that they amount to, however they will be computed.
     """
     shape: Any = jax.ShapeDtypeStruct
-    channel = shape(image_shape[-1:], jnp.float32)
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, shape((1, recipe.num_classes), jnp.float32))
-    real, whole = shape((), jnp.float32), shape((), jnp.int32)
-    slots = shape((recipe.slots,), jnp.int32)
+    real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
+    channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row)
     member = Member(whole, slots, slots, whole, real, real, whole, whole)
     variables = _state(recipe, image_shape).variables
     stats = {name: value for name, value in variables.items() if name != "params"}
@@ -102,13 +95,8 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
 def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0) -> int:
     """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
-    Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3.
-
-    Args:
-      recipe: of each of them.
-      image_shape: (H, W, C).
-      members: on a device.
-      batch: images that each sees at once; the recipe's if not given.
+    Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3. Each
+    sees `batch` images at once, or the recipe's if not given.
     """
     batch = batch or recipe.batch
     if jax.default_backend() == "cpu":
@@ -170,10 +158,9 @@ def _outputs(jaxpr: Any) -> Iterator[int]:
     """Bytes of every intermediate result, looking into calls."""
     for equation in jaxpr.eqns:
         inner = [p for p in equation.params.values() if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
-        if inner:
-            for closed in inner:
-                yield from _outputs(getattr(closed, "jaxpr", closed))
-        else:
+        for called in inner:
+            yield from _outputs(getattr(called, "jaxpr", called))
+        if not inner:
             yield from (math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in equation.outvars)
 
 

@@ -7,6 +7,7 @@ program, `chunk`, which is compiled ahead of time and called once a chunk. Evalu
 trained on: all buckets with the same network are evaluated together, by code that is compiled once.
 """
 
+import collections
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -26,23 +27,14 @@ _SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
 
 
 class Bucket(NamedTuple):
-    """What is static about members of equal shape.
-
-    Attributes:
-      recipe: of each of them.
-      members: M, a multiple of `block` times the number of devices.
-      block: members that are vmapped together.
-      chunk_steps: steps that each takes in one call of the program.
-      tile: images of a batch that are taken at a time; 0 for all at once.
-      lowering: of its convolutions, as in `ops.conv`; a table speaks of training alone.
-    """
+    """What is static about members of equal shape."""
 
     recipe: Recipe
-    members: int
-    block: int
-    chunk_steps: int
-    tile: int = 0
-    lowering: conv.Choice = "auto"
+    members: int  # M, a multiple of `block` times the number of devices
+    block: int  # members that are vmapped together
+    chunk_steps: int  # steps that each takes in one call of the program
+    tile: int = 0  # images of a batch that are taken at a time; 0 for all at once
+    lowering: str = "auto"  # of its convolutions, as in `ops.conv`
 
 
 class Best(NamedTuple):
@@ -93,7 +85,7 @@ class Program:
         """
         self.buckets, self.image_shape, self.select = buckets, image_shape, select
         self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
-        self.compilations: dict[str, int] = {}
+        self.compilations: dict[str, int] = collections.Counter()
         self._compiled: dict[str, jax.stages.Compiled] = {}
 
     def initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
@@ -142,7 +134,7 @@ class Program:
             apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
             with conv.exactly():
                 self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
-            self.compilations[name] = self.compilations.get(name, 0) + 1
+            self.compilations[name] += 1
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
 
@@ -152,12 +144,12 @@ class Program:
         def start(bucket: Bucket, seeds: Array) -> State:
             return jax.lax.map(functools.partial(initialize, bucket.recipe, self.image_shape), seeds)
 
-        states = self._together(lambda b: (b.recipe.model, b.recipe.optimizer), start, [m.seed for m in members])
-        return tuple(map(self._unseen, states))
+        def unseen(state: State) -> Students:
+            accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
+            return Students(state, Best(state.variables, accuracy, accuracy) if self.select else None)
 
-    def _unseen(self, state: State) -> Students:
-        accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
-        return Students(state, Best(state.variables, accuracy, accuracy) if self.select else None)
+        states = self._together(lambda b: (b.recipe.model, b.recipe.optimizer), start, [m.seed for m in members])
+        return tuple(map(unseen, states))
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
@@ -200,7 +192,7 @@ class Program:
         def ask(bucket: Bucket, variables: Any) -> Any:
             members = len(jax.tree.leaves(variables)[0])
             block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
-            with conv.lowering(bucket.lowering if isinstance(bucket.lowering, str) else "auto"):
+            with conv.lowering(bucket.lowering):
                 return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 
         return self._together(lambda b: b.recipe.model, ask, variables)

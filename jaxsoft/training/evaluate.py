@@ -19,12 +19,7 @@ class EvalSet(NamedTuple):
 
 
 def eval_set(images: Shaped[np.ndarray, "N H W C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
-    """Cut a split into equal batches on the host.
-
-    Args:
-      images, labels: the split; a memory map is read once.
-      batch: at most this many images at a time; fewer if that wastes less.
-    """
+    """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once."""
     count = max(1, -(-len(labels) // batch))
     size = max(1, -(-len(labels) // count))
     spare = count * size - len(labels)
@@ -34,11 +29,7 @@ def eval_set(images: Shaped[np.ndarray, "N H W C"], labels: Int[np.ndarray, "N"]
 
 
 def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """One member on one split.
-
-    Returns:
-      Accuracy in [0, 1], and the mean entropy of its predictions in nats; of no images, NaN.
-    """
+    """Accuracy in [0, 1] of one member on one split, and the mean entropy of its predictions in nats; of no images, NaN."""
 
     def batch(part: EvalSet) -> tuple[Array, Array]:
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))

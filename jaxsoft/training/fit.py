@@ -22,26 +22,18 @@ from jaxsoft.rng import Stream
 class Recipe(NamedTuple):
     """What all members of a bucket share; static in the compiled program.
 
-    Attributes:
-      model: spec of the architecture, such as `convnet(depth=3)`.
-      num_classes: K.
-      slots: N, room for the images of a member's subset.
-      batch: B <= N, images of a step; if B = N, a step sees the whole subset.
-      optimizer, schedule, augment: specs.
-      precision: float32, or bfloat16: type of images and feature maps, and of what is multiplied with them. Parameters,
-        statistics, optimizer, logits and loss are float32 in any case.
-      views: labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image as it is.
+    Parameters, statistics, optimizer, logits and loss are float32 whatever the precision.
     """
 
-    model: str
-    num_classes: int
-    slots: int
-    batch: int
-    optimizer: str = "sgd"
+    model: str  # spec of the architecture, such as `convnet(depth=3)`
+    num_classes: int  # K
+    slots: int  # N, room for the images of a member's subset
+    batch: int  # B <= N, images of a step; if B = N, a step sees the whole subset
+    optimizer: str = "sgd"  # specs, as are the next two
     schedule: str = "constant"
     augment: str = "none"
-    precision: str = "float32"
-    views: int = 0
+    precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
+    views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -64,11 +56,16 @@ class Recipe(NamedTuple):
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""
-        named = {f"model {self.model}": [models.function(self.model)]}
-        for kind, text, module in (("optimizer", self.optimizer, optim), ("schedule", self.schedule, schedules)):
-            named[f"{kind} {text}"] = [spec.public_functions(module)[spec.parse_one(text).name]]
-        named[f"augmentation {self.augment}"] = augment.functions(self.augment)
-        return {what: sources.digest(*functions) for what, functions in named.items()}
+        optimizer, schedule = (
+            spec.public_functions(module)[spec.parse_one(text).name]
+            for module, text in ((optim, self.optimizer), (schedules, self.schedule))
+        )
+        return {
+            f"model {self.model}": sources.digest(models.function(self.model)),
+            f"optimizer {self.optimizer}": sources.digest(optimizer),
+            f"schedule {self.schedule}": sources.digest(schedule),
+            f"augmentation {self.augment}": sources.digest(*augment.functions(self.augment)),
+        }
 
 
 def precision(setting: str) -> str:
@@ -79,39 +76,23 @@ def precision(setting: str) -> str:
 
 
 class Member(NamedTuple):
-    """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed.
+    """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed."""
 
-    Attributes:
-      seed: of initialisation, order and augmentation.
-      images: which images of the bank fill the slots.
-      rows: which rows of the label bank belong to them; the first of several where labels are of views.
-      slots: how many of them there are; what follows in `images` and `rows` is never read.
-      learning_rate, weight_decay: of this member.
-      steps: length of its training; later steps change nothing.
-      subset_seed: of the views of its images; not read where labels are of whole images.
-    """
-
-    seed: Int[Array, "*M"]
-    images: Int[Array, "*M N"]
-    rows: Int[Array, "*M N"]
-    slots: Int[Array, "*M"]
+    seed: Int[Array, "*M"]  # of initialisation, order and augmentation
+    images: Int[Array, "*M N"]  # which images of the bank fill the slots
+    rows: Int[Array, "*M N"]  # which rows of the label bank are theirs; the first of several where labels are of views
+    slots: Int[Array, "*M"]  # how many there are; what follows in `images` and `rows` is never read
     learning_rate: Float[Array, "*M"]
     weight_decay: Float[Array, "*M"]
-    steps: Int[Array, "*M"]
-    subset_seed: Int[Array, "*M"] | None = None
+    steps: Int[Array, "*M"]  # length of its training; later steps change nothing
+    subset_seed: Int[Array, "*M"] | None = None  # of the views of its images
 
 
 class Bank(NamedTuple):
-    """What all members read: images once, and every label row that any of them needs.
+    """What all members read: images once, and every label row that any of them needs."""
 
-    Attributes:
-      images: as stored (uint8), or already whitened (float32).
-      scale, shift: the network sees images * scale + shift.
-      rows: label rows.
-    """
-
-    images: Shaped[Array, "N H W C"]
-    scale: Float[Array, "C"]
+    images: Shaped[Array, "N H W C"]  # as stored (uint8), or already whitened (float32)
+    scale: Float[Array, "C"]  # the network sees images * scale + shift
     shift: Float[Array, "C"]
     rows: Float[Array, "R K"]
 
@@ -121,17 +102,11 @@ class Bank(NamedTuple):
 
 
 class State(NamedTuple):
-    """A member in training.
+    """A member in training."""
 
-    Attributes:
-      variables: what the model is applied with: `params`, and `batch_stats` if it has any.
-      optimizer: state of the optimizer over the parameters as ONE vector.
-      bad_step: the first step whose loss or update was not finite; -1 while all is well.
-    """
-
-    variables: dict[str, Any]
-    optimizer: optax.OptState
-    bad_step: Int[Array, "*M"]
+    variables: dict[str, Any]  # what the model is applied with: `params`, and `batch_stats` if it has any
+    optimizer: optax.OptState  # over the parameters as ONE vector
+    bad_step: Int[Array, "*M"]  # the first step whose loss or update was not finite; -1 while all is well
 
 
 def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""]) -> State:
@@ -147,11 +122,6 @@ def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Arr
 
     Every epoch visits each slot once, in an order drawn from (seed, epoch); its last batch may be partial. An order is
     never stored: any place in it can be computed at any time.
-
-    Args:
-      recipe: room and batch.
-      member: its seed, and how many slots are filled.
-      t: number of the step.
     """
     place = jnp.arange(recipe.batch)
     if recipe.batch == recipe.slots:  # the order of a sum does not matter
@@ -191,16 +161,13 @@ def views_of(
     recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]
 ) -> Float[Array, "B H W C"]:
     """Views of a member's images, as its network sees them; whoever labels them asks for the same."""
-    augmentation = augment.build(recipe.augment)
+    assert member.subset_seed is not None
 
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
-    def one(slot: Int[Array, ""], number: Int[Array, ""]) -> Array:
-        assert member.subset_seed is not None
-        return views.view(augmentation, image_at, member.subset_seed, member.slots, slot, number)
-
-    return jax.vmap(one)(slots, numbers)
+    view = functools.partial(views.view, augment.build(recipe.augment), image_at, member.subset_seed, member.slots)
+    return jax.vmap(view)(slots, numbers)
 
 
 def loss_and_gradient(
@@ -209,8 +176,7 @@ def loss_and_gradient(
     """Mean loss over the real images of a batch, the new statistics, and the gradient in the parameters.
 
     Args:
-      recipe: of the member.
-      batch: what the step sees.
+      recipe, batch: of the member, and what the step sees.
       vector, unravel: the parameters as one vector, and the way back to the tree.
       stats: of batch norm; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
@@ -266,7 +232,6 @@ def train_chunk(
         keep = functools.partial(jnp.where, live & finite)
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
 
-    t = first_step + jnp.arange(steps)
-    (learned, bad_step), loss = jax.lax.scan(step, ((vector, stats, state.optimizer), state.bad_step), t)
-    vector, stats, memory = learned
+    t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
+    ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
     return State({"params": unravel(vector), **stats}, memory, bad_step), losses.masked_mean(loss, t < member.steps)

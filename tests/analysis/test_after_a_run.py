@@ -9,8 +9,8 @@ import synthetic
 
 from jaxsoft import main
 from jaxsoft.analysis import plots, report
-from jaxsoft.experiment import folder
-from jaxsoft.experiment.console import Console
+from jaxsoft.console import Console
+from jaxsoft.experiment.store import folder
 
 
 @pytest.fixture

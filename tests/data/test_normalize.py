@@ -51,7 +51,8 @@ def test_zca_whitens_by_the_symmetric_root():
 
 def test_zca_matches_the_reference(golden):
     fitted = normalize.zca(golden["zca/train"], regularization=0.1)
-    np.testing.assert_allclose(fitted(golden["zca/train"]), golden["zca/train_whitened"], atol=1e-4)
+    wanted = golden["zca/train_whitened"]  # of the first images
+    np.testing.assert_allclose(fitted(golden["zca/train"][: len(wanted)]), wanted, atol=1e-4)
     np.testing.assert_allclose(fitted(golden["zca/test"]), golden["zca/test_whitened"], atol=1e-4)
 
 

@@ -12,8 +12,13 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import experts, plan, run, students
-from jaxsoft.experiment.students import Next
+from jaxsoft.experiment import run
+from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import make as plan
+from jaxsoft.experiment.students import waves
+from jaxsoft.experiment.students.waves import Next
+from jaxsoft.experiment.teach import experts
 from jaxsoft.training.ensemble import Program
 
 # Two images of each class and two members of one step: every subset is all of them, so that few programs serve most.
@@ -109,18 +114,18 @@ def taught(settings):
 
 def trained(settings):
     """The rows of a run in memory, its plan's number of members."""
-    plan.check(settings)
-    plan.check_data(settings, run.load(settings))
+    checks.check(settings)
+    checks.check_data(settings, run.load(settings))
     own = {"data": settings.data, "teacher": settings.teacher, "precision": settings.precision}
     dataset, taught_by = taught(config.Settings(**own))
     subjects = taught_by.class_order(dataset).tolist() if settings.subjects == "accuracy" else ()
     made = plan.make(settings, dataset, taught_by.histories, {}, subjects)
-    material = students.prepare(made, settings, dataset, taught_by)
+    material = prepare(made, settings, dataset, taught_by)
     rows = []
     for wave in range(len(made.waves)):
-        program = run.wave_program(made, settings, wave)
-        outcomes = students.train_wave(program, made, wave, material, None, lambda _: Next(), settings.protocol)
-        rows += [students.row_of(made, outcome, {}, settings) for outcome in outcomes]
+        program = waves.wave_program(made, settings, wave)
+        outcomes = waves.train_wave(program, made, wave, material, None, lambda _: Next(), settings.protocol)
+        rows += [outcomes.row_of(made, outcome, {}, settings) for outcome in outcomes]
     return rows, len(made.members)
 
 

@@ -10,9 +10,10 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.data import normalize
-from jaxsoft.experiment import checks, run
-from jaxsoft.experiment.cohort import Cohort, Trajectory
-from jaxsoft.experiment.experts import Experts, teach, teacher_key
+from jaxsoft.experiment import run
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.teach.cohort import Cohort, Trajectory
+from jaxsoft.experiment.teach.experts import Experts, teach, teacher_key
 from jaxsoft.training.fit import Recipe, State
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -65,14 +66,14 @@ def test_runs_share_the_experts_that_they_have_in_common(data, tmp_path):
     alone = teach(data, ALONE, folder=tmp_path)
     seen = []
     pair = dataclasses.replace(ALONE, experts=2, models=(WIDE, NARROW), model="ignored", store=str(tmp_path))
-    both = teach(data, pair, folder=tmp_path, look=lambda *told: seen.append(told))
+    both = teach(data, pair, folder=tmp_path, on_epoch=lambda *told: seen.append(told))
     assert [(epoch, epochs, [r["epoch"] for r in records]) for epoch, epochs, records in seen] == [
         (EPOCHS + e, 2 * EPOCHS, [e]) for e in range(1, EPOCHS + 1)
     ]
     assert {path.name for path in tmp_path.iterdir()} == {c.key for c in both.cohorts}
     assert both.cohorts[0].key == alone.cohorts[0].key and both.histories[0] == alone.histories[0]
     np.testing.assert_array_equal(said(both, data)[0], said(alone, data)[0])
-    teach(data, dataclasses.replace(ALONE, model=NARROW, seed=1), folder=tmp_path, look=tiny.never)
+    teach(data, dataclasses.replace(ALONE, model=NARROW, seed=1), folder=tmp_path, on_epoch=tiny.never)
 
 
 def test_stopped_in_the_second_architecture_nothing_of_the_first_is_lost(data, mixed, tmp_path):
@@ -81,9 +82,9 @@ def test_stopped_in_the_second_architecture_nothing_of_the_first_is_lost(data, m
             raise errors.Interrupted("stop")
 
     with pytest.raises(errors.Interrupted):
-        teach(data, MIXED, folder=tmp_path, look=stop)
+        teach(data, MIXED, folder=tmp_path, on_epoch=stop)
     seen = []
-    resumed = teach(data, MIXED, folder=tmp_path, look=lambda epoch, *_: seen.append(epoch))
+    resumed = teach(data, MIXED, folder=tmp_path, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == list(range(EPOCHS + 3, 2 * EPOCHS + 1))
     assert resumed.key == mixed.key and resumed.histories == mixed.histories
     np.testing.assert_array_equal(said(resumed, data), said(mixed, data))

@@ -10,8 +10,8 @@ import time
 import pytest
 from rich.console import Console as Rich
 
-from jaxsoft.experiment import console
-from jaxsoft.experiment.console import Console
+from jaxsoft import console
+from jaxsoft.console import Console
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_outside_of_the_main_thread_signals_are_left_alone():
 RUN = """
 import sys, time
 from jaxsoft import stopping
-from jaxsoft.experiment import console
+from jaxsoft import console
 stopping._GRACE_SECONDS = float(sys.argv[1])
 told = console.Console()
 with told.interruptible():

@@ -7,8 +7,11 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import checks, describe, experts, run
-from jaxsoft.experiment.folder import FREE
+from jaxsoft.experiment import run
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.store.folder import FREE
+from jaxsoft.experiment.teach import experts
+from jaxsoft.experiment.tell import describe
 
 LABELS = np.repeat(np.arange(10), 20)  # 200 validation images: chance is 10%, and luck goes to 16.4%
 

@@ -6,8 +6,11 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft.analysis import read
-from jaxsoft.experiment import examples, folder, plan, run
-from jaxsoft.experiment.experts import teach
+from jaxsoft.experiment import run
+from jaxsoft.experiment.plan import make as plan
+from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.teach.experts import teach
+from jaxsoft.experiment.tell import examples
 from jaxsoft.types import Split
 
 pytestmark = pytest.mark.usefixtures("kept_programs")

@@ -13,11 +13,14 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import lock, progress, run, teaching
-from jaxsoft.experiment.console import Console
-from jaxsoft.experiment.experts import teach, teacher_key
-from jaxsoft.experiment.lock import Lock
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.console import Console
+from jaxsoft.experiment import run
+from jaxsoft.experiment.store import lock
+from jaxsoft.experiment.store.checkpoints import Checkpoints
+from jaxsoft.experiment.store.lock import Lock
+from jaxsoft.experiment.teach import epochs as teaching
+from jaxsoft.experiment.teach.experts import teach, teacher_key
+from jaxsoft.experiment.tell import progress
 from jaxsoft.training import fit
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -99,7 +102,7 @@ def test_records_say_what_the_kept_parameters_do(trained, data):
 def test_a_bank_keeps_identities_and_classes(trained, data):
     bank = trained[0].logits(data.train, IDS, [2, 0])
     assert bank.epochs == (2, 0) and bank.image_ids.tolist() == IDS.tolist()
-    assert bank.labels.tolist() == data.train.labels[IDS].tolist()
+    assert bank.classes.tolist() == data.train.labels[IDS].tolist()
     both = said(trained[0], data)
     np.testing.assert_array_equal(bank.logits, both[:, [2, 0]])
 
@@ -121,9 +124,9 @@ def test_in_memory_as_on_disk(trained, data):
 @pytest.mark.parametrize("last", [1, 2])
 def test_stopped_and_resumed_is_never_stopped(trained, data, tmp_path, last):
     with pytest.raises(errors.Interrupted):
-        teach(data, SETTINGS.teacher, folder=tmp_path, look=stop_after(last))
+        teach(data, SETTINGS.teacher, folder=tmp_path, on_epoch=stop_after(last))
     seen = []
-    experts = teach(data, SETTINGS.teacher, folder=tmp_path, look=lambda epoch, *_: seen.append(epoch))
+    experts = teach(data, SETTINGS.teacher, folder=tmp_path, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == list(range(last + 1, EPOCHS + 1))
     assert experts.histories == trained[0].histories
     np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
@@ -131,7 +134,7 @@ def test_stopped_and_resumed_is_never_stopped(trained, data, tmp_path, last):
 
 def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, data):
     experts, store = trained
-    again = teach(data, dataclasses.replace(SETTINGS.teacher, store=str(store)), folder=store, look=never)
+    again = teach(data, dataclasses.replace(SETTINGS.teacher, store=str(store)), folder=store, on_epoch=never)
     assert again.key == experts.key and again.histories == experts.histories
     others = [
         teacher_key(dataclasses.replace(SETTINGS.teacher, learning_rate=0.2), data, "standardize", "float32"),
@@ -156,7 +159,7 @@ def test_a_store_in_use_is_waited_for_and_then_only_read(trained, copy, data, mo
             (copy[0] / "last").rename(last)
             other.release()
 
-    experts = teach(data, SETTINGS.teacher, folder=copy[0], look=never, wait=wait)
+    experts = teach(data, SETTINGS.teacher, folder=copy[0], on_epoch=never, on_wait=wait)
     assert experts.histories == trained[0].histories
     assert told == [f"process {os.getpid()} on {socket.gethostname()}"] * 2
 
@@ -167,7 +170,7 @@ def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, da
     other, console = Lock(copy[1] / "lock"), Console()
     monkeypatch.setattr(console, "stop", True)
     with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
-        teach(data, SETTINGS.teacher, folder=copy[0], look=never, wait=progress.of_waiting(console))
+        teach(data, SETTINGS.teacher, folder=copy[0], on_epoch=never, on_wait=progress.of_waiting(console))
     assert f"waiting for process {os.getpid()} on" in capsys.readouterr().out
     told = []
     monkeypatch.setattr(teaching.log, "warning", lambda line: told.append(line) or other.release())
@@ -178,7 +181,7 @@ def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, da
 def test_finished_experts_are_read_while_another_process_mends_them(trained, copy, data):
     (copy[1] / "1.orbax-checkpoint-tmp").mkdir()  # what it is about to save
     held = Lock(copy[1] / "lock")
-    assert teach(data, SETTINGS.teacher, folder=copy[0], look=never).histories == trained[0].histories
+    assert teach(data, SETTINGS.teacher, folder=copy[0], on_epoch=never).histories == trained[0].histories
     held.release()
     assert (copy[1] / "1.orbax-checkpoint-tmp").is_dir()
 
@@ -196,7 +199,7 @@ def test_a_damaged_last_epoch_is_taught_again(trained, copy, data, caplog):
     spoil(folder / str(EPOCHS))
     seen = []
     with caplog.at_level(logging.WARNING):
-        experts = teach(data, SETTINGS.teacher, folder=store, look=lambda epoch, *_: seen.append(epoch))
+        experts = teach(data, SETTINGS.teacher, folder=store, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == [EPOCHS]
     assert f"set aside as {EPOCHS}.corrupt" in caplog.text and (folder / f"{EPOCHS}.corrupt").is_dir()
     assert experts.histories == trained[0].histories
@@ -210,12 +213,12 @@ def test_a_damaged_or_missing_epoch_is_taught_again_when_it_is_asked_for(trained
     for epoch in harmed:
         harm(folder / str(epoch))
     seen = []
-    experts = teach(data, SETTINGS.teacher, folder=store, look=lambda epoch, *_: seen.append(epoch))
+    experts = teach(data, SETTINGS.teacher, folder=store, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == []
     np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
     assert seen == [epoch for epoch in harmed if epoch]
     assert caplog.text.count("training it again") == len(harmed)
-    again = teach(data, SETTINGS.teacher, folder=store, look=never)
+    again = teach(data, SETTINGS.teacher, folder=store, on_epoch=never)
     np.testing.assert_array_equal(said(again, data), said(trained[0], data))
 
 
@@ -226,7 +229,7 @@ def test_an_epoch_that_there_never_was_is_refused(trained):
 
 def refused(data, settings, store=None, look=lambda *_: None):
     with pytest.raises(errors.ConfigError) as told:
-        teach(data, settings, folder=store, look=look)
+        teach(data, settings, folder=store, on_epoch=look)
     assert "\n" not in str(told.value)
     return str(told.value)
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import folder
-from jaxsoft.experiment.folder import RunFolder
-from jaxsoft.experiment.results import ResultsLog
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.store.checkpoints import Checkpoints
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.results import ResultsLog
 
 CONFIG = {"student": {"steps": 400, "model": "convnet(depth=2)"}, "sweep": {"ipc": (1, 10)}, "seed": 0, "limit": None}
 
@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.store.folder import RunFolder
 
 call = getattr(os, sys.argv[2])
 def dying(*args):

@@ -14,7 +14,9 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, sources
-from jaxsoft.experiment import folder, identity
+from jaxsoft.experiment.machine import environment
+from jaxsoft.experiment.plan import identity
+from jaxsoft.experiment.store import folder, starts
 from jaxsoft.labels import ops
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -170,7 +172,7 @@ def test_every_start_is_written_down_and_what_differs_is_said(copy, capsys, monk
 @pytest.mark.parametrize("content", ["[]", "3", "{", '{"starts": 3}', '{"starts": [3]}'])
 def test_starts_that_cannot_be_read_are_set_aside(tmp_path, caplog, content):
     (tmp_path / "env.json").write_text(content)
-    assert identity.add_start(folder.RunFolder(tmp_path)) == []
+    assert starts.add_start(folder.RunFolder(tmp_path)) == []
     assert "it is set aside as env.json.corrupt, and begun anew" in caplog.text
     assert (tmp_path / "env.json.corrupt").read_text() == content
     assert len(folder.RunFolder(tmp_path).read_json("env.json")["starts"]) == 1
@@ -181,11 +183,11 @@ def test_rows_say_version_and_commit(finished):
 
     rows = table(finished[1]).values()
     assert {row["version"] for row in rows} == {jaxsoft.__version__}
-    assert {row["commit"] for row in rows} == {identity.commit() or ""}
+    assert {row["commit"] for row in rows} == {environment.commit() or ""}
 
 
 def test_the_environment():
-    told = identity.environment()
+    told = environment.environment()
     assert told["versions"]["jax"] == jax.__version__ and told["versions"]["numpy"] == np.__version__
     assert set(told["versions"]) == {"python", "jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
     assert (told["device"], told["device_count"]) == (jax.devices()[0].device_kind, jax.device_count())
@@ -194,13 +196,13 @@ def test_the_environment():
 
 
 def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
-    here = os.path.dirname(identity.__file__)
-    monkeypatch.setattr(identity, "__file__", str(tmp_path / "identity.py"))
-    assert identity.commit() is None
+    here = os.path.dirname(environment.__file__)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
+    assert environment.commit() is None
     author = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert identity.commit() is None
-    monkeypatch.setattr(identity, "__file__", os.path.join(here, "identity.py"))
+    assert environment.commit() is None
+    monkeypatch.setattr(environment, "__file__", os.path.join(here, "environment.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert identity.commit() is None
+    assert environment.commit() is None

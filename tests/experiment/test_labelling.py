@@ -9,9 +9,13 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import folder, identity, run, stored, students
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.experts import teach
+from jaxsoft.experiment import run
+from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.plan import checks, identity, stored
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.students import outcomes, waves
+from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.training import fit
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -32,27 +36,27 @@ def experts(data, kept_programs):
 
 def planned(changes, data, experts):
     settings = tiny.settings(TWO | changes)
-    planning.check(settings)
+    checks.check(settings)
     plan = planning.make(settings, data, experts.histories, identity.member_context(settings, data, experts))
-    return settings, plan, students.prepare(plan, settings, data, experts)
+    return settings, plan, prepare(plan, settings, data, experts)
 
 
 def each(plan, material):
     """Every member with its recipe and its arrays."""
-    for group, members in zip(plan.groups, material.members):
+    for group, members in zip(plan.buckets, material.members):
         for j, i in enumerate(group.members):
             yield plan.members[i], group.recipe, jax.tree.map(lambda a, j=j: jnp.asarray(a[j]), members)
 
 
-def outcomes(settings, plan, material):
-    program, protocol = run.wave_program(plan, settings), settings.protocol
+def trained(settings, plan, material):
+    program, protocol = waves.wave_program(plan, settings), settings.protocol
     looks = []
 
     def look(seen):
         looks.append(jax.device_get(seen.reports))
-        return students.Next()
+        return waves.Next()
 
-    found = students.train_wave(program, plan, 0, material, None, look, protocol)
+    found = waves.train_wave(program, plan, 0, material, None, look, protocol)
     return {o["position"]: o for o in found}, looks
 
 
@@ -81,7 +85,7 @@ def test_a_student_of_views_learns_what_the_experts_say_about_the_very_pixels_it
 def test_students_of_views_train_and_say_so(data, experts):
     changes = {"sweep.ipc": (1, 2), "sweep.labels": ("hard", VIEWS), "sweep.seed": (0, 1)}
     settings, plan, material = planned(changes, data, experts)
-    found, _ = outcomes(settings, plan, material)
+    found, _ = trained(settings, plan, material)
     assert len(found) == 8 and all(o["bad_step"] < 0 for o in found.values())
     starts = {(m.ipc, m.seed): int(a.rows[0]) for m, _, a in each(plan, material) if m.labels == VIEWS}
     assert len(set(starts.values())) == 4  # each subset has labels of its own
@@ -90,7 +94,7 @@ def test_students_of_views_train_and_say_so(data, experts):
 def test_a_class_that_is_left_out_is_in_no_batch(data, experts):
     changes = {"sweep.ipc": (2,), "sweep.without": (-1, 4), "sweep.labels": ("teacher(epoch=3)",)}
     settings, plan, material = planned(changes, data, experts)
-    (group,) = plan.groups  # a smaller subset needs no program of its own
+    (group,) = plan.buckets  # a smaller subset needs no program of its own
     by_class = {}
     for member, recipe, arrays in each(plan, material):
         slots = int(arrays.slots)
@@ -104,9 +108,9 @@ def test_a_class_that_is_left_out_is_in_no_batch(data, experts):
     assert by_class[4][1] < by_class[-1][1] and len(by_class[-1][1] - by_class[4][1]) == 2
     fours = {i.tobytes() for i in data.train.images[data.train.labels == 4]}
     assert not by_class[4][1] & fours and by_class[-1][1] & fours
-    found, _ = outcomes(settings, plan, material)
-    row = students.row_of(plan, found[1], {}, settings)
-    assert row["without"] == 4 and students.row_of(plan, found[0], {}, settings)["without"] is None
+    found, _ = trained(settings, plan, material)
+    row = outcomes.row_of(plan, found[1], {}, settings)
+    assert row["without"] == 4 and outcomes.row_of(plan, found[0], {}, settings)["without"] is None
     accuracies = np.array(row["accuracy_by_class"].split(), float)
     images = np.bincount(data.test.labels)
     assert accuracies @ images / images.sum() == pytest.approx(row["test_accuracy"], abs=1e-3)
@@ -124,10 +128,10 @@ def test_ways_to_choose_stand_side_by_side(data, experts):
 
 def test_both_protocols_at_once_leave_the_sealed_numbers_as_they_are(data, experts):
     changes = {"sweep.seed": (0, 1), "student.learning_rate": 1.0, "student.evaluations": 6}
-    sealed, _ = outcomes(*planned(changes, data, experts))
+    sealed, _ = trained(*planned(changes, data, experts))
     settings, plan, material = planned(changes | {"protocol": "both"}, data, experts)
-    both, looks = outcomes(settings, plan, material)
-    for g, group in enumerate(plan.groups):
+    both, looks = trained(settings, plan, material)
+    for g, group in enumerate(plan.buckets):
         for j, i in enumerate(group.members):
             for name in ("val_accuracy", "test_accuracy", "accuracy_by_class"):
                 assert both[i][name] == sealed[i][name]
@@ -149,7 +153,7 @@ def test_subjects_may_be_counted_from_the_worst_class(data, experts):
 def test_a_class_that_is_not_there_is_refused(data):
     settings = tiny.settings({"sweep.without": (10,)})
     with pytest.raises(errors.ConfigError, match=r"^config\.sweep\.without=10 but classes are 0\.\.9; -1: none$"):
-        planning.check_data(settings, data)
+        checks.check_data(settings, data)
 
 
 def test_learned_labels_are_those_of_the_students_own_subset(data, experts):
@@ -191,7 +195,7 @@ def test_the_key_of_learned_labels_has_whose_training_they_are_learned_through(d
 )
 def test_what_learning_cannot_do_is_said_before_teachers_are_trained(change, message):
     with pytest.raises(errors.ConfigError, match=message):
-        planning.check(tiny.settings({"sweep.labels": ("learned",)} | change))
+        checks.check(tiny.settings({"sweep.labels": ("learned",)} | change))
 
 
 def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_began_with(data, experts, tmp_path):

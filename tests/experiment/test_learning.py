@@ -12,13 +12,15 @@ from scipy.stats import entropy
 
 from jaxsoft import config, errors
 from jaxsoft.data import normalize
-from jaxsoft.experiment import learning, memory
 from jaxsoft.experiment import run as story
-from jaxsoft.experiment.experts import Experts
-from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.learned import learn as learning
+from jaxsoft.experiment.learned import many as learners
+from jaxsoft.experiment.learned.one import ImageSet
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.smoothing import smooth_to
-from jaxsoft.training import learners
 
 SETTINGS = tiny_run.settings({"teacher.experts": 2, "learned.looks": 2, "learned.look_outer_steps": 5})
 DATASET = story.load(SETTINGS)
@@ -56,12 +58,12 @@ def lessons(monkeypatch):
         for step in (0, 5, 10):
             loss = np.full(len(subsets.seed), np.nan if step == 0 else 2.5 - step / 10, np.float32)
             accuracy = np.full(len(loss), 0.4 + step / 100, np.float32)
-            yield learners.Look(
-                step, learned_rows(subsets.slots, step), loss, accuracy, np.full(len(loss), 8, np.int32)
+            yield learners.Evaluation(
+                step, learned_rows(subsets.images, step), loss, accuracy, np.full(len(loss), 8, np.int32)
             )
 
     def judge(settings, recipe, material, subsets, rows, lowering):
-        right = rows.argmax(-1) == DATASET.train.labels[subsets.slots]
+        right = rows.argmax(-1) == DATASET.train.labels[subsets.images]
         return right.mean(1)  # 1 of hard labels
 
     monkeypatch.setattr(learners, "learn", learn)
@@ -71,10 +73,10 @@ def lessons(monkeypatch):
 
 def table(ipc, seed):
     labels, draw = DATASET.train.labels, np.random.default_rng(seed)
-    return np.stack([draw.permutation(np.flatnonzero(labels == k))[:ipc] for k in range(10)])
+    return np.concatenate([draw.permutation(np.flatnonzero(labels == k))[:ipc] for k in range(10)])
 
 
-SUBSETS = [((7,), table(1, 7)), ((7,), table(2, 7).reshape(-1, 1)), ((8,), table(1, 8)), ((7,), table(1, 7))]
+SUBSETS = [ImageSet(seed, table(ipc, seed)) for seed, ipc in ((7, 1), (7, 2), (8, 1), (7, 1))]
 
 
 def learn(folder=None, settings=SETTINGS, look=lambda _: None):
@@ -84,9 +86,9 @@ def learn(folder=None, settings=SETTINGS, look=lambda _: None):
 def test_labels_come_in_slot_order_and_equal_sizes_learn_together(lessons):
     told = []
     labels = learn(look=told.append)
-    for rows, (_, positions) in zip(labels, SUBSETS):
+    for rows, (_, images) in zip(labels, SUBSETS):
         # A row made alone and one made among others differ in the last bit.
-        np.testing.assert_allclose(rows, learned_rows(positions.ravel(), 10), rtol=1e-6)
+        np.testing.assert_allclose(rows, learned_rows(images, 10), rtol=1e-6)
     assert [call.seed.tolist() for call in lessons] == [[7, 8], [7]], "the same subset is learned once"
     assert [(t.done, t.outer_steps, t.hard_val_accuracy) for t in told] == [(d, 20, 1) for d in (0, 5, 10, 10, 15, 20)]
 
@@ -98,7 +100,7 @@ def test_the_story_measures_every_look_against_pooled_experts(lessons, tmp_path)
     one, *others = written["subsets"]
     assert (one["subset"], one["ipc"], one["hard_val_accuracy"], one["val_accuracy"]) == ([7], 1, 1, 0.5)
     assert {(tuple(s["subset"]), s["ipc"]) for s in others} == {((7,), 2), ((8,), 1)}
-    slots = SUBSETS[0][1].ravel()
+    slots = SUBSETS[0].images
     pooled = {
         "teacher(epoch=3)": softmax(LOGITS[0, slots], -1),
         "teachers(2, epoch=3)": softmax(LOGITS[:, slots].mean(0), -1),
@@ -132,7 +134,7 @@ def test_what_is_finished_is_never_learned_again(lessons, tmp_path):
         learn(tmp_path, look=stop)
     first, before = learn(), len(lessons)
     again = learn(tmp_path)
-    assert [call.seed.tolist() for call in lessons[before:]] == [[7]], "only the second group was missing"
+    assert [call.seed.tolist() for call in lessons[before:]] == [[7]], "only the second turn was missing"
     for a, b in zip(first, again):
         np.testing.assert_array_equal(a, b)
     learn(tmp_path)
@@ -142,8 +144,8 @@ def test_what_is_finished_is_never_learned_again(lessons, tmp_path):
     assert len(lessons) == before + 3, "other settings mean other labels"
 
 
-def test_groups_fit_the_memory_and_have_one_size(lessons, monkeypatch):
-    many = [((s,), table(1, s)) for s in range(5)]
+def test_turns_fit_the_memory_and_have_one_size(lessons, monkeypatch):
+    many = [ImageSet(s, table(1, s)) for s in range(5)]
     each = learners.subset_bytes(SETTINGS.learned, learning.recipe_of(SETTINGS, 10, 10), DATASET.image_shape)
     monkeypatch.setattr(memory, "budget_bytes", lambda _: 4 * each)
     learning.learn_labels(SETTINGS, DATASET, experts(), many)

@@ -14,10 +14,10 @@ import time
 import pytest
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import lock
-from jaxsoft.experiment.lock import Lock
+from jaxsoft.experiment.store import lock
+from jaxsoft.experiment.store.lock import Lock
 
-HOLDER = "import sys; from jaxsoft.experiment.lock import Lock; lock = Lock(sys.argv[1]); print(flush=True); sys.stdin.read()"
+HOLDER = "import sys; from jaxsoft.experiment.store.lock import Lock; lock = Lock(sys.argv[1]); print(flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_who_may_wait_is_told_for_whom_and_goes_on_when_it_is_gone(path, other, 
             other.kill()
             other.wait()
 
-    Lock(path, wait=wait).release()
+    Lock(path, on_wait=wait).release()
     assert set(told) == {f"process {other.pid} on {socket.gethostname()}"} and len(told) == 3
 
 
@@ -124,7 +124,7 @@ def test_a_wait_says_it_once_and_ends_when_the_user_asks(path, other, monkeypatc
     monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
     said, asked = [], iter([False, False, True])
     with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
-        Lock(path, wait=lock.told(said.append, "teaches these experts", lambda: next(asked)))
+        Lock(path, on_wait=lock.told(said.append, "teaches these experts", lambda: next(asked)))
     assert said == [f"waiting for process {other.pid} on {socket.gethostname()}, which teaches these experts"]
 
 
@@ -135,7 +135,7 @@ def test_a_lock_that_was_deleted_while_one_waited_for_it(path, monkeypatch):
     def wait(_):
         path.unlink()
 
-    second = Lock(path, wait=wait)
+    second = Lock(path, on_wait=wait)
     assert json.loads(path.read_text())["token"] == second._me["token"]
     first.release()
     assert path.stat().st_size, "who lost the file leaves it to its new holder"

@@ -8,8 +8,8 @@ import os
 import pytest
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import folder
-from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.store.folder import RunFolder
 
 
 @pytest.fixture

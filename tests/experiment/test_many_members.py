@@ -11,18 +11,24 @@ import numpy as np
 import test_plan
 from test_plan import HISTORY, dataset, settings  # noqa: F401
 
-from jaxsoft.experiment import checks, describe, labelling, plan, progress, run, students, subsets
-from jaxsoft.experiment.console import Console
-from jaxsoft.experiment.experts import Experts
-from jaxsoft.experiment.folder import RunFolder
-from jaxsoft.experiment.results import ResultsLog
-from jaxsoft.experiment.waves import Plan
+from jaxsoft.console import Console
+from jaxsoft.experiment.inputs import rows as labelling
+from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.prepare import Inputs
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import make as plan
+from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.results import ResultsLog
+from jaxsoft.experiment.students import outcomes, waves
+from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.experiment.tell import describe, progress
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program, Report
 from jaxsoft.training.fit import Recipe
 
-OURS = str(Path(plan.__file__).parent)
+OURS = str(Path(plan.__file__).parents[1])
 NOBODY: Any = mock.Mock(spec=Experts)
 LINEAR = 4.5  # times the work, for four times the members
 
@@ -76,18 +82,18 @@ class Told(dict):
 
 
 def report(accuracies):
-    """What a group's members reach on the validation images, and on nothing else."""
+    """What a bucket's members reach on the validation images, and on nothing else."""
     return Report(*[np.zeros((len(accuracies), 1), np.float32)] * len(Report._fields))._replace(
         accuracy=np.array(accuracies, np.float32)[:, None]
     )
 
 
 def of_waves(count):
-    """A plan of two groups, each with one member in each of so many waves."""
+    """A plan of two buckets, each with one member in each of so many waves."""
     waves = tuple(((w, w + 1), (w, w + 1)) for w in range(count))
     made = test_plan.by_hand((count, count), waves)
     return dataclasses.replace(
-        made, groups=tuple(dataclasses.replace(g, members=Places(g.members)) for g in made.groups)
+        made, buckets=tuple(dataclasses.replace(b, members=Places(b.members)) for b in made.buckets)
     )
 
 
@@ -107,8 +113,8 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa
             mock.patch.object(checks, "selection", side_effect=chosen) as selection,
             mock.patch.object(plan, "selection", side_effect=chosen) as reads,
         ):
-            plan.check(asked)
-            plan.check_data(asked, dataset)
+            checks.check(asked)
+            checks.check_data(asked, dataset)
             made = plan.make(asked, dataset, [HISTORY], {"student": Told(batch=256)})
             subsets.draw_images(made.members, asked, dataset, NOBODY)
         assert len(made.members) == 2 * 3 * seeds
@@ -123,8 +129,8 @@ def test_a_value_that_an_axis_repeats_is_looked_at_once(dataset):  # noqa: F811
         zipped = {name: values * rows for name, values in named.items()} | {"seed": tuple(range(rows))}
         asked = settings(sweep={"ipc": (1,), "axes": (" ".join(zipped),), **zipped})
         with mock.patch.object(Recipe, "build_model", autospec=True, side_effect=built) as build:
-            plan.check(asked)
-            plan.check_data(asked, dataset)
+            checks.check(asked)
+            checks.check_data(asked, dataset)
         assert len(describe.resolved_lines(asked, [HISTORY])) == 1
         counts.append(build.call_count)
     assert counts[0] == counts[1] > 0
@@ -151,9 +157,9 @@ def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
         asked = settings(teacher={"epochs": count}, sweep={"ipc": (1,), "labels": tuple(labels), "seed": (0,)})
         members = [dataclasses.replace(m, labels=Text(m.labels)) for m in plan.make(asked, dataset, None, {}).members]
         images = subsets.draw_images(members, asked, dataset, NOBODY)
-        labelling.finish_labels(members[:2], images, asked, dataset, experts)  # compiles
+        labelling.finish_rows(members[:2], images, asked, dataset, experts)  # compiles
         Text.compared = 0
-        done = work(lambda: labelling.finish_labels(members, images, asked, dataset, experts))
+        done = work(lambda: labelling.finish_rows(members, images, asked, dataset, experts))
         assert Text.compared <= 2 * len(members)
         return done
 
@@ -166,27 +172,32 @@ def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
 
 def test_waves_take_work_as_there_are(tmp_path, monkeypatch, dataset):  # noqa: F811
     """Everything but the training itself: what is left, checkpoints' tags, progress, rows."""
-    monkeypatch.setattr(run, "Checkpoints", lambda where, tag: tags.append(tag) or mock.Mock())
+    monkeypatch.setattr(waves, "Checkpoints", lambda where, tag: tags.append(tag) or mock.Mock())
     monkeypatch.setattr(
-        run, "wave_program", lambda plan, _, wave: mock.Mock(spec=Program, buckets=plan.buckets(wave), compilations={})
+        waves,
+        "wave_program",
+        lambda plan, _, wave: mock.Mock(spec=Program, buckets=plan.buckets_of(wave), compilations={}),
     )
-    measured = dict.fromkeys(students.MEASURED, 0.5)
+    measured = dict.fromkeys(outcomes.MEASURED, 0.5)
 
     def trained(program, plan, wave, *_):
         each = [
-            (g, i) for g, (group, (a, b)) in enumerate(zip(plan.groups, plan.waves[wave])) for i in group.members[a:b]
+            (b, i)
+            for b, (bucket, span) in enumerate(zip(plan.buckets, plan.waves[wave]))
+            for i in bucket.members[slice(*span)]
         ]
-        return [{"position": i, "group": g, "wave": wave, "bad_step": -1, **measured} for g, i in each]
+        return [{"position": i, "bucket": b, "wave": wave, "bad_step": -1, **measured} for b, i in each]
 
-    monkeypatch.setattr(students, "train_wave", trained)
-    counts, material, console = [], mock.Mock(spec=students.Material), Console(quiet=True)
-    for waves in (20, 80):
-        made, done, tags, rows = of_waves(waves), waves // 4, [], []
+    monkeypatch.setattr(waves, "train_wave", trained)
+    counts, material, console = [], mock.Mock(spec=Inputs), Console(quiet=True)
+    for count in (20, 80):
+        made, done, tags, rows = of_waves(count), count // 4, [], []
         log, folder = mock.Mock(spec=ResultsLog, append=rows.extend), mock.Mock(spec=RunFolder, path=tmp_path)
-        log.finished.return_value = {*made.keys[:done], *made.keys[waves : waves + done]}
-        given = made, settings(), dataset, material, folder, log, console
-        counts.append(work(functools.partial(run.train, *given)))
-        assert [row["member"] for row in rows] == [made.keys[i] for w in range(done, waves) for i in (w, waves + w)]
+        log.finished.return_value = {*made.keys[:done], *made.keys[count : count + done]}
+        watch = functools.partial(progress.of_students, settings=settings(), console=console)
+        given = made, settings(), dataset, material, folder, log, watch, console.say
+        counts.append(work(functools.partial(waves.train, *given)))
+        assert [row["member"] for row in rows] == [made.keys[i] for w in range(done, count) for i in (w, count + w)]
         assert [row["steps"] for row in rows[:2]] == [10, 6]
         assert log.finished.call_count == 1
         assert sum(len(keys) for tag in tags for keys in tag["members"]) == len(rows)
@@ -200,7 +211,7 @@ def test_a_plan_of_many_waves_is_told_and_shared_with_work_as_there_are():
         Plan.bytes,
         Plan.useful_share,
         lambda plan: plan.share(1, 2),
-        lambda plan: [plan.buckets(wave) for wave in range(len(plan.waves))],
+        lambda plan: [plan.buckets_of(wave) for wave in range(len(plan.waves))],
     )
     for ask in asked:
         assert work(functools.partial(ask, many)) < LINEAR * work(functools.partial(ask, few))
@@ -225,7 +236,7 @@ def test_a_look_does_not_go_through_the_members_again():
         reports = tuple(report(np.linspace(a, a + 0.1, members)) for a in (0.2, 0.4))
         console = mock.Mock(spec=Console, stop=False)
         look = progress.of_students(made, settings(), console)
-        seen = students.Look(0, 1, 4, reports)
+        seen = waves.WaveProgress(0, 1, 4, reports)
         counts.append([work(functools.partial(look, seen)) for _ in range(2)])
         assert ": IPC 1 hard 35.0%, " in console.progress.call_args[0][2]
     assert counts[0][1] == counts[1][1] < counts[0][0] < counts[1][0]
@@ -238,7 +249,7 @@ def test_progress_tells_hard_and_soft_members_of_the_ends():
     reports = tuple(map(report, ([0.1, 0.9, 0.3, 0.4], [0.5, 0.2, 0.7])))  # the last of a group fills its block
     console = mock.Mock(spec=Console, stop=True)
     look = progress.of_students(dataclasses.replace(made, members=members), settings(), console)
-    assert look(students.Look(0, 1, 4, reports)).stop
+    assert look(waves.WaveProgress(0, 1, 4, reports)).stop
     assert console.progress.call_args[0][2].startswith(
         "wave 1 of 1: IPC 1 hard 15.0%, IPC 1 soft 40.0%, IPC 5 hard 40.0%, "
     )

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import config, types
-from jaxsoft.experiment import memory, plan
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.plan import make
 from jaxsoft.training.ensemble import Program
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Bank, Member
@@ -51,9 +52,9 @@ def test_a_container_has_less_memory_than_its_machine(monkeypatch, tmp_path, lim
 def test_shared_bytes_by_hand():
     """Two subsets of 3 x 10 images, two label specs; 40 images of the test and validation split each, with labels."""
     sweep = {"ipc": (1, 3), "labels": ("hard", "teacher(epoch=3)"), "seed": (0, 1)}
-    made = plan.make(settings(sweep=sweep), world(500, 40, 8), None, {})
-    assert memory.shared_bytes(settings(), made.members, world(500, 40, 8)) == 60 * 64 + 2 * 60 * 40 + 80 * 68
-    few = memory.shared_bytes(settings(), made.members, world(30, 40, 8))
+    made = make.make(settings(sweep=sweep), world(500, 40, 8), None, {})
+    assert make.shared_bytes(settings(), made.members, world(500, 40, 8)) == 60 * 64 + 2 * 60 * 40 + 80 * 68
+    few = make.shared_bytes(settings(), made.members, world(30, 40, 8))
     assert few == 30 * 64 + 2 * 30 * 40 + 80 * 68, "a subset has no more images than there are"
 
 
@@ -61,10 +62,11 @@ def test_shared_bytes_by_hand():
 def test_the_prediction_is_within_a_fifth_of_what_xla_plans(side, ipc, seeds):
     how = settings(sweep={"ipc": ipc, "labels": ("hard",), "seed": tuple(range(seeds))})
     data = world(2000, 300, side)
-    made = plan.make(how, data, None, {})
-    program = Program(made.buckets(), made.image_shape, select=1)
+    made = make.make(how, data, None, {})
+    program = Program(made.buckets_of(), made.image_shape, select=1)
     members = tuple(
-        Member(*(np.zeros((b.members, *shape), kind) for shape, kind in fields(b.recipe.slots))) for b in made.buckets()
+        Member(*(np.zeros((b.members, *shape), kind) for shape, kind in fields(b.recipe.slots)))
+        for b in made.buckets_of()
     )
     used = min(2000, seeds * max(ipc) * 10)
     one = np.ones(1, np.float32)

@@ -4,7 +4,8 @@ import json
 
 import tiny_run as tiny
 
-from jaxsoft.experiment import memory, run, sweep
+from jaxsoft.experiment import run
+from jaxsoft.experiment.plan import make, sweep
 
 
 def test_a_whitening_with_its_argument_runs_and_goes_on_under_any_spelling(tmp_path, capsys):
@@ -20,5 +21,5 @@ def test_a_whitening_with_its_argument_runs_and_goes_on_under_any_spelling(tmp_p
 def test_whitened_images_are_counted_as_floats():
     one, other = (tiny.settings({"data.normalize": text}) for text in ("zca", "zca(regularization=0.05)"))
     data, members = run.load(one), sweep.expand(one)
-    plain = memory.shared_bytes(tiny.settings(), members, data)
-    assert memory.shared_bytes(one, members, data) == memory.shared_bytes(other, members, data) > 2 * plain
+    plain = make.shared_bytes(tiny.settings(), members, data)
+    assert make.shared_bytes(one, members, data) == make.shared_bytes(other, members, data) > 2 * plain

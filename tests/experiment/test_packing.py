@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from jaxsoft.experiment import packing
+from jaxsoft.experiment.store import packing
 
 
 class Pair(NamedTuple):

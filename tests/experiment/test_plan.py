@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from jaxsoft import config, errors, types
-from jaxsoft.experiment import checks, identity, memory, plan
-from jaxsoft.experiment.sweep import MemberSpec
-from jaxsoft.experiment.waves import Group, Plan
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.plan import checks, identity
+from jaxsoft.experiment.plan import make as plan
+from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
+from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 
@@ -45,17 +47,17 @@ def refusal(function, *args, **kwargs):
 
 
 def by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), steps=(10, 6), block=2, chunks=4):
-    """A plan of two groups; nothing in it was computed."""
+    """A plan of two buckets; nothing in it was computed."""
     recipes = (Recipe("mlp(hidden=4)", CLASSES, 3, 3), Recipe("mlp(hidden=4)", CLASSES, 6, 4))
     ends = np.cumsum((0, *counts)).tolist()
-    groups = tuple(
-        Group(r, tuple(range(a, b)), s, block, r.batch) for r, a, b, s in zip(recipes, ends, ends[1:], steps)
+    buckets = tuple(
+        PlannedBucket(r, tuple(range(a, b)), s, block, r.batch) for r, a, b, s in zip(recipes, ends, ends[1:], steps)
     )
     members = tuple(
         MemberSpec(1, "hard", i, i, "mlp(hidden=4)", 0.1, 0.0, steps=steps[i >= counts[0]], epochs=0)
         for i in range(sum(counts))
     )
-    return Plan(members, tuple(m.key({}) for m in members), groups, waves, chunks, (2, 2, 1), 1000, devices=1)
+    return Plan(members, tuple(m.key({}) for m in members), buckets, waves, chunks, (2, 2, 1), 1000, devices=1)
 
 
 def trained(ranges):
@@ -70,9 +72,9 @@ def trained(ranges):
 def test_members_of_one_shape_share_a_bucket(dataset):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     assert len(made.members) == 12
-    assert [made.members[i].ipc for g in made.groups for i in g.members] == [1] * 6 + [4] * 6
-    assert [(g.recipe.slots, g.recipe.batch, g.steps) for g in made.groups] == [(3, 3, 10), (12, 4, 10)]
-    assert sorted(i for g in made.groups for i in g.members) == list(range(12))
+    assert [made.members[i].ipc for g in made.buckets for i in g.members] == [1] * 6 + [4] * 6
+    assert [(g.recipe.slots, g.recipe.batch, g.steps) for g in made.buckets] == [(3, 3, 10), (12, 4, 10)]
+    assert sorted(i for g in made.buckets for i in g.members) == list(range(12))
     assert len(set(made.keys)) == 12
     code = [identity.code_of(settings(), m.model, m.labels, m.select) for m in made.members]
     assert made.keys == tuple(m.key({**CONTEXT, "code": named}) for m, named in zip(made.members, code))
@@ -81,40 +83,40 @@ def test_members_of_one_shape_share_a_bucket(dataset):
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):
     varied = settings(sweep={"ipc": (2,), "learning_rate": (0.1, 0.2), "weight_decay": (0.0, 0.1)})
     made = plan.make(varied, dataset, [HISTORY], CONTEXT)
-    assert [(len(g.members), g.steps) for g in made.groups] == [(24, 10)]
+    assert [(len(g.members), g.steps) for g in made.buckets] == [(24, 10)]
     models = settings(sweep={"ipc": (2,), "model": ("mlp(hidden=4)", "mlp(hidden=5)")})
-    assert [len(g.members) for g in plan.make(models, dataset, [HISTORY], CONTEXT).groups] == [6, 6]
+    assert [len(g.members) for g in plan.make(models, dataset, [HISTORY], CONTEXT).buckets] == [6, 6]
 
 
 def test_a_member_is_looked_at_as_often_beside_longer_ones_as_alone(dataset):
     made = plan.make(settings(sweep={"ipc": (2,), "steps": (5, 9)}), dataset, [HISTORY], CONTEXT)
-    assert [(len(g.members), g.steps) for g in made.groups] == [(6, 5), (6, 9)]
-    assert [b.chunk_steps for b in made.buckets()] == [-(-5 // made.chunks), -(-9 // made.chunks)]
+    assert [(len(g.members), g.steps) for g in made.buckets] == [(6, 5), (6, 9)]
+    assert [b.chunk_steps for b in made.buckets_of()] == [-(-5 // made.chunks), -(-9 // made.chunks)]
 
 
 def test_waves_that_a_budget_cuts_have_blocks_that_fit_them(dataset):
     small = plan.make(settings(compute={"memory_gb": 1e-9}), dataset, [HISTORY], CONTEXT)
     assert len(small.waves) == 6
-    assert {b.members for b in small.buckets()} == {1 * small.devices}
+    assert {b.members for b in small.buckets_of()} == {1 * small.devices}
 
 
 def test_epochs_become_steps_of_the_subset(dataset):
     made = plan.make(settings(student={"steps": 0, "epochs": 7}), dataset, [HISTORY], CONTEXT)
-    assert [g.steps for g in made.groups] == [7 * 1, 7 * 3]  # 3 slots in a batch of 3, 12 slots in batches of 4
+    assert [g.steps for g in made.buckets] == [7 * 1, 7 * 3]  # 3 slots in a batch of 3, 12 slots in batches of 4
 
 
 def test_buckets_are_the_widest_range_in_whole_blocks_and_chunks():
-    buckets = by_hand().buckets()
+    buckets = by_hand().buckets_of()
     assert [(b.members, b.block, b.chunk_steps) for b in buckets] == [(4, 2, 3), (2, 2, 2)]
-    spread = dataclasses.replace(by_hand(), devices=3).buckets()
+    spread = dataclasses.replace(by_hand(), devices=3).buckets_of()
     assert [b.members for b in spread] == [6, 6]  # a block for each device
 
 
 def test_an_earlier_wave_than_a_halving_keeps_its_width():
     halved = by_hand().halve(1)
-    assert [(b.members, b.block) for b in halved.buckets(0)] == [(3, 1), (2, 1)]
-    assert halved.buckets() == halved.buckets(1) == halved.buckets(2)
-    assert [(b.members, b.block) for b in halved.buckets()] == [(1, 1), (1, 1)]
+    assert [(b.members, b.block) for b in halved.buckets_of(0)] == [(3, 1), (2, 1)]
+    assert halved.buckets_of() == halved.buckets_of(1) == halved.buckets_of(2)
+    assert [(b.members, b.block) for b in halved.buckets_of()] == [(1, 1), (1, 1)]
 
 
 def test_useful_share_counts_padding_of_members_steps_and_batches():
@@ -125,9 +127,9 @@ def test_useful_share_counts_padding_of_members_steps_and_batches():
 
 def test_bytes_are_those_of_all_states_and_of_the_largest_block():
     made = by_hand()
-    state = [cost.state_bytes(g.recipe, (2, 2, 1)) for g in made.groups]
-    block = [cost.training_bytes(g.recipe, (2, 2, 1), 2, g.tile) for g in made.groups]
-    looked_at = [cost.evaluation_bytes(g.recipe, (2, 2, 1), 6, made.evaluation_batch()) for g in made.groups]
+    state = [cost.state_bytes(g.recipe, (2, 2, 1)) for g in made.buckets]
+    block = [cost.training_bytes(g.recipe, (2, 2, 1), 2, g.tile) for g in made.buckets]
+    looked_at = [cost.evaluation_bytes(g.recipe, (2, 2, 1), 6, made.evaluation_batch()) for g in made.buckets]
     assert made.state_bytes() == 4 * (int(1.85 * state[0]) + 8 * 3) + 2 * (int(1.85 * state[1]) + 8 * 6)
     assert made.temporary_bytes() == max(block + looked_at) > 0
     assert made.bytes() == made.state_bytes() + 1000 + made.temporary_bytes()
@@ -170,8 +172,10 @@ def test_halving_keeps_every_member_once_until_nothing_is_left_to_halve(counts):
             assert trained(smaller.waves) == [[1] * n for n in counts]
             widths = [[max(b - a for a, b in (w[g] for w in p.waves[1:])) for g in (0, 1)] for p in (now, smaller)]
             assert all(after <= before for before, after in zip(*widths)) and widths[0] != widths[1]
-            assert all(a.members <= b.members and a.block <= b.block for a, b in zip(smaller.buckets(), now.buckets()))
-            assert all(g.block <= max(1, w) for g, w in zip(smaller.groups, widths[1]))
+            assert all(
+                a.members <= b.members and a.block <= b.block for a, b in zip(smaller.buckets_of(), now.buckets_of())
+            )
+            assert all(g.block <= max(1, w) for g, w in zip(smaller.buckets, widths[1]))
             now, rounds = smaller, rounds + 1
     assert all(b - a <= 1 for wave in now.waves[1:] for a, b in wave)
     assert rounds == int(np.ceil(np.log2(max(-(-n // 2) for n in counts))))
@@ -181,7 +185,7 @@ def test_halving_keeps_every_member_once_until_nothing_is_left_to_halve(counts):
 def test_the_shapes_survive_the_file(dataset):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     halved = made.halve(0).halve(1).halve(1)
-    assert (halved.groups[0].block, halved.since) == (1, 1)
+    assert (halved.buckets[0].block, halved.since) == (1, 1)
     stored = json.loads(json.dumps(halved.as_json()))
     assert made.with_shapes(stored) == halved
     assert [m["member"] for m in stored["members"]] == list(made.keys)
@@ -239,7 +243,7 @@ CLOSEST = "closest: {} (all of them: {})"
     ],
 )  # fmt: skip
 def test_settings_are_refused_before_any_data_is_read(groups, message):
-    assert refusal(plan.check, settings(**groups)).startswith(message)
+    assert refusal(checks.check, settings(**groups)).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -257,8 +261,8 @@ def test_settings_are_refused_before_any_data_is_read(groups, message):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_the_data_is_refused_before_training(dataset, groups, message):
-    plan.check(settings(**groups))
-    assert refusal(plan.check_data, settings(**groups), dataset).startswith(message)
+    checks.check(settings(**groups))
+    assert refusal(checks.check_data, settings(**groups), dataset).startswith(message)
     assert refusal(plan.make, settings(**groups), dataset, None, CONTEXT).startswith(message)
 
 
@@ -269,7 +273,7 @@ def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
     assert plan.make(settings(), dataset, [HISTORY], CONTEXT).waves == whole.waves  # one device keeps nothing
     monkeypatch.setattr(jax, "device_count", lambda: 2)
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
-    # Six members of each of two groups, in blocks of two on each of two devices: two blocks of 5 steps in each group.
+    # Six members of each of two buckets, in blocks of two on each of two devices: two blocks of 5 steps in each bucket.
     assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]
     assert made.keys == whole.keys
 
@@ -288,10 +292,10 @@ def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):
 def test_more_members_than_a_plan_can_hold_are_refused_before_they_are_made():
     many = {"seed": range(20_000), "subset_seed": range(20_000)}
     with pytest.raises(errors.ConfigError, match=r"have .*,000,000 combinations: to plan them takes about .* GB"):
-        plan.check(settings(sweep=many))
+        checks.check(settings(sweep=many))
 
 
 @pytest.mark.parametrize("model", ["mlp(layers=201)", "convnet(depth=201)"])
 def test_networks_of_absurd_depth_are_refused(model):
     with pytest.raises(errors.ConfigError, match=r"config.student.model: .* expects int <= 200, got 201"):
-        plan.check(settings(student={"model": model}))
+        checks.check(settings(student={"model": model}))

@@ -17,7 +17,8 @@ import test_plan
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import folder, processes, results
+from jaxsoft.experiment.machine import processes
+from jaxsoft.experiment.store import folder, results
 
 TRIES = Path(__file__).with_name("tries.py")
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
@@ -44,8 +45,8 @@ def test_shares_are_together_the_plan_and_have_one_shape(count, devices, block):
             mine = [list(range(*share.waves[w][g])) for share in shares]
             assert sum(mine, []) == list(range(start, stop))
     for share in shares:
-        assert share.keys == plan.keys and share.groups == plan.groups and share.devices == devices
-        for own, whole in zip(share.buckets(), plan.buckets(), strict=True):
+        assert share.keys == plan.keys and share.buckets == plan.buckets and share.devices == devices
+        for own, whole in zip(share.buckets_of(), plan.buckets_of(), strict=True):
             assert own == whole._replace(members=whole.members // count)
     assert plan.share(0, 1) == plan
 
@@ -53,10 +54,10 @@ def test_shares_are_together_the_plan_and_have_one_shape(count, devices, block):
 def test_a_share_that_runs_out_of_memory_is_halved_alone():
     plan = dataclasses.replace(test_plan.by_hand(counts=(8, 8), waves=(((0, 8), (0, 8)),), block=2), devices=2)
     share = plan.share(1, 2)
-    assert [(b.members, b.block) for b in share.buckets()] == [(4, 2), (4, 2)]
+    assert [(b.members, b.block) for b in share.buckets_of()] == [(4, 2), (4, 2)]
     halved = share.halve(0)
     assert halved.waves == (((4, 6), (4, 6)), ((6, 8), (6, 8)))
-    assert [(b.members, b.block) for b in halved.buckets()] == [(2, 2), (2, 2)]
+    assert [(b.members, b.block) for b in halved.buckets_of()] == [(2, 2), (2, 2)]
 
 
 def test_an_earlier_wave_is_shared_by_its_own_width():

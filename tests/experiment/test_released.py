@@ -7,7 +7,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, main
-from jaxsoft.experiment import folder, results
+from jaxsoft.experiment.store import folder, results
 
 FIXTURES = Path(__file__).with_name("fixtures")
 

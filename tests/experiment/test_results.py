@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.experiment import results
-from jaxsoft.experiment.results import ResultsLog, write_csv
+from jaxsoft.experiment.store import results
+from jaxsoft.experiment.store.results import ResultsLog, write_csv
 
 ROWS = [
     {

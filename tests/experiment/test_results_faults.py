@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.experiment.results import ResultsLog, write_csv
+from jaxsoft.experiment.store.results import ResultsLog, write_csv
 
 ROWS = [
     {"member": f"{i:04x}", "labels": "hard", "note": "ü" * 20, "ipc": i, "test_accuracy": 0.1 * i} for i in range(6)
@@ -37,7 +37,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(tmp_path):
 
 KILLED = """
 import json, os, signal, sys
-from jaxsoft.experiment.results import ResultsLog, write_csv
+from jaxsoft.experiment.store.results import ResultsLog, write_csv
 from pathlib import Path
 
 def die(name, when):

@@ -9,7 +9,8 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, main
-from jaxsoft.experiment import folder, results, students
+from jaxsoft.experiment import run
+from jaxsoft.experiment.store import folder, results
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -77,7 +78,7 @@ def test_verify_passes_and_then_notices_one_changed_byte(copy, capsys):
 def test_a_second_run_trains_nothing(copy, capsys):
     file, path = copy
     before = {name: (path / name).read_bytes() for name in ("results.csv", "results.jsonl", "plan.json")}
-    with tiny.before_chunk(tiny.never), mock.patch.object(students, "prepare", tiny.never):
+    with tiny.before_chunk(tiny.never), mock.patch.object(run, "prepare", tiny.never):
         assert tiny.command(file, path) == 0
     assert f"students: 0 of {MEMBERS} left" in capsys.readouterr().out
     assert {name: (path / name).read_bytes() for name in before} == before

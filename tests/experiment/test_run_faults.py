@@ -8,9 +8,9 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import folder, results
+from jaxsoft.console import Console
 from jaxsoft.experiment import run as story
-from jaxsoft.experiment.console import Console
+from jaxsoft.experiment.store import folder, results
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 

@@ -12,7 +12,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment import folder
+from jaxsoft.experiment.store import folder
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 

@@ -12,7 +12,10 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, main
-from jaxsoft.experiment import examples, folder, results, run, store
+from jaxsoft.experiment import run
+from jaxsoft.experiment.store import checkpoints as store
+from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.tell import examples
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 

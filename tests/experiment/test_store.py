@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.experiment import store
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.store import checkpoints as store
+from jaxsoft.experiment.store.checkpoints import Checkpoints
 
 LIKE = {"w": jax.ShapeDtypeStruct((16, 32), np.float32), "n": jax.ShapeDtypeStruct((), np.int32)}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.store.checkpoints import Checkpoints
 
 LIKE = {"w": jax.ShapeDtypeStruct((16, 32), np.float32), "n": jax.ShapeDtypeStruct((), np.int32)}
 
@@ -124,7 +124,7 @@ POINTS = {
 KILLED = """
 import json, os, signal, sys
 import numpy as np
-from jaxsoft.experiment.store import Checkpoints
+from jaxsoft.experiment.store.checkpoints import Checkpoints
 
 def die(event, part):
     def hook(seen, args):

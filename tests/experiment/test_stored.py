@@ -8,8 +8,8 @@ import pytest
 import test_plan
 
 from jaxsoft import errors, files
-from jaxsoft.experiment import stored
-from jaxsoft.experiment.folder import RunFolder
+from jaxsoft.experiment.plan import stored
+from jaxsoft.experiment.store.folder import RunFolder
 
 MADE = test_plan.by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), block=2)
 
@@ -109,16 +109,41 @@ def test_plans_that_cannot_be_are_refused_though_they_carry_no_seal(folder):
             path.write_text(json.dumps(value))
             if (found := outcome(folder)) is not None:
                 accepted.append((place, change))
-                for g, group in enumerate(found.groups):
+                for g, group in enumerate(found.buckets):
                     ranges = [wave[g] for wave in found.waves]
                     assert sum((list(range(*bounds)) for bounds in ranges), []) == list(range(len(group.members)))
                     assert 1 <= group.block <= len(group.members) and group.recipe.batch % group.tile == 0
-                    assert group.recipe == MADE.groups[g].recipe
+                    assert group.recipe == MADE.buckets[g].recipe
                 assert found.keys == MADE.keys and found.chunks == MADE.chunks
     assert tried > 1000
     # Blocks and tiles change no number, what is said of members beside their keys is not read, nor what is not known.
     legal = ("block", "tile", "since", "lowering")
     assert all(p[:1] == ("members",) or p[-1] in legal or c is places for p, c in accepted), accepted
+
+
+MAP = ["forward", 3, 4, 8, 8, 1, 4, 3, 1, "float32"]
+
+
+@pytest.mark.parametrize(
+    "part, value",
+    [("block", v) for v in (None, 0, -1, 10**9, "2", True, 2.0)]
+    + [("tile", v) for v in (None, 0, 4, 12, 3.0, "3", True)]
+    + [("lowering", v) for v in (None, 1, "fast", {"a": 1}, [], ["map"], [[MAP, "map"]])],  # the last was once measured
+)
+def test_a_layout_that_cannot_be_is_refused(folder, part, value):
+    altered = plain()
+    altered["groups"][0][part] = value
+    (folder.path / stored.PLAN).write_text(json.dumps(altered))
+    with pytest.raises(errors.CheckpointError, match=f"plan.json: {part} expects .*; delete it and run the same"):
+        stored.plan(folder)
+
+
+def test_a_stored_layout_is_repeated_whatever_is_forced_now(folder):
+    other = plain()
+    other["groups"][0] |= {"block": 1, "tile": 1, "lowering": "grouped"}
+    (folder.path / stored.PLAN).write_text(json.dumps(other))
+    first = repeat(folder).buckets[0]
+    assert (first.block, first.tile, first.lowering) == (1, 1, "grouped")
 
 
 def test_deleting_a_refused_plan_is_the_way_on(folder):

@@ -9,9 +9,13 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import types
-from jaxsoft.experiment import identity, run, students, subsets
-from jaxsoft.experiment import plan as planning
-from jaxsoft.experiment.experts import teach
+from jaxsoft.experiment import run
+from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.plan import checks, identity
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.students import waves
+from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program
@@ -35,9 +39,9 @@ def experts(data, kept_programs):
 def planned(changes, data, experts):
     """Settings, plan and material of the tiny experiment, changed."""
     settings = tiny.settings(changes)
-    planning.check(settings)
+    checks.check(settings)
     plan = planning.make(settings, data, experts.histories, identity.member_context(settings, data, experts))
-    return settings, plan, students.prepare(plan, settings, data, experts)
+    return settings, plan, prepare(plan, settings, data, experts)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def made(data, experts):
 
 def each(plan, material):
     """Every member with the bank's rows that it reads."""
-    for group, members in zip(plan.groups, material.members):
+    for group, members in zip(plan.buckets, material.members):
         for j, i in enumerate(group.members):
             yield plan.members[i], members.images[j], members.rows[j]
 
@@ -86,7 +90,7 @@ def test_members_read_their_subset_and_smaller_ones_read_a_part_of_it(made, data
     tables = subsets.draw_tables(plan.members, settings, data, experts)
     seen = {}
     for member, images, _ in each(plan, material):
-        wanted = data.train.images[tables[subsets.draw_of(member, settings)][:, : member.ipc].ravel()]
+        wanted = data.train.images[tables[member.draw(settings.protocol)][:, : member.ipc].ravel()]
         np.testing.assert_array_equal(material.bank.images[images], wanted)
         seen[member.ipc, member.labels, member.seed] = set(images.tolist())
     assert all(seen[1, labels, seed] < seen[2, labels, seed] for labels in LABELS for seed in (0, 1))
@@ -118,7 +122,7 @@ def test_every_slot_reads_the_finished_row_of_its_own_image(made, data, experts)
     bank = experts.logits(data.train, np.arange(len(data.train), dtype=np.int32), [1, 3])
     finished = {labels: np.asarray(label_rows(LabelSpec.parse(labels), bank)) for labels in LABELS}
     for member, _, rows in each(plan, material):
-        ids = tables[subsets.draw_of(member, settings)][:, : member.ipc].ravel()
+        ids = tables[member.draw(settings.protocol)][:, : member.ipc].ravel()
         np.testing.assert_allclose(material.bank.rows[rows], finished[member.labels][ids], atol=1e-5)
     hard = next(rows for member, _, rows in each(plan, material) if (member.labels, member.ipc) == ("hard", 1))
     np.testing.assert_array_equal(material.bank.rows[hard], np.eye(10))
@@ -126,9 +130,9 @@ def test_every_slot_reads_the_finished_row_of_its_own_image(made, data, experts)
 
 def test_treatments_of_a_seed_share_images_and_initialisation(made):
     settings, plan, material = made
-    program = run.wave_program(plan, settings)
-    states, starts = program.initialize(students._members_of(plan, 0, material)), {}
-    for group, members, begun in zip(plan.groups, material.members, states):
+    program = waves.wave_program(plan, settings)
+    states, starts = program.initialize(waves.members_of(plan, 0, material)), {}
+    for group, members, begun in zip(plan.buckets, material.members, states):
         for j, i in enumerate(group.members):
             leaves = [np.asarray(leaf[j]) for leaf in jax.tree.leaves(begun.state.variables)]
             member = plan.members[i]
@@ -185,7 +189,7 @@ def trained(plan, settings, material, looks=None, chosen=None):
     def look(seen):
         if looks is not None:
             looks.append(jax.device_get(seen.reports))
-        return students.Next()
+        return waves.Next()
 
     test = Program.test
 
@@ -195,8 +199,8 @@ def trained(plan, settings, material, looks=None, chosen=None):
         return test(self, bank, split, now)
 
     with mock.patch.object(Program, "test", spy):
-        program = run.wave_program(plan, settings)
-        outcomes = students.train_wave(program, plan, 0, material, None, look, settings.protocol)
+        program = waves.wave_program(plan, settings)
+        outcomes = waves.train_wave(program, plan, 0, material, None, look, settings.protocol)
     return sorted(outcomes, key=lambda outcome: outcome["position"])
 
 
@@ -219,7 +223,7 @@ def test_the_sealed_checkpoint_is_the_best_on_validation(data, experts):
     settings, plan, material = planned({}, data, experts)
     looks, chosen = [], []
     outcomes = trained(plan, settings, material, looks, chosen)
-    for g, group in enumerate(plan.groups):
+    for g, group in enumerate(plan.buckets):
         for j, i in enumerate(group.members):
             seen = [report[g].accuracy[j, 0] for report in looks]
             assert outcomes[i]["val_accuracy"] == pytest.approx(max(seen), abs=0)
@@ -234,7 +238,7 @@ def test_the_papers_protocol_takes_the_best_checkpoint_on_test(data, experts):
     paper_settings = dataclasses.replace(settings, protocol="paper")
     opened = material._replace(evals=(material.test, *material.evals))
     paper = trained(plan, paper_settings, opened, looks)
-    for g, group in enumerate(plan.groups):
+    for g, group in enumerate(plan.buckets):
         for j, i in enumerate(group.members):
             seen = [report[g].accuracy[j] for report in looks]
             best = max(accuracy[0] for accuracy in seen)

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from jaxsoft import config, errors
-from jaxsoft.experiment import sweep
-from jaxsoft.experiment.sweep import MemberSpec
+from jaxsoft.experiment.plan import sweep
+from jaxsoft.experiment.plan.sweep import MemberSpec
 
 MEMBER = MemberSpec(
     ipc=10, labels="teacher(epoch=5)", seed=1, subset_seed=2, model="mlp(hidden=4)", learning_rate=0.1,
@@ -161,7 +161,7 @@ def test_the_key_is_this_one():
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_the_key_does_not_depend_on_the_process(hash_seed):
     code = (
-        "from jaxsoft.experiment.sweep import MemberSpec; "
+        "from jaxsoft.experiment.plan.sweep import MemberSpec; "
         f"print({MEMBER!r}.key(dict(reversed({CONTEXT!r}.items()))))"  # nor on the order of the context
     )
     environment = os.environ | {"PYTHONHASHSEED": hash_seed}

@@ -9,7 +9,7 @@ import tiny_run as tiny
 
 import jaxsoft
 from jaxsoft import errors
-from jaxsoft.experiment import plan as planning
+from jaxsoft.experiment.plan import checks
 
 NONE = {"data.validation": 0.0, "protocol": "paper"}
 
@@ -42,7 +42,7 @@ def test_the_papers_protocol_runs_without_validation_images(tmp_path, capsys):
 def test_what_would_read_validation_images_is_refused(changes, message):
     settings = tiny.settings(NONE | changes)
     with pytest.raises(errors.ConfigError, match=f"there are no validation images, and {message}"):
-        planning.check(settings)
+        checks.check(settings)
 
 
 def test_a_class_without_test_images_has_no_accuracy():

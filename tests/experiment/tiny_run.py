@@ -8,7 +8,8 @@ from unittest import mock
 import numpy as np
 
 from jaxsoft import config, main
-from jaxsoft.experiment import plan, run
+from jaxsoft.experiment import run
+from jaxsoft.experiment.plan import make as plan
 from jaxsoft.training.ensemble import Program
 
 TINY = {

@@ -16,9 +16,11 @@ import time
 
 import jax
 
-from jaxsoft import main
+from jaxsoft import console, main
 from jaxsoft.analysis import report
-from jaxsoft.experiment import console, results, run, store
+from jaxsoft.experiment import run
+from jaxsoft.experiment.store import checkpoints as store
+from jaxsoft.experiment.store import results
 from jaxsoft.training import ensemble
 
 PLACES = {

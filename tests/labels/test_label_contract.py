@@ -34,10 +34,10 @@ def treatment(name):
     """The operation as a function of (row, label, key), its arguments filled by their type; compiled once."""
     parameters = inspect.signature(OPERATIONS[name]).parameters.values()
     arguments = {p.name: EXAMPLE[p.annotation] for p in parameters if p.annotation in EXAMPLE}
-    supplied = {p.name for p in parameters} & {"label", "key"}
+    supplied = {p.name for p in parameters} & {"true_class", "key"}
 
     def apply(row, label, key):
-        own = {"label": label, "key": key}
+        own = {"true_class": label, "key": key}
         return OPERATIONS[name](row, **arguments, **{n: own[n] for n in supplied})
 
     return jax.jit(apply)
@@ -62,14 +62,17 @@ def test_signature_is_a_row_then_static_arguments_then_what_the_bank_supplies(na
     first, *rest = inspect.signature(OPERATIONS[name]).parameters.values()
     assert first.name == "row"
     supplied = [p for p in rest if p.kind is p.KEYWORD_ONLY]
-    assert {p.name for p in supplied} <= {"label", "key"}
+    assert {p.name for p in supplied} <= {"true_class", "key"}
     assert all(p.annotation in (int, float, str, bool) for p in rest if p not in supplied), "types are checked by these"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_docstring_says_what_comes_in_and_out(name):
-    doc = OPERATIONS[name].__doc__
-    assert "Args:" in doc and "Returns:" in doc
+def test_docstring_speaks_of_every_argument_that_the_user_writes(name):
+    """What all treatments have in common, the module's docstring says once."""
+    doc, supplied = OPERATIONS[name].__doc__, ("row", "true_class", "key")
+    for argument in set(inspect.signature(OPERATIONS[name]).parameters) - set(supplied):
+        assert f"`{argument}`" in doc or f"\n      {argument}: " in doc
+    assert all(f"`{argument}`" in ops.__doc__ for argument in supplied)
     assert ("Raises:" in doc) == ("_require" in inspect.getsource(inspect.unwrap(OPERATIONS[name])))
 
 

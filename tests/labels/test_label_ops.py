@@ -23,7 +23,7 @@ def close(got, wanted, **kwargs):
 
 
 def test_hard_is_the_true_class_and_not_the_first_guess():
-    close(ops.hard(ROW, label=jnp.array(3)), [0, 0, 0, 1, 0], atol=0)
+    close(ops.hard(ROW, true_class=jnp.array(3)), [0, 0, 0, 1, 0], atol=0)
 
 
 @pytest.mark.parametrize("t", [0.3, 1.0, 2.5, 20.0])
@@ -59,8 +59,8 @@ def test_power_by_numpy_and_beyond_the_range_of_float32():
 def test_smooth_and_mix_by_hand():
     close(ops.smooth(jnp.array([0.0, 1.0, 0.0, 0.0]), 0.2), [0.05, 0.85, 0.05, 0.05])
     close(ops.smooth(ROW, 1.0), np.full(5, 0.2))
-    close(ops.mix(ROW, 0.2, label=jnp.array(3)), [0.04, 0.32, 0.08, 0.44, 0.12])
-    close(ops.mix(ROW, 1.0, label=jnp.array(0)), [1, 0, 0, 0, 0], atol=0)
+    close(ops.mix(ROW, 0.2, true_class=jnp.array(3)), [0.04, 0.32, 0.08, 0.44, 0.12])
+    close(ops.mix(ROW, 1.0, true_class=jnp.array(0)), [1, 0, 0, 0, 0], atol=0)
 
 
 def test_topk_keeps_the_largest_and_does_not_renormalise():
@@ -112,8 +112,8 @@ def test_shuffle_is_uniform_over_permutations():
 
 
 def test_drop_class_spares_the_images_of_the_class():
-    close(ops.drop_class(ROW, 3, label=jnp.array(1)), [0.05, 0.4, 0.1, 0, 0.15], atol=0)
-    close(ops.drop_class(ROW, 3, label=jnp.array(3)), ROW, atol=0)
+    close(ops.drop_class(ROW, 3, true_class=jnp.array(1)), [0.05, 0.4, 0.1, 0, 0.15], atol=0)
+    close(ops.drop_class(ROW, 3, true_class=jnp.array(3)), ROW, atol=0)
 
 
 def test_a_row_of_zeros_says_nothing_and_stays_so():
@@ -149,10 +149,10 @@ def test_arguments_out_of_range_are_refused(name, argument, message):
 def test_arguments_of_labelled_treatments_out_of_range_are_refused():
     label = jnp.array(0)
     with pytest.raises(errors.ConfigError, match=r"^mix: amount must be in \[0, 1\], got -0.1$"):
-        ops.mix(ROW, -0.1, label=label)
+        ops.mix(ROW, -0.1, true_class=label)
     for c in (-1, 5):
         with pytest.raises(errors.ConfigError, match=rf"^drop_class: c must be in 0..4, the classes, got {c}$"):
-            ops.drop_class(ROW, c, label=label)
+            ops.drop_class(ROW, c, true_class=label)
 
 
 @pytest.mark.parametrize(

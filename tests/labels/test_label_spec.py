@@ -1,5 +1,6 @@
 """The label spec: what it reads, what it refuses and how it says so."""
 
+import dataclasses
 import inspect
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import pytest
 
 from jaxsoft import errors, spec
 from jaxsoft.labels import ops
-from jaxsoft.labels.spec import LabelSpec, hard, names, teacher, teachers
+from jaxsoft.labels.spec import LabelSpec, hard, teacher, teachers
 
 HISTORIES = [
     [
@@ -64,6 +65,21 @@ def test_one_meaning_has_one_text(text, canonical, experts):
     assert parsed.experts == experts and parsed.needs_teacher == bool(experts)
     again = LabelSpec.parse(canonical)
     assert again == parsed and hash(again) == hash(parsed)
+
+
+def test_the_parts_of_a_spec_have_names():
+    parsed = LabelSpec.parse("teachers(2, views=3, accuracy=0.5)|smooth|topk(4)")
+    assert (parsed.source, parsed.views, parsed.when) == ("teachers", 3, {"accuracy": 0.5})
+    assert [(name, arguments) for name, arguments in parsed.operations] == [
+        ("smooth", {"amount": 0.1}),
+        ("topk", {"k": 4}),
+    ]
+    assert [LabelSpec.parse(text).source for text in ("hard", "learned", "teacher")] == ["hard", "learned", "teacher"]
+    assert (
+        str(dataclasses.replace(parsed, operations=parsed.operations[1:]))
+        == "teachers(2, accuracy=0.5, views=3)|topk(4)"
+    )
+    assert str(dataclasses.replace(parsed, accuracy=None, experts=(0,), operations=())) == "teacher(views=3)"
 
 
 def test_specs_that_differ_are_not_equal():
@@ -220,9 +236,3 @@ def test_resolve_says_what_could_be_reached():
 def test_resolve_passes_over_epochs_that_are_not_finite():
     broken = [{"epoch": 0, "val_accuracy": float("nan")}, {"epoch": 1, "val_accuracy": 0.5}]
     assert LabelSpec.parse("teacher(accuracy=0.5)").resolve([broken]).epoch == 1
-
-
-def test_names_lists_sources_and_operations_once():
-    assert names()[:3] == ("hard", "teacher", "teachers")
-    assert set(names()) == {"teacher", "teachers", "learned"} | set(spec.public_functions(ops))
-    assert len(set(names())) == len(names())

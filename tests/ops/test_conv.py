@@ -130,36 +130,33 @@ def test_tiles_are_divisors_of_the_batch_and_narrow_windows_stay_whole(monkeypat
     assert lowerings._tile(geometry, x, 4) == 7
 
 
-def problem(map, members, images, side=16, inputs=128, window=3):
-    return conv.Problem(map, members, images, side, side, inputs, 128, window, 1)
+def chosen(map, members, images, platform, side=16, window=3):
+    return conv.choose(
+        map, members, images, lowerings.Geometry((side, side), (window, window), 1, window // 2), platform
+    )
 
 
 def test_the_rule():
-    assert conv.choose(problem("forward", 1, 10), "cpu") == conv.choose(problem("forward", 8, 100), "cpu") == "map"
-    assert conv.choose(problem("forward", 1, 10, side=2), "cpu") == "patches", "a window larger than the image"
-    assert conv.choose(problem("kernel_gradient", 1, 16), "cpu") == "map"
-    assert conv.choose(problem("kernel_gradient", 1, 17), "cpu") == "patches", "the window would be too large"
-    assert conv.choose(problem("forward", 256, 10), "gpu") == "patches"
-    assert conv.choose(problem("forward", 8, 256), "gpu") == "map"
-    assert conv.choose(problem("forward", 1, 10), "gpu") == "map"
+    assert chosen("forward", 1, 10, "cpu") == chosen("forward", 8, 100, "cpu") == "map"
+    assert chosen("forward", 1, 10, "cpu", side=2) == "patches", "a window larger than the image"
+    assert chosen("kernel_gradient", 1, 16, "cpu") == "map"
+    assert chosen("kernel_gradient", 1, 17, "cpu") == "patches", "the window would be too large"
+    assert chosen("forward", 256, 10, "gpu") == "patches"
+    assert chosen("forward", 8, 256, "gpu") == "map"
+    assert chosen("forward", 1, 10, "gpu") == "map"
 
 
-def test_a_table_says_how_each_map_of_each_layer_is_lowered(monkeypatch):
-    """What is not in the table is chosen by the rule; what was met can be put into one."""
+def test_each_map_of_a_layer_is_chosen_by_the_rule(monkeypatch):
     x, k = draw(3, 2, 6, 6, 3), draw(3, 3, 3, 3, 4, seed=1)
 
     def train(f, x, k):
-        return jax.vmap(jax.grad(lambda k, x: jnp.sum(jnp.sin(f(x, k, 1, 1)))))(k, x)
+        return jax.vmap(jax.grad(lambda k, x: jnp.sum(jnp.sin(f(x, k, 1, 1))), (0, 1)))(k, x)
 
-    with conv.meeting() as met:
-        jax.eval_shape(functools.partial(train, conv.conv2d), x, k)
-    named = {(p.map, p.members, p.images, p.height, p.width, p.inputs, p.outputs) for p in met if p.members > 1}
-    assert named == {(m, 3, 2, 6, 6, 3, 4) for m in ("forward", "input_gradient", "kernel_gradient")}
     used = []
-    monkeypatch.setattr(conv, "choose", lambda problem: used.append(problem) or "patches")
-    table = tuple((p, "map") for p in met if p.map != "forward")
-    same_as_plain(table, train, x, k)
-    assert {p.map for p in used} == {"forward"}
+    monkeypatch.setattr(conv, "choose", lambda *problem: used.append(problem) or "patches")
+    same_as_plain("auto", train, x, k)
+    of_many = {(map, members, images, g.response()) for map, members, images, g in used if members > 1}
+    assert of_many == {(map, 3, 2, (6, 6)) for map in ("forward", "input_gradient", "kernel_gradient")}
 
 
 def test_an_unknown_lowering_names_the_choices():

@@ -19,33 +19,23 @@ ADVICE = (
 )
 
 
-def reference_params(golden, prefix):
-    names = {"kernel_hwio": "kernel", "kernel_flat_hwc": "kernel", "bias": "bias", "scale": "scale"}
-    params = {}
-    for path in (name.removeprefix(prefix) for name in golden if name.startswith(prefix)):
-        module, leaf = path.split("/")
-        params.setdefault(module, {})[names[leaf]] = jnp.asarray(golden[prefix + path])
-    return params
-
-
-@pytest.mark.parametrize("depth", [3, 4])
-def test_six_steps_equal_the_reference(golden, depth):
+@pytest.mark.parametrize("golden, depth", [("kept", 3), ("whole", 4)], indirect=["golden"])
+def test_six_steps_equal_the_reference(golden, golden_variables, depth):
     case = f"convnet/D{depth}"
     images, rows = (jnp.asarray(golden[f"{case}/{name}"]) for name in ("input", "soft_label"))
     recipe = Recipe(f"convnet(depth={depth}, width=16)", 10, 5, 5, "sgd(momentum=0.9)", "step(0.3, 3)")
     bank = Bank(images, jnp.ones(3), jnp.zeros(3), rows)
     member = Member(*map(jnp.asarray, (0, np.arange(5), np.arange(5), 5, 0.01, 5e-4, 6)))
-    params = reference_params(golden, f"{case}/init/")
-    memory = recipe.build_optimizer()(0.0, 0.0).init(jax.flatten_util.ravel_pytree(params)[0])
-    state, losses = fit.State({"params": params}, memory, jnp.int32(-1)), []
+    variables = golden_variables(f"{case}/init/")
+    memory = recipe.build_optimizer()(0.0, 0.0).init(jax.flatten_util.ravel_pytree(variables["params"])[0])
+    state, losses = fit.State(variables, memory, jnp.int32(-1)), []
     advance = jax.jit(lambda state, t: fit.train_chunk(recipe, bank, member, state, t, 1))
     for t in range(6):
         state, loss = advance(state, jnp.int32(t))
         losses.append(loss)
     np.testing.assert_allclose(losses, golden[f"{case}/sgd_losses"], atol=1e-4, err_msg=ADVICE)
-    wanted = reference_params(golden, f"{case}/after_6_steps/")
-    got = state.variables["params"]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, err_msg=ADVICE), got, wanted)
+    wanted = golden_variables(f"{case}/after_6_steps/")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, err_msg=ADVICE), state.variables, wanted)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

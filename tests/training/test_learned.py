@@ -11,7 +11,8 @@ import pytest
 import tiny
 
 from jaxsoft import config, errors
-from jaxsoft.training import learned, learners
+from jaxsoft.experiment.learned import many as learners
+from jaxsoft.experiment.learned import one as learned
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
 
@@ -55,7 +56,7 @@ MATERIAL = material()
 
 def subsets(which):
     which = list(which)
-    return learned.Subset(np.array(which, np.int32), SLOTS[which])
+    return learned.ImageSet(np.array(which, np.int32), SLOTS[which])
 
 
 def one(m=0):
@@ -168,21 +169,21 @@ def test_labels_that_know_nothing_learn_the_true_classes():
     looks = lesson(0, 1, 2)
     assert [look.outer_step for look in looks] == [0, 20, 40]
     assert np.isnan(looks[0].meta_loss).all() and (looks[2].meta_loss < looks[1].meta_loss).all()
-    np.testing.assert_allclose(looks[0].labels, 1 / 3, rtol=1e-6)
-    np.testing.assert_array_equal(looks[-1].labels.argmax(-1), SLOTS % 3)
+    np.testing.assert_allclose(looks[0].rows, 1 / 3, rtol=1e-6)
+    np.testing.assert_array_equal(looks[-1].rows.argmax(-1), SLOTS % 3)
     assert (looks[0].val_accuracy < 0.6).all() and (looks[-1].val_accuracy > 0.7).all()
 
 
 def test_labels_of_a_subset_do_not_depend_on_its_neighbours():
     for one, other in zip(lesson(0, 1, 2), lesson(1, 0, 1)):
-        np.testing.assert_allclose(one.labels[[1, 0]], other.labels[:2], atol=1e-5)
+        np.testing.assert_allclose(one.rows[[1, 0]], other.rows[:2], atol=1e-5)
         np.testing.assert_allclose(one.val_accuracy[[1, 0]], other.val_accuracy[:2], atol=1e-6)
-    assert np.abs(lesson(0, 1, 2)[-1].labels[0] - lesson(0, 1, 2)[-1].labels[1]).max() > 1e-3
+    assert np.abs(lesson(0, 1, 2)[-1].rows[0] - lesson(0, 1, 2)[-1].rows[1]).max() > 1e-3
 
 
 def test_judges_see_all_labels_alike():
     last = lesson(0, 1, 2)[-1]
-    again = learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), last.labels)
+    again = learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), last.rows)
     np.testing.assert_array_equal(again, last.val_accuracy)
     wrong = np.roll(np.eye(3, dtype=np.float32)[SLOTS % 3], 1, axis=-1)
     assert (learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), wrong) < 0.3).all()

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from jaxsoft.training import fit, unroll
+from jaxsoft.experiment.learned import unroll
+from jaxsoft.training import fit
 
 
 def student(recipe, seed=3, **options):

@@ -1,0 +1,49 @@
+"""Which images each student reads: one table for each way and seed, of which smaller subsets are the first columns."""
+
+import inspect
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Int32
+
+from jaxsoft import config, rng
+from jaxsoft.experiment.plan import checks, sweep
+from jaxsoft.experiment.plan.sweep import Draw, MemberSpec, Subset
+from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.types import Dataset
+
+
+def draw_tables(
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+) -> dict[Draw, Int[np.ndarray, "K I"]]:
+    """For every draw, positions in train by class."""
+    largest = sweep.largest_ipc(members, settings.protocol)
+    ways = {select: checks.selection(select) for select in dict.fromkeys(draw.select for draw in largest)}
+    needy = {s for s, choose in ways.items() if "difficulty" in inspect.signature(choose).parameters}
+    hard = {"difficulty": difficulty(experts, dataset)} if needy else {}
+    tables = {}
+    for draw, ipc in largest.items():
+        key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
+        given = hard if draw.select in needy else {}
+        tables[draw] = np.asarray(ways[draw.select](dataset.train.labels, ipc, key=key, **given))
+    return tables
+
+
+def draw_images(
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+) -> dict[Subset, Int32[np.ndarray, "_"]]:
+    """Positions in train of the images of every subset, class by class."""
+    tables, images = draw_tables(members, settings, dataset, experts), {}
+    for m in members:
+        if m.subset not in images:
+            table = tables[m.draw(settings.protocol)]
+            there = [c for c in range(len(table)) if c != m.without]
+            images[m.subset] = table[there, : m.ipc].ravel().astype(np.int32)
+    return images
+
+
+def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
+    """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
+    logits = experts.last_logits(dataset).astype(np.float64)
+    shifted = logits - logits.max(1, keepdims=True)
+    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), dataset.train.labels]

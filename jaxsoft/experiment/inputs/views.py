@@ -1,0 +1,62 @@
+"""What experts say about views of the images of subsets: the very pixels that students will see."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int
+
+from jaxsoft import config
+from jaxsoft.experiment.learned.one import ImageSet
+from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.ops import conv
+from jaxsoft.training import cost, fit
+from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.types import Dataset
+
+
+def view_probabilities(
+    spec: LabelSpec, settings: config.Settings, dataset: Dataset, experts: Experts, subsets: Sequence[ImageSet]
+) -> Iterator[Float32[np.ndarray, "R K"]]:
+    """What pooled experts say about every view of every image, subset by subset; R = S * views, those of an image together.
+
+    Args:
+      spec: which experts, how pooled, how many views.
+      settings: the students', whose augmentation views go through.
+      dataset: whose training images.
+      experts: who are asked.
+      subsets: seeds of views, and images.
+    """
+    normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
+    networks = [experts.network(expert, spec.epoch or 0) for expert in spec.experts]
+    for seed, images in subsets:
+        slots = len(images)
+        recipe = Recipe(student.model, classes, slots, slots, augment=student.augment, views=spec.views)
+        bank = make_bank(normalizer, normalizer.store(dataset.train.images[images]), np.zeros((0, classes), np.float32))
+        said = np.stack([_ask(recipe, teacher, variables, bank, int(seed)) for teacher, variables in networks])
+        pooled = jax.nn.softmax(said.mean(0), -1) if spec.pool == "logits" else jax.nn.softmax(said, -1).mean(0)
+        yield np.asarray(pooled)
+
+
+def _ask(recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: int) -> Float32[np.ndarray, "R K"]:
+    """One expert's logits for all views of a subset, so many at a time."""
+    count = recipe.slots * recipe.views
+    at_a_time = min(count, cost.evaluation_batch(teacher, bank.images.shape[1:]))
+    slots, numbers = np.divmod(np.arange(count + -count % at_a_time, dtype=np.int32), np.int32(recipe.views))
+    which = np.stack([a.reshape(-1, at_a_time) for a in (np.minimum(slots, recipe.slots - 1), numbers)], 1)
+    with conv.exactly():
+        said = np.asarray(_logits(recipe, teacher, variables, bank, np.int32(seed), which))
+    return said.reshape(-1, said.shape[-1])[:count]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))  # once for subsets of equal size
+def _logits(
+    recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: Int[Array, ""], which: Int[Array, "n 2 b"]
+) -> Float[Array, "n b K"]:
+    places, none = jnp.arange(recipe.slots), jnp.float32(0)
+    member = Member(seed, places, places, jnp.int32(recipe.slots), none, none, jnp.int32(0), subset_seed=seed)
+    return jax.lax.map(lambda w: teacher.logits(variables, fit.views_of(recipe, bank, member, w[0], w[1])), which)

@@ -1,0 +1,234 @@
+"""Labels that are learned for the subsets of a run: who learns together, and what is seen on the way."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxsoft import config, errors, metrics, numerics, sources
+from jaxsoft.experiment.learned import kept, many, one
+from jaxsoft.experiment.learned.kept import Kept
+from jaxsoft.experiment.learned.one import ImageSet, Material
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.labels.bank import digest, label_rows
+from jaxsoft.labels.smoothing import smooth_to
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import cost
+from jaxsoft.training.evaluate import eval_set
+from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
+
+_NO_ROOM = (
+    "out of memory while the labels of {} subsets were learned; lower config.compute.memory_gb to learn fewer at once, or "
+    "config.learned.students, judges, window_steps or meta_batch"
+)
+_MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
+
+
+class LearningProgress(NamedTuple):
+    """What is told at each look: outer steps behind, of all, summed over turns; and this turn's mean accuracy."""
+
+    done: int
+    outer_steps: int
+    val_accuracy: float
+    hard_val_accuracy: float
+
+
+class References(NamedTuple):
+    """Label specs of pooled experts, and their rows for the images of some subsets."""
+
+    specs: tuple[str, ...]
+    rows: Float[np.ndarray, "A M S K"]
+
+
+OnProgress = Callable[[LearningProgress], None]
+
+
+def learn_labels(
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    subsets: Sequence[ImageSet],
+    folder: Path | None = None,
+    on_progress: OnProgress = lambda _: None,
+) -> list[Float[np.ndarray, "_ K"]]:
+    """Learn the labels of subsets, or read those that the folder has; subsets of equal size are learned at once.
+
+    The run folder is written after every turn, so that a run that is resumed learns only what is missing.
+
+    Args:
+      settings: `learned`, `student.model`, and how much memory.
+      dataset: train is learned from, validation judges, test is not used.
+      experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
+      subsets: whose labels.
+      folder: the run folder.
+      on_progress: called at each look; may raise to stop.
+
+    Returns:
+      For each subset soft labels [S, K] in the order of its images.
+
+    Raises:
+      ConfigError: settings that do not fit each other or the data.
+      CheckpointError: what the folder has cannot be read.
+    """
+    check(settings, dataset, [len(subset.images) for subset in subsets])
+    keys = [_key(settings, dataset, experts, subset) for subset in subsets]
+    everyone = dict(zip(keys, subsets))
+    shapes = {key: (len(subset.images), dataset.num_classes) for key, subset in everyone.items()}
+    found = kept.read(folder, shapes) if folder else {}
+    turns = list(_turns(settings, dataset, everyone))  # also of those that are kept: turns must not change with them
+    for turn, who in enumerate(turns):
+        if all(key in found for key in who):
+            continue
+        together = [(key, everyone[key]) for key in who]
+        try:
+            found |= _learn(settings, dataset, experts, together, (turn, len(turns)), on_progress)
+        except jax.errors.JaxRuntimeError as problem:
+            if "RESOURCE_EXHAUSTED" not in str(problem):
+                raise
+            raise errors.ConfigError(_NO_ROOM.format(len(together))) from None
+        if folder:
+            kept.write(folder, settings, found)
+    return [found[key].rows for key in keys]
+
+
+def check(settings: config.Settings, dataset: Dataset, sizes: Sequence[int]) -> None:
+    """Find what does not fit, before anything is learned; sizes count the images of each subset.
+
+    Raises:
+      ConfigError: which setting, and what would fit.
+    """
+    for size in sizes:
+        one.check(settings.learned, len(dataset.train), size)
+    epoch, last = settings.learned.reference_epoch, settings.teacher.epochs
+    if epoch > last:
+        raise errors.ConfigError(f"config.learned.reference_epoch expects int <= {last}, teacher.epochs, got {epoch}")
+
+
+def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe:
+    """How the students train on whose way labels are learned; float32, as gradients of gradients lose digits."""
+    how = settings.learned
+    batch = min(how.batch, slots)
+    return Recipe(settings.student.model, num_classes, slots, batch, how.optimizer, how.schedule, how.augment)
+
+
+def _turns(settings: config.Settings, dataset: Dataset, subsets: dict[str, ImageSet]) -> Iterator[list[str]]:
+    """Keys of subsets of equal size, as many at once as fit in memory, and evenly."""
+    sizes = {key: len(subset.images) for key, subset in subsets.items()}
+    for size in dict.fromkeys(sizes.values()):
+        alike = [key for key in sizes if sizes[key] == size]
+        recipe = recipe_of(settings, dataset.num_classes, size)
+        each = many.subset_bytes(settings.learned, recipe, dataset.image_shape)
+        most = max(1, memory.budget_bytes(settings) // jax.process_count() // each)
+        most = math.ceil(len(alike) / math.ceil(len(alike) / most))
+        alike += alike[-1:] * (-len(alike) % most)  # one program serves all turns; the last one is filled up
+        yield from (alike[start : start + most] for start in range(0, len(alike), most))
+
+
+def _learn(
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    together: Sequence[tuple[str, ImageSet]],
+    turn: tuple[int, int],
+    on_progress: OnProgress,
+) -> dict[str, Kept]:
+    """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
+    seeds: Any = np.array([subset.seed for _, subset in together], np.int32)
+    images: Any = np.stack([subset.images for _, subset in together]).astype(np.int32)
+    classes, recipe = dataset.train.labels[images], recipe_of(settings, dataset.num_classes, images.shape[1])
+    common = settings.learned, recipe, _material(dataset, experts, recipe), ImageSet(seeds, images)
+    lowering, steps = settings.compute.lowering, one.outer_steps(settings.learned)
+    references = _references(settings, dataset, experts, images)
+    hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[classes]
+    hard, *judged = (many.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
+    pooled = [References(references.specs, references.rows[:, m]) for m in range(len(together))]
+    looks, rows = [], np.zeros(0)
+    for seen in many.learn(*common, lowering):
+        rows = seen.rows
+        looks.append([_told(seen, m, pooled[m], classes[m]) for m in range(len(together))])
+        means = float(seen.val_accuracy.mean()), float(hard.mean())
+        on_progress(LearningProgress(turn[0] * steps + seen.outer_step, turn[1] * steps, *means))
+    found = {}
+    for m, (key, subset) in enumerate(together):
+        story = {
+            "key": key,
+            "sha256": digest({"labels": rows[m]}),
+            "subset": [int(subset.seed)],
+            "ipc": int(np.bincount(classes[m]).max()),
+            "hard_val_accuracy": _rounded(hard[m]),
+            "val_accuracy": looks[-1][m]["val_accuracy"],
+            "references": [
+                {"labels": spec, "val_accuracy": _rounded(accuracy[m]), "entropy": _mean(metrics.entropy, own)}
+                for spec, accuracy, own in zip(references.specs, judged, pooled[m].rows)
+            ],
+            "looks": [look[m] for look in looks],
+        }
+        found[key] = Kept(rows[m], story)
+    return found
+
+
+def _told(seen: many.Evaluation, m: int, references: References, classes: Int[np.ndarray, "S"]) -> dict[str, Any]:
+    """One look at one subset; beside its labels the true classes, each smoothed to the same entropy."""
+    rows, loss = seen.rows[m], float(seen.meta_loss[m])
+    smooth = smooth_to(classes, np.asarray(metrics.entropy(jnp.asarray(rows))), rows.shape[-1])
+    apart, smoothed = (
+        {spec: _mean(metrics.js_divergence, own, other) for spec, other in zip(references.specs, references.rows)}
+        for own in (rows, smooth.astype(np.float32))
+    )
+    return {
+        "outer_step": seen.outer_step,
+        "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
+        "val_accuracy": _rounded(seen.val_accuracy[m]),
+        "judges": int(seen.judges[m]),
+        "entropy": _mean(metrics.entropy, rows),
+        "divergence": apart,
+        "smoothed_divergence": smoothed,
+    }
+
+
+def _material(dataset: Dataset, experts: Experts, recipe: Recipe) -> Material:
+    train, validation, normalizer = dataset.train, dataset.validation, experts.normalizer
+    bank = make_bank(normalizer, normalizer.store(train.images), np.zeros((0, recipe.num_classes), np.float32))
+    at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
+    held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
+    classes: Any = train.labels.astype(np.int32)
+    return Material(bank, classes, held_out)
+
+
+def _references(
+    settings: config.Settings, dataset: Dataset, experts: Experts, images: Int[np.ndarray, "M S"]
+) -> References:
+    """What 1, 2, ... pooled experts say of the subsets' images."""
+    epoch = settings.learned.reference_epoch or experts.settings.epochs
+    pools = range(1, min(_MOST_POOLED, experts.settings.experts) + 1)
+    specs = [LabelSpec.parse(f"teachers({n}, epoch={epoch})") for n in pools]
+    used, place = np.unique(images, return_inverse=True)
+    bank = experts.logits(dataset.train, used, [epoch])
+    rows = [np.asarray(label_rows(spec, bank))[place.reshape(images.shape)] for spec in specs]
+    return References(tuple(map(str, specs)), np.stack(rows))
+
+
+def _key(settings: config.Settings, dataset: Dataset, experts: Experts, subset: ImageSet) -> str:
+    """A hash over what determines the labels of a subset and their story."""
+    own = config.as_dict(settings.learned), settings.student.model, settings.data.normalize
+    code = sources.engine(), numerics.identity(), recipe_of(settings, dataset.num_classes, 1).code()
+    who = [int(subset.seed)], np.asarray(subset.images)[:, None].tolist()
+    text = json.dumps([own, dataset.fingerprint, experts.key, *code, *who])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _mean(metric: Callable[..., Any], *rows: Float[np.ndarray, "S K"]) -> float:
+    return _rounded(metric(*map(jnp.asarray, rows)).mean())
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 6)

@@ -1,0 +1,41 @@
+"""Bytes: what a run may use, and what every device holds beside its members."""
+
+import os
+from pathlib import Path
+
+import jax
+
+from jaxsoft import config
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def budget_bytes(settings: config.Settings) -> int:
+    """What a wave may use on the devices of all processes: the configured budget, or 80% of the devices' memory.
+
+    On CPU it is half of this machine's memory, for all processes together: they may all be here.
+    """
+    if settings.compute.memory_gb:
+        return int(settings.compute.memory_gb * 1e9)
+    of_devices = _device_bytes()
+    return int(0.8 * of_devices) * jax.device_count() if of_devices else int(0.5 * host_bytes())
+
+
+def most_bytes() -> int:
+    """What there is at all: the memory of all devices, on CPU that of this machine."""
+    return _device_bytes() * jax.device_count() or host_bytes()
+
+
+def _device_bytes() -> int:
+    """Memory of a device; 0 on CPU, which has none of its own."""
+    return int((jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0))
+
+
+def host_bytes() -> int:
+    """Memory of this machine, or of the container that it is."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = _CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return physical
+    return min(physical, int(limit)) if limit.isdigit() else physical

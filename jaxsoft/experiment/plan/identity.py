@@ -1,0 +1,120 @@
+"""What determines a number beside what a sweep varies: part of every key, and what a resumed run must still find.
+
+Data, settings, experts, the code that specs name, the engine, and the settings of JAX around all of them. A key made of
+other code is another key, so edited code never gets old numbers; `edited` says what that was.
+"""
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxsoft import config, errors, numerics, sources, spec
+from jaxsoft.data import select
+from jaxsoft.experiment.learned import learn as learning
+from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.labels import ops
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import fit
+from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
+
+log = logging.getLogger(__name__)
+
+_OLD = (
+    "the run in {} is of an earlier version, whose keys did not know the code that made a number; "
+    "`jaxsoft report` still reads it; to train anew choose another --workdir"
+)
+
+
+def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
+    """What determines the numbers of the members of a run, beside what a sweep varies and the code that it names.
+
+    `teacher` and `learned` are left out of the keys of members that do not read them.
+    """
+    student = config.as_dict(settings.student)
+    unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
+    learned = {name: value for name, value in config.as_dict(settings.learned).items() if name not in unread}
+    return {
+        "data": dataset.fingerprint,
+        "normalize": settings.data.normalize,
+        "precision": fit.precision(settings.precision),
+        "teacher": experts.key,
+        "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
+        "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},
+        "protocol": settings.protocol,
+        "engine": sources.engine(),
+        "numerics": numerics.identity(),
+    }
+
+
+def code_of(settings: config.Settings, model: str, labels: str, select: str) -> dict[str, str]:
+    """Digests of the code that a member's specs name: what is named -> digest.
+
+    Args:
+      settings: the students' optimizer, schedule and augmentation.
+      model, labels, select: of the member.
+    """
+    own = settings.student
+    return {
+        **_of_training(model, own.optimizer, own.schedule, own.augment),
+        **_of_labels(labels),
+        **_of_selection(select),
+    }
+
+
+@functools.cache
+def _of_training(model: str, optimizer: str, schedule: str, augment: str) -> dict[str, str]:
+    return Recipe(model, 1, 1, 1, optimizer, schedule, augment).code()
+
+
+@functools.lru_cache(4096)
+def _of_labels(text: str) -> dict[str, str]:
+    functions, calls = spec.public_functions(ops), LabelSpec.parse(text).operations
+    return {f"label operation {call.name}": sources.digest(functions[call.name]) for call in calls}
+
+
+@functools.cache
+def _of_selection(text: str) -> dict[str, str]:
+    name = spec.parse_one(text).name
+    return {f"selection {name}": sources.digest(spec.public_functions(select)[name])}
+
+
+def of_run(
+    settings: config.Settings, dataset: Dataset, experts: Experts, members: Sequence[MemberSpec]
+) -> dict[str, dict[str, str]]:
+    """What is stored with a plan, to be able to say later what has changed."""
+    code = {"engine": sources.engine()}
+    for cohort in experts.cohorts:
+        code |= {f"teacher's {what}": digest for what, digest in cohort.recipe.code().items()}
+    for model, labels, way in dict.fromkeys((m.model, m.labels, m.select) for m in members):
+        code |= code_of(settings, model, labels, way)
+    return {"data": {"fingerprint": dataset.fingerprint}, "settings": numerics.identity(), "code": code}
+
+
+def check(there: Mapping[str, Mapping[str, str]] | None, dataset: Dataset, where: object) -> None:
+    """Refuse to go on with a run that began otherwise; before anything is trained.
+
+    Args:
+      there: of the run, as `of_run` gave it; None for a run of a version that stored nothing of the kind.
+      dataset: of this process.
+      where: the run folder, for messages.
+
+    Raises:
+      CheckpointError: the run is of an earlier version, of other data, or began under other settings of JAX or XLA.
+    """
+    if there is None:
+        raise errors.CheckpointError(_OLD.format(where))
+    now = {"settings": numerics.identity(), "data": {"fingerprint": dataset.fingerprint}}
+    for kind, what in (("settings", "under other settings of JAX"), ("data", "with other data")):
+        if told := numerics.difference(there[kind], now[kind]):
+            raise errors.CheckpointError(
+                f"the run in {where} began {what}: {told}; mend that or choose another --workdir"
+            )
+
+
+def edited(there: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The code that has changed since a run began."""
+    old, new = there["code"], now["code"]
+    return sorted(what for what in {*old, *new} if old.get(what) != new.get(what))

@@ -1,0 +1,163 @@
+"""Everything that is decided before a student is trained: members, buckets, waves, bytes.
+
+`make` depends on settings, data, the experts' histories, and on how many devices there are with how much memory; its
+shapes are stored with the run, so that a resumed run repeats them.
+"""
+
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxsoft import config, errors, spec
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.plan import identity, sweep
+from jaxsoft.experiment.plan.checks import check_members, selection
+from jaxsoft.experiment.plan.plan import Plan, PlannedBucket, Wave
+from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.labels.history import History
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import cost, fit
+from jaxsoft.training.fit import Recipe
+
+# Measured on two devices: 90 kB for every step of a block of three small networks, on each.
+_MOST_BLOCK_STEPS = 8_000
+
+
+def make(
+    settings: config.Settings,
+    dataset: Any,
+    histories: Sequence[History] | None,
+    context: dict[str, Any],
+    subjects: Sequence[int] = (),
+) -> Plan:
+    """Decide everything.
+
+    Args:
+      settings: checked.
+      dataset: a `types.Dataset`.
+      histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
+      context: what, beside itself, determines a member's numbers; part of its key.
+      subjects: what `without` and `drop_class` count, where these are not the classes themselves.
+
+    Raises:
+      ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
+    """
+    members = sweep.expand(settings)
+    check_members(settings, members, dataset)
+    if histories is not None:
+        members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
+    keys = _keys(members, context, settings)
+    buckets = _bucketed(settings, members, dataset)
+    devices = jax.device_count()  # of all processes
+    shared = shared_bytes(settings, members, dataset)
+    chunks, shape = settings.student.evaluations, dataset.image_shape
+    plan = Plan(members, keys, buckets, (), chunks, shape, shared, devices, subjects=tuple(subjects))
+    made = cut(plan, memory.budget_bytes(settings))
+    if made.bytes() > (there := memory.most_bytes()) and (least := cut(plan, 1).bytes()) > there:
+        raise errors.ConfigError(
+            f"one student of each shape at a time takes about {least / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of "
+            "memory; take a narrower config.student.model, or lower config.student.batch"
+        )
+    return made
+
+
+def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:
+    """The key of each member; what it reads of the context, and its code, are written once for all alike."""
+    texts: dict[tuple[str, ...], str] = {}
+    keys = []
+    for m in members:
+        kind = m.model, m.labels, m.select
+        if kind not in texts:
+            read = {name: value for name, value in context.items() if _reads(m, name)}
+            texts[kind] = sweep.to_text({**read, "code": identity.code_of(settings, *kind)})
+        keys.append(m.key(texts[kind]))
+    return tuple(keys)
+
+
+def _reads(member: MemberSpec, name: str) -> bool:
+    """Whether a member's numbers depend on this part of the context."""
+    labels = LabelSpec.parse(member.labels)
+    by_difficulty = "difficulty" in inspect.signature(selection(member.select)).parameters
+    return {"teacher": labels.needs_teacher or by_difficulty, "learned": labels.is_learned}.get(name, True)
+
+
+def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
+    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
+    spec = LabelSpec.parse(text).resolve(histories)
+    return str(spec.with_classes(subjects) if subjects else spec)
+
+
+def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
+    """The static part of a member, with room for its own images."""
+    slots, student = member.ipc * num_classes, settings.student
+    batch, precision = min(student.batch, slots), fit.precision(settings.precision)
+    how, views = (student.optimizer, student.schedule, student.augment), LabelSpec.parse(member.labels).views
+    return Recipe(member.model, num_classes, slots, batch, *how, precision, views)
+
+
+def member_steps(member: MemberSpec, recipe: Recipe) -> int:
+    """Length of a member's training in steps."""
+    return member.steps or member.epochs * recipe.steps_per_epoch(member.slots(recipe.num_classes))
+
+
+def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[PlannedBucket, ...]:
+    """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
+    shapes: dict[tuple[Recipe, int], list[int]] = {}
+    kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
+    for i, m in enumerate(members):
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without
+        if what not in kinds:
+            own = recipe(settings, m, dataset.num_classes)
+            # Equal length too: a member is looked at as often as if it trained alone.
+            kinds[what] = own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own)
+        shapes.setdefault(kinds[what], []).append(i)
+    buckets = []
+    for (shape, steps), who in shapes.items():
+        share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape
+        tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
+        tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
+        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
+        room = max(members[i].ipc for i in who) * dataset.num_classes
+        layout = block, tile, settings.compute.lowering
+        buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, *layout))
+    return tuple(buckets)
+
+
+def cut(plan: Plan, budget: int) -> Plan:
+    """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every bucket.
+
+    On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
+    """
+    plan = replace(plan, waves=_waves(plan.buckets, 1))
+    beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
+    room = max(budget - beside, budget // 50, 1)
+    steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
+    short = -(-steps // _MOST_BLOCK_STEPS) if plan.devices > 1 and jax.default_backend() == "cpu" else 1
+    count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
+    width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
+    buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))
+    return replace(plan, buckets=buckets, waves=_waves(buckets, count))
+
+
+def _waves(buckets: Sequence[PlannedBucket], count: int) -> tuple[Wave, ...]:
+    edges = [np.linspace(0, len(b.members), count + 1).round().astype(int).tolist() for b in buckets]
+    return tuple(tuple((e[w], e[w + 1]) for e in edges) for w in range(count))
+
+
+def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
+    """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
+    whitened = spec.parse_one(settings.data.normalize).name == "zca"
+    pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
+    drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
+    used = min(len(dataset.train), drawn)
+    specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
+    of_images = sum(not spec.is_of_subset for spec in specs.values()) * used
+    labelled = {(m.labels, m.subset): m for m in members if specs[m.labels].is_of_subset}
+    of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in labelled.values())
+    rows = (of_images + of_subsets) * dataset.num_classes * 4
+    return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

@@ -1,0 +1,216 @@
+"""A plan: members in buckets of equal static shape, cut into waves that fit in memory; `make` decides all of it."""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jaxsoft import errors
+from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.training import cost
+from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training.fit import Recipe
+
+# The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
+_COPIES = 1.85
+
+Wave = tuple[tuple[int, int], ...]
+"""For each bucket, the range of its members that a wave trains."""
+
+
+@dataclass(frozen=True)
+class PlannedBucket:
+    """Members of equal static shape; a wave's part of them is an `ensemble.Bucket`.
+
+    Attributes:
+      recipe: with room for the largest subset among them.
+      members: positions in `Plan.members`.
+      steps: length of their training.
+      block: members that are vmapped together.
+      tile: images of a batch that are taken at a time.
+      lowering: of their convolutions, as in `ops.conv`.
+    """
+
+    recipe: Recipe
+    members: tuple[int, ...]
+    steps: int
+    block: int
+    tile: int
+    lowering: str = "auto"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is trained, with whom, and when.
+
+    Attributes:
+      members: all students, in the order of the axes.
+      keys: of each member.
+      buckets: members by static shape.
+      waves: what fits in memory at once; each has the same shape.
+      chunks: looks at the validation split.
+      image_shape: (H, W, C).
+      shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
+      devices: over which the members of a bucket are spread.
+      since: the first wave of the present shape; 0 unless the device had less memory than was thought.
+      subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
+      least: members of each bucket at least, in a share, so that all shares have one shape.
+    """
+
+    members: tuple[MemberSpec, ...]
+    keys: tuple[str, ...]
+    buckets: tuple[PlannedBucket, ...]
+    waves: tuple[Wave, ...]
+    chunks: int
+    image_shape: tuple[int, ...]
+    shared_bytes: int
+    devices: int
+    since: int = 0
+    subjects: tuple[int, ...] = ()
+    least: tuple[int, ...] = ()
+
+    def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
+        """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.
+
+        An earlier wave, which is trained again if its results were lost, may be wider than these.
+        """
+        found, least = [], self.least or (1,) * len(self.buckets)
+        for bucket, *widths, (start, stop) in zip(self.buckets, least, self._widest, self.waves[wave]):
+            whole = bucket.block * self.devices
+            members = -(-max(1, *widths, stop - start) // whole) * whole
+            how = bucket.block, -(-bucket.steps // self.chunks), bucket.tile, bucket.lowering
+            found.append(Bucket(bucket.recipe, members, *how))
+        return tuple(found)
+
+    @functools.cached_property
+    def _widest(self) -> tuple[int, ...]:
+        """The widest range of each bucket in the waves of the present shape; found once, as each wave asks for it."""
+        return tuple(max(stop - start for start, stop in ranges) for ranges in zip(*self.waves[self.since :]))
+
+    def halve(self, wave: int) -> "Plan":
+        """Cut this wave and the later ones in two; for when the device has less memory than was thought.
+
+        Raises:
+          ConfigError: there is nothing left to halve.
+        """
+        rest = self.waves[wave:]
+        if max(stop - start for w in rest for start, stop in w) <= 1:
+            raise errors.ConfigError(
+                "out of memory with one student of each shape at a time; "
+                "lower config.student.batch or take a narrower config.student.model"
+            )
+        halves: list[Wave] = []
+        for w in rest:
+            middles = [(start + stop + 1) // 2 for start, stop in w]
+            halves.append(tuple((start, middle) for (start, _), middle in zip(w, middles)))
+            halves.append(tuple((middle, stop) for (_, stop), middle in zip(w, middles)))
+        # A block must not be wider than what is left of its bucket.
+        widths = [max(stop - start for start, stop in ranges) for ranges in zip(*halves)]
+        buckets = tuple(replace(b, block=max(1, min(b.block, w // self.devices))) for b, w in zip(self.buckets, widths))
+        return replace(self, buckets=buckets, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
+
+    def share(self, process: int, processes: int) -> "Plan":
+        """What one of several processes with equally many devices trains: of every wave what its devices would hold.
+
+        Args:
+          process: its number, from 0.
+          processes: how many there are; they divide `devices`.
+        """
+        if processes == 1:
+            return self
+        waves = []
+        for w, ranges in enumerate(self.waves):
+            each = [bucket.members // processes for bucket in self.buckets_of(w)]
+            waves.append(
+                tuple(
+                    (min(stop, start + n * process), min(stop, start + n * (process + 1)))
+                    for n, (start, stop) in zip(each, ranges)
+                )
+            )
+        least = tuple(bucket.members // processes for bucket in self.buckets_of())
+        return replace(self, waves=tuple(waves), devices=self.devices // processes, least=least)
+
+    def bytes(self) -> int:
+        """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
+        return self.state_bytes() + self.devices * self.shared_bytes + self.temporary_bytes()
+
+    def state_bytes(self) -> int:
+        """Bytes of all the students of a wave, with their tables of images and label rows."""
+        return sum(
+            b.members * int(_COPIES * cost.state_bytes(b.recipe, self.image_shape) + 8 * b.recipe.slots)
+            for b in self.buckets_of()
+        )
+
+    def temporary_bytes(self) -> int:
+        """Bytes that come and go on all devices while blocks train or are evaluated."""
+        buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()
+        training = [cost.training_bytes(b.recipe, shape, b.block, b.tile) for b in buckets]
+        evaluation = []
+        for b in buckets:
+            together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
+            evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch))
+        return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
+
+    def evaluation_batch(self) -> int:
+        """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
+        return min(cost.evaluation_batch(b.recipe, self.image_shape) for b in self.buckets)
+
+    def flops(self) -> float:
+        """Floating-point operations of all training steps, augmentation included, evaluation not."""
+        return sum(cost.step_flops(b.recipe, self.image_shape) * len(b.members) * b.steps for b in self.buckets)
+
+    def useful_share(self) -> float:
+        """Image slots that train a member, of all that the program computes: the rest is padding."""
+        useful, computed, shapes = 0.0, 0.0, self.buckets_of()
+        for ranges in self.waves:
+            for shape, bucket, (start, stop) in zip(shapes, self.buckets, ranges):
+                for i in bucket.members[start:stop]:
+                    slots = self.members[i].slots(shape.recipe.num_classes)
+                    useful += bucket.steps * slots / shape.recipe.steps_per_epoch(slots)
+                computed += shape.members * shape.chunk_steps * self.chunks * shape.recipe.batch
+        return useful / computed
+
+    def as_json(self) -> dict[str, Any]:
+        """What is stored with the run: shapes that a resumed run must repeat, and every member.
+
+        Files call buckets groups, as they always have.
+        """
+        groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
+        members = [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]
+        waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
+        return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
+
+    def tag(self, wave: int) -> dict[str, Any]:
+        """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
+        ranges = zip(self.buckets, self.waves[wave])
+        students = [[self.keys[i] for i in b.members[start:stop]] for b, (start, stop) in ranges]
+        groups = [{**vars(b), "recipe": b.recipe._asdict(), "members": len(b.members)} for b in self.buckets]
+        return {"members": students, "groups": groups}
+
+    def with_shapes(self, stored: dict[str, Any]) -> "Plan":
+        """This plan with the waves and layouts of a stored one.
+
+        Args:
+          stored: as `stored.plan` gives it, so possible in itself.
+
+        Raises:
+          CheckpointError: the stored plan has other members.
+          ValueError: it says something else of these members.
+        """
+        if [m["member"] for m in stored["members"]] != list(self.keys):
+            raise errors.CheckpointError(
+                "the stored plan has other members; choose another --workdir, or delete plan.json there: "
+                "what is finished and still the same is kept"
+            )
+        if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.buckets):
+            raise ValueError("these settings give other groups or chunks")
+        buckets = []
+        for bucket, there in zip(self.buckets, stored["groups"]):
+            recipe = {name: value for name, value in bucket.recipe._asdict().items() if name in there["recipe"]}
+            if (recipe, list(bucket.members), bucket.steps) != (there["recipe"], there["members"], there["steps"]):
+                raise ValueError("a group has other members or another recipe than these settings give")
+            layout = {"lowering": "auto"} | {
+                name: there[name] for name in ("block", "tile", "lowering") if name in there
+            }
+            buckets.append(replace(bucket, **layout))
+        waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
+        return replace(self, buckets=tuple(buckets), waves=waves, since=stored["since"])

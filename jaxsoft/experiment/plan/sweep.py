@@ -1,0 +1,204 @@
+"""From axes to members: the ordered product of a sweep, each member a complete description of one student."""
+
+import functools
+import hashlib
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from jaxsoft import config, errors
+from jaxsoft.labels.spec import LabelSpec
+
+to_text = json.JSONEncoder(sort_keys=True).encode
+
+
+class Draw(NamedTuple):
+    """What a table of images is drawn from; `ipc` is 0 where subsets of all sizes are parts of one table."""
+
+    select: str
+    seed: int
+    ipc: int = 0
+
+
+class Subset(NamedTuple):
+    """What tells the images of one member from those of another; `without` is -1 where no class is left out."""
+
+    select: str
+    seed: int
+    ipc: int
+    without: int
+
+
+@dataclass(frozen=True)
+class MemberSpec:
+    """One student of a sweep: everything that a sweep may vary.
+
+    `labels` is the canonical text of a label spec; `epochs` is 0 when `steps` says how long to train; `without` is -1
+    when the subset has images of every class.
+    """
+
+    ipc: int
+    labels: str
+    seed: int
+    subset_seed: int
+    model: str
+    learning_rate: float
+    weight_decay: float
+    steps: int
+    epochs: int
+    select: str = "random"
+    without: int = -1
+
+    def slots(self, num_classes: int) -> int:
+        """How many images the subset holds."""
+        return self.ipc * (num_classes - (self.without >= 0))
+
+    @property
+    def subset(self) -> Subset:
+        """The subset that the member reads; many members share it."""
+        return Subset(self.select, self.subset_seed, self.ipc, self.without)
+
+    def draw(self, protocol: str) -> Draw:
+        """The draw of the member's images; the paper's protocol draws anew for every IPC."""
+        return Draw(self.select, self.subset_seed, self.ipc if protocol == "paper" else 0)
+
+    def key(self, context: dict[str, Any] | str) -> str:
+        """Twelve hex digits of a hash over all that determines the member's numbers.
+
+        Args:
+          context: what the members of a run share: data, teacher, student settings, protocol. As JSON by `to_text` it
+            need not be written anew for each member.
+        """
+        shared = context if isinstance(context, str) else to_text(context)
+        return hashlib.sha256(f"[{to_text(vars(self))}, {shared}]".encode()).hexdigest()[:12]
+
+
+def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
+    """All members of a sweep in the order of its axes, each once.
+
+    A label spec that leaves the teacher's epoch open takes it from `sweep.teacher_epoch`; one that does not (such as
+    `hard`) is the same member for every teacher epoch, and appears once.
+
+    Raises:
+      ConfigError: an axis that is unknown, empty, without effect, has a value twice, or is zipped with one of another
+        length; an open teacher epoch.
+    """
+    if settings.sweep.teacher_epoch and not any(_parsed(text).has_open_epoch for text in settings.sweep.labels):
+        raise errors.ConfigError(
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
+        )
+    labels = functools.cache(_labels)  # many members have the same
+    members = (_member(settings, point, labels) for point in _points(settings.sweep))
+    return tuple(dict.fromkeys(members))
+
+
+def combinations(sweep: config.Sweep) -> int:
+    """How many points the axes have; more than members where several points mean the same student."""
+    return math.prod(len(rows) for _, rows in _columns(sweep))
+
+
+def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]:
+    """Of every draw the largest IPC: smaller subsets are parts of its table."""
+    largest: dict[Draw, int] = {}
+    for m in members:
+        largest[m.draw(protocol)] = max(m.ipc, largest.get(m.draw(protocol), 0))
+    return largest
+
+
+def resolve(
+    members: tuple[MemberSpec, ...], resolved: Callable[[str], str], subjects: Sequence[int] = ()
+) -> tuple[MemberSpec, ...]:
+    """Replace every label spec by what `resolved` makes of it (an accuracy becomes an epoch); duplicates go.
+
+    Args:
+      members: of a sweep.
+      resolved: from text to text.
+      subjects: what `without` counts, where these are not the classes themselves.
+    """
+    texts = {text: resolved(text) for text in {m.labels for m in members}}
+    without = {c: subjects[c] if subjects and c >= 0 else c for c in {m.without for m in members}}
+
+    def meant(m: MemberSpec) -> MemberSpec:
+        labels, left_out = texts[m.labels], int(without[m.without])
+        return m if (labels, left_out) == (m.labels, m.without) else replace(m, labels=labels, without=left_out)
+
+    return tuple(dict.fromkeys(map(meant, members)))
+
+
+def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
+    columns = _columns(sweep)
+    order = [name for group, _ in columns for name in group]
+    for parts in itertools.product(*(rows for _, rows in columns)):
+        yield dict(zip(order, itertools.chain.from_iterable(parts)))
+
+
+def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
+    """The names of each axis, several where they advance together, and its rows of values."""
+    values = {name: v for name, v in config.as_dict(sweep).items() if name != "axes" and v}
+    groups = [entry.split() for entry in sweep.axes]
+    named = [name for group in groups for name in group]
+    legal = [name for name in config.as_dict(sweep) if name != "axes"]
+    if not all(groups):
+        raise errors.ConfigError(f"config.sweep.axes has an empty entry; choices: {', '.join(legal)}")
+    for name in named:
+        if name not in legal:
+            raise errors.ConfigError(f"config.sweep.axes names {name!r}; choices: {', '.join(legal)}")
+        if name not in values:
+            raise errors.ConfigError(f"config.sweep.axes names {name!r} but config.sweep.{name} is empty")
+        if named.count(name) > 1:
+            raise errors.ConfigError(f"config.sweep.axes names {name!r} twice")
+    groups += [[name] for name in values if name not in named]
+    for group in groups:
+        lengths = {name: len(values[name]) for name in group}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+            raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
+    rows = [list(zip(*(values[name] for name in group))) for group in groups]
+    for group, found in zip(groups, rows):
+        twice = next((row for row, n in Counter(found).items() if n > 1), None)
+        if twice is not None:
+            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice))
+            raise errors.ConfigError(f"{shown} more than once")
+    return list(zip(groups, rows))
+
+
+def _parsed(text: str) -> LabelSpec:
+    try:
+        return LabelSpec.parse(text)
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
+
+
+def _labels(text: str, epoch: int | None) -> str:
+    """The canonical text of a label spec, with the teacher's epoch where it is open."""
+    labels = _parsed(text)
+    if labels.has_open_epoch:
+        if epoch is None:
+            raise errors.ConfigError(
+                f"label spec '{labels}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
+                "or set config.sweep.teacher_epoch"
+            )
+        labels = labels.with_epoch(epoch)
+    return str(labels)
+
+
+def _member(settings: config.Settings, point: dict[str, Any], labels: Callable[[str, int | None], str]) -> MemberSpec:
+    student, seed = settings.student, point.get("seed", 0)
+    return MemberSpec(
+        ipc=point.get("ipc", 1),
+        labels=labels(point.get("labels", "hard"), point.get("teacher_epoch")),
+        seed=seed,
+        subset_seed=point.get("subset_seed", seed),
+        model=point.get("model", student.model),
+        learning_rate=point.get("learning_rate", student.learning_rate),
+        weight_decay=point.get("weight_decay", student.weight_decay),
+        steps=point.get("steps", student.steps),
+        epochs=0 if "steps" in point else student.epochs,
+        select=point.get("select", settings.select),
+        without=point.get("without", -1),
+    )

@@ -1,0 +1,317 @@
+"""The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
+
+import contextlib
+import errno
+import io
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxsoft import errors, files
+from jaxsoft.experiment.store import lock, manifest
+from jaxsoft.experiment.store.manifest import LOCK, MANIFEST, RESUMED, TIMING, Digest
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+MOST_JSON = 2**30  # bytes; a plan of a million members has less
+MOST_STARTS = 100  # whose times are kept
+FREE = (
+    "config.compute.",
+    "config.data.root",
+    "config.teacher.store",
+    "config.teacher.expected",
+)  # say how and where, not what
+SHOWN = 3  # differing settings that a message names
+
+
+class RunFolder:
+    """One run's folder.
+
+    Reading needs no lock. Whoever writes calls `open` first, which refuses a second process and another config:
+
+        with RunFolder(workdir).open(config) as folder:
+            folder.write_json("plan.json", plan)
+
+    Args:
+      path: where it is, or will be.
+      seconds: how long each stage of this start has taken; kept in the folder for whoever opens it.
+    """
+
+    def __init__(self, path: str | os.PathLike, seconds: Mapping[str, float] | None = None):
+        self.path = Path(path).absolute()
+        self._seconds, self._counted = seconds, False
+        self._lock: lock.Lock | None = None
+
+    def open(self, config: Mapping[str, Any]) -> "RunFolder":
+        """Create the folder if needed, take its lock, and store the config or compare it with the stored one.
+
+        Args:
+          config: resolved settings, as JSON can hold them; nested mappings are compared key by key.
+
+        Raises:
+          CheckpointError: another process holds the folder, it belongs to another config, or it cannot be written.
+        """
+        if self._lock is not None:
+            raise errors.CheckpointError(f"run folder {self.path} is open already")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock.Lock(self.path / LOCK)
+            files.sweep(self.path)
+            self._bind(config)
+            if self._seconds is not None:
+                self._write_times([*self._times(), dict(self._seconds)])
+                self._counted = True
+        except OSError as problem:
+            self.close()
+            raise cannot_write(self.path, problem) from problem
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def join(self, config: Mapping[str, Any]) -> None:
+        """Compare the config with the stored one; for the processes of a run beside the one that opened the folder.
+
+        Raises:
+          CheckpointError: the folder belongs to another config, or is not there.
+        """
+        if not (self.path / CONFIG).exists():
+            raise errors.CheckpointError(
+                f"no run in {self.path}; all processes need one --workdir that all of them see"
+            )
+        self._bind(config)
+
+    def close(self) -> None:
+        """Give the lock back. Closing twice does no harm."""
+        if self._lock is not None:
+            if self._counted and self._seconds:
+                with contextlib.suppress(errors.CheckpointError):  # what went wrong before is what counts
+                    self.write_times(self._seconds)
+                self._counted = False
+            self._lock.release()
+            self._lock = None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Replace a JSON file of the folder, whole or not at all; arrays become lists, and an object is sealed.
+
+        Raises:
+          CheckpointError: the folder cannot be written; the earlier file is intact.
+        """
+        plain = _plain(value)
+        sealed = files.seal(plain) if isinstance(plain, dict) else plain
+        write_file(self.path / name, (json.dumps(sealed, indent=2) + "\n").encode())
+
+    def read_json(self, name: str) -> Any:
+        """Read a JSON file of the folder. One without a seal is of an earlier version: whoever uses it looks closely.
+
+        Raises:
+          CheckpointError: the file is missing, is not JSON, or was altered.
+        """
+        try:
+            return files.unsealed(json.loads(files.read(self.path / name, MOST_JSON)))
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot read {self.path / name}: {problem.strerror}") from problem
+        except (ValueError, RecursionError) as problem:
+            what = "not JSON" if isinstance(problem, json.JSONDecodeError | RecursionError) else problem
+            told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
+            raise errors.CheckpointError(told) from problem
+
+    def write_manifest(self) -> None:
+        """Store size and SHA-256 of every file, for `verify`; locks, the logs, the times and the manifest are left out.
+
+        What an earlier manifest lists stays listed as it was, unless it was written since `goes_on`: a rerun makes no damage good.
+
+        Raises:
+          CheckpointError: the folder cannot be written.
+        """
+        try:
+            digests = {name: manifest.digest(self.path / name) for name in manifest.names(self.path)}
+            kept = {n: old for n, old in self._earlier().items() if manifest.is_listed(n) and not self._wrote(n)}
+        except OSError as problem:
+            raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
+        self.write_json(MANIFEST, {"files": dict(sorted((digests | kept).items()))})
+        (self.path / RESUMED).unlink(missing_ok=True)
+
+    def goes_on(self) -> None:
+        """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
+
+        Raises:
+          CheckpointError: the folder cannot be written.
+        """
+        if (self.path / MANIFEST).exists() and not (self.path / RESUMED).exists():
+            write_file(self.path / RESUMED, b"")
+
+    def listed(self) -> dict[str, Digest]:
+        """Of every file that the manifest lists its size and SHA-256.
+
+        Raises:
+          CheckpointError: the manifest is missing or damaged.
+        """
+        found = self.read_json(MANIFEST)
+        if not manifest.is_manifest(found):
+            told = f"cannot read {self.path / MANIFEST}: it holds no list of files; run the same command again"
+            raise errors.CheckpointError(told)
+        return found["files"]
+
+    def _earlier(self) -> dict[str, Digest]:
+        """What the manifest of an earlier start lists; one that cannot be read is told, and lists nothing."""
+        if not (self.path / MANIFEST).exists():
+            return {}
+        try:
+            return self.listed()
+        except errors.CheckpointError as problem:
+            log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
+            return {}
+
+    def _wrote(self, name: str) -> bool:
+        """Whether a file was written, or taken away, since the run goes on, by the clock of the file system."""
+        path, mark = self.path / name, self.path / RESUMED
+        nearest = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        return not mark.exists() or nearest.lstat().st_mtime_ns >= mark.stat().st_mtime_ns
+
+    def write_times(self, seconds: Mapping[str, float]) -> None:
+        """Store how long the stages of the last start took so far, beside those of earlier ones.
+
+        Raises:
+          CheckpointError: the folder cannot be written.
+        """
+        self._write_times([*self._times()[:-1], dict(seconds)])
+
+    def _times(self) -> list[dict[str, float]]:
+        """Of each start its stages; a file that cannot be read decides nothing, and counts as empty."""
+        try:
+            found = self.read_json(TIMING)
+        except errors.CheckpointError:
+            return []
+        return [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+
+    def _write_times(self, starts: list[dict[str, float]]) -> None:
+        last = starts[-MOST_STARTS:]
+        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
+
+    def extend_manifest(self, added: tuple[str, ...]) -> None:
+        """Digest anew the files whose names begin so; the others stay listed as they are.
+
+        Raises:
+          CheckpointError: the folder cannot be written, or holds no manifest that can be read.
+        """
+        kept = {name: digest for name, digest in self.listed().items() if not name.startswith(added)}
+        new = {name: manifest.digest(self.path / name) for name in manifest.names(self.path) if name.startswith(added)}
+        self.write_json(MANIFEST, {"files": dict(sorted((kept | new).items()))})
+
+    def _bind(self, config: Mapping[str, Any]) -> None:
+        if not (self.path / CONFIG).exists():
+            return self.write_json(CONFIG, config)
+        return self.compare(config)
+
+    def compare(self, config: Mapping[str, Any]) -> None:
+        """Compare a config with the stored one, if there is one; writes nothing.
+
+        Raises:
+          CheckpointError: the folder belongs to another config, or there is a file in its place.
+        """
+        nearest = next(p for p in (self.path, *self.path.parents) if p.exists())
+        if not nearest.is_dir():
+            raise errors.CheckpointError(f"{nearest} is a file, no folder for a run; choose another --workdir")
+        if not (self.path / CONFIG).exists():
+            return None
+        stored = self.read_json(CONFIG)
+        if not isinstance(stored, dict) or not stored:
+            told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
+            raise errors.CheckpointError(told)
+        there = dict(_settings(stored))
+        now = dict(_settings(_plain(config)))
+        differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
+        if not differing:
+            return None
+        shown = [f"{k} is {there.get(k, 'absent')} there, {now.get(k, 'absent')} now" for k in differing[:SHOWN]]
+        if len(differing) > SHOWN:
+            shown.append(f"and {len(differing) - SHOWN} more")
+        raise errors.CheckpointError(
+            f"run folder {self.path} belongs to another config: {'; '.join(shown)}; "
+            "resume with the stored settings or choose another --workdir"
+        )
+
+
+def verify(path: str | os.PathLike) -> list[str]:
+    """Compare a run folder with its manifest. Files that came later are no problem: a report may be added.
+
+    Returns:
+      One line for each file that is missing or changed; empty when all is well.
+
+    Raises:
+      CheckpointError: the manifest is missing (the run has not finished) or damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.path.is_dir():
+        raise errors.CheckpointError(f"no run folder at {folder.path}")
+    if not os.path.lexists(folder.path / MANIFEST):
+        told = f"the run in {folder.path} has not finished: it has no {MANIFEST}; run the same command again"
+        raise errors.CheckpointError(told)
+    problems = [(name, manifest.compare(folder.path, name, wanted)) for name, wanted in folder.listed().items()]
+    return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all, also when the power fails.
+
+    Raises:
+      CheckpointError: the folder cannot be written; an earlier file is intact.
+    """
+    try:
+        files.replace(path, content)
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace a file of named arrays (`.npz`), whole or not at all.
+
+    Raises:
+      CheckpointError: the folder cannot be written; an earlier file is intact.
+    """
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    write_file(path, file.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
+    with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
+    """The error of a write that failed: what, why, and that nothing is lost."""
+    if problem.errno == errno.ENOENT:
+        return errors.CheckpointError(f"cannot write {path}: {problem.strerror}; was its folder moved or deleted?")
+    return errors.CheckpointError(
+        f"cannot write {path}: {problem.strerror}; what was there before is intact, "
+        "mend this and run the same command again"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value, default=lambda array: array.tolist()))
+
+
+def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
+    """Dotted names and JSON texts of all settings."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _settings(inner, f"{name}.{key}")
+    else:
+        yield name, json.dumps(value)

@@ -1,0 +1,271 @@
+"""The results: an append-only log of finished members, the one source of truth, and the table derived from it.
+
+A record is one line that is JSON by itself and says its own length and CRC-32, so a torn or altered line is noticed:
+
+    {"crc":"d1f0a7c3","len":52,"row":{"member":"3f2a...","ipc":1,"test_accuracy":0.31}}
+"""
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import logging
+import math
+import os
+import re
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxsoft import errors, files
+from jaxsoft.experiment.machine import processes
+from jaxsoft.experiment.store import folder
+from jaxsoft.types import Row
+
+COLUMNS = (
+    "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "select", "without", "ipc", "labels",
+    "teacher_epoch", "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy",
+    "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
+)  # fmt: skip
+"""The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
+
+LINE = re.compile(rb"[^\n]*\n")
+RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]{0,9}),"row":(.*)\}\n')
+
+log = logging.getLogger(__name__)
+
+
+class ResultsLog:
+    """The log of one run, or of one of its processes; nobody else writes it.
+
+    Opening mends what a kill or a bad disk left: a torn last record is cut off, altered records are set aside in
+    `<name>.corrupt` with a warning. Their members count as unfinished. When the file is removed, replaced or cut while
+    it is open, what it held is written again.
+
+    Args:
+      path: the log, `results.jsonl`; created if it does not exist.
+      finished: members that have a record in another log.
+
+    Raises:
+      CheckpointError: the log cannot be read or written.
+    """
+
+    def __init__(self, path: str | os.PathLike, finished: Collection[str] = ()):
+        self.path = Path(path).absolute()
+        try:
+            self._open()
+        except OSError as problem:
+            raise folder.cannot_write(self.path, problem) from problem
+        self._finished = self._records.keys() | set(finished)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add rows; when this returns they are on the disk.
+
+        Members that the log holds already are left out, so a wave that is run again doubles nothing. Numbers that are
+        not finite become null.
+
+        Raises:
+          CheckpointError: the disk is full or gone; the log is as it was before.
+        """
+        new = {row["member"]: _record(row) for row in rows if row["member"] not in self._finished}
+        try:
+            self._write(b"".join(new.values()))
+            self._records |= new
+            self._finished |= new.keys()
+            if not self._is_there():
+                self._restore()
+        except OSError as problem:
+            raise folder.cannot_write(self.path, problem) from problem
+
+    def read(self) -> list[Row]:
+        """All records, in the order in which they were appended.
+
+        Raises:
+          CheckpointError: the file is gone and cannot be written again.
+        """
+        try:
+            is_open = self._file >= 0
+            if is_open and (not self._is_there() or len(read(self.path)) < len(self._records)):
+                self._restore()
+            return read(self.path)
+        except OSError as problem:
+            raise folder.cannot_write(self.path, problem) from problem
+
+    def finished(self) -> Set[str]:
+        """Keys of the members that have a record, failed ones included."""
+        return self._finished
+
+    def close(self) -> None:
+        """Close the file; nothing can be appended any more, and what is read is what is there."""
+        os.close(self._file)
+        self._file = -1
+
+    def _open(self) -> None:
+        os.close(files.own(self.path))  # no link, and no device
+        _mend(self.path)
+        self._file = files.own(self.path)
+        files.sync(self.path.parent)
+        self._records = {row["member"]: record for row, record in _rows(self.path)}
+        self._size = os.fstat(self._file).st_size
+
+    def _write(self, batch: bytes) -> None:
+        """Add bytes, all of them or none."""
+        before = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, batch) < len(batch):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file)
+        except OSError:
+            with contextlib.suppress(OSError):  # if this fails too, the torn record is cut off at the next opening
+                os.ftruncate(self._file, before)
+            raise
+        self._size += len(batch)
+
+    def _is_there(self) -> bool:
+        """Whether the file of this name is ours, with all that was written."""
+        with contextlib.suppress(FileNotFoundError):
+            there = self.path.lstat()
+            return os.path.samestat(there, os.fstat(self._file)) and there.st_size >= self._size
+        return False
+
+    def _restore(self) -> None:
+        """Write again what somebody took away."""
+        log.warning("%s was removed, replaced or altered while in use; what it held is written again", self.path)
+        known, before = self._records, self._file
+        self._open()
+        os.close(before)
+        self._write(b"".join(record for member, record in known.items() if member not in self._records))
+        self._records = known | self._records
+
+
+def read(path: Path) -> list[Row]:
+    """All whole records of a log, in the order in which they were appended."""
+    return [row for row, _ in _rows(path)]
+
+
+def _rows(path: Path) -> Iterator[tuple[Row, bytes]]:
+    """All whole records, as what they say and as they are written."""
+    with files.opened(path) as file:
+        for line in LINE.findall(file.read()):
+            if row := _row(line):
+                yield row, line
+
+
+def log_of(path: Path, process: int | str) -> Path:
+    """The log beside a run's own, of another process than the first; `*` for the pattern of all.
+
+    Processes on different machines must not append to one file.
+    """
+    return path.with_name(f"{path.stem}.process-{process}{path.suffix}")
+
+
+def open_log(path: Path) -> ResultsLog:
+    """The log of this process. The first one's is that of the run, and takes in what was left by others.
+
+    Raises:
+      CheckpointError: a log cannot be read or written.
+    """
+    if not processes.is_first():
+        return ResultsLog(log_of(path, jax.process_index()), finished={row["member"] for row in read(path)})
+    log = ResultsLog(path)
+    _merge(log)
+    for other in processes.others():  # a shared file system may remember for a while that a file was not there
+        ResultsLog(log_of(path, other)).close()
+    return log
+
+
+def gather(log: ResultsLog, members: Collection[str]) -> None:
+    """OnWait until every process has trained its share; then the first takes in what the others have logged.
+
+    Raises:
+      CheckpointError: a member has no record.
+      Interrupted: another process has ended.
+    """
+    if not processes.is_first():
+        log.close()
+    processes.barrier("students")
+    if processes.is_first():
+        _merge(log)
+        if missing := len(set(members) - log.finished()):
+            raise errors.CheckpointError(f"{log.path}: {missing} members have no record; run the same commands again")
+
+
+def _merge(log: ResultsLog) -> None:
+    """Move the records of other processes into this log."""
+    for path in sorted(log.path.parent.glob(log_of(log.path, "*").name)):
+        other = ResultsLog(path)
+        log.append(other.read())
+        other.close()
+        path.unlink()
+
+
+def write_csv(
+    rows: Iterable[Row], path: str | os.PathLike, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()
+) -> None:
+    """Write the table that analysis reads: equal rows give equal bytes.
+
+    Args:
+      rows: one per member, in any order; what is not in `columns` is left out.
+      path: the table, replaced whole or not at all.
+      columns: the header; a value that a row lacks, or None, is an empty field. Floats are written as `repr`.
+      order: member keys in the plan's order; other members follow by key.
+
+    Raises:
+      CheckpointError: the folder cannot be written; the earlier table is intact.
+    """
+    position = {member: i for i, member in enumerate(order)}
+    rows = sorted(rows, key=lambda row: (position.get(row["member"], len(position)), row["member"]))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
+    folder.write_file(Path(path), text.getvalue().encode())
+
+
+def _mend(path: Path) -> None:
+    """Set altered records aside, cut a torn one off."""
+    with files.opened(path) as file:
+        content = file.read()
+    lines = LINE.findall(content)
+    bad = [line for line in lines if not _row(line)]
+    if bad:
+        aside = path.with_name(f"{path.name}.corrupt")
+        log.warning("%s: %d altered records set aside in %s; their members run again", path, len(bad), aside.name)
+        with open(files.own(aside), "ab") as file:
+            file.write(b"".join(bad))
+            file.flush()
+            os.fsync(file.fileno())
+        folder.write_file(path, b"".join(line for line in lines if _row(line)))
+    elif len(whole := b"".join(lines)) < len(content):
+        log.warning("%s: the last record is torn and was cut off; its member runs again", path)
+        os.truncate(path, len(whole))
+
+
+def _record(row: Row) -> bytes:
+    payload = json.dumps({k: _plain(v) for k, v in row.items()}, separators=(",", ":"), allow_nan=False).encode()
+    return b'{"crc":"%08x","len":%d,"row":%s}\n' % (zlib.crc32(payload), len(payload), payload)
+
+
+def _row(line: bytes) -> Row | None:
+    """The row of a record, or None if the record is not as it was written."""
+    match = RECORD.fullmatch(line)
+    if match is None:
+        return None
+    crc, length, payload = match.groups()
+    if int(length) != len(payload) or int(crc, 16) != zlib.crc32(payload):
+        return None
+    try:
+        row = json.loads(payload)
+    except (ValueError, RecursionError):  # not by us, though it adds up
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("member"), str) else None
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it: array scalars become numbers, what is not finite becomes None."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,168 @@
+"""How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for a whole."""
+
+import itertools
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxsoft import config, errors
+from jaxsoft.experiment.inputs.prepare import Inputs
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.store.checkpoints import Checkpoints
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.results import ResultsLog
+from jaxsoft.experiment.students import outcomes
+from jaxsoft.training import ensemble
+from jaxsoft.training.ensemble import Member, Program, Report
+from jaxsoft.types import Dataset
+
+
+class Next(NamedTuple):
+    """What to do after a chunk: save a checkpoint, stop for now (which saves too), or go on."""
+
+    save: bool = False
+    stop: bool = False
+
+
+class WaveProgress(NamedTuple):
+    """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first."""
+
+    wave: int
+    done: int
+    chunks: int
+    reports: tuple[Report, ...]
+
+
+OnChunk = Callable[[WaveProgress], Next]
+
+
+def train(
+    plan: Plan,
+    settings: config.Settings,
+    dataset: Dataset,
+    inputs: Inputs,
+    folder: RunFolder,
+    log: ResultsLog,
+    watch: Callable[[Plan], OnChunk],
+    say: Callable[[str], None],
+) -> None:
+    """Train every wave that is not finished; halve the waves if the device runs out of memory.
+
+    Args:
+      plan: of this process.
+      settings: the protocol, and how much memory there may be.
+      dataset: named in the rows.
+      inputs: what the members read.
+      folder: of the run: checkpoints, and the plan where waves are halved.
+      log: gets the rows of each wave once it is trained.
+      watch: gives for each wave what is called after its chunks.
+      say: tells the user a line.
+    """
+    shared = outcomes.shared_columns(dataset)
+    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished()  # waves have no member in common
+    while wave < len(plan.waves):
+        tag = plan.tag(wave)
+        if finished >= set(itertools.chain(*tag["members"])):
+            wave += 1
+            continue
+        if program.buckets != plan.buckets_of(wave):
+            program = wave_program(plan, settings, wave)
+        where = wave_folder(folder.path, plan, wave)
+        checkpoints = Checkpoints(where, tag=tag)
+        try:
+            trained = train_wave(program, plan, wave, inputs, checkpoints, watch(plan), settings.protocol)
+        except jax.errors.JaxRuntimeError as problem:
+            if "RESOURCE_EXHAUSTED" not in str(problem):
+                raise
+            shutil.rmtree(where, ignore_errors=True)  # first: the halves could not read checkpoints of this shape
+            plan = _halve(plan, wave, settings, folder, say)
+            continue
+        finally:
+            checkpoints.close()
+        log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
+        shutil.rmtree(where, ignore_errors=True)
+        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        wave += 1
+
+
+def train_wave(
+    program: Program,
+    plan: Plan,
+    wave: int,
+    inputs: Inputs,
+    checkpoints: Checkpoints | None,
+    on_chunk: OnChunk,
+    protocol: str = "sealed",
+) -> list[dict[str, Any]]:
+    """Train the members of one wave to the end, from its last checkpoint if there is one.
+
+    Args:
+      program: compiled for the wave's buckets.
+      plan, wave: who.
+      inputs: what they read.
+      checkpoints: of this wave.
+      on_chunk: called after each chunk; says what to do next.
+      protocol: says which evaluation set is which.
+
+    Returns:
+      The outcome of each member of the wave.
+
+    Raises:
+      Interrupted: `on_chunk` said stop.
+    """
+    chosen = members_of(plan, wave, inputs)
+    good = checkpoints.latest_good(program.shapes(chosen)) if checkpoints else None
+    students, before = (good.tree, good.step) if good else (None, 0)
+    for done, now, reports in ensemble.fit(program, inputs.bank, inputs.evals, chosen, plan.chunks, students, before):
+        students = now
+        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports))
+        if (then.save or then.stop) and checkpoints and done < plan.chunks:
+            checkpoints.save(done, students)
+        if then.stop and done < plan.chunks:
+            told = f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there"
+            raise errors.Interrupted(told)
+    assert students is not None  # a wave has at least one chunk, and a checkpoint is never of the last
+    return list(outcomes.outcomes_of(program, plan, wave, inputs, students, protocol))
+
+
+def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:
+    """The program that trains a wave, the last if not given; one serves all waves of equal shape."""
+    sets = 1 if settings.protocol == "sealed" else 2
+    return Program(plan.buckets_of(wave), plan.image_shape, select=sets)
+
+
+def members_of(plan: Plan, wave: int, inputs: Inputs) -> tuple[Member, ...]:
+    """The members of a wave, in the shapes of its buckets."""
+    parts = []
+    for bucket, members, (start, stop) in zip(plan.buckets_of(wave), inputs.members, plan.waves[wave]):
+        stop = max(stop, start + 1)  # a bucket that has no member left here still fills its place in the program
+        start = min(start, len(members.seed) - 1)
+        parts.append(ensemble.pad(jax.tree.map(lambda a, s=slice(start, stop): a[s], members), bucket.members))
+    return tuple(parts)
+
+
+def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
+    """Where a wave in training keeps its checkpoints; their shapes depend on the number of devices.
+
+    Of several processes each has its own. When one runs out of memory it halves its waves for this time only, so their
+    number is in the name too.
+    """
+    own = f"-process-{jax.process_index()}-of-{jax.process_count()}-waves-{len(plan.waves)}"
+    where = f"wave-{wave}-devices-{plan.devices}" + (own if jax.process_count() > 1 else "")
+    return workdir / "checkpoints" / where
+
+
+def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, say: Callable[[str], None]) -> Plan:
+    predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9 / jax.process_count()
+    plan = plan.halve(wave)
+    if jax.process_count() == 1:  # a share is no plan of the run: of several processes each halves its own, for now
+        folder.write_json("plan.json", plan.as_json() | {"identity": folder.read_json("plan.json")["identity"]})
+    say(
+        f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "
+        f"(set config.compute.memory_gb below {predicted:.3g} to plan for it)"
+    )
+    return plan

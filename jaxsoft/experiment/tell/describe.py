@@ -1,0 +1,181 @@
+"""What a run says in words: versions at the start, the plan, and where things are at the end."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxsoft import config
+from jaxsoft.experiment.machine import memory
+from jaxsoft.experiment.machine.environment import environment
+from jaxsoft.experiment.plan import make as planning
+from jaxsoft.experiment.plan import sweep
+from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.teach.cohort import expectations
+from jaxsoft.labels.history import History
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import cost
+from jaxsoft.types import Dataset, Row
+
+_FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
+
+
+def versions() -> str:
+    """One line: versions and device."""
+    seen = environment()
+    packages = ", ".join(f"{name} {v}" for name, v in seen["versions"].items() if name in ("jaxsoft", "jax", "python"))
+    return f"{packages}; {seen['device_count']} x {seen['device']}"
+
+
+def settings_lines(settings: config.Settings) -> list[str]:
+    """Every resolved setting, one a line."""
+    return [f"config.{key} = {value!r}" for key, value in _flat(config.as_dict(settings))]
+
+
+def data_lines(dataset: Dataset) -> list[str]:
+    """Sizes of the splits and the fingerprint."""
+    sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
+    height, width, channels = dataset.image_shape
+    return [
+        f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
+        f"fingerprint {dataset.fingerprint[:12]}"
+    ]
+
+
+def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
+    """Members, buckets, waves, executables, bytes, estimated time."""
+    buckets = plan.buckets_of()
+    lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
+    if (points := sweep.combinations(settings.sweep)) > len(plan.members):
+        lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
+    for bucket, planned in zip(buckets, plan.buckets):
+        r = bucket.recipe
+        lines.append(
+            f"  {len(planned.members):5d} x {r.model}: {'up to ' if r.slots > r.batch else ''}{r.slots} images, "
+            f"batch {r.batch}, {planned.steps} steps, blocks of {bucket.block}, {r.precision}"
+            + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
+            + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
+        )
+    seconds = cost.estimated_seconds(plan.flops())
+    budget = memory.budget_bytes(settings)
+    return [
+        *lines,
+        "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
+        f"  useful image slots: {plan.useful_share():.1%}",
+        f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
+        f"  students: about {_duration(seconds)} (rough; from the measured rate of matrix products)",
+    ]
+
+
+def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], reported: bool) -> str:
+    """What was done, how long it took, where the report is if there is one, and what to do next."""
+    status = Counter(row["status"] for row in rows)
+    failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
+    times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
+    return "\n".join(
+        [
+            f"{status['done']} students done{failed}; {times}",
+            (f"report: {workdir / 'report.html'}   " if reported else "") + f"table: {workdir / 'results.csv'}",
+            f"next: {'open the report, or ' if reported else ''}check the files with: jaxsoft verify {workdir}",
+        ]
+    )
+
+
+def resolved_lines(
+    settings: config.Settings, histories: Sequence[History] | None, subjects: Sequence[int] = ()
+) -> list[str]:
+    """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
+    words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
+    named = [text for text in dict.fromkeys(settings.sweep.labels) if any(word in text for word in words)]
+    if histories is None:
+        return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
+    return [f"  {text} resolves to {_resolved(text, histories, subjects)}" for text in named]
+
+
+def _resolved(text: str, histories: Sequence[History], subjects: Sequence[int]) -> str:
+    """A label spec with its epoch, and how good its teacher is then."""
+    found = planning.resolved(text, histories, subjects)
+    accuracy = _reached(LabelSpec.parse(found), histories)
+    return found if accuracy is None else f"{found}, {accuracy:.1%} validation accuracy"
+
+
+def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
+    """Experts that know nothing, and teachers far from those that the config was written for.
+
+    Args:
+      settings: whose label specs name teachers, and whose `teacher.expected` says how good they should be.
+      histories: of all experts.
+      labels: of the validation images; chance is the share of their largest class and three binomial deviations.
+    """
+    if not len(labels):  # nothing was validated, so nothing can be said
+        return []
+    share = np.bincount(labels).max() / len(labels)
+    chance = share + 3 * (share * (1 - share) / len(labels)) ** 0.5
+    lines = [
+        f"warning: expert {e} knows nothing: {last['val_accuracy']:.1%} validation accuracy after epoch {last['epoch']}, "
+        f"and up to {chance:.1%} is chance; change config.teacher.learning_rate or config.teacher.epochs, or look at the data"
+        for e, last in enumerate(history[-1] for history in histories)
+        if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
+    ]
+    expected = expectations(settings.teacher)
+    return lines + [line for teacher in _teachers(settings) for line in _far(teacher, histories, expected)]
+
+
+def _far(teacher: LabelSpec, histories: Sequence[History], expected: Mapping[int, float]) -> Iterator[str]:
+    """Say so if a teacher is far from the accuracy that it is named by, or that its epoch was named for."""
+    there = teacher.resolve(histories)
+    found = _reached(there, histories)
+    wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
+    if wanted is None or found is None or abs(found - wanted) <= _FAR:
+        return
+    if teacher.accuracy is not None:
+        yield (
+            f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
+            "lower config.teacher.learning_rate for a finer choice"
+        )
+    elif teacher.epoch is not None:
+        yield (
+            f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
+            f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
+        )
+
+
+def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
+    """Validation accuracy at its epoch; None of one that is not there, or was not validated: a dry run may ask for it."""
+    if not teacher.needs_teacher:
+        return None
+    try:
+        found = [histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]
+    except IndexError:
+        return None
+    return None if None in found else float(np.mean(found))
+
+
+def _teachers(settings: config.Settings) -> list[LabelSpec]:
+    """Those that the sweep names, each once and without what is done to its labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    known = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in known))
+
+
+def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for key, value in settings.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
+    return rows
+
+
+def _duration(seconds: float) -> str:
+    """Seconds in the unit that reads best.
+
+    >>> _duration(5.25), _duration(130), _duration(9000)
+    ('5.2 s', '2.2 min', '2.5 h')
+    """
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

@@ -45,17 +45,12 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     swapped = group.arms.iloc[group.find(op="swap")]
     found = {str(source): _curves(group, source, own) for source, own in swapped.groupby("base", sort=False)}
     found = {source: lines for source, lines in found.items() if lines}
-    return [
-        Section(
-            _title(lines, source if len(found) > 1 else ""),
-            [
-                *(Text(text) for text in (_costs(lines), _rising(lines)) if text),
-                _chart(f"swap-{i}" if len(found) > 1 else "swap", source, lines),
-                _table(lines),
-            ],
-        )
-        for i, (source, lines) in enumerate(found.items(), 1)
-    ]
+    sections = []
+    for i, (source, lines) in enumerate(found.items(), 1):
+        name, one = (f"swap-{i}", source) if len(found) > 1 else ("swap", "")
+        blocks = [*_costs(lines), *_rising(lines), _chart(name, source, lines), _table(lines)]
+        sections.append(Section(_title(lines, one), blocks))
+    return sections
 
 
 def _curves(group: Group, source: str, swapped: pd.DataFrame) -> dict[int, Curve]:
@@ -93,34 +88,31 @@ def _title(lines: Mapping[int, Curve], source: str) -> str:
     rank = _shared(lines)[0]
     left = {ipc: curve.relative[rank] for ipc, curve in lines.items() if rank in curve.relative}
     ipc, sign = words.most({n: e._replace(mean=e.mean - 1, low=e.low - 1, high=e.high - 1) for n, e in left.items()})
-    what = f"swap({rank}) of `{cut(source, 22)}`" if source else f"Swapping the {_ordinal(rank)} probability"
+    what = f"swap({rank}) of `{cut(source, 22)}`" if source else f"Swapping the probability of rank {rank}"
     size = f"{words.accuracy(left[ipc])} %"
     return (
         f"{what} leaves {size} of accuracy at IPC {ipc}" if sign else f"{what}: no clear loss, {size} left at IPC {ipc}"
     )
 
 
-def _costs(lines: Mapping[int, Curve]) -> str:
+def _costs(lines: Mapping[int, Curve]) -> list[Text]:
     """The rank beside the largest whose exchange costs most on average, where there are several."""
     each = {i: [c.relative[i].mean for c in lines.values() if i in c.relative] for i in _shared(lines) if i > 1}
     left = {rank: float(np.mean(values)) for rank, values in each.items()}
     least = min(left, key=left.__getitem__, default=0)
     if len(left) < 2 or math.isnan(left[least]):
-        return ""
-    size = f"{words.percent(left[least])} % is left on average"
-    return f"Beside the largest, exchanging the {_ordinal(least)} probability costs most: {size}."
+        return []
+    return [Text(f"Beyond rank 1, rank {least} costs most: {words.percent(left[least])} % is left on average.")]
 
 
-def _rising(lines: Mapping[int, Curve]) -> str:
+def _rising(lines: Mapping[int, Curve]) -> list[Text]:
     """Whether relative accuracy rises with the rank."""
     signs = {ipc: curve.trend.sign for ipc, curve in lines.items() if curve.trend.n}
-    if not signs:
-        return ""
     some = {verb: [ipc for ipc in signs if signs[ipc] == side] for verb, side in (("rises", 1), ("falls", -1))}
     parts = [f"{verb} with the rank {words.where(ipcs, list(signs))}" for verb, ipcs in some.items() if ipcs]
     why = ": the smaller a probability, the less its place is worth" if len(some["rises"]) == len(signs) else ""
     said = words.listed(parts or ["shows no clear rise with the rank"])
-    return f"Beside the largest probability, relative accuracy {said}{why}."
+    return [Text(f"Beyond rank 1, relative accuracy {said}{why}.")] if signs else []
 
 
 def _chart(name: str, source: str, lines: Mapping[int, Curve]) -> Chart:
@@ -147,20 +139,10 @@ def _table(lines: Mapping[int, Curve]) -> Table:
     records = []
     for ipc, c in lines.items():
         cells = {f"swap({i}), %": c.relative.get(i) for i in shown}
-        rest = {"area, i > 1, %": c.area, "rises with i > 1": c.trend}
-        records.append({"IPC": ipc, "no swap, %": c.plain, **cells, **rest, "n": c.plain.n})
+        cells |= {"area, i > 1, %": c.area, "rises with i > 1": c.trend, "n": c.plain.n}
+        records.append({"IPC": ipc, "no swap, %": c.plain, **cells})
     caption = (
         "Accuracy without a swap, then relative accuracy in percent. Area: its mean over the measured ranks but the first, 100 "
         "where no place matters. Rises: its rank correlation with i, the first left out. 95 % intervals over seeds."
     )
     return table(records, caption)
-
-
-def _ordinal(rank: int) -> str:
-    """A rank in words.
-
-    >>> _ordinal(1), _ordinal(2), _ordinal(13)
-    ('largest', '2nd largest', '13th largest')
-    """
-    ending = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
-    return "largest" if rank == 1 else f"{rank}{ending} largest"

@@ -48,14 +48,14 @@ def test_it_is_the_ratio_of_means_over_seeds_that_were_run_everywhere():
     found += [synthetic.row(1, f"{SOURCE}|swap(1)", s, 0.2) for s in range(2)]
     section, (line,) = tell(found)
     assert (line["swap(1), %"], line["n"]) == ("66.7", "2")
-    assert section.title == "Swapping the largest probability: no clear loss, 66.7 % left at IPC 1"
+    assert section.title == "Swapping the probability of rank 1: no clear loss, 66.7 % left at IPC 1"
 
 
 def test_the_answer_by_hand():
     section, (line,) = tell(rows({1: 0.59, 2: 0.8, 4: 0.9, 9: 0.97}))
-    assert section.title == "Swapping the 2nd largest probability leaves 80.0 [80.0, 80.0] % of accuracy at IPC 10"
+    assert section.title == "Swapping the probability of rank 2 leaves 80.0 [80.0, 80.0] % of accuracy at IPC 10"
     costs, rises, picture, _ = section.blocks
-    assert costs.text.endswith("the 2nd largest probability costs most: 80.0 % is left on average.")
+    assert costs.text.endswith("rank 2 costs most: 80.0 % is left on average.")
     assert rises.text.endswith("rises with the rank at IPC 10: the smaller a probability, the less its place is worth.")
     assert picture.name == "swap" and section.title in picture.alt and line["area, i > 1, %"] == "89.0 [89.0, 89.0]"
 
@@ -63,19 +63,19 @@ def test_the_answer_by_hand():
 @pytest.mark.parametrize(
     ("first", "second", "title", "costs"),
     [
-        ({1: 0.5, 2: 0.9, 3: 0.95}, {1: 0.5, 2: 1.0, 3: 1.0}, "2nd largest probability leaves 90.0 [90.0, 90.0] %", "2nd"),
-        ({1: 0.5, 2: 0.9, 3: 0.7}, {1: 0.2, 2: 0.7, 3: 0.6}, "2nd largest probability leaves 70.0 [70.0, 70.0] %", "3rd"),
-        ({1: 0.5, 3: 0.9}, {1: 0.5, 3: 1.2}, "3rd largest probability leaves 120.0 [120.0, 120.0] %", ""),
-        ({1: 0.5, 2: 1.0}, {1: 0.5, 2: 1.0}, "2nd largest probability: no clear loss, 100.0 [100.0, 100.0] % left", ""),
-        ({1: 0.5, 2: 0.9}, {1: 0.5, 3: 0.8}, "largest probability leaves 50.0 [50.0, 50.0] %", ""),
-        ({2: 0.9}, {3: 0.8}, "2nd largest probability leaves 90.0 [90.0, 90.0] %", ""),
+        ({1: 0.5, 2: 0.9, 3: 0.95}, {1: 0.5, 2: 1.0, 3: 1.0}, "probability of rank 2 leaves 90.0 [90.0, 90.0] %", "2"),
+        ({1: 0.5, 2: 0.9, 3: 0.7}, {1: 0.2, 2: 0.7, 3: 0.6}, "probability of rank 2 leaves 70.0 [70.0, 70.0] %", "3"),
+        ({1: 0.5, 3: 0.9}, {1: 0.5, 3: 1.2}, "probability of rank 3 leaves 120.0 [120.0, 120.0] %", ""),
+        ({1: 0.5, 2: 1.0}, {1: 0.5, 2: 1.0}, "probability of rank 2: no clear loss, 100.0 [100.0, 100.0] % left", ""),
+        ({1: 0.5, 2: 0.9}, {1: 0.5, 3: 0.8}, "probability of rank 1 leaves 50.0 [50.0, 50.0] %", ""),
+        ({2: 0.9}, {3: 0.8}, "probability of rank 2 leaves 90.0 [90.0, 90.0] %", ""),
     ],
 )  # fmt: skip
 def test_of_two_budgets_the_one_that_moves_most_is_told_at_a_rank_that_both_have(first, second, title, costs):
     section, _ = tell(rows(first, ipc=1) + rows(second, ipc=50))
     assert section.title.startswith(f"Swapping the {title}") and len(section.title) <= 100
     said = [block.text for block in section.blocks if hasattr(block, "text") and "costs most" in block.text]
-    assert [f"the {costs} largest" in text for text in said] == [True] * bool(costs)
+    assert [f"rank {costs} costs" in text for text in said] == [True] * bool(costs)
 
 
 def test_each_of_several_sources_has_its_own_section_and_a_short_title():
@@ -92,7 +92,7 @@ def test_each_of_several_sources_has_its_own_section_and_a_short_title():
 def test_no_accuracy_to_be_relative_to_is_no_warning():
     section, (line,) = tell([{**row, "test_accuracy": 0.0} for row in rows({1: 0.5, 2: 0.7, 3: 0.5, 4: 0.1})])
     assert "area, i > 1, %" not in line and (line["no swap, %"], line["n"]) == ("0.0 [0.0, 0.0]", "5")
-    assert section.title == "Swapping the 2nd largest probability: no clear loss, – % left at IPC 10"
+    assert section.title == "Swapping the probability of rank 2: no clear loss, – % left at IPC 10"
 
 
 def test_the_figure_holds_the_curve():

@@ -9,7 +9,7 @@ A subject class c is judged by test accuracy on c alone, under three treatments 
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from jaxsoft import spec
 from jaxsoft.analysis import inference, words
-from jaxsoft.analysis.chart import BLUE, GREY, INK, ORANGE, Chart, Level, Panel, Series
+from jaxsoft.analysis.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
 from jaxsoft.analysis.groups import TUNABLE, Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, estimate
+from jaxsoft.analysis.inference import Estimate, estimate
 from jaxsoft.analysis.page import Section, table
 from jaxsoft.analysis.read import Run, examples_of
 
@@ -33,7 +33,7 @@ _FEW = 20
 
 
 class Subjects(NamedTuple):
-    """Accuracy on S subject classes for one source of labels at one IPC, by treatment and unit U; absent if not tried.
+    """Accuracy on S subject classes for one source of labels at one IPC, by treatment and unit U; NaN if not tried.
 
     Inside a unit a subject that one of the treatments tried lacks is NaN in all of them, so that means are paired.
     `selection` is the mean of the control on the selection column.
@@ -41,18 +41,16 @@ class Subjects(NamedTuple):
 
     source: str
     ipc: int
-    classes: tuple[int, ...]
+    classes: list[int]
     accuracy: dict[str, Float[np.ndarray, "U S"]]
     selection: float
 
     def mean(self, treatment: str) -> Estimate:
         """Mean over subjects inside a unit, then over units."""
-        return estimate(inference.means(self.accuracy[treatment].T)) if treatment in self.accuracy else NOTHING
+        return estimate(inference.means(self.accuracy[treatment].T))
 
     def loss(self, treatment: str) -> Estimate:
         """Treatment minus control, each unit against itself."""
-        if not {treatment, "control"} <= set(self.accuracy):
-            return NOTHING
         return estimate(inference.means((self.accuracy[treatment] - self.accuracy["control"]).T))
 
 
@@ -67,12 +65,10 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if not found:
         return None
     soft = [s for s in found if s.source != "hard"] or found
-    most = [s for s in soft if s.ipc == max(s.ipc for s in soft)]
-    lead = max(most, key=lambda s: np.nan_to_num(s.selection, nan=-1.0))
+    lead = max(soft, key=lambda s: (s.ipc, np.nan_to_num(s.selection, nan=-1.0)))
     lines = []
     for s in found:
-        line = {"IPC": s.ipc, "labels": f"`{s.source}`"}
-        line |= {f"{tells}, %": s.mean(t) for t, tells in _TELLS.items()}
+        line = {"IPC": s.ipc, "labels": f"`{s.source}`"} | {f"{tells}, %": s.mean(t) for t, tells in _TELLS.items()}
         line |= {f"{t} minus control, points": s.loss(t) for t in ("images", "labels")}
         lines.append({**line, "subjects": len(s.classes), "n": max(s.mean(t).n for t in _TELLS)})
     caption = (
@@ -80,8 +76,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "differences are paired by seed and subject."
     )
     examples = examples_of(runs, group.members["dataset"].iat[0])
-    drawn = [s for s in soft if s.source == lead.source]
-    chart = _chart(drawn, group.classes, examples.class_names if examples else ())
+    names = examples.class_names if examples else ()
+    chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
     return Section(_title(lead, group.classes), [chart, table(lines, caption)])
 
 
@@ -110,12 +106,12 @@ def _of_source(group: Group, source: str, ipc: int, lines: pd.DataFrame) -> Subj
         lines = lines[lines["arm"].map((settings == settings.iloc[control]).all(axis=1))]
     classes = sorted(int(c) for c in lines["subject"].dropna().unique() if c in lines)
     means = lines.groupby(["treatment", "unit"])[classes].mean()
-    tried = [treatment for treatment in _TELLS if treatment in means.index]
-    accuracy = {treatment: means.loc[treatment].reindex(group.units).to_numpy(float) for treatment in tried}
-    whole = np.logical_and.reduce([np.isfinite(values) for values in accuracy.values()])
-    accuracy = {treatment: np.where(whole, values, np.nan) for treatment, values in accuracy.items()}
+    cells = pd.MultiIndex.from_product([list(_TELLS), group.units])
+    accuracy = means.reindex(cells).to_numpy(float).reshape(len(_TELLS), len(group.units), -1)
+    tried = [treatment in means.index for treatment in _TELLS]
+    accuracy = np.where(np.isfinite(accuracy[tried]).all(0), accuracy, np.nan)
     selection = math.nan if control is None else inference.means(group.selection[:, group.ipcs.index(ipc), control])
-    return Subjects(source, ipc, tuple(classes), accuracy, float(selection))
+    return Subjects(source, ipc, classes, dict(zip(_TELLS, accuracy)), float(selection))
 
 
 def by_class(texts: "pd.Series[str]") -> pd.DataFrame:
@@ -141,30 +137,30 @@ def _title(lead: Subjects, classes: int) -> str:
     if told is None:
         return "Too few members have finished to say what a class is without its images or labels"
     value, chance = words.accuracy(lead.mean(told)), words.percent(1 / classes)
-    what = _TELLS[told].capitalize()
-    return f"{what} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
+    return f"{_TELLS[told].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
 
 
 def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Chart:
     """Accuracy on the subjects by IPC and treatment, and on each subject at the largest IPC if there are few classes."""
-    last, chance = line[-1], Level(1 / classes, "chance", GREY)
+    last, tried = line[-1], [t for t in _TELLS if any(s.mean(t).n for s in line)]
 
-    def series(treatment: str, values: Sequence[Estimate]) -> Series:
-        return Series(_TELLS[treatment], range(len(values)), values, line=False, colour=_COLOURS[treatment])
+    def panel(values: Mapping[str, Sequence[Estimate]], x: str, names: Sequence[str]) -> Panel:
+        looks = [Series(_TELLS[t], range(len(v)), v, line=False, colour=_COLOURS[t]) for t, v in values.items()]
+        marks = [*looks, Level(1 / classes, "chance", GREY)]
+        return Panel(marks, "accuracy on the\nsubject class, %", x, names=names, from_zero=True)
 
-    axis, tried = "accuracy on the\nsubject class, %", [t for t in _TELLS if any(t in s.accuracy for s in line)]
-    marks = [series(t, [s.mean(t) for s in line]) for t in tried]
-    panels = [Panel([*marks, chance], axis, names=[str(s.ipc) for s in line], from_zero=True)]
+    panels = [panel({t: [s.mean(t) for s in line] for t in tried}, IPC, [str(s.ipc) for s in line])]
     if classes <= _FEW:
-        marks = [series(t, [estimate(subject) for subject in values.T]) for t, values in last.accuracy.items()]
+        each = {t: [estimate(subject) for subject in last.accuracy[t].T] for t in tried}
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
-        x = f"subject class, at {words.budgets([last.ipc])}"
-        panels.append(Panel([*marks, chance], axis, x, names=shown, from_zero=True))
+        panels.append(panel(each, f"subject class, at {words.budgets([last.ipc])}", shown))
     caption = (
         f"Test accuracy on the subject class alone with labels `{last.source}`; mean over subjects inside a seed, then over "
         f"seeds. Dashed: chance, 1 of {classes} classes."
     )
-    each = [[f"{_TELLS[t]} {words.accuracy(s.mean(t))} %" for t in tried] for s in line]
-    alt = "; ".join(f"IPC {s.ipc}: {', '.join(told)}" for s, told in zip(line, each))
-    said = f"{len(last.classes)} subject classes; bars: 95 % intervals"
-    return Chart("zero-shot", panels, caption, said, f"Accuracy on subjects. {alt}.", across=1)
+    told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
+    said, alt = (
+        f"{len(last.classes)} subject classes; bars: 95 % intervals",
+        f"Accuracy on subjects. {'; '.join(told)}.",
+    )
+    return Chart("zero-shot", panels, caption, said, alt, across=1)

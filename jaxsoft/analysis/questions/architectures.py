@@ -92,8 +92,8 @@ def _best(group: Group, taught: Pairs, ipc: int) -> dict[str, str]:
 
 def _sure(group: Group, taught: Pairs, ipc: int, teacher: str, student: str) -> bool:
     """Whether the best teacher is better on test than the best of the others; True where there is no other."""
-    others = [arms for (t, s), arms in taught.items() if s == student and t != teacher]
-    ran = group.ran(ipc, sum(others, []))
+    others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
+    ran = group.ran(ipc, others)
     return not ran or group.contrast(ipc, group.ran(ipc, taught[teacher, student]), ran).sign > 0
 
 
@@ -112,7 +112,7 @@ def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> st
 
 def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mapping[int, Mapping[str, str]]) -> Chart:
     """Teachers by students, one panel for each of a few budgets: accuracy, and gain over hard labels below it."""
-    teachers, students = (list(dict.fromkeys(place[side] for place in lines)) for side in (1, 2))
+    teachers, students = (list(dict.fromkeys(names)) for names in ([t for _, t, _ in lines], [s for _, _, s in lines]))
     name = _GAIN if any(line[_GAIN].n for line in lines.values()) else "test, %"
     shown = {place: line[name].mean for place, line in lines.items() if line[name].n}
     rows, columns = ([n.replace("(", "\n(").replace(", ", ",\n") for n in side] for side in (teachers, students))

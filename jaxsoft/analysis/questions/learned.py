@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Panel, Series, shades
+from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
 from jaxsoft.analysis.groups import Group
 from jaxsoft.analysis.inference import Estimate, estimate
 from jaxsoft.analysis.page import Section, Table, Text, table
@@ -69,11 +69,14 @@ def _chart(story: Story, suffix: str) -> Chart:
         means = [estimate(column) for column in values.T]
         return Series(name, story.steps.tolist(), means, "band", marker="o", size=3, colour=colour)
 
-    def panel(marks: Sequence[Any], y: str, height: float, from_zero: bool = False) -> Panel:
+    def panel(marks: Sequence[Mark], y: str, height: float, from_zero: bool = False) -> Panel:
         return Panel(marks, y, "outer steps, updates of the labels", log=False, height=height, from_zero=from_zero)
 
-    top = [line("learned labels", story.accuracy, BLUE), Level(float(story.hard.mean()), "hard labels", "black")]
-    middle = [line("learned labels", story.entropy, BLUE)]
+    top: list[Mark] = [
+        line("learned labels", story.accuracy, BLUE),
+        Level(float(story.hard.mean()), "hard labels", "black"),
+    ]
+    middle: list[Mark] = [line("learned labels", story.entropy, BLUE)]
     for labels, pooled in list(story.pooled.items())[-1:]:
         top.append(Level(float(pooled.accuracy.mean()), labels, ORANGE))
         middle.append(Level(float(pooled.entropy.mean()), labels, ORANGE))

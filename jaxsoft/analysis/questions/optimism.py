@@ -89,5 +89,5 @@ def _protocols(group: Group) -> tuple[Reported, Reported]:
 
 def _side(of: Reported, at: int, arms: Arms, weight: float = 1.0) -> Side | None:
     """The arms of one protocol at a budget, of which all units choose at once; None where there are none."""
-    own = [arm for arm in arms if np.isfinite(sum(of)[:, at, arm]).any()]
+    own = [arm for arm in arms if np.isfinite((of[0] + of[1])[:, at, arm]).any()]
     return Side(*(part[:, [at]][:, :, own] for part in of), weight=weight, together=True) if own else None

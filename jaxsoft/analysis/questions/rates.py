@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.groups import Group
 from jaxsoft.analysis.inference import Estimate, told
 from jaxsoft.analysis.page import Section, Text, table
 from jaxsoft.analysis.read import Run
@@ -23,7 +23,7 @@ class Duel(NamedTuple):
     """
 
     ipc: int
-    arms: dict[str, Arms]
+    arms: dict[str, list[int]]
     accuracy: dict[str, dict[float, Estimate]]
     chosen: dict[str, float]
     own: Estimate

@@ -43,7 +43,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             numbers = {"soft − hard, points": soft, "shuffled − hard, points": other, "soft − shuffled, points": value}
             lines.append({"IPC": ipc, "source": f"`{labels}`{mark}", **numbers, "n": structure[labels][ipc].n})
     drawn = [labels for labels in structure if len(structure) <= _MOST_PANELS or labels in chosen.values()]
-    panels = [_panel(labels, *minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
+    panels = [_panel(labels, minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
     worth = {ipc: structure[labels][ipc] for ipc, labels in chosen.items()}
     left = {ipc: minus_hard[labels][1].get(ipc) for ipc, labels in chosen.items()}
     title = words.compare("Structure", "shuffling", worth, ("beats", "loses to"))
@@ -60,8 +60,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     )
 
 
-def _panel(labels: str, soft: dict[int, Estimate], other: dict[int, Estimate], structure: dict[int, Estimate]) -> Panel:
+def _panel(labels: str, minus_hard: Sequence[dict[int, Estimate]], structure: dict[int, Estimate]) -> Panel:
     """Soft and shuffled minus hard labels; without hard labels, soft minus shuffled."""
+    soft, other = minus_hard
     against = "hard" if soft else "shuffled"
     named = {"soft labels": (soft or structure, BLUE), "the same, shuffled": (other, ORANGE)}
     marks = [

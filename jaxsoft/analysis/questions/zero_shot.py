@@ -88,7 +88,9 @@ def _subjects(group: Group) -> list[Subjects]:
     left_out = split.str[1] + without
     treatment = np.select([left_out.str.len() == 0, without.str.len() == 0], ["control", "labels"], "images")
     subject = left_out.map(lambda classes: classes[0] if classes else math.nan).to_numpy(float)
-    accuracy = by_class(members["accuracy_by_class"])
+    texts = members["accuracy_by_class"].fillna("").astype(str)
+    accuracy = texts.str.split(expand=True).apply(pd.to_numeric, errors="coerce")
+    accuracy = accuracy.where((accuracy >= 0) & (accuracy <= 1))  # a class without test images has no fraction
     accuracy[members["status"] != "done"] = 1 / max(group.classes, 1)
     there = np.isnan(subject)[:, None] | (subject[:, None] == accuracy.columns.to_numpy())
     lines = members[["unit", "ipc", "arm"]].assign(source=split.str[0], treatment=treatment, subject=subject)
@@ -100,28 +102,18 @@ def _subjects(group: Group) -> list[Subjects]:
 
 def _of_source(group: Group, source: str, ipc: int, lines: pd.DataFrame) -> Subjects:
     """One source at one IPC, at the setting that is best for the control."""
+    classes = sorted(int(c) for c in lines["subject"].dropna().unique() if c in lines)
     control = group.choose(ipc, lines.loc[lines["treatment"] == "control", "arm"].unique().tolist())
     if control is not None:
         settings = group.arms[[c for c in TUNABLE if c in group.arms]]
         lines = lines[lines["arm"].map((settings == settings.iloc[control]).all(axis=1))]
-    classes = sorted(int(c) for c in lines["subject"].dropna().unique() if c in lines)
     means = lines.groupby(["treatment", "unit"])[classes].mean()
     cells = pd.MultiIndex.from_product([list(_TELLS), group.units])
     accuracy = means.reindex(cells).to_numpy(float).reshape(len(_TELLS), len(group.units), -1)
-    tried = [treatment in means.index for treatment in _TELLS]
-    accuracy = np.where(np.isfinite(accuracy[tried]).all(0), accuracy, np.nan)
+    tried = lines["treatment"].unique()
+    accuracy = np.where(np.isfinite(accuracy[np.isin(list(_TELLS), tried)]).all(0), accuracy, np.nan)
     selection = math.nan if control is None else inference.means(group.selection[:, group.ipcs.index(ipc), control])
     return Subjects(source, ipc, classes, dict(zip(_TELLS, accuracy)), float(selection))
-
-
-def by_class(texts: "pd.Series[str]") -> pd.DataFrame:
-    """Accuracies by class of every member; NaN for what is no fraction, as of a class without test images.
-
-    >>> by_class(pd.Series(["0.5 - 1"])).to_numpy()
-    array([[0.5, nan, 1. ]])
-    """
-    values = texts.fillna("").astype(str).str.split(expand=True).apply(pd.to_numeric, errors="coerce")
-    return values.where((values >= 0) & (values <= 1))
 
 
 @functools.cache

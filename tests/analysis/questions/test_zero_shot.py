@@ -109,6 +109,14 @@ def test_hard_labels_are_a_source_too_but_do_not_lead():
     assert "37.5" in section.title and "at IPC 1 " in section.title
 
 
+def test_the_largest_budget_leads_and_of_its_sources_the_one_with_the_best_control():
+    larger = [{**row, "ipc": 9, "val_accuracy": 0.1} for row in study()]
+    other = [{**row, "labels": row["labels"].replace("5", "7"), "val_accuracy": 0.2} for row in larger]
+    other = [{**row, "accuracy_by_class": "0.2 0.2 0.2"} for row in other]
+    section, lines = tell(study() + larger + other)
+    assert section.title.startswith("Without its images a class reaches 20.0 [20.0, 20.0] % at IPC 9") and len(lines) == 3
+
+
 def test_too_few_members_are_said_to_be():
     rows = [row for row in study(1) if row["seed"] == 0 and row["without"] is None][:2]
     rows[1] |= {"accuracy_by_class": "- 1 1"}

@@ -28,6 +28,7 @@ Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The gap of the checkpoint and the whole gap, by IPC, for hard and for soft labels."""
     sealed, paper = _protocols(group)
+    known = "protocol" not in group.arms
     lines, gaps = [], dict[tuple[str, str], dict[int, Estimate]]()
     for i, ipc in enumerate(group.ipcs):
         for kind, arms in (("hard", group.hard), ("soft", group.soft)):
@@ -35,7 +36,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             if not (ours and theirs and (whole := contrast(theirs, ours)).n):
                 continue
             found = {_WHOLE: whole}
-            if "protocol" not in group.arms:
+            if known:
                 # Of the members that the sealed protocol selects, so that it is a part of the whole.
                 found = {_CHECKPOINT: contrast(theirs._replace(selection=ours.selection), ours), **found}
             for part, value in found.items():
@@ -55,7 +56,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
         "intervals. All that is selected: label spec, rate and checkpoint; all seeds choose at once, as published tables "
-        "do. Checkpoint: the same student at its best look on test, with what validation selects."
+        f"do.{' Checkpoint: the same student at its best look on test, with what validation selects.' if known else ''}"
     )
     chart = Chart("optimism", [panel], "What selecting on test adds, by IPC.")
     return Section(

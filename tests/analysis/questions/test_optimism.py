@@ -55,6 +55,8 @@ def test_two_joined_runs_have_the_whole_gap_only():
         "+2.0 [+2.0, +2.0]", "+5.0 [+5.0, +5.0]",
     ]  # fmt: skip
     assert "checkpoint, points" not in found["soft"]
+    captions = [synthetic.ask(optimism, rows)[0].blocks[1].caption for rows in (both(), sealed + paper)]
+    assert ["Checkpoint:" in caption for caption in captions] == [True, False]
 
 
 def test_seeds_that_share_a_subset_count_once():

@@ -114,7 +114,9 @@ def test_the_largest_budget_leads_and_of_its_sources_the_one_with_the_best_contr
     other = [{**row, "labels": row["labels"].replace("5", "7"), "val_accuracy": 0.2} for row in larger]
     other = [{**row, "accuracy_by_class": "0.2 0.2 0.2"} for row in other]
     section, lines = tell(study() + larger + other)
-    assert section.title.startswith("Without its images a class reaches 20.0 [20.0, 20.0] % at IPC 9") and len(lines) == 3
+    assert (
+        section.title.startswith("Without its images a class reaches 20.0 [20.0, 20.0] % at IPC 9") and len(lines) == 3
+    )
 
 
 def test_too_few_members_are_said_to_be():

@@ -68,22 +68,9 @@ def read_stories(folder: Path) -> list[Story]:
         subsets: dict[int, list[Any]] = defaultdict(list)
         for told in content["subsets"]:
             subsets[int(told["ipc"])].append(told)
-        stories = [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
-        for story in stories:
-            _check(story)
-        return stories
+        return [_story(ipc, str(content["model"]), subsets[ipc]) for ipc in sorted(subsets)]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as problem:
         raise errors.DataError(f"cannot read {path}: {type(problem).__name__}: {plain(str(problem))}") from None
-
-
-def _check(story: Story) -> None:
-    """Numbers that can be told: finite ones, at one moment or more."""
-    told = [story.accuracy, story.entropy, story.hard]
-    told += [part for pooled in story.pooled.values() for part in (pooled.accuracy, pooled.entropy, pooled.divergence)]
-    if story.ipc < 1 or len(story.steps) < 1 or not all(np.isfinite(values).all() for values in told):
-        raise ValueError("a story of learned labels needs an IPC, looks and finite numbers")
-    if story.accuracy.shape != (len(story.hard), len(story.steps)):
-        raise ValueError("subsets of one IPC have the same looks")
 
 
 def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:
@@ -100,4 +87,10 @@ def _story(ipc: int, model: str, subsets: Sequence[Mapping[str, Any]]) -> Story:
         pooled[labels] = Pooled(accuracy, entropy, divergence, smoothed)
     steps = np.array([look["outer_step"] for look in subsets[0]["looks"]], int)
     hard = np.array([one["hard_val_accuracy"] for one in subsets], float)
-    return Story(ipc, model, steps, looks("val_accuracy"), looks("entropy"), hard, pooled)
+    story = Story(ipc, model, steps, looks("val_accuracy"), looks("entropy"), hard, pooled)
+    numbers = [story.accuracy, story.entropy, hard, *(part for known in pooled.values() for part in known[:3])]
+    if ipc < 1 or len(steps) < 1 or not all(np.isfinite(values).all() for values in numbers):
+        raise ValueError("a story of learned labels needs an IPC, looks and finite numbers")
+    if story.accuracy.shape != (len(hard), len(steps)):
+        raise ValueError("subsets of one IPC have the same looks")
+    return story

@@ -12,6 +12,8 @@ from jaxsoft.analysis.inference import FEWEST, Estimate, told
 from jaxsoft.analysis.results import plain
 
 NONE = "–"
+LONGEST = 100
+"""Characters of a title."""
 
 
 def cell(name: str, value: Any) -> str:
@@ -165,7 +167,8 @@ def compare(one: str, other: str, values: Mapping[int, Estimate], verbs: tuple[s
         return f"{one} {verb} {other} at IPC {ipc}: {size}"
     also = f", {back.split()[0]} at {signs.count(-sign)}" if -sign in signs else ""
     many = "every budget" if signs.count(sign) == len(values) else f"{signs.count(sign)} of {len(values)} budgets"
-    return f"{one} {verb} {other} at {many}{also}, at IPC {ipc} by {size}"
+    start, end = f"{one} {verb} {other} at {many}", f", at IPC {ipc} by {size}"
+    return start + also + end if len(start + also + end) <= LONGEST else start + end
 
 
 def code(text: object, most: int = 300) -> str:

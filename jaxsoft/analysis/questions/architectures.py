@@ -4,12 +4,13 @@ Experts of several architectures label the same images (`teacher(expert=i)`); st
 teacher, student and budget the epoch, or whatever else label specs differ in, is chosen on validation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Heat, Panel, spread
+from jaxsoft.analysis.chart import Chart, Heat, Panel, cut, spread
 from jaxsoft.analysis.groups import Arms, Group
 from jaxsoft.analysis.inference import NOTHING, Estimate, contrast
 from jaxsoft.analysis.page import Section, Text, table
@@ -18,134 +19,118 @@ from jaxsoft.analysis.read import Run
 ORDER = 22
 TOGETHER = ("model",)
 _MOST_PANELS = 3
+_GAIN = "gain over hard labels, points"
 
-Pairs = dict[tuple[str, str], Arms]
+Pairs = Mapping[tuple[str, str], Arms]
 """Arms by teacher and student; the teacher of hard labels is empty."""
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The matrix of teachers and students, and what a teacher of one's own kind is worth."""
     told = {tuple(run.teachers.get("teacher", {}).get("models") or ()) for run in runs} - {()}
-    if len(told) != 1:
+    pairs = _pairs(group, told.pop()) if len(told) == 1 else {}
+    taught = {pair: arms for pair, arms in pairs.items() if pair[0]}
+    if len({teacher for teacher, _ in taught}) < 2:
         return None
-    pairs = _pairs(group, told.pop())
-    teachers, students = (list(dict.fromkeys(pair[side] for pair in pairs if pair[0])) for side in (0, 1))
-    if len(teachers) < 2:
-        return None
-    lines = []
+    lines = {}
     for ipc in group.ipcs:
-        for (teacher, student), arms in pairs.items():
-            if teacher and (own := group.ran(ipc, arms)):
-                value, gain = (
-                    group.accuracy(ipc, own),
-                    group.contrast(ipc, own, group.ran(ipc, pairs.get(("", student), []))),
-                )
-                chosen = group.chosen(ipc, own)
-                line = {"IPC": ipc, "teacher": f"`{teacher}`", "student": f"`{student}`", "chosen label spec": chosen}
-                lines.append(
-                    {**line, "test, %": value, "gain over hard labels, points": gain if gain.n else None, "n": value.n}
-                )
+        for (teacher, student), arms in taught.items():
+            if ran := group.ran(ipc, arms):
+                hard, test = group.ran(ipc, pairs.get(("", student), [])), group.accuracy(ipc, ran)
+                line = {"IPC": ipc, "teacher": f"`{teacher}`", "student": f"`{student}`"}
+                line |= {"chosen label spec": group.chosen(ipc, ran), "test, %": test}
+                lines[ipc, teacher, student] = {**line, _GAIN: group.contrast(ipc, ran, hard), "n": test.n}
     caption = (
         "Every teacher with every student: label spec chosen on validation, gain over hard labels of the same student "
         "seed by seed; means over n seeds with 95 % intervals."
     )
-    own = _own_kind(group, pairs, students)
-    said = (
-        [Text(f"{words.compare('Teachers of their own kind', 'others', {group.ipcs[-1]: own}).split(' at IPC')[0]}.")]
-        if own.n
-        else []
-    )
-    title = _title(group, pairs, teachers, students)
-    return Section(
-        title, [*said, _chart(group, pairs, teachers, students, lines), table(lines, caption, folded=len(lines) > 24)]
-    )
+    best = {ipc: _best(group, taught, ipc) for ipc in dict.fromkeys(ipc for ipc, *_ in lines)}
+    own = _own_kind(group, taught)
+    said = [Text(f"Teachers of the student's own kind minus others: {words.signed(own)} on average.")] if own.n else []
+    shown = table(list(lines.values()), caption, folded=len(lines) > 24)
+    return Section(_title(group, taught, max(best), best[max(best)]), [*said, _chart(lines, best), shown])
 
 
 def _pairs(group: Group, models: Sequence[str]) -> Pairs:
     """Who labelled whom; the labels of pooled experts are left out."""
-    found: Pairs = {}
-    experts = group.arms["expert"].to_numpy(int)
-    several = "model" in group.arms
-    for arm in range(len(group.arms)):
-        student = str((group.arms if several else group.members)["model"].iat[arm if several else 0])
-        if 0 <= experts[arm] < len(models):
-            found.setdefault((str(models[experts[arm]]), student), []).append(arm)
+    found: dict[tuple[str, str], list[int]] = {}
+    one = group.members["model"].iat[0]
+    for arm, expert in enumerate(group.arms["expert"]):
+        student = str(group.arms["model"].iat[arm] if "model" in group.arms else one)
+        if 0 <= expert < len(models):
+            found.setdefault((str(models[expert]), student), []).append(arm)
         elif arm in group.hard:
             found.setdefault(("", student), []).append(arm)
     return found
 
 
-def _kind(model: str) -> str:
-    """The function of jaxsoft/models that a model names: what stands before its arguments."""
-    return model.partition("(")[0].strip()
+def _own(teacher: str, student: str) -> bool:
+    """Whether both are of the same function of jaxsoft/models: what stands before its arguments."""
+    return teacher.partition("(")[0].strip() == student.partition("(")[0].strip()
 
 
-def _own_kind(group: Group, pairs: Pairs, students: Sequence[str]) -> Estimate:
+def _own_kind(group: Group, taught: Pairs) -> Estimate:
     """Accuracy with teachers of the student's own kind minus that with the others, the mean of either side, over students."""
-    sides = []
-    for student in students:
-        of = {
-            own: [a for (t, s), a in pairs.items() if t and s == student and (_kind(t) == _kind(s)) == own]
-            for own in (True, False)
-        }
-        if of[True] and of[False]:
-            sides += [
-                (arms, weight / len(parts)) for parts, weight in ((of[True], 1.0), (of[False], -1.0)) for arms in parts
-            ]
+    kinds: dict[str, dict[bool, list[Arms]]] = {}
+    for (teacher, student), arms in taught.items():
+        kinds.setdefault(student, {}).setdefault(_own(teacher, student), []).append(arms)
+    both = [of for of in kinds.values() if len(of) == 2]
+    sides = [(arms, (1 if own else -1) / len(of[own]) / len(both)) for of in both for own in of for arms in of[own]]
     ipcs = group.budgets(*(arms for arms, _ in sides))
-    count = len(sides) and sum(weight for _, weight in sides if weight > 0)
-    return contrast(*(group.side(ipcs, arms, weight / count) for arms, weight in sides)) if sides and ipcs else NOTHING
+    return contrast(*(group.side(ipcs, arms, weight) for arms, weight in sides)) if sides and ipcs else NOTHING
 
 
-def _best(group: Group, pairs: Pairs, teachers: Sequence[str], student: str, ipc: int) -> str | None:
-    """The student's teacher that is best on validation."""
-    arms = [arm for teacher in teachers for arm in pairs.get((teacher, student), [])]
-    pick = group.choose(ipc, group.ran(ipc, arms))
-    return next((teacher for teacher in teachers if pick in pairs.get((teacher, student), [])), None)
+def _best(group: Group, taught: Pairs, ipc: int) -> dict[str, str]:
+    """Every student's teacher that is best on validation."""
+    found = {}
+    for student in dict.fromkeys(student for _, student in taught):
+        of = {teacher: group.ran(ipc, arms) for (teacher, s), arms in taught.items() if s == student}
+        if (pick := group.choose(ipc, sum(of.values(), []))) is not None:
+            found[student] = next(teacher for teacher, arms in of.items() if pick in arms)
+    return found
 
 
-def _sure(group: Group, pairs: Pairs, student: str, teacher: str, ipc: int) -> bool:
+def _sure(group: Group, taught: Pairs, ipc: int, teacher: str, student: str) -> bool:
     """Whether the best teacher is better on test than the best of the others; True where there is no other."""
-    others = [
-        arm for (t, s), arms in pairs.items() if s == student and t not in ("", teacher) for arm in group.ran(ipc, arms)
-    ]
-    return not others or group.contrast(ipc, pairs[teacher, student], others).sign > 0
+    others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
+    ran = group.ran(ipc, others)
+    return not ran or group.contrast(ipc, group.ran(ipc, taught[teacher, student]), ran).sign > 0
 
 
-def _title(group: Group, pairs: Pairs, teachers: Sequence[str], students: Sequence[str]) -> str:
-    ipc = group.budgets(sum(pairs.values(), []))[-1]
-    best = {student: name for student in students if (name := _best(group, pairs, teachers, student, ipc))}
-    sure = sum(_sure(group, pairs, student, teacher, ipc) for student, teacher in best.items())
+def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> str:
+    sure = sum(_sure(group, taught, ipc, teacher, student) for student, teacher in best.items())
     clear = "" if sure == len(best) else f", clearly for {sure} of {len(best)}" if sure else ", not clearly for any"
-    if len(set(best.values())) == 1:
-        who = f"`{next(iter(best.values()))}` teaches {'every student' if len(best) > 1 else 'students'} best"
-    elif all(_kind(student) == _kind(teacher) for student, teacher in best.items()):
+    own = sum(_own(teacher, student) for student, teacher in best.items())
+    who = f"{own} of {len(best)} students learn best from their own kind"
+    if own == len(best) > 1:
         who = "Every student learns best from its own kind"
-    else:
-        own = sum(_kind(student) == _kind(teacher) for student, teacher in best.items())
-        who = f"{own} of {len(best)} students learn best from their own kind"
+    if len(set(best.values())) == 1:
+        every = "every student" if len(best) > 1 else "students"
+        who = f"`{cut(next(iter(best.values())), 40)}` teaches {every} best"
     return f"{who} at IPC {ipc}{clear}"
 
 
-def _chart(
-    group: Group, pairs: Pairs, teachers: Sequence[str], students: Sequence[str], lines: Sequence[dict]
-) -> Chart:
+def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mapping[int, Mapping[str, str]]) -> Chart:
     """Teachers by students, one panel for each of a few budgets: accuracy, and gain over hard labels below it."""
-    ipcs, panels = sorted({line["IPC"] for line in lines}), []
-    gained = any(line["gain over hard labels, points"] for line in lines)
-    shown = "gain over hard labels, points" if gained else "test, %"
-    values = [line[shown].mean for line in lines if line[shown]]
+    teachers, students = (list(dict.fromkeys(names)) for names in ([t for _, t, _ in lines], [s for _, _, s in lines]))
+    name = _GAIN if any(line[_GAIN].n for line in lines.values()) else "test, %"
+    shown = {place: line[name].mean for place, line in lines.items() if line[name].n}
+    rows, columns = ([n.replace("(", "\n(").replace(", ", ",\n") for n in side] for side in (teachers, students))
+    ipcs, panels = list(best), []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
-        cells, texts = np.full((len(teachers), len(students)), np.nan), [["" for _ in students] for _ in teachers]
-        for line in (line for line in lines if line["IPC"] == ipc and line[shown]):
-            t, s = teachers.index(line["teacher"].strip("`")), students.index(line["student"].strip("`"))
-            cells[t, s] = line[shown].mean
-            gain = f"\n{words.difference(line[shown])}".replace(" [", "\n[") if gained else ""
-            texts[t][s] = f"{words.percent(line['test, %'].mean)} %{gain}"
-        best = ((_best(group, pairs, teachers, student, ipc), s) for s, student in enumerate(students))
-        frames = [(teachers.index(teacher), s) for teacher, s in best if teacher]
-        names = [[name.replace("(", "\n(").replace(", ", ",\n") for name in side] for side in (teachers, students)]
-        heat = Heat(cells, *names, shown, (min(values), max(values)), texts=texts, frames=frames)
+        values = [[shown.get((ipc, t, s), np.nan) for s in students] for t in teachers]
+        texts = [[_text(lines.get((ipc, t, s))) for s in students] for t in teachers]
+        frames = [(teachers.index(teacher), students.index(student)) for student, teacher in best[ipc].items()]
+        limits = min(shown.values()), max(shown.values())
+        heat = Heat(np.array(values), rows, columns, name, limits, texts=texts, frames=frames)
         panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=0.6 + 0.7 * len(teachers)))
     caption = "Test accuracy by architecture of teacher and student, and gain over hard labels of the same student. Framed: best."
     return Chart("architectures", panels, caption, "framed: best on validation", across=1)
+
+
+def _text(line: Mapping[str, Any] | None) -> str:
+    """A cell of the figure: accuracy, and below it the gain."""
+    if line is None:
+        return ""
+    gain = f"\n{words.difference(line[_GAIN])}".replace(" [", "\n[") if line[_GAIN].n else ""
+    return f"{words.percent(line['test, %'].mean)} %{gain}"

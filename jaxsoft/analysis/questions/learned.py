@@ -5,12 +5,15 @@ to pooled experts' labels went while they were learned, subset by subset. Test a
 """
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Panel, Series, shades
+from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
 from jaxsoft.analysis.groups import Group
 from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.page import Block, Section, Table, Text, table
+from jaxsoft.analysis.page import Section, Table, Text, table
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.stories import Story, read_stories
 
@@ -20,16 +23,18 @@ ORDER = 6
 def of_runs(runs: Sequence[Run]) -> list[Section]:
     """How labels were learned: what learning gains on validation with its figures, and where the labels went."""
     told = [found for run in runs if (found := read_stories(run.folder))]
+    said = (
+        "Labels began as the true classes and followed the gradient of the loss on other training images, through the "
+        "training of students. Validation chose nothing: the last labels count. All labels are judged by students of "
+        "equal seeds."
+    )
     sections = []
     for i, stories in enumerate(told, 1):
-        suffix = f"-{i}" if len(told) > 1 else ""
-        said = (
-            "Labels began as the true classes and followed the gradient of the loss on other training images, through the "
-            "training of students. Validation chose nothing: the last labels count. All labels are judged by students of "
-            "equal seeds."
-        )
-        title = words.compare("On validation learned labels", "hard labels", {s.ipc: s.gain for s in stories})
-        charts: list[Block] = [_chart(story, suffix) for story in stories]
+        ipc, sign = words.most({s.ipc: s.gain for s in stories})
+        size = words.signed(next(s.gain for s in stories if s.ipc == ipc))
+        how = {1: "beat hard labels", -1: "lose to hard labels", 0: "show no clear gain"}[sign]
+        charts = [_chart(story, f"-{i}" if len(told) > 1 else "") for story in stories]
+        title = f"On validation learned labels {how}: {size} at IPC {ipc}"
         sections.append(Section(title, [Text(said), *charts, _gains(stories)]))
         if all(s.pooled for s in stories):
             sections.append(Section(_toward(stories), [_distances(stories)]))
@@ -38,64 +43,50 @@ def of_runs(runs: Sequence[Run]) -> list[Section]:
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """How learned labels do on test against hard ones and the best untreated labels of experts."""
-    learned, bare = group.find(source="learned"), (group.arms["operations"].map(len) == 0).to_numpy()
-    learned = [arm for arm in learned if bare[arm]]
-    experts = group.find(bare, group.arms["source"].isin(["teacher", "teachers"]).to_numpy())
-    if not learned or not any((run.folder / "learned.json").exists() for run in runs):
+    bare = group.arms["operations"].str.len() == 0
+    learned = group.find(bare, source="learned")
+    experts = group.find(bare, group.arms["source"].isin(["teacher", "teachers"]))
+    others = {"hard labels": group.hard, "experts' labels": experts}
+    found = {name: values for name, arms in others.items() if (values := group.contrasts(learned, arms))}
+    if not found or not any((run.folder / "learned.json").exists() for run in runs):
         return None
-    lines, found = (
-        [],
-        {"hard labels": group.contrasts(learned, group.hard), "experts' labels": group.contrasts(learned, experts)},
-    )
-    found = {name: values for name, values in found.items() if values}
-    for name, values in found.items():
-        arms = group.hard if name == "hard labels" else experts
-        for ipc, value in values.items():
-            accuracies = {"learned, %": group.accuracy(ipc, learned), "other, %": group.accuracy(ipc, arms)}
-            lines.append(
-                {
-                    "IPC": ipc,
-                    "against": group.chosen(ipc, arms),
-                    **accuracies,
-                    "learned − other, points": value,
-                    "n": value.n,
-                }
-            )
-    if not found:
-        return None
-    lines.sort(key=lambda line: line["IPC"])
-    said = [words.compare("On test learned labels", name, values) for name, values in found.items()]
-    caption = (
-        f"Test accuracy; {group.on} chose the expert labels, each seed judging what the others choose; 95 % intervals."
-    )
-    return Section(said[0], [*(Text(f"{text}.") for text in said[1:]), table(lines, caption)])
+    lines = []
+    for ipc in group.ipcs:
+        for name, values in found.items():
+            if value := values.get(ipc):
+                line = {"IPC": ipc, "against": group.chosen(ipc, others[name])}
+                line |= {"learned, %": group.accuracy(ipc, learned), "other, %": group.accuracy(ipc, others[name])}
+                lines.append({**line, "learned − other, points": value, "n": value.n})
+    title, *said = [words.compare("Learned labels", name, values) for name, values in found.items()]
+    how = f"{group.on} chose the expert labels, each seed judging what the others choose; 95 % intervals."
+    return Section(title, [*(Text(f"{text}.") for text in said), table(lines, f"Accuracy on test; {how}")])
 
 
 def _chart(story: Story, suffix: str) -> Chart:
     """Validation accuracy, entropy and divergence by outer step, beside hard and pooled experts' labels."""
-    steps, x = story.steps.tolist(), "outer steps, updates of the labels"
 
-    def line(name: str, values, **style) -> Series:
-        return Series(name, steps, [estimate(column) for column in values.T], "band", marker="o", size=3, **style)
+    def line(name: str, values: np.ndarray, colour: Any) -> Series:
+        means = [estimate(column) for column in values.T]
+        return Series(name, story.steps.tolist(), means, "band", marker="o", size=3, colour=colour)
 
-    top = [line("learned labels", story.accuracy, colour=BLUE), Level(float(story.hard.mean()), "hard labels", "black")]
-    middle = [line("learned labels", story.entropy, colour=BLUE)]
+    def panel(marks: Sequence[Mark], y: str, height: float, from_zero: bool = False) -> Panel:
+        return Panel(marks, y, "outer steps, updates of the labels", log=False, height=height, from_zero=from_zero)
+
+    top: list[Mark] = [
+        line("learned labels", story.accuracy, BLUE),
+        Level(float(story.hard.mean()), "hard labels", "black"),
+    ]
+    middle: list[Mark] = [line("learned labels", story.entropy, BLUE)]
     for labels, pooled in list(story.pooled.items())[-1:]:
         top.append(Level(float(pooled.accuracy.mean()), labels, ORANGE))
         middle.append(Level(float(pooled.entropy.mean()), labels, ORANGE))
-    bottom = [
-        line(f"from {labels}", pooled.divergence, colour=colour)
-        for colour, (labels, pooled) in zip(shades(len(story.pooled)), story.pooled.items())
-    ]
-    panels = [
-        Panel(top, "validation, %", x, log=False, height=1.8),
-        Panel(middle, "entropy, nats", x, log=False, height=1.5, from_zero=True),
-    ]
-    panels += [Panel(bottom, "divergence, nats", x, log=False, height=1.8)] if bottom else []
+    colours = zip(shades(len(story.pooled)), story.pooled.items())
+    bottom = [line(f"from {labels}", pooled.divergence, colour) for colour, (labels, pooled) in colours]
+    panels = [panel(top, "validation, %", 1.8), panel(middle, "entropy, nats", 1.5, True)]
+    panels += [panel(bottom, "divergence, nats", 1.8)] if bottom else []
     caption = f"Learning at {words.budgets([story.ipc])}; divergence is Jensen-Shannon, from labels of one teacher or of several pooled."
-    return Chart(
-        f"learned-ipc-{story.ipc}{suffix}", panels, caption, "bands: 95 % intervals", across=1, units="subsets"
-    )
+    name = f"learned-ipc-{story.ipc}{suffix}"
+    return Chart(name, panels, caption, "bands: 95 % intervals", across=1, units="subsets")
 
 
 def _toward(stories: Sequence[Story]) -> str:
@@ -104,43 +95,43 @@ def _toward(stories: Sequence[Story]) -> str:
     known = all(pooled.beyond.n for pooled in last.values())
     values = {ipc: pooled.beyond if known else pooled.approach for ipc, pooled in last.items()}
     ipc, sign = words.most(values)
-    size = f"{_nats(values[ipc])} nats at IPC {ipc}"
     if known:
-        how = {1: "farther than", -1: "nearer than", 0: "no clearer nearer than"}[sign]
-        return f"Learned labels lie {how} equal smoothing to pooled experts': {size}"
-    if sign >= 0:
-        return f"Learned labels {'move away from' if sign else 'show no clear move toward'} pooled experts': {size}"
-    return f"Learned labels soften toward pooled experts': {size}; smoothing alone may do as much"
+        how = {
+            1: "Learned labels are farther from experts' than smoothing",
+            -1: "Learned labels are nearer to experts' than smoothing",
+            0: "Learned or smoothed, no clear difference to experts'",
+        }
+    else:
+        how = {
+            1: "Learned labels move away from experts'",
+            -1: "Learned labels near experts', as smoothing may, too",
+            0: "Learned labels show no clear move to experts'",
+        }
+    return f"{how[sign]}: {_nats(values[ipc])} nats at IPC {ipc}"
 
 
 def _gains(stories: Sequence[Story]) -> Table:
     lines = []
     for s in stories:
-        each = {"hard": (s.hard, None, 0.0), "learned": (s.accuracy[:, -1], s.gain, float(s.entropy[:, -1].mean()))}
-        each |= {
-            name: (p.accuracy, estimate(p.accuracy - s.hard), float(p.entropy.mean())) for name, p in s.pooled.items()
-        }
-        for labels, (accuracy, gain, entropy) in each.items():
-            numbers = {"validation, %": estimate(accuracy), "minus hard, points": gain, "entropy, nats": entropy}
-            lines.append({"IPC": s.ipc, "labels": f"`{labels}`", **numbers, "n": len(s.hard)})
-    return table(
-        lines, f"Validation accuracy of `{stories[0].model}` on n subsets, each against itself; 95 % intervals."
-    )
+        each = {"hard": (s.hard, np.zeros(1)), "learned": (s.accuracy[:, -1], s.entropy[:, -1])}
+        each |= {name: (pooled.accuracy, pooled.entropy) for name, pooled in s.pooled.items()}
+        for labels, (accuracy, entropy) in each.items():
+            gain = None if labels == "hard" else estimate(accuracy - s.hard)
+            line = {"IPC": s.ipc, "labels": f"`{labels}`", "validation, %": estimate(accuracy)}
+            lines.append({**line, "minus hard, points": gain, "entropy, nats": float(entropy.mean()), "n": len(s.hard)})
+    caption = f"Validation accuracy of `{stories[0].model}` on n subsets, each against itself; 95 % intervals."
+    return table(lines, caption)
 
 
 def _distances(stories: Sequence[Story]) -> Table:
     lines = []
     for s in stories:
-        for labels, p in s.pooled.items():
-            mean = p.divergence.mean(0)
-            told = {
-                "first": f"{mean[0]:.4f}",
-                "least": f"{mean.min():.4f}",
-                "last": f"{mean[-1]:.4f}",
-                "change": _nats(p.approach),
-            }
-            smoothing = {"minus smoothing": _nats(p.beyond) if p.beyond.n else None, "n": p.approach.n}
-            lines.append({"IPC": s.ipc, "pooled experts": f"`{labels}`", **told, **smoothing})
+        for labels, pooled in s.pooled.items():
+            mean = pooled.divergence.mean(0)
+            moments = {"first": mean[0], "least": mean.min(), "last": mean[-1]}
+            line = {"IPC": s.ipc, "pooled experts": f"`{labels}`"} | {k: f"{value:.4f}" for k, value in moments.items()}
+            beyond = _nats(pooled.beyond) if pooled.beyond.n else None
+            lines.append({**line, "change": _nats(pooled.approach), "minus smoothing": beyond, "n": pooled.approach.n})
     caption = (
         "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, where its mean was least, and "
         "at the end; the change is last minus first, each subset against itself, with 95 % intervals. Minus smoothing: at the "

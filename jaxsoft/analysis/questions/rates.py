@@ -5,105 +5,99 @@ from typing import NamedTuple
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, told
-from jaxsoft.analysis.page import Block, Section, Text, table
+from jaxsoft.analysis.groups import Group
+from jaxsoft.analysis.inference import Estimate, told
+from jaxsoft.analysis.page import Section, Text, table
 from jaxsoft.analysis.read import Run
 
 ORDER = 30
 _RATE = "learning_rate"
+_COLOURS = {"hard": INK, "soft": BLUE}
 
 
 class Duel(NamedTuple):
-    """One IPC: the arms of hard labels and of the chosen soft ones by rate, the rates chosen, and soft minus hard.
+    """One IPC: of hard labels and of the chosen soft ones accuracy by rate, and the rate chosen; soft minus hard.
 
-    `own`: each at its best rate, the soft labels chosen by the others; `turning`: the rates at which the other side wins.
+    `arms`: all of either kind. `own`: each at its best rate, the soft labels chosen by the others; `turning`: differences at
+    the rates at which the other side wins.
     """
 
     ipc: int
-    hard: dict[float, Arms]
-    soft: dict[float, Arms]
+    arms: dict[str, list[int]]
+    accuracy: dict[str, dict[float, Estimate]]
     chosen: dict[str, float]
     own: Estimate
     turning: dict[float, Estimate]
-    shared: bool
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy against learning rate, and who wins at which."""
-    if _RATE not in group.arms:
-        return None
-    duels = [_duel(group, ipc) for ipc in group.ipcs]
-    duels = [d for d in duels if max(len(d.hard), len(d.soft)) > 1]
+    duels = [_duel(group, ipc) for ipc in group.ipcs] if _RATE in group.arms else []
+    duels = [d for d in duels if max(map(len, d.accuracy.values()), default=0) > 1]
     if not duels:
         return None
     lines, edges = [], []
     for d in duels:
-        line: dict = {"IPC": d.ipc}
-        for kind, by_rate in (("hard", d.hard), ("soft", d.soft)):
-            if by_rate:
-                arms = [arm for own in by_rate.values() for arm in own]
-                labels = {"soft labels": group.chosen(d.ipc, arms)} if kind == "soft" else {}
-                value = group.accuracy(d.ipc, arms)
-                line |= labels | {f"{kind}: rate": f"{d.chosen[kind]:g}", f"{kind}: test, %": value, "n": value.n}
-                ends = list(by_rate)
-                if len(ends) > 1 and d.chosen[kind] in (ends[0], ends[-1]):
-                    edges.append(f"{kind} labels at IPC {d.ipc}")
+        line, n = {"IPC": d.ipc}, 0
+        for kind, rate in d.chosen.items():
+            value, tried = group.accuracy(d.ipc, d.arms[kind]), list(d.accuracy[kind])
+            labels = {"soft labels": group.chosen(d.ipc, d.arms[kind])} if kind == "soft" else {}
+            line |= {**labels, f"{kind}: rate": f"{rate:g}", f"{kind}: test, %": value}
+            edges += [f"{kind} labels at IPC {d.ipc}"] if len(tried) > 1 and rate in (tried[0], tried[-1]) else []
+            n = value.n
         turned = ", ".join(f"{rate:g}: {words.difference(value)}" for rate, value in d.turning.items())
-        n = line.pop("n")
-        lines.append({**line, "soft − hard, points": d.own if d.own.n else None, "turned at": turned or None, "n": n})
+        lines.append({**line, "soft − hard, points": d.own, "turned at": turned or None, "n": n})
     caption = (
         f"Each at the rate chosen on {group.on}: test accuracy, and the difference, each seed against itself. Turned: the shared "
         "rates at which the other side wins. A seed judges the rate and the label spec that the other seeds choose. 95 % intervals."
     )
-    blocks: list[Block] = [_chart(group, duels), table(lines, caption)]
-    if edges:
-        shown = words.listed(edges if len(edges) <= 4 else [*edges[:3], f"{len(edges) - 3} more"])
-        said = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
-        blocks.append(Text(said, "warning"))
-    return Section(_title(duels), blocks)
+    shown = words.listed(edges if len(edges) <= 4 else [*edges[:3], f"{len(edges) - 3} more"])
+    edge = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
+    warnings = [Text(edge, "warning")] if edges else []
+    return Section(_title(duels), [_chart(group, duels), table(lines, caption), *warnings])
 
 
 def _duel(group: Group, ipc: int) -> Duel:
-    soft, hard = group.ran(ipc, group.soft), group.ran(ipc, group.hard)
-    pick = group.choose(ipc, soft)
-    own = group.ran(ipc, group.of(group.labels(pick))) if pick is not None else []
-    by_rate = {kind: _by_rate(group, arms) for kind, arms in (("hard", hard), ("soft", own))}
-    picks = {kind: group.choose(ipc, arms) for kind, arms in (("hard", hard), ("soft", own))}
-    chosen = {kind: float(group.arms[_RATE].iat[arm]) for kind, arm in picks.items() if arm is not None}
-    shared = [rate for rate in by_rate["hard"] if rate in by_rate["soft"]]
-    at_rate = {rate: group.contrast(ipc, by_rate["soft"][rate], by_rate["hard"][rate]) for rate in shared}
-    value = group.contrast(ipc, soft, hard) if soft and hard else NOTHING
-    turning = {rate: at_rate[rate] for rate, sign in told(at_rate).items() if sign * value.sign < 0}
-    return Duel(ipc, by_rate["hard"], by_rate["soft"], chosen, value, turning, bool(shared))
-
-
-def _by_rate(group: Group, arms: Arms) -> dict[float, Arms]:
-    rates = group.arms[_RATE].to_numpy(float)
-    return {rate: [arm for arm in arms if rates[arm] == rate] for rate in sorted({float(rates[arm]) for arm in arms})}
+    arms = {"hard": group.ran(ipc, group.hard), "soft": group.ran(ipc, group.soft)}
+    picks = {kind: arm for kind, own in arms.items() if (arm := group.choose(ipc, own)) is not None}
+    rates = group.arms[_RATE].astype(float)
+    by_rate = {
+        kind: {
+            rate: own.index.tolist() for rate, own in rates[group.ran(ipc, group.of(group.labels(arm)))].groupby(rates)
+        }
+        for kind, arm in picks.items()
+    }
+    hard, soft = (by_rate.get(kind, {}) for kind in ("hard", "soft"))
+    at_rate = {rate: group.contrast(ipc, soft[rate], hard[rate]) for rate in hard if rate in soft}
+    own = group.contrast(ipc, arms["soft"], arms["hard"])
+    turning = {rate: at_rate[rate] for rate, sign in told(at_rate).items() if sign * own.sign < 0}
+    accuracy = {kind: {r: group.accuracy(ipc, a) for r, a in of.items()} for kind, of in by_rate.items()}
+    return Duel(ipc, arms, accuracy, {kind: float(rates[arm]) for kind, arm in picks.items()}, own, turning)
 
 
 def _title(duels: Sequence[Duel]) -> str:
     """Whether the ranking of hard and soft labels depends on the rate; without both, which rate is best."""
-    fought = {d.ipc: d for d in duels if d.own.n}
-    if not fought:
-        kind = "soft" if any(d.soft for d in duels) else "hard"
-        best = {d.ipc: f"{d.chosen[kind]:g}" for d in duels if kind in d.chosen}
-        if len(set(best.values())) == 1 < len(best):
-            return f"The best learning rate of {kind} labels is {best[duels[0].ipc]} at every budget"
-        ends = dict.fromkeys((duels[0].ipc, duels[-1].ipc))
-        return f"The best learning rate of {kind} labels is {words.listed([f'{best[n]} at IPC {n}' for n in ends if n in best])}"
-    turned = {ipc: d.own for ipc, d in fought.items() if d.turning}
-    if turned:
-        ipc, _ = words.most(turned)
-        rate, value = max(fought[ipc].turning.items(), key=lambda item: abs(item[1].mean))
-        where = words.where(list(turned), list(fought))
-        sizes = (
-            f"soft minus hard {words.points(turned[ipc].mean)} at best rates, {words.points(value.mean)} at {rate:g}"
-        )
-        return f"The learning rate decides who wins {where}: {sizes} (IPC {ipc})"
-    own = {ipc: d.own for ipc, d in fought.items()}
-    return words.compare("At best rates, soft labels", "hard labels", own)
+    own = {d.ipc: d.own for d in duels if d.own.n}
+    if not own:
+        return _best(duels)
+    turned = {d.ipc: d for d in duels if d.turning}
+    if not turned:
+        return words.compare("Tuned, soft labels", "hard labels", own)
+    ipc, _ = words.most({n: own[n] for n in turned})
+    rate, value = max(turned[ipc].turning.items(), key=lambda item: abs(item[1].mean))
+    sizes = f"soft − hard {words.points(own[ipc].mean)} at best rates, {words.points(value.mean)} at {rate:g}"
+    return f"The learning rate decides who wins at IPC {ipc}: {sizes}"
+
+
+def _best(duels: Sequence[Duel]) -> str:
+    """The best rates of the one kind of labels there is."""
+    kind = "soft" if any("soft" in d.chosen for d in duels) else "hard"
+    best = {d.ipc: f"{d.chosen[kind]:g}" for d in duels if kind in d.chosen}
+    first, last = min(best), max(best)
+    if len(set(best.values())) == 1 < len(best):
+        return f"The best learning rate of {kind} labels is {best[first]} at every budget"
+    at = [f"{best[ipc]} at IPC {ipc}" for ipc in dict.fromkeys((first, last))]
+    return f"The best learning rate of {kind} labels is {words.listed(at)}"
 
 
 def _chart(group: Group, duels: Sequence[Duel]) -> Chart:
@@ -111,13 +105,11 @@ def _chart(group: Group, duels: Sequence[Duel]) -> Chart:
     panels = []
     for d in duels:
         marks: list[Mark] = []
-        for kind, by_rate, colour in (("hard", d.hard, INK), ("soft", d.soft, BLUE)):
-            values = {rate: group.accuracy(d.ipc, arms) for rate, arms in by_rate.items()}
-            if values:
-                marks.append(Series(f"{kind} labels", list(values), list(values.values()), colour=colour))
-                best = d.chosen[kind]
-                ring = Series("", [best], [values[best].mean], "band", colour=ORANGE, marker="o", size=10, hollow=True)
-                marks.insert(0, ring)
+        for kind, values in d.accuracy.items():
+            best = d.chosen[kind]
+            ring = Series("", [best], [values[best].mean], "band", colour=ORANGE, marker="o", size=10, hollow=True)
+            line = Series(f"{kind} labels", list(values), list(values.values()), colour=_COLOURS[kind])
+            marks = [ring, *marks, line]
         panels.append(Panel(marks, x="learning rate", title=f"IPC {d.ipc}", height=2.3))
     caption = (
         f"Test accuracy by learning rate. Soft: at each IPC the label spec that is best on {group.on}, at its own rate. Ringed: "

@@ -5,8 +5,7 @@ unit is judged under the ways that the other units rank first and last on valida
 """
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -22,15 +21,8 @@ TOGETHER = ("select",)
 _DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
 _MOST_PANELS = 3
 
-
-class Ways(NamedTuple):
-    """The arms of one label spec and setting at one IPC, one for each way of choosing images; the best and the worst one."""
-
-    ipc: int
-    kind: str
-    arms: Arms
-    best: int
-    worst: int
+Ways = Mapping[tuple[int, str], Arms]
+"""By IPC and kind of labels, hard or soft, the arms of one label spec and setting, one for each way of choosing images."""
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -43,82 +35,73 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if "select" not in group.arms:
         return None
     kinds = {"hard": group.hard, "soft": group.soft}
-    ways = [found for ipc in group.ipcs for kind, arms in kinds.items() if (found := _ways(group, ipc, kind, arms))]
-    if not ways:
+    ways = {(ipc, kind): _ways(group, ipc, arms) for ipc in group.ipcs for kind, arms in kinds.items()}
+    spreads = {key: _spread(group, key[0], arms) for key, arms in ways.items() if len(arms) > 1}
+    worth = {key: value for key, sides in spreads.items() if (value := contrast(*sides)).n}
+    lines, lessened, select = [], {}, _select(group)
+    for (ipc, kind), value in worth.items():
+        picks = [ways[ipc, kind][int(best(means(side.selection[:, 0])))] for side in spreads[ipc, kind]]
+        if kind == "soft" and (ipc, "hard") in worth:
+            less = contrast(*spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind]))
+            lessened |= {ipc: less} if less.n else {}
+        named = {f"{name} way": f"`{select.iat[arm]}`" for name, arm in zip(("best", "worst"), picks)}
+        line = {"IPC": ipc, "labels": f"`{group.labels(picks[0])}`", **named, "best minus worst, points": value}
+        lines.append({**line, "hard minus soft, points": lessened.get(ipc) if kind == "soft" else None, "n": value.n})
+    if not lines:
         return None
-    lines, lessened, worth = [], dict[int, Estimate](), dict[tuple[int, str], Estimate]()
-    for w in ways:
-        worth[w.ipc, w.kind] = contrast(*_spread(group, w))
-        hard = next((v for v in ways if (v.ipc, v.kind) == (w.ipc, "hard")), None)
-        if hard and w.kind == "soft":
-            lessened[w.ipc] = contrast(*_spread(group, hard), *_spread(group, w, -1.0))
-        named = {
-            name: f"`{group.arms['select'].iat[arm]}`" for name, arm in (("best way", w.best), ("worst way", w.worst))
-        }
-        line = {
-            "IPC": w.ipc,
-            "labels": f"`{group.labels(w.best)}`",
-            **named,
-            "best minus worst, points": worth[w.ipc, w.kind],
-        }
-        less = lessened.get(w.ipc) if w.kind == "soft" else None
-        lines.append({**line, "hard minus soft, points": less, "n": worth[w.ipc, w.kind].n})
     caption = (
         "What choosing images is worth: the ways that are best and worst on validation, each seed judging what the others "
         "rank so, on test; 95 % intervals. Hard minus soft: how much less choosing is worth with soft labels."
     )
-    return Section(_title(worth, lessened), [_chart(group, ways), table(lines, caption)])
+    return Section(_title(worth, lessened), [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
-def _ways(group: Group, ipc: int, kind: str, arms: Arms) -> Ways | None:
+def _select(group: Group) -> "pd.Series[str]":
+    """The way of each arm; a dash where an older table does not say."""
+    return group.arms["select"].fillna(words.NONE)
+
+
+def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
     """The setting that most ways share, of these the best on average: a way is not to win by its learning rate."""
     columns = ["labels", *(c for c in TUNABLE if c in group.arms)]
-    ran = group.arms.loc[group.ran(ipc, arms)]
+    settings = group.arms.loc[group.ran(ipc, arms)].groupby(columns, sort=False, dropna=False)
     scores = means(group.selection[:, group.ipcs.index(ipc)])
-    settings = [part.index.tolist() for _, part in ran.groupby(columns, sort=False, dropna=False)]
-    if not settings or max(map(len, settings)) < 2:
-        return None
-    own = max(settings, key=lambda arms: (len(arms), round(float(scores[arms].mean()), 12)))
-    return Ways(ipc, kind, own, own[int(best(scores[own]))], own[int(best(-scores[own]))])
+    ways = [part.index.tolist() for _, part in settings]
+    return max(ways, key=lambda own: (len(own), round(float(scores[own].mean()), 12)), default=[])
 
 
-def _spread(group: Group, ways: Ways, weight: float = 1.0) -> tuple[Side, Side]:
-    """Best minus worst, each chosen by the other units."""
-    top = group.side(ways.ipc, ways.arms, weight)
-    return top, Side(top.test, -top.selection, -weight)
+def _spread(group: Group, ipc: int, ways: Arms) -> tuple[Side, Side]:
+    """The best way minus the worst one, each chosen by the other units."""
+    top = group.side(ipc, ways)
+    return top, Side(top.test, -top.selection, -1.0)
 
 
-def _title(worth: dict[tuple[int, str], Estimate], lessened: dict[int, Estimate]) -> str:
+def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Estimate]) -> str:
     if not lessened:
         (ipc, kind), value = next(iter(worth.items()))
         return f"The choice of images moves accuracy by {words.signed(value)} with {kind} labels at IPC {ipc}"
     ipc, sign = words.most(lessened)
     size = words.signed(lessened[ipc])
     # Where the way that validation likes best loses on test, a difference of such numbers says nothing of what matters.
-    if sign and worth[ipc, "hard" if sign > 0 else "soft"].sign > 0:
-        of = f" (of {len(lessened)})" if len(lessened) > 1 else ""
-        return (
-            f"The choice of images matters {'less' if sign > 0 else 'more'} with soft labels: {size} at IPC {ipc}{of}"
-        )
-    return f"Choice of images, hard against soft labels: no clear difference, {size} at IPC {ipc}"
+    if not sign or worth[ipc, "hard" if sign > 0 else "soft"].sign <= 0:
+        return f"Choice of images, soft against hard labels: no clear change, {size} at IPC {ipc}"
+    of = f" (of {len(lessened)})" if len(lessened) > 1 else ""
+    return f"The choice of images matters {'less' if sign > 0 else 'more'} with soft labels: {size} at IPC {ipc}{of}"
 
 
-def _chart(group: Group, ways: Sequence[Ways]) -> Chart:
+def _chart(group: Group, ways: Ways) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
-    ipcs = sorted({w.ipc for w in ways})
-    names = sorted(
-        {group.arms["select"].iat[arm] for w in ways for arm in w.arms}, key=lambda n: (not _DECILE.fullmatch(n), n)
-    )
+    select, ipcs = _select(group), sorted({ipc for ipc, _ in ways})
+    names = sorted(set(select.iloc[sum(map(list, ways.values()), [])]), key=lambda n: (not _DECILE.fullmatch(n), n))
+    tenths = [_DECILE.sub(r"\1", name) for name in names]
+    x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"
     panels = []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
         marks = []
-        for w in (w for w in ways if w.ipc == ipc):
-            places = [names.index(group.arms["select"].iat[arm]) for arm in w.arms]
-            values = [group.accuracy(ipc, [arm]) for arm in w.arms]
-            colour = INK if w.kind == "hard" else BLUE
-            marks.append(Series(f"{w.kind} labels", places, values, line=False, colour=colour))
-        tenths = [match[1] if (match := _DECILE.fullmatch(name)) else name for name in names]
-        x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"
+        for kind, colour in (("hard", INK), ("soft", BLUE)):
+            values = {names.index(select.iat[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
+            marks.append(Series(f"{kind} labels", list(values), list(values.values()), line=False, colour=colour))
+        marks = [series for series in marks if series.x]
         panels.append(Panel(marks, x=x, title=words.budgets([ipc]), names=tenths, height=2.2))
     caption = "Test accuracy by the way in which images were chosen, with the label spec that is best over all ways."
     return Chart("selection", panels, caption, across=1)

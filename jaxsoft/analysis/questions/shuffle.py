@@ -3,7 +3,7 @@
 `SOURCE|shuffle` keeps the largest probability and permutes the others: the same entropy, no structure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -25,65 +25,56 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Hard, structured and shuffled labels against one another, by source and budget."""
-    shuffled = {group.arms["base"].iat[arm]: group.labels(arm) for arm in group.find(op="shuffle")}
-    sources = [labels for labels in dict.fromkeys(group.arms["labels"]) if labels in shuffled]
-    pairs = {labels: (group.of(labels), group.of(shuffled[labels])) for labels in sources}
-    structure = {labels: group.contrasts(*pair) for labels, pair in pairs.items()}
-    if not any(structure.values()):
+    shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
+    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in group.arms["labels"] if labels in shuffled}
+    structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
+    if not structure:
         return None
-    # Of each budget the source that is best on the selection column, shuffled or not, is told.
-    best = {
-        ipc: group.choose(ipc, sum((pairs[s][0] for s in sources if ipc in structure[s]), [])) for ipc in group.ipcs
-    }
-    chosen = {ipc: group.labels(arm) for ipc, arm in best.items() if arm is not None}
+    minus_hard = {labels: [group.contrasts(arms, group.hard) for arms in pairs[labels]] for labels in structure}
+    lines, chosen = [], {}
+    for ipc in group.ipcs:
+        there = [labels for labels in structure if ipc in structure[labels]]
+        best = group.choose(ipc, group.find(group.arms["labels"].isin(there)))
+        for labels in there:
+            own = best in pairs[labels][0]
+            chosen |= {ipc: labels} if own else {}
+            mark = " (chosen)" if own and len(structure) > 1 else ""
+            soft, other, value = (values.get(ipc) for values in (*minus_hard[labels], structure[labels]))
+            numbers = {"soft − hard, points": soft, "shuffled − hard, points": other, "soft − shuffled, points": value}
+            lines.append({"IPC": ipc, "source": f"`{labels}`{mark}", **numbers, "n": structure[labels][ipc].n})
+    drawn = [labels for labels in structure if len(structure) <= _MOST_PANELS or labels in chosen.values()]
+    panels = [_panel(labels, minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
     worth = {ipc: structure[labels][ipc] for ipc, labels in chosen.items()}
-    lines, panels = [], []
-    for labels in sources:
-        soft, other = (group.contrasts(arms, group.hard) for arms in pairs[labels])
-        for ipc, value in structure[labels].items():
-            mark = " (chosen)" if len(sources) > 1 and chosen.get(ipc) == labels else ""
-            differences = {"soft − hard, points": soft.get(ipc), "shuffled − hard, points": other.get(ipc)}
-            lines.append(
-                {
-                    "IPC": ipc,
-                    "source": f"`{labels}`{mark}",
-                    **differences,
-                    "soft − shuffled, points": value,
-                    "n": value.n,
-                }
-            )
-        panels.append(_panel(labels, soft, other, structure[labels]))
-    title = words.compare("Structured labels", "shuffled ones", worth)
+    left = {ipc: minus_hard[labels][1].get(ipc) for ipc, labels in chosen.items()}
+    title = words.compare("Structure", "shuffling", worth, ("beats", "loses to"))
     caption = (
-        "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what "
-        "it says of the other classes is lost. Each seed against itself."
+        "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what it "
+        "says of the other classes is lost. Each seed against itself."
     )
-    kept = [panel for panel in panels if panel.title in chosen.values()] if len(panels) > _MOST_PANELS else panels
-    lines.sort(key=lambda line: line["IPC"])
-    differences = (
-        f"Differences in test points, each seed against itself. Chosen: the best source of each IPC on {group.on}."
+    shown = (
+        "Differences in test points, each seed against itself, with 95 % intervals. Chosen: the best source of each IPC"
     )
+    said = Text(_said(worth, {ipc: value for ipc, value in left.items() if value}))
     return Section(
-        title,
-        [Text(_said(worth)), Chart("shuffle", kept[:_MOST_PANELS], caption, same_y=True), table(lines, differences)],
+        title, [said, Chart("shuffle", panels, caption, same_y=True), table(lines, f"{shown} on {group.on}.")]
     )
 
 
-def _panel(labels: str, soft: dict[int, Estimate], other: dict[int, Estimate], structure: dict[int, Estimate]) -> Panel:
+def _panel(labels: str, minus_hard: Sequence[dict[int, Estimate]], structure: dict[int, Estimate]) -> Panel:
     """Soft and shuffled minus hard labels; without hard labels, soft minus shuffled."""
-    series = (
-        [("soft labels", soft, BLUE), ("the same, shuffled", other, ORANGE)]
-        if soft
-        else [("soft labels", structure, BLUE)]
-    )
-    marks = [Series(name, list(values), list(values.values()), colour=colour) for name, values, colour in series]
-    return Panel([Level(0.0), *marks], f"minus {'hard' if soft else 'shuffled'} labels, points", title=labels)
+    soft, other = minus_hard
+    against = "hard" if soft else "shuffled"
+    named = {"soft labels": (soft or structure, BLUE), "the same, shuffled": (other, ORANGE)}
+    marks = [
+        Series(name, list(line), list(line.values()), colour=colour) for name, (line, colour) in named.items() if line
+    ]
+    return Panel([Level(0.0), *marks], f"minus {against} labels, points", title=labels)
 
 
-def _said(worth: dict[int, Estimate]) -> str:
-    """At how many budgets structure itself is worth something."""
+def _said(worth: Mapping[int, Estimate], left: Mapping[int, Estimate]) -> str:
+    """At how many budgets structure itself is worth something, and what is left of labels without it."""
     sure = [ipc for ipc, sign in told(worth).items() if sign > 0]
     return (
         f"Structure, soft minus shuffled, is worth more than nothing {words.where(sure, list(worth))} "
         f"({len(sure)} of {len(worth)} budgets, Holm's correction); what shuffled labels keep is softness alone."
-    )
+    ) + (f" {words.compare('Shuffled labels', 'hard ones', left)}." if left else "")

@@ -4,7 +4,7 @@ Smoothed hard labels are soft without structure; labels of CutMix views (`teache
 of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, budget by budget.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import PALETTE, Chart, Level, Panel, Series
@@ -20,16 +20,15 @@ KINDS = {
     "views": "a teacher, by views",
     "pooled": "pooled teachers",
 }
-_PLURAL = {"smoothed": "Smoothed hard labels", "views": "Labels of views"}
+_VERBS = {"smoothed": ("Smoothing", ("beats", "loses to")), "views": ("View labels", ("beat", "lose to"))}
 
 
 def kinds_of(group: Group) -> dict[str, Arms]:
     """The arms of each kind of source, those of specs that are treated further left out."""
-    arms, bare = group.arms, (group.arms["operations"].map(len) == 0).to_numpy()
-    views = (arms["views"] > 0).to_numpy()
+    bare, views = group.arms["operations"].str.len() == 0, group.arms["views"] > 0
     found = {
         "hard": group.hard,
-        "smoothed": group.find((arms["operations"] == ("smooth",)).to_numpy(bool), source="hard"),
+        "smoothed": group.find(group.arms["operations"] == ("smooth",), source="hard"),
         "teacher": group.find(bare, ~views, source="teacher"),
         "views": group.find(bare, views),
         "pooled": group.find(bare, ~views, source="teachers"),
@@ -42,49 +41,52 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     kinds = kinds_of(group)
     if len(kinds) < 2 or not {"smoothed", "views"} & set(kinds):
         return None
-    lines, marks, hard = [], [], kinds.get("hard", [])
-    for kind, arms in kinds.items():
-        values = {}
-        for ipc in group.budgets(arms):
-            gain = group.contrast(ipc, arms, hard) if kind != "hard" and group.ran(ipc, hard) else None
-            value = group.accuracy(ipc, arms)
-            values[ipc] = gain if hard else value
-            chosen = group.chosen(ipc, arms)
-            line = {"IPC": ipc, "source": KINDS[kind], "chosen label spec": chosen, "test, %": value}
-            lines.append({**line, "gain over hard labels, points": gain, "n": value.n})
-        if not (kind == "hard" and hard):
-            told = {ipc: value for ipc, value in values.items() if value}
-            marks.append(Series(KINDS[kind], list(told), list(told.values()), colour=PALETTE[len(marks)]))
+    gains = {kind: group.contrasts(arms, kinds.get("hard", [])) for kind, arms in kinds.items() if kind != "hard"}
+    accuracies = {kind: {ipc: group.accuracy(ipc, arms) for ipc in group.budgets(arms)} for kind, arms in kinds.items()}
+    lines = []
+    for ipc in group.ipcs:
+        for kind, values in accuracies.items():
+            if value := values.get(ipc):
+                line = {"IPC": ipc, "source": KINDS[kind], "chosen label spec": group.chosen(ipc, kinds[kind])}
+                numbers = {
+                    "test, %": value,
+                    "gain over hard labels, points": gains.get(kind, {}).get(ipc),
+                    "n": value.n,
+                }
+                lines.append(line | numbers)
     caption = (
         f"Of each source the spec that is best on {group.on}, each seed judging what the others choose; means over n seeds "
         "with 95 % intervals, gains seed by seed."
     )
-    shown = (
-        "Test accuracy of each source of labels minus hard labels, by images per class."
-        if hard
-        else "Test accuracy by source."
-    )
-    axis = "gain over hard labels, test points" if hard else "test accuracy, %"
-    lines.sort(key=lambda line: line["IPC"])
-    chart = Chart("sources", [Panel([*([Level(0.0)] if hard else []), *marks], axis, height=2.9)], shown)
-    said = [Text(text) for text in [_mean(group, kinds)] if text]
-    return Section(_title(group, kinds), [*said, chart, table(lines, caption, folded=len(lines) > 24)])
+    marks = [
+        Series(KINDS[kind], list(values), list(values.values()), colour=PALETTE[i])
+        for i, (kind, values) in enumerate((gains if "hard" in kinds else accuracies).items())
+    ]
+    if "hard" in kinds:
+        panel = Panel([Level(0.0), *marks], "gain over hard labels, test points", height=2.9)
+        shown = "Test accuracy of each source of labels minus hard labels, by images per class."
+    else:
+        panel, shown = Panel(marks, height=2.9), "Test accuracy by source."
+    told = table(lines, caption, folded=len(lines) > 24)
+    return Section(_title(group, kinds), [*_means(group, kinds), Chart("sources", [panel], shown), told])
 
 
-def _title(group: Group, kinds: dict[str, Arms]) -> str:
+def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
     """Smoothing, else views, against hard labels, else against a teacher's."""
-    for kind in ("smoothed", "views"):
-        for base, name in (("hard", "hard labels"), ("teacher", "one teacher's")):
-            if kind in kinds and base in kinds and (values := group.contrasts(kinds[kind], kinds[base])):
-                return words.compare(_PLURAL[kind], name, values)
+    for kind, (name, verbs) in _VERBS.items():
+        for base in ("hard", "teacher"):
+            if values := group.contrasts(kinds.get(kind, []), kinds.get(base, [])):
+                return words.compare(name, KINDS[base], values, verbs)
     return "Sources of labels side by side"
 
 
-def _mean(group: Group, kinds: dict[str, Arms]) -> str:
+def _means(group: Group, kinds: Mapping[str, Arms]) -> list[Text]:
     """Each kind against hard labels, and views against a teacher, as means over the budgets that both have."""
-    said = []
-    for kind, base in [*((kind, "hard") for kind in kinds if kind != "hard"), ("views", "teacher")]:
-        if kind in kinds and base in kinds and (ipcs := group.budgets(kinds[kind], kinds[base])):
-            value = group.contrast(ipcs, kinds[kind], kinds[base])
-            said.append(f"{KINDS[kind]} minus {KINDS[base]} {words.signed(value)}")
-    return f"Mean of the budgets that both have: {'; '.join(said)}." if said else ""
+    pairs = [*((kind, "hard") for kind in kinds if kind != "hard"), ("views", "teacher")]
+    sides = {pair: [kinds.get(kind, []) for kind in pair] for pair in pairs}
+    said = [
+        f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides[kind, base]))}"
+        for kind, base in pairs
+        if (ipcs := group.budgets(*sides[kind, base]))
+    ]
+    return [Text(f"Mean of the budgets that both have: {'; '.join(said)}.")] if said else []

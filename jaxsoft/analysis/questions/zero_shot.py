@@ -9,7 +9,7 @@ A subject class c is judged by test accuracy on c alone, under three treatments 
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +17,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, GREY, INK, ORANGE, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, estimate
+from jaxsoft.analysis import inference, words
+from jaxsoft.analysis.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
+from jaxsoft.analysis.groups import TUNABLE, Group
+from jaxsoft.analysis.inference import Estimate, estimate
 from jaxsoft.analysis.page import Section, table
 from jaxsoft.analysis.read import Run, examples_of
 
@@ -33,7 +33,7 @@ _FEW = 20
 
 
 class Subjects(NamedTuple):
-    """Accuracy on S subject classes for one source of labels at one IPC, by treatment and unit U; absent if not tried.
+    """Accuracy on S subject classes for one source of labels at one IPC, by treatment and unit U; NaN if not tried.
 
     Inside a unit a subject that one of the treatments tried lacks is NaN in all of them, so that means are paired.
     `selection` is the mean of the control on the selection column.
@@ -41,19 +41,17 @@ class Subjects(NamedTuple):
 
     source: str
     ipc: int
-    classes: tuple[int, ...]
+    classes: list[int]
     accuracy: dict[str, Float[np.ndarray, "U S"]]
     selection: float
 
     def mean(self, treatment: str) -> Estimate:
         """Mean over subjects inside a unit, then over units."""
-        return estimate(_means(self.accuracy[treatment])) if treatment in self.accuracy else NOTHING
+        return estimate(inference.means(self.accuracy[treatment].T))
 
-    def loss(self, treatment: str) -> Estimate | None:
+    def loss(self, treatment: str) -> Estimate:
         """Treatment minus control, each unit against itself."""
-        if not {treatment, "control"} <= set(self.accuracy):
-            return None
-        return estimate(_means(self.accuracy[treatment] - self.accuracy["control"]))
+        return estimate(inference.means((self.accuracy[treatment] - self.accuracy["control"]).T))
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -66,87 +64,56 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     found = _subjects(group)
     if not found:
         return None
-    examples = examples_of(runs, group.members["dataset"].iat[0])
     soft = [s for s in found if s.source != "hard"] or found
-    most = max(s.ipc for s in soft)
-    lead = max((s for s in soft if s.ipc == most), key=lambda s: np.nan_to_num(s.selection, nan=-1.0))
+    lead = max(soft, key=lambda s: (s.ipc, np.nan_to_num(s.selection, nan=-1.0)))
     lines = []
     for s in found:
-        means = {f"{_TELLS[t]}, %": s.mean(t) if t in s.accuracy else None for t in _TELLS}
-        losses = {f"{t} minus control, points": s.loss(t) for t in ("images", "labels")}
-        n = max(s.mean(t).n for t in _TELLS)
-        lines.append({"IPC": s.ipc, "labels": f"`{s.source}`", **means, **losses, "subjects": len(s.classes), "n": n})
+        line = {"IPC": s.ipc, "labels": f"`{s.source}`"} | {f"{tells}, %": s.mean(t) for t, tells in _TELLS.items()}
+        line |= {f"{t} minus control, points": s.loss(t) for t in ("images", "labels")}
+        lines.append({**line, "subjects": len(s.classes), "n": max(s.mean(t).n for t in _TELLS)})
     caption = (
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
-    chart = _chart(
-        [s for s in soft if s.source == lead.source], group.classes, examples.class_names if examples else ()
-    )
+    examples = examples_of(runs, group.members["dataset"].iat[0])
+    names = examples.class_names if examples else ()
+    chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
     return Section(_title(lead, group.classes), [chart, table(lines, caption)])
 
 
 def _subjects(group: Group) -> list[Subjects]:
     """The subjects of every source of labels and IPC, soft sources first; empty when nothing was left out."""
-    members = group.members[group.members["accuracy_by_class"].fillna("").str.strip() != ""]
-    guess = np.full(group.classes, 1 / max(group.classes, 1))
-    lines = []
-    for row in members.itertuples():
-        source, dropped = _dropped(row.labels)
-        without = None if pd.isna(row.without) else int(row.without)
-        if len(dropped) + (without is not None) < 2:
-            treatment = "labels" if dropped else "control" if without is None else "images"
-            values = by_class_of(row.accuracy_by_class) if row.status == "done" else guess
-            lines.append((source, row.ipc, row.unit, row.arm, treatment, dropped[0] if dropped else without, values))
-    found, order = [], list(dict.fromkeys(map(lambda labels: _dropped(labels)[0], group.arms["labels"])))
-    for source, ipc in sorted(
-        {line[:2] for line in lines}, key=lambda pair: (pair[0] == "hard", pair[1], order.index(pair[0]))
-    ):
-        own = [line for line in lines if line[:2] == (source, ipc)]
-        classes = tuple(sorted({line[5] for line in own if line[5] is not None}))
-        if classes:
-            found.append(_of_source(group, source, ipc, own, classes))
-    return found
+    members = group.members
+    split, without = members["labels"].map(_dropped), members["without"].map(lambda c: () if pd.isna(c) else (int(c),))
+    left_out = split.str[1] + without
+    treatment = np.select([left_out.str.len() == 0, without.str.len() == 0], ["control", "labels"], "images")
+    subject = left_out.map(lambda classes: classes[0] if classes else math.nan).to_numpy(float)
+    texts = members["accuracy_by_class"].fillna("").astype(str)
+    accuracy = texts.str.split(expand=True).apply(pd.to_numeric, errors="coerce")
+    accuracy = accuracy.where((accuracy >= 0) & (accuracy <= 1))  # a class without test images has no fraction
+    accuracy[members["status"] != "done"] = 1 / max(group.classes, 1)
+    there = np.isnan(subject)[:, None] | (subject[:, None] == accuracy.columns.to_numpy())
+    lines = members[["unit", "ipc", "arm"]].assign(source=split.str[0], treatment=treatment, subject=subject)
+    lines = lines.join(accuracy.where(there))[left_out.str.len() < 2]
+    parts = [(str(source), int(ipc), own) for (source, ipc), own in lines.groupby(["source", "ipc"], sort=False)]
+    parts.sort(key=lambda part: (part[0] == "hard", part[1]))
+    return [_of_source(group, *part) for part in parts if part[2]["subject"].isin(accuracy.columns).any()]
 
 
-def _of_source(group: Group, source: str, ipc: int, lines: Sequence[tuple], classes: tuple[int, ...]) -> Subjects:
+def _of_source(group: Group, source: str, ipc: int, lines: pd.DataFrame) -> Subjects:
     """One source at one IPC, at the setting that is best for the control."""
-    control = group.choose(ipc, [line[3] for line in lines if line[4] == "control"])
-    settings = [c for c in ("learning_rate", "weight_decay", "steps") if c in group.arms]
-    best = None if control is None else group.arms[settings].iloc[control]
-    cells: dict[str, dict[tuple[int, int], list[float]]] = {}
-    for _, _, unit, arm, treatment, subject, values in lines:
-        if best is None or (group.arms[settings].iloc[arm] == best).all():
-            for s, c in enumerate(classes):
-                if subject in (None, c) and 0 <= c < len(values):
-                    cells.setdefault(treatment, {}).setdefault((group.units.index(unit), s), []).append(values[c])
-    accuracy = {}
-    for treatment in (t for t in _TELLS if t in cells):
-        accuracy[treatment] = np.full((len(group.units), len(classes)), np.nan)
-        for at, values in cells[treatment].items():
-            accuracy[treatment][at] = np.mean(values)
-    whole = np.logical_and.reduce([np.isfinite(values) for values in accuracy.values()])
-    accuracy = {treatment: np.where(whole, values, np.nan) for treatment, values in accuracy.items()}
-    at = group.ipcs.index(ipc)
-    selection = math.nan if control is None else float(np.nanmean(group.selection[:, at, control]))
-    return Subjects(source, ipc, classes, accuracy, selection)
-
-
-def by_class_of(text: str) -> Float[np.ndarray, "K"]:
-    """Accuracies by class; NaN for what is no fraction, as of a class without test images.
-
-    >>> by_class_of("0.5 - 1")
-    array([0.5, nan, 1. ])
-    """
-    return np.array([_fraction(word) for word in text.split()], float)
-
-
-def _fraction(word: str) -> float:
-    try:
-        value = float(word)
-    except ValueError:
-        return math.nan
-    return value if 0 <= value <= 1 else math.nan
+    classes = sorted(int(c) for c in lines["subject"].dropna().unique() if c in lines)
+    control = group.choose(ipc, lines.loc[lines["treatment"] == "control", "arm"].unique().tolist())
+    if control is not None:
+        settings = group.arms[[c for c in TUNABLE if c in group.arms]]
+        lines = lines[lines["arm"].map((settings == settings.iloc[control]).all(axis=1))]
+    means = lines.groupby(["treatment", "unit"])[classes].mean()
+    cells = pd.MultiIndex.from_product([list(_TELLS), group.units])
+    accuracy = means.reindex(cells).to_numpy(float).reshape(len(_TELLS), len(group.units), -1)
+    tried = lines["treatment"].unique()
+    accuracy = np.where(np.isfinite(accuracy[np.isin(list(_TELLS), tried)]).all(0), accuracy, np.nan)
+    selection = math.nan if control is None else inference.means(group.selection[:, group.ipcs.index(ipc), control])
+    return Subjects(source, ipc, classes, dict(zip(_TELLS, accuracy)), float(selection))
 
 
 @functools.cache
@@ -157,45 +124,35 @@ def _dropped(labels: str) -> tuple[str, tuple[int, ...]]:
     return spec.render(tuple(call for call in calls if call.name != "drop_class")), dropped
 
 
-def _means(values: Float[np.ndarray, "U S"]) -> Float[np.ndarray, "u"]:
-    """Mean over the subjects of every unit that has one."""
-    there = np.isfinite(values)
-    return np.array([line[known].mean() for line, known in zip(values, there) if known.any()])
-
-
 def _title(lead: Subjects, classes: int) -> str:
     told = next((t for t in ("images", "labels") if lead.mean(t).n), None)
     if told is None:
         return "Too few members have finished to say what a class is without its images or labels"
-    what = "its images" if told == "images" else "its labels elsewhere"
     value, chance = words.accuracy(lead.mean(told)), words.percent(1 / classes)
-    return f"Without {what} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
+    return f"{_TELLS[told].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
 
 
 def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Chart:
     """Accuracy on the subjects by IPC and treatment, and on each subject at the largest IPC if there are few classes."""
-    tried, last = [t for t in _TELLS if any(t in s.accuracy for s in line)], line[-1]
-    chance = Level(1 / classes, "chance", GREY)
-    series = [
-        Series(_TELLS[t], range(len(line)), [s.mean(t) for s in line], line=False, colour=_COLOURS[t]) for t in tried
-    ]
-    axis = "accuracy on the\nsubject class, %"
-    panels = [Panel([*series, chance], axis, names=[str(s.ipc) for s in line], from_zero=True)]
+    last, tried = line[-1], [t for t in _TELLS if any(s.mean(t).n for s in line)]
+
+    def panel(values: Mapping[str, Sequence[Estimate]], x: str, names: Sequence[str]) -> Panel:
+        looks = [Series(_TELLS[t], range(len(v)), v, line=False, colour=_COLOURS[t]) for t, v in values.items()]
+        marks = [*looks, Level(1 / classes, "chance", GREY)]
+        return Panel(marks, "accuracy on the\nsubject class, %", x, names=names, from_zero=True)
+
+    panels = [panel({t: [s.mean(t) for s in line] for t in tried}, IPC, [str(s.ipc) for s in line])]
     if classes <= _FEW:
-        each = [
-            Series(_TELLS[t], range(len(last.classes)), [estimate(column) for column in last.accuracy[t].T], line=False, colour=_COLOURS[t])
-            for t in tried if t in last.accuracy
-        ]  # fmt: skip
+        each = {t: [estimate(subject) for subject in last.accuracy[t].T] for t in tried}
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
-        panels.append(
-            Panel([*each, chance], axis, f"subject class, at {words.budgets([last.ipc])}", names=shown, from_zero=True)
-        )
+        panels.append(panel(each, f"subject class, at {words.budgets([last.ipc])}", shown))
     caption = (
         f"Test accuracy on the subject class alone with labels `{last.source}`; mean over subjects inside a seed, then over "
         f"seeds. Dashed: chance, 1 of {classes} classes."
     )
-    said = f"{len(last.classes)} subject classes; bars: 95 % intervals"
-    alt = "; ".join(
-        f"IPC {s.ipc}: " + ", ".join(f"{_TELLS[t]} {words.accuracy(s.mean(t))} %" for t in tried) for s in line
+    told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
+    said, alt = (
+        f"{len(last.classes)} subject classes; bars: 95 % intervals",
+        f"Accuracy on subjects. {'; '.join(told)}.",
     )
-    return Chart("zero-shot", panels, caption, said, f"Accuracy on subjects. {alt}.", across=1)
+    return Chart("zero-shot", panels, caption, said, alt, across=1)

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 LEVEL = 0.05
 FEWEST = 3
@@ -117,8 +118,8 @@ def _known(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(there, values, 0.0), there.astype(float)
 
 
-def _ratio(sums: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return sums / np.where(count > 0, count, np.nan)
+def _ratio(sums: ArrayLike, count: ArrayLike) -> np.ndarray:
+    return np.asarray(np.divide(sums, np.where(np.greater(count, 0), count, np.nan)))
 
 
 @functools.lru_cache(16)

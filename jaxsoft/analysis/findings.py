@@ -62,6 +62,8 @@ class Frontier(NamedTuple):
 
 def findings(group: Group) -> Findings:
     """Analyse one group: choices, exchange rates and laws."""
+    if not (group.members["status"] == "done").any():
+        return Findings(group, [], NOTHING, [], None, [])
     choices = choose(group)
     specs = dict.fromkeys(c.labels for c in choices)
     curves = [fits.curve(group, group.hard, "hard")] if group.hard else []

@@ -74,12 +74,13 @@ def text_table(rows: Sequence[Row]) -> str:
     """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws."""
     parts = []
     for group in groups(tidy(rows)):
-        found = findings(group)
-        failed = int((group.members["status"] == "failed").sum())
-        said = [value_of_a_label(found.worth)] if found.worth else []
+        found, failed = findings(group), int((group.members["status"] == "failed").sum())
+        said = [group.name] if group.name else []
+        said += [plain(budget_table(found))] if failed < len(group.members) else []
+        said += [value_of_a_label(found.worth)] if found.worth else []
         said += [_formula(law) for law in found.laws if law.best.name in ("hard", BEST)]
         said += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
-        parts.append("\n".join([*([group.name] if group.name else []), plain(budget_table(found)), *said]))
+        parts.append("\n".join(said))
     return _ascii("\n\n".join(parts))
 
 

@@ -168,7 +168,7 @@ def fit_points(
     if not (np.all(given[0] > 0) and np.all((given[1] >= 0) & (given[1] <= 1)) and np.all(given[2] > 0)):
         raise errors.ConfigError("ipc and spread must be above 0 and accuracy a fraction in [0, 1], not percent")
     x, values, sd = (part[np.argsort(given[0])][None] for part in given)
-    return fit(laws.form_named(form), Curve("published", x, values, sd[0] ** -2.0, False, 1))
+    return fit(laws.form_named(form), Curve("published", x, values, sd[0] ** -2.0, False, 0))
 
 
 def fit(form: laws.Form, of: Curve) -> Fit:
@@ -181,6 +181,9 @@ def fit(form: laws.Form, of: Curve) -> Fit:
     draws = np.concatenate([of.draws[:1], of.draws[1:][np.isfinite(of.draws[1:]).all(1)]])
     found, loss = laws.solve(form, of.x, 1 - draws, of.weight)
     parameters = dict(zip(names, map(_parameter, found if form.floor else found[1:], _bounds(form, of), [of.n] * 5)))
+    for scale, shape, *_ in form.bases:  # nothing has any shape
+        known = parameters[scale].identified and parameters[shape].identified
+        parameters[shape] = parameters[shape]._replace(identified=known)
     freedom, chi2 = points - len(names), max(float(loss[0]), 0.0)
     excess = math.sqrt(chi2 / freedom) if of.known and freedom else math.nan
     score = laws.aicc(float(loss[0]), points, len(names), of.known)
@@ -220,7 +223,7 @@ def _held_out(form: laws.Form, of: Curve) -> HeldOut | None:
 def _note(found: dict[str, Parameter], freedom: int, n: int, excess: float) -> str:
     """What the fit cannot tell, in words."""
     if n < FEWEST_DRAWN:
-        return f"fewer than {FEWEST_DRAWN} seeds, no interval"
+        return f"fewer than {FEWEST_DRAWN} seeds, no interval" if n else "no seeds are known, no interval"
     if not freedom:
         return f"as many points as parameters, {len(found)}, an exact fit"
     parts = [text for name, text in _UNTOLD.items() if name in found and not found[name].identified]

@@ -54,7 +54,7 @@ class Group:
 
     Attributes:
       name: what tells the group from others, such as "model `mlp`"; empty for one alone.
-      members: a line each, with the factors of its labels (`factors`), its `unit` and its `arm`.
+      members: a line each, with the factors of its labels, its `unit` and its `arm`.
       arms: a line each: labels and their factors, the settings that were tried, and what the question compares.
       units: names of the units: seeds, or subsets where several seeds share them.
       ipcs: images per class, ascending.
@@ -127,7 +127,7 @@ class Group:
 
     def side(self, ipc: int | Sequence[int], arms: Arms, weight: float = 1.0) -> Side:
         """Some arms at one budget or several, as one side of a contrast."""
-        at = np.ix_(range(len(self.units)), [self.ipcs.index(n) for n in _several(ipc)], list(arms))
+        at = np.ix_(range(len(self.units)), [self.ipcs.index(n) for n in np.atleast_1d(ipc)], list(arms))
         return Side(self.test[at], self.selection[at], weight)
 
     @_once
@@ -161,10 +161,6 @@ class Group:
             return np.empty((1, 0), int)
         picks = inference.chosen(self.side(ipcs, arms).selection)
         return np.where(picks >= 0, np.array(arms)[picks], -1)
-
-
-def _several(ipc: int | Sequence[int]) -> Sequence[int]:
-    return [ipc] if isinstance(ipc, int | np.integer) else ipc
 
 
 @functools.cache

@@ -29,13 +29,10 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 LEVEL = 0.05
-FEWEST = 3
-"""Below so many units there is no interval."""
-FEWEST_DRAWN = 5
-"""Below so many units bootstrap draws give no interval."""
-RESAMPLES = 4000
-CHOICES = 1000
-"""Draws in which a choice is made anew for each unit: their spread is needed, not their ends."""
+FEWEST, FEWEST_DRAWN = 3, 5
+"""Below so many units there is no interval, and none of bootstrap draws."""
+RESAMPLES, CHOICES = 4000, 1000
+"""Bootstrap draws, and those in which each unit has a choice of its own: their spread is needed, not their ends."""
 
 
 class Estimate(NamedTuple):
@@ -55,10 +52,8 @@ class Estimate(NamedTuple):
     @property
     def p(self) -> float:
         """Two-sided p value of zero by Student's t; 1 where there is no interval."""
-        if self.n < FEWEST or math.isnan(self.low):
-            return 1.0
-        if self.sem == 0:
-            return float(self.mean == 0)
+        if math.isnan(self.low) or not self.sem:
+            return float(math.isnan(self.low) or self.mean == 0)
         return float(2 * scipy.stats.t.sf(abs(self.mean / self.sem), self.n - 1))
 
 
@@ -72,13 +67,9 @@ def estimate(values: Float[np.ndarray, "U"]) -> Estimate:
     [2.0, 0.58, -0.48, 4.48]
     """
     values = values[np.isfinite(values)]
-    if not len(values):
+    if not (n := len(values)):
         return NOTHING
-    return _with_error(float(values.mean()), _error(values), len(values))
-
-
-def _error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+    return _with_error(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n)
 
 
 def _with_error(mean: float, sem: float, n: int) -> Estimate:
@@ -217,7 +208,7 @@ def _picked(test: Float[np.ndarray, "*#cell A"], picks: Int[np.ndarray, "*cell"]
 
 
 def by_unit(*sides: Side) -> Float[np.ndarray, "U T"]:
-    """The weighted sum of what the best arms of the sides reach, unit by unit, each chosen by the other units."""
+    """What the best arms of the sides reach, each chosen by the other units, as a weighted sum unit by unit."""
     return _sum(sides, np.ones((1, len(sides[0].test))))[0]
 
 
@@ -261,8 +252,7 @@ def chosen(selection: Float[np.ndarray, "U T A"]) -> Int[np.ndarray, "R T"]:
 
 def _sure(selection: Float[np.ndarray, "U T A"]) -> bool:
     """Whether every draw of units chooses the same arm."""
-    picks = best(resampled_means(selection, CHOICES)) if selection.shape[-1] > 1 else np.zeros(1)
-    return bool((picks == picks[0]).all())
+    return selection.shape[-1] == 1 or len(np.unique(best(resampled_means(selection, CHOICES)), axis=0)) == 1
 
 
 def _means_of_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:

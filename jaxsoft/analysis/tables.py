@@ -111,11 +111,9 @@ def value_of_a_label(whole: Worth) -> str:
     if both_open(whole):
         return "What one soft label is worth leaves the measured range on both sides; see the table."
     bound = {"≥ ": "at least ", "≤ ": "at most ", "": ""}[sign_of_bound(whole)]
-    low = "" if math.isnan(whole.low) or whole.low == 0 or whole.smallest == 0 else words.times(whole.low)
-    high = "" if not math.isfinite(whole.high) or math.isinf(whole.largest) else words.times(whole.high)
-    ends = (
-        f" [{low}, {high}]" if low and high else f" (low end {low})" if low else f" (high end {high})" if high else ""
-    )
+    low = words.times(whole.low) if whole.low > 0 and whole.smallest else ""
+    high = words.times(whole.high) if math.isfinite(whole.high + whole.largest) else ""
+    ends = f" [{low}, {high}]" if low and high else f" (low end {low})" * bool(low) + f" (high end {high})" * bool(high)
     over = f"{'geometric mean over' if len(whole.over) > 1 else 'at'} {words.budgets(whole.over)}, n = {whole.n}"
     return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
 

@@ -155,6 +155,15 @@ def test_trend_needs_three_budgets_and_two_epochs():
     assert epoch_trend(only(one)).n == 0
 
 
+def test_draws_in_which_a_budget_has_no_member_choose_nothing():
+    rows = [row(n, labels, s, 0.5, epoch=e, val_accuracy=0.6 - e / 1000)
+            for n in (1, 2, 5) for labels, e in ((EARLY, 5), (LATE, 50)) for s in range(6 if n < 5 else 1)]  # fmt: skip
+    group = only(rows)
+    assert [choice.shares for choice in choose(group)] == [{EARLY: 1.0}] * 3
+    trend = epoch_trend(group)
+    assert (trend.mean, trend.low, trend.high) == (0, 0, 0)
+
+
 def test_the_curve_of_the_best_labels_follows_those_of_each_budget():
     rows = synthetic.rows(seeds=6)
     group = only(rows)

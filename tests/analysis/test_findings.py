@@ -156,8 +156,13 @@ def test_trend_needs_three_budgets_and_two_epochs():
 
 
 def test_draws_in_which_a_budget_has_no_member_choose_nothing():
-    rows = [row(n, labels, s, 0.5, epoch=e, val_accuracy=0.6 - e / 1000)
-            for n in (1, 2, 5) for labels, e in ((EARLY, 5), (LATE, 50)) for s in range(6 if n < 5 else 1)]  # fmt: skip
+    epochs = {EARLY: 5, LATE: 50, "teacher(epoch=80)": 80}
+    rows = [
+        row(n, labels, s, 0.5, epoch=epoch, val_accuracy=0.6 - epoch / 1000)
+        for n in (1, 2, 5)
+        for labels, epoch in epochs.items()
+        for s in range(6 if n < 5 else 1)
+    ]
     group = only(rows)
     assert [choice.shares for choice in choose(group)] == [{EARLY: 1.0}] * 3
     trend = epoch_trend(group)

@@ -292,8 +292,4 @@ def _units(members: pd.DataFrame) -> "pd.Series[int]":
     Seeds that share their images vary together, so that they are averaged; where there is one subset alone, its seeds are
     all the units there are.
     """
-    pairs = members[["seed", "subset_seed"]].drop_duplicates()
-    subsets = pairs["subset_seed"].nunique()
-    if 1 < subsets < len(pairs):
-        return members["subset_seed"]
-    return members["seed"] if subsets == 1 else members["subset_seed"]
+    return members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"]

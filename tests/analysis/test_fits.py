@@ -255,6 +255,15 @@ def test_members_become_points_of_ipc_and_entries():
     assert cut_families(group, 100) == {found.name: arms}
 
 
+def test_points_of_a_joint_law_weigh_alike_where_some_have_no_spread():
+    group, arms = cut(seeds=5, spread=0.01)
+    assert fits.surface(group, arms, "").known
+    group.test[:, :, arms[4]] = 0.5
+    group.known.clear()
+    curve = fits.surface(group, arms, "")
+    assert not curve.known and (curve.weight == 1).all()
+
+
 def test_of_a_joint_law_what_is_not_identified_is_said():
     truth = 1 - joint_error(*JOINT) + np.random.default_rng(0).normal(0, 0.01, (10, 42))
     few = joint(truth, 100, PLANE[1] < 3)

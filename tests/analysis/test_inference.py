@@ -46,7 +46,13 @@ def test_a_mean_and_its_error_by_hand():
 
 @pytest.mark.parametrize(
     "values, mean, low, p",
-    [([], NAN, NAN, 1), ([0.3], 0.3, NAN, 1), ([0.3, 0.5], 0.4, NAN, 1), ([0.3] * 3, 0.3, 0.3, 0), ([0.0] * 3, 0, 0, 1)],
+    [
+        ([], NAN, NAN, 1),
+        ([0.3], 0.3, NAN, 1),
+        ([0.3, 0.5], 0.4, NAN, 1),
+        ([0.3] * 3, 0.3, 0.3, 0),
+        ([0.0] * 3, 0, 0, 1),
+    ],
 )
 def test_below_three_units_there_is_no_interval_and_equal_values_have_none_to_doubt(values, mean, low, p):
     found = inference.estimate(np.array(values, float))

@@ -62,6 +62,8 @@ class Frontier(NamedTuple):
 
 def findings(group: Group) -> Findings:
     """Analyse one group: choices, exchange rates and laws."""
+    if not (group.members["status"] == "done").any():
+        return Findings(group, [], NOTHING, [], None, [])
     choices = choose(group)
     specs = dict.fromkeys(c.labels for c in choices)
     curves = [fits.curve(group, group.hard, "hard")] if group.hard else []
@@ -73,15 +75,12 @@ def findings(group: Group) -> Findings:
 
 def choose(group: Group) -> list[Choice]:
     """One choice of soft labels for each IPC at which some were run."""
-    soft, ipcs = group.soft, group.budgets(group.soft)
-    drawn_ = group.choices(ipcs, soft) if ipcs else np.empty((1, 0), int)
-    found = []
-    for i, ipc in enumerate(ipcs):
-        arm = int(drawn_[0, i])
-        specs, counts = np.unique(group.arms["labels"].to_numpy(str)[drawn_[1:, i]], return_counts=True)
-        shares = {str(specs[j]): float(counts[j] / counts.sum()) for j in np.argsort(-counts, kind="stable")}
+    soft, hard, ipcs, found = group.soft, group.hard, group.budgets(group.soft), []
+    for ipc, picks in zip(ipcs, group.choices(ipcs, soft).T):
+        arm = int(picks[0])
+        shares = group.arms["labels"].iloc[picks[1:][picks[1:] >= 0]].value_counts(normalize=True).to_dict()
         epoch = group.arms["epoch"].iat[arm]
-        values = group.accuracy(ipc, soft), group.accuracy(ipc, group.hard), group.contrast(ipc, soft, group.hard)
+        values = group.accuracy(ipc, soft), group.accuracy(ipc, hard), group.contrast(ipc, soft, hard)
         found.append(Choice(ipc, arm, group.labels(arm), None if math.isnan(epoch) else int(epoch), *values, shares))
     return found
 
@@ -92,7 +91,8 @@ def epoch_trend(group: Group) -> Estimate:
     epochs, ipcs = group.arms["epoch"].to_numpy(float), group.budgets(dated)
     if len(ipcs) < 3 or len(dated) < 3 or len(set(epochs[dated])) < 2:
         return NOTHING
-    return drawn(rank_correlation(epochs[group.choices(ipcs, dated)]), len(group.units))
+    picks = group.choices(ipcs, dated)
+    return drawn(rank_correlation(np.where(picks >= 0, epochs[picks], np.nan)), len(group.units))
 
 
 def rank_correlation(values: Float[np.ndarray, "R n"]) -> Float[np.ndarray, "R"]:
@@ -110,7 +110,7 @@ def frontiers(group: Group) -> list[Frontier]:
     """
     found = []
     for family, arms in group.arms[group.arms["epoch"].notna()].groupby("family", sort=True):
-        by_epoch = {int(epoch): arms.index[arms["epoch"] == epoch].tolist() for epoch in sorted(arms["epoch"].unique())}
+        by_epoch = {int(epoch): own.index.tolist() for epoch, own in arms.groupby("epoch")}
         if len(by_epoch) < 2 or not group.hard:
             continue
         ipcs = group.budgets(arms.index.tolist(), group.hard)

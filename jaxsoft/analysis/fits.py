@@ -113,25 +113,24 @@ def curve(group: Group, arms: Arms, name: str) -> Curve:
     """The curve of the best of some arms in images per class, chosen anew in every draw."""
     ipcs, values, draws = group.curve(arms)
     x = np.array([ipcs], float)
-    return Curve(name, x, draws, *weights(values, x[0]), _least(values))
+    return Curve(name, x, draws, *weights(values, x[0]), int(min(np.isfinite(values).sum(0), default=0)))
 
 
 def surface(group: Group, cut: dict[int, Arms], name: str) -> Curve:
     """The points of a joint law: every budget with every number of label entries, each the best of some arms."""
     lines = {k: curve(group, arms, name) for k, arms in sorted(cut.items())}
-    x = [[line.x[0], np.full(line.x.shape[1], float(k))] for k, line in lines.items()]
-    known = all(line.known for line in lines.values())
-    weight = np.concatenate([line.weight for line in lines.values()])
+    x = np.concatenate([[line.x[0], np.full_like(line.x[0], k)] for k, line in lines.items()], 1)
     draws = np.concatenate([line.draws[:1001] for line in lines.values()], 1)
+    known = all(line.known for line in lines.values())
     # Spreads that are seen in part only would not compare.
-    weight = weight if known else np.ones_like(weight)
-    return Curve(name, np.concatenate(x, 1), draws, weight, known, min((c.n for c in lines.values()), default=0))
+    weight = np.concatenate([line.weight for line in lines.values()]) if known else np.ones(x.shape[1])
+    return Curve(name, x, draws, weight, known, min(line.n for line in lines.values()))
 
 
 def law(of: Curve) -> Law:
     """The law of one curve in images per class."""
     rivals = [fit(form, of._replace(draws=of.draws[:1])) for form in laws.FORMS.values()]
-    rivals.sort(key=lambda one: math.inf if math.isnan(one.aicc) else one.aicc)
+    rivals.sort(key=lambda one: np.nan_to_num(one.aicc, nan=math.inf))
     best = best_form(rivals)
     return Law(fit(best.form if best else laws.FLOOR, of), tuple(rivals))
 
@@ -168,20 +167,24 @@ def fit_points(
     if not (np.all(given[0] > 0) and np.all((given[1] >= 0) & (given[1] <= 1)) and np.all(given[2] > 0)):
         raise errors.ConfigError("ipc and spread must be above 0 and accuracy a fraction in [0, 1], not percent")
     x, values, sd = (part[np.argsort(given[0])][None] for part in given)
-    return fit(laws.form_named(form), Curve("published", x, values, sd[0] ** -2.0, False, 1))
+    return fit(laws.form_named(form), Curve("published", x, values, sd[0] ** -2.0, False, 0))
 
 
 def fit(form: laws.Form, of: Curve) -> Fit:
     """Fit a form to the means of a curve, to their bootstrap draws, and, in images alone, to all means but the last."""
     points, names = of.x.shape[1], form.parameters
-    if points < len(names) or min(len(np.unique(line)) for line in of.x) < 2:
+    freedom = points - len(names)
+    if freedom < 0 or min(len(np.unique(line)) for line in of.x) < 2:
         unknown = dict.fromkeys(names, Parameter(math.nan, math.nan, math.nan, False))
         note = f"{points} points cannot fix {_COUNTS[len(names)]} parameters"
         return Fit(of.name, form, unknown, of.x, of.n, math.nan, None, math.nan, math.nan, note)
     draws = np.concatenate([of.draws[:1], of.draws[1:][np.isfinite(of.draws[1:]).all(1)]])
     found, loss = laws.solve(form, of.x, 1 - draws, of.weight)
     parameters = dict(zip(names, map(_parameter, found if form.floor else found[1:], _bounds(form, of), [of.n] * 5)))
-    freedom, chi2 = points - len(names), max(float(loss[0]), 0.0)
+    for scale, shape, *_ in form.bases:  # nothing has any shape
+        known = parameters[scale].identified and parameters[shape].identified
+        parameters[shape] = parameters[shape]._replace(identified=known)
+    chi2 = max(float(loss[0]), 0.0)
     excess = math.sqrt(chi2 / freedom) if of.known and freedom else math.nan
     score = laws.aicc(float(loss[0]), points, len(names), of.known)
     note = _note(parameters, freedom, of.n, excess if len(of.x) > 1 else 0.0)
@@ -192,12 +195,10 @@ def fit(form: laws.Form, of: Curve) -> Fit:
 def _bounds(form: laws.Form, of: Curve) -> list[tuple[float, float] | None]:
     """Of each parameter, ends that its interval must not reach; None where points are too few to identify it at all."""
     spare = of.x.shape[1] > len(form.parameters)
-    bounds: list[tuple[float, float] | None] = [(0.0, math.inf) if spare else None] * form.floor
-    for basis, line in zip(form.bases, of.x):
-        values = np.unique(line)
-        enough = spare and len(values) > 2
-        bounds += [(0.0, math.inf) if spare else None, basis.bounds(values) if enough else None]
-    return bounds
+    positive = (0.0, math.inf) if spare else None
+    shapes = [(basis.bounds, np.unique(line)) for basis, line in zip(form.bases, of.x)]
+    pairs = [(positive, bounds(values) if spare and len(values) > 2 else None) for bounds, values in shapes]
+    return [*([positive] * form.floor), *(bound for pair in pairs for bound in pair)]
 
 
 def _parameter(fits: Float[np.ndarray, "R"], bounds: tuple[float, float] | None, n: int) -> Parameter:
@@ -220,7 +221,7 @@ def _held_out(form: laws.Form, of: Curve) -> HeldOut | None:
 def _note(found: dict[str, Parameter], freedom: int, n: int, excess: float) -> str:
     """What the fit cannot tell, in words."""
     if n < FEWEST_DRAWN:
-        return f"fewer than {FEWEST_DRAWN} seeds, no interval"
+        return f"fewer than {FEWEST_DRAWN} seeds, no interval" if n else "no seeds are known, no interval"
     if not freedom:
         return f"as many points as parameters, {len(found)}, an exact fit"
     parts = [text for name, text in _UNTOLD.items() if name in found and not found[name].identified]
@@ -242,7 +243,3 @@ def weights(values: Float[np.ndarray, "U T"], ipc: Float[np.ndarray, "T"]) -> tu
     x = np.log(ipc)
     smooth = np.polyval(np.polyfit(x, np.log(np.maximum(sem, 0.1 * sem.max())), min(1, len(ipc) - 1)), x)
     return np.exp(-2 * smooth), bool(count.min() >= FEWEST)
-
-
-def _least(values: Float[np.ndarray, "U T"]) -> int:
-    return int(min(np.isfinite(values).sum(0), default=0))

@@ -74,12 +74,13 @@ def text_table(rows: Sequence[Row]) -> str:
     """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws."""
     parts = []
     for group in groups(tidy(rows)):
-        found = findings(group)
-        failed = int((group.members["status"] == "failed").sum())
-        said = [value_of_a_label(found.worth)] if found.worth else []
+        found, failed = findings(group), int((group.members["status"] == "failed").sum())
+        said = [group.name] if group.name else []
+        said += [plain(budget_table(found))] if failed < len(group.members) else []
+        said += [value_of_a_label(found.worth)] if found.worth else []
         said += [_formula(law) for law in found.laws if law.best.name in ("hard", BEST)]
         said += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
-        parts.append("\n".join([*([group.name] if group.name else []), plain(budget_table(found)), *said]))
+        parts.append("\n".join(said))
     return _ascii("\n\n".join(parts))
 
 
@@ -110,11 +111,9 @@ def value_of_a_label(whole: Worth) -> str:
     if both_open(whole):
         return "What one soft label is worth leaves the measured range on both sides; see the table."
     bound = {"≥ ": "at least ", "≤ ": "at most ", "": ""}[sign_of_bound(whole)]
-    low = "" if math.isnan(whole.low) or whole.low == 0 or whole.smallest == 0 else words.times(whole.low)
-    high = "" if not math.isfinite(whole.high) or math.isinf(whole.largest) else words.times(whole.high)
-    ends = (
-        f" [{low}, {high}]" if low and high else f" (low end {low})" if low else f" (high end {high})" if high else ""
-    )
+    low = words.times(whole.low) if whole.low > 0 and whole.smallest else ""
+    high = words.times(whole.high) if math.isfinite(whole.high + whole.largest) else ""
+    ends = f" [{low}, {high}]" if low and high else f" (low end {low})" * bool(low) + f" (high end {high})" * bool(high)
     over = f"{'geometric mean over' if len(whole.over) > 1 else 'at'} {words.budgets(whole.over)}, n = {whole.n}"
     return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
 

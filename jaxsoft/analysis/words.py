@@ -94,10 +94,11 @@ def parameter(value: Parameter) -> str:
 def times(value: float) -> str:
     """A ratio with two digits that count.
 
-    >>> times(2.345), times(12.4), times(0.02)
-    ('2.3', '12', '0.02')
+    >>> times(2.345), times(12.4), times(0.9), times(0.02)
+    ('2.3', '12', '0.90', '0.02')
     """
-    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
+    digits = 0 if value >= 9.95 else 1 if value >= 0.995 else 2
+    return f"{value:.{digits}f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def listed(items: Sequence[Any]) -> str:
@@ -123,13 +124,9 @@ def where(some: Sequence[int], of: Sequence[int]) -> str:
     """
     if len(some) == len(of) > 1:
         return "at every budget"
-    return (
-        "at no budget"
-        if not some
-        else f"at IPC {listed(some)}"
-        if len(some) < 4
-        else f"at {len(some)} of {len(of)} budgets"
-    )
+    if not some:
+        return "at no budget"
+    return f"at IPC {listed(some)}" if len(some) < 4 else f"at {len(some)} of {len(of)} budgets"
 
 
 def most(values: Mapping[int, Estimate]) -> tuple[int, int]:

@@ -67,10 +67,9 @@ def worths(group: Group, soft: Arms) -> tuple[list[Worth], Worth | None]:
         return [], None
     ratios = _matching(np.array(budgets, float), hard, reached[: len(hard)]) / ipcs
     found = []
-    for i, ipc in enumerate(ipcs):
-        n = int(np.isfinite(values[:, i]).sum())
+    for ipc, (ratio, *drawn), n in zip(ipcs, ratios.T, np.isfinite(values).sum(0)):
         ends = budgets[0] / ipc, budgets[-1] / ipc
-        found.append(Worth(ipc, float(ratios[0, i]), *interval(ratios[1:, i], n), *ends, n))
+        found.append(Worth(ipc, float(ratio), *interval(np.array(drawn), int(n)), *ends, int(n)))
     return found, _whole(found, ratios)
 
 
@@ -106,7 +105,7 @@ def images_for(group: Group, arms: Arms, targets: Sequence[float]) -> Float[np.n
         return np.full((3, len(targets)), np.nan)
     reached = _matching(np.array(ipcs, float), draws, np.tile(np.array(targets, float), (len(draws), 1)))
     n = int(np.isfinite(values).sum(0).min())
-    found = np.array([reached[0], *zip(*(interval(line, n) for line in reached[1:].T))])
+    found = np.array([(line[0], *interval(line[1:], n)) for line in reached.T]).T
     return np.where(found == 0, np.nan, found)
 
 
@@ -194,20 +193,18 @@ def purchases(group: Group, classes: int, image_bits: int, specs: Mapping[str, i
       image_bits: bits of one image, from `pixel_bits` or `index_bits`.
       specs: label specs, and the bits of one of their labels.
     """
-    cells = [(ipc, labels, group.of(labels)) for labels in specs for ipc in group.budgets(group.of(labels))]
-    cells = [(ipc, labels, group.choose(ipc, arms)) for ipc, labels, arms in cells]
+    cells = [(ipc, labels) for labels in specs for ipc in group.budgets(group.of(labels))]
     if not cells:
         return []
-    images = np.array([classes * ipc for ipc, _, _ in cells])
-    costs = (images * [image_bits + specs[labels] for _, labels, _ in cells]).astype(float)
-    at = tuple(np.array([(group.ipcs.index(ipc), arm) for ipc, _, arm in cells]).T)
-    kept = pareto(costs, curves(group.selection[:, *at]))
-    found = []
-    for i in np.lexsort((-means(group.test[:, *at]), costs)):
-        ipc, labels, _ = cells[i]
-        own = int(images[i]) * image_bits, int(images[i]) * specs[labels], specs[labels]
+    costs = np.array([classes * ipc * (image_bits + specs[labels]) for ipc, labels in cells], float)
+    at = [(group.ipcs.index(ipc), group.choose(ipc, group.of(labels))) for ipc, labels in cells]
+    test, selection = (values[:, *np.array(at, int).T] for values in (group.test, group.selection))
+    kept, found = pareto(costs, curves(selection)), []
+    for i in np.lexsort((-means(test), costs)):
+        ipc, labels = cells[i]
+        bits = classes * ipc * image_bits, classes * ipc * specs[labels], specs[labels]
         score = group.accuracy(ipc, group.of(labels))
-        found.append(Purchase(ipc, labels, *own, score, float(kept[1:, i].mean()), bool(kept[0, i])))
+        found.append(Purchase(ipc, labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
     return found
 
 

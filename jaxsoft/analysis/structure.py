@@ -5,6 +5,7 @@ Labels are probabilities [N, K] of N images with true classes [N]. Entropies are
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +62,7 @@ def class_means(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) 
     return _by_class(values, labels).mean().reindex(range(values.shape[1])).to_numpy()
 
 
-def _by_class(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> "pd.api.typing.DataFrameGroupBy":
+def _by_class(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Any:
     return pd.DataFrame(values.astype(np.float64)).groupby(labels)
 
 

@@ -70,13 +70,7 @@ def components(values: Float[np.ndarray, "*levels"], factors: Sequence[str]) -> 
     if not named or freedom[-1] < 1:
         shape = " x ".join(map(str, values.shape))
         raise errors.DataError(f"a design of {shape} levels with {missing} cells missing leaves no residual variance")
-    level_of = [axis.ravel() for axis in np.indices(levels)]
-    effects = [np.eye(size)[own] for size, own in zip(levels, level_of)]
-    design = np.column_stack([np.ones(count), *effects])
-    fitted = design @ np.linalg.lstsq(design[there], flat[there])[0]
-    filled = np.where(there, flat, fitted)
-    means = [np.bincount(own, filled) * size / count for size, own in zip(levels, level_of)]
-    squares = np.array([*(count * mean.var() for mean in means), ((filled - fitted) ** 2).sum()])
+    filled, squares = _sums_of_squares(flat, there, levels.tolist())
     # The first draw is the estimate itself, the others are what may be behind it.
     chi = np.random.default_rng(0).chisquare(freedom, (DRAWS, len(freedom)))
     *mean_squares, rest = (squares / np.concatenate([freedom[None], chi])).T
@@ -89,6 +83,16 @@ def components(values: Float[np.ndarray, "*levels"], factors: Sequence[str]) -> 
         for i, (name, size) in enumerate([*named, (REST, count)])
     ]
     return Components(float(filled.mean()), tuple(parts), _estimate(total), count, missing)
+
+
+def _sums_of_squares(values: np.ndarray, there: np.ndarray, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The values, missing ones from the additive fit to the others, and their sums of squares by factor and rest."""
+    level_of = [axis.ravel() for axis in np.indices(levels)]
+    design = np.column_stack([np.ones(len(values)), *(np.eye(size)[own] for size, own in zip(levels, level_of))])
+    fitted = design @ np.linalg.lstsq(design[there], values[there])[0]
+    filled = np.where(there, values, fitted)
+    means = (np.bincount(own, filled) / np.bincount(own) for own in level_of)
+    return filled, np.array([*(len(values) * mean.var() for mean in means), ((filled - fitted) ** 2).sum()])
 
 
 def seeds_needed(variance: float, difference: float, paired: bool, level: float = 0.05, power: float = 0.8) -> int:

@@ -5,11 +5,13 @@ budgets the frontier of the whole group tells. Asked where the epochs of one sou
 are more than the two or three stages that other questions let validation choose from.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from jaxsoft import spec
 from jaxsoft.analysis import words
@@ -31,9 +33,9 @@ History = Mapping[int, tuple[float, float]]
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The best teacher epoch of each budget, with its interval, the teacher's accuracy and the entropy of its labels."""
     soft = group.arms.iloc[group.soft]
-    bare = soft["family"].nunique() == 1 and soft["epoch"].notna().all() and not any(soft["operations"])
-    few = len(group.ipcs) <= _MOST_IPCS and soft["epoch"].nunique() >= _FEWEST_EPOCHS
-    if not (bare and few) or (group.members["protocol"] == "both").any():  # which asks of optimism
+    bare = len(set(soft["family"])) == 1 and not any(soft["operations"]) and not soft["epoch"].isna().any()
+    few = len(group.ipcs) <= _MOST_IPCS and len(set(soft["epoch"])) >= _FEWEST_EPOCHS
+    if not (bare and few) or "both" in set(group.members["protocol"]):  # which asks of optimism
         return None
     ipcs, draws = chosen_epochs(group, group.soft)
     n, source = len(group.units), str(soft["family"].iat[0])
@@ -92,6 +94,11 @@ def _title(best: Mapping[int, Estimate], moves: int) -> str:
     return f"More images want {'a later' if moves > 0 else 'an earlier'} teacher: {path}"
 
 
+def _cut(axes: Axes, foot: float) -> None:
+    """Epochs so bad that they would flatten the curve leave the panel below."""
+    axes.set_ylim(max(axes.get_ylim()[0], foot))
+
+
 def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: str) -> Chart:
     """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
     panels = []
@@ -105,10 +112,9 @@ def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: 
         ]
         marks += [] if math.isnan(epoch.low) else [Range(epoch.low, epoch.high, colour)]
         marks += [Level(hard.mean)] if hard.n else []
-        # Epochs so bad that they would flatten the curve leave the panel below.
         means = np.array([value.mean for value in values.values()])
         level, top = np.nanmin([np.nanquantile(means, 0.3, method="lower"), hard.mean]), np.nanmax(means)
-        marks.append(lambda axes, foot=level - 0.6 * (top - level): axes.set_ylim(max(axes.get_ylim()[0], 100 * foot)))
+        marks.append(functools.partial(_cut, foot=100 * (level - 0.6 * (top - level))))
         panels.append(Panel(marks, x=_AXIS, title=words.budgets([ipc]), height=1.8))
     for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE)) if history else ()):
         line = Series("", list(history), [pair[i] for pair in history.values()], "band", colour=colour, marker=",")

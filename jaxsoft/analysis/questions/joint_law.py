@@ -50,17 +50,17 @@ def cut_families(group: Group, classes: int) -> dict[str, dict[int, Arms]]:
     What `topk` follows and precedes counts: `topk(3)|temperature(2)` cuts before it softens, `temperature(2)|topk(3)` after. A
     spec without `topk` keeps all classes, and is of every family of its other operations.
     """
-    found: dict[tuple[str, ...], dict[int, list[int]]] = {}
+    found: dict[tuple[str, ...], dict[int, Arms]] = {}
     whole = {}
-    for arm in group.find(group.arms["source"] != "hard"):
+    for arm in group.find((group.arms["source"] != "hard").to_numpy()):
         calls = spec.parse(group.labels(arm))
         parts = tuple("topk(k)" if call.name == "topk" else str(call) for call in calls)
         if "topk(k)" in parts:
-            kept = entries_kept(group.labels(arm), classes)
-            found.setdefault(parts, {}).setdefault(kept or classes, []).append(arm)
+            cut, kept = found.setdefault(parts, {}), entries_kept(group.labels(arm), classes) or classes
+            cut[kept] = [*cut.get(kept, []), arm]
         else:
             whole.setdefault(parts, []).append(arm)
     for parts, cut in found.items():
         if rest := whole.get(tuple(part for part in parts if part != "topk(k)")):
-            cut[classes] = cut.get(classes, []) + rest
+            cut[classes] = [*cut.get(classes, []), *rest]
     return {"|".join(parts): found[parts] for parts in sorted(found, key=lambda parts: -len(found[parts]))}

@@ -61,11 +61,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 def cut_sources(group: Group) -> dict[str, Cuts]:
     """Every source that was cut to several k, in the order of teacher epochs."""
     found = {}
-    cut = group.arms[group.arms["op"] == "topk"]
-    for base, own in cut.groupby("base", sort=False):
-        cuts = {float(k): arms.index.tolist() for k, arms in own.groupby("value")}
-        if len(cuts) > 1:
-            found[str(base)] = cuts | ({math.inf: uncut} if (uncut := group.of(str(base))) else {})
+    cut = group.arms.iloc[group.find(op="topk")]
+    for base in cut["base"].unique():
+        ks = sorted(cut["value"][cut["base"] == base].unique().tolist())
+        if len(ks) > 1:
+            cuts = {k: group.find(op="topk", base=base, value=k) for k in ks}
+            found[base] = cuts | ({math.inf: whole} if (whole := group.of(base)) else {})
     return found
 
 

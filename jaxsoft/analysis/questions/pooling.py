@@ -81,12 +81,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 def pooled(group: Group) -> dict[str, Pools]:
     """What remains of label specs without number and pool: the first expert alone, or any number of them."""
     found: dict[str, Pools] = {}
-    for arm, line in enumerate(group.arms.itertuples()):
-        call, *rest = spec.parse(line.labels)
-        if line.source == "teachers" or (line.source == "teacher" and line.expert == 0):
+    for arm, line in enumerate(group.arms.to_dict("records")):
+        call, *rest = spec.parse(line["labels"])
+        if line["source"] == "teachers" or (line["source"] == "teacher" and line["expert"] == 0):
             when = {key: value for key, value in call.kwargs.items() if key not in ("n", "pool", "expert")}
             pools = found.setdefault(spec.render((spec.Call("teacher", (), when), *rest)), {})
-            pools.setdefault(("" if line.experts == 1 else line.pool, line.experts), []).append(arm)
+            pools.setdefault(("" if line["experts"] == 1 else line["pool"], line["experts"]), []).append(arm)
     return found
 
 

@@ -71,10 +71,13 @@ def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -
         aligned = structure.jackknife(structure.alignment, own, errors)
         # A correlation that was corrected for noise may come out above 1.
         aligned = aligned._replace(mean=min(aligned.mean, 1.0), low=min(aligned.low, 1.0), high=min(aligned.high, 1.0))
-        single = structure.entropies(p), structure.top_mass(p, 1), structure.top_mass(p, 5), structure.brier(*held_out)
-        *of_train, brier = map(estimate, single)
+        entropy, top1, top5 = map(
+            estimate, (structure.entropies(p), structure.top_mass(p, 1), structure.top_mass(p, 5))
+        )
         calibration = structure.jackknife(structure.calibration_error, held_out)
-        found.append(Stage(epoch, *of_train, rank, aligned, calibration, brier))
+        found.append(
+            Stage(epoch, entropy, top1, top5, rank, aligned, calibration, estimate(structure.brier(*held_out)))
+        )
     return found
 
 

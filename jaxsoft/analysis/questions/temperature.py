@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import Chart, Heat, Panel, cut
-from jaxsoft.analysis.groups import Arms, Group, factors
+from jaxsoft.analysis.groups import Group, factors
 from jaxsoft.analysis.page import Section, Text, table
 from jaxsoft.analysis.questions._choice import best_of
 from jaxsoft.analysis.read import Run
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
         return f"epoch {self.epoch}, t = {self.t:.3g}"
 
 
-Field = dict[Cell, Arms]
+Field = dict[Cell, list[int]]
 """The arms of one source by epoch and temperature."""
 
 
@@ -46,12 +46,12 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
 def fields(group: Group) -> dict[str, Field]:
     """Arms by source and cell; those whose last operation is another are sources of their own, at temperature 1."""
     found: dict[str, Field] = {}
-    for arm, line in enumerate(group.arms.itertuples()):
-        if not np.isnan(line.epoch):
-            softened = line.op in ("temperature", "power")
-            source = factors(line.base)["family"] if softened else line.family
-            t = 1.0 if not softened else line.value if line.op == "temperature" else 1 / line.value
-            found.setdefault(source, {}).setdefault(Cell(int(line.epoch), float(f"{t:.6g}")), []).append(arm)
+    for arm, line in enumerate(group.arms.to_dict("records")):
+        if not np.isnan(line["epoch"]):
+            softened, power = line["op"] in ("temperature", "power"), -1 if line["op"] == "power" else 1
+            source = factors(line["base"])["family"] if softened else line["family"]
+            t = float(f"{line['value'] ** power:.6g}") if softened else 1.0
+            found.setdefault(source, {}).setdefault(Cell(int(line["epoch"]), t), []).append(arm)
     return {source: dict(sorted(field.items())) for source, field in found.items()}
 
 

@@ -77,14 +77,13 @@ def crossed(group: Group, alike: bool = True) -> list[Crossed]:
 
     `alike`: whether experts differ by chance alone. Those of several architectures are treatments of their own.
     """
-    found = []
+    found, members = [], group.members[group.members["status"] == "done"].to_dict("records")
     for ipc in group.ipcs:
         designs: dict[str, Design] = {}
         best = {group.choose(ipc, group.of(labels)) for labels in set(group.arms["labels"])}  # each at its best rate
-        members = group.members[(group.members["ipc"] == ipc) & group.members["arm"].isin(best - {None})]
-        for row in members[members["status"] == "done"].itertuples():
-            labels, expert = treatment(row.labels) if alike else (row.labels, 0)
-            designs.setdefault(labels, {})[row.subset_seed, expert, row.seed] = row.test_accuracy
+        for row in (row for row in members if row["ipc"] == ipc and row["arm"] in best):
+            labels, expert = treatment(row["labels"]) if alike else (row["labels"], 0)
+            designs.setdefault(labels, {})[row["subset_seed"], expert, row["seed"]] = row["test_accuracy"]
         of_ipc = {labels: array for labels, cells in designs.items() if (array := _array(cells)) is not None}
         for labels in sorted(of_ipc, key=lambda labels: (-of_ipc[labels].size, labels == "hard")):
             parts, pairs = variance.components(of_ipc[labels], _FACTORS), _pairs(labels, designs)

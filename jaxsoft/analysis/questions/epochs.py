@@ -101,9 +101,9 @@ def _cut(axes: Axes, foot: float) -> None:
 
 def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: str) -> Chart:
     """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
-    panels = []
+    tried, panels = sorted(set(group.arms["epoch"].iloc[group.soft])), []
     for (ipc, epoch), colour in zip(best.items(), PALETTE):
-        own = {e: group.ran(ipc, group.find(epoch=e)) for e in sorted(set(group.arms["epoch"].iloc[group.soft]))}
+        own = {e: group.ran(ipc, group.find(epoch=e)) for e in tried}
         values = {e: group.accuracy(ipc, arms) for e, arms in own.items() if arms}
         hard = group.accuracy(ipc, group.ran(ipc, group.hard))
         marks: list[Mark] = [
@@ -116,9 +116,10 @@ def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: 
         level, top = np.nanmin([np.nanquantile(means, 0.3, method="lower"), hard.mean]), np.nanmax(means)
         marks.append(functools.partial(_cut, foot=100 * (level - 0.6 * (top - level))))
         panels.append(Panel(marks, x=_AXIS, title=words.budgets([ipc]), height=1.8))
-    for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE)) if history else ()):
-        line = Series("", list(history), [pair[i] for pair in history.values()], "band", colour=colour, marker=",")
+    knew = {epoch: history[epoch] for epoch in tried if epoch in history}
+    for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE)) if knew else ()):
+        line = Series("", list(knew), [pair[i] for pair in knew.values()], "band", colour=colour, marker=",")
         panels.append(Panel([line], name, _AXIS, f"{whose} own", height=1.4, from_zero=True))
-    below = f", above the {whose} own validation accuracy and label entropy" if history else ""
+    below = f", above the {whose} own validation accuracy and label entropy" if knew else ""
     caption = f"Test accuracy by teacher epoch for each number of images per class{below}."
     return Chart("epochs", panels, caption, "bands: 95 %; star, bar: best epoch; dashed: hard labels", across=1)

@@ -64,7 +64,7 @@ def _chart(found: Mapping[str, Sequence[Purchase]], on: str) -> Chart:
             own = [p for p in each if (None if p.labels == "hard" else p.bits) == bits]
             bare = [p.accuracy._replace(low=math.nan, high=math.nan) for p in own]
             marks.append(Series("", [p.total / 8 for p in own], bare, "band", False, colour, marker))
-        panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", height=3.0))
+        panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
     caption = (
         f"Every data set of the sweep by its bytes, on test; the line joins those that nothing cheaper matches on {on}."
     )

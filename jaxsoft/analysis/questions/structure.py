@@ -71,13 +71,10 @@ def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -
         aligned = structure.jackknife(structure.alignment, own, errors)
         # A correlation that was corrected for noise may come out above 1.
         aligned = aligned._replace(mean=min(aligned.mean, 1.0), low=min(aligned.low, 1.0), high=min(aligned.high, 1.0))
-        entropy, top1, top5 = map(
-            estimate, (structure.entropies(p), structure.top_mass(p, 1), structure.top_mass(p, 5))
-        )
+        entropy, brier = estimate(structure.entropies(p)), estimate(structure.brier(*held_out))
+        top1, top5 = (estimate(structure.top_mass(p, k)) for k in (1, 5))
         calibration = structure.jackknife(structure.calibration_error, held_out)
-        found.append(
-            Stage(epoch, entropy, top1, top5, rank, aligned, calibration, estimate(structure.brier(*held_out)))
-        )
+        found.append(Stage(epoch, entropy, top1, top5, rank, aligned, calibration, brier))
     return found
 
 
@@ -155,9 +152,11 @@ def _matrices(found: Sequence[Stage], names: Sequence[str], train: LabelSample, 
         confusion = structure.class_means(structure.predictions(validation.probabilities[p]), validation.labels)
         left = functools.partial(_matrix, values=likeness, title="mean label, %", names=named)
         right = functools.partial(_matrix, values=confusion, title="taken for, % of images", names=[])
-        panels.append(Panel([left], "true class", "other class", f"epoch {found[p].epoch}, labels", height=2.9))
+        panels.append(
+            Panel([left], "true class", "other class", f"epoch {found[p].epoch}\nlabels of training images", height=2.6)
+        )
         r = words.interval(found[p].alignment)
-        panels.append(Panel([right], "", "other class", f"confusions, r = {r}", height=2.9))
+        panels.append(Panel([right], "", "other class", f"confusions on validation\nr = {r}", height=2.6))
     caption = (
         "Which classes labels of training images resemble, and which the teacher takes validation images for. r: correlation "
         "of the two matrices off their diagonals, corrected for the noise of so few images, with its 95 % interval; – where "
@@ -179,6 +178,7 @@ def _matrix(axes: Axes, values: Float[np.ndarray, "K K"], title: str, names: Seq
     axes.tick_params(length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    bar = axes.figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02, aspect=25)
+    bar = axes.figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, aspect=25)
     bar.set_label(title, fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]

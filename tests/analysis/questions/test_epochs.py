@@ -76,6 +76,7 @@ def test_the_answer_has_the_entropy_of_the_chosen_labels():
     knew = [(line["teacher's validation, %"], line["teacher's label entropy, nats"]) for line in lines]
     assert knew == [("5.0", "1.90"), ("80.0", "0.40")]
     assert [panel.y for panel in chart.panels][2:] == ["validation, %", "label entropy, nats"]
+    assert [list(panel.marks[0].x) for panel in chart.panels] == [[0, 5, 20, 80]] * 4  # one axis for all
     assert "above the teacher's own validation accuracy" in chart.caption
 
 

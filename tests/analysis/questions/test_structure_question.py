@@ -136,7 +136,9 @@ def test_matrices_are_early_and_late_without_their_diagonals(samples, found):
     third = hits[validation.labels == 3]
     assert confusion[3, 4] == pytest.approx(100 * (third == 4).mean())
     assert [t.get_text() for t in axes[0].get_yticklabels()] == list(names)
-    assert [panel.title for panel in shown.panels[::2]] == ["epoch 5, labels", "epoch 150, labels"]
+    assert [panel.title for panel in shown.panels[::2]] == [
+        f"epoch {epoch}\nlabels of training images" for epoch in (5, 150)
+    ]
     many = question._matrices(found, ("x",) * 31, *samples)
     assert not drawn(many.panels[0]).get_yticklabels()
     assert drawing.png(shown)[:4] == b"\x89PNG"

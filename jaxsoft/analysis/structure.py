@@ -39,12 +39,7 @@ def effective_rank(probabilities: Float[np.ndarray, "N K"]) -> float:
 
     The s_i are the singular values of the labels less their mean. Those that the rounding of the array's own type would
     give by itself are left out: nearly equal labels in half precision would else seem to differ in every direction.
-
-    Args:
-      probabilities: labels [N, K]; their type says how they are rounded.
-
-    Returns:
-      From 1 to min(N, K) - 1; 0 if all labels are equal.
+    From 1 to min(N, K) - 1; 0 if all labels are equal.
 
     Reference: Roy and Vetterli, "The effective rank" (2007), definition 1.
     """
@@ -87,17 +82,12 @@ def alignment(
       r = cov(A, B) / sqrt((var A - a) (var B - b)),  a and b: mean squared standard errors of the entries of A and B
 
     Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors
-    a teacher makes; r is corrected for it. The two sets of images must not overlap: their noise would correlate too.
+    a teacher makes; r is corrected for it, and a little above 1 at times; NaN where noise explains all that varies.
 
     Args:
-      values: soft labels, or one-hot predictions.
-      labels: their true classes.
-      others: rows of other images.
-      other_labels: their true classes.
-
-    Returns:
-      The correlation, a little above 1 at times; NaN where noise explains all that varies. Classes with fewer than two
-      images on a side are left out.
+      values: soft labels, or one-hot predictions, of images of the true classes `labels`. Classes with fewer than two
+        images on a side are left out.
+      others: those of other images: the two sets must not overlap, or their noise would correlate too.
 
     Reference: Spearman, "The proof and measurement of association between two things" (1904).
     """

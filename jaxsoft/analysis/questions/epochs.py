@@ -40,7 +40,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     ipcs, draws = chosen_epochs(group, group.soft)
     n, source = len(group.units), str(soft["family"].iat[0])
     best = {ipc: drawn(line, n) for ipc, line in zip(ipcs, draws.T)}
-    history, whose = teacher_history(source, runs), _whose(source)
+    # Of pooled experts single ones alone are known.
+    history, whose = teacher_history(source, runs), "single experts'" if soft["pool"].iat[0] else "teacher's"
     lines = []
     for ipc, epoch in best.items():
         accuracy, entropy = history.get(int(epoch.mean), (None, None))
@@ -73,11 +74,6 @@ def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
     """The epochs of one expert that hold both numbers."""
     pairs = {record["epoch"]: (record.get("val_accuracy"), record.get("label_entropy")) for record in history}
     return {epoch: pair for epoch, pair in pairs.items() if None not in pair}
-
-
-def _whose(source: str) -> str:
-    """Of pooled experts single ones alone are known."""
-    return "single experts'" if spec.parse(source)[0].name == "teachers" else "teacher's"
 
 
 def _epoch(value: Estimate) -> str:

@@ -14,7 +14,7 @@ from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import Chart, Heat, Panel
 from jaxsoft.analysis.groups import Arms, Group
 from jaxsoft.analysis.inference import told
-from jaxsoft.analysis.page import Block, Section, Table, Text, table
+from jaxsoft.analysis.page import Section, Table, Text, table
 from jaxsoft.analysis.questions._choice import best_of, judged
 from jaxsoft.analysis.read import Run
 from jaxsoft.analysis.worth import images_for
@@ -45,17 +45,13 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "k that the other seeds choose; 95 % intervals."
     )
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
-    blocks: list[Block] = [
-        Text(_said(group, sum(map(_all, sources.values()), []), path)),
-        *_charts(group, sources, ipcs),
-    ]
-    blocks.append(table([lines[pair] for pair in chosen.items()], caption))
-    most = statistics.mode(chosen.values())
-    blocks += _iso(group, sources[most], ipcs[most])
+    said, most = _said(group, sum(map(_all, sources.values()), []), path), statistics.mode(chosen.values())
+    tables = [table([lines[pair] for pair in chosen.items()], caption), *_iso(group, sources[most], ipcs[most])]
     if len(sources) > 1:
         caption = caption.replace("The source and the k", "Of every source the k")
-        blocks.append(table(list(lines.values()), caption, folded=True))
-    return Section(words.compare("Larger k", smallest, beyond), blocks)
+        tables.append(table(list(lines.values()), caption, folded=True))
+    title = words.compare("Larger k", smallest, beyond)
+    return Section(title, [Text(said), *_charts(group, sources, ipcs), *tables])
 
 
 def cut_sources(group: Group) -> dict[str, Cuts]:

@@ -66,8 +66,6 @@ def _section(group: Group, source: str, field: Field, suffix: str) -> Section | 
             {c: a for c, a in every.items() if c.t == 1},
             every,
         ]
-        if not all(sides):
-            continue
         late, early, both = (sum(side.values(), []) for side in sides)
         gain = group.contrast(ipc, both, early)
         if not gain.n:

@@ -36,15 +36,11 @@ _POINT = 0.01
 
 
 class Crossed(NamedTuple):
-    """One treatment at one IPC: its accuracies by subset, expert and seed, and their components.
-
-    `pairs` are the differences to the treatments that share its subsets and seeds: their name, and the variance of the
-    difference inside a cell.
-    """
+    """One treatment at one IPC, its components, and the variance inside a cell of the difference to each other treatment."""
 
     ipc: int
     labels: str
-    levels: tuple[int, ...]
+    levels: tuple[int, ...]  # of subsets, experts and seeds
     found: Components
     pairs: tuple[tuple[str, float], ...]
 
@@ -77,7 +73,7 @@ def crossed(group: Group, alike: bool = True) -> list[Crossed]:
 
     `alike`: whether experts differ by chance alone. Those of several architectures are treatments of their own.
     """
-    found, members = [], group.members[group.members["status"] == "done"].to_dict("records")
+    found, members = [], group.members.loc[group.members["status"] == "done"].to_dict("records")
     for ipc in group.ipcs:
         designs: dict[str, Design] = {}
         best = {group.choose(ipc, group.of(labels)) for labels in set(group.arms["labels"])}  # each at its best rate
@@ -141,9 +137,9 @@ def _title(one: Crossed) -> str:
 
 def _said(one: Crossed) -> str:
     (images, experts, seeds), found = one.levels, one.found
-    held = f"{images} subsets × {f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds"
     text = (
-        f"`{one.labels}` reaches {words.percent(found.mean)} % over {held}, one member each. A single member varies by "
+        f"`{one.labels}` reaches {words.percent(found.mean)} % over {images} subsets × "
+        f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
         f"{_deviation(found.total)} points (standard deviation) if everything is drawn anew."
     )
     if experts == 1:

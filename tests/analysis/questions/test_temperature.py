@@ -80,15 +80,15 @@ def test_titles(changes, title):
 
 
 @pytest.mark.parametrize(
-    ("other", "title"),
+    ("other", "start", "end"),
     [
-        (0.6, "beat early ones at 1 of 2 budgets, lose at 1, at IPC 10 by +10.0 points [+10.0, +10.0]"),
-        (0.4, "lose to early ones at every budget, at IPC 10 by −10.0 points [−10.0, −10.0]"),
+        (0.6, "beat early ones at 1 of 2 budgets, ", ", at IPC 10 by +10.0 points [+10.0, +10.0]"),
+        (0.4, "lose to early ones at every budget, ", ", at IPC 10 by −10.0 points [−10.0, −10.0]"),
     ],
 )
-def test_titles_of_two_budgets_tell_both_sides(other, title):
+def test_titles_of_two_budgets_tell_where_it_is_most(other, start, end):
     (section,) = answer(rows(EARLY) + rows(EARLY | {(40, 2): other}, ipc=10))
-    assert section.title == f"Softened last teachers {title}"
+    assert section.title.startswith(f"Softened last teachers {start}") and section.title.endswith(end)
 
 
 def test_what_both_add_is_told_where_it_is_clear():

@@ -61,7 +61,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         }
         for c in checks
     ]
-    title += f"; {inside} of {of} epochs lie in their intervals"
+    title += f"; {inside} of {of} epochs in their intervals"
     return Section(title, [_chart(curve, checks), table(lines, caption)])
 
 

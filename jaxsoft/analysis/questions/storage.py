@@ -36,9 +36,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"indices into the published train set, {_INDEX_BITS} bits each, {_carried(likely['indices'])}."
     )
     best, soft = likely["pixels"], sum(labels != "hard" for labels in likely["pixels"])
-    title = f"Byte for byte, pixels counted, {soft} of the {len(best)} most accurate data sets carry soft labels"
+    title = f"Byte for byte, {soft} of the {len(best)} most accurate data sets carry soft labels"
     if not best:  # as cheap and as good as each other
-        title = "Byte for byte, pixels counted, no labels are clearly better than others"
+        title = "Byte for byte, no labels are clearly better than others"
     tables = [_table(stored, [p for p in each if p.pareto], group.on) for stored, each in found.items()]
     return Section(title, [Text(text), _chart(found, group.on), *tables, *_saved(group, specs)])
 

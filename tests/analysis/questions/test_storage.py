@@ -49,7 +49,7 @@ def test_bytes_of_ten_digits_of_eight_by_eight(run):
 
 def test_the_answer_and_its_tables(run):
     section = answer(run.rows, run)
-    assert section.title == "Byte for byte, pixels counted, 3 of the 5 most accurate data sets carry soft labels"
+    assert section.title == "Byte for byte, 3 of the 5 most accurate data sets carry soft labels"
     said, _, table, folded, saved = section.blocks
     assert said.text.startswith(
         f"With pixels counted the most accurate data sets for their bytes carry `hard`, `{CUT}` and `{WHOLE}`; with images as"
@@ -70,7 +70,7 @@ def test_two_seeds_are_not_certain_of_anything(run):
 def test_equal_labels_are_not_clearly_better(run, monkeypatch):
     monkeypatch.setattr(storage, "_LIKELY", 1.1)  # none is
     section = answer(run.rows, run)
-    assert section.title == "Byte for byte, pixels counted, no labels are clearly better than others"
+    assert section.title == "Byte for byte, no labels are clearly better than others"
     assert "carry labels that are not clearly better than others; with" in section.blocks[0].text
 
 

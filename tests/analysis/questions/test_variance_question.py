@@ -132,7 +132,10 @@ def test_a_negative_estimate_is_marked(no_drawing):
 
 def test_members_of_every_rate_but_the_best_are_left_out():
     rows, values = crossed_rows(10, (2, 1, 1), 0.5)
-    worse = [{**row, "member": f"x{row['member']}", "learning_rate": 0.1, "val_accuracy": 0.0} for row in rows]
+    worse = [
+        {**row, "member": f"x{row['member']}", "learning_rate": 0.1, "val_accuracy": 0.0, "test_accuracy": 0.0}
+        for row in rows
+    ]
     (one,) = found_in(rows + worse)
     assert one.found == components.components(values, ("image", "expert", "seed"))
 

@@ -12,9 +12,13 @@ from jaxsoft.analysis.inference import NOTHING, Estimate, drawn
 
 
 def chosen_epochs(group: Group, arms: Arms) -> tuple[list[int], Float[np.ndarray, "R T"]]:
-    """The budgets at which dated labels were run, and the teacher epoch chosen in the data and in every bootstrap draw."""
+    """The budgets at which dated labels were run, and the teacher epoch chosen in the data and in every bootstrap draw.
+
+    NaN in draws of units of which none was run at a budget.
+    """
     ipcs = group.budgets(arms)
-    return ipcs, group.arms["epoch"].to_numpy(float)[group.choices(ipcs, arms)] if ipcs else np.empty((1, 0))
+    picks = group.choices(ipcs, arms) if ipcs else np.empty((1, 0), int)
+    return ipcs, np.where(picks >= 0, group.arms["epoch"].to_numpy(float)[picks], np.nan)
 
 
 def predicted_epoch(ipcs: Sequence[int], epochs: Float[np.ndarray, "R T"], n: int, ipc: int) -> Estimate:
@@ -24,7 +28,7 @@ def predicted_epoch(ipcs: Sequence[int], epochs: Float[np.ndarray, "R T"], n: in
     """
     if len(ipcs) < 2:
         return NOTHING
-    slope, start = np.polyfit(np.log(ipcs), np.log1p(epochs).T, 1)
+    slope, start = np.polyfit(np.log(ipcs), np.log1p(_whole(epochs)).T, 1)
     return drawn(np.expm1(start + slope * math.log(ipc)), n)
 
 
@@ -38,5 +42,10 @@ def predicted_accuracy(curve: fits.Curve, ipc: int) -> Estimate:
     form = best.form if best else laws.FLOOR
     if curve.x.shape[1] < len(form.parameters):
         return NOTHING
-    found, _ = laws.solve(form, curve.x, 1 - curve.draws, curve.weight)
+    found, _ = laws.solve(form, curve.x, 1 - _whole(curve.draws), curve.weight)
     return drawn(1 - laws.error_at(form, found, np.array([[ipc]], float))[:, 0], curve.n)
+
+
+def _whole(draws: Float[np.ndarray, "R T"]) -> Float[np.ndarray, "Q T"]:
+    """The draws in which every budget was run, and the data, which come first."""
+    return draws[np.isfinite(draws).all(1)]

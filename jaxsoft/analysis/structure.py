@@ -5,9 +5,10 @@ Labels are probabilities [N, K] of N images with true classes [N]. Entropies are
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import scipy.sparse
+import pandas as pd
 import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
@@ -38,12 +39,7 @@ def effective_rank(probabilities: Float[np.ndarray, "N K"]) -> float:
 
     The s_i are the singular values of the labels less their mean. Those that the rounding of the array's own type would
     give by itself are left out: nearly equal labels in half precision would else seem to differ in every direction.
-
-    Args:
-      probabilities: labels [N, K]; their type says how they are rounded.
-
-    Returns:
-      From 1 to min(N, K) - 1; 0 if all labels are equal.
+    From 1 to min(N, K) - 1; 0 if all labels are equal.
 
     Reference: Roy and Vetterli, "The effective rank" (2007), definition 1.
     """
@@ -58,7 +54,11 @@ def effective_rank(probabilities: Float[np.ndarray, "N K"]) -> float:
 
 def class_means(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Float[np.ndarray, "K K"]:
     """The mean label of each true class, one a row; NaN where a class has no image."""
-    return _means(values, labels)[0]
+    return _by_class(values, labels).mean().reindex(range(values.shape[1])).to_numpy()
+
+
+def _by_class(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Any:
+    return pd.DataFrame(values.astype(np.float64)).groupby(labels)
 
 
 def predictions(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
@@ -82,26 +82,23 @@ def alignment(
       r = cov(A, B) / sqrt((var A - a) (var B - b)),  a and b: mean squared standard errors of the entries of A and B
 
     Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors
-    a teacher makes; r is corrected for it. The two sets of images must not overlap: their noise would correlate too.
+    a teacher makes; r is corrected for it, and a little above 1 at times; NaN where noise explains all that varies.
 
     Args:
-      values: soft labels, or one-hot predictions.
-      labels: their true classes.
-      others: rows of other images.
-      other_labels: their true classes.
-
-    Returns:
-      The correlation, a little above 1 at times; NaN where noise explains all that varies. Classes with fewer than two
-      images on a side are left out.
+      values: soft labels, or one-hot predictions, of images of the true classes `labels`. Classes with fewer than two
+        images on a side are left out.
+      others: those of other images: the two sets must not overlap, or their noise would correlate too.
 
     Reference: Spearman, "The proof and measurement of association between two things" (1904).
     """
-    (a, a_noise), (b, b_noise) = _means(values, labels), _means(others, other_labels)
-    there = off_diagonal(len(a)) & np.isfinite(a_noise) & np.isfinite(b_noise)
+    classes, sides = range(values.shape[1]), (_by_class(values, labels), _by_class(others, other_labels))
+    means = np.array([side.mean().reindex(classes) for side in sides])
+    noise = np.array([side.sem().reindex(classes) for side in sides]) ** 2
+    there = off_diagonal(len(classes)) & np.isfinite(noise).all(0)
     if there.sum() < 3:
         return math.nan
-    covariance = np.cov(a[there], b[there], ddof=0)
-    signal = np.diag(covariance) - [a_noise[there].mean(), b_noise[there].mean()]
+    covariance = np.cov(means[:, there], ddof=0)
+    signal = np.diag(covariance) - noise[:, there].mean(1)
     # A difference of equal numbers is rounding, not signal.
     if (signal <= 1e-9 * np.diag(covariance)).any():
         return math.nan
@@ -111,12 +108,8 @@ def alignment(
 def calibration_error(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"], bins: int = BINS) -> float:
     """Expected calibration error: sum_b (n_b / N) |accuracy_b - confidence_b| over bins of equal numbers of images.
 
-    It is above 0 by chance for a calibrated teacher too, by up to 0.4 sqrt(bins / N).
-
-    Args:
-      probabilities: predictions.
-      labels: true classes.
-      bins: of images in the order of the largest probability, which is the confidence.
+    It is above 0 by chance for a calibrated teacher too, by up to 0.4 sqrt(bins / N). Images are in the order of their
+    largest probability, which is the confidence.
 
     Reference: Guo et al., "On calibration of modern neural networks" (2017); Nixon et al. (2019) for equal masses.
     """
@@ -158,27 +151,9 @@ def jackknife(
     whole = statistic(*(array for sample in samples for array in sample))
     if groups < 3:
         return Estimate(whole, math.nan, math.nan, math.nan, n)
-    turns = [_turns(labels, groups) for _, labels in samples]
+    # Ranks in the order of classes deal the images of every class out to all groups.
+    turns = [scipy.stats.rankdata(labels, "ordinal") % groups for _, labels in samples]
     left = np.array([statistic(*(a[t != g] for s, t in zip(samples, turns) for a in s)) for g in range(groups)])
-    error = math.sqrt((groups - 1) / groups * float(((left - left.mean()) ** 2).sum()))
+    error = float(left.std() * math.sqrt(groups - 1))
     half = float(scipy.stats.t.ppf(0.975, groups - 1)) * error
     return Estimate(whole, error, whole - half, whole + half, n)
-
-
-def _means(
-    values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
-) -> tuple[Float[np.ndarray, "K K"], Float[np.ndarray, "K K"]]:
-    """Class means and their squared standard errors; NaN where a class has no image, or one alone."""
-    shape = values.shape[1], len(values)
-    members = scipy.sparse.csr_array((np.ones(len(values)), (labels, np.arange(len(values)))), shape)
-    n, rows = members.sum(1)[:, None], values.astype(np.float64)
-    mean = np.where(n > 0, members @ rows / np.maximum(n, 1), np.nan)
-    spread = np.maximum(members @ rows**2 - n * mean**2, 0.0)
-    return mean, np.where(n > 1, spread / np.maximum(n * (n - 1), 1), np.nan)
-
-
-def _turns(labels: Int[np.ndarray, "N"], groups: int) -> Int[np.ndarray, "N"]:
-    """The group of each image, dealt out class by class."""
-    turns = np.empty(len(labels), np.int64)
-    turns[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % groups
-    return turns

@@ -1,5 +1,6 @@
 """Where the variance of an accuracy comes from when its sources are crossed, and how many seeds that asks for."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,18 +10,11 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft import errors
+from jaxsoft.analysis.inference import Estimate
 
 DRAWS = 20_000
 REST = "rest"
 """The residual: interactions of the factors, and whatever else differs from cell to cell."""
-
-
-class Part(NamedTuple):
-    """A number and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Component(NamedTuple):
@@ -28,8 +22,8 @@ class Component(NamedTuple):
 
     factor: str
     levels: int
-    variance: Part
-    share: Part
+    variance: Estimate
+    share: Estimate
     negative: bool
 
 
@@ -38,7 +32,7 @@ class Components(NamedTuple):
 
     mean: float
     parts: tuple[Component, ...]
-    total: Part
+    total: Estimate
     cells: int
     missing: int
 
@@ -68,27 +62,37 @@ def components(values: Float[np.ndarray, "*levels"], factors: Sequence[str]) -> 
     Methods for Data Analysis" (1995), chapter 9; Yates (1933) for missing cells.
     """
     named = [(name, size) for name, size in zip(factors, values.shape, strict=True) if size > 1]
-    there = np.isfinite(values.squeeze())
-    count, missing = there.size, int((~there).sum())
+    flat = values.ravel()
+    there = np.isfinite(flat)
+    count, missing = flat.size, int((~there).sum())
     levels = np.array([size for _, size in named], int)
     freedom = np.array([*(levels - 1), count - 1 - (levels - 1).sum() - missing])
     if not named or freedom[-1] < 1:
         shape = " x ".join(map(str, values.shape))
         raise errors.DataError(f"a design of {shape} levels with {missing} cells missing leaves no residual variance")
-    filled = _filled(values.squeeze(), there)
-    effects = [count / size * float((effect**2).sum()) for size, effect in zip(levels, _effects(filled))]
-    squares = np.array([*effects, float(((filled - _additive(filled)) ** 2).sum())])
-    raw = _solve(squares / freedom, levels / count)
+    filled, squares = _sums_of_squares(flat, there, levels.tolist())
+    # The first draw is the estimate itself, the others are what may be behind it.
     chi = np.random.default_rng(0).chisquare(freedom, (DRAWS, len(freedom)))
-    # The first row is the estimate itself, the others are what may be behind it.
-    draws = np.maximum(np.concatenate([raw[None], _solve(squares / chi, levels / count)]), 0.0)
-    total = draws.sum(1)
-    shares = draws / np.where(total > 0, total, 1.0)[:, None]
+    *mean_squares, rest = (squares / np.concatenate([freedom[None], chi])).T
+    raw = np.array([*((of - rest) * size / count for of, size in zip(mean_squares, levels)), rest])
+    found = np.maximum(raw, 0.0)
+    total = found.sum(0)
+    shares = found / np.where(total > 0, total, 1.0)
     parts = [
-        Component(name, size, _part(draws[:, i]), _part(shares[:, i]), bool(raw[i] < 0))
+        Component(name, size, _estimate(found[i]), _estimate(shares[i]), bool(raw[i, 0] < 0))
         for i, (name, size) in enumerate([*named, (REST, count)])
     ]
-    return Components(float(filled.mean()), tuple(parts), _part(total), count, missing)
+    return Components(float(filled.mean()), tuple(parts), _estimate(total), count, missing)
+
+
+def _sums_of_squares(values: np.ndarray, there: np.ndarray, levels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The values, missing ones from the additive fit to the others, and their sums of squares by factor and rest."""
+    level_of = [axis.ravel() for axis in np.indices(levels)]
+    design = np.column_stack([np.ones(len(values)), *(np.eye(size)[own] for size, own in zip(levels, level_of))])
+    fitted = design @ np.linalg.lstsq(design[there], values[there])[0]
+    filled = np.where(there, values, fitted)
+    means = (np.bincount(own, filled) / np.bincount(own) for own in level_of)
+    return filled, np.array([*(len(values) * mean.var() for mean in means), ((filled - fitted) ** 2).sum()])
 
 
 def seeds_needed(variance: float, difference: float, paired: bool, level: float = 0.05, power: float = 0.8) -> int:
@@ -111,44 +115,16 @@ def seeds_needed(variance: float, difference: float, paired: bool, level: float 
     """
     samples = 1 if paired else 2
     z = scipy.stats.norm.ppf(1 - level / 2) + scipy.stats.norm.ppf(power)
-    n = max(2, math.floor(samples * variance * (z / difference) ** 2))  # never more than enough
-    while variance > 0 and _power(n, samples, difference / math.sqrt(samples * variance), level) < power:
-        n += 1
-    return n
+    least = max(2, math.floor(samples * variance * (z / difference) ** 2))  # never more than enough
+
+    def told(n: int) -> float:
+        freedom, shift = samples * (n - 1), difference * math.sqrt(n / (samples * variance))
+        edge = scipy.stats.t.ppf(1 - level / 2, freedom)
+        return float(scipy.stats.nct.sf(edge, freedom, shift) + scipy.stats.nct.cdf(-edge, freedom, shift))
+
+    return next(n for n in itertools.count(least) if variance == 0 or told(n) >= power)
 
 
-def _power(n: int, samples: int, effect: float, level: float) -> float:
-    freedom, shift = samples * (n - 1), effect * math.sqrt(n)
-    edge = scipy.stats.t.ppf(1 - level / 2, freedom)
-    return float(scipy.stats.nct.sf(edge, freedom, shift) + scipy.stats.nct.cdf(-edge, freedom, shift))
-
-
-def _solve(mean_squares: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Components [..., F + 1] of mean squares [..., F + 1]."""
-    residual = mean_squares[..., -1:]
-    return np.concatenate([scales * (mean_squares[..., :-1] - residual), residual], -1)
-
-
-def _effects(values: np.ndarray) -> list[np.ndarray]:
-    """Means of each axis' levels less the grand mean, shaped to be added to the values."""
-    axes = range(values.ndim)
-    return [values.mean(tuple(a for a in axes if a != axis), keepdims=True) - values.mean() for axis in axes]
-
-
-def _additive(values: np.ndarray) -> np.ndarray:
-    return values.mean() + sum(_effects(values), np.zeros_like(values))
-
-
-def _filled(values: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Missing cells at the least-squares additive fit to the others, by iteration."""
-    filled = np.where(there, values, np.nanmean(values))
-    for _ in range(1000 if not there.all() else 0):
-        before, filled = filled, np.where(there, values, _additive(filled))
-        if np.abs(filled - before).max() < 1e-12:
-            break
-    return filled
-
-
-def _part(draws: np.ndarray) -> Part:
+def _estimate(draws: Float[np.ndarray, "R"]) -> Estimate:
     low, high = np.quantile(draws[1:], (0.025, 0.975))
-    return Part(float(draws[0]), float(low), float(high))
+    return Estimate(float(draws[0]), math.nan, float(low), float(high), 0)

@@ -187,3 +187,9 @@ def crossed(rng, levels, sds, rest):
     for axis, (size, sd) in enumerate(zip(levels, sds)):
         values += rng.normal(0, sd, size).reshape([-1 if a == axis else 1 for a in range(len(levels))])
     return values
+
+
+def one_group(rows):
+    """The members as the one group that a question is asked of."""
+    (found,) = groups.groups(groups.tidy(rows))
+    return found

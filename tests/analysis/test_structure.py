@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import synthetic
-from jaxsoft.analysis.stats import Estimate
 
 from jaxsoft.analysis import structure
+from jaxsoft.analysis.inference import Estimate
 
 
 def test_docstring_examples():

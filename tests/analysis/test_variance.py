@@ -20,9 +20,9 @@ def test_two_factors_by_hand():
     found = variance.components(np.array([[2.0, 2.0], [4.0, 8.0]]), ("image", "seed"))
     # SS: 2 * (2^2 + 2^2) = 16, 2 * (1 + 1) = 4, 4 * 1 = 4, one degree of freedom each.
     assert [(p.factor, p.levels) for p in found.parts] == [("image", 2), ("seed", 2), ("rest", 4)]
-    np.testing.assert_allclose([p.variance.value for p in found.parts], [(16 - 4) / 2, 0, 4])
-    np.testing.assert_allclose([p.share.value for p in found.parts], [0.6, 0, 0.4])
-    assert found.mean == 4 and found.total.value == pytest.approx(10) and not found.parts[1].negative
+    np.testing.assert_allclose([p.variance.mean for p in found.parts], [(16 - 4) / 2, 0, 4])
+    np.testing.assert_allclose([p.share.mean for p in found.parts], [0.6, 0, 0.4])
+    assert found.mean == 4 and found.total.mean == pytest.approx(10) and not found.parts[1].negative
     low, high = 4 / scipy.stats.chi2.ppf([0.975, 0.025], 1)  # of the residual the interval is exact
     rest = found.parts[-1].variance
     assert rest.low == pytest.approx(low, rel=0.03) and rest.high == pytest.approx(high, rel=0.15)
@@ -31,8 +31,8 @@ def test_two_factors_by_hand():
 def test_a_negative_estimate_is_shown_as_zero_and_said():
     found = variance.components(np.array([[0.0, 1.0], [1.0, 0.0], [0.5, 0.5]]), ("image", "seed"))
     assert [p.negative for p in found.parts] == [True, True, False]
-    assert [p.variance.value for p in found.parts[:2]] == [0, 0]
-    assert found.parts[-1].share.value == 1
+    assert [p.variance.mean for p in found.parts[:2]] == [0, 0]
+    assert found.parts[-1].share.mean == 1
 
 
 def test_components_are_found_and_intervals_cover_them():
@@ -42,7 +42,7 @@ def test_components_are_found_and_intervals_cover_them():
     for _ in range(100):
         values = synthetic.crossed(rng, (8, 4, 8), sds, rest)
         parts = variance.components(values, ("image", "expert", "seed")).parts
-        found.append([p.variance.value for p in parts])
+        found.append([p.variance.mean for p in parts])
         covered += [p.variance.low <= v <= p.variance.high for p, v in zip(parts, truth)]
         shares += [p.share.low <= v <= p.share.high for p, v in zip(parts, truth / truth.sum())]
     assert (covered >= 90).all() and (shares >= 90).all()
@@ -58,7 +58,7 @@ def test_an_additive_design_is_restored_where_cells_are_missing():
     found = variance.components(values, ("a", "b", "c"))
     assert found.missing == 2
     np.testing.assert_allclose(
-        [p.variance.value for p in found.parts], [p.variance.value for p in whole.parts], atol=1e-8
+        [p.variance.mean for p in found.parts], [p.variance.mean for p in whole.parts], atol=1e-8
     )
 
 
@@ -68,7 +68,7 @@ def test_missing_cells_cost_degrees_of_freedom():
     for _ in range(80):
         values = rng.normal(size=(3, 4))
         values[0, 0] = values[1, 2] = np.nan
-        rests.append(variance.components(values, ("a", "b")).parts[-1].variance.value)
+        rests.append(variance.components(values, ("a", "b")).parts[-1].variance.mean)
     assert np.mean(rests) == pytest.approx(1, abs=0.2)  # 2/3 if they were counted as members
 
 

@@ -5,11 +5,13 @@ budgets the frontier of the whole group tells. Asked where the epochs of one sou
 are more than the two or three stages that other questions let validation choose from.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from jaxsoft import spec
 from jaxsoft.analysis import words
@@ -31,30 +33,27 @@ History = Mapping[int, tuple[float, float]]
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The best teacher epoch of each budget, with its interval, the teacher's accuracy and the entropy of its labels."""
     soft = group.arms.iloc[group.soft]
-    epochs, sources = sorted(set(soft["epoch"].dropna())), set(soft["family"])
-    bare = soft["epoch"].notna().all() and not any(soft["operations"])
-    few = len(group.ipcs) <= _MOST_IPCS and len(epochs) >= _FEWEST_EPOCHS and len(sources) == 1
-    if not (few and bare) or (group.members["protocol"] == "both").any():  # which asks of optimism
+    bare = len(set(soft["family"])) == 1 and not any(soft["operations"]) and not soft["epoch"].isna().any()
+    few = len(group.ipcs) <= _MOST_IPCS and len(set(soft["epoch"])) >= _FEWEST_EPOCHS
+    if not (bare and few) or "both" in set(group.members["protocol"]):  # which asks of optimism
         return None
-    source, n = sources.pop(), len(group.units)
     ipcs, draws = chosen_epochs(group, group.soft)
+    n, source = len(group.units), str(soft["family"].iat[0])
     best = {ipc: drawn(line, n) for ipc, line in zip(ipcs, draws.T)}
-    moves = drawn(draws[:, -1] - draws[:, 0], n)
-    history = teacher_history(source, runs)
+    # Of pooled experts single ones alone are known.
+    history, whose = teacher_history(source, runs), "single experts'" if soft["pool"].iat[0] else "teacher's"
     lines = []
-    for ipc, told in best.items():
-        knew, value = history.get(int(told.mean)), group.accuracy(ipc, group.soft)
-        whose = _whose(source)
-        teacher = {
-            f"{whose} validation, %": knew[0] if knew else None,
-            f"{whose} label entropy, nats": knew[1] if knew else None,
-        }
-        lines.append({"IPC": ipc, "best epoch": _epoch(told), "test, %": value, **teacher, "n": value.n})
+    for ipc, epoch in best.items():
+        accuracy, entropy = history.get(int(epoch.mean), (None, None))
+        knew = {f"{whose} validation, %": accuracy, f"{whose} label entropy, nats": entropy}
+        value = group.accuracy(ipc, group.soft)
+        lines.append({"IPC": ipc, "best epoch": _epoch(epoch), "test, %": value, **knew, "n": value.n})
     caption = (
         f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
         "of the best epoch in resampled sets of seeds. Accuracy: each seed judges the epoch that the others choose."
     )
-    return Section(_title(best, moves, history), [_chart(group, best, history, source), table(lines, caption)])
+    title = _title(best, drawn(draws[:, -1] - draws[:, 0], n).sign)
+    return Section(title, [_chart(group, best, history, whose), table(lines, caption)])
 
 
 def teacher_history(source: str, runs: Sequence[Run]) -> History:
@@ -78,48 +77,45 @@ def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
 
 
 def _epoch(value: Estimate) -> str:
-    return words.interval(value, lambda epoch: f"{epoch:.0f}")
+    return words.interval(value, "{:.0f}".format)
 
 
-def _whose(source: str) -> str:
-    """Of pooled experts single ones alone are known."""
-    return "single experts'" if spec.parse(source)[0].name == "teachers" else "teacher's"
-
-
-def _title(best: dict[int, Estimate], moves: Estimate, history: History) -> str:
-    (first, start), (last, end) = list(best.items())[0], list(best.items())[-1]
+def _title(best: Mapping[int, Estimate], moves: int) -> str:
+    first, last = min(best), max(best)
     if first == last:
-        return f"At IPC {first} the best teacher is that of epoch {_epoch(start)}"
-    path = f"epoch {_epoch(start)} at IPC {first}, {_epoch(end)} at {last}"
-    if not moves.sign:
+        return f"At IPC {first} the best teacher is that of epoch {_epoch(best[first])}"
+    path = f"epoch {_epoch(best[first])} at IPC {first}, {_epoch(best[last])} at {last}"
+    if not moves:
         return f"Best teacher by budget, no clear trend: {path}"
-    return f"More images want {'sharper' if moves.sign > 0 else 'softer'} labels: {path}"
+    return f"More images want {'a later' if moves > 0 else 'an earlier'} teacher: {path}"
 
 
-def _chart(group: Group, best: dict[int, Estimate], history: History, source: str) -> Chart:
+def _cut(axes: Axes, foot: float) -> None:
+    """Epochs so bad that they would flatten the curve leave the panel below."""
+    axes.set_ylim(max(axes.get_ylim()[0], foot))
+
+
+def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: str) -> Chart:
     """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
-    panels, epochs = [], sorted(set(group.arms["epoch"].iloc[group.soft]))
-    for (ipc, told), colour in zip(best.items(), PALETTE):
-        arms = {epoch: group.ran(ipc, group.find(epoch=epoch)) for epoch in epochs}
-        values = {epoch: group.accuracy(ipc, own) for epoch, own in arms.items() if own}
-        marks: list[Mark] = [
-            Series("", list(values), list(values.values()), "band", colour=colour, marker="o", size=3.5)
-        ]
-        top = Series("", [told.mean], [values[told.mean].mean], colour=colour, marker="*", size=13)
-        marks += [top] + ([Range(told.low, told.high, colour)] if not math.isnan(told.low) else [])
+    tried, panels = sorted(set(group.arms["epoch"].iloc[group.soft])), []
+    for (ipc, epoch), colour in zip(best.items(), PALETTE):
+        own = {e: group.ran(ipc, group.find(epoch=e)) for e in tried}
+        values = {e: group.accuracy(ipc, arms) for e, arms in own.items() if arms}
         hard = group.accuracy(ipc, group.ran(ipc, group.hard))
+        marks: list[Mark] = [
+            Series("", list(values), list(values.values()), "band", colour=colour, marker="o", size=3.5),
+            Series("", [epoch.mean], [values[epoch.mean].mean], colour=colour, marker="*", size=13),
+        ]
+        marks += [] if math.isnan(epoch.low) else [Range(epoch.low, epoch.high, colour)]
         marks += [Level(hard.mean)] if hard.n else []
-        # Epochs so bad that they would flatten the curve leave the panel below.
-        means = sorted([v.mean for v in values.values()])
-        level, most = min([means[int(0.3 * len(means))], *([hard.mean] if hard.n else [])]), means[-1]
-        marks.append(
-            lambda axes, foot=level - 0.6 * (most - level): axes.set_ylim(max(axes.get_ylim()[0], 100 * foot), None)
-        )
+        means = np.array([value.mean for value in values.values()])
+        level, top = np.nanmin([np.nanquantile(means, 0.3, method="lower"), hard.mean]), np.nanmax(means)
+        marks.append(functools.partial(_cut, foot=100 * (level - 0.6 * (top - level))))
         panels.append(Panel(marks, x=_AXIS, title=words.budgets([ipc]), height=1.8))
-    if history:
-        for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE))):
-            line = Series("", list(history), [pair[i] for pair in history.values()], "band", colour=colour, marker=",")
-            panels.append(Panel([line], name, _AXIS, f"{_whose(source)} own", height=1.4, from_zero=True))
-    below = f", above the {_whose(source)} own validation accuracy and label entropy" if history else ""
+    knew = {epoch: history[epoch] for epoch in tried if epoch in history}
+    for i, (name, colour) in enumerate((("validation, %", BLUE), ("label entropy, nats", ORANGE)) if knew else ()):
+        line = Series("", list(knew), [pair[i] for pair in knew.values()], "band", colour=colour, marker=",")
+        panels.append(Panel([line], name, _AXIS, f"{whose} own", height=1.4, from_zero=True))
+    below = f", above the {whose} own validation accuracy and label entropy" if knew else ""
     caption = f"Test accuracy by teacher epoch for each number of images per class{below}."
     return Chart("epochs", panels, caption, "bands: 95 %; star, bar: best epoch; dashed: hard labels", across=1)

@@ -14,33 +14,29 @@ _FEWEST = 3
 """An exponent takes three values of what it is the exponent of."""
 _MISSED = 2.0
 """A law that cells miss by more of their standard errors is not told."""
+_NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The parameters of the law in images and label entries, for each family of cut labels."""
     examples = examples_of(runs, group.members["dataset"].iat[0])
     classes = group.classes or (len(examples.class_names) if examples else 0)
-    families = (
-        {name: cut for name, cut in cut_families(group, classes).items() if len(cut) >= _FEWEST} if classes else {}
-    )
-    found = [fits.fit(laws.JOINT, fits.surface(group, cut, name)) for name, cut in families.items()]
-    found = [fit for fit in found if all(len(set(line)) >= _FEWEST for line in fit.x)]
+    surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]
+    found = [fits.fit(laws.JOINT, s) for s in surfaces if all(len(set(line)) >= _FEWEST for line in s.x)]
     if not found:
         return None
-    title, exponents = "The data do not fix one law in images and label entries", ("exponent", "label_exponent")
-    told = [f for f in found if all(f.parameters[name].identified for name in exponents) and not f.excess > _MISSED]
-    if told:
-        b, e = (told[0].parameters[name].value for name in exponents)
-        above = "Above its floor, error" if told[0].parameters["floor"].identified else "Error"
-        title = f"{above} is a part that falls as IPC^−{b:.2f} and one that falls as k^−{e:.2f}"
-    names = dict(zip(laws.JOINT.parameters, ("floor c", "scale a", "exponent b", "scale d", "exponent e")))
+    title = "The data do not fix one law in images and label entries"
+    for fit in reversed(found):
+        floor, _, b, _, e = fit.parameters.values()
+        if b.identified and e.identified and not fit.excess > _MISSED:
+            above = "Above its floor, error" if floor.identified else "Error"
+            title = f"{above} is a part that falls as IPC^−{b.value:.2f} and one that falls as k^−{e.value:.2f}"
     lines = []
     for fit in found:
         sizes = " × ".join(str(len(set(line))) for line in fit.x)
-        own = {names[name]: value for name, value in fit.parameters.items()}
-        lines.append(
-            {"labels": f"`{fit.name}`", **own, "IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit}
-        )
+        parameters = dict(zip(_NAMES, fit.parameters.values()))
+        cells = {"IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit}
+        lines.append({"labels": f"`{fit.name}`"} | parameters | cells)
     caption = (
         "error = c + a · IPC^−b + d · k^−e, where k is the number of label entries kept, fitted to mean test errors; 95 % "
         "intervals over seeds. * is not identified. Misfit: how far cells are from the law, root mean square."
@@ -54,19 +50,17 @@ def cut_families(group: Group, classes: int) -> dict[str, dict[int, Arms]]:
     What `topk` follows and precedes counts: `topk(3)|temperature(2)` cuts before it softens, `temperature(2)|topk(3)` after. A
     spec without `topk` keeps all classes, and is of every family of its other operations.
     """
-    found: dict[tuple[str, ...], dict[int, list[int]]] = {}
+    found: dict[tuple[str, ...], dict[int, Arms]] = {}
     whole = {}
-    for arm in group.soft:
-        labels = group.labels(arm)
-        calls = spec.parse(labels)
+    for arm in group.find((group.arms["source"] != "hard").to_numpy()):
+        calls = spec.parse(group.labels(arm))
         parts = tuple("topk(k)" if call.name == "topk" else str(call) for call in calls)
         if "topk(k)" in parts:
-            kept = entries_kept(labels, classes)
-            found.setdefault(parts, {}).setdefault(kept or classes, []).append(arm)
+            cut, kept = found.setdefault(parts, {}), entries_kept(group.labels(arm), classes) or classes
+            cut[kept] = [*cut.get(kept, []), arm]
         else:
             whole.setdefault(parts, []).append(arm)
     for parts, cut in found.items():
-        rest = tuple(part for part in parts if part != "topk(k)")
-        if rest in whole:
-            cut.setdefault(classes, []).extend(whole[rest])
+        if rest := whole.get(tuple(part for part in parts if part != "topk(k)")):
+            cut[classes] = [*cut.get(classes, []), *rest]
     return {"|".join(parts): found[parts] for parts in sorted(found, key=lambda parts: -len(found[parts]))}

@@ -4,125 +4,122 @@
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from jaxsoft import spec
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.groups import Group
 from jaxsoft.analysis.inference import NOTHING, Estimate
 from jaxsoft.analysis.page import Section, Text, table
+from jaxsoft.analysis.questions._choice import best_of
 from jaxsoft.analysis.read import Run
 
 ORDER = 13
 _STYLES = {"logits": (BLUE, "mean of logits"), "probabilities": (ORANGE, "mean of probabilities")}
 
-Pools = dict[tuple[str, int], Arms]
+Pools = dict[tuple[str, int], list[int]]
 """The arms of one source by pool and number of experts; one expert is its own mean, of the pool ""."""
+
+
+class Ends(NamedTuple):
+    """The fewest and the most experts of one source that were run at one IPC, the pool chosen at the most, and differences.
+
+    `gain` is the most minus the fewest, `logits` is logits minus probabilities at the most experts that have both.
+    """
+
+    fewest: int
+    most: int
+    pool: str
+    low: Estimate
+    high: Estimate
+    gain: Estimate
+    logits: Estimate
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy by number of pooled experts, where some source was pooled over several numbers of them."""
-    sources = {source: pools for source, pools in _sources(group).items() if len({n for _, n in pools}) > 1}
-    found = {
-        (ipc, source): value
-        for source, pools in sources.items()
-        for ipc in group.ipcs
-        if (value := _gain(group, pools, ipc))
-    }
+    sources = {source: pools for source, pools in pooled(group).items() if len({n for _, n in pools}) > 1}
+    found = {(ipc, s): ends for ipc in group.ipcs for s, pools in sources.items() if (ends := _ends(group, ipc, pools))}
     if not found:
         return None
-    owner = {arm: source for source, pools in sources.items() for arms in pools.values() for arm in arms}
-    best = {ipc: group.choose(ipc, list(owner)) for ipc in group.budgets(list(owner))}
-    chosen = {ipc: owner[arm] for ipc, arm in best.items() if arm is not None and (ipc, owner[arm]) in found}
+    chosen = {
+        ipc: best_of(group, ipc, {s: sum(pools.values(), []) for s, pools in sources.items() if (ipc, s) in found})
+        for ipc in dict.fromkeys(ipc for ipc, _ in found)
+    }
     lines = [
-        _line(ipc, source, *value, chosen.get(ipc) == source and len(sources) > 1)
-        for (ipc, source), value in found.items()
+        {
+            "IPC": ipc,
+            "source": f"`{source}`{' (chosen)' * (len(sources) > 1 and chosen[ipc] == source)}",
+            "experts": f"{ends.fewest} → {ends.most}",
+            "pool": ends.pool,
+            "fewest, %": ends.low,
+            "most, %": ends.high,
+            "gain, points": ends.gain,
+            "logits − probabilities, points": ends.logits,
+            "n": ends.gain.n,
+        }
+        for (ipc, source), ends in found.items()
     ]
-    lines.sort(key=lambda line: line["IPC"])
-    gains = {ipc: found[ipc, source][1] for ipc, source in chosen.items()}
-    logits = {ipc: found[ipc, source][2] for ipc, source in chosen.items() if found[ipc, source][2].n}
-    first = found[next(iter(chosen.items()))][0]
-    start = "the first alone" if first["fewest"] == 1 else f"{first['fewest']} experts"
+    best = {ipc: found[ipc, source] for ipc, source in chosen.items()}
+    fewest, most = ({ends[i] for ends in best.values()} for i in (0, 1))
+    one = f"{max(most)} pooled experts" if len(most) == 1 else "Most experts"
+    other = "the first alone" if fewest == {1} else f"{max(fewest)} experts" if len(fewest) == 1 else "the fewest"
+    title = words.compare(one, other, {ipc: ends.gain for ipc, ends in best.items()})
     said = "All seeds share one set of experts, so no interval covers which experts they happened to be"
-    if any(value[0]["fewest"] == 1 for value in found.values()):
+    if any(ends.fewest == 1 for ends in found.values()):
         said += ": another first expert would move these numbers about as much as experts differ"
-    texts = [*([f"{words.compare('Pooled logits', 'probabilities', logits)}."] if logits else []), f"{said}."]
+    if logits := {ipc: ends.logits for ipc, ends in best.items() if ends.logits.n}:
+        said = f"{words.compare('Pooled logits', 'probabilities', logits)}. {said}"
     caption = (
         f"Accuracy with the fewest and with the most experts, of the pool chosen on {group.on} at the most; differences, each seed "
         "against itself, 95 % intervals."
     )
-    title = words.compare(f"{first['most']} pooled experts", start, gains)
-    return Section(title, [Text(" ".join(texts)), _chart(group, sources, chosen), table(lines, caption)])
+    return Section(title, [Text(f"{said}."), _chart(group, sources, chosen), table(lines, caption)])
 
 
-def _sources(group: Group) -> dict[str, Pools]:
+def pooled(group: Group) -> dict[str, Pools]:
     """What remains of label specs without number and pool: the first expert alone, or any number of them."""
     found: dict[str, Pools] = {}
-    for arm in group.soft:
-        experts, pool = int(group.arms["experts"].iat[arm]), str(group.arms["pool"].iat[arm])
-        call, *rest = spec.parse(group.labels(arm))
-        alone = call.name == "teacher" and group.arms["expert"].iat[arm] == 0
-        if alone or call.name == "teachers":
+    for arm, line in enumerate(group.arms.to_dict("records")):
+        call, *rest = spec.parse(line["labels"])
+        if line["source"] == "teachers" or (line["source"] == "teacher" and line["expert"] == 0):
             when = {key: value for key, value in call.kwargs.items() if key not in ("n", "pool", "expert")}
-            source = spec.render((spec.Call("teacher", (), when), *rest))
-            found.setdefault(source, {}).setdefault(("" if experts == 1 else pool, experts), []).append(arm)
+            pools = found.setdefault(spec.render((spec.Call("teacher", (), when), *rest)), {})
+            pools.setdefault(("" if line["experts"] == 1 else line["pool"], line["experts"]), []).append(arm)
     return found
 
 
-def _gain(group: Group, pools: Pools, ipc: int) -> tuple[dict, Estimate, Estimate] | None:
-    """The most experts against the fewest at one IPC, and logits minus probabilities; None where one number finished."""
-    there = {key: own for key, arms in sorted(pools.items()) if (own := group.ran(ipc, arms))}
-    numbers = sorted({n for _, n in there})
+def _ends(group: Group, ipc: int, pools: Pools) -> Ends | None:
+    """None where fewer than two numbers of experts were run."""
+    ran = {key: own for key, arms in sorted(pools.items()) if (own := group.ran(ipc, arms))}
+    numbers = sorted({n for _, n in ran})
     if len(numbers) < 2:
         return None
     fewest, most = numbers[0], numbers[-1]
-    ends = [arm for (_, n), arms in there.items() if n == most for arm in arms]
-    pick = group.choose(ipc, ends)
-    pool = next(name for (name, n), arms in there.items() if n == most and pick in arms)
-    key = (pool, fewest) if (pool, fewest) in there else next(key for key in there if key[1] == fewest)
+    pool, _ = best_of(group, ipc, {key: arms for key, arms in ran.items() if key[1] == most})
+    start = ran.get((pool, fewest)) or next(arms for (_, n), arms in ran.items() if n == fewest)
     # Where both pools start from one expert, the pool is chosen for each seed by the others.
-    top = ends if fewest == 1 else there[pool, most]
-    both = [n for n in numbers if all((name, n) in there for name in _STYLES)]
-    logits = group.contrast(ipc, *(there[name, both[-1]] for name in _STYLES)) if both else NOTHING
-    values = {
-        "fewest": fewest,
-        "most": most,
-        "pool": pool,
-        "low": group.accuracy(ipc, there[key]),
-        "high": group.accuracy(ipc, top),
-    }
-    return values, group.contrast(ipc, top, there[key]), logits
-
-
-def _line(ipc: int, source: str, ends: dict, gain: Estimate, logits: Estimate, mark: bool) -> dict:
-    return {
-        "IPC": ipc,
-        "source": f"`{source}`{' (chosen)' * mark}",
-        "experts": f"{ends['fewest']} → {ends['most']}",
-        "pool": ends["pool"],
-        "fewest, %": ends["low"],
-        "most, %": ends["high"],
-        "gain, points": gain,
-        "logits − probabilities, points": logits if logits.n else None,
-        "n": gain.n,
-    }
+    end = sum((arms for (name, n), arms in ran.items() if n == most and (fewest == 1 or name == pool)), [])
+    both = [n for n in numbers if all((name, n) in ran for name in _STYLES)]
+    logits = group.contrast(ipc, *(ran[name, both[-1]] for name in _STYLES)) if both else NOTHING
+    accuracies = group.accuracy(ipc, start), group.accuracy(ipc, end)
+    return Ends(fewest, most, pool, *accuracies, group.contrast(ipc, end, start), logits)
 
 
 def _chart(group: Group, sources: dict[str, Pools], chosen: dict[int, str]) -> Chart:
     """Test accuracy against the number of pooled experts, one panel for each IPC, with the source chosen there."""
+    most = max(n for pools in sources.values() for _, n in pools)
     panels = []
     for ipc, source in chosen.items():
         marks = []
         for name, (colour, label) in _STYLES.items():
-            arms = {n: own for (pool, n), arms in sorted(sources[source].items(), key=lambda item: item[0][1]) if pool in ("", name)
-                    and (own := group.ran(ipc, arms))}  # fmt: skip
-            if any(n > 1 for n in arms):
-                marks.append(
-                    Series(label, list(arms), [group.accuracy(ipc, own) for own in arms.values()], colour=colour)
-                )
+            own = {n: group.ran(ipc, arms) for (pool, n), arms in sorted(sources[source].items()) if pool in ("", name)}
+            values = {n: group.accuracy(ipc, arms) for n, arms in own.items() if arms}
+            if max(values, default=1) > 1:
+                marks.append(Series(label, list(values), list(values.values()), colour=colour))
         title = f"IPC {ipc}{f': {source}' if len(sources) > 1 else ''}"
-        numbers = max(n for pools in sources.values() for _, n in pools)
-        panels.append(Panel(marks, x="number of pooled experts", title=title, log=numbers > 12, height=2.3))
+        panels.append(Panel(marks, x="number of pooled experts", title=title, log=most > 12, height=2.3))
     picked = f", with the source that is best on {group.on} at each IPC" if len(sources) > 1 else ""
     caption = f"Test accuracy by the number of experts whose outputs are averaged{picked}: means over seeds."
     return Chart("pooling", panels, caption, "bars: 95 % intervals of each mean")

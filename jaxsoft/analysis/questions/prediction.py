@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxsoft.analysis import fits, words
 from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.groups import Group
+from jaxsoft.analysis.groups import Arms, Group
 from jaxsoft.analysis.inference import Estimate, drawn
 from jaxsoft.analysis.page import Section, table
 from jaxsoft.analysis.predict import chosen_epochs, predicted_accuracy, predicted_epoch
@@ -30,78 +30,64 @@ class Check(NamedTuple):
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Predictions within one group; None where budgets or epochs are too few for a line to be tested."""
-    dated = group.find(group.arms["epoch"].notna().to_numpy(), group.arms["labels"] != "hard")
-    if len(group.ipcs) < _FEWEST_IPCS or group.arms["epoch"].nunique() < _FEWEST_EPOCHS:
+    dated = [arm for arm in group.soft if not math.isnan(group.arms["epoch"].iat[arm])]
+    if len(group.ipcs) < _FEWEST_IPCS or group.arms["epoch"].iloc[dated].nunique() < _FEWEST_EPOCHS:
         return None
     curve = fits.curve(group, group.soft, fits.BEST)
-    checks, beyond = _checks(group, dated, curve)
-    misses = {c.ipc: abs(c.accuracy.mean - c.measured) for c in checks if not math.isnan(c.accuracy.mean - c.measured)}
-    if not misses:
+    for t in np.flatnonzero(np.isnan(curve.draws[0]))[::-1].tolist():  # run, but by no unit that others choose for
+        curve = curve.without(t)
+    checks = predictions(group, dated, curve)
+    told = [c for c in checks if not math.isnan(c.accuracy.mean - c.measured)]
+    if not told:
         return None
-    inside = sum(_holds(c.epoch, c.chosen) for c in checks)
+    misses = sorted(abs(c.accuracy.mean - c.measured) for c in told)
+    least, most = words.percent(misses[0]), words.percent(misses[-1])
+    inside, of = sum(_holds(c.epoch, c.chosen) for c in checks), len(checks) - 1
     caption = (
         "Each budget left out and predicted from the others: teacher epoch by a line of ln(1 + epoch) in ln IPC, accuracy of "
-        f"the best soft labels by the law that AICc prefers. {inside} of {len(checks)} chosen epochs lie in their intervals, "
+        f"the best soft labels by the law that AICc prefers. {inside} of {of} chosen epochs lie in their intervals, "
         "which cover seeds, not the form of the law. The last row was not run."
     )
-    held = all(_holds(c.accuracy, c.measured) for c in checks if c.ipc in misses)
-    least, most = words.percent(min(misses.values())), words.percent(max(misses.values()))
-    title = (
-        f"Accuracy of unseen budgets is foretold to within {most} points"
-        if held
-        else f"Unseen budgets are missed by {least} to {most} points"
-    )
-    title += f"; {inside} of {len(checks)} epochs lie in their intervals"
-    lines = [_line(c) for c in [*checks, beyond]]
-    return Section(title, [_chart(curve, checks, beyond), table(lines, caption)])
+    title = f"Unseen budgets are missed by {least} to {most} points"
+    if all(_holds(c.accuracy, c.measured) for c in told):
+        title = f"Accuracy of unseen budgets is foretold to within {most} points"
+    lines = [
+        {
+            "IPC": c.ipc,
+            "epoch, predicted": words.interval(c.epoch, "{:.0f}".format) if c.epoch.n else None,
+            "epoch, chosen": words.NONE if math.isnan(c.chosen) else f"{c.chosen:.0f}",
+            "test, predicted, %": c.accuracy,
+            "test, measured, %": c.measured,
+        }
+        for c in checks
+    ]
+    title += f"; {inside} of {of} epochs in their intervals"
+    return Section(title, [_chart(curve, checks), table(lines, caption)])
 
 
-def _checks(group: Group, dated: Sequence[int], curve: fits.Curve) -> tuple[list[Check], Check]:
-    """Every budget predicted from the others, and one twice the largest from all."""
-    n, (ipcs, epochs) = len(group.units), chosen_epochs(group, dated)
+def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[Check]:
+    """Every budget predicted from the others, then one twice the largest from all."""
+    (ipcs, epochs), run = chosen_epochs(group, dated), curve.x[0].astype(int).tolist()
+    chosen, measured = dict(zip(ipcs, epochs[0].tolist())), dict(zip(run, curve.draws[0].tolist()))
     found = []
-    for t, ipc in enumerate(curve.x[0].astype(int).tolist()):
-        at = ipcs.index(ipc) if ipc in ipcs else None
-        others = [i for i in range(len(ipcs)) if i != at]
-        epoch = predicted_epoch([ipcs[i] for i in others], epochs[:, others], n, ipc)
-        chosen = math.nan if at is None else float(epochs[0, at])
-        found.append(Check(ipc, epoch, chosen, predicted_accuracy(curve.without(t), ipc), float(curve.draws[0, t])))
-    further = 2 * group.ipcs[-1]
-    return found, Check(
-        further, predicted_epoch(ipcs, epochs, n, further), math.nan, predicted_accuracy(curve, further), math.nan
-    )
+    for t, ipc in enumerate([*run, 2 * group.ipcs[-1]]):
+        kept = [i for i, other in enumerate(ipcs) if other != ipc]
+        epoch = predicted_epoch([ipcs[i] for i in kept], epochs[:, kept], len(group.units), ipc)
+        accuracy = predicted_accuracy(curve.without(t) if ipc in measured else curve, ipc)
+        found.append(Check(ipc, epoch, chosen.get(ipc, math.nan), accuracy, measured.get(ipc, math.nan)))
+    return found
 
 
 def _holds(value: Estimate, seen: float) -> bool:
     return bool(round(value.low, 6) <= seen <= round(value.high, 6))
 
 
-def _line(check: Check) -> dict:
-    return {
-        "IPC": check.ipc,
-        "epoch, predicted": words.interval(
-            check.epoch, lambda epoch: words.NONE if math.isnan(epoch) else f"{epoch:.0f}"
-        ),
-        "epoch, chosen": words.NONE if math.isnan(check.chosen) else f"{check.chosen:.0f}",
-        "test, predicted, %": check.accuracy,
-        "test, measured, %": check.measured,
-    }
-
-
-def _chart(curve: fits.Curve, checks: Sequence[Check], beyond: Check) -> Chart:
+def _chart(curve: fits.Curve, checks: Sequence[Check]) -> Chart:
     """Test accuracy of the best soft labels by budget, with its band, beside what the other budgets predict."""
-    measured = [drawn(np.asarray(line), curve.n) for line in curve.draws.T]
-    told = [c for c in [*checks, beyond] if c.accuracy.n]
+    told = {c.ipc: c.accuracy for c in checks if c.accuracy.n}
     marks = [
-        Series("measured, best soft labels", curve.x[0].tolist(), measured, "band", colour=BLUE, marker="o"),
-        Series(
-            "predicted",
-            [c.ipc for c in told],
-            [c.accuracy for c in told],
-            line=False,
-            colour=ORANGE,
-            marker="s",
-            hollow=True,
-        ),
-    ]
+        Series("measured, best soft labels", curve.x[0], [drawn(line, curve.n) for line in curve.draws.T], "band",
+               colour=BLUE, marker="o"),
+        Series("predicted", list(told), list(told.values()), line=False, colour=ORANGE, marker="s", hollow=True),
+    ]  # fmt: skip
     return Chart("prediction", [Panel(marks)], "The frontier, and its prediction.", "band and bars: 95 % intervals")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import ORANGE, Chart, Mark, Panel, Series, shades
+from jaxsoft.analysis.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.drawing import Powers
 from jaxsoft.analysis.findings import choose
 from jaxsoft.analysis.groups import Group
@@ -30,24 +30,22 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     sizes = {"pixels": pixel_bits(examples.images.shape[1:]), "indices": _INDEX_BITS}
     found = {stored: purchases(group, classes, bits, specs) for stored, bits in sizes.items()}
-    carried = {stored: _carried(each) for stored, each in found.items()}
+    likely = {stored: [p.labels for p in each if p.share >= _LIKELY] for stored, each in found.items()}
     text = (
-        f"With pixels counted the most accurate data sets for their bytes carry {carried['pixels']}; with images as indices "
-        f"into the published train set, {_INDEX_BITS} bits each, {carried['indices']}."
+        f"With pixels counted the most accurate data sets for their bytes carry {_carried(likely['pixels'])}; with images as "
+        f"indices into the published train set, {_INDEX_BITS} bits each, {_carried(likely['indices'])}."
     )
+    best, soft = likely["pixels"], sum(labels != "hard" for labels in likely["pixels"])
+    title = f"Byte for byte, {soft} of the {len(best)} most accurate data sets carry soft labels"
+    if not best:  # as cheap and as good as each other
+        title = "Byte for byte, no labels are clearly better than others"
     tables = [_table(stored, [p for p in each if p.pareto], group.on) for stored, each in found.items()]
-    saved = _saved(group, specs)
-    best = [p.labels for p in found["pixels"] if p.share >= _LIKELY]
-    kinds = sum(labels != "hard" for labels in best)
-    title = f"Byte for byte, pixels counted, {kinds} of the {len(best)} most accurate data sets carry soft labels"
-    return Section(title, [Text(text), _chart(found, group.on), *tables, *([saved] if saved else [])])
+    return Section(title, [Text(text), _chart(found, group.on), *tables, *_saved(group, specs)])
 
 
-def _carried(each: Sequence[Purchase]) -> str:
+def _carried(likely: Sequence[str]) -> str:
     """The label specs that lie on the frontier in most sets of seeds, the cheapest always, three by name."""
-    specs = [f"`{labels}`" for labels in dict.fromkeys(p.labels for p in each if p.share >= _LIKELY)]
-    if not specs:  # as cheap and as good as each other
-        return "labels that are no clearer better than others"
+    specs = [f"`{labels}`" for labels in dict.fromkeys(likely)] or ["labels that are not clearly better than others"]
     return f"{', '.join(specs[:3])} and {len(specs) - 3} others" if len(specs) > 4 else words.listed(specs)
 
 
@@ -56,17 +54,17 @@ def _chart(found: Mapping[str, Sequence[Purchase]], on: str) -> Chart:
     panels = []
     for stored, each in found.items():
         levels = sorted({p.bits for p in each if p.labels != "hard"})
-        colours = dict(zip(levels, shades(len(levels))))
-        best = [p for p in each if p.pareto]
-        marks: list[Mark] = [
-            Series("", [p.total / 8 for p in best], [p.accuracy.mean for p in best], "steps", colour=ORANGE)
+        kinds: list[tuple] = [
+            (None, "black", "s"),
+            *((bits, shade, "o") for bits, shade in zip(levels, shades(len(levels)))),
         ]
-        for bits in [None, *levels]:
-            own = [p for p in each if (p.labels == "hard") == (bits is None) and bits in (None, p.bits)]
-            colour, marker = ("black", "s") if bits is None else (colours[bits], "o")
+        best = [p for p in each if p.pareto]
+        marks = [Series("", [p.total / 8 for p in best], [p.accuracy.mean for p in best], "steps", colour=ORANGE)]
+        for bits, colour, marker in kinds:
+            own = [p for p in each if (None if p.labels == "hard" else p.bits) == bits]
             bare = [p.accuracy._replace(low=math.nan, high=math.nan) for p in own]
             marks.append(Series("", [p.total / 8 for p in own], bare, "band", False, colour, marker))
-        panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", height=3.0))
+        panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
     caption = (
         f"Every data set of the sweep by its bytes, on test; the line joins those that nothing cheaper matches on {on}."
     )
@@ -102,26 +100,21 @@ def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
     return table(lines, caption, folded=stored == "indices")
 
 
-def _saved(group: Group, specs: Mapping[str, int]) -> Table | None:
+def _saved(group: Group, specs: Mapping[str, int]) -> list[Table]:
     """Hard-labelled images that one chosen soft label saves: its worth less the image that it sits on."""
     chosen = {c.ipc: c.labels for c in choose(group)}
     lines = []
-    for w in worths(group, group.soft)[0]:
+    for w in worths(group, group.soft)[0] if group.hard else []:
         bits, saved = specs[chosen[w.ipc]], w.ratio - 1
         ends = "" if math.isnan(w.low) else f" [{_images(w.low - 1)}, {_images(w.high - 1)}]"
         each = words.times(1000 * saved / bits) if 0 <= saved < math.inf else None
-        numbers = {
-            "bits": f"{bits:,}",
-            "images saved by a label": _images(saved) + ends,
-            "by 1,000 bits": each,
-            "n": w.n,
-        }
-        lines.append({"IPC": w.ipc, "label spec": f"`{chosen[w.ipc]}`", **numbers})
+        numbers = {"bits": f"{bits:,}", "images saved by a label": _images(saved) + ends, "by 1,000 bits": each}
+        lines.append({"IPC": w.ipc, "label spec": f"`{chosen[w.ipc]}`", **numbers, "n": w.n})
     caption = (
         "Hard-labelled images that one label of the chosen soft spec saves, beside the image that it sits on, and the same for "
         "a thousand bits of it; entries as fp16. Bounds: what the measured budgets can show."
     )
-    return table(lines, caption) if lines else None
+    return [table(lines, caption)] if lines else []
 
 
 def _images(value: float) -> str:

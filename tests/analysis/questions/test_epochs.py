@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import synthetic
 
+from jaxsoft.analysis.chart import Level, Range
 from jaxsoft.analysis.questions import epochs
 from jaxsoft.analysis.read import Run
 
@@ -12,15 +14,14 @@ from jaxsoft.analysis.read import Run
 CURVES = {1: {0: 0.2, 5: 0.6, 20: 0.5, 80: 0.4}, 50: {0: 0.2, 5: 0.5, 20: 0.7, 80: 0.9}}
 
 
-def sweep(seeds=6, ipcs=(1, 50), noise=0.0):
+def sweep(seeds=6, ipcs=(1, 50)):
     rows = []
     for s in range(seeds):
         for ipc in ipcs:
             rows.append(synthetic.row(ipc, "hard", s, 0.3))
             for epoch, value in CURVES[ipc].items():
-                val = value + noise * ((s + epoch) % 3)
                 labels = f"teacher(epoch={epoch})"
-                rows.append(synthetic.row(ipc, labels, s, value - 0.1, epoch=epoch, val_accuracy=val))
+                rows.append(synthetic.row(ipc, labels, s, value - 0.1, epoch=epoch, val_accuracy=value))
     return rows
 
 
@@ -31,11 +32,19 @@ def run(experts=1):
     return Run(Path("run"), [], {}, {}, {}, {}, teachers, None)
 
 
+def answer(members, *runs):
+    section = epochs.answer(synthetic.one_group(members), runs)
+    chart, table = section.blocks
+    return section.title, chart, [dict(zip(table.header, row)) for row in table.rows]
+
+
 def test_best_epochs_are_those_of_validation_with_the_accuracy_of_test():
-    found = epochs.find_courses(sweep())
-    assert found is not None and found.source == "teacher" and found.moves == 1
-    assert [(c.ipc, c.epoch, c.low, c.high) for c in found.courses] == [(1, 5, 5, 5), (50, 80, 80, 80)]
-    assert found.courses[0].test[1].mean == pytest.approx(0.5)
+    title, _, lines = answer(sweep())
+    assert title == "More images want a later teacher: epoch 5 [5, 5] at IPC 1, 80 [80, 80] at 50"
+    assert [(line["best epoch"], line["test, %"]) for line in lines] == [
+        ("5 [5, 5]", "50.0 [50.0, 50.0]"),
+        ("80 [80, 80]", "80.0 [80.0, 80.0]"),
+    ]
 
 
 def test_seeds_that_disagree_make_the_interval_wide():
@@ -44,21 +53,31 @@ def test_seeds_that_disagree_make_the_interval_wide():
     # Half of the seeds like epoch 5 better, half epoch 80; on the whole they are nearly equal.
     for s in range(6):
         rows.append(synthetic.row(1, "teacher(epoch=80)", s, 0.5, epoch=80, val_accuracy=0.59 + 0.2 * (s % 2 - 0.5)))
-    found = epochs.find_courses(rows)
-    assert found is not None and (found.courses[0].low, found.courses[0].high) == (5, 80)
+    assert answer(rows)[0] == "At IPC 1 the best teacher is that of epoch 5 [5, 80]"
 
 
-def test_the_answer_has_the_entropy_of_the_chosen_labels(no_drawing):
-    (section,) = epochs.answer(sweep(), [run()])
-    assert section.title == (
-        "The best labels sharpen from 1 image per class to 50: 1.90 to 0.40 nats, epoch 5 [5, 5] to 80 [80, 80] of the "
-        "teacher"
-    )
-    (section,) = epochs.answer(sweep(ipcs=(1,)), [run()])
-    assert section.title.startswith(
-        "At 1 image per class the best teacher is that of epoch 5 [5, 5], whose labels hold"
-    )
-    assert epochs.answer(sweep(seeds=2), [])[0].title.startswith("Whether the best labels sharpen")
+def test_few_seeds_tell_no_trend():
+    title, chart, _ = answer(sweep(seeds=2))
+    assert title == "Best teacher by budget, no clear trend: epoch 5 at IPC 1, 80 at 50"
+    assert not any(isinstance(mark, Range) for panel in chart.panels for mark in panel.marks)
+
+
+def test_a_budget_that_a_draw_of_units_was_not_run_at_has_no_epoch_there():
+    """The last epoch of the table is not taken for it."""
+    rows = [row for row in sweep() if row["ipc"] == 1 or row["seed"] == 0]
+    group = synthetic.one_group(rows)
+    ipcs, draws = epochs.chosen_epochs(group, [arm for arm in group.soft if group.arms["epoch"][arm] < 80])
+    assert ipcs == [1, 50] and set(draws[:, 0]) == {5.0}
+    assert set(draws[:, 1]) - {20.0} and all(epoch != epoch for epoch in set(draws[:, 1]) - {20.0})
+
+
+def test_the_answer_has_the_entropy_of_the_chosen_labels():
+    _, chart, lines = answer(sweep(), run())
+    knew = [(line["teacher's validation, %"], line["teacher's label entropy, nats"]) for line in lines]
+    assert knew == [("5.0", "1.90"), ("80.0", "0.40")]
+    assert [panel.y for panel in chart.panels][2:] == ["validation, %", "label entropy, nats"]
+    assert [list(panel.marks[0].x) for panel in chart.panels] == [[0, 5, 20, 80]] * 4  # one axis for all
+    assert "above the teacher's own validation accuracy" in chart.caption
 
 
 def test_pooled_experts_are_known_by_their_mean():
@@ -67,18 +86,24 @@ def test_pooled_experts_are_known_by_their_mean():
     assert epochs.teacher_history("teacher(expert=1)", [run(1)]) == {}
 
 
-def test_what_single_experts_know_is_not_said_of_pooled_ones(no_drawing):
+def test_what_single_experts_know_is_not_said_of_pooled_ones():
     pooled = [{**row, "labels": row["labels"].replace("teacher(", "teachers(2, ")} for row in sweep()]
-    (section,) = epochs.answer(pooled, [run(2)])
-    assert "nats" not in section.title and section.title.endswith("to 50: epoch 5 [5, 5] to 80 [80, 80] of the teacher")
-    assert section.blocks[1].header[3:5] == ("single experts' validation, %", "single experts' label entropy, nats")
-    assert "above the single experts' own validation accuracy" in section.blocks[0].caption
-    assert epochs.answer(sweep(), [run()])[0].blocks[1].header[3] == "teacher's validation, %"
+    _, chart, lines = answer(pooled, run(2))
+    assert list(lines[0])[3:5] == ["single experts' validation, %", "single experts' label entropy, nats"]
+    assert "above the single experts' own validation accuracy" in chart.caption
 
 
-def test_an_interval_over_all_epochs_tells_nothing():
-    course = epochs.Course(1, (5, 20, 80), (), 0, 5.0, 80.0, None)
-    assert not course.told and course._replace(low=20.0).told and course._replace(high=20.0).told
+def test_a_panel_has_the_curve_its_best_epoch_and_hard_labels_and_leaves_out_what_would_flatten_it():
+    _, chart, _ = answer(sweep())
+    curve, best, interval, hard, foot = chart.panels[1].marks
+    assert (list(curve.x), [round(v.mean, 6) for v in curve.y]) == ([0, 5, 20, 80], [0.1, 0.4, 0.6, 0.8])
+    assert (best.x, best.y[0], interval[:2]) == ([80], pytest.approx(0.8), (80, 80))
+    assert hard == Level(pytest.approx(0.3))
+    _, axes = plt.subplots()
+    axes.set_ylim(0, 100)
+    foot(axes)
+    assert axes.get_ylim() == (pytest.approx(100 * (0.3 - 0.6 * 0.5)), 100)
+    plt.close()
 
 
 @pytest.mark.parametrize("rows", [
@@ -87,7 +112,7 @@ def test_an_interval_over_all_epochs_tells_nothing():
     sweep() + [synthetic.row(1, "teacher(epoch=5)|temperature(2)", 0, 0.5, epoch=5)],
     sweep() + [synthetic.row(1, "teacher(expert=1, epoch=5)", 0, 0.5, epoch=5)],
     [{**row, "protocol": "both"} for row in sweep()],
-    [],
+    [row for row in sweep() if row["labels"] == "hard"],
 ])  # fmt: skip
 def test_not_asked_where_labels_differ_in_more_than_the_epoch(rows):
-    assert epochs.answer(rows, []) == []
+    assert synthetic.ask(epochs, rows) == []

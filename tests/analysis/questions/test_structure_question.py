@@ -1,15 +1,19 @@
 """Samples of labels whose structure is known, as numbers, words and figures."""
 
+import dataclasses
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import synthetic
 from matplotlib.colors import to_hex
 
-from jaxsoft.analysis import plots, read, structure
-from jaxsoft.analysis.page import Picture, Table
+from jaxsoft.analysis import chart, drawing, read, structure
+from jaxsoft.analysis.chart import Chart
+from jaxsoft.analysis.page import Table
 from jaxsoft.analysis.questions import structure as question
 
-EPOCHS = (0, 5, 20, 150)
+EPOCHS = [0, 5, 20, 150]
 
 
 @pytest.fixture(scope="module")
@@ -21,90 +25,120 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def labels(run):
-    return question.kept(run.examples)
+def samples(run):
+    return run.examples.train, run.examples.validation
 
 
 @pytest.fixture(scope="module")
-def found(labels):
-    return question.stages(labels)
+def found(samples):
+    return question.stages(EPOCHS, *samples)
 
 
-def test_stages_are_the_numbers_of_their_samples(labels, found):
-    assert tuple(s.epoch for s in found) == labels.epochs == EPOCHS
+def test_stages_are_the_numbers_of_their_samples(run, samples, found):
+    assert [s.epoch for s in found] == run.examples.epochs.tolist() == EPOCHS
     for p, stage in enumerate(found):
-        train, validation = labels.train.probabilities[p], labels.validation.probabilities[p]
+        (train, _), (validation, labels) = ((sample.probabilities[p], sample.labels) for sample in samples)
         assert stage.entropy.mean == pytest.approx(structure.entropies(train).mean())
         assert stage.top1.mean == pytest.approx(train.max(-1).astype(float).mean())
         assert stage.rank.mean == structure.effective_rank(train)
-        assert stage.calibration.mean == structure.calibration_error(validation, labels.validation.labels)
-        assert stage.brier.mean == pytest.approx(structure.brier(validation, labels.validation.labels).mean())
+        assert stage.calibration.mean == structure.calibration_error(validation, labels)
+        assert stage.brier.mean == pytest.approx(structure.brier(validation, labels).mean())
         assert stage.alignment.low > 0.5 and stage.alignment.high <= 1  # neighbours on the ring, here as there
     assert [s.entropy.mean for s in found] == sorted((s.entropy.mean for s in found), reverse=True)
 
 
-def test_labels_without_likeness_are_not_aligned(labels):
-    rng = np.random.default_rng(0)
+def test_labels_without_likeness_are_not_aligned(samples):
+    rng, (train, validation) = np.random.default_rng(0), samples
     rows = rng.dirichlet(np.ones(10), (4, 1000)).astype(np.float16)
-    stage = question.stages(labels._replace(train=read.LabelSample(rows, labels.train.labels)))[1]
+    stage = question.stages(EPOCHS, read.LabelSample(rows, train.labels), validation)[1]
     assert not stage.alignment.low > 0
 
 
-def test_the_answer_tells_the_fall_of_entropy_and_what_the_labels_follow(run, found, no_drawing):
-    (section,) = question.answer([], [run, run])  # one teacher, told once
-    lost = 1 - found[-1].entropy.mean / found[0].entropy.mean
-    r = found[-1].alignment
+def test_many_classes_have_a_rank_without_an_interval(samples, monkeypatch):
+    monkeypatch.setattr(question, "_RANKED", 9)
+    (stage,) = question.stages([0], *samples)
+    assert stage.rank.mean > 1 and np.isnan(stage.rank.low)
+
+
+def test_the_answer_tells_the_fall_of_entropy_and_what_the_labels_follow(run, found):
+    (section,) = question.of_runs([run, run])  # one teacher, told once
+    lost = 100 * (1 - found[-1].entropy.mean / found[0].entropy.mean)
+    r = found[-1].alignment.mean
     assert section.title == (
-        f"From teacher epoch 0 to 150 labels lose {100 * lost:.0f} % of their entropy (2.30 to "
-        f"{found[-1].entropy.mean:.2f} nats); at epoch 150 they are correlated with the teacher's confusions, "
-        f"r = {r.mean:.2f} [{r.low:.2f}, {r.high:.2f}]"
+        f"From teacher epoch 0 to 150 labels lose {lost:.0f} % of entropy; at 150 they mirror confusions, r = {r:.2f}"
     )
-    assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["entropy", "classes"]
-    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    assert len(section.title) <= 100
+    first, second, table = section.blocks
+    assert (first.name, second.name) == ("entropy", "classes") and isinstance(table, Table)
     assert [line[0] for line in table.rows] == ["0", "5", "20", "150"]
     assert table.rows[1][1].startswith(f"{found[1].entropy.mean:.2f} [")
     assert table.rows[1][2].startswith(f"{100 * found[1].top1.mean:.1f} [")
+    assert table.rows[1][4].startswith(f"{found[1].rank.mean:.1f} [")
 
 
-def test_runs_without_samples_do_not_ask(run, tmp_path):
+def test_other_titles(found):
+    assert question._title(found[:1]) == f"Labels of teacher epoch 0 hold {found[0].entropy.mean:.2f} nats"
+    assert question._title(found[::-1]).startswith("From teacher epoch 150 to 0 labels do not lose entropy; at 5 they")
+    assert question._title(found, "`one`").startswith("In `one` labels lose ")
+
+
+def test_several_teachers_have_a_section_each(run):
+    other = dataclasses.replace(run, folder=run.folder / ("long" * 20), teachers={"teacher": {"key": "another"}})
+    first, second = question.of_runs([run, other])
+    assert first.title.startswith(f"In `{run.folder.name}` labels lose") and second.title.startswith("In `longlong")
+    assert [block.name for block in second.blocks if isinstance(block, Chart)] == ["entropy-2", "classes-2"]
+    assert max(len(first.title), len(second.title)) <= 100
+
+
+def test_runs_without_samples_do_not_ask(tmp_path):
     synthetic.write_run(tmp_path, [synthetic.row(1, "hard", 0, 0.5)])
-    assert question.answer([], [read.read_run(tmp_path)]) == []
+    assert question.of_runs([read.read_run(tmp_path)]) == []
 
 
-def test_a_teacher_that_errs_too_little_has_no_alignment(labels, no_drawing):
-    right = labels.validation
+def test_a_teacher_that_errs_too_little_has_no_alignment(samples):
+    train, right = samples
     sure = np.broadcast_to(np.eye(10, dtype=np.float16)[right.labels], right.probabilities.shape)
-    stages = question.stages(labels._replace(validation=read.LabelSample(sure, right.labels)))
+    stages = question.stages(EPOCHS, train, read.LabelSample(sure, right.labels))
     assert all(np.isnan(s.alignment.mean) for s in stages)
-    assert "follow" not in question._title(stages)
-    assert question._table(stages).rows[0][5] == "–"
+    assert "mirror" not in question._title(stages)
 
 
-def test_histograms_hold_all_images_of_every_epoch(labels, found):
-    figure = question.draw_entropies(labels, found)
-    assert len(figure.axes) == 4
-    for axes, stage in zip(figure.axes, found):
-        heights = [patch.get_height() for patch in axes.containers[0]]
-        assert sum(heights) == pytest.approx(100)
-        assert to_hex(axes.containers[0][0].get_facecolor()) == plots.BLUE
-        assert axes.get_title(loc="left").startswith(f"epoch {stage.epoch}: mean {stage.entropy.mean:.2f} [")
-    assert figure.axes[-1].get_xlabel() == "entropy of a label, nats (uniform: 2.30)"
-    assert plots.png(question.draw_entropies, labels, found)[:4] == b"\x89PNG"
+def drawn(panel):
+    figure, axes = plt.subplots()
+    panel.marks[0](axes)
+    plt.close(figure)
+    return axes
 
 
-def test_matrices_are_early_and_late_without_their_diagonals(labels, found):
-    figure = question.draw_matrices(labels, found)
-    images = [axes.get_images()[0] for axes in figure.axes if axes.get_images()]
-    early, confusion, late, _ = (np.ma.filled(image.get_array(), np.nan) for image in images)
+def test_histograms_hold_all_images_of_every_epoch(samples, found):
+    shown = question._entropies(found, *samples)
+    assert len(shown.panels) == 4
+    for panel, stage in zip(shown.panels, found):
+        bars = drawn(panel).containers[0]
+        assert sum(patch.get_height() for patch in bars) == pytest.approx(100)
+        assert to_hex(bars[0].get_facecolor()) == chart.BLUE
+        assert panel.title.startswith(f"epoch {stage.epoch}: mean {stage.entropy.mean:.2f} [")
+    assert shown.panels[-1].x == "entropy of a label, nats (uniform: 2.30)"
+    assert drawing.png(shown)[:4] == b"\x89PNG"
+
+
+def test_matrices_are_early_and_late_without_their_diagonals(samples, found):
+    (train, validation), names = samples, tuple("0123456789")
+    shown = question._matrices(found, names, *samples)
+    axes = [drawn(panel) for panel in shown.panels]
+    early, confusion, late, _ = (np.ma.filled(a.get_images()[0].get_array(), np.nan) for a in axes)
     off = structure.off_diagonal(10)
-    for p, shown in ((1, early), (3, late)):  # not the untrained teacher
-        wanted = 100 * structure.class_means(labels.train.probabilities[p], labels.train.labels)
-        np.testing.assert_allclose(shown[off], wanted[off])
-        assert np.isnan(np.diag(shown)).all()
-    hits = labels.validation.probabilities[1].argmax(-1)
-    third = hits[labels.validation.labels == 3]
+    for p, matrix in ((1, early), (3, late)):  # not the untrained teacher
+        wanted = 100 * structure.class_means(train.probabilities[p], train.labels)
+        np.testing.assert_allclose(matrix[off], wanted[off])
+        assert np.isnan(np.diag(matrix)).all()
+    hits = validation.probabilities[1].argmax(-1)
+    third = hits[validation.labels == 3]
     assert confusion[3, 4] == pytest.approx(100 * (third == 4).mean())
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == list("0123456789")
-    many = question.draw_matrices(labels._replace(names=("x",) * 31), found)
-    assert not many.axes[0].get_yticklabels()
-    assert plots.png(question.draw_matrices, labels, found)[:4] == b"\x89PNG"
+    assert [t.get_text() for t in axes[0].get_yticklabels()] == list(names)
+    assert [panel.title for panel in shown.panels[::2]] == [
+        f"epoch {epoch}\nlabels of training images" for epoch in (5, 150)
+    ]
+    many = question._matrices(found, ("x",) * 31, *samples)
+    assert not drawn(many.panels[0]).get_yticklabels()
+    assert drawing.png(shown)[:4] == b"\x89PNG"

@@ -4,13 +4,13 @@ import inspect
 
 import pytest
 
-from jaxsoft.analysis import budget, exchange, frontier, joint, plots, predict, scaling, stats, variance
+from jaxsoft.analysis import drawing, inference, variance
 
 
 @pytest.fixture
 def no_drawing(monkeypatch):
     """Pictures have tests of their own; here they only cost time."""
-    monkeypatch.setattr(plots, "png", lambda draw, *args: f"{draw.__name__}".encode())
+    monkeypatch.setattr(drawing, "png", lambda chart: chart.name.encode())
 
 
 @pytest.fixture(autouse=True)
@@ -24,22 +24,10 @@ def nothing_is_lost(request, caplog):
 @pytest.fixture
 def few_draws(monkeypatch):
     """Forty bootstrap draws in place of thousands: for tests of what is told, not of how wide intervals are."""
-    for module in (stats, budget, exchange, frontier, joint, predict):
-        for function in vars(module).values():
-            inner = (
-                inspect.unwrap(function) if inspect.isfunction(function) or hasattr(function, "cache_clear") else None
-            )
-            if defaults := getattr(inner, "__defaults__", None):
-                few = tuple(40 if value == stats.RESAMPLES else value for value in defaults)
-                monkeypatch.setattr(inner, "__defaults__", few)
+    for function in (inference.counts, inference.resampled_means, inference.curves):
+        monkeypatch.setattr(inspect.unwrap(function), "__defaults__", (40,))
     monkeypatch.setattr(variance, "DRAWS", 100)
-    for module in (stats, scaling):
-        monkeypatch.setattr(module, "RESAMPLES", 40)
-    _forget()
+    monkeypatch.setattr(inference, "CHOICES", 40)
+    inference.counts.cache_clear()
     yield
-    _forget()
-
-
-def _forget():
-    for name in ("bootstrap_counts", "_estimate"):
-        getattr(stats, name).cache_clear()
+    inference.counts.cache_clear()

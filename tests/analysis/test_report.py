@@ -6,11 +6,12 @@ import time
 
 import pytest
 import synthetic
-from jaxsoft.analysis.table import Table, budget_table, findings, law_table
+from jaxsoft.analysis.findings import findings
 
 from jaxsoft import errors
-from jaxsoft.analysis import page, questions, report
-from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Text
+from jaxsoft.analysis import groups, page, questions, report
+from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Table, Text
+from jaxsoft.analysis.tables import budget_table, law_table
 
 VOID = {"meta", "img", "br"}
 
@@ -57,7 +58,8 @@ def test_tables_in_html_and_markdown_are_those_of_the_findings(run):
     folder, members = run
     shown = Tree((folder / "report.html").read_text(encoding="utf-8")).text
     markdown = (folder / "summary.md").read_text(encoding="utf-8")
-    found = findings(members)
+    (group,) = groups.groups(groups.tidy(members))
+    found = findings(group)
     for line in (*budget_table(found).rows, *law_table(found.laws).rows):
         for cell in line:
             assert cell.replace("`", "") in shown

@@ -1,6 +1,7 @@
 """A run folder as a finished run would leave it, with accuracies drawn around a known truth."""
 
 import csv
+import functools
 import hashlib
 import json
 import math
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
+
+from jaxsoft.analysis import groups, questions
 
 IPCS = (1, 2, 5, 10, 20, 50)
 EPOCHS = (5, 11, 20, 40, 80, 150)
@@ -22,6 +25,11 @@ GAIN = np.array(
         [+0.8, +0.9, +0.6, +0.5, +0.2, +0.1],
     ]
 )
+
+
+def ask(module, rows, runs=()):
+    """The sections of one question, as a report would show them."""
+    return questions.ask(module, functools.partial(groups.groups, groups.tidy(rows)), runs)
 
 
 def hard_accuracy(ipc):

@@ -169,7 +169,7 @@ def _scale(name: str) -> float:
 
 
 def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> None:
-    known = [(x, v) for x, v in zip(mark.x, map(_ends, mark.y)) if not math.isnan(v[0])]
+    known = [(float(x), v) for x, v in zip(mark.x, map(_ends, mark.y)) if not math.isnan(v[0])]
     if not known:
         return
     colour = PALETTE[i % len(PALETTE)] if mark.colour is None else mark.colour

@@ -48,7 +48,9 @@ def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], run
     sections = [drawn(section) for section in (module.of_runs(runs) if hasattr(module, "of_runs") else [])]
     if not hasattr(module, "answer"):
         return sections
-    answers = [(group, module.answer(group, runs)) for group in split(getattr(module, "TOGETHER", ()))]
+    split_by = split(getattr(module, "TOGETHER", ()))
+    finished = [group for group in split_by if (group.members["status"] == "done").any()]
+    answers = [(group, module.answer(group, runs)) for group in finished]
     told = [(group, [found] if isinstance(found, Section) else found) for group, found in answers if found]
     for i, (group, found) in enumerate(told, 1):
         suffix = f"-{i}" if len(told) > 1 else ""

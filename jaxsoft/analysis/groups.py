@@ -63,7 +63,7 @@ class Group:
         """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
         return _cells(self.members, column, (self.units, self.ipcs, range(len(self.arms))), self.classes)
 
-    def find(self, *masks: "pd.Series[bool] | Bool[np.ndarray, 'A']", **wanted: Any) -> list[int]:
+    def find(self, *masks: Bool[np.ndarray, "A"], **wanted: Any) -> list[int]:
         """The arms whose columns have the `wanted` values, and for which all masks hold."""
         there = np.ones(len(self.arms), bool)
         for column, value in wanted.items():

@@ -63,7 +63,7 @@ class Group:
         """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
         return _cells(self.members, column, (self.units, self.ipcs, range(len(self.arms))), self.classes)
 
-    def find(self, *masks: Bool[np.ndarray, "A"], **wanted: Any) -> list[int]:
+    def find(self, *masks: "pd.Series[bool] | Bool[np.ndarray, 'A']", **wanted: Any) -> list[int]:
         """The arms whose columns have the `wanted` values, and for which all masks hold."""
         there = np.ones(len(self.arms), bool)
         for column, value in wanted.items():
@@ -125,8 +125,8 @@ class Group:
         return inference.contrast(self.side(ipc, arms), self.side(ipc, others, -1.0))
 
     def contrasts(self, arms: Arms, others: Arms) -> dict[int, Estimate]:
-        """`contrast` at every budget that both sides have."""
-        return {ipc: self.contrast(ipc, arms, others) for ipc in self.budgets(arms, others)}
+        """`contrast` at every budget at which some unit has both sides."""
+        return {ipc: value for ipc in self.budgets(arms, others) if (value := self.contrast(ipc, arms, others)).n}
 
     def mean(self, ipc: int, arm: int) -> float:
         """Mean test accuracy of one arm at one budget."""

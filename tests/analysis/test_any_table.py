@@ -10,6 +10,7 @@ from test_page import assert_inert
 
 from jaxsoft.analysis import report
 
+
 def told(folder, seed):
     """The report of a random table, in both renderings, if no text of it became more than text."""
     tables.write(folder, np.random.default_rng(seed))

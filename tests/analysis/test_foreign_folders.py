@@ -219,7 +219,7 @@ def test_learned_labels_of_nonsense_are_refused(tmp_path):
         story = {"model": "mlp", "subsets": [STORY["subsets"][0] | change]}
         (tmp_path / "learned.json").write_text(json.dumps(story))
         with pytest.raises(errors.DataError, match="cannot read .*learned.json"):
-            stories.readstories(tmp_path)
+            stories.read_stories(tmp_path)
 
 
 @pytest.fixture

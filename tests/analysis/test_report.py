@@ -12,6 +12,7 @@ from jaxsoft import errors
 from jaxsoft.analysis import groups, questions, report
 from jaxsoft.analysis.tables import budget_table, law_table
 
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run with spaces é")
@@ -112,7 +113,9 @@ def test_paper_protocol_few_seeds_and_failures_are_in_plain_sight(tmp_path, no_d
     tree = Tree(report.write_report([folder]).read_text(encoding="utf-8"))
     assert sum(attrs.get("class") == "warning" for _, attrs in tree.tags) == 2
     assert "Paper protocol: the test split was used to choose" in tree.text
-    assert "n = 3: means have t intervals; with fewer than 5 seeds laws, trends and exchange rates have none" in tree.text
+    assert (
+        "n = 3: means have t intervals; with fewer than 5 seeds laws, trends and exchange rates have none" in tree.text
+    )
     assert "1 of 18 members failed and count as guessing" in tree.text
     assert members[4]["member"] in tree.text and "77" in tree.text
 

@@ -156,8 +156,8 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
         axes.grid(axis="x", visible=False)
         if sum(map(len, names)) > 60 * part:
             axes.tick_params(axis="x", rotation=35)
-    elif lines:
-        _measured_axis(axes, sorted({float(x) for line in lines for x in line.x}), panel.log, part)
+    elif places := sorted({float(x) for line in lines for x in line.x}):
+        _measured_axis(axes, places, panel.log, part)
     if lines:
         axes.margins(y=0.1)
     if panel.from_zero:

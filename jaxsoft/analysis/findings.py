@@ -74,11 +74,11 @@ def findings(group: Group) -> Findings:
 def choose(group: Group) -> list[Choice]:
     """One choice of soft labels for each IPC at which some were run."""
     soft, ipcs = group.soft, group.budgets(group.soft)
-    drawn_ = group.choices(ipcs, soft) if ipcs else np.empty((1, 0), int)
+    picks = group.choices(ipcs, soft)
     found = []
     for i, ipc in enumerate(ipcs):
-        arm = int(drawn_[0, i])
-        specs, counts = np.unique(group.arms["labels"].to_numpy(str)[drawn_[1:, i]], return_counts=True)
+        arm = int(picks[0, i])
+        specs, counts = np.unique(group.arms["labels"].to_numpy(str)[picks[1:, i]], return_counts=True)
         shares = {str(specs[j]): float(counts[j] / counts.sum()) for j in np.argsort(-counts, kind="stable")}
         epoch = group.arms["epoch"].iat[arm]
         values = group.accuracy(ipc, soft), group.accuracy(ipc, group.hard), group.contrast(ipc, soft, group.hard)

@@ -6,9 +6,9 @@ rates are one thing, the choice among arms, so hard and soft labels are tuned al
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,8 +30,22 @@ _CELL = ["seed", "subset_seed", "ipc", "labels"]
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
+T = TypeVar("T")
 Arms = Sequence[int]
 """Positions of arms in a group."""
+
+
+def _once(verb: Callable[..., T]) -> Callable[..., T]:
+    """A verb of a group whose answers are kept, as several questions ask for the same."""
+
+    @functools.wraps(verb)
+    def asked(group: "Group", *given: Any) -> T:
+        key = (verb, *(tuple(part) if isinstance(part, Sequence) else part for part in given))
+        if key not in group.known:
+            group.known[key] = verb(group, *given)
+        return group.known[key]
+
+    return asked
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class Group:
       test, selection: accuracies on test, and on what choices are made on (`values`).
       on: what choices are made on, "validation" or "test".
       classes: K, 0 if the table does not tell.
+      known: what was asked before (`_once`).
     """
 
     name: str
@@ -58,6 +73,7 @@ class Group:
     selection: Float[np.ndarray, "U I A"]
     on: str
     classes: int
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def values(self, column: str) -> Float[np.ndarray, "U I A"]:
         """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
@@ -114,10 +130,12 @@ class Group:
         at = np.ix_(range(len(self.units)), [self.ipcs.index(n) for n in _several(ipc)], list(arms))
         return Side(self.test[at], self.selection[at], weight)
 
+    @_once
     def accuracy(self, ipc: int | Sequence[int], arms: Arms) -> Estimate:
         """Test accuracy of the best of some arms, chosen by the other units; the mean of several budgets."""
         return inference.contrast(self.side(ipc, arms)) if len(arms) else NOTHING
 
+    @_once
     def contrast(self, ipc: int | Sequence[int], arms: Arms, others: Arms) -> Estimate:
         """`accuracy` of some arms minus that of others, each unit against itself; a fraction."""
         if not (len(arms) and len(others)):
@@ -128,23 +146,20 @@ class Group:
         """`contrast` at every budget at which some unit has both sides."""
         return {ipc: value for ipc in self.budgets(arms, others) if (value := self.contrast(ipc, arms, others)).n}
 
-    def mean(self, ipc: int, arm: int) -> float:
-        """Mean test accuracy of one arm at one budget."""
-        return float(inference.means(self.test[:, self.ipcs.index(ipc), arm]))
-
-    def surface(self, arms: Arms) -> Float[np.ndarray, "I a"]:
-        """Mean test accuracy of some arms at every budget."""
-        return inference.means(self.test[:, :, list(arms)])
-
+    @_once
     def curve(self, arms: Arms) -> tuple[list[int], Float[np.ndarray, "U T"], Float[np.ndarray, "R T"]]:
         """The best of some arms over T budgets: these, accuracies by unit, and their means, then every bootstrap draw's."""
-        ipcs = self.budgets(arms)
+        if not (ipcs := self.budgets(arms)):
+            return [], np.empty((len(self.units), 0)), np.empty((1, 0))
         side = self.side(ipcs, arms)
-        return ipcs, inference.judged(side), inference.redrawn(side)
+        return ipcs, inference.by_unit(side), inference.redrawn(side)
 
+    @_once
     def choices(self, ipcs: Sequence[int], arms: Arms) -> Int[np.ndarray, "R T"]:
         """The arm chosen at each budget by all units, then in every bootstrap draw of units; -1 where nothing was run."""
-        picks = inference.best(inference.curves(self.side(ipcs, arms).selection))
+        if not ipcs:
+            return np.empty((1, 0), int)
+        picks = inference.chosen(self.side(ipcs, arms).selection)
         return np.where(picks >= 0, np.array(arms)[picks], -1)
 
 
@@ -234,9 +249,14 @@ def _names(parts: Sequence[pd.DataFrame]) -> list[str]:
     if len(parts) < 2:
         return [""]
     constant = [c for c in _known(parts[0]) if all(part[c].nunique(dropna=False) == 1 for part in parts)]
-    differ = [c for c in constant if len({str(part[c].iat[0]) for part in parts}) > 1]
+    differ = [c for c in constant if len({_shown(part[c].iat[0]) for part in parts}) > 1]
     told = [c for c in differ if c != "fingerprint"] or differ
-    return [", ".join(f"{c.replace('_', ' ')} `{str(part[c].iat[0])[:60]}`" for c in told) for part in parts]
+    return [", ".join(f"{c.replace('_', ' ')} `{_shown(part[c].iat[0])}`" for c in told) for part in parts]
+
+
+def _shown(value: Any) -> str:
+    """A setting as a row has it: a column with gaps holds integers as floats."""
+    return "none" if pd.isna(value) else f"{value:.12g}" if isinstance(value, float) else str(value)[:60]
 
 
 def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:

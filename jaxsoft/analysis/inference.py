@@ -105,9 +105,20 @@ def told(values: Mapping[Any, Estimate]) -> dict[Any, int]:
 
 def means(values: Float[np.ndarray, "U *cell"]) -> Float[np.ndarray, "*cell"]:
     """Means over the units that were run; NaN, without a warning, where none was."""
+    known, there = _known(values)
+    return _ratio(known.sum(0), there.sum(0))
+
+
+def _known(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values with zeros for gaps, and where there are none, as 0 or 1: one for each unit if nothing is missing at all."""
     there = np.isfinite(values)
-    count = there.sum(0)
-    return np.where(count > 0, np.where(there, values, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    if there.all():
+        return values, np.ones((len(values), *[1] * (values.ndim - 1)))
+    return np.where(there, values, 0.0), there.astype(float)
+
+
+def _ratio(sums: np.ndarray, count: np.ndarray) -> np.ndarray:
+    return sums / np.where(count > 0, count, np.nan)
 
 
 @functools.lru_cache(16)
@@ -120,10 +131,8 @@ def counts(n: int, resamples: int = RESAMPLES) -> Float[np.ndarray, "R n"]:
 
 def resampled_means(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
     """Means over units of every bootstrap draw. One draw of units serves every cell, so that what is paired stays paired."""
-    drawn, flat = counts(len(values), resamples), values.reshape(len(values), -1)
-    there = np.isfinite(flat)
-    sums, found = drawn @ np.where(there, flat, 0.0), drawn @ there
-    return np.where(found > 0, sums / np.maximum(found, 1), np.nan).reshape(resamples, *values.shape[1:])
+    drawn = counts(len(values), resamples)
+    return _ratio(*(np.tensordot(drawn, part, 1) for part in _known(values)))
 
 
 def curves(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> Float[np.ndarray, "R *cell"]:
@@ -162,8 +171,9 @@ def drawn(draws: Float[np.ndarray, "R"], n: int) -> Estimate:
 
 def best(mean: Float[np.ndarray, "*cell A"]) -> Int[np.ndarray, "*cell"]:
     """The first best of the last axis, -1 where there is none; rounded, so that equal means tie on every machine."""
-    found = np.argmax(np.nan_to_num(np.round(mean, 12), nan=-np.inf), axis=-1)
-    return np.where(np.isfinite(mean).any(axis=-1), found, -1)
+    known = np.where(np.isnan(mean), -np.inf, np.round(mean, 12))
+    found = known.argmax(-1)
+    return np.where(np.take_along_axis(known, found[..., None], -1)[..., 0] > -np.inf, found, -1)
 
 
 class Side(NamedTuple):
@@ -179,44 +189,57 @@ class Side(NamedTuple):
     together: bool = False
 
 
-def choice_of_others(selection: Float[np.ndarray, "U *cell A"]) -> Int[np.ndarray, "U *cell"]:
-    """For each unit the arm with the best mean over all other units; of one unit alone its own, -1 where nothing was run."""
-    if len(selection) < 2:
-        return best(selection)
-    return np.stack([best(means(np.delete(selection, u, axis=0))) for u in range(len(selection))])
+def choices(side: Side, drawn: Float[np.ndarray, "R U"]) -> Int[np.ndarray, "R U T"]:
+    """For each unit of every draw, which has it so often, the arm with the best mean over the others, no copy of it among them.
 
-
-def judged(side: Side) -> Float[np.ndarray, "U T"]:
-    """What each unit reaches at each budget under the choice of the others; NaN where it was not run."""
+    Where no other was run it is the unit's own choice, -1 where nothing was.
+    """
+    known, there = _known(side.selection)
+    sums, found = (np.tensordot(drawn, part, 1) for part in (known, there))
+    everyone = best(_ratio(sums, found))
     if side.together:
-        return _picked(side.test, np.broadcast_to(best(means(side.selection)), side.test.shape[:2]))
-    return _picked(side.test, choice_of_others(side.selection))
+        return np.repeat(everyone[:, None], len(known), 1)
+    copies = drawn.T[:, :, None, None]
+    apart = [best(_ratio(sums - n * value, found - n * run)) for n, value, run in zip(copies, known, there)]
+    return np.stack([np.where(picks >= 0, picks, everyone) for picks in apart], 1)
 
 
-def _difference(sides: Sequence[Side]) -> Float[np.ndarray, "U"]:
-    """The weighted sum of what the sides reach unit by unit, its mean over the budgets that all sides have."""
-    values = np.sum([side.weight * judged(side) for side in sides], axis=0)
-    return values[:, np.isfinite(values).any(0)].mean(1) if np.isfinite(values).any() else np.full(len(values), np.nan)
+def judged(side: Side, drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
+    """What each unit reaches at each budget under the choice of the others of its draw; NaN where it was not run."""
+    return _picked(side.test[None], choices(side, drawn))
 
 
-def _picked(test: np.ndarray, picks: np.ndarray) -> np.ndarray:
+def _picked(test: Float[np.ndarray, "*cell A"], picks: Int[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
+    test = np.broadcast_to(test, (*picks.shape, test.shape[-1]))
     values = np.take_along_axis(test, np.maximum(picks, 0)[..., None], -1)[..., 0]
     return np.where(picks >= 0, values, np.nan)
+
+
+def by_unit(*sides: Side) -> Float[np.ndarray, "U T"]:
+    """The weighted sum of what the best arms of the sides reach, unit by unit, each chosen by the other units."""
+    return _sum(sides, np.ones((1, len(sides[0].test))))[0]
+
+
+def _sum(sides: Sequence[Side], drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
+    return np.sum([side.weight * judged(side, drawn) for side in sides], axis=0)
 
 
 def contrast(*sides: Side) -> Estimate:
     """The weighted sum of what the best arm of each side is worth, by units that had no part in choosing it.
 
-    One side is an accuracy, two of weights 1 and -1 a paired difference. Where every draw of units chooses alike this is the
-    t interval of one value a unit; else the spread of choosing and judging anew enters its error.
+    One side is an accuracy, two of weights 1 and -1 a paired difference, over the budgets that all sides have. Where every
+    draw of units chooses alike this is the t interval of one value a unit; else the spread of choosing and judging anew
+    enters its error.
     """
-    values = _difference(sides)
-    found = estimate(values)
+    values = by_unit(*sides)
+    values = values[:, np.isfinite(values).any(0)]
+    if not values.size:
+        return NOTHING
+    found, there = estimate(values.mean(1)), np.isfinite(values).all(1)
     if found.n < FEWEST or all(_sure(side.selection) for side in sides):
         return found
-    there = np.isfinite(values)
     kept = [side._replace(test=side.test[there], selection=side.selection[there]) for side in sides]
-    spread = float(np.nanstd(_judged_draws(kept)))
+    spread = float(np.nanstd(_means_of_draws(kept)))
     return _with_error(found.mean, math.hypot(found.sem, spread) / math.sqrt(2), found.n)
 
 
@@ -225,37 +248,25 @@ def redrawn(side: Side) -> Float[np.ndarray, "R T"]:
 
     The first row is judged as in `contrast`; the draws, in which all units choose together, are moved to be centred on it.
     """
-    found = means(judged(side))
-    if side.test.shape[-1] == 1:
-        return np.concatenate([found[None], resampled_means(side.test[..., 0])])
-    picks = best(resampled_means(side.selection))
-    draws = _picked(resampled_means(side.test), picks)
+    found, budgets = means(by_unit(side)), zip(side.test.swapaxes(0, 1), chosen(side.selection)[1:].T)
+    draws = np.stack([_picked(resampled_means(test), picks) for test, picks in budgets], 1)
     return np.concatenate([found[None], draws - means(draws) + found])
 
 
-def _sure(selection: np.ndarray) -> bool:
+def chosen(selection: Float[np.ndarray, "U T A"]) -> Int[np.ndarray, "R T"]:
+    """The best arm of each budget by all units, then in every bootstrap draw; -1 where nothing was run."""
+    return np.stack([best(curves(budget)) for budget in selection.swapaxes(0, 1)], 1)
+
+
+def _sure(selection: Float[np.ndarray, "U T A"]) -> bool:
     """Whether every draw of units chooses the same arm."""
-    if selection.shape[-1] == 1:
-        return True
-    picks = best(resampled_means(selection, CHOICES))
+    picks = best(resampled_means(selection, CHOICES)) if selection.shape[-1] > 1 else np.zeros(1)
     return bool((picks == picks[0]).all())
 
 
-def _judged_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:
-    """The mean of `judged` in every bootstrap draw; all copies of a unit leave its choice to the others."""
-    units, budgets = sides[0].test.shape[:2]
-    drawn = counts(units, CHOICES)
-    total = np.zeros((CHOICES, budgets))
-    for side in sides:
-        there = np.isfinite(side.selection)
-        known = np.where(there, side.selection, 0.0)
-        sums, found = (np.tensordot(drawn, part, 1) for part in (known, there.astype(float)))
-        for u in range(units):
-            own = drawn[:, u, None, None] * (not side.together)
-            count = found - own * there[u]
-            picks = best(np.where(count > 0, (sums - own * known[u]) / np.maximum(count, 1), np.nan))
-            values = np.take_along_axis(
-                np.broadcast_to(side.test[u], (CHOICES, *side.test[u].shape)), picks[..., None], 2
-            )
-            total += side.weight * np.where(drawn[:, u, None] > 0, drawn[:, u, None] * values[..., 0], 0.0)
-    return np.nanmean(total, 1) / units
+def _means_of_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:
+    """The mean over units and budgets of choosing and judging anew in every bootstrap draw."""
+    drawn = counts(len(sides[0].test), CHOICES)
+    values = _sum(sides, drawn)
+    weight = np.isfinite(values) * drawn[..., None]
+    return means(_ratio((weight * np.nan_to_num(values)).sum(1), weight.sum(1)).T)

@@ -106,13 +106,13 @@ def solve(
     centre, reach = np.repeat(ends.mean(1), count, 1), (ends[:, 1] - ends[:, 0]) / 2
     best = np.full((2 + 2 * len(x), count), np.inf)  # loss, c, scales, logarithms of shapes
     grids = [(33, 1 / 16), *[(9, 0.25)] * 4] if len(x) == 1 else [(9, 0.15), *[(3, 0.6)] * 13]
-    for first, (points, finer) in zip((True, *[False] * 13), grids):
-        for step in itertools.product(np.linspace(-1, 1, points), repeat=len(x)):
-            logs = np.clip(centre + reach * np.array(step)[:, None], ends[:, 0], ends[:, 1])
-            seen = logs[:, :1] if first else logs  # at first all curves have one grid
-            columns = [b.curve(np.exp(t)[:, None], line) for b, t, line in zip(form.bases, seen, x)]
-            tried = np.concatenate([_linear(columns, error, share, form.floor), logs])
-            best = np.where(tried[0] < best[0], tried, best)
+    for points, finer in grids:
+        steps = np.array([*itertools.product(np.linspace(-1, 1, points), repeat=len(x))]).T[..., None]
+        logs = np.clip(centre[:, None] + reach[:, None] * steps, ends[:, :1], ends[:, 1:])  # [B, grid, R]
+        seen = logs[..., :1] if points == grids[0][0] else logs  # at first all curves have one grid
+        columns = [b.curve(np.exp(t)[..., None], line) for b, t, line in zip(form.bases, seen, x)]
+        tried = np.concatenate([best[:, None], np.concatenate([_linear(columns, error, share, form.floor), logs])], 1)
+        best = np.take_along_axis(tried, tried[0].argmin(0)[None, None], 1)[:, 0]
         centre, reach = best[2 + len(x) :], reach * finer
     loss, c, scales, shapes = best[0], best[1], best[2 : 2 + len(x)], best[2 + len(x) :]
     if form.bases[0].shape == "knee":
@@ -164,20 +164,19 @@ def _unbent(c: np.ndarray, a: np.ndarray, shape: np.ndarray, last: float) -> tup
 
 def _linear(
     columns: list[np.ndarray], error: Float[np.ndarray, "R T"], share: Float[np.ndarray, "T"], floor: bool
-) -> Float[np.ndarray, "Q R"]:
+) -> Float[np.ndarray, "Q G R"]:
     """The loss, c and scales, none negative, of the best y = c + sum_b a_b x_b: the best of all sets that may be free."""
-    design = np.stack([np.ones_like(columns[0]), *columns], -1)  # [R or 1, T, 1 + B]
+    design = np.stack([np.ones_like(columns[0]), *columns], -1)  # [G, R or 1, T, 1 + B]
     weighted = design * share[:, None]
-    gram, cross = design.swapaxes(1, 2) @ weighted, (error[:, None] @ weighted)[:, 0]
-    total = (error * error) @ share
-    best = np.concatenate([total[None], np.zeros((design.shape[-1], len(error)))])
+    gram, cross = design.swapaxes(-1, -2) @ weighted, np.einsum("rt,grtq->grq", error, weighted)
+    total = np.broadcast_to((error * error) @ share, cross.shape[:2])
+    best = np.stack([total, *np.zeros((design.shape[-1], *total.shape))])
     names = range(0 if floor else 1, design.shape[-1])
     for free in itertools.chain(*(itertools.combinations(names, size) for size in range(1, design.shape[-1] + 1))):
-        own = np.ix_(range(len(gram)), free, free)
-        inner = gram[own] + 1e-15 * np.eye(len(free))
-        found = np.linalg.solve(inner, cross[:, list(free), None])[..., 0]
-        loss = np.where((found >= 0).all(1), total - (found * cross[:, list(free)]).sum(1), np.inf)
+        inner, own = gram[..., free, :][..., free] + 1e-15 * np.eye(len(free)), cross[..., free]
+        found = np.linalg.solve(inner, own[..., None])[..., 0]
         tried = np.zeros_like(best)
-        tried[0], tried[[1 + name for name in free]] = loss, found.T
-        best = np.where(loss < best[0], tried, best)
+        tried[0] = np.where((found >= 0).all(-1), total - (found * own).sum(-1), np.inf)
+        tried[[1 + name for name in free]] = np.moveaxis(found, -1, 0)
+        best = np.where(tried[0] < best[0], tried, best)
     return best

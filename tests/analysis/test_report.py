@@ -6,10 +6,10 @@ import time
 import pytest
 import synthetic
 from test_page import Tree
-from jaxsoft.analysis.findings import findings
 
 from jaxsoft import errors
 from jaxsoft.analysis import groups, questions, report
+from jaxsoft.analysis.findings import findings
 from jaxsoft.analysis.tables import budget_table, law_table
 
 

@@ -94,9 +94,7 @@ def _title(lines: dict[int, Curve]) -> str:
     lost = {ipc: value for ipc, value in values.items() if value.high < 1}
     if not lost:
         ipc, value = next(iter(values.items()))
-        return (
-            f"Swapping the {_ordinal(rank)} probability: no clear loss, {_whole(value)} of accuracy left at IPC {ipc}"
-        )
+        return f"Swapping the {_ordinal(rank)} probability: no clear loss, {_whole(value)} of accuracy left at IPC {ipc}"
     ipc = min(lost, key=lambda ipc: lost[ipc].mean)
     return f"Swapping the {_ordinal(rank)} probability leaves {_whole(lost[ipc])} of accuracy at IPC {ipc}"
 

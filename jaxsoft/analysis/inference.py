@@ -209,7 +209,7 @@ def judged(side: Side, drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R 
     return _picked(side.test[None], choices(side, drawn))
 
 
-def _picked(test: Float[np.ndarray, "*cell A"], picks: Int[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
+def _picked(test: Float[np.ndarray, "*#cell A"], picks: Int[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
     test = np.broadcast_to(test, (*picks.shape, test.shape[-1]))
     values = np.take_along_axis(test, np.maximum(picks, 0)[..., None], -1)[..., 0]
     return np.where(picks >= 0, values, np.nan)

@@ -67,6 +67,7 @@ def test_sections_answer_in_reading_order(run):
         "What the teacher says of single images at epoch 0 and at epoch 150",
         "How these numbers were made",
     ]
+    assert_short(headings)
     assert len(headings) == len(starts)
     assert all(heading.startswith(start) for heading, start in zip(headings, starts))
 
@@ -175,8 +176,16 @@ def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
 
 
 def headings(folders, out):
+    """The headings of a report and its text; each holds one finding that fits a line, whatever the name of its group."""
     text = (report.write_report(folders, out).parent / "summary.md").read_text(encoding="utf-8")
-    return re.findall("^##? (.*)", text, re.MULTILINE), text
+    found = re.findall("^##? (.*)", text, re.MULTILINE)
+    assert_short(found)
+    return found, text
+
+
+def assert_short(titles):
+    findings = [re.sub(r"^[A-Z][a-z ]* `[^`]*`(, [a-z ]+ `[^`]*`)*: ", "", title) for title in titles]
+    assert [finding for finding in findings if len(finding) > 100] == []
 
 
 def chosen_images(folder, ways, seeds=3):

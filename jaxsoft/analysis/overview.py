@@ -1,6 +1,7 @@
 """What a report says of one group of members, section by section. Headings are answers, not topics."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from jaxsoft.analysis import words
@@ -25,7 +26,7 @@ def headline(found: Findings) -> str:
     if found.choices:
         best = max(found.choices, key=lambda c: c.test.mean)
         return f"Soft labels reach {words.percent(best.test.mean)} % at {words.budgets([best.ipc])}"
-    if not (group.members["status"] == "done").any():
+    if "done" not in set(group.members["status"]):
         return "No member has finished"
     ipc = group.budgets(group.hard)[-1]
     return f"Hard labels reach {_reached(group, ipc, group.hard)} % at {words.budgets([ipc])}"
@@ -50,7 +51,7 @@ def sections(found: Findings, name: str, maps: bool) -> list[tuple[str, Callable
         ("the labels for each budget", lambda: _frontier(found, maps)),
         ("the laws of error", lambda: _laws(found)),
     ]
-    return parts if (found.group.members["status"] == "done").any() else parts[:1]
+    return parts if "done" in set(found.group.members["status"]) else parts[:1]
 
 
 def _answer(found: Findings, name: str) -> Section:
@@ -84,7 +85,7 @@ def _comparison(choice: Choice) -> str:
 def _dated(found: Findings) -> list[Choice]:
     """The choices whose teacher epochs can be compared; none where labels differ in more than their epochs."""
     arms, known = found.group.arms, [c for c in found.choices if c.epoch is not None]
-    alike = arms["epoch"].nunique() > 1 and arms["family"].iloc[[c.arm for c in known]].nunique() == 1
+    alike = len(set(arms["epoch"].dropna())) > 1 and len({arms["family"].iat[c.arm] for c in known}) == 1
     return known if alike and len(known) > 1 else []
 
 
@@ -102,7 +103,7 @@ def _path(found: Findings) -> str:
     return f"{trends.get(found.trend.sign, 'The best teacher epoch shows no clear trend with images')}: {path}"
 
 
-def _facts(found: Findings) -> list[Fact]:
+def _facts(found: Findings) -> tuple[Fact, ...]:
     facts = []
     if found.differences:
         ipc, _ = words.most(found.differences)
@@ -117,18 +118,18 @@ def _facts(found: Findings) -> list[Fact]:
         ends = [str(known[i].epoch) for i in (0, -1)] if len({c.epoch for c in known}) > 1 else [str(known[0].epoch)]
         meaning = f"best teacher epoch, from {known[0].ipc} to {words.budgets([known[-1].ipc])}"
         facts.append(Fact(" → ".join(ends), meaning))
-    return facts
+    return tuple(facts)
 
 
 def warnings(group: Group) -> list[Block]:
     """What to bear in mind: how choices were made, and how few units there are."""
     members, n, said = group.members, len(group.units), []
-    if (members["protocol"] == "paper").any():
+    if "paper" in set(members["protocol"]):
         said.append(
             "Paper protocol: the test split was used to choose checkpoints, label specs and settings, as the authors "
             "did. These accuracies are optimistic; a sealed run says by how much."
         )
-    elif group.on == "test" and (members["status"] == "done").any():
+    elif group.on == "test" and "done" in set(members["status"]):
         said.append("Some members hold no validation accuracy, so label specs were chosen on test.")
     if n < len(members.drop_duplicates(["seed", "subset_seed"])):
         said.append(f"Seeds share {n} subsets of images and are averaged inside each: n counts subsets.")
@@ -144,7 +145,7 @@ def _budgets(found: Findings) -> Section:
     """Each budget, and folded every cell."""
     group, lines = found.group, []
     settings = [c for c in (*TUNABLE, "model", "select", "without", "protocol") if c in group.arms]
-    failed = group.members[group.members["status"] == "failed"].groupby(["ipc", "arm"]).size()
+    failed = Counter(zip(*(group.members[c] for c in ("status", "ipc", "arm"))))
     validation = group.values("val_accuracy")
     for i, ipc in enumerate(group.ipcs):
         for arm in group.ran(ipc, range(len(group.arms))):
@@ -152,7 +153,7 @@ def _budgets(found: Findings) -> Section:
             own = {"IPC": ipc, "label spec": f"`{group.labels(arm)}`"} | {
                 c: f"{group.arms[c].iat[arm]}" for c in settings
             }
-            numbers = {"test, %": test, "validation, %": val, "n": test.n, "failed": int(failed.get((ipc, arm), 0))}
+            numbers = {"test, %": test, "validation, %": val, "n": test.n, "failed": failed["failed", ipc, arm]}
             lines.append(own | numbers)
     caption = "Every cell: mean over n seeds and its 95 % interval; members that failed count as guessing."
     return Section("Each budget in numbers", [budget_table(found), table(lines, caption, folded=True)])
@@ -167,7 +168,7 @@ def _curves(found: Findings) -> Section:
     title = f"{whose} reach {first} % at {words.budgets(ipcs)}"
     title = f"{whose} go from {first} % to {last} % from IPC {ipcs[0]} to {ipcs[-1]}" if len(ipcs) > 1 else title
     soft = list(dict.fromkeys(group.arms["labels"][group.soft]))
-    ordered = len(soft) > len(PALETTE) or (len(soft) > 2 and group.arms["family"].nunique() < 3)
+    ordered = len(soft) > len(PALETTE) or (len(soft) > 2 and len(set(group.arms["family"])) < 3)
     colours = {"hard": "black"} | dict(zip(soft, shades(len(soft)) if ordered else PALETTE))
     lines = []
     for labels in dict.fromkeys(group.arms["labels"]):
@@ -198,7 +199,7 @@ def _differences(found: Findings) -> Chart:
 
 def _frontier(found: Findings, maps: bool) -> list[Section]:
     group = found.group
-    if group.arms["labels"][group.soft].nunique() < 2:
+    if len(set(group.arms["labels"].iloc[group.soft])) < 2:
         return []
     drawn = [_map(one, i, group.on) for i, one in enumerate(frontiers(group) if maps else [], 1)]
     blocks = [*drawn, *([_certainty(found)] if len(group.units) >= FEWEST else [])]

@@ -196,7 +196,7 @@ def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, l
 def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
     if lost and not found:
         return "What the members say could not be told"
-    if not any((one.group.members["status"] == "done").any() for one in found):
+    if not any("done" in set(one.group.members["status"]) for one in found):
         return "No member has finished"
     return overview.headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
@@ -211,7 +211,9 @@ def _failed(members: pd.DataFrame) -> list[Section]:
     bad = members[members["status"] == "failed"]
     if not len(bad):
         return []
-    shown = bad.reindex(columns=_FAILED).rename(columns=lambda name: name.replace("_", " ").replace("ipc", "IPC"))
+    shown = pd.DataFrame(bad, columns=list(_FAILED)).rename(
+        columns=lambda name: name.replace("_", " ").replace("ipc", "IPC")
+    )
     records = shown.head(50).to_dict("records")
     lines = [{name: f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""

@@ -31,7 +31,8 @@ _SUMMARY, _PLOTS = "summary.md", "plots"
 _MOST_BYTES = 2**28
 _MAPPED = ("epochs", "temperature")
 """Questions that draw teacher epochs against budgets themselves."""
-_FAILED = ("member", "ipc", "labels", "seed", "learning_rate", "first_bad_step")
+_FAILED = {"member": "member", "ipc": "IPC", "labels": "labels", "seed": "seed"}
+_FAILED |= {"learning_rate": "learning rate", "first_bad_step": "first bad step"}
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
 log = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
 
 def _constant(members: pd.DataFrame) -> list[str]:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
-    return [text.format(members[c].iat[0]) for c, text in shown.items() if members[c].nunique() == 1]
+    return [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
 
 
 def _failed(members: pd.DataFrame) -> list[Section]:
@@ -211,10 +212,7 @@ def _failed(members: pd.DataFrame) -> list[Section]:
     bad = members[members["status"] == "failed"]
     if not len(bad):
         return []
-    shown = pd.DataFrame(bad, columns=list(_FAILED)).rename(
-        columns=lambda name: name.replace("_", " ").replace("ipc", "IPC")
-    )
-    records = shown.head(50).to_dict("records")
+    records = pd.DataFrame(bad, columns=list(_FAILED)).rename(columns=_FAILED).head(50).to_dict("records")
     lines = [{name: f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
     told = table(lines, f"Members whose numbers stopped being finite.{more}")

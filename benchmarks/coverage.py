@@ -167,19 +167,20 @@ def curves(tables: int) -> Iterator[Case]:
     """Laws, exchange rates and trends; early teachers gain at small budgets, late ones at large ones, or all are alike."""
     moves = 0.03 * (1 - np.abs(np.linspace(-1, 1, len(IPCS))[:, None] - np.linspace(-1, 1, len(EPOCHS))))
     arms = list(range(1, 1 + len(EPOCHS)))
+    moved = float(findings.rank_correlation(np.array(EPOCHS, float)[moves.argmax(1)][None])[0])
     for n in UNITS:
         draw, still = (partial(curves_of, gains=gains, n=n) for gains in (moves, 0 * moves))
         many = draw(np.random.default_rng(1), tables)
         expected = np.stack([many[0, ..., 0].mean((0, 1)), chosen(many[..., 1:]).mean((0, 1))], -1)[None]
         of = group(np.stack([expected, expected]))
-        frontier, whole = fits.fit(laws.FLOOR, fits.curve(of, [1], "")), worth.worths(of, [1])[1]
+        # Standard errors go with 1 / sqrt(IPC), and weights are as those of any number of units.
+        curve = fits.curve(of, [1], "")._replace(weight=np.array(IPCS, float))
+        frontier, whole = fits.fit(laws.FLOOR, curve).parameters["exponent"].value, worth.worths(of, [1])[1]
         assert whole is not None
-        epochs = np.array(EPOCHS, float)[many[1, ..., 1:].mean(1).argmax(-1)]
-        moved = float(findings.rank_correlation(epochs).mean())
         for known, form in ((True, "form known"), (False, "form by AICc")):
             one, best = (partial(exponent, draw=draw, arms=own, known=known) for own in ([0], arms))
             yield Case(f"exponent of one label spec, {form}", n, one, 0.6, slow=4)
-            yield Case(f"exponent of the frontier, {form}", n, best, frontier.parameters["exponent"].value, slow=4)
+            yield Case(f"exponent of the frontier, {form}", n, best, frontier, slow=4)
         truth = 1 - (0.02 + 0.4 * IPCS[-1] ** -0.6)
         yield Case("accuracy of an unseen budget, form by AICc", n, partial(unseen, draw=draw), truth, slow=4)
         yield Case("worth of a label", n, partial(rate, draw=draw), whole.ratio)
@@ -197,7 +198,7 @@ def component(rng: Random, size: int, i: int) -> Any:
 
 def labels(rng: Random, images: int) -> tuple[np.ndarray, np.ndarray]:
     """Soft labels of overconfident predictions of 10 classes, and the true classes."""
-    logits = rng.normal(0, 2, (images, 10))
+    logits = rng.normal(0, np.linspace(1, 3, 10), (images, 10))
     true = (logits + rng.gumbel(size=logits.shape)).argmax(-1).astype(np.int32)
     weights = np.exp(1.5 * logits)
     return weights / weights.sum(-1, keepdims=True), true

@@ -4,12 +4,14 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import suite
 
@@ -87,6 +89,27 @@ def test_the_docstring_says_the_command_and_the_readme_the_question(name):
     doc = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
     assert doc.splitlines()[0].endswith("?") and f"benchmarks/{name}.py" in doc
     assert f"| `{name}` | " in (FOLDER.parent / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    return runpy.run_path(str(FOLDER / "coverage.py"))
+
+
+def test_coverage_of_every_statistic_is_measured_at_its_smallest_size(coverage):
+    """Two tables of each: what is public has a line, and every trial an interval, or says how many had one."""
+    cases = [*coverage["curves"](40), *coverage["choices"](40), *coverage["others"]()]
+    first = {case.statistic: case for case in cases}
+    lines = coverage["table"]([(case, coverage["measure"](case, 2)) for case in first.values()]).splitlines()
+    assert len(lines) == 2 + len(first) and "| `coverage` | " in (FOLDER.parent / "README.md").read_text()
+    assert all(re.fullmatch(r"\| .* \| \d+ \| (–|[\d.]+) \| (–|[\d.]+) \| [012] \|", line) for line in lines[2:])
+
+
+def test_the_truth_of_a_choice_is_the_mean_of_what_a_report_shows(coverage):
+    rng = np.random.default_rng(0)
+    values = coverage["accuracies"](rng, truth=np.linspace(0.5, 0.52, 5), n=6)
+    shown = coverage["accuracy"](rng, lambda _: values)
+    assert coverage["chosen"](values).mean() == pytest.approx(shown.mean, abs=1e-12)
 
 
 def test_flops_of_a_step_by_hand():

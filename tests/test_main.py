@@ -355,14 +355,14 @@ def test_only_our_own_lines_are_lines(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 5)])
 def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
-    from jaxsoft.analysis import report, table
+    from jaxsoft.analysis import report, tables
     from jaxsoft.experiment import run
 
     rows = [{"status": "done"}, {"status": status}]
     monkeypatch.setattr(run, "run", lambda *_: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
     monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
-    monkeypatch.setattr(table, "text_table", lambda rows: "THE TABLE")
+    monkeypatch.setattr(tables, "text_table", lambda rows: "THE TABLE")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out
     assert "THE TABLE" in told and "report: here/report.html" in told and "next: " in told

@@ -17,7 +17,6 @@ from jaxsoft.analysis.inference import Estimate
 INK, GREY, BLUE, ORANGE, GREEN = "#1d232b", "#6a6f78", "#0072b2", "#d55e00", "#009e73"
 # Okabe and Ito, without black (hard labels) and without yellow, which is hard to see on white.
 PALETTE = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00", "#7a5c3e", GREY)
-MARKERS = "osD^vP*X"
 IPC = "IPC, images per class"
 # Light enough at both ends for dark lines and figures to stand on it.
 HEAT = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.02, 0.62, 256))).with_extremes(bad="#eceef1")
@@ -82,6 +81,11 @@ class Heat(NamedTuple):
     frames: Sequence[tuple[int, int]] = ()
     dots: Sequence[tuple[int, int]] = ()
     levels: Sequence[float] = ()
+
+    @property
+    def colours(self) -> Any:
+        """The colour map."""
+        return "PuOr" if self.diverging else HEAT
 
 
 Mark = Series | Level | Upright | Range | Heat | Callable[[Axes], None]

@@ -18,48 +18,19 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
 from jaxsoft import errors
-from jaxsoft.analysis.chart import (
-    GREY,
-    HEAT,
-    INK,
-    MARKERS,
-    ORANGE,
-    PALETTE,
-    Chart,
-    Heat,
-    Level,
-    Panel,
-    Range,
-    Series,
-    Upright,
-    Value,
-    cut,
-)
+from jaxsoft.analysis.chart import GREY, INK, ORANGE, PALETTE, Chart, Heat, Level, Panel, Range, Series, Upright, cut
 from jaxsoft.analysis.inference import Estimate
 
-_WIDTH, _MOST_TEXTS = 5.2, 160
+_WIDTH, _MOST_TEXTS, _DASHED = 5.2, 160, (0, (4, 3))
+_MARKERS = "osD^vP*X"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 log = logging.getLogger(__name__)
 _STYLE: dict[Any, Any] = {
-    "font.size": 9.5,
-    "axes.labelsize": 9.5,
-    "axes.edgecolor": "#7b828c",
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": "#454c56",
-    "ytick.color": "#454c56",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e3e6ea",
-    "grid.linewidth": 0.8,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "text.parse_math": False,
-}
+    "font.size": 9.5, "axes.labelsize": 9.5, "axes.edgecolor": "#7b828c", "axes.labelcolor": INK, "text.color": INK,
+    "xtick.color": "#454c56", "ytick.color": "#454c56", "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e6ea", "grid.linewidth": 0.8, "legend.frameon": False,
+    "legend.fontsize": 8.5, "figure.facecolor": "white", "figure.constrained_layout.use": True, "text.parse_math": False,
+}  # fmt: skip
 
 
 class Powers(LogFormatterSciNotation):
@@ -112,16 +83,16 @@ def _draw(chart: Chart) -> Figure:
         _draw_panel(axes, panel, 1 / across)
     _colour_bars(figure, drawn, panels)
     alike_x, alike_y = (len({getattr(p, side) for p in panels}) == 1 for side in ("x", "y"))
-    for i, axes in enumerate(drawn):
-        if alike_x and i + across < len(drawn):
-            axes.set_xlabel("")
-        if alike_y and i % across:
-            axes.set_ylabel("")
+    for axes in drawn[: -across if alike_x else 0]:
+        axes.set_xlabel("")
+    for axes in [axes for i, axes in enumerate(drawn) if alike_y and i % across]:
+        axes.set_ylabel("")
     _legend(figure, drawn)
-    counts = {v.n for p in panels for m in p.marks if isinstance(m, Series) for v in m.y if isinstance(v, Estimate)} - {
-        0
-    }
-    n = f"mean of {min(counts)}{f' to {max(counts)}' if len(counts) > 1 else ''} {chart.units}; " if counts else ""
+    values = [
+        v for p in panels for mark in p.marks if isinstance(mark, Series) for v in mark.y if isinstance(v, Estimate)
+    ]
+    counts = {value.n for value in values} - {0}
+    n = f"mean of {' to '.join(map(str, sorted({min(counts), max(counts)})))} {chart.units}; " if counts else ""
     if n or chart.said:
         figure.suptitle(f"{n}{chart.said}", x=0.01, ha="left", fontsize=8.5, color=GREY)
     figure.align_ylabels()
@@ -134,11 +105,10 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
         if isinstance(mark, Series):
             _draw_series(axes, mark, panel, lines.index(mark), len(lines))
         elif isinstance(mark, Level):
-            axes.axhline(
-                _scale(panel.y) * mark.y, color=mark.colour, lw=1.2, ls=(0, (4, 3)) if mark.y else "-", label=mark.name
-            )
+            style = _DASHED if mark.y else "-"
+            axes.axhline(_scale(panel.y) * mark.y, color=mark.colour, lw=1.2, ls=style, label=mark.name)
         elif isinstance(mark, Upright):
-            axes.axvline(mark.x, color=INK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+            axes.axvline(mark.x, color=INK, lw=0.9, ls=_DASHED, zorder=1)
             where = {"textcoords": "offset points", "va": "top", "rotation": 90, "fontsize": 8}
             axes.annotate(mark.text, (mark.x, 1), (2, -2), xycoords=("data", "axes fraction"), **where)
         elif isinstance(mark, Range):
@@ -156,8 +126,8 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
         axes.grid(axis="x", visible=False)
         if sum(map(len, names)) > 60 * part:
             axes.tick_params(axis="x", rotation=35)
-    elif lines:
-        _measured_axis(axes, sorted({float(x) for line in lines for x in line.x}), panel.log, part)
+    elif places := sorted({float(x) for line in lines for x in line.x}):
+        _measured_axis(axes, places, panel.log, part)
     if lines:
         axes.margins(y=0.1)
     if panel.from_zero:
@@ -169,11 +139,11 @@ def _scale(name: str) -> float:
 
 
 def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> None:
-    known = [(x, v) for x, v in zip(mark.x, map(_ends, mark.y)) if not math.isnan(v[0])]
+    known = [(float(x), v) for x, v in zip(mark.x, map(_ends, mark.y)) if not math.isnan(v[0])]
     if not known:
         return
     colour = PALETTE[i % len(PALETTE)] if mark.colour is None else mark.colour
-    marker = mark.marker or MARKERS[i % len(MARKERS)]
+    marker = mark.marker or _MARKERS[i % len(_MARKERS)]
     x = _beside([x for x, _ in known], i, count, panel) if mark.look in ("bars", "columns") else [x for x, _ in known]
     ends = _scale(panel.y) * np.array([v for _, v in known])
     mean, low, high = np.where(np.isnan(ends), ends[:, :1], ends).T
@@ -195,7 +165,7 @@ def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> 
         axes.annotate(text, (place, top), (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=8)
 
 
-def _ends(value: Value) -> tuple[float, float, float]:
+def _ends(value: Estimate | float) -> tuple[float, float, float]:
     return (value.mean, value.low, value.high) if isinstance(value, Estimate) else (value, math.nan, math.nan)
 
 
@@ -238,11 +208,11 @@ def _limits(heat: Heat) -> tuple[float, float]:
 
 def _draw_heat(axes: Axes, heat: Heat) -> None:
     values, norm = _scale(heat.label) * heat.values, Normalize(*_limits(heat))
-    axes.imshow(values, "PuOr" if heat.diverging else HEAT, norm=norm, aspect="auto", origin="lower")
+    axes.imshow(values, heat.colours, norm=norm, aspect="auto", origin="lower")
     size = 8.5 if values.shape[1] <= 8 else 7.0
     for r, line in enumerate(heat.texts if values.size <= _MOST_TEXTS else ()):
         for c, text in enumerate(line):
-            dark = heat.diverging and abs(values[r, c]) > 0.65 * norm.vmax
+            dark = heat.diverging and abs(values[r, c]) > 0.65 * _limits(heat)[1]
             axes.text(c, r, text, ha="center", va="center", fontsize=size, color="white" if dark else INK)
     for r, c in heat.frames:
         edge = INK if heat.diverging else ORANGE
@@ -265,14 +235,12 @@ def _draw_heat(axes: Axes, heat: Heat) -> None:
 
 def _colour_bars(figure: Figure, drawn: Sequence[Axes], panels: Sequence[Panel]) -> None:
     """One bar for all heat maps of one name and scale."""
-    found: dict[tuple, list[Axes]] = {}
-    for axes, panel in zip(drawn, panels):
-        for heat in (mark for mark in panel.marks if isinstance(mark, Heat)):
-            found.setdefault((heat.label, heat.diverging, _limits(heat)), []).append(axes)
-    for (label, diverging, limits), own in found.items():
-        bar = figure.colorbar(
-            ScalarMappable(Normalize(*limits), "PuOr" if diverging else HEAT), ax=own, aspect=30, pad=0.02
-        )
+    found: dict[tuple, list[tuple[Axes, Heat]]] = {}
+    for axes, heat in ((axes, m) for axes, panel in zip(drawn, panels) for m in panel.marks if isinstance(m, Heat)):
+        found.setdefault((heat.label, heat.diverging, _limits(heat)), []).append((axes, heat))
+    for (label, _, limits), own in found.items():
+        colours = ScalarMappable(Normalize(*limits), own[0][1].colours)
+        bar = figure.colorbar(colours, ax=[axes for axes, _ in own], aspect=30, pad=0.02)
         bar.set_label(label)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 

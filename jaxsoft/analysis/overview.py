@@ -1,33 +1,39 @@
 """What a report says of one group of members, section by section. Headings are answers, not topics."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from jaxsoft.analysis import words
 from jaxsoft.analysis.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
-from jaxsoft.analysis.findings import Choice, Findings, frontiers
+from jaxsoft.analysis.findings import Choice, Findings, Frontier, frontiers
 from jaxsoft.analysis.fits import BEST, Law
-from jaxsoft.analysis.groups import TUNABLE, Group
-from jaxsoft.analysis.inference import FEWEST, estimate, told
+from jaxsoft.analysis.groups import TUNABLE, Arms, Group
+from jaxsoft.analysis.inference import FEWEST, FEWEST_DRAWN, estimate, told
 from jaxsoft.analysis.page import Block, Fact, Facts, Section, Table, Text, table
 from jaxsoft.analysis.tables import both_open, budget_table, law_table, sign_of_bound, value_of_a_label
 
 _LONG = 24
 """A table of more lines is folded."""
+_SIGNS = {1: BLUE, -1: ORANGE, 0: GREY}
 
 
 def headline(found: Findings) -> str:
     """The answer in one line."""
+    group = found.group
     if found.differences:
         return words.compare("Soft labels", "hard labels", found.differences)
     if found.choices:
         best = max(found.choices, key=lambda c: c.test.mean)
         return f"Soft labels reach {words.percent(best.test.mean)} % at {words.budgets([best.ipc])}"
-    group = found.group
-    if not (group.members["status"] == "done").any():
+    if "done" not in set(group.members["status"]):
         return "No member has finished"
     ipc = group.budgets(group.hard)[-1]
-    return f"Hard labels reach {words.percent(group.accuracy(ipc, group.hard).mean)} % at {words.budgets([ipc])}"
+    return f"Hard labels reach {_reached(group, ipc, group.hard)} % at {words.budgets([ipc])}"
+
+
+def _reached(group: Group, ipc: int, arms: Arms) -> str:
+    return words.percent(group.accuracy(ipc, arms).mean)
 
 
 def sections(found: Findings, name: str, maps: bool) -> list[tuple[str, Callable[[], list[Section]]]]:
@@ -38,26 +44,21 @@ def sections(found: Findings, name: str, maps: bool) -> list[tuple[str, Callable
       name: of the group, where there are several, else empty.
       maps: whether to draw teacher epochs against budgets; a question that was asked may have drawn them already.
     """
-    parts = [("the answer of a group", lambda: [_answer(found, name)])]
-    if (found.group.members["status"] == "done").any():
-        parts += [
-            ("the budgets in numbers", lambda: [_budgets(found)]),
-            ("the curves of accuracy", lambda: [_curves(found)]),
-            ("the labels for each budget", lambda: _frontier(found, maps)),
-            ("the laws of error", lambda: _laws(found)),
-        ]
-    return parts
+    parts = [
+        ("the answer of a group", lambda: [_answer(found, name)]),
+        ("the budgets in numbers", lambda: [_budgets(found)]),
+        ("the curves of accuracy", lambda: [_curves(found)]),
+        ("the labels for each budget", lambda: _frontier(found, maps)),
+        ("the laws of error", lambda: _laws(found)),
+    ]
+    return parts if "done" in set(found.group.members["status"]) else parts[:1]
 
 
 def _answer(found: Findings, name: str) -> Section:
     """The findings in one paragraph, three numbers, and what to bear in mind."""
-    said = [_comparison(c) for c in _shown(found)]
-    if not found.choices:
-        said.append("There are no soft labels to compare hard ones with.")
-    if path := _path(found):
-        said.append(f"{path}.")
-    if found.worth:
-        said.append(value_of_a_label(found.worth))
+    said = [_comparison(c) for c in _shown(found)] or ["There are no soft labels to compare hard ones with."]
+    said += [f"{path}."] if (path := _path(found)) else []
+    said += [value_of_a_label(found.worth)] if found.worth else []
     blocks: list[Block] = [Text(" ".join(said), "lead")]
     if facts := _facts(found):
         blocks.append(Facts(facts))
@@ -69,28 +70,28 @@ def _shown(found: Findings) -> list[Choice]:
     if not found.choices:
         return []
     first = words.most(found.differences)[0] if found.differences else found.choices[0].ipc
-    compared = [c for c in found.choices if c.difference.n] or found.choices
-    return list({c.ipc: c for c in found.choices if c.ipc in (first, compared[-1].ipc)}.values())
+    last = max(found.differences, default=found.choices[-1].ipc)
+    return [c for c in found.choices if c.ipc in (first, last)]
 
 
 def _comparison(choice: Choice) -> str:
-    start = f"At {words.budgets([choice.ipc])} `{choice.labels}` reaches {words.percent(choice.test.mean)} % on test"
+    said = f"At {words.budgets([choice.ipc])} `{choice.labels}` reaches {words.percent(choice.test.mean)} % on test"
     if not choice.difference.n:
-        return f"{start} (n = {choice.test.n})."
-    hard, signed = words.percent(choice.hard.mean), words.signed(choice.difference)
-    return (
-        f"{start} and hard labels {hard} %: {signed}{f', n = {choice.difference.n}' * (choice.difference.n >= FEWEST)}."
-    )
+        return f"{said} (n = {choice.test.n})."
+    n = f", n = {choice.difference.n}" if choice.difference.n >= FEWEST else ""
+    return f"{said} and hard labels {words.percent(choice.hard.mean)} %: {words.signed(choice.difference)}{n}."
+
+
+def _dated(found: Findings) -> list[Choice]:
+    """The choices whose teacher epochs can be compared; none where labels differ in more than their epochs."""
+    arms, known = found.group.arms, [c for c in found.choices if c.epoch is not None]
+    alike = len(set(arms["epoch"].dropna())) > 1 and len({arms["family"].iat[c.arm] for c in known}) == 1
+    return known if alike and len(known) > 1 else []
 
 
 def _path(found: Findings) -> str:
-    """How the best teacher epoch moves with IPC, as far as the seeds can tell.
-
-    Empty where fewer than two epochs were offered, or where labels differ in more than their epochs.
-    """
-    known = [c for c in found.choices if c.epoch is not None]
-    arms = found.group.arms
-    if len(known) < 2 or arms["epoch"].nunique() < 2 or arms["family"].iloc[[c.arm for c in known]].nunique() > 1:
+    """How the best teacher epoch moves with IPC, as far as the seeds can tell; empty where it cannot be compared."""
+    if not (known := _dated(found)):
         return ""
     first, last = known[0], known[-1]
     if len({c.epoch for c in known}) == 1:
@@ -98,12 +99,11 @@ def _path(found: Findings) -> str:
     path = f"epoch {first.epoch} at {words.budgets([first.ipc])}, epoch {last.epoch} at {last.ipc}"
     if math.isnan(found.trend.low):
         return f"The best teacher of each budget: {path}"
-    if sign := found.trend.sign:
-        return f"More images want {'a later' if sign > 0 else 'an earlier'} teacher: {path}"
-    return f"The best teacher epoch shows no clear trend with images: {path}"
+    trends = {1: "More images want a later teacher", -1: "More images want an earlier teacher"}
+    return f"{trends.get(found.trend.sign, 'The best teacher epoch shows no clear trend with images')}: {path}"
 
 
-def _facts(found: Findings) -> list[Fact]:
+def _facts(found: Findings) -> tuple[Fact, ...]:
     facts = []
     if found.differences:
         ipc, _ = words.most(found.differences)
@@ -112,38 +112,32 @@ def _facts(found: Findings) -> list[Fact]:
         facts.append(Fact(f"{words.points(found.differences[ipc].mean)} points", meaning))
     if found.worth:
         bound = "" if both_open(found.worth) else sign_of_bound(found.worth)
-        facts.append(
-            Fact(
-                f"{bound}{words.times(found.worth.ratio)} ×",
-                "hard-labelled images that one soft-labelled image is worth",
-            )
-        )
-    if _path(found):
-        known = [c for c in found.choices if c.epoch is not None]
-        moves = len({c.epoch for c in known}) > 1
-        value = f"{known[0].epoch} → {known[-1].epoch}" if moves else f"{known[0].epoch}"
-        facts.append(Fact(value, f"best teacher epoch, from {known[0].ipc} to {words.budgets([known[-1].ipc])}"))
-    return facts
+        meaning = "hard-labelled images that one soft-labelled image is worth"
+        facts.append(Fact(f"{bound}{words.times(found.worth.ratio)} ×", meaning))
+    if known := _dated(found):
+        ends = [str(known[i].epoch) for i in (0, -1)] if len({c.epoch for c in known}) > 1 else [str(known[0].epoch)]
+        meaning = f"best teacher epoch, from {known[0].ipc} to {words.budgets([known[-1].ipc])}"
+        facts.append(Fact(" → ".join(ends), meaning))
+    return tuple(facts)
 
 
 def warnings(group: Group) -> list[Block]:
     """What to bear in mind: how choices were made, and how few units there are."""
     members, n, said = group.members, len(group.units), []
-    if (members["protocol"] == "paper").any():
+    if "paper" in set(members["protocol"]):
         said.append(
             "Paper protocol: the test split was used to choose checkpoints, label specs and settings, as the authors "
             "did. These accuracies are optimistic; a sealed run says by how much."
         )
-    elif group.on == "test" and (members["status"] == "done").any():
+    elif group.on == "test" and "done" in set(members["status"]):
         said.append("Some members hold no validation accuracy, so label specs were chosen on test.")
     if n < len(members.drop_duplicates(["seed", "subset_seed"])):
         said.append(f"Seeds share {n} subsets of images and are averaged inside each: n counts subsets.")
     if 0 < n < FEWEST:
         said.append(f"n = {n}: fewer than {FEWEST} seeds give no interval, so nothing is told apart.")
-    elif n < 5:
-        said.append(
-            f"n = {n}: means have t intervals; with fewer than 5 seeds laws, trends and exchange rates have none."
-        )
+    elif 0 < n < FEWEST_DRAWN:
+        few = f"with fewer than {FEWEST_DRAWN} seeds laws, trends and exchange rates have none"
+        said.append(f"n = {n}: means have t intervals; {few}.")
     return [Text(warning, "warning") for warning in said]
 
 
@@ -151,19 +145,16 @@ def _budgets(found: Findings) -> Section:
     """Each budget, and folded every cell."""
     group, lines = found.group, []
     settings = [c for c in (*TUNABLE, "model", "select", "without", "protocol") if c in group.arms]
-    failed = group.members[group.members["status"] == "failed"].groupby(["ipc", "arm"]).size()
+    failed = Counter(zip(*(group.members[c] for c in ("status", "ipc", "arm"))))
     validation = group.values("val_accuracy")
     for i, ipc in enumerate(group.ipcs):
         for arm in group.ran(ipc, range(len(group.arms))):
             test, val = (estimate(values[:, i, arm]) for values in (group.test, validation))
-            own = {
-                "IPC": ipc,
-                "label spec": f"`{group.labels(arm)}`",
-                **{c: f"{group.arms[c].iat[arm]}" for c in settings},
+            own = {"IPC": ipc, "label spec": f"`{group.labels(arm)}`"} | {
+                c: f"{group.arms[c].iat[arm]}" for c in settings
             }
-            lines.append(
-                {**own, "test, %": test, "validation, %": val, "n": test.n, "failed": int(failed.get((ipc, arm), 0))}
-            )
+            numbers = {"test, %": test, "validation, %": val, "n": test.n, "failed": failed["failed", ipc, arm]}
+            lines.append(own | numbers)
     caption = "Every cell: mean over n seeds and its 95 % interval; members that failed count as guessing."
     return Section("Each budget in numbers", [budget_table(found), table(lines, caption, folded=True)])
 
@@ -173,88 +164,72 @@ def _curves(found: Findings) -> Section:
     group = found.group
     arms, whose = (group.hard, "Hard labels") if group.hard else (group.soft, "The best soft labels")
     ipcs = group.budgets(arms)
-    first, last = (words.percent(group.accuracy(ipc, arms).mean) for ipc in (ipcs[0], ipcs[-1]))
-    title = f"{whose} go from {first} % to {last} % from IPC {ipcs[0]} to {ipcs[-1]}"
-    title = title if len(ipcs) > 1 else f"{whose} reach {first} % at {words.budgets(ipcs)}"
-    specs = list(dict.fromkeys(group.arms["labels"]))
-    soft = [labels for labels in specs if labels != "hard"]
+    first, last = (_reached(group, ipc, arms) for ipc in (ipcs[0], ipcs[-1]))
+    title = f"{whose} reach {first} % at {words.budgets(ipcs)}"
+    title = f"{whose} go from {first} % to {last} % from IPC {ipcs[0]} to {ipcs[-1]}" if len(ipcs) > 1 else title
+    soft = list(dict.fromkeys(group.arms["labels"][group.soft]))
     ordered = len(soft) > len(PALETTE) or (len(soft) > 2 and len(set(group.arms["family"])) < 3)
-    colours = dict(zip(soft, shades(len(soft)) if ordered else PALETTE)) | {"hard": "black"}
+    colours = {"hard": "black"} | dict(zip(soft, shades(len(soft)) if ordered else PALETTE))
     lines = []
-    for labels in specs:
-        own = group.budgets(group.of(labels))
-        values = [group.accuracy(ipc, group.of(labels)) for ipc in own]
-        lines.append(Series(labels, own, values, "band", colour=colours[labels], marker="o", size=3.5))
+    for labels in dict.fromkeys(group.arms["labels"]):
+        values = {ipc: group.accuracy(ipc, group.of(labels)) for ipc in group.budgets(group.of(labels))}
+        style = {"colour": colours[labels], "marker": "o", "size": 3.5}
+        lines.append(Series(labels, list(values), list(values.values()), "band", **style))
     caption = "Test accuracy by images per class and label spec: mean over seeds, bands are 95 % intervals."
     blocks: list[Block] = [Chart("accuracy", [Panel(lines, height=3.4)], caption, "bands: 95 % intervals")]
-    if found.differences:
-        blocks.append(_differences(found))
-    return Section(title, blocks)
+    return Section(title, [*blocks, *([_differences(found)] if found.differences else [])])
 
 
 def _differences(found: Findings) -> Chart:
     signs, compared = told(found.differences), [c for c in found.choices if c.difference.n]
-    lines = [
-        Series("", [c.ipc], [c.difference], line=False, colour={1: BLUE, -1: ORANGE, 0: GREY}[signs[c.ipc]], marker="o",
-               texts=["" if c.epoch is None else str(c.epoch)])
-        for c in compared
-    ]  # fmt: skip
-    numbered = "numbers: teacher epoch; " if any(c.epoch is not None for c in compared) else ""
+    lines = []
+    for c in compared:
+        style = {"line": False, "colour": _SIGNS[signs[c.ipc]], "marker": "o"}
+        lines.append(Series("", [c.ipc], [c.difference], texts=["" if c.epoch is None else str(c.epoch)], **style))
+    said = "numbers: teacher epoch; " if any(c.epoch is not None for c in compared) else ""
     caption = (
         "Chosen soft labels minus hard labels, each seed against itself, 95 % intervals. Blue: soft labels win; orange: "
         "hard labels win; grey: no clear difference, all budgets counted (Holm)."
     )
-    alt = "; ".join(f"IPC {ipc}: {words.difference(value)}" for ipc, value in found.differences.items())
+    values = "; ".join(f"IPC {ipc}: {words.difference(value)}" for ipc, value in found.differences.items())
     panel = Panel([Level(0.0), *lines], "soft minus hard, test points")
-    return Chart(
-        "difference", [panel], caption, f"{numbered}bars: 95 % intervals", f"Soft minus hard in test points. {alt}."
-    )
+    alt = f"Soft minus hard in test points. {values}."
+    return Chart("difference", [panel], caption, f"{said}bars: 95 % intervals", alt)
 
 
 def _frontier(found: Findings, maps: bool) -> list[Section]:
-    group, blocks = found.group, list[Block]()
-    if group.arms["labels"][group.soft].nunique() < 2:
+    group = found.group
+    if len(set(group.arms["labels"].iloc[group.soft])) < 2:
         return []
-    for i, one in enumerate(frontiers(group) if maps else [], 1):
-        texts = [[words.points(value) for value in line] for line in one.difference]
-        frames = [(p, i) for i, p in enumerate(one.best) if p >= 0]
-        # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.
-        limit = max(0.01, 2 * float(one.difference.max(initial=0.0)))
-        heat = Heat(one.difference, [*map(str, one.epochs)], [*map(str, one.ipcs)], "soft minus hard, test points",
-                    (-limit, limit), True, texts, frames)  # fmt: skip
-        caption = (
-            f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
-            f"for each budget on {group.on}. Means of paired seeds; colours end at twice the largest gain."
-        )
-        panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(one.epochs), 8.0))
-        alt = "; ".join(f"IPC {one.ipcs[i]}: epoch {one.epochs[p]}" for p, i in frames)
-        blocks.append(
-            Chart(
-                "frontier" + (f"-{i}" if i > 1 else ""),
-                [panel],
-                caption,
-                "",
-                f"Heat map by teacher epoch and budget. Best {alt}.",
-            )
-        )
-    if len(group.units) >= FEWEST:
-        blocks.append(_certainty(found))
+    drawn = [_map(one, i, group.on) for i, one in enumerate(frontiers(group) if maps else [], 1)]
+    blocks = [*drawn, *([_certainty(found)] if len(group.units) >= FEWEST else [])]
     return [Section(_path(found) or "Which labels for which budget", blocks)] if blocks else []
+
+
+def _map(one: Frontier, i: int, on: str) -> Chart:
+    """Soft minus hard by teacher epoch and budget."""
+    texts = [[words.points(value) for value in line] for line in one.difference]
+    frames = [(row, column) for column, row in enumerate(one.best) if row >= 0]
+    # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.
+    limit = max(0.01, 2 * float(one.difference.max(initial=0.0)))
+    rows, columns = [*map(str, one.epochs)], [*map(str, one.ipcs)]
+    heat = Heat(one.difference, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
+    caption = (
+        f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
+        f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain."
+    )
+    panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(one.epochs), 8.0))
+    best = "; ".join(f"IPC {one.ipcs[column]}: epoch {one.epochs[row]}" for row, column in frames)
+    alt = f"Heat map by teacher epoch and budget. Best {best}."
+    return Chart("frontier" if i == 1 else f"frontier-{i}", [panel], caption, "", alt)
 
 
 def _certainty(found: Findings) -> Table:
     lines = []
     for c in found.choices:
         others = [f"`{k}` {100 * v:.0f} %" for k, v in c.shares.items() if k != c.labels and v >= 0.005]
-        again = f"{100 * c.shares.get(c.labels, 0):.0f} %"
-        lines.append(
-            {
-                "IPC": c.ipc,
-                "chosen label spec": f"`{c.labels}`",
-                "chosen again": again,
-                "otherwise": ", ".join(others[:2]) or None,
-            }
-        )
+        again = {"chosen again": f"{100 * c.shares.get(c.labels, 0):.0f} %", "otherwise": ", ".join(others[:2]) or None}
+        lines.append({"IPC": c.ipc, "chosen label spec": f"`{c.labels}`"} | again)
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
     if found.trend.n:
         caption += f" Rank correlation of best epoch and IPC: {words.interval(found.trend)}."
@@ -281,14 +256,15 @@ def settings_section(parts: Sequence[Findings]) -> Section:
     """Soft against hard labels in many groups at once, a line for each group and budget."""
     lines, signs = [], list[int]()
     for found in parts:
+        group, own = found.group, {"setting": found.group.name}
         signs += told(found.differences).values()
         for c in found.choices:
             numbers = {"hard labels, %": c.hard, "soft labels, %": c.test, "difference, points": c.difference}
-            line = {"setting": found.group.name, "IPC": c.ipc, **numbers, "chosen label spec": f"`{c.labels}`"}
-            lines.append(line | {"n": c.difference.n or c.test.n})
-        for ipc in [] if found.choices else found.group.budgets(found.group.hard):
-            value = found.group.accuracy(ipc, found.group.hard)
-            lines.append({"setting": found.group.name, "IPC": ipc, "hard labels, %": value, "n": value.n})
+            told_of = {"chosen label spec": f"`{c.labels}`", "n": c.difference.n or c.test.n}
+            lines.append(own | {"IPC": c.ipc} | numbers | told_of)
+        for ipc in [] if found.choices else group.budgets(group.hard):
+            value = group.accuracy(ipc, group.hard)
+            lines.append(own | {"IPC": ipc, "hard labels, %": value, "n": value.n})
     title = f"In {len(parts)} settings soft labels win {signs.count(1)} of {len(signs)} times, hard labels {signs.count(-1)}"
     title = title if signs else f"{len(parts)} settings, without soft labels beside hard ones in any"
     caption = (

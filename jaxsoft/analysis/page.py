@@ -82,9 +82,9 @@ def table(records: Sequence[Mapping[str, Any]], caption: str, folded: bool = Fal
     A column in which no record has anything is left out.
     """
     names = dict.fromkeys(name for record in records for name in record)
-    kept = [name for name in names if any(words.cell(name, record.get(name)) != words.NONE for record in records)]
-    rows = [tuple(words.cell(name, record.get(name)) for name in kept) for record in records]
-    return Table(tuple(kept), rows, caption, folded)
+    columns = {name: [words.cell(name, record.get(name)) for record in records] for name in names}
+    kept = {name: column for name, column in columns.items() if set(column) != {words.NONE}}
+    return Table(tuple(kept), list(zip(*kept.values())), caption, folded)
 
 
 def to_html(page: Page) -> str:
@@ -103,10 +103,8 @@ def to_markdown(page: Page, pictures: str = "plots") -> str:
 
 @functools.cache
 def _template() -> jinja2.Template:
-    env = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxsoft.analysis", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
+    tidy = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    env = jinja2.Environment(loader=jinja2.PackageLoader("jaxsoft.analysis", "."), autoescape=True, **tidy)
     env.filters |= {"rich": _rich, "bare": _bare, "base64": lambda png: base64.b64encode(png).decode(), "kinds": _kinds}
     env.tests["kind"] = lambda block, name: type(block).__name__ == name
     return env.get_template("page.html")

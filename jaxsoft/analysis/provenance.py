@@ -21,43 +21,42 @@ def provenance(members: pd.DataFrame, runs: Sequence[Run]) -> Section:
       members: all of the page, failed ones too.
       runs: where they come from.
     """
-    done = int((members["status"] == "done").sum())
+    done = list(members["status"]).count("done")
     lines = [("members", f"{done} finished, {len(members) - done} failed")]
-    for column in _SHARED:
-        values = sorted(map(str, members[column].dropna().unique())) if column in members else []
+    for column in (column for column in _SHARED if column in members):
+        values = sorted(map(str, members[column].dropna().unique()))
         more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
-        lines.append((column.replace("_", " "), ", ".join(map(words.code, values[:_SHOWN])) + more))
+        lines += [(column.replace("_", " "), ", ".join(map(words.code, values[:_SHOWN])) + more)] if values else []
     lines.append(("seeds", _seeds(members)))
-    lines = [line for line in lines if line[1]]
     shared = Table(("what", "value"), lines, "What the members share, or every value where they differ.")
-    alone = len(runs) == 1
-    blocks = [block for run in runs for block in _of_run(run, "" if alone else f" of {words.code(run.folder.name)}")]
-    return Section("How these numbers were made", [shared, *blocks])
+    where = [f" of {words.code(run.folder.name)}" if len(runs) > 1 else "" for run in runs]
+    return Section(
+        "How these numbers were made", [shared, *(b for run, at in zip(runs, where) for b in _of_run(run, at))]
+    )
 
 
 def _of_run(run: Run, where: str) -> list[Block]:
     """What one run folder says of itself, and what it does not."""
     blocks: list[Block] = []
-    if resolved := [(words.code(asked), words.code(got)) for asked, got in run.teachers.get("resolved", {}).items()]:
-        caption = f"Label specs{where} and the epochs they resolved to."
-        blocks.append(Table(("asked for", "became"), resolved, caption))
+    if resolved := _flat(run.teachers.get("resolved", {})):
+        blocks.append(Table(("asked for", "became"), resolved, f"Label specs{where} and the epochs they resolved to."))
     told = [("env", "Versions and device", start) for start in _starts(run.env)]
     told += [("timing", "Times", run.timing), ("config", "All settings", run.config)]
     for name, title, document in told:
         if flat := _flat(document):
             blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
-    members = run.plan.get("members")
-    planned, held = len(members) if isinstance(members, list) else 0, len(run.rows)
-    if isinstance(members, list) and (others := _others(members, run.rows)):
+    planned, held = run.plan.get("members"), len(run.rows)
+    if isinstance(planned, list) and (others := _others(planned, run.rows)):
         told = f"{others} of {held} members{where} are of code or settings that were edited since; the run goes on with others."
         blocks.append(Text(told, "warning"))
-    elif held < planned:
-        blocks.append(Text(f"{held} of {planned} planned members{where} are in; the run is not finished.", "warning"))
+    elif isinstance(planned, list) and held < len(planned):
+        told = f"{held} of {len(planned)} planned members{where} are in; the run is not finished."
+        blocks.append(Text(told, "warning"))
     if run.damaged:
         named = words.listed([words.code(name) for name in run.damaged])
         blocks.append(Text(f"Left out, because it is damaged in the run folder{where}: {named}.", "warning"))
-    lost = [name for name, there in _artefacts(run).items() if not there]
-    if absent := [name for name in lost if not any(words.code(file) in name for file in run.damaged)]:
+    absent = [name for name, there in _artefacts(run).items() if not there]
+    if absent := [name for name in absent if not any(words.code(file) in name for file in run.damaged)]:
         blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
     return blocks
 
@@ -71,9 +70,7 @@ def _others(planned: Sequence[Any], rows: Sequence[Row]) -> int:
 def _starts(env: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What each start of a run was made with, as far as starts differ; older runs tell of one."""
     starts = env.get("starts")
-    if not isinstance(starts, list):
-        return [env]
-    known = [start for start in starts if isinstance(start, Mapping)]
+    known = [start for start in starts if isinstance(start, Mapping)] if isinstance(starts, list) else [env]
     return [start for i, start in enumerate(known) if start not in known[:i]]
 
 
@@ -89,7 +86,7 @@ def _artefacts(run: Run) -> dict[str, bool]:
 def _seeds(members: pd.DataFrame) -> str:
     """What the intervals cover."""
     pairs = members[["seed", "subset_seed"]].drop_duplicates()
-    subsets = pairs["subset_seed"].nunique()
+    subsets = len(set(pairs["subset_seed"]))
     if len(pairs) == 1:
         return "1, so there are no intervals"
     if subsets == len(pairs):

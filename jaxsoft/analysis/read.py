@@ -72,9 +72,8 @@ class Run:
 
 def examples_of(runs: Sequence[Run], dataset: str) -> Examples | None:
     """The images that some run kept of a data set."""
-    return next(
-        (r.examples for r in runs if r.examples is not None and r.rows and r.rows[0]["dataset"] == dataset), None
-    )
+    of_it = [run.examples for run in runs if run.rows and run.rows[0]["dataset"] == dataset]
+    return next((examples for examples in of_it if examples is not None), None)
 
 
 def read_run(folder: str | os.PathLike) -> Run:
@@ -87,9 +86,8 @@ def read_run(folder: str | os.PathLike) -> Run:
     if not folder.is_dir():
         raise errors.DataError(f"no run folder at {folder}")
     if not os.path.lexists(folder / "results.csv") and any((folder / name).exists() for name in _BEGUN):
-        raise errors.DataError(
-            f"the run in {folder} has not finished: it has no results.csv; run the same command again"
-        )
+        said = "has not finished: it has no results.csv; run the same command again"
+        raise errors.DataError(f"the run in {folder} {said}")
     rows, damaged = read_results(folder), list[str]()
     texts = {name: _whole(read_json, folder / f"{name}.json", {}, damaged) for name in _TEXTS}
     teachers = _whole(read_teachers, folder / "teachers.json", {}, damaged)
@@ -137,11 +135,10 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     except OSError as problem:
         raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
-    except (ValueError, RecursionError) as problem:
-        what = (
-            "not JSON" if isinstance(problem, json.JSONDecodeError | UnicodeDecodeError | RecursionError) else problem
-        )
-        raise errors.DataError(f"cannot read {path}: {what}; {_WAY_ON}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise errors.DataError(f"cannot read {path}: not JSON; {_WAY_ON}") from None
+    except ValueError as problem:
+        raise errors.DataError(f"cannot read {path}: {problem}; {_WAY_ON}") from None
 
 
 def _printable(value: Any) -> Any:

@@ -30,6 +30,8 @@ _SUMMARY, _PLOTS = "summary.md", "plots"
 _MOST_BYTES = 2**28
 _MAPPED = ("epochs", "temperature")
 """Questions that draw teacher epochs against budgets themselves."""
+_FAILED = {"member": "member", "ipc": "IPC", "labels": "labels", "seed": "seed"}
+_FAILED |= {"learning_rate": "learning rate", "first_bad_step": "first bad step"}
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
 log = logging.getLogger(__name__)
 
@@ -98,8 +100,10 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     Of a part that fails a section says so, and the others stand.
     """
     members, lost = tidy(_joined(runs, mix)), list[Section]()
-    sections, background, asked = _answers(members, runs, lost)
-    common = _tried("the choice of members for curves", lost, members, questions.common, members, asked)
+    asked = _answers(members, runs, lost)
+    late = {module for module in asked if module.ORDER >= questions.BACKGROUND}
+    sections = [section for module, found in asked.items() if module not in late for section in found]
+    common = _tried("the choice of members for curves", lost, members, questions.common, members, list(asked))
     parts = _tried("the groups of members", lost, [], groups, common) if len(common) else []
     few = len(parts) <= _MOST_GROUPS
     found = [one for part in parts if (one := _tried("a group of members", lost, None, findings, part))]
@@ -110,10 +114,11 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     sections = [*answers, *_of_groups(found if few else [], bool(answers), len(members) - len(common), maps, lost)]
     if not (found and few) and (warnings := [w for part in groups(members)[:1] for w in overview.warnings(part)]):
         sections.append(Section("What to bear in mind", warnings))
-    sections += _failed(members) + background
+    sections += _failed(members) + [section for module in asked if module in late for section in asked[module]]
+    choices = found[0].choices if len(found) == 1 else []
     for run, suffix in _taught(runs):
-        choices = found[0].choices if len(found) == 1 else []
-        sections += _tried("the teacher's course", lost, [], _teacher, run, choices, suffix)
+        told = _tried("the teacher's course", lost, [], teachers.sections, run, choices)
+        sections += [questions.drawn(section, suffix) for section in told]
     made = _tried("how the numbers were made", lost, [], lambda: [provenance(members, runs)])
     kicker = " · ".join(["jaxsoft", *_constant(members), f"{(members['status'] == 'done').sum()} members"])
     return Page(kicker, title, [*sections, *lost, *made])
@@ -149,24 +154,18 @@ def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
     return join_results([[{**row, "run": name} for row in run.rows] for run, name in zip(runs, names)], folders, mix)
 
 
-def _answers(
-    members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]
-) -> tuple[list[Section], list[Section], list[ModuleType]]:
-    """The sections of every question, those of the background apart, and the questions that were asked."""
-    sections, background, asked = list[Section](), list[Section](), list[ModuleType]()
-    split = functools.cache(functools.partial(groups, members))
+def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) -> dict[ModuleType, list[Section]]:
+    """The sections of every question that is asked; of many the last are told by their titles."""
+    split, answers = functools.cache(functools.partial(groups, members)), dict[ModuleType, list[Section]]()
     for module in questions.modules():
-        found = _tried(
-            f"the question of {_name(module).replace('_', ' ')}", lost, [], questions.ask, module, split, runs
-        )
-        asked += [module] if found else []
-        shown = list(found[:_MOST_SECTIONS])
+        what = f"the question of {_name(module).replace('_', ' ')}"
+        if not (found := _tried(what, lost, [], questions.ask, module, split, runs)):
+            continue
+        *shown, last = answers[module] = found[:_MOST_SECTIONS]
         if rest := found[_MOST_SECTIONS:]:
             titles = table([{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True)
-            shown[-1] = shown[-1]._replace(blocks=[*shown[-1].blocks, titles])
-        part = background if module.ORDER >= questions.BACKGROUND else sections
-        part += shown
-    return sections, background, asked
+            answers[module] = [*shown, last._replace(blocks=[*last.blocks, titles])]
+    return answers
 
 
 def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, lost: list[Section]) -> list[Section]:
@@ -192,14 +191,14 @@ def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, l
 def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
     if lost and not found:
         return "What the members say could not be told"
-    if not any((one.group.members["status"] == "done").any() for one in found):
+    if not any("done" in set(one.group.members["status"]) for one in found):
         return "No member has finished"
     return overview.headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
 
 def _constant(members: pd.DataFrame) -> list[str]:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
-    return [text.format(members[c].iat[0]) for c, text in shown.items() if members[c].nunique() == 1]
+    return [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
 
 
 def _failed(members: pd.DataFrame) -> list[Section]:
@@ -207,10 +206,8 @@ def _failed(members: pd.DataFrame) -> list[Section]:
     bad = members[members["status"] == "failed"]
     if not len(bad):
         return []
-    columns = {"member": "member", "IPC": "ipc", "labels": "labels", "seed": "seed", "learning rate": "learning_rate"}
-    columns["first bad step"] = "first_bad_step"
-    shown = bad.head(50).to_dict("records")
-    lines = [{name: f"`{row[c]}`" for name, c in columns.items() if not pd.isna(row.get(c))} for row in shown]
+    records = pd.DataFrame(bad, columns=list(_FAILED)).rename(columns=_FAILED).head(50).to_dict("records")
+    lines = [{name: f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
     told = table(lines, f"Members whose numbers stopped being finite.{more}")
     return [Section(f"{len(bad)} of {len(members)} members failed and count as guessing", [told])]
@@ -222,8 +219,3 @@ def _taught(runs: Sequence[Run]) -> list[tuple[Run, str]]:
     for run in runs:
         kept.setdefault(run.teachers.get("teacher", {}).get("key", run.folder), run)
     return [(run, f"-{i}" if len(kept) > 1 else "") for i, run in enumerate(kept.values(), 1)]
-
-
-def _teacher(run: Run, choices: Sequence[Any], suffix: str) -> list[Section]:
-    """The teacher's course with the chosen epochs, and real images with its labels."""
-    return [questions.drawn(section, suffix) for section in teachers.sections(run, choices)]

@@ -17,12 +17,7 @@ REQUIRED = (
     "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "ipc", "labels", "teacher_epoch",
     "learning_rate", "weight_decay", "steps", "protocol", "val_accuracy", "test_accuracy", "status",
 )  # fmt: skip
-_TEXTS = ("member", "dataset", "fingerprint", "model", "labels", "protocol", "status", "device")
-_TEXTS += ("select", "accuracy_by_class")
-_INTEGERS = ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without")
-_FLOATS = ("learning_rate", "weight_decay")
-_CHOICES = {"status": ("done", "failed"), "protocol": ("sealed", "paper", "both")}
-_OPTIONAL = ("teacher_epoch", "val_accuracy", "wave", "first_bad_step", "device")
+_OPTIONAL = ("teacher_epoch", "val_accuracy")
 _COUNTERS = re.compile(r"|index|level_0|Unnamed: ?\d+")
 """Names of columns in which a data frame counts its rows; they say nothing of members."""
 _NOTHING = ("", "nan", "NaN", "<NA>", "None")
@@ -63,9 +58,8 @@ def read_results(path: str | os.PathLike) -> list[Row]:
     for number, fields in enumerate(lines, 2):
         if len(fields) != len(header):
             raise errors.DataError(f"{path} line {number} has {len(fields)} fields, the header has {len(header)}")
-    columns = {
-        name: _column(name, texts, path) for name, texts in zip(header, zip(*lines)) if not _COUNTERS.fullmatch(name)
-    }
+    texts = {name: column for name, column in zip(header, zip(*lines)) if not _COUNTERS.fullmatch(name)}
+    columns = {name: _column(name, column, path) for name, column in texts.items()}
     _check(columns, path)
     return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
@@ -102,10 +96,8 @@ def _fields(path: Path) -> list[list[str]]:
         raise errors.DataError(f"no results at {path}; give a run folder that holds a results.csv") from None
     except UnicodeDecodeError:
         raise errors.DataError(f"{path} is not UTF-8 text, not a table of results") from None
-    except OSError as problem:
-        raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
-    except csv.Error as problem:
-        raise errors.DataError(f"cannot read {path}: {problem}") from None
+    except (OSError, csv.Error) as problem:
+        raise errors.DataError(f"cannot read {path}: {getattr(problem, 'strerror', problem)}") from None
     while found and not found[-1]:  # blank lines at the end
         found.pop()
     if not found:
@@ -115,42 +107,26 @@ def _fields(path: Path) -> list[list[str]]:
 
 def _column(name: str, texts: Sequence[str], path: Path) -> list[Any]:
     """The values of one column; each text is read once, however many lines hold it."""
-    read, known = _reader(name), {}
+    read, known = _fraction if name.endswith("_accuracy") else _READERS.get(name, _anything), {}
     for text in dict.fromkeys(texts):
         try:
             known[text] = read(text)
         except ValueError as problem:
-            line = texts.index(text) + 2
-            raise errors.DataError(f"{path} line {line}: {name} {problem}") from None
+            raise errors.DataError(f"{path} line {texts.index(text) + 2}: {name} {problem}") from None
     return [known[text] for text in texts]
 
 
 def _check(columns: dict[str, list[Any]], path: Path) -> None:
     """What a member must have, and that it is there once."""
-    for name in REQUIRED:
-        for line, value in enumerate(columns[name] if name not in _OPTIONAL else (), 2):
-            if value is None and (name != "test_accuracy" or columns["status"][line - 2] == "done"):
+    for name in (name for name in REQUIRED if name not in _OPTIONAL):
+        for line, (value, status) in enumerate(zip(columns[name], columns["status"]), 2):
+            if value is None and (name != "test_accuracy" or status == "done"):
                 raise errors.DataError(f"{path} line {line}: {name} is empty")
     if (least := min(columns["ipc"])) < 1:
         line = columns["ipc"].index(least) + 2
         raise errors.DataError(f"{path} line {line}: ipc expects an integer >= 1, got {least}")
     if len(set(columns["member"])) < len(columns["member"]):
         raise errors.DataError(f"{path} holds a member twice")
-
-
-def _reader(name: str) -> Callable[[str], Any]:
-    """How the texts of a column are read; ValueError says what it expects."""
-    if name == "labels":
-        return _labels
-    if name in _CHOICES:
-        return functools.partial(_choice, _CHOICES[name])
-    if name in _TEXTS:
-        return _text if name in REQUIRED else _optional
-    if name in _INTEGERS:
-        return _integer
-    if name.endswith("_accuracy"):
-        return _fraction
-    return _finite if name in _FLOATS else _anything
 
 
 def _text(text: str) -> str | None:
@@ -175,46 +151,42 @@ def _choice(choices: Sequence[str], text: str) -> str | None:
     return text or None
 
 
-def _integer(text: str) -> int | None:
+def _number(what: str, is_one: Callable[[float], bool], text: str) -> float | None:
+    """A number, None for an empty field; what is none reads as NaN, which nothing accepts."""
     if text in _NOTHING:
         return None
-    if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-        return int(text)
-    value = _number(text)
-    if not (abs(value) <= _EXACT and value.is_integer()):
-        raise ValueError(f"expects an integer, got {plain(text)!r}")
-    return int(value)
-
-
-def _fraction(text: str) -> float | None:
-    if text in _NOTHING:
-        return None
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise ValueError(f"expects a fraction from 0 to 1, got {plain(text)!r}")
+    if not is_one(value := _float(text)):
+        raise ValueError(f"expects {what}, got {plain(text)!r}")
     return value
 
 
-def _finite(text: str) -> float | None:
-    if text in _NOTHING:
-        return None
-    value = _number(text)
-    if not math.isfinite(value):
-        raise ValueError(f"expects a number, got {plain(text)!r}")
-    return value
-
-
-def _number(text: str) -> float:
-    """A number, or NaN, which no column accepts, where there is none."""
+def _float(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         return math.nan
 
 
+def _integer(text: str) -> int | None:
+    if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        return int(text)
+    value = _number("an integer", lambda value: abs(value) <= _EXACT and value.is_integer(), text)
+    return None if value is None else int(value)
+
+
 def _anything(text: str) -> float | str | None:
     """A further column: a number where it is one, else text."""
-    if text in _NOTHING:
-        return None
-    value = _number(text)
-    return value if math.isfinite(value) else plain(text)
+    return value if math.isfinite(value := _float(text)) else _optional(text)
+
+
+_fraction = functools.partial(_number, "a fraction from 0 to 1", lambda value: 0 <= value <= 1)
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("member", "dataset", "fingerprint", "model"), _text),
+    **dict.fromkeys(("device", "select", "accuracy_by_class"), _optional),
+    **dict.fromkeys(("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without"), _integer),
+    **dict.fromkeys(("learning_rate", "weight_decay"), functools.partial(_number, "a number", math.isfinite)),
+    "labels": _labels,
+    "status": functools.partial(_choice, ("done", "failed")),
+    "protocol": functools.partial(_choice, ("sealed", "paper", "both")),
+}
+"""How the texts of a column are read; ValueError says what it expects. Further columns are read as `_anything`."""

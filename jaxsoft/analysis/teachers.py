@@ -23,32 +23,18 @@ def sections(run: Run, choices: Sequence[Choice]) -> list[Section]:
 
 def _course(run: Run, experts: Sequence[Sequence[dict]], choices: Sequence[Choice]) -> Section:
     """Validation accuracy and label entropy of the experts by epoch, one line each, chosen epochs marked."""
-    epochs: dict[int, list[str]] = {}
-    for c in choices:
-        if c.epoch is not None:
-            epochs.setdefault(c.epoch, []).append(str(c.ipc))
-    marks = [Upright(epoch, f"IPC {', '.join(ipcs)}") for epoch, ipcs in epochs.items()]
+    chosen = {c.epoch: [d.ipc for d in choices if d.epoch == c.epoch] for c in choices if c.epoch is not None}
+    marks = [Upright(epoch, f"IPC {', '.join(map(str, ipcs))}") for epoch, ipcs in chosen.items()]
     panels = []
     for name, axis, colour in (
         ("val_accuracy", "validation, %", BLUE),
         ("label_entropy", "label entropy, nats", ORANGE),
     ):
-        lines = []
-        for history in experts:
-            known = [(h["epoch"], float(h[name])) for h in history if h.get(name) is not None]
-            x, y = zip(*known) if known else ((), ())
-            lines.append(Series("", x, y, colour=colour, marker=",", look="band"))
+        known = [{h["epoch"]: float(h[name]) for h in history if h.get(name) is not None} for history in experts]
+        lines = [Series("", list(v), list(v.values()), "band", colour=colour, marker=",") for v in known]
         dashed = marks if name == "label_entropy" else [mark._replace(text="") for mark in marks]
-        panels.append(
-            Panel(
-                [*lines, *dashed],
-                axis,
-                "teacher epoch (0 is the initialisation)",
-                log=False,
-                height=1.8,
-                from_zero=True,
-            )
-        )
+        x = "teacher epoch (0 is the initialisation)"
+        panels.append(Panel([*lines, *dashed], axis, x, log=False, height=1.8, from_zero=True))
     caption = (
         f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
     )

@@ -61,10 +61,10 @@ def worths(group: Group, soft: Arms) -> tuple[list[Worth], Worth | None]:
     worth(n) = m / n, where hard labels reach with m images per class the accuracy that the best of the `soft` arms reach
     with n. The curve of hard labels is made monotone and interpolated linearly in log m; choices are made anew in every draw.
     """
+    if not (group.budgets(group.hard) and group.budgets(soft)):
+        return [], None
     budgets, _, hard = group.curve(group.hard)
     ipcs, values, reached = group.curve(soft)
-    if not budgets or not ipcs:
-        return [], None
     ratios = _matching(np.array(budgets, float), hard, reached[: len(hard)]) / ipcs
     found = []
     for ipc, (ratio, *drawn), n in zip(ipcs, ratios.T, np.isfinite(values).sum(0)):

@@ -1,14 +1,10 @@
-"""A run that is done stays done, whatever becomes of its report; and figures are ours whatever the user's settings are."""
-
-import os
-import subprocess
-import sys
+"""A run that is done stays done, whatever becomes of its report."""
 
 import pytest
 import synthetic
 
 from jaxsoft import main
-from jaxsoft.analysis import plots, report
+from jaxsoft.analysis import drawing, report
 from jaxsoft.console import Console
 from jaxsoft.experiment.store import folder
 
@@ -47,7 +43,7 @@ def test_the_manifest_holds_the_report_and_knows_one_that_is_written_anew(done, 
     assert {"results.csv", "report.html", "summary.md", "plots/accuracy.png"} <= set(listed)
     (path / "plots" / "accuracy.png").write_bytes(b"other")
     assert folder.verify(path) != []
-    monkeypatch.setattr(plots, "png", lambda draw, *args: b"another version")
+    monkeypatch.setattr(drawing, "png", lambda chart: b"another version")
     assert main.main(["report", str(path)]) == 0
     assert folder.verify(path) == []
     (path / "results.csv").write_bytes((path / "results.csv").read_bytes() + b"\n")
@@ -69,40 +65,3 @@ def test_a_folder_in_the_place_of_a_report_is_named_before_anything_is_replaced(
     assert main.main(["report", str(done[0])]) == 4
     assert f"cannot write the report to {done[0]}: report.html is a folder" in capsys.readouterr().err
     assert not (done[0] / "summary.md").exists() and not list(done[0].glob("plots/*"))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
-        {"MPLBACKEND": "nonsense"},
-        {"MATPLOTLIBRC": "text.usetex: True\nfont.family: none\nfigure.dpi: 9\n"},
-        {"MATPLOTLIBRC": "\udcff\udcfe: 1\n"},
-    ],
-    ids=["notebook", "unknown backend", "usetex", "not text"],
-)
-def test_figures_are_the_same_under_any_settings(tmp_path, settings):
-    """In a process of its own, as settings are read when matplotlib is imported."""
-    file = tmp_path / "matplotlibrc"
-    file.write_bytes(settings.get("MATPLOTLIBRC", "").encode(errors="surrogateescape"))
-    environment = {**os.environ, **settings, "MATPLOTLIBRC": str(file)}
-    code = "from jaxsoft.analysis import plots; import sys; sys.stdout.buffer.write(plots.png(plots._missing, '$x_1$'))"
-    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert found.stdout == plots.png(plots._missing, "$x_1$")
-
-
-def test_a_dollar_is_a_dollar_and_powers_are_still_powers():
-    axis = plots.Figure().subplots().xaxis
-    axis.axes.set(xscale="log", xlim=(1, 1e6))
-    axis.set_major_formatter(plots.Powers())
-    assert axis.get_major_formatter()(1000.0) == "10³"
-    assert axis.get_major_formatter()(0.01) == "10⁻²"
-
-
-@pytest.mark.loses
-def test_a_figure_that_cannot_be_drawn_leaves_a_note_in_its_place(caplog):
-    def fail():
-        raise ValueError("\x1b[2J")
-
-    assert plots.png(fail).startswith(b"\x89PNG")
-    assert "could not be drawn: ValueError: \\x1b[2J" in caplog.text

@@ -1,23 +1,31 @@
 """Figures hold the numbers that they should; looks are for eyes."""
 
 import io
+import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import synthetic
-from jaxsoft.analysis.stats import summarize
+import tables
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from jaxsoft.analysis import frontier, plots, read
+from jaxsoft.analysis import drawing, findings, groups, overview, read, teachers
+from jaxsoft.analysis.chart import ORANGE, Chart, Heat, Level, Panel, Range, Series, Upright
+from jaxsoft.analysis.inference import NOTHING, Estimate
+
+CHART = Chart("odd", [Panel([Series("$x_1$", [1, 5], [0.5, Estimate(0.7, 0.1, 0.6, 0.8, 3)])])], "caption")
 
 
 @pytest.fixture(scope="module")
-def rows():
-    return synthetic.rows(seeds=4, ipcs=(1, 5, 20), epochs=(5, 20, 80))
+def found():
+    (group,) = groups.groups(groups.tidy(synthetic.rows(seeds=4, ipcs=(1, 5, 20), epochs=(5, 20, 80))))
+    return findings.findings(group)
 
 
 @pytest.fixture(scope="module")
@@ -27,109 +35,175 @@ def examples(tmp_path_factory):
     return read.read_run(folder).examples
 
 
-def test_accuracy_curves_are_the_means_with_hard_labels_in_black(rows):
-    axes = plots.accuracy_curves(rows).axes[0]
-    lines = {line.get_label(): line for line in axes.get_lines()}
+def axes(chart):
+    """The axes of a chart as drawn, and its figure."""
+    figure = drawing._draw(chart)
+    return figure.axes, figure
+
+
+def chart(sections, name):
+    """A chart of this name among sections that are not drawn yet."""
+    return next(b for s in sections for b in s.blocks if isinstance(b, Chart) and b.name == name)
+
+
+def overview_chart(found, name):
+    return chart([section for _, make in overview.sections(found, "", True) for section in make()], name)
+
+
+def test_accuracy_curves_are_the_means_with_hard_labels_in_black(found):
+    (own,), figure = axes(overview_chart(found, "accuracy"))
+    lines = {line.get_label(): line for line in own.get_lines()}
     assert set(lines) == {"hard", "teacher(epoch=5)", "teacher(epoch=20)", "teacher(epoch=80)"}
     for labels, line in lines.items():
-        cells = [c for c in summarize(rows) if c.labels == labels]
+        means = [100 * found.group.accuracy(ipc, found.group.of(labels)).mean for ipc in (1, 5, 20)]
         np.testing.assert_allclose(line.get_xdata(), [1, 5, 20])
-        np.testing.assert_allclose(line.get_ydata(), [100 * c.test.mean for c in cells])
+        np.testing.assert_allclose(line.get_ydata(), means)
     assert to_hex(lines["hard"].get_color()) == "#000000"
     assert len({to_hex(line.get_color()) for line in lines.values()}) == 4
-    assert len(axes.collections) == 4  # a band each
-    assert axes.get_xscale() == "log"
-    assert axes.get_title(loc="left") == "mean of 4 seeds; bands: 95 % intervals"
+    assert len(own.collections) == 4  # a band each
+    assert own.get_xscale() == "log"
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(lines)
+    assert figure.get_suptitle() == "mean of 4 seeds; bands: 95 % intervals"
 
 
-def test_many_epochs_share_a_colour_bar():
-    rows = synthetic.rows(seeds=2, ipcs=(1, 5), epochs=range(1, 30, 3))
-    figure = plots.accuracy_curves(rows)
-    assert len(figure.axes) == 2
-    assert [t.get_text() for t in figure.axes[1].get_yticklabels()] == [str(e) for e in range(1, 30, 3)]
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["hard"]
-
-
-def test_differences_show_means_and_intervals(rows):
-    choices = frontier.choose(rows)
-    axes = plots.differences(choices).axes[0]
-    for container, c in zip(axes.containers, choices):
+def test_differences_show_means_and_intervals(found):
+    (own,), _ = axes(overview_chart(found, "difference"))
+    assert len(own.containers) == 3
+    for container, c in zip(own.containers, found.choices):
         points, _, bars = container
         assert points.get_ydata()[0] == pytest.approx(100 * c.difference.mean)
         (segment,) = bars[0].get_segments()
         np.testing.assert_allclose(segment[:, 1], [100 * c.difference.low, 100 * c.difference.high])
-    assert len(axes.containers) == 3
 
 
-def test_map_frames_the_best_epoch_of_each_budget_and_writes_the_points(rows):
-    (found,) = frontier.frontiers(rows)
-    axes = plots.frontier_map(found).axes[0]
-    frames = [p for p in axes.patches if isinstance(p, Rectangle)]
-    assert [(round(f.get_x() + 0.47), round(f.get_y() + 0.47)) for f in frames] == list(enumerate(found.best))
-    np.testing.assert_allclose(axes.images[0].get_array(), 100 * found.difference)
-    low, high = axes.images[0].get_clim()
-    assert low == -high
-    texts = [t.get_text() for t in axes.texts]
-    assert texts[0] == f"{100 * found.difference[0, 0]:+.1f}".replace("-", "−")
-    assert len(texts) == 9
+def test_map_frames_the_best_epoch_of_each_budget_and_writes_the_points(found):
+    (one,) = findings.frontiers(found.group)
+    (own, bar), _ = axes(overview_chart(found, "frontier"))
+    frames = [p for p in own.patches if isinstance(p, Rectangle)]
+    assert [(round(f.get_x() + 0.47), round(f.get_y() + 0.47)) for f in frames] == list(enumerate(one.best))
+    np.testing.assert_allclose(own.images[0].get_array(), 100 * one.difference)
+    low, high = own.images[0].get_clim()
+    assert low == -high and bar.get_ylabel() == "soft minus hard, test points"
+    texts = [t.get_text() for t in own.texts]
+    assert texts[0] == f"{100 * one.difference[0, 0]:+.1f}".replace("-", "−") and len(texts) == 9
 
 
-def test_teacher_panels_hold_accuracy_and_entropy():
-    history = [
-        {"epoch": e, "train_loss": None, "val_accuracy": 0.1 * e, "label_entropy": 2.0 - e / 2} for e in range(3)
-    ]
-    figure = plots.teacher_history([history, history[:2]], {1: "IPC 5"})
-    top, bottom = figure.axes
-    assert len([line for line in top.get_lines() if len(line.get_xdata()) != 2 or line.get_xdata()[0] != 1]) == 2
+def taught(history, choices=()):
+    run = read.Run(Path(), [], {}, {}, {}, {}, {"experts": [{"history": h} for h in history]}, None)
+    return axes(chart(teachers.sections(run, choices), "teacher"))[0]
+
+
+def test_teacher_panels_hold_accuracy_and_entropy_and_the_chosen_epochs(found):
+    history = [{"epoch": e, "val_accuracy": 0.1 * e, "label_entropy": 2.0 - e / 2} for e in range(3)]
+    top, bottom = taught([history, history[:2]], [c._replace(epoch=1) for c in found.choices])
     np.testing.assert_allclose(top.get_lines()[0].get_ydata(), [0, 10, 20])
     np.testing.assert_allclose(bottom.get_lines()[0].get_ydata(), [2, 1.5, 1])
-    assert [t.get_text() for t in bottom.texts] == ["IPC 5"]
+    assert len(top.get_lines()) == 2 + 1 and [t.get_text() for t in bottom.texts] == ["IPC 1, 5, 20"]
 
 
 def test_teacher_panels_do_without_a_missing_value():
-    history = [{"epoch": 0, "val_accuracy": None}, {"epoch": 1, "val_accuracy": 0.3}]
-    top, bottom = plots.teacher_history([history], {}).axes
+    top, bottom = taught([[{"epoch": 0, "val_accuracy": None}, {"epoch": 1, "val_accuracy": 0.3}]])
     np.testing.assert_allclose(top.get_lines()[0].get_ydata(), [30])
     assert len(bottom.get_lines()) == 0
 
 
+def labels(examples):
+    run = read.Run(Path(), [], {}, {}, {}, {}, {}, examples)
+    return axes(chart(teachers.sections(run, []), "labels"))[0]
+
+
 def test_label_bars_are_the_probabilities_with_the_true_class_in_orange(examples):
-    figure = plots.label_bars(examples)
-    pictures, *columns = figure.axes
-    assert len(pictures.images) == 5
-    assert len(columns) == 4
+    pictures, *columns = labels(examples)
+    assert len(pictures.images) == 5 and len(columns) == 4
     shown = [t.get_text() for t in columns[0].get_yticklabels()]
-    for p, axes in enumerate(columns):
-        assert len(axes.patches) == 25
-        for i, bar in enumerate(axes.patches):
+    for p, own in enumerate(columns):
+        assert len(own.patches) == 25
+        for i, bar in enumerate(own.patches):
             n, k = i // 5, int(shown[i])
             assert bar.get_width() == pytest.approx(100 * examples.probabilities[p, n, k])
-            assert (to_hex(bar.get_facecolor()) == plots.ORANGE) == (k == examples.labels[n])
+            assert (to_hex(bar.get_facecolor()) == ORANGE) == (k == examples.labels[n])
 
 
 def test_colour_images_and_two_classes(examples):
-    images = np.repeat(examples.images[:2], 3, -1)
+    images, names = np.repeat(examples.images[:2], 3, -1), ("a cat", "a very long name")
     probabilities = np.ascontiguousarray(examples.probabilities[:, :2, :2])
-    few = read.Examples(
-        images, np.array([0, 1], np.int32), examples.epochs, probabilities, ("a cat", "a very long name")
-    )
-    figure = plots.label_bars(few)
-    assert [t.get_text() for t in figure.axes[1].get_yticklabels()] == ["a cat", "a very lon…"] * 2
+    few = read.Examples(images, np.array([0, 1], np.int32), examples.epochs, probabilities, names)
+    assert [t.get_text() for t in labels(few)[1].get_yticklabels()] == ["a cat", "a very lon…"] * 2
 
 
-def test_png_is_an_image_and_the_same_each_time(rows):
-    content = plots.png(plots.accuracy_curves, rows)
-    assert content == plots.png(plots.accuracy_curves, rows)
+def test_every_mark_is_drawn_whatever_is_missing_of_it():
+    nan, values = Estimate(math.nan, math.nan, math.nan, math.nan, 0), np.array([[0.1, math.nan], [0.3, 0.2]])
+    marks = [Series("", [1, 2, 5], [NOTHING, nan, 0.5], look) for look in ("bars", "band", "columns", "steps")]
+    marks += [Level(0.5, "half"), Upright(2, "here"), Range(1, 5), lambda own: own.plot([1, 5], [0, 1])]
+    heat = Heat(values, "ab", "xy", "gain, points", diverging=True, texts=[["+1", "–"]] * 2, frames=[(0, 1)],
+                dots=[(0, 0), (1, 1)], levels=(15.0,))  # fmt: skip
+    panels = [Panel(marks), Panel([heat]), Panel(marks, names=("a", "b" * 99), log=False, from_zero=True)]
+    assert drawing.png(Chart("all", panels, "caption")).startswith(b"\x89PNG")
+
+
+def test_counts_of_all_units_are_told_and_hidden_ends_of_intervals_do_not_break_bars():
+    lines = [Series("a", [0, 1], [Estimate(0.5, 0.1, 0.6, 0.7, 4), Estimate(0.5, 0.1, 0.3, 0.4, 6)])]
+    _, figure = axes(Chart("n", [Panel(lines, names=("x", "y"))], "caption", units="subsets"))
+    assert figure.get_suptitle() == "mean of 4 to 6 subsets; bars: 95 % intervals"
+
+
+def test_png_is_an_image_and_the_same_each_time():
+    content = drawing.png(CHART)
+    assert content == drawing.png(CHART)
     with Image.open(io.BytesIO(content)) as image:
-        assert image.format == "PNG"
-        assert image.size[0] == round(plots.WIDTH * 200)
+        assert image.format == "PNG" and image.size[0] == round(drawing._WIDTH * 200)
 
 
-def test_plots_leave_no_trace_in_matplotlib():
-    code = (
-        "import matplotlib, sys; before = matplotlib.rcParams.copy();"
-        "from jaxsoft.analysis import plots; from matplotlib.figure import Figure;"
-        "plots.png(lambda: Figure());"
-        "assert 'matplotlib.pyplot' not in sys.modules; assert matplotlib.rcParams.copy() == before"
+@pytest.mark.parametrize("name", [name for name in tables.NASTY if name])
+def test_a_figure_shows_any_name_as_text(name):
+    marks = [Series(name, [0], [0.5], texts=[name]), Series("other", [0], [0.4]), Upright(0.0, name), Level(0.1, name)]
+    panel = Panel(marks, name, name, name, names=[name])
+    assert drawing.png(Chart("nasty", [panel], name, name, name)).startswith(b"\x89PNG")
+
+
+def test_a_dollar_is_a_dollar_and_powers_are_still_powers():
+    axis = drawing.Figure().subplots().xaxis
+    axis.axes.set(xscale="log", xlim=(1, 1e6))
+    axis.set_major_formatter(drawing.Powers())
+    assert axis.get_major_formatter()(1000.0) == "10³"
+    assert axis.get_major_formatter()(0.01) == "10⁻²"
+
+
+@pytest.mark.loses
+def test_a_figure_that_cannot_be_drawn_leaves_a_note_in_its_place(caplog):
+    def fail(_):
+        raise ValueError("\x1b[2J")
+
+    assert drawing.png(Chart("odd", [Panel([fail])], "caption")).startswith(b"\x89PNG")
+    assert "the figure odd could not be drawn: ValueError: \\x1b[2J" in caplog.text
+
+
+def python(code, **environment):
+    """What a process of its own writes: settings are read when matplotlib is imported."""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "nonsense"},
+        {"MATPLOTLIBRC": "text.usetex: True\nfont.family: none\nfigure.dpi: 9\n"},
+        {"MATPLOTLIBRC": "\udcff\udcfe: 1\n"},
+    ],
+    ids=["notebook", "unknown backend", "usetex", "not text"],
+)
+def test_figures_are_the_same_under_any_settings(tmp_path, settings):
+    (tmp_path / "matplotlibrc").write_bytes(settings.get("MATPLOTLIBRC", "").encode(errors="surrogateescape"))
+    code = "from jaxsoft.analysis import drawing as d; import sys; sys.stdout.buffer.write(d._png(d._missing, '$x_1$'))"
+    found = python(code, **settings | {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})
+    assert found == drawing._png(drawing._missing, "$x_1$")
+
+
+def test_drawing_leaves_no_trace_in_matplotlib():
+    python(
+        "import matplotlib, sys; before = matplotlib.rcParams.copy(); from jaxsoft.analysis import drawing;"
+        "drawing._png(drawing._missing, 'x'); assert 'matplotlib.pyplot' not in sys.modules;"
+        "assert matplotlib.rcParams.copy() == before"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

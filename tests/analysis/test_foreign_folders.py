@@ -11,7 +11,7 @@ import pytest
 import synthetic
 
 from jaxsoft import errors, files
-from jaxsoft.analysis import isolation, read, report, results
+from jaxsoft.analysis import read, report, results
 
 NAMES = (
     "results.csv",
@@ -148,9 +148,9 @@ def test_what_a_question_stumbles_over_costs_that_question_alone(tmp_path, no_dr
 
 def test_every_part_may_fail_by_itself():
     lost = []
-    assert isolation.tried("it", lost, "instead", lambda: "made") == "made" and not lost
+    assert report._tried("it", lost, "instead", lambda: "made") == "made" and not lost
     with pytest.raises(KeyboardInterrupt):
-        isolation.tried("it", lost, "instead", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        report._tried("it", lost, "instead", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -207,7 +207,7 @@ def test_every_distinct_start_of_a_run_is_told(tmp_path, whole, no_drawing, few_
 
 
 def test_learned_labels_of_nonsense_are_refused(tmp_path):
-    from jaxsoft.analysis.questions import _stories
+    from jaxsoft.analysis import stories
 
     for change in (
         {"looks": []},
@@ -219,7 +219,7 @@ def test_learned_labels_of_nonsense_are_refused(tmp_path):
         story = {"model": "mlp", "subsets": [STORY["subsets"][0] | change]}
         (tmp_path / "learned.json").write_text(json.dumps(story))
         with pytest.raises(errors.DataError, match="cannot read .*learned.json"):
-            _stories.read_stories(tmp_path)
+            stories.read_stories(tmp_path)
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """Every experiment of configs/ really runs, quick and on digits, and its report answers the question that it asks."""
 
+import functools
 import importlib
 from pathlib import Path
 
 import pytest
 import tiny_run as tiny
-from jaxsoft.analysis.grid import finished
 
+from jaxsoft.analysis import groups, questions
 from jaxsoft.analysis.read import read_run
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -48,10 +49,11 @@ def store(tmp_path_factory):
 def test_a_quick_run_answers_its_question(name, store, tmp_path):
     assert tiny.command(f"{CONFIGS / name}.py:quick", tmp_path / name, f"--config.teacher.store={store}") == 0
     summary, run = (tmp_path / name / "summary.md").read_text(), read_run(tmp_path / name)
-    assert len(run.rows) == len(finished(run.rows)) == len(run.plan["members"])
+    assert {row["status"] for row in run.rows} == {"done"} and len(run.rows) == len(run.plan["members"])
     assert name not in PICTURES or f"plots/{PICTURES[name]}.png" in summary
+    split = functools.partial(groups.groups, groups.tidy(run.rows))
     for question in QUESTIONS.get(name, ()):
-        sections = importlib.import_module(f"jaxsoft.analysis.questions.{question}").answer(run.rows, [run])
+        sections = questions.ask(importlib.import_module(f"jaxsoft.analysis.questions.{question}"), split, [run])
         assert sections and all(section.title in summary for section in sections)
 
 

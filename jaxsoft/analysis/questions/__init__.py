@@ -48,7 +48,8 @@ def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], run
     sections = [drawn(section) for section in (module.of_runs(runs) if hasattr(module, "of_runs") else [])]
     if not hasattr(module, "answer"):
         return sections
-    answers = [(group, module.answer(group, runs)) for group in split(getattr(module, "TOGETHER", ()))]
+    finished = [g for g in split(getattr(module, "TOGETHER", ())) if "done" in set(g.members["status"])]
+    answers = [(group, module.answer(group, runs)) for group in finished]
     told = [(group, [found] if isinstance(found, Section) else found) for group, found in answers if found]
     for i, (group, found) in enumerate(told, 1):
         suffix = f"-{i}" if len(told) > 1 else ""
@@ -75,4 +76,4 @@ def common(members: pd.DataFrame, asked: Sequence[ModuleType]) -> pd.DataFrame:
     out = is_probe(members)
     for module in asked:
         out |= module.private(members) if hasattr(module, "private") else False
-    return members if out.all() and not asked else members[~out]
+    return members if out.all() and not asked else members.loc[~out]

@@ -1,0 +1,284 @@
+"""How often do the intervals of a report hold the truth, and how often is a difference told that is none?
+
+  python benchmarks/coverage.py [--trials=400] [--processes=2]
+
+Tables of a known truth are drawn anew for every trial: a unit's images move all its arms alike, and each arm has luck of its
+own, on validation and on test, that may be correlated. The truth of what is chosen is the mean of the same statistic over
+many more tables. One Markdown table; a range spans settings that differ in how unequal arms and how alike luck are.
+"""
+
+import argparse
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from jaxtyping import Float
+
+from jaxsoft.analysis import findings, fits, groups, inference, laws, predict, structure, variance, worth
+from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.experiment.identity import environment
+
+UNITS, ARMS, LUCK = (5, 10, 20), (2, 5, 11), (0.0, 0.5)
+GAPS = (0.0, 0.02, 0.2)
+"""From the worst of several arms to the best one: equal, slightly and clearly different."""
+IPCS, EPOCHS = (1, 2, 5, 10, 20, 50), (5, 10, 20, 45)
+IMAGES, OWN, SOURCES = 0.03, 0.02, (0.02, 0.03, 0.01)
+"""Standard deviations: what images do to a unit, what luck does to an arm on a unit, and the sources of a crossed design."""
+FOR_TRUTH = 20
+"""Tables behind the truth of a choice, in multiples of trials."""
+
+Random = np.random.Generator
+Draw = Callable[..., Float[np.ndarray, "2 R U *cell A"]]
+"""Draws accuracies on test and on validation in R tables, one by default."""
+
+
+class Case(NamedTuple):
+    """A statistic over n units, its estimate from a table drawn anew, and its truth.
+
+    `null`: there is no difference. `slow`: it has so many times fewer trials.
+    """
+
+    statistic: str
+    n: int
+    trial: Callable[[Random], Estimate | Any]
+    truth: float
+    null: bool = False
+    slow: int = 1
+
+
+def accuracies(
+    rng: Random, tables: int = 1, *, truth: Float[np.ndarray, "*cell A"], n: int, correlation: float = 0.5
+) -> Float[np.ndarray, "2 R U *cell A"]:
+    """Tables of n units: one effect of its images moves the arms of a unit, luck on test and validation is correlated."""
+    images = IMAGES * rng.normal(size=(tables, n, *truth.shape[:-1], 1))
+    shape = tables, n, *truth.shape
+    shared, own = rng.normal(size=shape), rng.normal(size=(2, *shape))
+    return truth + images + OWN * (math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own)
+
+
+def chosen(values: Float[np.ndarray, "2 R U *cell A"]) -> Float[np.ndarray, "R U *cell"]:
+    """What each unit reaches under the arm that the other units choose, for many tables at once."""
+    test, selection = values
+    picks = (selection.sum(1, keepdims=True) - selection).argmax(-1)
+    return np.take_along_axis(test, picks[..., None], -1)[..., 0]
+
+
+def side(values: Float[np.ndarray, "2 R U A"], weight: float = 1.0) -> Side:
+    """The arms of the first table at one budget."""
+    return Side(values[0, 0][:, None], values[1, 0][:, None], weight)
+
+
+def accuracy(rng: Random, draw: Draw) -> Estimate:
+    """The best of all arms."""
+    return inference.contrast(side(draw(rng)))
+
+
+def difference(rng: Random, draw: Draw) -> Estimate:
+    """The best of the first half of arms minus the best of the other half."""
+    values = draw(rng)
+    half = values.shape[-1] // 2
+    return inference.contrast(side(values[..., :half]), side(values[..., half:], -1.0))
+
+
+def spread(rng: Random, draw: Draw) -> Estimate:
+    """The best arm minus the worst one, as of ways of choosing images."""
+    top = side(draw(rng))
+    return inference.contrast(top, Side(top.test, -top.selection, -1.0))
+
+
+def several(rng: Random, draw: Draw) -> Estimate:
+    """A difference at each of several budgets: 1 if any is told by Holm's correction, without an interval."""
+    found = {ipc: difference(rng, draw) for ipc in IPCS}
+    return Estimate(0.0, 0.0, math.inf if any(inference.told(found).values()) else math.nan, math.nan, 0)
+
+
+def choices(tables: int) -> Iterator[Case]:
+    """One arm a side, the best of several, the difference of two such choices, and best minus worst."""
+    for n in (3, *UNITS):
+        alone, pair = (partial(accuracies, truth=np.full(arms, 0.6), n=n) for arms in (1, 2))
+        yield Case("mean accuracy, one arm", n, partial(accuracy, draw=alone), 0.6)
+        yield Case("paired difference, one arm a side", n, partial(difference, draw=pair), 0.0, null=True)
+        yield Case("any of 6 paired differences told (Holm)", n, partial(several, draw=pair), math.nan, null=True)
+    for arms, n, gap, correlation in itertools.product(ARMS, UNITS, GAPS, LUCK):
+        truth = np.linspace(0.6 - gap, 0.6, arms)
+        draw = partial(accuracies, truth=truth, n=n, correlation=correlation)
+        both = partial(draw, truth=np.tile(truth, 2))
+        test, selection = many = draw(np.random.default_rng(1), tables)
+        best, worst = (float(chosen(values).mean()) for values in (many, np.stack([test, -selection])))
+        yield Case(f"best of {arms} arms", n, partial(accuracy, draw=draw), best)
+        yield Case(f"best minus best of {arms} arms", n, partial(difference, draw=both), 0.0, null=True)
+        if arms == max(ARMS):
+            yield Case(f"best minus worst of {arms} ways", n, partial(spread, draw=draw), best - worst, null=gap == 0)
+
+
+def curves_of(rng: Random, tables: int = 1, *, gains: Float[np.ndarray, "I A"], n: int) -> np.ndarray:
+    """Tables [2, R, U, I, 1 + A] of hard labels, whose error is 0.02 + 0.4 IPC^-0.6, and of teachers that gain on them."""
+    hard = 1 - (0.02 + 0.4 * np.array(IPCS)[:, None] ** -0.6)
+    noise = accuracies(rng, tables, truth=np.zeros((len(IPCS), 1 + gains.shape[1])), n=n)
+    return np.clip(np.concatenate([hard, hard + gains], 1) + noise / np.sqrt(np.array(IPCS))[:, None], 0, 1)
+
+
+def group(values: Float[np.ndarray, "2 U I A"]) -> groups.Group:
+    """Hard labels and, after them, those of a teacher at several epochs."""
+    labels = ["hard", *(f"teacher(epoch={epoch})" for epoch in EPOCHS)][: values.shape[-1]]
+    arms = pd.DataFrame(
+        {"labels": labels, "epoch": [math.nan, *map(float, EPOCHS)][: len(labels)], "family": "teacher"}
+    )
+    units = tuple(range(values.shape[1]))
+    return groups.Group("", pd.DataFrame(), arms, units, IPCS, values[0], values[1], "validation", 10)
+
+
+def few(curve: fits.Curve) -> fits.Curve:
+    """A curve with a quarter of its bootstrap draws, as laws are fitted to each."""
+    return curve._replace(draws=curve.draws[:1001])
+
+
+def exponent(rng: Random, draw: Draw, arms: Sequence[int], known: bool) -> Any:
+    """That of a power law with a floor if the form is `known`, else of the form that AICc chooses, which may have none."""
+    curve = few(fits.curve(group(draw(rng)[:, 0]), arms, ""))
+    best = fits.fit(laws.FLOOR, curve) if known else fits.law(curve).best
+    return best.parameters.get("exponent", NOTHING)
+
+
+def unseen(rng: Random, draw: Draw) -> Estimate:
+    """The accuracy of hard labels at the largest budget by the law of the others."""
+    return predict.predicted_accuracy(few(fits.curve(group(draw(rng)[:, 0]), [0], "")).without(-1), IPCS[-1])
+
+
+def rate(rng: Random, draw: Draw) -> Any:
+    """What a soft label is worth over all budgets."""
+    made = group(draw(rng)[:, 0])
+    return worth.worths(made, made.soft)[1] or NOTHING
+
+
+def trend(rng: Random, draw: Draw) -> Estimate:
+    """The rank correlation of the best epoch with the budget."""
+    return findings.epoch_trend(group(draw(rng)[:, 0]))
+
+
+def curves(tables: int) -> Iterator[Case]:
+    """Laws, exchange rates and trends; early teachers gain at small budgets, late ones at large ones, or all are alike."""
+    moves = 0.03 * (1 - np.abs(np.linspace(-1, 1, len(IPCS))[:, None] - np.linspace(-1, 1, len(EPOCHS))))
+    arms = list(range(1, 1 + len(EPOCHS)))
+    moved = float(findings.rank_correlation(np.array(EPOCHS, float)[moves.argmax(1)][None])[0])
+    for n in UNITS:
+        draw, still = (partial(curves_of, gains=gains, n=n) for gains in (moves, 0 * moves))
+        many = draw(np.random.default_rng(1), tables)
+        expected = np.stack([many[0, ..., 0].mean((0, 1)), chosen(many[..., 1:]).mean((0, 1))], -1)[None]
+        of = group(np.stack([expected, expected]))
+        # Standard errors go with 1 / sqrt(IPC), and weights are as those of any number of units.
+        curve = fits.curve(of, [1], "")._replace(weight=np.array(IPCS, float))
+        frontier, whole = fits.fit(laws.FLOOR, curve).parameters["exponent"].value, worth.worths(of, [1])[1]
+        assert whole is not None
+        for known, form in ((True, "form known"), (False, "form by AICc")):
+            one, best = (partial(exponent, draw=draw, arms=own, known=known) for own in ([0], arms))
+            yield Case(f"exponent of one label spec, {form}", n, one, 0.6, slow=4)
+            yield Case(f"exponent of the frontier, {form}", n, best, frontier, slow=4)
+        truth = 1 - (0.02 + 0.4 * IPCS[-1] ** -0.6)
+        yield Case("accuracy of an unseen budget, form by AICc", n, partial(unseen, draw=draw), truth, slow=4)
+        yield Case("worth of a label", n, partial(rate, draw=draw), whole.ratio)
+        yield Case("trend of the best epoch", n, partial(trend, draw=draw), moved)
+        yield Case("trend of the best epoch, all alike", n, partial(trend, draw=still), 0.0, null=True)
+
+
+def component(rng: Random, size: int, i: int) -> Any:
+    """One variance component of a crossed design."""
+    values = OWN * rng.normal(size=(size,) * 3)
+    for axis, sd in enumerate(SOURCES):
+        values += sd * rng.normal(size=size).reshape([-1 if a == axis else 1 for a in range(3)])
+    return variance.components(values, ("images", "expert", "seed")).parts[i].variance
+
+
+def labels(rng: Random, images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Soft labels of overconfident predictions of 10 classes, and the true classes."""
+    logits = rng.normal(0, np.linspace(1, 3, 10), (images, 10))
+    true = (logits + rng.gumbel(size=logits.shape)).argmax(-1).astype(np.int32)
+    weights = np.exp(1.5 * logits)
+    return weights / weights.sum(-1, keepdims=True), true
+
+
+def rank(probabilities: np.ndarray, _: np.ndarray) -> float:
+    """The effective rank of labels."""
+    return structure.effective_rank(probabilities)
+
+
+def left_out(rng: Random, measure: Callable[..., float], images: int) -> Estimate:
+    """A statistic of labels, by the jackknife over images."""
+    return structure.jackknife(measure, labels(rng, images))
+
+
+def others() -> Iterator[Case]:
+    """Variance components of crossed designs, and statistics of labels over images."""
+    for size, i in itertools.product((3, 5, 10), range(4)):
+        yield Case("variance component, n levels", size, partial(component, size=size, i=i), (*SOURCES, OWN)[i] ** 2)
+    for name, measured in {"effective rank": rank, "calibration error": structure.calibration_error}.items():
+        truth = measured(*labels(np.random.default_rng(1), 100_000))
+        for images in (300, 1500):
+            trial = partial(left_out, measure=measured, images=images)
+            yield Case(f"{name} of labels, n images", images, trial, truth)
+
+
+class Measured(NamedTuple):
+    """Shares of the trials: whose interval holds the truth, and which tell a difference that is none."""
+
+    covered: float
+    false: float
+    trials: int
+
+
+def measure(case: Case, trials: int) -> Measured:
+    """One case; trials without an interval, such as of a law of another form, do not count."""
+    trials = max(1, trials // case.slow)
+    ends = np.array(
+        [(found.low, found.high) for i in range(trials) for found in [case.trial(np.random.default_rng(i))]]
+    )
+    there = ~np.isnan(ends).any(1)
+    covered = ((ends[:, 0] <= case.truth) & (case.truth <= ends[:, 1]))[there]
+    false = float(((ends[:, 0] > 0) | (ends[:, 1] < 0)).mean()) if case.null else math.nan
+    return Measured(float(covered.mean()) if len(covered) else math.nan, false, len(covered) or trials)
+
+
+def table(found: Sequence[tuple[Case, Measured]]) -> str:
+    """A line for each statistic and n; a range where several settings share them."""
+    lines = ["| statistic | n | coverage, % | false positives, % | trials |", "|---|---|---|---|---|"]
+    for key in sorted({case[:2] for case, _ in found}, key=[case[:2] for case, _ in found].index):
+        covered, false, trials = zip(*(measured for case, measured in found if case[:2] == key))
+        shown = [_range(covered, 100, ".1f"), _range(false, 100, ".1f"), _range(trials, 1, ".0f")]
+        lines.append(f"| {' | '.join(map(str, (*key, *shown)))} |")
+    return "\n".join(lines)
+
+
+def _range(values: Sequence[float], scale: float, form: str) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    return " to ".join(dict.fromkeys(format(scale * end(known), form) for end in (min, max) if known)) or "–"
+
+
+def main() -> None:
+    """Measure all cases in several processes, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=400, help="tables of each case")
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    start = time.perf_counter()
+    tables = FOR_TRUTH * args.trials
+    cases = [*curves(tables), *choices(tables), *others()]  # the slowest first
+    with ProcessPoolExecutor(args.processes) as pool:
+        found = list(pool.map(measure, cases, itertools.repeat(args.trials)))
+    print(table(list(zip(cases, found))))
+    low, high = (100 * end / args.trials for end in scipy.stats.binom.interval(0.95, args.trials, 0.95))
+    where = environment()
+    print(
+        f"\nOf {args.trials} trials a true coverage of 95 % is measured as {low:.1f} to {high:.1f} % in 95 of 100 cases. "
+        f"{time.perf_counter() - start:.0f} s; {where['device_count']} x {where['device']}; commit {where['commit']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

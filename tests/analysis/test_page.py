@@ -1,0 +1,98 @@
+"""A document in its two renderings: whole, in order, and inert whatever stands in it."""
+
+import html.parser
+import re
+
+import pytest
+import tables
+
+from jaxsoft.analysis import page, words
+from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Table, Text
+
+VOID = {"meta", "img", "br"}
+TAGS = set(
+    "html head meta title style body main header section p h1 h2 ul li b span figure figcaption img div table thead tbody "
+    "tr th td details summary code sup".split()
+)
+ATTRIBUTES = set("lang charset name content class alt src tabindex role aria-label scope".split())
+
+
+class Tree(html.parser.HTMLParser):
+    """Checks that tags close in order, and collects what a browser would show or fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return "".join(self.words).replace("\u00a0", " ")
+
+
+def assert_inert(shown, markdown):
+    """No text has become more than text, in neither rendering."""
+    tree = Tree(shown)
+    assert {tag for tag, _ in tree.tags} <= TAGS and {name for _, attrs in tree.tags for name in attrs} <= ATTRIBUTES
+    assert all(c.isprintable() or c in "\n\u00a0" for c in markdown + shown.split("</style>")[1])
+    outside = re.sub("`[^`\n]*`", "", re.sub(r"</?(details|summary)>", "", markdown))
+    assert not re.search(r"<[a-zA-Z/!?]|\]\((?!plots/[a-z0-9-]+\.png\))", outside)
+
+
+def test_page_blocks_in_both_renderings():
+    blocks = [
+        Text("plain `a|b` at 5 %", "lead"), Text("mind", "warning"), Facts((Fact("2 ×", "more"),)),
+        Picture("curve", b"png", "a curve", "its caption"), Table(("a", "n"), [("`x|y`", "1")], "table"),
+        Table(("k",), [("v",)], "more", folded=True),
+    ]  # fmt: skip
+    document = Page("kicker", "Title", [Section("Found", blocks)])
+    shown = page.to_html(document)
+    Tree(shown)
+    for part in (
+        "<p class=lead>plain <code>a|b</code> at 5\u00a0%</p>", "<p class=warning>mind</p>", "<b>2\u00a0×</b>",
+        '<img alt="a curve" src="data:image/png;base64,cG5n">', '<td class="n">1</td>', "<summary>more</summary>",
+    ):  # fmt: skip
+        assert part in shown
+    text = page.to_markdown(document)
+    for part in (
+        "# Title", "## Found", "> **Note.** mind", "- **2 ×** more", "![a curve](plots/curve.png)", "| `x\\|y` | 1 |",
+        "<details><summary>more</summary>",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_a_table_of_records_formats_by_its_units_and_leaves_out_what_nobody_has():
+    records = [{"IPC": 1, "test, %": 0.5, "none": None}, {"IPC": 5, "gain, points": Estimate(0.01, 0.1, 0.0, 0.02, 9)}]
+    assert page.table(records, "what") == Table(
+        ("IPC", "test, %", "gain, points"),
+        [("1", "50.0", words.NONE), ("5", words.NONE, "+1.0 [0.0, +2.0]")],
+        "what",
+    )
+
+
+def document(text):
+    blocks = [
+        Text(text), Text(text, "warning"), Facts((Fact(text, text),)), Picture("curve", b"png", text, text),
+        Table((text, "n"), [(text, "1")], text), Table((text,), [(words.code(text),)], text, folded=True),
+    ]  # fmt: skip
+    return Page(text, text, [Section(text, blocks)])
+
+
+@pytest.mark.parametrize("evil", [name for name in tables.NASTY if 0 < len(name) < 100])
+def test_hostile_text_is_inert_wherever_it_stands(evil):
+    text = page.to_markdown(document(evil))
+    assert_inert(page.to_html(document(evil)), text)
+    assert len(text.splitlines()) == len(page.to_markdown(document("a")).splitlines())

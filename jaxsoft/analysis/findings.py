@@ -79,7 +79,7 @@ def choose(group: Group) -> list[Choice]:
     for ipc, picks in zip(ipcs, group.choices(ipcs, soft).T):
         arm = int(picks[0])
         shares = group.arms["labels"].iloc[picks[1:][picks[1:] >= 0]].value_counts(normalize=True).to_dict()
-        epoch = group.arms["epoch"].iat[arm]
+        epoch = group.arms["epoch"].to_numpy(float)[arm]
         values = group.accuracy(ipc, soft), group.accuracy(ipc, hard), group.contrast(ipc, soft, hard)
         found.append(Choice(ipc, arm, group.labels(arm), None if math.isnan(epoch) else int(epoch), *values, shares))
     return found
@@ -110,7 +110,8 @@ def frontiers(group: Group) -> list[Frontier]:
     """
     found = []
     for family, arms in group.arms[group.arms["epoch"].notna()].groupby("family", sort=True):
-        by_epoch = {int(epoch): own.index.tolist() for epoch, own in arms.groupby("epoch")}
+        epochs = arms["epoch"].to_numpy(float)
+        by_epoch = {int(epoch): arms.index[epochs == epoch].tolist() for epoch in np.unique(epochs)}
         if len(by_epoch) < 2 or not group.hard:
             continue
         ipcs = group.budgets(arms.index.tolist(), group.hard)

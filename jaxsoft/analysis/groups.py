@@ -106,7 +106,7 @@ class Group:
 
     def ran(self, ipc: int, arms: Arms) -> list[int]:
         """Those of some arms of which some unit was run at a budget."""
-        at = np.isfinite(self.test[:, self.ipcs.index(ipc)]).any(0)
+        at = np.isfinite(inference.means(self.test[:, self.ipcs.index(ipc)]))
         return [arm for arm in arms if at[arm]]
 
     def budgets(self, *sides: Arms) -> list[int]:
@@ -205,7 +205,8 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
 
 def is_probe(members: pd.DataFrame) -> "pd.Series[bool]":
     """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels."""
-    return members["operations"].map(lambda names: any(name in PROBES for name in names)) | members["without"].notna()
+    damaged = [not {*PROBES}.isdisjoint(names) for names in members["operations"]]
+    return pd.Series(damaged, members.index, dtype=bool) | members["without"].notna()
 
 
 def varying(members: pd.DataFrame) -> list[str]:
@@ -217,7 +218,7 @@ def varying(members: pd.DataFrame) -> list[str]:
 
 def _known(members: pd.DataFrame) -> list[str]:
     """The columns that say what a member is, not what became of it."""
-    return [c for c in members if c not in (*_BOOKKEEPING, *FACTORS) and not str(c).endswith(_MEASURED)]
+    return [c for c in map(str, members) if c not in (*_BOOKKEEPING, *FACTORS) and not c.endswith(_MEASURED)]
 
 
 def collide(members: pd.DataFrame) -> bool:
@@ -272,14 +273,14 @@ def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
     classes = int(members["accuracy_by_class"].map(lambda text: len(str(text).split()) if text else 0).max())
     axes = units, ipcs, range(len(arms))
     columns = "test_accuracy", "val_accuracy" if on == "validation" else "test_accuracy"
-    arrays = [_cells(members, column, axes, classes) for column in columns]
-    return Group(name, members, arms, units, ipcs, *arrays, on, classes)
+    test, selection = (_cells(members, column, axes, classes) for column in columns)
+    return Group(name, members, arms, units, ipcs, test, selection, on, classes)
 
 
 def _cells(members: pd.DataFrame, column: str, axes: Sequence[Sequence[int]], classes: int) -> np.ndarray:
     guess = 1 / classes if classes > 1 else 0.0
     values = pd.to_numeric(members[column]).where(members["status"] == "done", guess).to_numpy(float)
-    at = [pd.Index(axis).get_indexer(members[name]) for axis, name in zip(axes, ("unit", "ipc", "arm"))]
+    at = [pd.Index(axis).get_indexer(pd.Index(members[name])) for axis, name in zip(axes, ("unit", "ipc", "arm"))]
     shape = tuple(map(len, axes))
     cell = np.ravel_multi_index(at, shape)[np.isfinite(values)]
     count, sums = (np.bincount(cell, w, math.prod(shape)) for w in (None, values[np.isfinite(values)]))

@@ -85,7 +85,7 @@ def _comparison(choice: Choice) -> str:
 def _dated(found: Findings) -> list[Choice]:
     """The choices whose teacher epochs can be compared; none where labels differ in more than their epochs."""
     arms, known = found.group.arms, [c for c in found.choices if c.epoch is not None]
-    alike = len(set(arms["epoch"].dropna())) > 1 and len({arms["family"].iat[c.arm] for c in known}) == 1
+    alike = len(set(arms["epoch"].dropna())) > 1 and len({str(arms["family"].iat[c.arm]) for c in known}) == 1
     return known if alike and len(known) > 1 else []
 
 

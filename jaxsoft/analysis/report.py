@@ -207,7 +207,7 @@ def _failed(members: pd.DataFrame) -> list[Section]:
     if not len(bad):
         return []
     records = pd.DataFrame(bad, columns=list(_FAILED)).rename(columns=_FAILED).head(50).to_dict("records")
-    lines = [{name: f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
+    lines = [{str(name): f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
     told = table(lines, f"Members whose numbers stopped being finite.{more}")
     return [Section(f"{len(bad)} of {len(members)} members failed and count as guessing", [told])]

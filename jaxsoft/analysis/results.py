@@ -183,7 +183,9 @@ _fraction = functools.partial(_number, "a fraction from 0 to 1", lambda value: 0
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("member", "dataset", "fingerprint", "model"), _text),
     **dict.fromkeys(("device", "select", "accuracy_by_class"), _optional),
-    **dict.fromkeys(("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without"), _integer),
+    **dict.fromkeys(
+        ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without"), _integer
+    ),
     **dict.fromkeys(("learning_rate", "weight_decay"), functools.partial(_number, "a number", math.isfinite)),
     "labels": _labels,
     "status": functools.partial(_choice, ("done", "failed")),

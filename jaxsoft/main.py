@@ -137,11 +137,12 @@ def _told(rows: Sequence[Any], workdir: Path) -> tuple[str, bool]:
 def _list_report(folders: Sequence[Path]) -> None:
     """Take a report that was written to a finished run's own folder into the manifest of that run, if that can be read."""
     from jaxsoft.analysis import report
-    from jaxsoft.experiment.store import folder
+    from jaxsoft.experiment.store import manifest
+    from jaxsoft.experiment.store.folder import RunFolder
 
-    if len(folders) == 1 and (folders[0] / folder.MANIFEST).exists():
+    if len(folders) == 1 and (folders[0] / manifest.MANIFEST).exists():
         try:
-            folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+            manifest.extend(RunFolder(folders[0]), report.FILES)
         except errors.CheckpointError as problem:  # the report is written all the same
             log.warning("the report is not listed for jaxsoft verify: %s", problem)
 
@@ -197,9 +198,9 @@ def _verify(argv: Sequence[str]) -> int:
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR")
     with _starting_jax():
-        from jaxsoft.experiment.store import folder
+        from jaxsoft.experiment.store import manifest
 
-    problems = folder.verify(where)
+    problems = manifest.verify(where)
     if problems:
         raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")
     _say(f"{where}: every file is as the run left it")

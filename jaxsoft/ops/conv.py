@@ -9,13 +9,15 @@ decides what happens when a member axis arrives:
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
-Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`).
+Which one is taken may differ between the convolution of a layer and its two gradients: a rule says so (`choose`), or a
+table that a caller gives.
 
 A convolution, its gradient in the images and its gradient in the kernel are the three partial derivatives of one
 trilinear form <y, x * k>, so each of them is differentiated by the other two. That closure is what makes gradients of
 any order work, also under vmap, scan and remat.
 """
 
+import collections
 import contextlib
 import contextvars
 import functools
@@ -66,7 +68,10 @@ class Problem(NamedTuple):
     dtype: str = "float32"
 
 
-_chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
+Choice = str | tuple[tuple[Problem, str], ...]
+"""A lowering for all; `auto`, for the rule; or a table, with the rule where it says nothing."""
+
+_chosen: contextvars.ContextVar[Choice] = contextvars.ContextVar("lowering", default="auto")
 _met: contextvars.ContextVar[dict[Problem, Geometry] | None] = contextvars.ContextVar("met", default=None)
 
 
@@ -91,17 +96,18 @@ def conv2d(
 
 
 @contextlib.contextmanager
-def lowering(name: str) -> Iterator[None]:
-    """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.
+def lowering(choice: Choice) -> Iterator[None]:
+    """Force one lowering, or a table of them, for everything traced inside; `auto` leaves the choice to the rule.
 
     Raises:
       ConfigError: no such lowering.
     """
-    if name not in ("auto", *LOWERINGS):
-        raise errors.ConfigError(
-            errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
-        )
-    token = _chosen.set(name)
+    for name in (choice,) if isinstance(choice, str) else [name for _, name in choice]:
+        if name not in ("auto", *LOWERINGS):
+            raise errors.ConfigError(
+                errors.unknown("convolution lowering", name, ("auto", *LOWERINGS), "jaxsoft/ops/conv.py")
+            )
+    token = _chosen.set(choice)
     try:
         yield
     finally:
@@ -109,12 +115,12 @@ def lowering(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def exactly(name: str = "auto") -> Iterator[None]:
-    """What is traced inside convolves by one lowering, and multiplies float32 with all of its bits on every device.
+def exactly(choice: Choice = "auto") -> Iterator[None]:
+    """What is traced inside convolves by one choice, and multiplies float32 with all of its bits on every device.
 
     Accelerators would otherwise multiply with fewer bits than the precision that was asked for.
     """
-    with lowering(name), jax.default_matmul_precision("highest"):
+    with lowering(choice), jax.default_matmul_precision("highest"):
         yield
 
 
@@ -146,6 +152,18 @@ def choose(problem: Problem, platform: str | None = None) -> str:
         return "patches" if problem.images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
     return "patches" if pixels < problem.window**2 else "map"
+
+
+def summary(choice: Choice) -> str:
+    """A choice in a few words.
+
+    >>> summary("map"), summary(((Problem("forward", 1, 2, 3, 4, 5, 6, 7, 1), "map"),))
+    ('map', 'measured (1 map)')
+    """
+    if isinstance(choice, str):
+        return choice
+    count = collections.Counter(how for _, how in choice)
+    return f"measured ({', '.join(f'{n} {how}' for how, n in count.items())})"
 
 
 # The three maps. Each is differentiated by the other two.
@@ -229,4 +247,4 @@ def _pick(name: str, g: Geometry, members: int, a: Array, b: Array) -> str:
         return g.lowering
     if (met := _met.get()) is not None:
         met[problem] = g
-    return choose(problem)
+    return dict(() if g.lowering == "auto" else g.lowering).get(problem) or choose(problem)

@@ -11,13 +11,13 @@ _CACHED_WINDOWS = 2_500_000
 
 
 class Geometry(NamedTuple):
-    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for."""
+    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for (a `conv.Choice`)."""
 
     size: tuple[int, int]
     window: tuple[int, int]
     stride: int
     padding: int
-    lowering: str = "auto"
+    lowering: Any = "auto"
 
     def response(self) -> tuple[int, int]:
         """Height and width of the response."""

@@ -3,13 +3,13 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
-from jaxsoft.experiment.store.writing import cannot_write, write_file
+from jaxsoft.experiment.store.writing import cannot_write, flat, write_file
 
 CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
@@ -161,8 +161,8 @@ class RunFolder:
         if not isinstance(stored, dict) or not stored:
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
-        there = dict(_settings(stored))
-        now = dict(_settings(_plain(config)))
+        there = {key: json.dumps(value) for key, value in flat(stored, "config")}
+        now = {key: json.dumps(value) for key, value in flat(_plain(config), "config")}
         differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
         if not differing:
             return None
@@ -178,12 +178,3 @@ class RunFolder:
 def _plain(value: Any) -> Any:
     """A value as JSON gives it back."""
     return json.loads(json.dumps(value, default=lambda array: array.tolist()))
-
-
-def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
-    """Dotted names and JSON texts of all settings."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _settings(inner, f"{name}.{key}")
-    else:
-        yield name, json.dumps(value)

@@ -2,13 +2,26 @@
 
 import errno
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxsoft import errors, files
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested mappings; an empty one is a value.
+
+    >>> dict(flat({"a": {"b": 1, "c": {}}}, "config"))
+    {'config.a.b': 1, 'config.a.c': {}}
+    """
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -83,18 +83,8 @@ def teach(
     Whoever finds the last epoch in a store only reads; before that one process at a time may train there, and others
     wait for it. An epoch that is found damaged later, or gone, is trained again.
 
-    Args:
-      task: what all experts are taught.
-      model: the architecture.
-      places: which of the experts have it.
-      normalizer: fitted on the training images.
-      lowering: of convolutions.
-      store: folder of trajectories, one for each key; in memory if not given.
-      on_epoch: called after each epoch.
-      on_wait: called while another process trains these experts; if not given, the log says so once.
-
     Raises:
-      CheckpointError: the store cannot be read or written.
+      CheckpointError: the store, a folder of trajectories by key, cannot be read or written.
       ConfigError: an expert diverged, now or when it was trained.
     """
     bucket, members = _members(task, model, places, lowering)
@@ -119,17 +109,7 @@ def teach(
 
 
 class Teaching(NamedTuple):
-    """Experts of one architecture being taught.
-
-    Attributes:
-      task, places: what, and to which of the experts.
-      normalizer: fitted on the training images.
-      program, members: what trains them, and they as arrays.
-      like: shapes and types of their state.
-      key: a hash over all that determines their numbers.
-      folder: where their epochs are kept; in memory if None.
-      on_epoch, on_wait: as in `teach`.
-    """
+    """Experts of one architecture being taught; their epochs are kept in memory if there is no folder."""
 
     task: Task
     places: tuple[int, ...]

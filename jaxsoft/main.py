@@ -131,11 +131,12 @@ def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = 
 
     written = report.write_report(folders, out, mix)
     if out is None:
-        from jaxsoft.experiment.store import folder
+        from jaxsoft.experiment.store import manifest
+        from jaxsoft.experiment.store.folder import RunFolder
 
         try:
-            if (folders[0] / folder.MANIFEST).exists():
-                folder.RunFolder(folders[0]).extend_manifest(report.FILES)
+            if (folders[0] / manifest.MANIFEST).exists():
+                manifest.extend(RunFolder(folders[0]), report.FILES)
         except errors.CheckpointError as problem:  # the report is written all the same
             log.warning("the report is not listed for jaxsoft verify: %s", problem)
     return written
@@ -186,9 +187,9 @@ def _verify(argv: Sequence[str]) -> int:
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR")
     with _starting_jax():
-        from jaxsoft.experiment.store import folder
+        from jaxsoft.experiment.store import manifest
 
-    problems = folder.verify(where)
+    problems = manifest.verify(where)
     if problems:
         raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")
     _say(f"{where}: every file is as the run left it")

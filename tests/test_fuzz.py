@@ -15,7 +15,7 @@ from jaxsoft import config, errors, spec
 from jaxsoft.analysis import read
 from jaxsoft.data import prepared, raw
 from jaxsoft.data.formats import images
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import folder, manifest, results
 from jaxsoft.labels.spec import LabelSpec
 
 EACH, LONG = 150, 7_500  # mutations of each kind of input
@@ -105,9 +105,9 @@ KINDS = {  # name -> (one whole content, its reader)
         in_file("config.json", lambda path: folder.RunFolder(path.parent).open(config.as_dict(config.Settings())).close()),
     ),
     "manifest.json": (
-        lambda tmp: (results.write_csv([ROW], tmp / "a"), folder.RunFolder(tmp).write_manifest(),
+        lambda tmp: (results.write_csv([ROW], tmp / "a"), manifest.write(folder.RunFolder(tmp)),
                      (tmp / "manifest.json").read_bytes())[2],
-        in_file("manifest.json", lambda path: folder.verify(path.parent)),
+        in_file("manifest.json", lambda path: manifest.verify(path.parent)),
     ),
     "results.csv": (table, in_file("results.csv", read.read_results)),
     "results.jsonl": (record, in_file("results.jsonl", log)),

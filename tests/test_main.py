@@ -322,9 +322,10 @@ def test_a_dry_run_refuses_the_folder_that_the_run_would_refuse(dry_run, tmp_pat
 def test_a_changed_file_is_told(refused):
     Path("run").mkdir()
     Path("run/a.txt").write_text("abc")
+    from jaxsoft.experiment.store import manifest
     from jaxsoft.experiment.store.folder import RunFolder
 
-    RunFolder("run").write_manifest()
+    manifest.write(RunFolder("run"))
     assert main(["verify", "run"]) == 0
     Path("run/a.txt").write_text("abd")
     assert refused("verify", "run") == (4, "run is not what the run left: a.txt: changed since the run finished")
@@ -343,12 +344,12 @@ def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
 
 
 def test_only_our_own_lines_are_lines(monkeypatch, capsys):
-    from jaxsoft.experiment.store import folder
+    from jaxsoft.experiment.store import manifest
 
     def fail(_):
         raise errors.CheckpointError("these differ:", "  leaf\x1b  a\njaxsoft: all is well")
 
-    monkeypatch.setattr(folder, "verify", fail)
+    monkeypatch.setattr(manifest, "verify", fail)
     assert main(["verify", "run"]) == 4
     assert capsys.readouterr().err == "jaxsoft: these differ:\n  leaf\\x1b  a\\njaxsoft: all is well\n"
 

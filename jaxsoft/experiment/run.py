@@ -14,7 +14,7 @@ from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store import results, starts
+from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.students import waves
 from jaxsoft.experiment.teach.experts import Experts, teach
@@ -45,7 +45,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             began = stored.plan(folder)
             settings = _as_begun(settings, dataset, folder, began)
             if processes.is_first():
-                folder.goes_on()
+                manifest.goes_on(folder)
             experts = _taught(settings, dataset, folder, console)
             plan = decide(settings, dataset, experts, folder, began, console.say)
             log = results.open_log(folder.path / "results.jsonl")
@@ -101,7 +101,7 @@ def close(workdir: Path, console: Console) -> None:
     """Store how long the stages took, and the digests of all files: the last thing that a run does."""
     folder = RunFolder(workdir)
     folder.write_times(console.seconds)
-    folder.write_manifest()
+    manifest.write(folder)
 
 
 def load(settings: config.Settings) -> Dataset:

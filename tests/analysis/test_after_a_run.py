@@ -6,7 +6,7 @@ import synthetic
 from jaxsoft import main
 from jaxsoft.analysis import drawing, report
 from jaxsoft.console import Console
-from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.store import folder, manifest
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_a_report_that_fails_costs_a_finished_run_nothing(done, monkeypatch, cap
     told = capsys.readouterr().out
     assert f"try: jaxsoft report {done[0]}" in told
     assert "report.html" not in told and "open the report" not in told and f"table: {done[0]}/results.csv" in told
-    assert folder.verify(done[0]) == []
+    assert manifest.verify(done[0]) == []
     done[1][0]["status"] = "failed"
     assert finish(done) == 5
 
@@ -42,13 +42,13 @@ def test_the_manifest_holds_the_report_and_knows_one_that_is_written_anew(done, 
     listed = folder.RunFolder(path).read_json("manifest.json")["files"]
     assert {"results.csv", "report.html", "summary.md", "plots/accuracy.png"} <= set(listed)
     (path / "plots" / "accuracy.png").write_bytes(b"other")
-    assert folder.verify(path) != []
+    assert manifest.verify(path) != []
     monkeypatch.setattr(drawing, "png", lambda chart: b"another version")
     assert main.main(["report", str(path)]) == 0
-    assert folder.verify(path) == []
+    assert manifest.verify(path) == []
     (path / "results.csv").write_bytes((path / "results.csv").read_bytes() + b"\n")
     assert main.main(["report", str(path)]) == 0  # vouches for its own files alone
-    assert [problem.partition(":")[0] for problem in folder.verify(path)] == ["results.csv"]
+    assert [problem.partition(":")[0] for problem in manifest.verify(path)] == ["results.csv"]
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"files": []}'])

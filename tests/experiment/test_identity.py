@@ -16,7 +16,7 @@ import tiny_run as tiny
 from jaxsoft import errors, sources
 from jaxsoft.experiment.machine import environment
 from jaxsoft.experiment.plan import identity
-from jaxsoft.experiment.store import folder, starts
+from jaxsoft.experiment.store import folder, manifest, starts
 from jaxsoft.labels import ops
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -80,7 +80,7 @@ def test_edited_code_trains_what_uses_it_again_and_nothing_else(copy, edit, caps
         assert (row == before[cell]) == (cell[0] == "hard"), cell
         assert (row["test_accuracy"] == before[cell]["test_accuracy"]) == (cell[0] == "hard"), cell
     assert (path / "results.jsonl").read_bytes().startswith(log)
-    assert folder.verify(path) == []
+    assert manifest.verify(path) == []
     assert tiny.command(file, path) == 0
     assert "students: 0 of 4 left" in capsys.readouterr().out
 

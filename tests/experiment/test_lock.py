@@ -160,54 +160,59 @@ def test_a_lock_that_is_a_link_spares_what_it_leads_to(path, tmp_path):
 
 @pytest.fixture
 def quick(no_kernel_locks, monkeypatch):
-    for name, seconds in (("_BEAT", 0.02), ("_GONE", 0.5), ("_SETTLE", 0.02), ("_POLL", 0.02)):
+    for name, seconds in (("_BEAT", 0.02), ("_GONE", 0.5), ("_POLL", 0.03)):
         monkeypatch.setattr(lock, f"{name}_SECONDS", seconds)
 
 
-def test_without_kernel_locks_a_living_holder_is_believed(path, quick):
+@pytest.fixture
+def lease(path):
+    return path.with_name("lock.lease")
+
+
+def marker(pid, host):
+    """What a lease of another process says."""
+    return f"filelock/2\npid={pid}\nhost={host}\nmode=lease\ntoken=b\nduration=0.5\n"
+
+
+def test_without_kernel_locks_a_living_holder_is_believed(path, quick, lease):
     first = Lock(path)
-    before = path.stat().st_mtime
+    before = lease.stat().st_mtime
     with pytest.raises(errors.CheckpointError, match=f"process {os.getpid()} "):
         Lock(path)
-    assert path.stat().st_mtime > before
+    assert lease.stat().st_mtime > before
     first.release()
-    assert path.read_bytes() == b""
+    assert path.read_bytes() == b"" and not lease.exists()
     Lock(path).release()
 
 
 @pytest.mark.parametrize("age", [0.0, 3600.0, -3600.0])
-def test_without_kernel_locks_one_that_nobody_touches_is_taken_over(path, quick, caplog, age):
-    """Also when the clock of the file system was set back since."""
-    path.write_text(json.dumps({"pid": 1, "host": "elsewhere", "start": "5"}))
-    os.utime(path, (path.stat().st_mtime - age,) * 2)
+def test_without_kernel_locks_one_that_nobody_touches_is_taken_over(path, quick, lease, caplog, age):
+    """Whatever the clocks of the file system and of this machine say."""
+    lease.write_text(marker(1, "elsewhere"))
+    os.utime(lease, (lease.stat().st_mtime - age,) * 2)
     start = time.monotonic()
     Lock(path).release()
-    assert age > 0 or time.monotonic() - start >= lock._GONE_SECONDS
-    assert "which is gone: taking over" in caplog.text
+    assert time.monotonic() - start >= lock._GONE_SECONDS
+    assert "left by process 1 on elsewhere, which is gone: taking over" in caplog.text
     assert [p.name for p in path.parent.iterdir()] == ["lock"]
 
 
-def test_without_kernel_locks_the_last_of_two_has_it(path, quick, monkeypatch):
-    replace = files.replace
-
-    def late(target, content):
-        replace(target, content)
-        replace(target, json.dumps({"pid": 2, "host": "elsewhere", "token": "b"}).encode())
-
-    monkeypatch.setattr(files, "replace", late)
-    with pytest.raises(errors.CheckpointError, match="process 2 on elsewhere"):
-        Lock(path)
+def test_without_kernel_locks_who_waits_is_told_for_whom(path, quick):
+    first, told = Lock(path), []
+    second = Lock(path, on_wait=lambda who: told.append(who) or first.release())
+    assert told == [f"process {os.getpid()} on {socket.gethostname()}"]
+    second.release()
 
 
-def test_without_kernel_locks_who_slept_too_long_says_so(path, quick, caplog):
+def test_without_kernel_locks_who_slept_too_long_says_so(path, quick, lease, caplog):
     first = Lock(path)
-    files.replace(path, json.dumps({"pid": 2, "host": "elsewhere", "token": "b"}).encode())
+    files.replace(lease, marker(2, "elsewhere").encode())
     deadline = time.monotonic() + 10
     while "taken by another process" not in caplog.text and time.monotonic() < deadline:
         time.sleep(0.01)
     assert "was taken by another process while this one slept" in caplog.text
     first.release()
-    assert json.loads(path.read_text())["pid"] == 2
+    assert "host=elsewhere" in lease.read_text()
 
 
 def test_a_lock_that_cannot_be_written(tmp_path):

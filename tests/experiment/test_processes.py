@@ -18,7 +18,7 @@ import tiny_run as tiny
 
 from jaxsoft import errors
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import folder, manifest, results
 
 TRIES = Path(__file__).with_name("tries.py")
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
@@ -222,7 +222,7 @@ def test_two_processes_give_the_table_of_one_with_two_devices(alone, tmp_path):
     for name in ("results.csv", "plan.json", "teachers.json", "examples.npz"):
         assert (tmp_path / "run" / name).read_bytes() == (wanted / name).read_bytes(), name
     assert files(tmp_path / "run") == files(wanted)
-    assert folder.verify(tmp_path / "run") == []
+    assert manifest.verify(tmp_path / "run") == []
     assert "; process 0 of 2\n" in said[0] and "students: 6 of 6 left" in said[0]
     assert said[1] == ""
 
@@ -243,7 +243,7 @@ def test_when_one_is_killed_the_others_end_and_the_same_commands_finish(alone, t
     codes, said = together(file, path, programs, ("chunk", 1, "kill before"), ("chunk", 3, "kill before"))
     assert codes == [0, 0], said
     assert (path / "results.csv").read_bytes() == table
-    assert files(path) == files(wanted) and folder.verify(path) == []
+    assert files(path) == files(wanted) and manifest.verify(path) == []
 
     # One process alone takes over what two had begun.
     assert tiny.command(file, tmp_path / "other") == 0

@@ -7,7 +7,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, main
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import manifest, results
 
 FIXTURES = Path(__file__).with_name("fixtures")
 
@@ -33,7 +33,7 @@ def test_it_is_resumed_or_refused_in_one_line(released, tmp_path, capsys, kept_p
     told = capsys.readouterr()
     if code == 0:
         assert "students: 0 of 8 left" in told.out
-        assert folder.verify(released) == []
+        assert manifest.verify(released) == []
     else:
         assert code == errors.CheckpointError.exit_code
         assert len(told.err.splitlines()) == 1 and str(released) in told.err

@@ -10,7 +10,7 @@ import tiny_run as tiny
 
 from jaxsoft import errors, main
 from jaxsoft.experiment import run
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import folder, manifest, results
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -60,7 +60,7 @@ def test_the_story_of_plan_and_teachers_is_stored(finished):
     plan, teachers = (json.loads((finished[1] / name).read_text()) for name in ("plan.json", "teachers.json"))
     assert [m["member"] for m in plan["members"]] == [row["member"] for row in table(finished[1])]
     assert [record["epoch"] for record in teachers["experts"][0]["history"]] == [0, 1, 2, 3]
-    assert len(list((finished[1] / "teachers").glob("*/3"))) == 1  # one architecture, its third epoch
+    assert len(list((finished[1] / "teachers").glob("*/3.safetensors"))) == 1  # one architecture, its third epoch
 
 
 def test_verify_passes_and_then_notices_one_changed_byte(copy, capsys):
@@ -72,7 +72,7 @@ def test_verify_passes_and_then_notices_one_changed_byte(copy, capsys):
     assert main.main(["verify", str(path)]) == errors.CheckpointError.exit_code
     assert "results.csv: changed since the run finished" in capsys.readouterr().err
     (path / "plan.json").unlink()
-    assert [problem.partition(":")[0] for problem in folder.verify(path)] == ["plan.json", "results.csv"]
+    assert [problem.partition(":")[0] for problem in manifest.verify(path)] == ["plan.json", "results.csv"]
 
 
 def test_a_second_run_trains_nothing(copy, capsys):
@@ -82,22 +82,22 @@ def test_a_second_run_trains_nothing(copy, capsys):
         assert tiny.command(file, path) == 0
     assert f"students: 0 of {MEMBERS} left" in capsys.readouterr().out
     assert {name: (path / name).read_bytes() for name in before} == before
-    assert folder.verify(path) == []
+    assert manifest.verify(path) == []
 
 
 def test_a_second_run_makes_no_damage_good_and_reports_without_it(copy, capsys):
     file, path = copy
-    expert = next(leaf for leaf in (path / "teachers").glob("*/2/**/*") if leaf.is_file() and leaf.stat().st_size > 100)
+    (expert,) = (path / "teachers").glob("*/2.safetensors")
     for damaged in (expert, path / "env.json"):
         content = bytearray(damaged.read_bytes())
         content[50] ^= 1
         damaged.write_bytes(content)
-    before = folder.verify(path)
+    before = manifest.verify(path)
     assert len(before) == 2 and not (path / ".resumed").exists()
     (path / "report.html").unlink()
     with tiny.before_chunk(tiny.never):
         assert tiny.command(file, path) == 0
-    assert folder.verify(path) == before
+    assert manifest.verify(path) == before
     assert "next: open the report" in capsys.readouterr().out and (path / "report.html").exists()
     assert "damaged in the run folder: `env.json`" in (path / "summary.md").read_text()
 
@@ -133,7 +133,7 @@ def test_a_dry_run_of_a_finished_folder_changes_nothing(copy, capsys):
         assert tiny.command(file, path, "--dry_run") == 0
     told = capsys.readouterr().out
     assert f"plan: {MEMBERS} students" in told and "config.student.steps = 12" in told
-    assert folder.verify(path) == []
+    assert manifest.verify(path) == []
 
 
 def test_another_config_is_refused(copy, capsys):
@@ -141,7 +141,7 @@ def test_another_config_is_refused(copy, capsys):
     assert tiny.command(file, path, "--config.student.steps=13") == errors.CheckpointError.exit_code
     told = capsys.readouterr().err
     assert "belongs to another config: config.student.steps is 12 there, 13 now" in told
-    assert folder.verify(path) == []
+    assert manifest.verify(path) == []
 
 
 def test_a_folder_in_use_is_refused(copy, capsys):

@@ -10,7 +10,7 @@ import tiny_run as tiny
 from jaxsoft import errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run as story
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import manifest, results
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -57,7 +57,7 @@ def test_a_run_in_which_all_fail_ends_with_its_report(tmp_path, store):
     assert tiny.command(file, tmp_path / "run") == errors.FINISHED_WITH_FAILED_MEMBERS
     assert {row["status"] for row in rows_of(tmp_path / "run")} == {"failed"}
     assert (tmp_path / "run" / "report.html").exists()
-    assert folder.verify(tmp_path / "run") == []
+    assert manifest.verify(tmp_path / "run") == []
 
 
 FULL = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.")

@@ -12,7 +12,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.store import manifest
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -73,7 +73,7 @@ def test_killed_anywhere_and_resumed_a_run_ends_with_the_same_table(undisturbed,
     assert (workdir / "results.csv").read_bytes() == table
     log = (workdir / "results.jsonl").read_bytes()
     assert log.count(b"\n") == table.count(b"\n") - 1 == 4  # none lost, none twice
-    assert folder.verify(workdir) == []
+    assert manifest.verify(workdir) == []
     assert not (workdir / "checkpoints").exists() and not list(workdir.rglob("*tmp*"))
 
 
@@ -94,7 +94,7 @@ def test_killed_a_hundred_times_runs_end_with_the_same_table(undisturbed, tmp_pa
         assert codes[-1] == 0 and set(codes) <= {0, -signal.SIGKILL}, told
         assert (workdir / "results.csv").read_bytes() == table
         assert (workdir / "results.jsonl").read_bytes().count(b"\n") == 4  # none lost, none twice
-        assert folder.verify(workdir) == [] and "Traceback" not in told
+        assert manifest.verify(workdir) == [] and "Traceback" not in told
         kills, rounds = kills + codes.count(-signal.SIGKILL), rounds + 1
     print(f"{kills} kills in {rounds} runs survived")
 

@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 
-import orbax.checkpoint as ocp
 import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, main
 from jaxsoft.experiment import run
 from jaxsoft.experiment.store import checkpoints as store
-from jaxsoft.experiment.store import folder, results
+from jaxsoft.experiment.store import manifest, results
 from jaxsoft.experiment.tell import examples
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -125,7 +124,7 @@ def test_a_disk_that_becomes_read_only_under_a_run(finished, tmp_path, monkeypat
     assert contents(workdir) == before and not (workdir / "manifest.json").exists()
     assert tiny.command(file, workdir) == 0
     assert (workdir / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
-    assert folder.verify(workdir) == []
+    assert manifest.verify(workdir) == []
 
 
 def test_experts_on_a_disk_that_becomes_read_only(finished, tmp_path, monkeypatch, capsys):
@@ -161,18 +160,20 @@ def test_a_log_that_is_removed_under_a_run_loses_nothing(finished, tmp_path, cap
     assert (workdir / "results.jsonl").read_bytes().count(b"\n") == 4
 
 
-@pytest.mark.parametrize("call", ["wait_until_finished", "close"])
-def test_a_commit_that_fails_in_the_background_is_no_finished_run(finished, tmp_path, monkeypatch, capsys, call):
+def test_a_checkpoint_that_cannot_be_committed_is_no_finished_run(finished, tmp_path, monkeypatch, capsys):
     (file, whole), workdir = finished, tmp_path / "run"
     half_done(finished, workdir)
+    replace = os.replace
 
-    def fail(*_):
-        raise RuntimeError("the commit failed\nat length")
+    def fail(source, target):
+        if str(target).endswith(".safetensors"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ocp.CheckpointManager, call, fail)
+        patch.setattr(os, "replace", fail)
         assert tiny.command(file, workdir) == errors.CheckpointError.exit_code
-    assert "the commit failed" in (line := told_in_one_line(capsys)) and "run the same command again" in line
+    assert "Input/output error" in (line := told_in_one_line(capsys)) and "run the same command again" in line
     assert not (workdir / "manifest.json").exists() and not (workdir / "results.csv").exists()
     assert tiny.command(file, workdir) == 0
     assert (workdir / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
@@ -212,4 +213,4 @@ def test_a_report_leaves_out_what_was_altered_and_verify_tells_of_it(finished, t
     assert main.main(["report", str(workdir)]) == 0
     for name in names:
         assert f"without {name}: cannot read {workdir / name}: the record is not what was saved" in caplog.text
-    assert [told.partition(":")[0] for told in folder.verify(workdir)] == list(names[:-1])  # times are not listed
+    assert [told.partition(":")[0] for told in manifest.verify(workdir)] == list(names[:-1])  # times are not listed

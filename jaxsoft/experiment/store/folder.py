@@ -1,24 +1,17 @@
 """The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
 
 import contextlib
-import errno
-import io
 import json
-import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxsoft import errors, files
-from jaxsoft.experiment.store import lock, manifest
-from jaxsoft.experiment.store.manifest import LOCK, MANIFEST, RESUMED, TIMING, Digest
+from jaxsoft.experiment.store import lock
+from jaxsoft.experiment.store.writing import cannot_write, flat, write_file
 
-log = logging.getLogger(__name__)
-
-CONFIG = "config.json"
+CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 FREE = (
@@ -128,59 +121,6 @@ class RunFolder:
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
 
-    def write_manifest(self) -> None:
-        """Store size and SHA-256 of every file, for `verify`; locks, the logs, the times and the manifest are left out.
-
-        What an earlier manifest lists stays listed as it was, unless it was written since `goes_on`: a rerun makes no damage good.
-
-        Raises:
-          CheckpointError: the folder cannot be written.
-        """
-        try:
-            digests = {name: manifest.digest(self.path / name) for name in manifest.names(self.path)}
-            kept = {n: old for n, old in self._earlier().items() if manifest.is_listed(n) and not self._wrote(n)}
-        except OSError as problem:
-            raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
-        self.write_json(MANIFEST, {"files": dict(sorted((digests | kept).items()))})
-        (self.path / RESUMED).unlink(missing_ok=True)
-
-    def goes_on(self) -> None:
-        """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
-
-        Raises:
-          CheckpointError: the folder cannot be written.
-        """
-        if (self.path / MANIFEST).exists() and not (self.path / RESUMED).exists():
-            write_file(self.path / RESUMED, b"")
-
-    def listed(self) -> dict[str, Digest]:
-        """Of every file that the manifest lists its size and SHA-256.
-
-        Raises:
-          CheckpointError: the manifest is missing or damaged.
-        """
-        found = self.read_json(MANIFEST)
-        if not manifest.is_manifest(found):
-            told = f"cannot read {self.path / MANIFEST}: it holds no list of files; run the same command again"
-            raise errors.CheckpointError(told)
-        return found["files"]
-
-    def _earlier(self) -> dict[str, Digest]:
-        """What the manifest of an earlier start lists; one that cannot be read is told, and lists nothing."""
-        if not (self.path / MANIFEST).exists():
-            return {}
-        try:
-            return self.listed()
-        except errors.CheckpointError as problem:
-            log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
-            return {}
-
-    def _wrote(self, name: str) -> bool:
-        """Whether a file was written, or taken away, since the run goes on, by the clock of the file system."""
-        path, mark = self.path / name, self.path / RESUMED
-        nearest = next(p for p in (path, *path.parents) if os.path.lexists(p))
-        return not mark.exists() or nearest.lstat().st_mtime_ns >= mark.stat().st_mtime_ns
-
     def write_times(self, seconds: Mapping[str, float]) -> None:
         """Store how long the stages of the last start took so far, beside those of earlier ones.
 
@@ -200,16 +140,6 @@ class RunFolder:
     def _write_times(self, starts: list[dict[str, float]]) -> None:
         last = starts[-MOST_STARTS:]
         self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
-
-    def extend_manifest(self, added: tuple[str, ...]) -> None:
-        """Digest anew the files whose names begin so; the others stay listed as they are.
-
-        Raises:
-          CheckpointError: the folder cannot be written, or holds no manifest that can be read.
-        """
-        kept = {name: digest for name, digest in self.listed().items() if not name.startswith(added)}
-        new = {name: manifest.digest(self.path / name) for name in manifest.names(self.path) if name.startswith(added)}
-        self.write_json(MANIFEST, {"files": dict(sorted((kept | new).items()))})
 
     def _bind(self, config: Mapping[str, Any]) -> None:
         if not (self.path / CONFIG).exists():
@@ -231,8 +161,8 @@ class RunFolder:
         if not isinstance(stored, dict) or not stored:
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
-        there = dict(_settings(stored))
-        now = dict(_settings(_plain(config)))
+        there = {key: json.dumps(value) for key, value in flat(stored, "config")}
+        now = {key: json.dumps(value) for key, value in flat(_plain(config), "config")}
         differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
         if not differing:
             return None
@@ -245,73 +175,6 @@ class RunFolder:
         )
 
 
-def verify(path: str | os.PathLike) -> list[str]:
-    """Compare a run folder with its manifest. Files that came later are no problem: a report may be added.
-
-    Returns:
-      One line for each file that is missing or changed; empty when all is well.
-
-    Raises:
-      CheckpointError: the manifest is missing (the run has not finished) or damaged.
-    """
-    folder = RunFolder(path)
-    if not folder.path.is_dir():
-        raise errors.CheckpointError(f"no run folder at {folder.path}")
-    if not os.path.lexists(folder.path / MANIFEST):
-        told = f"the run in {folder.path} has not finished: it has no {MANIFEST}; run the same command again"
-        raise errors.CheckpointError(told)
-    problems = [(name, manifest.compare(folder.path, name, wanted)) for name, wanted in folder.listed().items()]
-    return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Replace a file whole or not at all, also when the power fails.
-
-    Raises:
-      CheckpointError: the folder cannot be written; an earlier file is intact.
-    """
-    try:
-        files.replace(path, content)
-    except OSError as problem:
-        raise cannot_write(path, problem) from problem
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Replace a file of named arrays (`.npz`), whole or not at all.
-
-    Raises:
-      CheckpointError: the folder cannot be written; an earlier file is intact.
-    """
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    write_file(path, file.getvalue())
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
-    with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
-def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
-    """The error of a write that failed: what, why, and that nothing is lost."""
-    if problem.errno == errno.ENOENT:
-        return errors.CheckpointError(f"cannot write {path}: {problem.strerror}; was its folder moved or deleted?")
-    return errors.CheckpointError(
-        f"cannot write {path}: {problem.strerror}; what was there before is intact, "
-        "mend this and run the same command again"
-    )
-
-
 def _plain(value: Any) -> Any:
     """A value as JSON gives it back."""
     return json.loads(json.dumps(value, default=lambda array: array.tolist()))
-
-
-def _settings(value: Any, name: str = "config") -> Iterator[tuple[str, str]]:
-    """Dotted names and JSON texts of all settings."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _settings(inner, f"{name}.{key}")
-    else:
-        yield name, json.dumps(value)

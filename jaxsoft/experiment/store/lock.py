@@ -1,29 +1,29 @@
 """One process at a time: a lock file that says who holds it (pid and host).
 
 Where the file system has locks the kernel alone decides, and takes the lock of a process that dies back at once; what is
-written in the file is for messages. Where it has none, the holder touches the file every few seconds, and a lock that
-nobody has touched for a minute is nobody's.
+written in the file is for messages. Where it has none, a lease beside it is touched every few seconds, and one that nobody
+has touched for a minute is nobody's.
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from jaxsoft import errors, files
 
-_BEAT_SECONDS, _GONE_SECONDS = 5.0, 60.0  # where there are no locks: how often one is touched, and when it is nobody's
-_SETTLE_SECONDS = 1.0  # there, two that find it free at the same time see after this whose name stayed
+_BEAT_SECONDS, _GONE_SECONDS = 5.0, 60.0  # how often a lease is touched, and when it is nobody's
 _POLL_SECONDS = 1.0
 _SOMEONE = "another process"
+LEASE = ".lease"  # what its name adds to that of the lock file
 
 log = logging.getLogger(__name__)
 
@@ -65,59 +65,69 @@ class Lock:
     """
 
     def __init__(self, path: Path, what: str = "run folder", on_wait: OnWait | None = None):
-        self._path, self._released = path, threading.Event()
+        os.close(files.own(path))  # no link, and no device
+        self._path, self._descriptor = path, -1
         self._me = {"pid": os.getpid(), "host": socket.gethostname(), "token": secrets.token_hex(4)}
-        while (taken := self._take()) is None:
-            who = _name(_holder(path))
+        how: dict[str, Any] = {"timeout": 0, "thread_local": False}
+        self._kernel = filelock.UnixFileLock(path, fallback_to_soft=False, on_acquired=self._sign, **how)
+        beats: dict[str, Any] = {"lease_duration": _GONE_SECONDS, "heartbeat_interval": _BEAT_SECONDS}
+        self._lease = filelock.SoftFileLease(f"{path}{LEASE}", on_compromise=self._say_lost, **beats, **how)
+        while not self._take():
+            who = _name(_holder(path) or self._leaseholder())
             if on_wait is None:
                 raise errors.CheckpointError(f"{what} {path.parent} is in use by {who}; wait for it or choose another")
             on_wait(who)
             time.sleep(_POLL_SECONDS)
-        self._descriptor: int = taken
 
     def release(self) -> None:
         """Give the lock back. The file is emptied, not removed: a process that waits may have this very file open."""
-        self._released.set()
         with contextlib.suppress(OSError):  # the folder may be gone, or read-only by now
-            if _holder(self._path) == self._me:
+            if self._descriptor >= 0 and _holder(self._path) == self._me:
                 os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        for lock in (self._kernel, self._lease):
+            lock.release()
 
-    def _take(self) -> int | None:
-        """The descriptor of the file, if nobody holds the lock; opened anew each time, as it may have been deleted."""
-        descriptor = files.own(self._path)
+    def _take(self) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            os.close(descriptor)
-            return None if isinstance(problem, BlockingIOError) else self._claim()  # a file system without locks
-        self._say_left()
+            self._kernel.acquire()
+        except filelock.Timeout:
+            return False
+        except OSError:  # a file system without locks
+            return self._take_lease()
+        return True
+
+    def _take_lease(self) -> bool:
+        """Take a lease that nobody touches; waits until that is sure."""
+        path, left, seen = Path(self._lease.lock_file), self._leaseholder(), 0
+        while True:
+            with contextlib.suppress(filelock.Timeout):
+                self._lease.acquire()
+                self._say_left(left)
+                return True
+            with contextlib.suppress(FileNotFoundError):
+                touched = path.stat().st_mtime_ns
+                if touched != (seen or touched):
+                    return False
+                seen = touched
+            time.sleep(_POLL_SECONDS)
+
+    def _leaseholder(self) -> dict[str, Any]:
+        owner = self._lease.owner
+        return {"pid": owner.pid, "host": owner.hostname} if owner else {}
+
+    def _sign(self, descriptor: int) -> None:
+        """Write who holds the lock into its file."""
+        self._say_left(_holder(self._path))
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(self._me).encode())
-        return descriptor
+        os.pwrite(descriptor, json.dumps(self._me).encode(), 0)
+        self._descriptor = descriptor
 
-    def _claim(self) -> int | None:
-        """Take a lock that nobody touches; of several that try at once the last one to write its name has it."""
-        if _holder(self._path) and not _forgotten(self._path):
-            return None
-        self._say_left()
-        files.replace(self._path, json.dumps(self._me).encode())
-        time.sleep(_SETTLE_SECONDS)
-        if _holder(self._path) != self._me:
-            return None
-        threading.Thread(target=self._beat, daemon=True).start()
-        return files.own(self._path)
-
-    def _say_left(self) -> None:
-        if holder := _holder(self._path):
+    def _say_left(self, holder: dict[str, Any]) -> None:
+        if holder:
             log.warning("%s was left by %s, which is gone: taking over", self._path, _name(holder))
 
-    def _beat(self) -> None:
-        while not self._released.wait(_BEAT_SECONDS):
-            with contextlib.suppress(OSError):
-                if _holder(self._path) != self._me:
-                    return log.warning("%s was taken by another process while this one slept", self._path)
-                os.utime(self._path)
+    def _say_lost(self, _: object) -> None:
+        log.warning("%s was taken by another process while this one slept", self._path)
 
 
 def _holder(path: Path) -> dict[str, Any]:
@@ -131,17 +141,3 @@ def _holder(path: Path) -> dict[str, Any]:
 
 def _name(holder: dict[str, Any]) -> str:
     return errors.shown("process {pid} on {host}".format(**holder)) if holder else _SOMEONE
-
-
-def _forgotten(path: Path) -> bool:
-    """Whether nobody has touched a lock for a minute, by its file system's clock or by ours; waits until that is sure."""
-    first, began = path.stat().st_mtime, time.monotonic()
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    while path.stat().st_mtime == first:
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
-        if max(now - first, time.monotonic() - began) > _GONE_SECONDS:
-            return True
-        time.sleep(_POLL_SECONDS)
-    return False

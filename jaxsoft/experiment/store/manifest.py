@@ -1,58 +1,144 @@
-"""The manifest of a run folder: which of its files it lists, what it says of them, and what has changed since."""
+"""The manifest of a finished run: size and SHA-256 of every file, and what has changed since."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jaxsoft import files
+from jaxsoft import errors, files
+from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder
+from jaxsoft.experiment.store.lock import LEASE
+from jaxsoft.experiment.store.writing import write_file
 
-MANIFEST, LOCK, LOGS, TIMING = "manifest.json", "lock", "logs", "timing.json"
-RESUMED = ".resumed"  # as old as the first start that went on with a finished run
+MANIFEST = "manifest.json"
+_LOGS = "logs"
+_RESUMED = ".resumed"  # as old as the first start that went on with a finished run
 
 Digest = dict[str, Any]
 """Size in bytes and SHA-256 of a file."""
 
+log = logging.getLogger(__name__)
 
-def is_manifest(found: Any) -> bool:
-    """Whether a value of JSON is a manifest."""
-    if not isinstance(found, dict) or found.keys() != {"files"} or not isinstance(found["files"], dict):
-        return False
-    return all(
+
+def write(folder: RunFolder) -> None:
+    """Store size and SHA-256 of every file, for `verify`; locks, the logs, the times and the manifest are left out.
+
+    What an earlier manifest lists stays listed as it was, unless it was written since `goes_on`: a rerun makes no damage good.
+
+    Raises:
+      CheckpointError: the folder cannot be written.
+    """
+    try:
+        digests = _digests(folder.path)
+        kept = {n: old for n, old in _earlier(folder).items() if _is_listed(n) and not _wrote(folder.path, n)}
+    except OSError as problem:
+        raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
+    folder.write_json(MANIFEST, {"files": dict(sorted((digests | kept).items()))})
+    (folder.path / _RESUMED).unlink(missing_ok=True)
+
+
+def goes_on(folder: RunFolder) -> None:
+    """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
+
+    Raises:
+      CheckpointError: the folder cannot be written.
+    """
+    if (folder.path / MANIFEST).exists() and not (folder.path / _RESUMED).exists():
+        write_file(folder.path / _RESUMED, b"")
+
+
+def listed(folder: RunFolder) -> dict[str, Digest]:
+    """Of every file that the manifest lists its size and SHA-256.
+
+    Raises:
+      CheckpointError: the manifest is missing or damaged.
+    """
+    found = folder.read_json(MANIFEST)
+    if not (isinstance(found, dict) and found.keys() == {"files"} and _are_digests(found["files"])):
+        told = f"cannot read {folder.path / MANIFEST}: it holds no list of files; run the same command again"
+        raise errors.CheckpointError(told)
+    return found["files"]
+
+
+def extend(folder: RunFolder, added: tuple[str, ...]) -> None:
+    """Digest anew the files whose names begin so; the others stay listed as they are.
+
+    Raises:
+      CheckpointError: the folder cannot be written, or holds no manifest that can be read.
+    """
+    kept = {name: digest for name, digest in listed(folder).items() if not name.startswith(added)}
+    folder.write_json(MANIFEST, {"files": dict(sorted((kept | _digests(folder.path, added)).items()))})
+
+
+def verify(path: str | os.PathLike) -> list[str]:
+    """Compare a run folder with its manifest. Files that came later are no problem: a report may be added.
+
+    Returns:
+      One line for each file that is missing or changed; empty when all is well.
+
+    Raises:
+      CheckpointError: the manifest is missing (the run has not finished) or damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.path.is_dir():
+        raise errors.CheckpointError(f"no run folder at {folder.path}")
+    if not os.path.lexists(folder.path / MANIFEST):
+        told = f"the run in {folder.path} has not finished: it has no {MANIFEST}; run the same command again"
+        raise errors.CheckpointError(told)
+    problems = [(name, _problem(folder.path, name, wanted)) for name, wanted in listed(folder).items()]
+    return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
+
+
+def _are_digests(found: Any) -> bool:
+    return isinstance(found, dict) and all(
         isinstance(file, dict)
         and file.keys() == {"bytes", "sha256"}
         and type(file["bytes"]) is int
         and isinstance(file["sha256"], str)
-        for file in found["files"].values()
+        for file in found.values()
     )
 
 
-def names(folder: Path) -> list[str]:
-    """The files of a run folder that its manifest lists."""
+def _digests(folder: Path, added: tuple[str, ...] = ("",)) -> dict[str, Digest]:
+    """Of all files that a manifest lists, and whose names begin so."""
     found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return sorted(filter(is_listed, found))
+    return {name: _digest(folder / name) for name in found if _is_listed(name) and name.startswith(added)}
 
 
-def is_listed(name: str) -> bool:
+def _is_listed(name: str) -> bool:
     """Whether a file belongs to what a run leaves: not what changes with every start, nor what is not yet in place."""
     parts = PurePosixPath(name).parts
-    if name in (MANIFEST, TIMING, RESUMED) or parts[-1:] == (LOCK,) or parts[:1] == (LOGS,):
+    if name in (MANIFEST, TIMING, _RESUMED) or parts[:1] == (_LOGS,) or parts[-1] in (LOCK, LOCK + LEASE):
         return False
     return not any(map(files.is_temporary, parts))
 
 
-def digest(path: Path) -> Digest:
-    """What the manifest says of a file.
-
-    Raises:
-      OSError: it cannot be read.
-    """
+def _digest(path: Path) -> Digest:
     with files.opened(path) as file:
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def compare(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
+def _earlier(folder: RunFolder) -> dict[str, Digest]:
+    """What the manifest of an earlier start lists; one that cannot be read is told, and lists nothing."""
+    if not (folder.path / MANIFEST).exists():
+        return {}
+    try:
+        return listed(folder)
+    except errors.CheckpointError as problem:
+        log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
+        return {}
+
+
+def _wrote(folder: Path, name: str) -> bool:
+    """Whether a file was written, or taken away, since the run goes on, by the clock of the file system."""
+    path, mark = folder / name, folder / _RESUMED
+    nearest = next(p for p in (path, *path.parents) if os.path.lexists(p))
+    return not mark.exists() or nearest.lstat().st_mtime_ns >= mark.stat().st_mtime_ns
+
+
+def _problem(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
     """What is wrong with one file, if anything."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
@@ -60,7 +146,7 @@ def compare(folder: Path, name: str, wanted: Mapping[str, Any]) -> str | None:
     try:
         if (folder / path).is_symlink():
             return "is a link now"
-        found = digest(folder / path)
+        found = _digest(folder / path)
     except FileNotFoundError:
         return "missing"
     except (OSError, ValueError) as problem:  # a name that no file can have

@@ -23,7 +23,7 @@ import jax
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store import folder
+from jaxsoft.experiment.store import writing
 from jaxsoft.types import Row
 
 COLUMNS = (
@@ -59,7 +59,7 @@ class ResultsLog:
         try:
             self._open()
         except OSError as problem:
-            raise folder.cannot_write(self.path, problem) from problem
+            raise writing.cannot_write(self.path, problem) from problem
         self._finished = self._records.keys() | set(finished)
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -79,7 +79,7 @@ class ResultsLog:
             if not self._is_there():
                 self._restore()
         except OSError as problem:
-            raise folder.cannot_write(self.path, problem) from problem
+            raise writing.cannot_write(self.path, problem) from problem
 
     def read(self) -> list[Row]:
         """All records, in the order in which they were appended.
@@ -93,7 +93,7 @@ class ResultsLog:
                 self._restore()
             return read(self.path)
         except OSError as problem:
-            raise folder.cannot_write(self.path, problem) from problem
+            raise writing.cannot_write(self.path, problem) from problem
 
     def finished(self) -> Set[str]:
         """Keys of the members that have a record, failed ones included."""
@@ -223,7 +223,7 @@ def write_csv(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
-    folder.write_file(Path(path), text.getvalue().encode())
+    writing.write_file(Path(path), text.getvalue().encode())
 
 
 def _mend(path: Path) -> None:
@@ -239,7 +239,7 @@ def _mend(path: Path) -> None:
             file.write(b"".join(bad))
             file.flush()
             os.fsync(file.fileno())
-        folder.write_file(path, b"".join(line for line in lines if _row(line)))
+        writing.write_file(path, b"".join(line for line in lines if _row(line)))
     elif len(whole := b"".join(lines)) < len(content):
         log.warning("%s: the last record is torn and was cut off; its member runs again", path)
         os.truncate(path, len(whole))

@@ -2,12 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 from jaxsoft import errors, numerics, sources
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.writing import flat
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ def add_start(folder: RunFolder) -> list[str]:
                 (folder.path / _STARTS).replace(folder.path / aside)
     now = {**environment(), "engine": sources.engine(), "settings": numerics.recorded()}
     folder.write_json(_STARTS, {"starts": [*starts, now]})
-    before, after = (dict(_flat(start)) for start in (starts[-1] if starts else now, now))
+    two = (starts[-1] if starts else now, now)
+    before, after = ({key: str(value) for key, value in flat(start) if value != {}} for start in two)
     return [
         f"{k} was {before.get(k)}, is {after.get(k)} now" for k in {**before, **after} if before.get(k) != after.get(k)
     ]
@@ -47,11 +48,3 @@ def _starts(found: Any) -> list[dict[str, Any]]:
     if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
         raise ValueError("no list of starts")
     return starts
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, str(value)

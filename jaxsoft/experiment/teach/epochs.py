@@ -4,7 +4,6 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import logging
@@ -17,9 +16,10 @@ import numpy as np
 
 from jaxsoft import config, errors, numerics, sources
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.store import checkpoints
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Good
-from jaxsoft.experiment.store.folder import cannot_write
 from jaxsoft.experiment.store.lock import Lock, OnWait, told
+from jaxsoft.experiment.store.writing import cannot_write
 from jaxsoft.experiment.teach.cohort import Cohort, Trajectory, make_bank
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
@@ -83,44 +83,134 @@ def teach(
     Whoever finds the last epoch in a store only reads; before that one process at a time may train there, and others
     wait for it. An epoch that is found damaged later, or gone, is trained again.
 
-    Args:
-      task: what all experts are taught.
-      model: the architecture.
-      places: which of the experts have it.
-      normalizer: fitted on the training images.
-      lowering: of convolutions.
-      store: folder of trajectories, one for each key; in memory if not given.
-      on_epoch: called after each epoch.
-      on_wait: called while another process trains these experts; if not given, the log says so once.
-
     Raises:
-      CheckpointError: the store cannot be read or written.
+      CheckpointError: the store, a folder of trajectories by key, cannot be read or written.
       ConfigError: an expert diverged, now or when it was trained.
     """
     bucket, members = _members(task, model, places, lowering)
     devices = jax.local_devices()[: _largest_divisor(bucket.members // bucket.block, jax.local_device_count())]
     program = Program((bucket,), task.dataset.image_shape, select=0, devices=devices)
-    like = program.shapes((members,))[0].state
-    key, epochs = task.key(model, places), task.settings.epochs
-    folder = store / key if store else None
-    check = functools.partial(_check, task, model, places)
-
-    def train(last: int) -> tuple[Checkpoints | Trajectory, Records]:
-        with _held(folder, on_wait or told(log.warning, "teaches these experts")):
-            trajectory, good = _open(folder, key, like, last)
-            if good:
-                check(good.tree, good.extra["records"])
-            return trajectory, _train(program, task, normalizer, members, trajectory, good, last, check, on_epoch)
-
-    finished = bool(folder) and (folder / str(epochs)).is_dir()
-    trajectory, good = _open(folder, key, like, epochs, mine=False) if finished else (None, None)
-    if trajectory is None or good is None or good.step < epochs:
-        trajectory, records = train(epochs)
-    else:
-        records = good.extra["records"]
-        check(good.tree, records)
+    key = task.key(model, places)
+    teaching = Teaching(
+        task,
+        tuple(places),
+        normalizer,
+        program,
+        members,
+        program.shapes((members,))[0].state,
+        key,
+        store / key if store else None,
+        on_epoch,
+        on_wait or told(log.warning, "teaches these experts"),
+    )
+    trajectory, records = teaching.finished() or teaching.train(task.settings.epochs)
     histories = tuple([epoch[e] for epoch in records] for e in range(len(places)))
-    return Cohort(tuple(places), bucket.recipe, trajectory, like, histories, key, train)
+    return Cohort(tuple(places), bucket.recipe, trajectory, teaching.like, histories, key, teaching.train)
+
+
+class Teaching(NamedTuple):
+    """Experts of one architecture being taught; their epochs are kept in memory if there is no folder."""
+
+    task: Task
+    places: tuple[int, ...]
+    normalizer: Normalizer
+    program: Program
+    members: Member
+    like: State
+    key: str
+    folder: Path | None
+    on_epoch: OnEpoch
+    on_wait: OnWait
+
+    def finished(self) -> tuple[Checkpoints | Trajectory, Records] | None:
+        """What a store has, if it has the last epoch, which is then only read."""
+        last = self.task.settings.epochs
+        if self.folder is None or not checkpoints.path_of(self.folder, last).exists():
+            return None
+        trajectory, good = self._open(last, mine=False)
+        if good is None or good.step < last:
+            return None
+        self.check(good.tree, good.extra["records"])
+        return trajectory, good.extra["records"]
+
+    def train(self, last: int) -> tuple[Checkpoints | Trajectory, Records]:
+        """From the newest whole epoch, or from the start, to the last one that is wanted; one process at a time.
+
+        An epoch's records go with its state. It is checked before it is kept: no store holds experts that are none.
+        """
+        with self._held():
+            trajectory, good = self._open(last)
+            if good:
+                self.check(good.tree, good.extra["records"])
+            records = good.extra["records"] if good else []
+            if not good or good.step < last:
+                records = self._train(trajectory, good, last)
+            return trajectory, records
+
+    def _train(self, trajectory: Checkpoints | Trajectory, good: Good | None, last: int) -> Records:
+        (bucket,), epochs = self.program.buckets, self.task.settings.epochs
+        bank, evals = _material(self.task.dataset, self.normalizer, bucket.recipe)
+        if good:
+            students, records = (Students(good.tree, None),), good.extra["records"]
+        else:
+            students = self.program.initialize((self.members,))
+            records = [_records(0, self.program.look(bank, evals, students)[0])]
+            trajectory.save(0, students[0].state, {"records": records})
+        done = len(records) - 1
+        for epoch, now, reports in ensemble.fit(self.program, bank, evals, (self.members,), last, students, done):
+            records.append(_records(epoch, reports[0]))
+            self.check(now[0].state, records[-1:])
+            trajectory.save(epoch, now[0].state, {"records": records})
+            self.on_epoch(epoch, epochs, records[-1])
+        return records
+
+    def _open(self, last: int, mine: bool = True) -> tuple[Checkpoints | Trajectory, Good | None]:
+        """A trajectory, and its newest whole epoch up to `last`; only the holder of its lock may clean it up."""
+        if self.folder is None:
+            return Trajectory({}), None
+        trajectory = Checkpoints(self.folder, keep=None, tag={"teacher": self.key}, mine=mine)
+        return trajectory, trajectory.latest_good(self.like, last)
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other processes from teaching the same experts at the same time; wait for one that does."""
+        if self.folder is None:
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(self.folder / "lock", "the experts' folder", self.on_wait)
+        except OSError as problem:
+            raise cannot_write(self.folder, problem) from problem
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check(self, state: State, records: Records) -> None:
+        """Experts are judged as students are: one whose loss or update was not finite learned nothing from then on.
+
+        Its loss may stay finite all the same, and its last finite weights may be those that it began with.
+
+        Args:
+          state: after the last of some epochs.
+          records: of these epochs.
+
+        Raises:
+          ConfigError: which expert, at which step, and what to change.
+        """
+        own, recipe = self.task.settings, self.program.buckets[0].recipe
+        steps, rate = recipe.steps_per_epoch(recipe.slots), f"{own.learning_rate:g}"
+        todo = f"lower config.teacher.learning_rate ({rate}) or change config.teacher.optimizer ({own.optimizer})"
+        for e, (place, bad_step) in enumerate(zip(self.places, np.asarray(state.bad_step).tolist(), strict=True)):
+            who = f"expert {place}, {recipe.model},"
+            if bad_step >= 0:
+                when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
+                raise errors.ConfigError(f"{who} diverged at {when}: its loss or update is not finite; {todo}")
+            for record in (epoch[e] for epoch in records):
+                if not np.isfinite(record["label_entropy"]):
+                    after = f"after epoch {record['epoch']} of {own.epochs}"
+                    raise errors.ConfigError(f"{who} has no finite labels {after}; {todo}")
 
 
 def _members(task: Task, model: str, places: Sequence[int], lowering: str) -> tuple[Bucket, Member]:
@@ -141,71 +231,10 @@ def _members(task: Task, model: str, places: Sequence[int], lowering: str) -> tu
     return Bucket(recipe, count, block, recipe.steps_per_epoch(slots), tile, lowering), Member(**arrays)
 
 
-def _open(
-    folder: Path | None, key: str, like: State, last: int, mine: bool = True
-) -> tuple[Checkpoints | Trajectory, Good | None]:
-    """A trajectory, and the newest whole epoch that it has up to `last`; only the holder of its lock may clean it up."""
-    if folder is None:
-        return Trajectory({}), None
-    trajectory = Checkpoints(folder, keep=None, tag={"teacher": key}, mine=mine)
-    return trajectory, trajectory.latest_good(like, last)
-
-
-@contextlib.contextmanager
-def _held(folder: Path | None, on_wait: OnWait) -> Iterator[None]:
-    """Keep other processes from teaching the same experts at the same time; wait for one that does."""
-    if folder is None:
-        yield
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = Lock(folder / "lock", "the experts' folder", on_wait)
-    except OSError as problem:
-        raise cannot_write(folder, problem) from problem
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _train(
-    program: Program,
-    task: Task,
-    normalizer: Normalizer,
-    members: Member,
-    trajectory: Checkpoints | Trajectory,
-    good: Good | None,
-    last: int,
-    check: Callable[[State, Records], None],
-    on_epoch: OnEpoch,
-) -> Records:
-    """From a whole epoch, or from the start, to the last one that is wanted; each epoch's records go with its state.
-
-    An epoch is checked before it is kept: no store holds experts that are none.
-    """
-    if good and good.step == last:
-        return good.extra["records"]
-    (bucket,), epochs = program.buckets, task.settings.epochs
-    bank, evals = _teaching_material(task.dataset, normalizer, bucket.recipe)
-    if good is None:
-        students = program.initialize((members,))
-        records = [_records(0, program.look(bank, evals, students)[0])]
-        trajectory.save(0, students[0].state, {"records": records})
-    else:
-        students, records = (Students(good.tree, None),), good.extra["records"]
-    done = len(records) - 1
-    for epoch, now, reports in ensemble.fit(program, bank, evals, (members,), last, students, done):
-        records.append(_records(epoch, reports[0]))
-        check(now[0].state, records[-1:])
-        trajectory.save(epoch, now[0].state, {"records": records})
-        on_epoch(epoch, epochs, records[-1])
-    return records
-
-
-def _teaching_material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe) -> tuple[Bank, tuple[EvalSet, ...]]:
+def _material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe) -> tuple[Bank, tuple[EvalSet, ...]]:
+    """All training images with a row for each class; validation, and a sample whose label entropy is told."""
     train, validation = dataset.train, dataset.validation
-    rows = np.eye(dataset.num_classes, dtype=np.float32)
-    bank = make_bank(normalizer, normalizer.store(train.images), rows)
+    bank = make_bank(normalizer, normalizer.store(train.images), np.eye(dataset.num_classes, dtype=np.float32))
     sample = np.linspace(0, len(train) - 1, min(len(train), _ENTROPY_IMAGES)).round().astype(int)
     splits = (validation, Split(np.asarray(train.images[sample]), train.labels[sample]))
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
@@ -228,29 +257,3 @@ def _records(epoch: int, report: ensemble.Report) -> list[dict[str, Any]]:
 
 def _largest_divisor(number: int, most: int) -> int:
     return max(d for d in range(1, most + 1) if number % d == 0)
-
-
-def _check(task: Task, model: str, places: Sequence[int], state: State, records: Records) -> None:
-    """Experts are judged as students are: one whose loss or update was not finite learned nothing from then on.
-
-    Its loss may stay finite all the same, and its last finite weights may be those that it began with.
-
-    Args:
-      task, model, places: whose.
-      state: after the last of some epochs.
-      records: of these epochs.
-
-    Raises:
-      ConfigError: which expert, at which step, and what to change.
-    """
-    own, steps = task.settings, task.recipe(model).steps_per_epoch(len(task.dataset.train))
-    todo = f"lower config.teacher.learning_rate ({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
-    for e, (place, bad_step) in enumerate(zip(places, np.asarray(state.bad_step).tolist(), strict=True)):
-        who = f"expert {place}, {model},"
-        if bad_step >= 0:
-            when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
-            raise errors.ConfigError(f"{who} diverged at {when}: its loss or update is not finite; {todo}")
-        for record in (epoch[e] for epoch in records):
-            if not np.isfinite(record["label_entropy"]):
-                after = f"after epoch {record['epoch']} of {own.epochs}"
-                raise errors.ConfigError(f"{who} has no finite labels {after}; {todo}")

@@ -14,6 +14,7 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.store.writing import flat
 from jaxsoft.experiment.teach.cohort import expectations
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
@@ -32,7 +33,7 @@ def versions() -> str:
 
 def settings_lines(settings: config.Settings) -> list[str]:
     """Every resolved setting, one a line."""
-    return [f"config.{key} = {value!r}" for key, value in _flat(config.as_dict(settings))]
+    return [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
 
 
 def data_lines(dataset: Dataset) -> list[str]:
@@ -160,13 +161,6 @@ def _teachers(settings: config.Settings) -> list[LabelSpec]:
     filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
     known = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
     return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in known))
-
-
-def _flat(settings: Mapping, prefix: str = "") -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = []
-    for key, value in settings.items():
-        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)]
-    return rows
 
 
 def _duration(seconds: float) -> str:

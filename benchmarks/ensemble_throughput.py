@@ -21,8 +21,7 @@ import jax.numpy as jnp
 import measure
 import optax
 
-from jaxsoft import losses
-from jaxsoft.training import fit
+from jaxsoft.training import fit, losses
 from jaxsoft.training.fit import Recipe, precision
 
 # A case: (depth, width), (H, W, C), batch, numbers of members, the number at which ways are compared; student-steps of a

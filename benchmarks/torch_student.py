@@ -1,7 +1,7 @@
 """Our own PyTorch peers of the engine: network, augmentation, and two loops that train one student at a time.
 
 `Research` is written the way code of dataset distillation is, `Tuned` the way one would to make it fast. Operations take
-images [B, C, H, W] and three uniform numbers for each [B, 3], and are those of `jaxsoft.augment`.
+images [B, C, H, W] and three uniform numbers for each [B, 3], and are those of `jaxsoft.training.augment`.
 """
 
 import math

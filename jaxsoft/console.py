@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from rich.console import Console as Rich
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jaxsoft import errors, stopping
+from jaxsoft import errors
+from jaxsoft.command import stopping
 
 _LINE_SECONDS = 5.0
 

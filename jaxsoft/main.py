@@ -18,7 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsoft import errors, stopping, streams
+from jaxsoft import errors
+from jaxsoft.command import stopping, streams
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    from jaxsoft import arguments
+    from jaxsoft.command import arguments
 
     settings, others = arguments.settings(argv)
     flags = {"workdir": "", "dry_run": False, "compilation_cache": True, "process": "", "coordinator": ""}
@@ -143,7 +144,7 @@ def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = 
 
 
 def _report(argv: Sequence[str]) -> int:
-    from jaxsoft import arguments
+    from jaxsoft.command import arguments
 
     words, given = arguments.parse(argv, out="", mix=False)
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
@@ -154,7 +155,7 @@ def _report(argv: Sequence[str]) -> int:
 
 
 def _data(argv: Sequence[str]) -> int:
-    from jaxsoft import arguments
+    from jaxsoft.command import arguments
 
     words, given = arguments.parse(argv, root="", source="", resize=None)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
@@ -180,7 +181,7 @@ def _data(argv: Sequence[str]) -> int:
 
 
 def _verify(argv: Sequence[str]) -> int:
-    from jaxsoft import arguments
+    from jaxsoft.command import arguments
 
     words, _ = arguments.parse(argv)
     where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None

@@ -159,7 +159,7 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
         ("data.resize=9", "resize=9 cannot be: images of digits are 8 pixels wide as published"),
         ("student.model=mpl", "config.student.model: unknown model 'mpl'; closest: mlp, "),
         ("student.optimizer=adam", "config.student.optimizer: unknown optimizer 'adam'; closest: adamw, sgd (all of them: "
-         "jaxsoft/optim.py)"),
+         "jaxsoft/training/optim.py)"),
         ("select=randm", "config.select: unknown selection 'randm'; closest: random, "),
         ("sweep.labels=tempratur", "config.sweep.labels: unknown label source 'tempratur'; closest: teacher, teachers, learned "),
         ("sweep.labels=teacher(epoch=2)|tempratur(3)", "config.sweep.labels: unknown label operation 'tempratur'; closest: "

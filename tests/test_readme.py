@@ -8,7 +8,8 @@ import shlex
 
 import pytest
 
-from jaxsoft import arguments, config, main
+from jaxsoft import config, main
+from jaxsoft.command import arguments
 from jaxsoft.labels.spec import LabelSpec
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

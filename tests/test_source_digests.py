@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from jaxsoft import augment, models, sources
+from jaxsoft import models, sources
 from jaxsoft.labels import ops
+from jaxsoft.training import augment
 
 FIRST = '''"""A module."""
 from jaxsoft_tried import helpers

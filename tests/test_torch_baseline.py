@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from jaxsoft import augment
-from jaxsoft.training import fit
+from jaxsoft.training import augment, fit
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # as a script of that folder finds the others
 torch = pytest.importorskip("torch", reason="torch is missing: pip install 'jaxsoft[bench]'", exc_type=ImportError)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from jaxsoft import metrics
+from jaxsoft.training import metrics
 from jaxsoft.training.fit import Bank, Recipe
 
 

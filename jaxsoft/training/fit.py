@@ -15,8 +15,9 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import augment, losses, models, optim, rng, schedules, sources, spec, views
+from jaxsoft import models, rng, sources, spec
 from jaxsoft.rng import Stream
+from jaxsoft.training import augment, losses, optim, schedules, views
 
 
 class Recipe(NamedTuple):
@@ -48,11 +49,13 @@ class Recipe(NamedTuple):
 
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
         given = ("learning_rate", "weight_decay")
-        return spec.resolve(self.optimizer, spec.public_functions(optim), "optimizer", "jaxsoft/optim.py", given)
+        return spec.resolve(
+            self.optimizer, spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py", given
+        )
 
     def build_schedule(self) -> Callable[[Array], Array]:
         functions = spec.public_functions(schedules)
-        return spec.resolve(self.schedule, functions, "schedule", "jaxsoft/schedules.py", ("progress",))
+        return spec.resolve(self.schedule, functions, "schedule", "jaxsoft/training/schedules.py", ("progress",))
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""

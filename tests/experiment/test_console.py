@@ -110,7 +110,7 @@ def test_outside_of_the_main_thread_signals_are_left_alone():
 
 RUN = """
 import sys, time
-from jaxsoft import stopping
+from jaxsoft.command import stopping
 from jaxsoft import console
 stopping._GRACE_SECONDS = float(sys.argv[1])
 told = console.Console()

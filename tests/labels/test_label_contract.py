@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsoft import metrics, spec
+from jaxsoft import spec
 from jaxsoft.labels import ops
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import metrics
 
 OPERATIONS = spec.public_functions(ops)
 CUTS = {"topk", "drop_class"}

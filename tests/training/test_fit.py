@@ -9,9 +9,9 @@ import optax
 import pytest
 import tiny
 
-from jaxsoft import augment, rng
+from jaxsoft import rng
 from jaxsoft.rng import Stream
-from jaxsoft.training import fit
+from jaxsoft.training import augment, fit
 from jaxsoft.training.fit import Bank, Member, Recipe
 
 ADVICE = (

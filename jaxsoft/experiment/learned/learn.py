@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import config, errors, metrics, numerics, sources
+from jaxsoft import config, errors, numerics, sources
 from jaxsoft.experiment.learned import kept, many, one
 from jaxsoft.experiment.learned.kept import Kept
 from jaxsoft.experiment.learned.one import ImageSet, Material
@@ -21,7 +21,7 @@ from jaxsoft.experiment.teach.experts import Experts, make_bank
 from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.training import cost, metrics
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset

@@ -10,10 +10,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
 from jaxsoft import errors
+from jaxsoft.config.settings import Learned
 from jaxsoft.experiment.learned import one
 from jaxsoft.experiment.learned.one import ImageSet, Judged, Material
 from jaxsoft.ops import conv
-from jaxsoft.settings import Learned
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 

@@ -22,12 +22,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import errors, losses, rng
+from jaxsoft import errors, rng
+from jaxsoft.config.settings import Learned
 from jaxsoft.experiment.learned import unroll
 from jaxsoft.experiment.learned.unroll import Trainee
 from jaxsoft.rng import Stream
-from jaxsoft.settings import Learned
-from jaxsoft.training import evaluate, fit
+from jaxsoft.training import evaluate, fit, losses
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe
 

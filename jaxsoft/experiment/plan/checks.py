@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import augment, config, data, errors, rng, spec
+from jaxsoft import config, data, errors, rng, spec
 from jaxsoft.data import normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
@@ -16,7 +16,7 @@ from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.cohort import by_architecture, expectations
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.spatial
 import scipy.stats
 
-from jaxsoft import metrics
+from jaxsoft.training import metrics
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import augment, rng
+from jaxsoft import rng
 from jaxsoft.rng import Stream
+from jaxsoft.training import augment
 
 _OWN_DRAWS = 4  # the other image, the size of the box, its centre
 

@@ -31,11 +31,11 @@ class Training:
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
     epochs: int = setting(0, "passes over the images", low=0)
     steps: int = setting(0, "gradient steps", low=0)
-    optimizer: str = setting("sgd", "a function of jaxsoft/optim.py")
-    schedule: str = setting("constant", "a function of jaxsoft/schedules.py")
+    optimizer: str = setting("sgd", "a function of jaxsoft/training/optim.py")
+    schedule: str = setting("constant", "a function of jaxsoft/training/schedules.py")
     learning_rate: float = setting(0.01, "at the start", above=0.0)
     weight_decay: float = setting(0.0, "coupled for sgd, decoupled for adamw", low=0.0)
-    augment: str = setting("none", "a function of jaxsoft/augment.py")
+    augment: str = setting("none", "a function of jaxsoft/training/augment.py")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Student(Training):
 
     epochs: int = setting(0, "passes over the subset", low=0)
     steps: int = setting(400, "gradient steps", low=0)
-    optimizer: str = setting("sgd(momentum=0.9)", "a function of jaxsoft/optim.py")
-    schedule: str = setting("step(0.3, 4)", "a function of jaxsoft/schedules.py")
+    optimizer: str = setting("sgd(momentum=0.9)", "a function of jaxsoft/training/optim.py")
+    schedule: str = setting("step(0.3, 4)", "a function of jaxsoft/training/schedules.py")
     evaluations: int = setting(10, "equally spaced looks at the validation split", low=1)
 
 
@@ -94,11 +94,11 @@ class Learned:
     students: int = setting(4, "in the pool; their gradients are averaged", low=1)
     judges: int = setting(8, "students trained from scratch at each look", low=1)
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
-    optimizer: str = setting("sgd(momentum=0.9)", "of the students, a function of jaxsoft/optim.py")
-    schedule: str = setting("constant", "a function of jaxsoft/schedules.py")
+    optimizer: str = setting("sgd(momentum=0.9)", "of the students, a function of jaxsoft/training/optim.py")
+    schedule: str = setting("constant", "a function of jaxsoft/training/schedules.py")
     learning_rate: float = setting(0.01, "of the students, at the start", above=0.0)
     weight_decay: float = setting(0.0, "of the students", low=0.0)
-    augment: str = setting("none", "a function of jaxsoft/augment.py")
+    augment: str = setting("none", "a function of jaxsoft/training/augment.py")
     margin: float = setting(8.0, "first label logit of the true class, the others are 0; 8: nearly hard", low=0.0)
     reference_epoch: int = setting(0, "teacher epoch whose pooled labels they are compared with; 0: the last", low=0)
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsoft import optim, spec
+from jaxsoft import spec
+from jaxsoft.training import optim
 
 OPTIMIZERS = spec.public_functions(optim)
 START = np.array([1.0, -2.0, 0.5], np.float32)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsoft import schedules, spec
+from jaxsoft import spec
+from jaxsoft.training import schedules
 
 SCHEDULES = spec.public_functions(schedules)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from absl import flags
 
-from jaxsoft import config, errors, values
+from jaxsoft import config, errors
+from jaxsoft.config import values
 
 
 def parse(argv: Sequence[str], **defaults: Any) -> tuple[list[str], dict[str, Any]]:

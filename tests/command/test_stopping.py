@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from jaxsoft import stopping
+from jaxsoft.command import stopping
 
 # A command that never ends, and that nothing but the end of the process can stop.
 COMMAND = """

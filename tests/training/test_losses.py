@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsoft import losses
+from jaxsoft.training import losses
 
 
 def test_soft_cross_entropy_is_the_textbook_sum():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsoft import augment, views
+from jaxsoft.training import augment, views
 
 SIDE = 8
 FLAT = jnp.arange(1.0, 7.0)[:, None, None, None] * jnp.ones((6, SIDE, SIDE, 1))  # image s is s + 1 everywhere

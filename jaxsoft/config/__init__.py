@@ -14,8 +14,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxsoft import errors, values
-from jaxsoft.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training
+from jaxsoft import errors
+from jaxsoft.config import values
+from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training
 
 __all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
 __all__ += ["as_dict", "closest", "default", "parse_arg", "read", "read_with"]

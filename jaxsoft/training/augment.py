@@ -54,7 +54,7 @@ def build(text: str) -> Augmentation:
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
     """
-    return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/augment.py")()
+    return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/training/augment.py")()
 
 
 def functions(text: str) -> list[Callable]:
@@ -244,7 +244,9 @@ def _operations(names: str) -> list[Callable[..., Change]]:
     functions = _returning(Change)
     for name in names.split("_"):
         if name not in functions:
-            raise errors.ConfigError(errors.unknown("augmentation operation", name, functions, "jaxsoft/augment.py"))
+            raise errors.ConfigError(
+                errors.unknown("augmentation operation", name, functions, "jaxsoft/training/augment.py")
+            )
     return [functions[name] for name in names.split("_")]
 
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from jaxsoft import errors, streams
+from jaxsoft import errors
+from jaxsoft.command import streams
 
 HELP, WRONG = ["help"], ["nope\x1b[2J"]
 FULL = "jaxsoft: standard output cannot be written: No space left on device\n"
@@ -15,7 +16,7 @@ UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, report, data, 
 # A run tells its lines through rich, and goes on when they are not wanted.
 SAYING = """
 import sys
-from jaxsoft import streams
+from jaxsoft.command import streams
 streams.prepare()
 from jaxsoft.console import Console
 for i in range(2000):

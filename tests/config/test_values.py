@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsoft import errors, values
+from jaxsoft import errors
+from jaxsoft.config import values
 
 INTS, FLOATS, TEXTS = tuple[int, ...], tuple[float, ...], tuple[str, ...]
 

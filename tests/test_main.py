@@ -69,6 +69,7 @@ def test_version(capsys):
         (["run", f"--config={DIGITS}", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),
         (["run", f"--config={DIGITS}", "--dry_run=maybe"], "flag --dry_run=maybe: ('Non-boolean argument to boolean "
          "flag', 'maybe')"),
+        (["run", f"--config={DIGITS}", "--nodry_run=1"], "--nodry_run=1 does not take an argument"),
         (["run", f"--config={DIGITS}:quik"], "unknown config argument 'quik'; choices: quick"),
         (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects true or false, got '1'"),
         (["report"], "jaxsoft report expects at least one run folder"),

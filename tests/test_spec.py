@@ -179,3 +179,4 @@ def test_a_string_that_looks_like_a_keyword_stays_a_string():
 
 def test_a_parameter_without_annotation_takes_any_value():
     assert spec.bind(spec.parse_one("f(3)"), lambda x: x) == {"x": 3}
+    assert refusal(spec.bind, spec.parse_one("f"), lambda x: x).endswith("; usage: f(x: value)")

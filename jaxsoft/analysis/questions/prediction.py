@@ -45,7 +45,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     inside, of = sum(_holds(c.epoch, c.chosen) for c in checks), len(checks) - 1
     caption = (
         "Each budget left out and predicted from the others: teacher epoch by a line of ln(1 + epoch) in ln IPC, accuracy of "
-        f"the best soft labels by the law that AICc prefers. {inside} of {of} chosen epochs lie in their intervals, "
+        f"the best soft labels by a power law with a floor. {inside} of {of} chosen epochs lie in their intervals, "
         "which cover seeds, not the form of the law. The last row was not run."
     )
     title = f"Unseen budgets are missed by {least} to {most} points"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.stats
-from jaxsoft.experiment.identity import environment
+from jaxsoft.experiment.machine.environment import environment
 from jaxtyping import Float
 
 from jaxsoft.analysis import findings, fits, groups, inference, laws, predict, structure, variance, worth

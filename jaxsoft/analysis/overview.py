@@ -4,13 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
 from jaxsoft.analysis.findings import Choice, Findings, Frontier, frontiers
-from jaxsoft.analysis.fits import BEST, Law, best_form
-from jaxsoft.analysis.groups import TUNABLE, Arms, Group
-from jaxsoft.analysis.inference import FEWEST, FEWEST_DRAWN, estimate, told
-from jaxsoft.analysis.page import Block, Fact, Facts, Section, Table, Text, table
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
+from jaxsoft.analysis.showing.page import Block, Fact, Facts, Section, Table, Text, table
+from jaxsoft.analysis.statistics.fits import BEST, Law, best_form
+from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
+from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, estimate, told
 from jaxsoft.analysis.tables import both_open, budget_table, law_table, sign_of_bound, value_of_a_label
 
 _LONG = 24

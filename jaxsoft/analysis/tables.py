@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from jaxsoft.analysis import laws, words
 from jaxsoft.analysis.findings import Findings, findings
-from jaxsoft.analysis.fits import BEST, Fit, Law, best_form
-from jaxsoft.analysis.groups import TUNABLE, groups, tidy
-from jaxsoft.analysis.page import Table, table
-from jaxsoft.analysis.worth import Worth
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.page import Table, table
+from jaxsoft.analysis.statistics import laws
+from jaxsoft.analysis.statistics.fits import BEST, Fit, Law, best_form
+from jaxsoft.analysis.statistics.groups import TUNABLE, groups, tidy
+from jaxsoft.analysis.statistics.worth import Worth
 from jaxsoft.types import Row
 
 

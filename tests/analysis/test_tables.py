@@ -6,11 +6,12 @@ import re
 import pytest
 import synthetic
 
-from jaxsoft.analysis import fits, laws, tables
+from jaxsoft.analysis import tables
 from jaxsoft.analysis.findings import findings
-from jaxsoft.analysis.fits import BEST, Fit, HeldOut, Law, Parameter
-from jaxsoft.analysis.groups import groups, tidy
-from jaxsoft.analysis.worth import Worth
+from jaxsoft.analysis.statistics import fits, laws
+from jaxsoft.analysis.statistics.fits import BEST, Fit, HeldOut, Law, Parameter
+from jaxsoft.analysis.statistics.groups import groups, tidy
+from jaxsoft.analysis.statistics.worth import Worth
 
 NAN = math.nan
 

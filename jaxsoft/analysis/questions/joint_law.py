@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from jaxsoft import spec
-from jaxsoft.analysis import fits, laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run, examples_of
-from jaxsoft.analysis.worth import entries_kept
+from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics import fits, laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.worth import entries_kept
 
 ORDER = 6
 _FEWEST = 3

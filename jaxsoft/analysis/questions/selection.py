@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, INK, Chart, Panel, Series, spread
-from jaxsoft.analysis.groups import TUNABLE, Arms, Group
-from jaxsoft.analysis.inference import Estimate, Side, best, contrast, means
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate, Side, best, contrast, means
 
 ORDER = 21
 TOGETHER = ("select",)

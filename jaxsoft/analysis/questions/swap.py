@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Level, Panel, Series, cut, shades
 from jaxsoft.analysis.findings import rank_correlation
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, curves, drawn, estimate
-from jaxsoft.analysis.page import Section, Table, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series, cut, shades
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, curves, drawn, estimate
 
 ORDER = 10
 _MOST_SHOWN = 4

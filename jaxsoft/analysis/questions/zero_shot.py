@@ -17,12 +17,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis import inference, words
-from jaxsoft.analysis.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import TUNABLE, Group
-from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.read import Run, examples_of
+from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.groups import TUNABLE, Group
+from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 4
 TOGETHER = ("without",)

@@ -7,9 +7,10 @@ import pytest
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import fits, inference, laws, overview, tables
-from jaxsoft.analysis.groups import groups, tidy
+from jaxsoft.analysis import overview, tables
 from jaxsoft.analysis.questions.joint_law import cut_families
+from jaxsoft.analysis.statistics import fits, inference, laws
+from jaxsoft.analysis.statistics.groups import groups, tidy
 
 IPC = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
 K = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 100.0])

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import errors
-from jaxsoft.analysis import laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import FEWEST, FEWEST_DRAWN, interval, means
+from jaxsoft.analysis.statistics import laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, interval, means
 
 BEST = "best soft labels"
 _COUNTS = {2: "two", 3: "three", 5: "five"}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft.analysis import fits, laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, drawn
+from jaxsoft.analysis.statistics import fits, laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, drawn
 
 
 def chosen_epochs(group: Group, arms: Arms) -> tuple[list[int], Float[np.ndarray, "R T"]]:

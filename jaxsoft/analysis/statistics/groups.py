@@ -15,8 +15,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from jaxsoft import spec
-from jaxsoft.analysis import inference
-from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.types import Row
 
 IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")

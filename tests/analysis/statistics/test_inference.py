@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxsoft.analysis import inference
-from jaxsoft.analysis.inference import Estimate, Side
+from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.inference import Estimate, Side
 
 NAN = math.nan
 

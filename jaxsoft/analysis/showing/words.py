@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis.fits import Parameter
-from jaxsoft.analysis.inference import FEWEST, Estimate, told
-from jaxsoft.analysis.results import plain
+from jaxsoft.analysis.reading.results import plain
+from jaxsoft.analysis.statistics.fits import Parameter
+from jaxsoft.analysis.statistics.inference import FEWEST, Estimate, told
 
 NONE = "–"
 LONGEST = 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import fits, predict
+from jaxsoft.analysis.statistics import fits, predict
 
 IPCS, EPOCHS = (1, 2, 5, 10, 20, 50), (3, 5, 7, 10, 14, 20, 28, 40, 57, 80, 113)
 

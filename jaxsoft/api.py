@@ -62,10 +62,8 @@ def train_students(
     inputs = prepare(plan, settings, dataset, experts)
     program = waves.wave_program(plan, settings)
     shared = outcomes.shared_columns(dataset)
-    trained = [
-        outcome
-        for wave in range(len(plan.waves))
-        for outcome in waves.train_wave(program, plan, wave, inputs, None, lambda _: Next(), protocol)
-    ]
-    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in trained}
+    each = (
+        waves.train_wave(program, plan, i, inputs, None, lambda _: Next(), protocol) for i in range(len(plan.waves))
+    )
+    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for wave in each for o in wave}
     return [rows[i] for i in range(len(plan.members))]

@@ -32,8 +32,7 @@ def train_students(
       student: what the sweep does not vary.
       sweep: axes; their product is the members.
       select: which images, a function of jaxsoft/data/select.py.
-      protocol: `sealed` opens the test split once, at the end; `paper` selects checkpoints on it; `both` is sealed, with
-        what the other would have reported beside it.
+      protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
 
     Returns:
@@ -60,8 +59,7 @@ def train_students(
     checks.check(settings)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     inputs = prepare(plan, settings, dataset, experts)
-    program = waves.wave_program(plan, settings)
-    shared = outcomes.shared_columns(dataset)
+    program, shared = waves.wave_program(plan, settings), outcomes.shared_columns(dataset)
     each = (
         waves.train_wave(program, plan, i, inputs, None, lambda _: Next(), protocol) for i in range(len(plan.waves))
     )

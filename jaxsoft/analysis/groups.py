@@ -75,11 +75,6 @@ class Group:
     classes: int
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    @property
-    def dataset(self) -> str:
-        """The data set of all members."""
-        return str(self.members["dataset"].iat[0])
-
     def values(self, column: str) -> Float[np.ndarray, "U I A"]:
         """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
         return _cells(self.members, column, (self.units, self.ipcs, range(len(self.arms))), self.classes)
@@ -210,8 +205,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
 
 def treated(members: pd.DataFrame, *operations: str) -> "pd.Series[bool]":
     """Whether labels went through one of some operations."""
-    found = [not {*operations}.isdisjoint(names) for names in members["operations"]]
-    return pd.Series(found, members.index, dtype=bool)
+    return pd.Series([not {*operations}.isdisjoint(own) for own in members["operations"]], members.index, dtype=bool)
 
 
 def is_probe(members: pd.DataFrame) -> "pd.Series[bool]":

@@ -26,9 +26,8 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Hard, structured and shuffled labels against one another, by source and budget."""
     shuffled = {str(group.arms["base"].iat[arm]): group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
-    pairs = {
-        labels: (group.of(labels), shuffled[labels]) for labels in map(str, group.arms["labels"]) if labels in shuffled
-    }
+    sources = [labels for labels in map(str, group.arms["labels"]) if labels in shuffled]
+    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in sources}
     structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
     if not structure:
         return None

@@ -75,7 +75,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
-    examples = examples_of(runs, group.dataset)
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     names = examples.class_names if examples else ()
     chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
     return Section(_title(lead, group.classes), [chart, table(lines, caption)])

@@ -19,7 +19,7 @@ _NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The parameters of the law in images and label entries, for each family of cut labels."""
-    examples = examples_of(runs, group.members["dataset"].iat[0])
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     classes = group.classes or (len(examples.class_names) if examples else 0)
     surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]
     found = [fits.fit(laws.JOINT, s) for s in surfaces if all(len(set(line)) >= _FEWEST for line in s.x)]

@@ -31,7 +31,7 @@ class Check(NamedTuple):
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Predictions within one group; None where budgets or epochs are too few for a line to be tested."""
-    dated = [arm for arm in group.soft if not math.isnan(group.arms["epoch"].iat[arm])]
+    dated = group.find(group.arms["labels"] != "hard", group.arms["epoch"].notna())
     if len(group.ipcs) < _FEWEST_IPCS or group.arms["epoch"].iloc[dated].nunique() < _FEWEST_EPOCHS:
         return None
     curve = fits.curve(group, group.soft, fits.BEST)

@@ -21,7 +21,7 @@ _LIKELY = 0.5
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy against bytes, where soft labels differ in what they take, and some run knows what an image looks like."""
-    examples = examples_of(runs, group.members["dataset"].iat[0])
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     if examples is None:
         return None
     classes = len(examples.class_names)

@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import socket
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -150,7 +149,7 @@ def test_a_store_is_taught_once_and_another_setting_is_another_expert(trained, d
 def test_a_store_in_use_is_waited_for_and_then_only_read(trained, copy, data, monkeypatch):
     """As of two array tasks: the second says for whom it waits, and finds the finished experts."""
     monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
-    last, told = copy[1] / f"{EPOCHS}.safetensors", []
+    last, told = copy[1] / str(EPOCHS), []
     last.rename(copy[0] / "last")
     other = Lock(copy[1] / "lock")
 
@@ -167,7 +166,7 @@ def test_a_store_in_use_is_waited_for_and_then_only_read(trained, copy, data, mo
 
 def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, data, monkeypatch, capsys):
     monkeypatch.setattr(lock, "_POLL_SECONDS", 0.01)
-    (copy[1] / f"{EPOCHS}.safetensors").unlink()
+    shutil.rmtree(copy[1] / str(EPOCHS))
     other, console = Lock(copy[1] / "lock"), Console()
     monkeypatch.setattr(console, "stop", True)
     with pytest.raises(errors.Interrupted, match="stopped while waiting for process"):
@@ -180,38 +179,39 @@ def test_who_waits_for_a_store_is_told_so_in_the_log_and_by_the_console(copy, da
 
 
 def test_finished_experts_are_read_while_another_process_mends_them(trained, copy, data):
-    (copy[1] / ".1.safetensors.0123abcd.tmp").touch()  # what it is about to save
+    (copy[1] / "1.orbax-checkpoint-tmp").mkdir()  # what it is about to save
     held = Lock(copy[1] / "lock")
     assert teach(data, SETTINGS.teacher, folder=copy[0], on_epoch=never).histories == trained[0].histories
     held.release()
-    assert (copy[1] / ".1.safetensors.0123abcd.tmp").exists()
+    assert (copy[1] / "1.orbax-checkpoint-tmp").is_dir()
 
 
-def spoil(path):
+def spoil(epoch):
     """Flip a bit in the middle of an epoch's numbers."""
+    path = max(epoch.rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else 0)
     content = bytearray(path.read_bytes())
-    content[-len(content) // 4] ^= 1
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
 def test_a_damaged_last_epoch_is_taught_again(trained, copy, data, caplog):
     store, folder = copy
-    spoil(folder / f"{EPOCHS}.safetensors")
+    spoil(folder / str(EPOCHS))
     seen = []
     with caplog.at_level(logging.WARNING):
         experts = teach(data, SETTINGS.teacher, folder=store, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == [EPOCHS]
-    assert f"set aside as {EPOCHS}.corrupt" in caplog.text and (folder / f"{EPOCHS}.corrupt").is_file()
+    assert f"set aside as {EPOCHS}.corrupt" in caplog.text and (folder / f"{EPOCHS}.corrupt").is_dir()
     assert experts.histories == trained[0].histories
     np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
 
 
 @pytest.mark.parametrize("harmed", [(1,), (0,), (1, 2), (0, 1, 2)])
-@pytest.mark.parametrize("harm", [spoil, Path.unlink])
+@pytest.mark.parametrize("harm", [spoil, shutil.rmtree])
 def test_a_damaged_or_missing_epoch_is_taught_again_when_it_is_asked_for(trained, copy, data, caplog, harm, harmed):
     store, folder = copy
     for epoch in harmed:
-        harm(folder / f"{epoch}.safetensors")
+        harm(folder / str(epoch))
     seen = []
     experts = teach(data, SETTINGS.teacher, folder=store, on_epoch=lambda epoch, *_: seen.append(epoch))
     assert seen == []
@@ -239,7 +239,7 @@ def test_an_expert_that_diverges_is_told_as_a_setting_and_at_once(data, tmp_path
     assert told.startswith("expert 0, mlp(hidden=8), diverged at step ")
     assert "(epoch 1 of 3)" in told and "lower config.teacher.learning_rate (1e+30)" in told
     (folder,) = [path for path in tmp_path.iterdir() if path.is_dir()]
-    assert not (folder / "1.safetensors").exists(), "no epoch of it is kept"
+    assert not (folder / "1").exists(), "no epoch of it is kept"
 
 
 def test_an_expert_that_never_moves_is_no_expert(data):
@@ -254,9 +254,10 @@ def save_last_epoch(store, experts, change):
     (cohort,) = experts.cohorts
     records = [[dict(history[epoch]) for history in cohort.histories] for epoch in range(EPOCHS + 1)]
     state, records = change(cohort.state(EPOCHS), records)
-    (store / cohort.key / f"{EPOCHS}.safetensors").unlink()
+    shutil.rmtree(store / cohort.key / str(EPOCHS))
     kept = Checkpoints(store / cohort.key, keep=None, tag={"teacher": cohort.key})
     kept.save(EPOCHS, state, {"records": records})
+    kept.close()
 
 
 def test_a_diverged_expert_in_a_store_is_refused_by_number(data, tmp_path):

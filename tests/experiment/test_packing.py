@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors
 import safetensors.numpy
 
 from jaxsoft.experiment.store import packing
@@ -29,27 +30,16 @@ TREE = {
 }
 
 
-@pytest.fixture
-def packed(tmp_path):
-    """A function that packs a tree into a file, and gives the record that the file then has."""
-
-    def pack(tree):
-        (tmp_path / "tree").write_bytes(packing.packed(tree, {"extra": 7}))
-        return tmp_path / "tree", packing.read_record(tmp_path / "tree")
-
-    return pack
+def test_the_bytes_are_a_safetensors_file_and_the_record_says_what_is_in_it():
+    packed, record = packing.pack({"a": np.array([1, 2], np.uint8), "b": np.array(3, np.uint16)})
+    assert packed.dtype == np.uint8 and packed.ndim == 1
+    assert list(safetensors.numpy.load(packed.tobytes())["a"]) == [1, 2]  # any tool can read it
+    assert record["b"] == {"dtype": "uint16", "shape": [], "sha256": hashlib.sha256(b"\x03\x00").hexdigest()}
 
 
-def test_the_record_says_what_the_leaves_must_be_and_more(packed):
-    path, record = packed({"a": np.array([1, 2], np.uint8), "b": np.array(3, np.uint16)})
-    assert record["extra"] == 7
-    assert record["leaves"]["b"] == {"dtype": "uint16", "shape": [], "sha256": hashlib.sha256(b"\x03\x00").hexdigest()}
-    assert list(safetensors.numpy.load_file(path)["a"]) == [1, 2]  # any tool can read it
-
-
-def test_round_trip_is_bitwise_for_every_kind_of_leaf(packed):
-    path, record = packed(TREE)
-    back = packing.read_leaves(path, record["leaves"], TREE)
+def test_round_trip_is_bitwise_for_every_kind_of_leaf():
+    packed, record = packing.pack(TREE)
+    back = packing.unpack(packed, record, TREE)
     assert jax.tree.structure(back) == jax.tree.structure(TREE)
     for before, after in zip(jax.tree.leaves(TREE), jax.tree.leaves(back)):
         before = np.asarray(before)
@@ -57,47 +47,46 @@ def test_round_trip_is_bitwise_for_every_kind_of_leaf(packed):
         assert (after.dtype, after.shape, after.tobytes()) == (before.dtype, before.shape, before.tobytes())
 
 
-def test_foreign_byte_order_and_strides_keep_their_values(packed):
+def test_foreign_byte_order_and_strides_keep_their_values():
     tree = {"big": np.array([1.0, 2.0], ">f4"), "turned": np.arange(6, dtype=np.int32).reshape(2, 3).T}
-    path, record = packed(tree)
-    back = packing.read_leaves(path, record["leaves"], tree)
+    packed, record = packing.pack(tree)
+    back = packing.unpack(packed, record, tree)
     np.testing.assert_array_equal(back["big"], [1.0, 2.0])
     np.testing.assert_array_equal(back["turned"], [[0, 3], [1, 4], [2, 5]])
-    assert packing.differences(record["leaves"], tree, {}, {}) == ""
+    assert packing.differences(record, tree, {}, {}) == ""
 
 
-def test_leaves_are_found_by_path_not_by_place(packed):
-    path, record = packed({"a": np.float32(1), "b": np.float32(2)})
-    leaves = dict(reversed(record["leaves"].items()))
-    back = packing.read_leaves(path, leaves, {"a": np.float32(0), "b": np.float32(0)})
+def test_leaves_are_found_by_path_not_by_place():
+    packed, record = packing.pack({"a": np.float32(1), "b": np.float32(2)})
+    back = packing.unpack(packed, dict(reversed(record.items())), {"a": np.float32(0), "b": np.float32(0)})
     assert (back["a"], back["b"]) == (1, 2)
 
 
-def test_every_flipped_bit_of_a_leaf_is_noticed(packed):
-    path, record = packed({"a": np.array([1.5, 2.5], np.float32)})
-    whole = path.read_bytes()
+def test_every_flipped_bit_of_a_leaf_is_noticed():
+    packed, record = packing.pack({"a": np.array([1.5, 2.5], np.float32)})
     for bit in range(8 * 8):
-        altered = bytearray(whole)
+        altered = packed.copy()
         altered[bit // 8 - 8] ^= 1 << bit % 8
-        path.write_bytes(altered)
         with pytest.raises(ValueError, match="a is not what was saved"):
-            packing.read_leaves(path, record["leaves"], {"a": np.zeros(2, np.float32)})
+            packing.unpack(altered, record, {"a": np.zeros(2, np.float32)})
+    with pytest.raises(safetensors.SafetensorError):
+        packing.unpack(packed[:-1], record, {"a": np.zeros(2, np.float32)})
 
 
 def test_two_leaves_of_one_path_are_refused():
     with pytest.raises(ValueError, match="same path"):
-        packing.packed({"a": {"b": 1}, "a/b": 2}, {})
+        packing.pack({"a": {"b": 1}, "a/b": 2})
 
 
 def test_typed_keys_are_refused():
     with pytest.raises(TypeError):
-        packing.packed({"key": jax.random.key(0)}, {})
+        packing.pack({"key": jax.random.key(0)})
 
 
-def test_the_table_of_differences(packed):
-    _, record = packed({"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)})
+def test_the_table_of_differences():
+    _, record = packing.pack({"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)})
     like = {"w": jax.ShapeDtypeStruct((2, 4), np.float32), "b": jax.ShapeDtypeStruct((3,), np.float32), "c": 1}
-    table = packing.differences(record["leaves"], like, {"config": "old", "seed": 1}, {"config": "new", "seed": 1})
+    table = packing.differences(record, like, {"config": "old", "seed": 1}, {"config": "new", "seed": 1})
     assert table.splitlines() == [
         "  leaf        saved          wanted",
         "  c           absent         int64[]",
@@ -106,8 +95,8 @@ def test_the_table_of_differences(packed):
     ]
 
 
-def test_a_long_table_is_cut(packed):
-    _, record = packed([np.zeros(1)] * 50)
-    lines = packing.differences(record["leaves"], [np.zeros(2)] * 50, {}, {}).splitlines()
+def test_a_long_table_is_cut():
+    _, record = packing.pack([np.zeros(1)] * 50)
+    lines = packing.differences(record, [np.zeros(2)] * 50, {}, {}).splitlines()
     assert len(lines) == 1 + packing._SHOWN + 1
     assert lines[-1] == "  and 30 more"

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 
+import orbax.checkpoint as ocp
 import pytest
 import tiny_run as tiny
 
@@ -160,20 +161,18 @@ def test_a_log_that_is_removed_under_a_run_loses_nothing(finished, tmp_path, cap
     assert (workdir / "results.jsonl").read_bytes().count(b"\n") == 4
 
 
-def test_a_checkpoint_that_cannot_be_committed_is_no_finished_run(finished, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("call", ["wait_until_finished", "close"])
+def test_a_commit_that_fails_in_the_background_is_no_finished_run(finished, tmp_path, monkeypatch, capsys, call):
     (file, whole), workdir = finished, tmp_path / "run"
     half_done(finished, workdir)
-    replace = os.replace
 
-    def fail(source, target):
-        if str(target).endswith(".safetensors"):
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        replace(source, target)
+    def fail(*_):
+        raise RuntimeError("the commit failed\nat length")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
+        patch.setattr(ocp.CheckpointManager, call, fail)
         assert tiny.command(file, workdir) == errors.CheckpointError.exit_code
-    assert "Input/output error" in (line := told_in_one_line(capsys)) and "run the same command again" in line
+    assert "the commit failed" in (line := told_in_one_line(capsys)) and "run the same command again" in line
     assert not (workdir / "manifest.json").exists() and not (workdir / "results.csv").exists()
     assert tiny.command(file, workdir) == 0
     assert (workdir / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import time
 
 import jax
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.experiment.store import packing
-from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged
+from jaxsoft.experiment.store import checkpoints as store
+from jaxsoft.experiment.store.checkpoints import Checkpoints
 
 LIKE = {"w": jax.ShapeDtypeStruct((16, 32), np.float32), "n": jax.ShapeDtypeStruct((), np.int32)}
 
@@ -28,7 +29,9 @@ def same(a, b):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    return Checkpoints(tmp_path / "with space and ü", tag={"config": "ab12", "jax": jax.__version__})
+    opened = Checkpoints(tmp_path / "with space and ü", tag={"config": "ab12", "jax": jax.__version__})
+    yield opened
+    opened.close()
 
 
 def test_save_and_restore(checkpoints):
@@ -62,7 +65,7 @@ def test_nothing_saved_yet(checkpoints):
 
 def test_a_step_is_never_overwritten(checkpoints):
     checkpoints.save(1, tree(1))
-    with pytest.raises(errors.CheckpointError, match="1.safetensors exists already"):
+    with pytest.raises(errors.CheckpointError, match="1 exists already"):
         checkpoints.save(1, tree(2))
     assert same(checkpoints.restore(1, LIKE), tree(1))
 
@@ -122,7 +125,10 @@ def saved(tmp_path_factory):
 
 
 def refused(directory, monkeypatch, like, tag, path, wanted):
-    monkeypatch.setattr(packing, "read_leaves", lambda *_: pytest.fail("the leaves were read"))
+    read, part = [], Checkpoints._part
+    monkeypatch.setattr(
+        Checkpoints, "_part", lambda self, step, name, args: read.append(name) or part(self, step, name, args)
+    )
     checkpoints = Checkpoints(directory, tag=tag)
     for load in (lambda: checkpoints.restore(1, like), lambda: checkpoints.latest_good(like)):
         with pytest.raises(errors.CheckpointError, match="does not match") as caught:
@@ -130,6 +136,7 @@ def refused(directory, monkeypatch, like, tag, path, wanted):
         assert caught.value.exit_code == 4
         lines = [line.split(maxsplit=1) for line in str(caught.value).splitlines()]
         assert [rest.endswith(wanted) for name, rest in lines if name == path] == [True]
+    assert read == ["record", "record"]
     assert checkpoints.steps() == [1]
 
 
@@ -139,9 +146,9 @@ def refused(directory, monkeypatch, like, tag, path, wanted):
 def test_a_damaged_checkpoint_is_set_aside_and_said(checkpoints, caplog):
     for step in (1, 2):
         checkpoints.save(step, tree(step))
-    path = checkpoints.path(2)
-    path.write_bytes(path.read_bytes().replace(b"float32", b"float16"))
-    with pytest.raises(Damaged, match="2.safetensors is damaged: the record is not what was saved"):
+    record = checkpoints.directory / "2" / "record" / "metadata"
+    record.write_text(record.read_text().replace("float32", "float16"))
+    with pytest.raises(store.Damaged, match="2 is damaged: the record is not what was saved"):
         checkpoints.restore(2, LIKE)
     assert checkpoints.steps() == [1, 2]
     with caplog.at_level(logging.WARNING):
@@ -150,16 +157,16 @@ def test_a_damaged_checkpoint_is_set_aside_and_said(checkpoints, caplog):
     assert "set aside as 2.corrupt, going one step back" in said and "\n" not in said
     checkpoints.save(2, tree(2))  # the number is free again
     assert same(checkpoints.latest_good(LIKE).tree, tree(2))
-    path.write_text("{")
+    record.write_text("{")
     assert checkpoints.latest_good(LIKE).step == 1
-    assert {p.name for p in checkpoints.directory.iterdir()} == {"1.safetensors", "2.corrupt", "2.corrupt1"}
+    assert {p.name for p in checkpoints.directory.iterdir()} == {"1", "2.corrupt", "2.corrupt1"}
 
 
 def test_all_damaged(checkpoints):
     checkpoints.save(1, tree(1))
-    os.truncate(checkpoints.path(1), 100)
+    shutil.rmtree(checkpoints.directory / "1" / "leaves")
     assert checkpoints.latest_good(LIKE) is None
-    assert (checkpoints.directory / "1.corrupt").is_file()
+    assert (checkpoints.directory / "1.corrupt").is_dir()
 
 
 def test_damage_on_a_disk_that_cannot_be_written(checkpoints, monkeypatch):
@@ -167,9 +174,9 @@ def test_damage_on_a_disk_that_cannot_be_written(checkpoints, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     checkpoints.save(1, tree(1))
-    os.truncate(checkpoints.path(1), 100)
+    shutil.rmtree(checkpoints.directory / "1" / "leaves")
     monkeypatch.setattr(os, "rename", fail)
-    with pytest.raises(errors.CheckpointError, match="cannot set aside .*/1.safetensors: Read-only file system"):
+    with pytest.raises(errors.CheckpointError, match="cannot set aside .*/1: Read-only file system"):
         checkpoints.latest_good(LIKE)
     assert checkpoints.steps() == [1]
 
@@ -180,7 +187,7 @@ def test_a_fault_of_the_machine_condemns_no_checkpoint(checkpoints, monkeypatch,
         raise problem
 
     checkpoints.save(1, tree(1))
-    monkeypatch.setattr(packing, "read_record", fail)
+    monkeypatch.setattr(Checkpoints, "_part", fail)
     with pytest.raises(errors.CheckpointError, match="cannot read checkpoint .*: (Permission denied|no memory)"):
         checkpoints.latest_good(LIKE)
     assert checkpoints.steps() == [1]
@@ -191,19 +198,20 @@ def test_a_fault_of_the_machine_condemns_no_checkpoint(checkpoints, monkeypatch,
 
 def test_a_commit_that_fails_is_not_reported_as_saved(checkpoints, monkeypatch):
     checkpoints.save(1, tree(1))
+    rename = os.rename
 
-    def fail(*_):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def fail(source, target, **options):
+        if str(target).endswith("/2"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(source, target, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
-        with pytest.raises(
-            errors.CheckpointError, match="cannot save checkpoint .*2.safetensors: Input/output error"
-        ) as caught:
+        patch.setattr(os, "rename", fail)
+        with pytest.raises(errors.CheckpointError, match="cannot save checkpoint .*2: Input/output error") as caught:
             checkpoints.save(2, tree(2))
     assert "\n" not in str(caught.value)
     assert checkpoints.steps() == Checkpoints(checkpoints.directory).steps() == [1]
-    assert [p.name for p in checkpoints.directory.iterdir()] == ["1.safetensors"]
+    assert [p.name for p in checkpoints.directory.iterdir()] == ["1"]
     checkpoints.save(2, tree(2))
     assert same(checkpoints.restore(2, LIKE), tree(2))
 

@@ -1,6 +1,5 @@
 """Labels that are learned for the subsets of a run: who learns together, and what is seen on the way."""
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxsoft import config, errors, numerics, sources
+from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.experiment.learned import kept, many, one
 from jaxsoft.experiment.learned.kept import Kept
 from jaxsoft.experiment.learned.one import ImageSet, Material
@@ -222,8 +221,7 @@ def _key(settings: config.Settings, dataset: Dataset, experts: Experts, subset: 
     own = config.as_dict(settings.learned), settings.student.model, settings.data.normalize
     code = sources.engine(), numerics.identity(), recipe_of(settings, dataset.num_classes, 1).code()
     who = [int(subset.seed)], np.asarray(subset.images)[:, None].tolist()
-    text = json.dumps([own, dataset.fingerprint, experts.key, *code, *who])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return files.digest([json.dumps([own, dataset.fingerprint, experts.key, *code, *who])])[:12]
 
 
 def _mean(metric: Callable[..., Any], *rows: Float[np.ndarray, "S K"]) -> float:

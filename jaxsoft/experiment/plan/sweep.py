@@ -1,7 +1,6 @@
 """From axes to members: the ordered product of a sweep, each member a complete description of one student."""
 
 import functools
-import hashlib
 import itertools
 import json
 import math
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from jaxsoft import config, errors
+from jaxsoft import config, errors, files
 from jaxsoft.labels.spec import LabelSpec
 
 to_text = json.JSONEncoder(sort_keys=True).encode
@@ -74,7 +73,7 @@ class MemberSpec:
             need not be written anew for each member.
         """
         shared = context if isinstance(context, str) else to_text(context)
-        return hashlib.sha256(f"[{to_text(vars(self))}, {shared}]".encode()).hexdigest()[:12]
+        return files.digest([f"[{to_text(vars(self))}, {shared}]"])[:12]
 
 
 def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:

@@ -1,17 +1,16 @@
-"""A tree as a safetensors file, whose header holds a sealed record of what its leaves must be.
+"""A tree as the bytes of a safetensors file, and the record of what its leaves must be.
 
 safetensors by itself does not notice altered numbers, so the record has the type, the shape and the SHA-256 of each leaf.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from safetensors import safe_open
+from jaxtyping import UInt8
+from safetensors import deserialize
 from safetensors.numpy import save
 
 from jaxsoft import files
@@ -20,8 +19,11 @@ _SHOWN = 20  # differences that a table lists
 _WIDEST = 60  # characters of one of its cells
 
 
-def packed(tree: Any, more: Mapping[str, Any]) -> bytes:
-    """A tree as a safetensors file, whose record also says `more`.
+def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any]]]:
+    """The bytes of a safetensors file of a tree, and by path what each leaf is: dtype, shape, SHA-256.
+
+    Args:
+      tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys.
 
     Raises:
       ValueError: two leaves have the same path.
@@ -30,33 +32,25 @@ def packed(tree: Any, more: Mapping[str, Any]) -> bytes:
     for path, leaf in _leaves(tree).items():
         dtype, shape = _kind(leaf)
         arrays[path] = np.asarray(jax.device_get(leaf), np.dtype(dtype.name), order="C")
-        leaves[path] = {"dtype": dtype.name, "shape": list(shape), "sha256": _sha256(arrays[path])}
-    return save(arrays, {"record": json.dumps(files.seal({"leaves": leaves, **more}))})
+        sha256 = files.digest([arrays[path].reshape(-1).view(np.uint8).data])
+        leaves[path] = {"dtype": dtype.name, "shape": list(shape), "sha256": sha256}
+    return np.frombuffer(save(arrays), np.uint8), leaves
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """What a file's header says of its leaves, and beside them; damaged files make the reader raise anything."""
-    files.opened(path).close()  # a regular file
-    with safe_open(path, framework="numpy") as file:
-        return files.unseal(json.loads(file.metadata()["record"]))
-
-
-def read_leaves(path: Path, leaves: Mapping[str, Any], like: Any) -> Any:
+def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: Any) -> Any:
     """The tree that was packed, in the structure of `like`.
 
     Raises:
       ValueError: a leaf is not bitwise what was packed.
     """
-    found = []
-    with safe_open(path, framework="numpy") as file:
-        for name in _leaves(like):
-            array, wanted = file.get_tensor(name), leaves[name]
-            if (array.dtype.name, list(array.shape), _sha256(array)) != tuple(
-                wanted[k] for k in ("dtype", "shape", "sha256")
-            ):
-                raise ValueError(f"{name} is not what was saved")
-            found.append(array)
-    return jax.tree.unflatten(jax.tree.structure(like), found)
+    found = dict(deserialize(packed.tobytes()))
+    arrays = []
+    for path in _leaves(like):
+        wanted, content = leaves[path], found.get(path, {}).get("data", b"")
+        if path not in found or files.digest([memoryview(content)]) != wanted["sha256"]:
+            raise ValueError(f"{path} is not what was saved")
+        arrays.append(np.frombuffer(content, wanted["dtype"]).reshape(wanted["shape"]))
+    return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
 def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], wanted_tag: Mapping[str, Any]) -> str:
@@ -93,7 +87,3 @@ def _leaves(tree: Any) -> dict[str, Any]:
 def _kind(leaf: Any) -> tuple[np.dtype, tuple[int, ...]]:
     array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
     return np.dtype(array.dtype), tuple(array.shape)
-
-
-def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()

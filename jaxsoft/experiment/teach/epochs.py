@@ -4,7 +4,6 @@ An expert is trained by the same program as a student, on all training images wi
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsoft import config, errors, numerics, sources
+from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store import checkpoints
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Good
@@ -60,12 +59,7 @@ class Task(NamedTuple):
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
         all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around]
-        return digest(json.dumps(all_of_it, sort_keys=True))
-
-
-def digest(text: str) -> str:
-    """Twelve hex digits that stand for a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return files.digest([json.dumps(all_of_it, sort_keys=True)])[:12]
 
 
 def teach(

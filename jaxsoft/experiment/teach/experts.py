@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxsoft import config, errors, numerics
+from jaxsoft import config, errors, files, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.lock import OnWait
@@ -146,7 +146,7 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
 
 def _key(task: Task) -> str:
     """Of the keys of all architectures; the experts' order is in their seeds."""
-    return teaching.digest(" ".join(task.key(*who) for who in by_architecture(task.settings).items()))
+    return files.digest([" ".join(task.key(*who) for who in by_architecture(task.settings).items())])[:12]
 
 
 def _counted(on_epoch: OnEpoch, before: int, total: int) -> OnEpoch:

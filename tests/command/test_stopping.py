@@ -37,7 +37,9 @@ def start():
         started.append(subprocess.Popen(command, **options))
         return started[-1]
 
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a child would ignore what nohup makes these tests ignore
     yield popen
+    signal.signal(signal.SIGHUP, hangup)
     for process in started:
         process.kill()
         process.communicate()

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import scipy.stats
-from jaxsoft.experiment.identity import environment
 from jaxtyping import Float
 
 from jaxsoft.analysis import findings, fits, groups, inference, laws, predict, structure, variance, worth
 from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.experiment.machine.environment import environment
 
 UNITS, ARMS, LUCK = (5, 10, 20), (2, 5, 11), (0.0, 0.5)
 GAPS = (0.0, 0.02, 0.2)

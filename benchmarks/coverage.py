@@ -21,8 +21,9 @@ import pandas as pd
 import scipy.stats
 from jaxtyping import Float
 
-from jaxsoft.analysis import findings, fits, groups, inference, laws, predict, structure, variance, worth
-from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.analysis import findings
+from jaxsoft.analysis.statistics import fits, groups, inference, laws, predict, structure, variance, worth
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.experiment.machine.environment import environment
 
 UNITS, ARMS, LUCK = (5, 10, 20), (2, 5, 11), (0.0, 0.5)
@@ -140,11 +141,9 @@ def few(curve: fits.Curve) -> fits.Curve:
     return curve._replace(draws=curve.draws[:1001])
 
 
-def exponent(rng: Random, draw: Draw, arms: Sequence[int], known: bool) -> Any:
-    """That of a power law with a floor if the form is `known`, else of the form that AICc chooses, which may have none."""
-    curve = few(fits.curve(group(draw(rng)[:, 0]), arms, ""))
-    best = fits.fit(laws.FLOOR, curve) if known else fits.law(curve).best
-    return best.parameters.get("exponent", NOTHING)
+def exponent(rng: Random, draw: Draw, arms: Sequence[int]) -> Any:
+    """That of the law of a curve, a power law with a floor."""
+    return fits.fit(laws.FLOOR, few(fits.curve(group(draw(rng)[:, 0]), arms, ""))).parameters["exponent"]
 
 
 def unseen(rng: Random, draw: Draw) -> Estimate:
@@ -177,12 +176,11 @@ def curves(tables: int) -> Iterator[Case]:
         curve = fits.curve(of, [1], "")._replace(weight=np.array(IPCS, float))
         frontier, whole = fits.fit(laws.FLOOR, curve).parameters["exponent"].value, worth.worths(of, [1])[1]
         assert whole is not None
-        for known, form in ((True, "form known"), (False, "form by AICc")):
-            one, best = (partial(exponent, draw=draw, arms=own, known=known) for own in ([0], arms))
-            yield Case(f"exponent of one label spec, {form}", n, one, 0.6, slow=4)
-            yield Case(f"exponent of the frontier, {form}", n, best, frontier, slow=4)
+        one, best = (partial(exponent, draw=draw, arms=own) for own in ([0], arms))
+        yield Case("exponent of one label spec", n, one, 0.6)
+        yield Case("exponent of the frontier", n, best, frontier)
         truth = 1 - (0.02 + 0.4 * IPCS[-1] ** -0.6)
-        yield Case("accuracy of an unseen budget, form by AICc", n, partial(unseen, draw=draw), truth, slow=4)
+        yield Case("accuracy of an unseen budget", n, partial(unseen, draw=draw), truth)
         yield Case("worth of a label", n, partial(rate, draw=draw), whole.ratio)
         yield Case("trend of the best epoch", n, partial(trend, draw=draw), moved)
         yield Case("trend of the best epoch, all alike", n, partial(trend, draw=still), 0.0, null=True)
@@ -234,7 +232,7 @@ class Measured(NamedTuple):
 
 
 def measure(case: Case, trials: int) -> Measured:
-    """One case; trials without an interval, such as of a law of another form, do not count."""
+    """One case; trials without an interval do not count."""
     trials = max(1, trials // case.slow)
     ends = np.array(
         [(found.low, found.high) for i in range(trials) for found in [case.trial(np.random.default_rng(i))]]

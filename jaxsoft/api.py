@@ -32,8 +32,7 @@ def train_students(
       student: what the sweep does not vary.
       sweep: axes; their product is the members.
       select: which images, a function of jaxsoft/data/select.py.
-      protocol: `sealed` opens the test split once, at the end; `paper` selects checkpoints on it; `both` is sealed, with
-        what the other would have reported beside it.
+      protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
 
     Returns:
@@ -60,12 +59,9 @@ def train_students(
     checks.check(settings)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     inputs = prepare(plan, settings, dataset, experts)
-    program = waves.wave_program(plan, settings)
-    shared = outcomes.shared_columns(dataset)
-    trained = [
-        outcome
-        for wave in range(len(plan.waves))
-        for outcome in waves.train_wave(program, plan, wave, inputs, None, lambda _: Next(), protocol)
-    ]
-    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in trained}
+    program, shared = waves.wave_program(plan, settings), outcomes.shared_columns(dataset)
+    each = (
+        waves.train_wave(program, plan, i, inputs, None, lambda _: Next(), protocol) for i in range(len(plan.waves))
+    )
+    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for wave in each for o in wave}
     return [rows[i] for i in range(len(plan.members))]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jaxsoft import config, errors, spec
-from jaxsoft.analysis import read
+from jaxsoft.analysis.reading import read
 from jaxsoft.data import prepared, raw
 from jaxsoft.data.formats import images
 from jaxsoft.experiment.store import folder, manifest, results

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from jaxsoft.analysis import fits, worth
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, drawn
+from jaxsoft.analysis.statistics import fits, worth
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, drawn
 
 
 class Choice(NamedTuple):

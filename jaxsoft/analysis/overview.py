@@ -4,13 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
 from jaxsoft.analysis.findings import Choice, Findings, Frontier, frontiers
-from jaxsoft.analysis.fits import BEST, Law
-from jaxsoft.analysis.groups import TUNABLE, Arms, Group
-from jaxsoft.analysis.inference import FEWEST, FEWEST_DRAWN, estimate, told
-from jaxsoft.analysis.page import Block, Fact, Facts, Section, Table, Text, table
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
+from jaxsoft.analysis.showing.page import Block, Fact, Facts, Section, Table, Text, table
+from jaxsoft.analysis.statistics.fits import BEST, Law, best_form
+from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
+from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, estimate, told
 from jaxsoft.analysis.tables import both_open, budget_table, law_table, sign_of_bound, value_of_a_label
 
 _LONG = 24
@@ -237,19 +237,19 @@ def _certainty(found: Findings) -> Table:
 
 
 def _laws(found: Findings) -> list[Section]:
-    if not any(law.best.parameters["scale"].value >= 0 for law in found.laws):  # too few budgets for any
+    if not any(law.fit.parameters["scale"].value >= 0 for law in found.laws):  # too few budgets for any
         return []
-    said = [text for law in found.laws if law.best.name in ("hard", BEST) and (text := _falls(law))]
+    said = [text for law in found.laws if law.fit.name in ("hard", BEST) and (text := _falls(law))]
     title = f"Error falls {' and '.join(said)}" if said else "No law of error in images is clear"
     return [Section(title, [law_table(found.laws)._replace(folded=not said)])]
 
 
 def _falls(law: Law) -> str:
-    """How error falls with IPC by the form that AICc chooses; empty where that names no exponent, or none is told."""
-    exponent = law.best.parameters.get("exponent")
-    if not law.is_chosen or exponent is None or not exponent.identified:
+    """How error falls with IPC; empty where AICc prefers a law without an exponent, or none is identified."""
+    best, exponent = best_form(law.rivals), law.fit.parameters["exponent"]
+    if not (best and "exponent" in best.parameters and exponent.identified):
         return ""
-    return f"as IPC^−{exponent.value:.2f} with {'hard' if law.best.name == 'hard' else 'the best soft'} labels"
+    return f"as IPC^−{exponent.value:.2f} with {'hard' if law.fit.name == 'hard' else 'the best soft'} labels"
 
 
 def settings_section(parts: Sequence[Findings]) -> Section:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.page import Block, Section, Table, Text
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.page import Block, Section, Table, Text
 from jaxsoft.types import Row
 
 _SHARED = ("dataset", "fingerprint", "model", "protocol", "select", "learning_rate", "weight_decay", "steps", "device")

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from jaxsoft import errors, files
-from jaxsoft.analysis import overview, questions, teachers, words
+from jaxsoft.analysis import overview, questions, teachers
 from jaxsoft.analysis.findings import Findings, findings
-from jaxsoft.analysis.groups import collide, groups, tidy
-from jaxsoft.analysis.page import Page, Picture, Section, Text, table, to_html, to_markdown
 from jaxsoft.analysis.provenance import provenance
-from jaxsoft.analysis.read import Run, read_run
-from jaxsoft.analysis.results import join_results, plain
+from jaxsoft.analysis.reading.read import Run, read_run
+from jaxsoft.analysis.reading.results import join_results, plain
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.page import Page, Picture, Section, Text, table, to_html, to_markdown
+from jaxsoft.analysis.statistics.groups import collide, groups, tidy
 from jaxsoft.types import Row
 
 T = TypeVar("T")

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series, Upright, cut, spread
 from jaxsoft.analysis.findings import Choice
-from jaxsoft.analysis.page import Section
-from jaxsoft.analysis.read import Examples, Run
+from jaxsoft.analysis.reading.read import Examples, Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series, Upright, cut, spread
+from jaxsoft.analysis.showing.page import Section
 
 _IMAGES, _EPOCHS, _BARS = 5, 4, 5
 

@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from jaxsoft.analysis import drawing, inference, variance
+from jaxsoft.analysis.showing import drawing
+from jaxsoft.analysis.statistics import inference, variance
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from jaxsoft.analysis import groups, questions
+from jaxsoft.analysis import questions
+from jaxsoft.analysis.statistics import groups
 
 IPCS = (1, 2, 5, 10, 20, 50)
 EPOCHS = (5, 11, 20, 40, 80, 150)

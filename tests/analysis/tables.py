@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxsoft.analysis.read import Examples, LabelSample, Run
+from jaxsoft.analysis.reading.read import Examples, LabelSample, Run
 
 NASTY = (
     "$x^2$", "a_b^c", "$\\frac{1}{", "\\", "%d {}", "<script>alert(1)</script>", "<!--", "</table>", "&amp;&lt;", '"quoted\'',

@@ -4,7 +4,8 @@ import pytest
 import synthetic
 
 from jaxsoft import main
-from jaxsoft.analysis import drawing, report
+from jaxsoft.analysis import report
+from jaxsoft.analysis.showing import drawing
 from jaxsoft.console import Console
 from jaxsoft.experiment.store import folder, manifest
 

@@ -7,8 +7,8 @@ import pytest
 import synthetic
 
 from jaxsoft.analysis.findings import choose, epoch_trend, findings, frontiers
-from jaxsoft.analysis.fits import BEST
-from jaxsoft.analysis.groups import groups, tidy
+from jaxsoft.analysis.statistics.fits import BEST
+from jaxsoft.analysis.statistics.groups import groups, tidy
 
 row = synthetic.row
 EARLY, LATE = "teacher(epoch=5)", "teacher(epoch=50)"

@@ -11,7 +11,8 @@ import pytest
 import synthetic
 
 from jaxsoft import errors, files
-from jaxsoft.analysis import read, report, results
+from jaxsoft.analysis import report
+from jaxsoft.analysis.reading import read, results
 
 NAMES = (
     "results.csv",
@@ -207,7 +208,7 @@ def test_every_distinct_start_of_a_run_is_told(tmp_path, whole, no_drawing, few_
 
 
 def test_learned_labels_of_nonsense_are_refused(tmp_path):
-    from jaxsoft.analysis import stories
+    from jaxsoft.analysis.reading import stories
 
     for change in (
         {"looks": []},

@@ -5,11 +5,12 @@ import time
 
 import pytest
 import synthetic
-from test_page import Tree
+from document import Tree
 
 from jaxsoft import errors
-from jaxsoft.analysis import groups, questions, report
+from jaxsoft.analysis import questions, report
 from jaxsoft.analysis.findings import findings
+from jaxsoft.analysis.statistics import groups
 from jaxsoft.analysis.tables import budget_table, law_table
 
 
@@ -171,7 +172,7 @@ def test_two_protocols_side_by_side_show_the_optimism_gap(tmp_path, no_drawing):
         report.write_report([sealed, paper], tmp_path / "both")
     text = (report.write_report([sealed, paper], tmp_path / "both", mix=True).parent / "summary.md").read_text("utf-8")
     assert "## Protocol `sealed`: " in text and "## Protocol `paper`: " in text
-    assert text.startswith("# Selected on test, hard labels and selection on validation: no clear difference")
+    assert text.startswith("# Selecting on test: no clear gain, 0.0 points [0.0, 0.0] at IPC 1 with hard labels")
     assert (tmp_path / "both" / "plots" / "accuracy-2.png").exists()
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import tiny_run as tiny
 
-from jaxsoft.analysis import groups, questions
-from jaxsoft.analysis.read import read_run
+from jaxsoft.analysis import questions
+from jaxsoft.analysis.reading.read import read_run
+from jaxsoft.analysis.statistics import groups
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 

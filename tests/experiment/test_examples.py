@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny_run as tiny
 
-from jaxsoft.analysis import read
+from jaxsoft.analysis.reading import read
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.store import folder

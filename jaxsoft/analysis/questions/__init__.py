@@ -21,11 +21,11 @@ from types import ModuleType
 
 import pandas as pd
 
-from jaxsoft.analysis import drawing
-from jaxsoft.analysis.chart import Chart
-from jaxsoft.analysis.groups import Group, is_probe
-from jaxsoft.analysis.page import Picture, Section
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import drawing
+from jaxsoft.analysis.showing.chart import Chart
+from jaxsoft.analysis.showing.page import Picture, Section
+from jaxsoft.analysis.statistics.groups import Group, is_probe
 
 BACKGROUND = 50
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from jaxsoft.analysis.groups import Arms, Group
+from jaxsoft.analysis.statistics.groups import Arms, Group
 
 K = TypeVar("K")
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Heat, Panel, cut, spread
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, contrast
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart, Heat, Panel, cut, spread
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, contrast
 
 ORDER = 22
 TOGETHER = ("model",)

@@ -14,13 +14,13 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import Estimate, drawn
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.predict import chosen_epochs
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import Estimate, drawn
+from jaxsoft.analysis.statistics.predict import chosen_epochs
 
 ORDER = 3
 _MOST_IPCS, _FEWEST_EPOCHS = 4, 4

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from jaxsoft import spec
-from jaxsoft.analysis import fits, laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run, examples_of
-from jaxsoft.analysis.worth import entries_kept
+from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics import fits, laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.worth import entries_kept
 
 ORDER = 6
 _FEWEST = 3
@@ -19,7 +19,7 @@ _NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The parameters of the law in images and label entries, for each family of cut labels."""
-    examples = examples_of(runs, group.members["dataset"].iat[0])
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     classes = group.classes or (len(examples.class_names) if examples else 0)
     surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]
     found = [fits.fit(laws.JOINT, s) for s in surfaces if all(len(set(line)) >= _FEWEST for line in s.x)]

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Heat, Panel
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import told
-from jaxsoft.analysis.page import Section, Table, Text, table
 from jaxsoft.analysis.questions._choice import best_of, judged
-from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.worth import images_for
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart, Heat, Panel
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import told
+from jaxsoft.analysis.statistics.worth import images_for
 
 ORDER = 5
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.page import Section, Table, Text, table
-from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.stories import Story, read_stories
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.reading.stories import Story, read_stories
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 6
 

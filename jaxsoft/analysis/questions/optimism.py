@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, INK, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import Estimate, Side, contrast
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate, Side, contrast
 
 ORDER = 15
 TOGETHER = ("protocol",)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxsoft import spec
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import NOTHING, Estimate
-from jaxsoft.analysis.page import Section, Text, table
 from jaxsoft.analysis.questions._choice import best_of
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 
 ORDER = 13
 _STYLES = {"logits": (BLUE, "mean of logits"), "probabilities": (ORANGE, "mean of probabilities")}

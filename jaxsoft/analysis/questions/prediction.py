@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxsoft.analysis import fits, words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import Estimate, drawn
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.predict import chosen_epochs, predicted_accuracy, predicted_epoch
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics import fits
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate, drawn
+from jaxsoft.analysis.statistics.predict import chosen_epochs, predicted_accuracy, predicted_epoch
 
 ORDER = 52
 _FEWEST_IPCS, _FEWEST_EPOCHS = 4, 3
@@ -30,7 +31,7 @@ class Check(NamedTuple):
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Predictions within one group; None where budgets or epochs are too few for a line to be tested."""
-    dated = [arm for arm in group.soft if not math.isnan(group.arms["epoch"].iat[arm])]
+    dated = group.find(group.arms["labels"] != "hard", group.arms["epoch"].notna())
     if len(group.ipcs) < _FEWEST_IPCS or group.arms["epoch"].iloc[dated].nunique() < _FEWEST_EPOCHS:
         return None
     curve = fits.curve(group, group.soft, fits.BEST)
@@ -45,7 +46,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     inside, of = sum(_holds(c.epoch, c.chosen) for c in checks), len(checks) - 1
     caption = (
         "Each budget left out and predicted from the others: teacher epoch by a line of ln(1 + epoch) in ln IPC, accuracy of "
-        f"the best soft labels by the law that AICc prefers. {inside} of {of} chosen epochs lie in their intervals, "
+        f"the best soft labels by a power law with a floor. {inside} of {of} chosen epochs lie in their intervals, "
         "which cover seeds, not the form of the law. The last row was not run."
     )
     title = f"Unseen budgets are missed by {least} to {most} points"

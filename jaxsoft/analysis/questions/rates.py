@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import Estimate, told
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 30
 _RATE = "learning_rate"

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, INK, Chart, Panel, Series, spread
-from jaxsoft.analysis.groups import TUNABLE, Arms, Group
-from jaxsoft.analysis.inference import Estimate, Side, best, contrast, means
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate, Side, best, contrast, means
 
 ORDER = 21
 TOGETHER = ("select",)
@@ -44,7 +44,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         if kind == "soft" and (ipc, "hard") in worth:
             less = contrast(*spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind]))
             lessened |= {ipc: less} if less.n else {}
-        named = {f"{name} way": f"`{select.iat[arm]}`" for name, arm in zip(("best", "worst"), picks)}
+        named = {f"{name} way": f"`{select[arm]}`" for name, arm in zip(("best", "worst"), picks)}
         line = {"IPC": ipc, "labels": f"`{group.labels(picks[0])}`", **named, "best minus worst, points": value}
         lines.append({**line, "hard minus soft, points": lessened.get(ipc) if kind == "soft" else None, "n": value.n})
     if not lines:
@@ -56,9 +56,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(_title(worth, lessened), [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
-def _select(group: Group) -> "pd.Series[str]":
+def _select(group: Group) -> list[str]:
     """The way of each arm; a dash where an older table does not say."""
-    return group.arms["select"].fillna(words.NONE)
+    return group.arms["select"].fillna(words.NONE).astype(str).tolist()
 
 
 def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
@@ -92,14 +92,14 @@ def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Est
 def _chart(group: Group, ways: Ways) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
     select, ipcs = _select(group), sorted({ipc for ipc, _ in ways})
-    names = sorted(set(select.iloc[sum(map(list, ways.values()), [])]), key=lambda n: (not _DECILE.fullmatch(n), n))
+    names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not _DECILE.fullmatch(n), n))
     tenths = [_DECILE.sub(r"\1", name) for name in names]
     x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"
     panels = []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
         marks = []
         for kind, colour in (("hard", INK), ("soft", BLUE)):
-            values = {names.index(select.iat[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
+            values = {names.index(select[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
             marks.append(Series(f"{kind} labels", list(values), list(values.values()), line=False, colour=colour))
         marks = [series for series in marks if series.x]
         panels.append(Panel(marks, x=x, title=words.budgets([ipc]), names=tenths, height=2.2))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import BLUE, ORANGE, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import Estimate, told
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Group, treated
+from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 11
 _MOST_PANELS = 6
@@ -20,13 +20,14 @@ _MOST_PANELS = 6
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
     """Shuffled labels are a probe, no rival of hard labels."""
-    return members["operations"].map(lambda names: "shuffle" in names)
+    return treated(members, "shuffle")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Hard, structured and shuffled labels against one another, by source and budget."""
-    shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
-    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in group.arms["labels"] if labels in shuffled}
+    shuffled = {str(group.arms["base"].iat[arm]): group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
+    sources = [labels for labels in map(str, group.arms["labels"]) if labels in shuffled]
+    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in sources}
     structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
     if not structure:
         return None

@@ -6,11 +6,11 @@ of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, 
 
 from collections.abc import Mapping, Sequence
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import PALETTE, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.page import Section, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import PALETTE, Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Arms, Group
 
 ORDER = 9
 KINDS = {

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import ORANGE, Chart, Panel, Series, shades
-from jaxsoft.analysis.drawing import Powers
 from jaxsoft.analysis.findings import choose
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.page import Section, Table, Text, table
-from jaxsoft.analysis.read import Run, examples_of
-from jaxsoft.analysis.worth import Purchase, label_bits, pixel_bits, purchases, worths
+from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
+from jaxsoft.analysis.showing.drawing import Powers
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.worth import Purchase, label_bits, pixel_bits, purchases, worths
 
 ORDER = 60
 _INDEX_BITS = 32  # the size of the published train set is not in the results
@@ -21,7 +21,7 @@ _LIKELY = 0.5
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy against bytes, where soft labels differ in what they take, and some run knows what an image looks like."""
-    examples = examples_of(runs, group.members["dataset"].iat[0])
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     if examples is None:
         return None
     classes = len(examples.class_names)

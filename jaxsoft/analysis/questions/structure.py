@@ -12,11 +12,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from jaxsoft.analysis import structure, words
-from jaxsoft.analysis.chart import BLUE, HEAT, INK, ORANGE, Chart, Panel, spread
-from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.page import Block, Section, table
-from jaxsoft.analysis.read import LabelSample, Run
+from jaxsoft.analysis.reading.read import LabelSample, Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, HEAT, INK, ORANGE, Chart, Panel, spread
+from jaxsoft.analysis.showing.page import Block, Section, table
+from jaxsoft.analysis.statistics import structure
+from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 90
 _MOST_PANELS = 4

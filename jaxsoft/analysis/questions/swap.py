@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Level, Panel, Series, cut, shades
 from jaxsoft.analysis.findings import rank_correlation
-from jaxsoft.analysis.groups import Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, curves, drawn, estimate
-from jaxsoft.analysis.page import Section, Table, Text, table
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series, cut, shades
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
+from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, curves, drawn, estimate
 
 ORDER = 10
 _MOST_SHOWN = 4
@@ -42,9 +42,8 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     """One section for each source of labels that was swapped, where the source itself was trained on, too."""
-    swapped = group.arms.iloc[group.find(op="swap")]
-    found = {str(source): _curves(group, source, own) for source, own in swapped.groupby("base", sort=False)}
-    found = {source: lines for source, lines in found.items() if lines}
+    sources = dict.fromkeys(map(str, group.arms["base"].iloc[group.find(op="swap")]))
+    found = {source: lines for source in sources if (lines := _curves(group, source))}
     sections = []
     for i, (source, lines) in enumerate(found.items(), 1):
         name, one = (f"swap-{i}", source) if len(found) > 1 else ("swap", "")
@@ -53,9 +52,11 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     return sections
 
 
-def _curves(group: Group, source: str, swapped: pd.DataFrame) -> dict[int, Curve]:
+def _curves(group: Group, source: str) -> dict[int, Curve]:
     """One curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
-    ranks = {0: group.of(source)} | {int(rank): own.index.tolist() for rank, own in swapped.groupby("value")}
+    values = group.arms["value"].iloc[group.find(base=source, op="swap")].dropna()
+    ranks = {int(rank): group.find(base=source, op="swap", value=rank) for rank in sorted(set(values))}
+    ranks = {0: group.of(source)} | ranks
     found = {}
     for i, ipc in enumerate(group.ipcs):
         picks = {rank: arm for rank, own in ranks.items() if (arm := group.choose(ipc, own)) is not None}

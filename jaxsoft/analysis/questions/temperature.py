@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart, Heat, Panel, cut
-from jaxsoft.analysis.groups import Group, factors
-from jaxsoft.analysis.page import Section, Text, table
 from jaxsoft.analysis.questions._choice import best_of
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart, Heat, Panel, cut
+from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.statistics.groups import Group, factors
 
 ORDER = 12
 _MOST_POINTS = 0.2

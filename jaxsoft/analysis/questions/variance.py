@@ -14,13 +14,14 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis import variance, words
-from jaxsoft.analysis.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.groups import Group, factors
-from jaxsoft.analysis.inference import Estimate
-from jaxsoft.analysis.page import Block, Section, Table, Text, table
-from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.variance import REST, Components
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
+from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
+from jaxsoft.analysis.statistics import variance
+from jaxsoft.analysis.statistics.groups import Group, factors
+from jaxsoft.analysis.statistics.inference import Estimate
+from jaxsoft.analysis.statistics.variance import REST, Components
 
 ORDER = 20
 _FACTORS = ("image", "expert", "seed")  # axes of a design

@@ -17,12 +17,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis import inference, words
-from jaxsoft.analysis.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
-from jaxsoft.analysis.groups import TUNABLE, Group
-from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.page import Section, table
-from jaxsoft.analysis.read import Run, examples_of
+from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.groups import TUNABLE, Group, treated
+from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 4
 TOGETHER = ("without",)
@@ -56,7 +57,7 @@ class Subjects(NamedTuple):
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
     """Members without a class's images or labels; they belong on no curve of soft against hard labels."""
-    return members["without"].notna() | members["operations"].map(lambda names: "drop_class" in names)
+    return members["without"].notna() | treated(members, "drop_class")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
@@ -75,7 +76,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
-    examples = examples_of(runs, group.members["dataset"].iat[0])
+    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
     names = examples.class_names if examples else ()
     chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
     return Section(_title(lead, group.classes), [chart, table(lines, caption)])
@@ -87,7 +88,7 @@ def _subjects(group: Group) -> list[Subjects]:
     split, without = members["labels"].map(_dropped), members["without"].map(lambda c: () if pd.isna(c) else (int(c),))
     left_out = split.str[1] + without
     treatment = np.select([left_out.str.len() == 0, without.str.len() == 0], ["control", "labels"], "images")
-    subject = left_out.map(lambda classes: classes[0] if classes else math.nan).to_numpy(float)
+    subject = left_out.str[0].to_numpy(float)
     texts = members["accuracy_by_class"].fillna("").astype(str)
     accuracy = texts.str.split(expand=True).apply(pd.to_numeric, errors="coerce")
     accuracy = accuracy.where((accuracy >= 0) & (accuracy <= 1))  # a class without test images has no fraction
@@ -95,8 +96,9 @@ def _subjects(group: Group) -> list[Subjects]:
     there = np.isnan(subject)[:, None] | (subject[:, None] == accuracy.columns.to_numpy())
     lines = members[["unit", "ipc", "arm"]].assign(source=split.str[0], treatment=treatment, subject=subject)
     lines = lines.join(accuracy.where(there))[left_out.str.len() < 2]
-    parts = [(str(source), int(ipc), own) for (source, ipc), own in lines.groupby(["source", "ipc"], sort=False)]
-    parts.sort(key=lambda part: (part[0] == "hard", part[1]))
+    budgets = [(ipc, lines[lines["ipc"] == ipc].groupby("source", sort=False)) for ipc in group.ipcs]
+    parts = [(str(source), ipc, own) for ipc, sources in budgets for source, own in sources]
+    parts.sort(key=lambda part: part[0] == "hard")
     return [_of_source(group, *part) for part in parts if part[2]["subject"].isin(accuracy.columns).any()]
 
 

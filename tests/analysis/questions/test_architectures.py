@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import architectures
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.statistics import groups
 
 MODELS = ["convnet(depth=3)", "resnet18"]
 HARD = {"convnet(depth=2)": 0.30, "resnet18": 0.20}

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import drawing, groups, questions, words
-from jaxsoft.analysis.chart import Chart, Level, Panel, Series
-from jaxsoft.analysis.inference import Estimate
-from jaxsoft.analysis.page import Section
+from jaxsoft.analysis import questions
+from jaxsoft.analysis.showing import drawing, words
+from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series
+from jaxsoft.analysis.showing.page import Section
+from jaxsoft.analysis.statistics import groups
+from jaxsoft.analysis.statistics.inference import Estimate
 
 
 def group(rows):

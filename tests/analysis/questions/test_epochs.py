@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import pytest
 import synthetic
 
-from jaxsoft.analysis.chart import Level, Range
 from jaxsoft.analysis.questions import epochs
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing.chart import Level, Range
 
 # Accuracy by epoch at two IPC; validation is what it is, test is 10 points lower.
 CURVES = {1: {0: 0.2, 5: 0.6, 20: 0.5, 80: 0.4}, 50: {0: 0.2, 5: 0.5, 20: 0.7, 80: 0.9}}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import read
-from jaxsoft.analysis.page import Table, Text
 from jaxsoft.analysis.questions import joint_law
+from jaxsoft.analysis.reading import read
+from jaxsoft.analysis.showing.page import Table, Text
 
 KS = (1, 2, 3, 5, 10)
 

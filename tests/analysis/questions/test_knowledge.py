@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis.chart import Chart
-from jaxsoft.analysis.page import Table
 from jaxsoft.analysis.questions import knowledge
+from jaxsoft.analysis.showing.chart import Chart
+from jaxsoft.analysis.showing.page import Table
 
 
 def rows(table, seeds=4, epoch=5, hard=0.2, val=None, **other):

@@ -8,8 +8,8 @@ import synthetic
 
 from jaxsoft import errors
 from jaxsoft.analysis.questions import learned
-from jaxsoft.analysis.read import Run
-from jaxsoft.analysis.stories import read_stories
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.reading.stories import read_stories
 
 SPECS = ("teacher(epoch=5)", "teachers(2, epoch=5)")
 pytestmark = pytest.mark.usefixtures("no_drawing")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import fits
 from jaxsoft.analysis.questions import prediction
+from jaxsoft.analysis.statistics import fits
 
 IPCS, EPOCHS = (1, 2, 4, 8, 16), (3, 7, 15, 31, 63)  # the best epoch doubles with IPC: ln(1 + epoch) is a line
 

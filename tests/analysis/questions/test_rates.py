@@ -3,8 +3,8 @@
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import rates
+from jaxsoft.analysis.statistics import groups
 
 SOFT = "teacher(epoch=5)"
 TURNING = {("hard", 0.01): 0.30, ("hard", 0.1): 0.20, (SOFT, 0.01): 0.28, (SOFT, 0.1): 0.36}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import selection
+from jaxsoft.analysis.statistics import groups
 
 SOFT = "teacher(epoch=5)"
 pytestmark = pytest.mark.usefixtures("no_drawing")

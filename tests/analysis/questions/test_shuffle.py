@@ -3,8 +3,8 @@
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import shuffle
+from jaxsoft.analysis.statistics import groups
 
 
 def rows(soft, shuffled, seeds=4, hard=True, epochs=(5,), ipcs=(1,)):

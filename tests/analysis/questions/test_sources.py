@@ -3,8 +3,8 @@
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import sources
+from jaxsoft.analysis.statistics import groups
 
 # Gain over hard labels at IPC 1 and 10.
 GAIN = {

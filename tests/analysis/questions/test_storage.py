@@ -3,10 +3,10 @@
 import pytest
 import synthetic
 
-from jaxsoft.analysis import read
-from jaxsoft.analysis.chart import Series
-from jaxsoft.analysis.page import Table
 from jaxsoft.analysis.questions import storage
+from jaxsoft.analysis.reading import read
+from jaxsoft.analysis.showing.chart import Series
+from jaxsoft.analysis.showing.page import Table
 
 WHOLE, CUT = "teacher(epoch=5)", "teacher(epoch=5)|topk(2)"
 ACCURACY = {(1, "hard"): 0.2, (1, CUT): 0.3, (1, WHOLE): 0.29, (5, "hard"): 0.4, (5, CUT): 0.5, (5, WHOLE): 0.6}

@@ -8,10 +8,12 @@ import pytest
 import synthetic
 from matplotlib.colors import to_hex
 
-from jaxsoft.analysis import chart, drawing, read, structure
-from jaxsoft.analysis.chart import Chart
-from jaxsoft.analysis.page import Table
 from jaxsoft.analysis.questions import structure as question
+from jaxsoft.analysis.reading import read
+from jaxsoft.analysis.showing import chart, drawing
+from jaxsoft.analysis.showing.chart import Chart
+from jaxsoft.analysis.showing.page import Table
+from jaxsoft.analysis.statistics import structure
 
 EPOCHS = [0, 5, 20, 150]
 

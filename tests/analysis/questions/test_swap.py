@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
-from jaxsoft.analysis.page import Table
 from jaxsoft.analysis.questions import swap
+from jaxsoft.analysis.showing.page import Table
+from jaxsoft.analysis.statistics import groups
 
 SOURCE = "teacher(epoch=5)"
 pytestmark = pytest.mark.usefixtures("no_drawing")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis.chart import Chart
 from jaxsoft.analysis.questions import temperature
+from jaxsoft.analysis.showing.chart import Chart
 
 
 def rows(table, seeds=4, val=None, ipc=1, source="teacher"):

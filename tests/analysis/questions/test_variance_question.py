@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import variance as components
-from jaxsoft.analysis.chart import Chart
-from jaxsoft.analysis.groups import tidy
-from jaxsoft.analysis.page import Picture, Table
 from jaxsoft.analysis.questions import variance
-from jaxsoft.analysis.read import Run
+from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing.chart import Chart
+from jaxsoft.analysis.showing.page import Picture, Table
+from jaxsoft.analysis.statistics import variance as components
+from jaxsoft.analysis.statistics.groups import tidy
 
 LEVELS = (8, 4, 8)
 

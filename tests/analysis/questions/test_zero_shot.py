@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import groups
 from jaxsoft.analysis.questions import zero_shot
-from jaxsoft.analysis.read import Examples, Run
+from jaxsoft.analysis.reading.read import Examples, Run
+from jaxsoft.analysis.statistics import groups
 
 SOURCE = "teacher(epoch=5)"
 pytestmark = pytest.mark.usefixtures("no_drawing")

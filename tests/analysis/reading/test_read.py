@@ -7,7 +7,7 @@ import pytest
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import read, results
+from jaxsoft.analysis.reading import read, results
 
 GOOD = synthetic.row(5, "teacher(epoch=11)|topk(3)", 1, 0.5, epoch=11, member="0123456789ab")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis.fits import Parameter
-from jaxsoft.analysis.inference import FEWEST, Estimate, told
-from jaxsoft.analysis.results import plain
+from jaxsoft.analysis.reading.results import plain
+from jaxsoft.analysis.statistics.fits import Parameter
+from jaxsoft.analysis.statistics.inference import FEWEST, Estimate, told
 
 NONE = "–"
 LONGEST = 100
@@ -38,7 +38,7 @@ def percent(fraction: float) -> str:
     >>> percent(0.3149)
     '31.5'
     """
-    return NONE if math.isnan(fraction) else f"{100 * fraction:.1f}"
+    return NONE if math.isnan(fraction) else f"{100 * fraction:.1f}".replace("-", "−")
 
 
 def points(fraction: float) -> str:
@@ -158,7 +158,8 @@ def compare(one: str, other: str, values: Mapping[int, Estimate], verbs: tuple[s
     size, signs = signed(values[ipc]), list(told(values).values())
     if not sign:
         clear = "too few seeds to tell" if values[ipc].n < FEWEST else "no clear difference"
-        return f"{one} and {other}: {clear}, {size} at IPC {ipc}"
+        among = f" (of {len(values)})" if len(values) > 1 else ""
+        return f"{one} and {other}: {clear}, {size} at IPC {ipc}{among}"
     verb, back = verbs if sign > 0 else verbs[::-1]
     if len(values) == 1:
         return f"{one} {verb} {other} at IPC {ipc}: {size}"

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float16, Float32, Int32, UInt8
 
 from jaxsoft import errors, files
-from jaxsoft.analysis.results import plain, read_results
+from jaxsoft.analysis.reading.results import plain, read_results
 from jaxsoft.types import Row
 
 _MOST_EXAMPLES_BYTES = 256 * 2**20

@@ -7,8 +7,8 @@ import pytest
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import worth
-from jaxsoft.analysis.groups import groups, tidy
+from jaxsoft.analysis.statistics import worth
+from jaxsoft.analysis.statistics.groups import groups, tidy
 
 IPCS = (1, 2, 4, 8, 16)
 SOFT, TOP = "teacher(epoch=5)", "teacher(epoch=5)|topk(1)"

@@ -9,8 +9,8 @@ import scipy.optimize
 from jaxtyping import Bool, Float
 
 from jaxsoft import errors, spec
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import Estimate, curves, interval, means
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate, curves, interval, means
 
 VALUE_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 """Bits of one entry of a soft label, by the name of its number format."""
@@ -158,7 +158,9 @@ def label_bits(labels: str, classes: int, value: str = "fp16") -> int:
     (7, 69, 3200)
     """
     if value not in VALUE_BITS:
-        raise errors.ConfigError(errors.unknown("number format", value, VALUE_BITS, "jaxsoft/analysis/worth.py"))
+        raise errors.ConfigError(
+            errors.unknown("number format", value, VALUE_BITS, "jaxsoft/analysis/statistics/worth.py")
+        )
     index, kept = index_bits(classes), entries_kept(labels, classes)
     if kept is None:
         return index

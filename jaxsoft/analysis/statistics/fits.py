@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import errors
-from jaxsoft.analysis import laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import FEWEST, FEWEST_DRAWN, interval, means
+from jaxsoft.analysis.statistics import laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, interval, means
 
 BEST = "best soft labels"
 _COUNTS = {2: "two", 3: "three", 5: "five"}
@@ -95,18 +95,14 @@ class Fit:
 
 
 class Law(NamedTuple):
-    """What the errors of one curve follow: the form that AICc chooses, with intervals, and all rivals without, best first.
+    """What the errors of one curve follow: the power law with a floor, with intervals, beside all forms without, best first.
 
-    `best` is the power law with a floor where points are too few to choose.
+    One form for every curve, so that exponents compare. A power law without a floor is a special case of it; intervals of
+    the form that AICc chooses were measured to cover 20 % at 5 seeds where it missed a floor of 2 %, those of this one 92 %.
     """
 
-    best: Fit
+    fit: Fit
     rivals: tuple[Fit, ...]
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether there were points enough to choose."""
-        return best_form(self.rivals) is not None
 
 
 def curve(group: Group, arms: Arms, name: str) -> Curve:
@@ -131,8 +127,7 @@ def law(of: Curve) -> Law:
     """The law of one curve in images per class."""
     rivals = [fit(form, of._replace(draws=of.draws[:1])) for form in laws.FORMS.values()]
     rivals.sort(key=lambda one: np.nan_to_num(one.aicc, nan=math.inf))
-    best = best_form(rivals)
-    return Law(fit(best.form if best else laws.FLOOR, of), tuple(rivals))
+    return Law(fit(laws.FLOOR, of), tuple(rivals))
 
 
 def best_form(fits: Sequence[Fit]) -> Fit | None:

@@ -15,9 +15,12 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from jaxsoft.analysis import drawing, findings, groups, overview, read, teachers
-from jaxsoft.analysis.chart import ORANGE, Chart, Heat, Level, Panel, Range, Series, Upright
-from jaxsoft.analysis.inference import NOTHING, Estimate
+from jaxsoft.analysis import findings, overview, teachers
+from jaxsoft.analysis.reading import read
+from jaxsoft.analysis.showing import drawing
+from jaxsoft.analysis.showing.chart import ORANGE, Chart, Heat, Level, Panel, Range, Series, Upright
+from jaxsoft.analysis.statistics import groups
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 
 CHART = Chart("odd", [Panel([Series("$x_1$", [1, 5], [0.5, Estimate(0.7, 0.1, 0.6, 0.8, 3)])])], "caption")
 

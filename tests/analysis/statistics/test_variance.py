@@ -8,7 +8,7 @@ import scipy.stats
 import synthetic
 
 from jaxsoft import errors
-from jaxsoft.analysis import variance
+from jaxsoft.analysis.statistics import variance
 
 
 def test_docstring_examples():

@@ -7,8 +7,8 @@ import pytest
 import scipy.stats
 import synthetic
 
-from jaxsoft.analysis import structure
-from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.statistics import structure
+from jaxsoft.analysis.statistics.inference import Estimate
 
 
 def test_docstring_examples():

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 
-from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.statistics.inference import Estimate
 
 INK, GREY, BLUE, ORANGE, GREEN = "#1d232b", "#6a6f78", "#0072b2", "#d55e00", "#009e73"
 # Okabe and Ito, without black (hard labels) and without yellow, which is hard to see on white.

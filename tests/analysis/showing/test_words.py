@@ -5,11 +5,12 @@ import math
 import pytest
 import synthetic
 
-from jaxsoft.analysis import overview, words
+from jaxsoft.analysis import overview
 from jaxsoft.analysis.findings import Choice, Findings
-from jaxsoft.analysis.fits import Parameter
-from jaxsoft.analysis.groups import groups, tidy
-from jaxsoft.analysis.inference import NOTHING, Estimate
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.statistics.fits import Parameter
+from jaxsoft.analysis.statistics.groups import groups, tidy
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 
 NAN = math.nan
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft.analysis import fits, laws
-from jaxsoft.analysis.groups import Arms, Group
-from jaxsoft.analysis.inference import NOTHING, Estimate, drawn
+from jaxsoft.analysis.statistics import fits, laws
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, drawn
 
 
 def chosen_epochs(group: Group, arms: Arms) -> tuple[list[int], Float[np.ndarray, "R T"]]:
@@ -33,17 +33,15 @@ def predicted_epoch(ipcs: Sequence[int], epochs: Float[np.ndarray, "R T"], n: in
 
 
 def predicted_accuracy(curve: fits.Curve, ipc: int) -> Estimate:
-    """The test accuracy at an IPC by the law that AICc chooses for a curve, or a power law with a floor.
+    """The test accuracy at an IPC by the power law with a floor of a curve.
 
     In every bootstrap draw the labels are chosen anew and the law is fitted anew. The interval knows of seeds and of the
     choice of labels, not of the choice of the law.
     """
-    best = fits.best_form([fits.fit(form, curve._replace(draws=curve.draws[:1])) for form in laws.FORMS.values()])
-    form = best.form if best else laws.FLOOR
-    if curve.x.shape[1] < len(form.parameters):
+    if curve.x.shape[1] < len(laws.FLOOR.parameters):
         return NOTHING
-    found, _ = laws.solve(form, curve.x, 1 - _whole(curve.draws), curve.weight)
-    return drawn(1 - laws.error_at(form, found, np.array([[ipc]], float))[:, 0], curve.n)
+    found, _ = laws.solve(laws.FLOOR, curve.x, 1 - _whole(curve.draws), curve.weight)
+    return drawn(1 - laws.error_at(laws.FLOOR, found, np.array([[ipc]], float))[:, 0], curve.n)
 
 
 def _whole(draws: Float[np.ndarray, "R T"]) -> Float[np.ndarray, "Q T"]:

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxsoft import errors
-from jaxsoft.analysis.inference import Estimate, estimate
-from jaxsoft.analysis.read import read_json
-from jaxsoft.analysis.results import plain
+from jaxsoft.analysis.reading.read import read_json
+from jaxsoft.analysis.reading.results import plain
+from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 
 class Pooled(NamedTuple):

@@ -18,8 +18,21 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
 from jaxsoft import errors
-from jaxsoft.analysis.chart import GREY, INK, ORANGE, PALETTE, Chart, Heat, Level, Panel, Range, Series, Upright, cut
-from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.showing.chart import (
+    GREY,
+    INK,
+    ORANGE,
+    PALETTE,
+    Chart,
+    Heat,
+    Level,
+    Panel,
+    Range,
+    Series,
+    Upright,
+    cut,
+)
+from jaxsoft.analysis.statistics.inference import Estimate
 
 _WIDTH, _MOST_TEXTS, _DASHED = 5.2, 160, (0, (4, 3))
 _MARKERS = "osD^vP*X"

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 from jaxsoft import errors
-from jaxsoft.analysis import laws
+from jaxsoft.analysis.statistics import laws
 
 IPC = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
 ONES = np.ones(6)

@@ -74,7 +74,7 @@ def form_named(name: str) -> Form:
       ConfigError: there is none.
     """
     if name not in FORMS:
-        raise errors.ConfigError(errors.unknown("form of law", name, FORMS, "jaxsoft/analysis/laws.py"))
+        raise errors.ConfigError(errors.unknown("form of law", name, FORMS, "jaxsoft/analysis/statistics/laws.py"))
     return FORMS[name]
 
 

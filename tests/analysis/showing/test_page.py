@@ -1,46 +1,20 @@
 """A document in its two renderings: whole, in order, and inert whatever stands in it."""
 
-import html.parser
 import re
 
 import pytest
 import tables
+from document import Tree
 
-from jaxsoft.analysis import page, words
-from jaxsoft.analysis.inference import Estimate
-from jaxsoft.analysis.page import Fact, Facts, Page, Picture, Section, Table, Text
+from jaxsoft.analysis.showing import page, words
+from jaxsoft.analysis.showing.page import Fact, Facts, Page, Picture, Section, Table, Text
+from jaxsoft.analysis.statistics.inference import Estimate
 
-VOID = {"meta", "img", "br"}
 TAGS = set(
     "html head meta title style body main header section p h1 h2 ul li b span figure figcaption img div table thead tbody "
     "tr th td details summary code sup".split()
 )
 ATTRIBUTES = set("lang charset name content class alt src tabindex role aria-label scope".split())
-
-
-class Tree(html.parser.HTMLParser):
-    """Checks that tags close in order, and collects what a browser would show or fetch."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.words = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self):
-        return "".join(self.words).replace("\u00a0", " ")
 
 
 def assert_inert(shown, markdown):

@@ -14,8 +14,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from jaxsoft import errors
-from jaxsoft.analysis import words
-from jaxsoft.analysis.chart import Chart
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Chart
 
 _NUMBER = re.compile(r"[-+−–\d.,\[\]<>/%×* ]*")
 
@@ -104,7 +104,7 @@ def to_markdown(page: Page, pictures: str = "plots") -> str:
 @functools.cache
 def _template() -> jinja2.Template:
     tidy = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
-    env = jinja2.Environment(loader=jinja2.PackageLoader("jaxsoft.analysis", "."), autoescape=True, **tidy)
+    env = jinja2.Environment(loader=jinja2.PackageLoader("jaxsoft.analysis.showing", "."), autoescape=True, **tidy)
     env.filters |= {"rich": _rich, "bare": _bare, "base64": lambda png: base64.b64encode(png).decode(), "kinds": _kinds}
     env.tests["kind"] = lambda block, name: type(block).__name__ == name
     return env.get_template("page.html")

@@ -13,7 +13,7 @@ import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.statistics.inference import Estimate
 
 GROUPS = 20
 """Groups of images of the jackknife."""

@@ -15,8 +15,8 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from jaxsoft import spec
-from jaxsoft.analysis import inference
-from jaxsoft.analysis.inference import NOTHING, Estimate, Side
+from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.types import Row
 
 IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")
@@ -203,10 +203,14 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.concat([table, taken], axis=1).assign(epoch=pd.to_numeric(table["teacher_epoch"]))
 
 
+def treated(members: pd.DataFrame, *operations: str) -> "pd.Series[bool]":
+    """Whether labels went through one of some operations."""
+    return pd.Series([not {*operations}.isdisjoint(own) for own in members["operations"]], members.index, dtype=bool)
+
+
 def is_probe(members: pd.DataFrame) -> "pd.Series[bool]":
     """Whether labels were damaged, or a class left out, to see what it does: no rival of other labels."""
-    damaged = [not {*PROBES}.isdisjoint(names) for names in members["operations"]]
-    return pd.Series(damaged, members.index, dtype=bool) | members["without"].notna()
+    return treated(members, *PROBES) | members["without"].notna()
 
 
 def varying(members: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis import fits, predict
+from jaxsoft.analysis.statistics import fits, predict
 
 IPCS, EPOCHS = (1, 2, 5, 10, 20, 50), (3, 5, 7, 10, 14, 20, 28, 40, 57, 80, 113)
 
@@ -62,8 +62,7 @@ def test_draws_in_which_a_budget_was_not_run_are_left_out(predicted, seeds):
     assert found.low == pytest.approx(found.high)  # none of them has taken another value for the budget
 
 
-def test_intervals_of_accuracy_cover_the_truth(monkeypatch):
-    monkeypatch.setattr(fits, "best_form", lambda found: found[1])  # the power law with a floor
+def test_intervals_of_accuracy_cover_the_truth():
     found = [accuracy_of(members(seed=s), 100) for s in range(12)]
     assert sum(p.low <= reached(100) <= p.high for p in found) >= 10
     assert np.mean([p.high - p.low for p in found]) < 0.03

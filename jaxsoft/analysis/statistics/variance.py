@@ -10,7 +10,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft import errors
-from jaxsoft.analysis.inference import Estimate
+from jaxsoft.analysis.statistics.inference import Estimate
 
 DRAWS = 20_000
 REST = "rest"

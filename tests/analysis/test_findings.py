@@ -84,7 +84,7 @@ def test_hard_labels_alone_leave_nothing_to_choose():
     found = findings(group)
     assert choose(group) == frontiers(group) == found.choices == found.worths == []
     assert (found.worth, found.trend.n, found.differences) == (None, 0, {})
-    assert [law.best.name for law in found.laws] == ["hard"]
+    assert [law.fit.name for law in found.laws] == ["hard"]
 
 
 def test_a_budget_at_which_all_soft_members_failed_tells_it_and_one_without_any_is_left_out():
@@ -181,7 +181,7 @@ def test_the_curve_of_the_best_labels_follows_those_of_each_budget():
         if choice.shares[choice.labels] == 1:
             assert choice.test.mean == pytest.approx(np.mean(cell))
     specs = dict.fromkeys(choice.labels for choice in found.choices)
-    assert [law.best.name for law in found.laws] == ["hard", *specs, BEST]
+    assert [law.fit.name for law in found.laws] == ["hard", *specs, BEST]
 
 
 def test_findings_are_equal_whatever_the_order_of_rows():
@@ -193,4 +193,4 @@ def test_findings_are_equal_whatever_the_order_of_rows():
     for other in others:
         assert other.choices == found.choices and other.trend == found.trend
         assert other.worths == found.worths and other.worth == found.worth
-        assert [law.best.parameters for law in other.laws] == [law.best.parameters for law in found.laws]
+        assert [law.fit.parameters for law in other.laws] == [law.fit.parameters for law in found.laws]

@@ -97,7 +97,7 @@ def test_differences_in_words():
     [
         ({1: UNSURE, 5: SURE, 10: SURE}, "Soft beat hard at 2 of 3 budgets, at IPC 5 by +20.0 points [+17.0, +23.0]"),
         ({1: SURE, 5: LOST}, "Soft lose to hard at 1 of 2 budgets, beat at 1, at IPC 5 by −30.0 points [−33.0, −27.0]"),
-        ({1: UNSURE, 5: UNSURE}, "Soft and hard: no clear difference, +40.0 points [−10.0, +90.0] at IPC 1"),
+        ({1: UNSURE, 5: UNSURE}, "Soft and hard: no clear difference, +40.0 points [−10.0, +90.0] at IPC 1 (of 2)"),
         ({1: FEW}, "Soft and hard: too few seeds to tell, +0.4 points (n = 2) at IPC 1"),
     ],
 )

@@ -85,7 +85,7 @@ def test_the_answer():
     assert a.limits == b.limits and a.levels == b.levels  # all figures share colours and levels
     assert [line["IPC"] for line in lines(section, -1)] == ["1", "1", "10", "10"] and section.blocks[-1].folded
     flat = answer(rows(dict.fromkeys(TABLE, 0.5)))
-    assert flat.title == "Larger k and k = 1: no clear difference, 0.0 points [0.0, 0.0] at IPC 1"
+    assert flat.title == "Larger k and k = 1: no clear difference, 0.0 points [0.0, 0.0] at IPC 1 (of 2)"
 
 
 def test_without_hard_labels_nothing_is_said_of_them():

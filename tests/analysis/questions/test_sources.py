@@ -74,7 +74,7 @@ def test_no_seed_judges_the_spec_that_its_own_luck_chose():
     ("seeds", "leave_out", "title"),
     [
         (4, (), "Smoothing loses to hard labels at 1 of 2 budgets, beats at 1, at IPC 10 by −3.0 points [−3.0, −3.0]"),
-        (2, (), "Smoothing and hard labels: too few seeds to tell, −3.0 points (n = 2) at IPC 10"),
+        (2, (), "Smoothing and hard labels: too few seeds to tell, −3.0 points (n = 2) at IPC 10 (of 2)"),
         (4, ["hard|smooth(0.1)"], "View labels beat hard labels at every budget, at IPC 10 by +24.0 points [+24.0, +24.0]"),
         (
             4, ["hard|smooth(0.1)", "hard"],

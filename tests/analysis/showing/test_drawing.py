@@ -199,14 +199,14 @@ def python(code, **environment):
 )
 def test_figures_are_the_same_under_any_settings(tmp_path, settings):
     (tmp_path / "matplotlibrc").write_bytes(settings.get("MATPLOTLIBRC", "").encode(errors="surrogateescape"))
-    code = "from jaxsoft.analysis import drawing as d; import sys; sys.stdout.buffer.write(d._png(d._missing, '$x_1$'))"
+    code = "from jaxsoft.analysis.showing import drawing as d; import sys; sys.stdout.buffer.write(d._png(d._missing, '$x_1$'))"
     found = python(code, **settings | {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})
     assert found == drawing._png(drawing._missing, "$x_1$")
 
 
 def test_drawing_leaves_no_trace_in_matplotlib():
     python(
-        "import matplotlib, sys; before = matplotlib.rcParams.copy(); from jaxsoft.analysis import drawing;"
+        "import matplotlib, sys; before = matplotlib.rcParams.copy(); from jaxsoft.analysis.showing import drawing;"
         "drawing._png(drawing._missing, 'x'); assert 'matplotlib.pyplot' not in sys.modules;"
         "assert matplotlib.rcParams.copy() == before"
     )

@@ -89,7 +89,7 @@ WON, LOST, NEAR, NONE, FEW = (
         ({2: LOST, 5: NONE}, "A lose to B at 1 of 2 budgets, at IPC 2 by −3.0 points [−5.0, −1.0]"),
         ({1: WON, 2: told(-0.02, -0.01)}, "A beat B at 1 of 2 budgets, lose at 1, at IPC 1 by +3.0 points [+1.0, +5.0]"),
         ({1: NONE}, "A and B: no clear difference, +2.0 points [−1.0, +5.0] at IPC 1"),
-        ({1: NEAR, 2: NONE}, "A and B: no clear difference, +2.0 points [0.0, +4.0] at IPC 1"),  # Holm: one of two
+        ({1: NEAR, 2: NONE}, "A and B: no clear difference, +2.0 points [0.0, +4.0] at IPC 1 (of 2)"),  # Holm: one of two
         ({1: NEAR}, "A beat B at IPC 1: +2.0 points [0.0, +4.0]"),
         ({1: FEW}, "A and B: too few seeds to tell, +10.0 points (n = 2) at IPC 1"),
         ({1: FEW, 5: told(0.01, 0.03)}, "A beat B at 1 of 2 budgets, at IPC 5 by +2.0 points [+1.0, +3.0]"),

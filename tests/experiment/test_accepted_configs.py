@@ -16,7 +16,7 @@ from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.plan import make as plan
-from jaxsoft.experiment.students import waves
+from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.students.waves import Next
 from jaxsoft.experiment.teach import experts
 from jaxsoft.training.ensemble import Program
@@ -124,8 +124,8 @@ def trained(settings):
     rows = []
     for wave in range(len(made.waves)):
         program = waves.wave_program(made, settings, wave)
-        outcomes = waves.train_wave(program, made, wave, material, None, lambda _: Next(), settings.protocol)
-        rows += [outcomes.row_of(made, outcome, {}, settings) for outcome in outcomes]
+        found = waves.train_wave(program, made, wave, material, None, lambda _: Next(), settings.protocol)
+        rows += [outcomes.row_of(made, outcome, {}, settings) for outcome in found]
     return rows, len(made.members)
 
 

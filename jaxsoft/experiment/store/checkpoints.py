@@ -1,8 +1,8 @@
 """Checkpoints with digests. Only this module knows how Orbax keeps them; by itself it does not notice altered numbers.
 
 A step is one atomic Orbax item of two parts: `leaves`, the bytes of a safetensors file, and `record`, what they must be
-and whose they are. One array of bytes instead of one array a leaf: saving takes half the time, leaves may be empty, and when a
-file is damaged no other read is pending, whose late failure would be printed as a traceback.
+and whose they are. One array of bytes instead of one array a leaf: saving takes half the time, leaves may be empty, and
+when a file is damaged no other read is pending, whose late failure would be printed as a traceback.
 """
 
 import contextlib

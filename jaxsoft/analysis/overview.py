@@ -232,7 +232,7 @@ def _certainty(found: Findings) -> Table:
         lines.append({"IPC": c.ipc, "chosen label spec": f"`{c.labels}`"} | again)
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
     if found.trend.n:
-        caption += f" Rank correlation of best epoch and IPC: {words.interval(found.trend)}."
+        caption += f" Rank correlation of best epoch and IPC: {words.interval(found.trend)} (measured to cover 99 %)."
     return table(lines, caption)
 
 

@@ -36,7 +36,7 @@ def budget_table(found: Findings) -> Table:
     caption = (
         f"Test accuracy, label spec{alike} chosen on {group.on}; means over n seeds with 95 % intervals, each row by itself. "
         "A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is unsure they "
-        "were measured to cover 92 to 99 %."
+        "were measured to cover 93 to 100 %."
     )
     return table(lines, caption)
 
@@ -59,7 +59,7 @@ def law_table(found: Sequence[Law]) -> Table:
     formulas = "; ".join(f"{form.name}, {form.formula}" for form in laws.FORMS.values())
     caption = (
         "error = c + a · n^−b in images per class n, fitted to mean test errors; * is not identified. 95 % intervals over seeds, "
-        "which were measured to cover 91 to 98 % where this form holds. Form by AICc: the best of "
+        "which were measured to cover 90 to 96 % where this form holds. Form by AICc: the best of "
         f"{formulas}, and others within 2 of it. Largest IPC unseen: accuracy that the law, fitted to the smaller budgets, "
         "predicts there, minus the measured one."
     )

@@ -51,7 +51,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     caption = (
         "What choosing images is worth: the ways that are best and worst on validation, each seed judging what the others "
-        "rank so, on test; 95 % intervals. Hard minus soft: how much less choosing is worth with soft labels."
+        "rank so, on test; intervals were measured to cover 94 to 99 %. Hard minus soft: how much less choosing is worth with soft labels."
     )
     return Section(_title(worth, lessened), [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
 

@@ -98,7 +98,7 @@ def _blocks(
     caption = (
         f"Labels by teacher epoch. Entropy, mass and rank: {len(train.labels):,} training images; calibration error "
         f"({structure.BINS} bins of equal mass) and Brier score: {len(validation.labels):,} validation images; alignment: "
-        "both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ."
+        "both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which intervals were measured to cover 92 to 93 %."
     )
     charts = _entropies(found, train, validation), _matrices(found, names, train, validation)
     return [*(chart._replace(name=chart.name + suffix) for chart in charts), table(lines, caption)]

@@ -98,7 +98,7 @@ class Law(NamedTuple):
     """What the errors of one curve follow: the power law with a floor, with intervals, beside all forms without, best first.
 
     One form for every curve, so that exponents compare. A power law without a floor is a special case of it; intervals of
-    the form that AICc chooses were measured to cover 20 % at 5 seeds where it missed a floor of 2 %, those of this one 92 %.
+    the form that AICc chooses were measured to cover 20 % at 5 seeds where it missed a floor of 2 %, those of this one 90 %.
     """
 
     fit: Fit

@@ -198,7 +198,7 @@ def chosen_images(folder, ways, seeds=3):
 def test_the_title_answers_the_first_question_and_the_groups_say_theirs(tmp_path, no_drawing):
     folder = chosen_images(tmp_path / "run", ["random", "decile(0)", "decile(9)"])
     found, text = headings([folder], None)
-    assert found[0].startswith("Choice of images, hard against soft labels: no clear difference")
+    assert found[0].startswith("Choice of images, soft against hard labels: no clear change")
     assert found.count(found[0]) == 1  # the section below the title does not say it again
     assert found[1] == "Soft labels and hard labels: no clear difference, +1.9 points [−3.4, +7.1] at IPC 1"
     assert "12 members that are probes, or speak to the questions above alone, are left out" in text

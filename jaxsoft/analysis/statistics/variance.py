@@ -122,7 +122,8 @@ def seeds_needed(variance: float, difference: float, paired: bool, level: float 
         edge = scipy.stats.t.ppf(1 - level / 2, freedom)
         return float(scipy.stats.nct.sf(edge, freedom, shift) + scipy.stats.nct.cdf(-edge, freedom, shift))
 
-    return next(n for n in itertools.count(least) if variance == 0 or told(n) >= power)
+    # Of a variance that is none, or too small for the distribution, the power is no number: the least is enough.
+    return next(n for n in itertools.count(least) if not (variance > 0 and told(n) < power))
 
 
 def _estimate(draws: Float[np.ndarray, "R"]) -> Estimate:

@@ -96,3 +96,8 @@ def test_so_many_seeds_do_tell_the_difference_so_often(paired):
 
 def test_equal_values_need_the_fewest_seeds():
     assert variance.seeds_needed(0.0, 0.01, paired=True) == 2
+
+
+@pytest.mark.parametrize("none", [0.0, 1e-300])
+def test_seeds_are_told_of_a_variance_that_is_none_or_nearly(none):
+    assert variance.seeds_needed(none, 0.01, paired=True) == 2

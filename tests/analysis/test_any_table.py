@@ -53,4 +53,4 @@ def test_equal_cheap_labels_are_told_to_be_so(tmp_path, no_drawing):
     ]  # fmt: skip
     synthetic.write_run(tmp_path, rows)
     text = (report.write_report([tmp_path]).parent / "summary.md").read_text(encoding="utf-8")
-    assert "carry labels that cannot be told apart" in text
+    assert "Byte for byte, no labels are clearly better than others" in text

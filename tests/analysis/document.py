@@ -1,6 +1,7 @@
 """HTML as a browser would take it."""
 
 import html.parser
+import re
 
 VOID = {"meta", "img", "br"}
 
@@ -28,3 +29,19 @@ class Tree(html.parser.HTMLParser):
     @property
     def text(self):
         return "".join(self.words).replace("\u00a0", " ")
+
+
+TAGS = set(
+    "html head meta title style body main header section p h1 h2 ul li b span figure figcaption img div table thead tbody "
+    "tr th td details summary code sup".split()
+)
+ATTRIBUTES = set("lang charset name content class alt src tabindex role aria-label scope".split())
+
+
+def assert_inert(shown, markdown):
+    """No text has become more than text, in neither rendering."""
+    tree = Tree(shown)
+    assert {tag for tag, _ in tree.tags} <= TAGS and {name for _, attrs in tree.tags for name in attrs} <= ATTRIBUTES
+    assert all(c.isprintable() or c in "\n\u00a0" for c in markdown + shown.split("</style>")[1])
+    outside = re.sub("`[^`\n]*`", "", re.sub(r"</?(details|summary)>", "", markdown))
+    assert not re.search(r"<[a-zA-Z/!?]|\]\((?!plots/[a-z0-9-]+\.png\))", outside)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 import tables
-from test_page import assert_inert
+from document import assert_inert
 
 from jaxsoft.analysis import report
 

@@ -1,29 +1,12 @@
 """A document in its two renderings: whole, in order, and inert whatever stands in it."""
 
-import re
-
 import pytest
 import tables
-from document import Tree
+from document import Tree, assert_inert
 
 from jaxsoft.analysis.showing import page, words
 from jaxsoft.analysis.showing.page import Fact, Facts, Page, Picture, Section, Table, Text
 from jaxsoft.analysis.statistics.inference import Estimate
-
-TAGS = set(
-    "html head meta title style body main header section p h1 h2 ul li b span figure figcaption img div table thead tbody "
-    "tr th td details summary code sup".split()
-)
-ATTRIBUTES = set("lang charset name content class alt src tabindex role aria-label scope".split())
-
-
-def assert_inert(shown, markdown):
-    """No text has become more than text, in neither rendering."""
-    tree = Tree(shown)
-    assert {tag for tag, _ in tree.tags} <= TAGS and {name for _, attrs in tree.tags for name in attrs} <= ATTRIBUTES
-    assert all(c.isprintable() or c in "\n\u00a0" for c in markdown + shown.split("</style>")[1])
-    outside = re.sub("`[^`\n]*`", "", re.sub(r"</?(details|summary)>", "", markdown))
-    assert not re.search(r"<[a-zA-Z/!?]|\]\((?!plots/[a-z0-9-]+\.png\))", outside)
 
 
 def test_page_blocks_in_both_renderings():

@@ -65,7 +65,7 @@ def permuted(key: jax.Array, places: Int[Array, "*b"], n: int | Int[Array, ""]) 
         return jnp.where(bit == 1, partner, card), None
 
     cards = jnp.minimum(jnp.asarray(places).astype(jnp.uint32), size - 1)
-    return jax.lax.scan(swap, cards, words)[0].astype(jnp.int32)
+    return jax.lax.scan(swap, cards, words, unroll=_ROUNDS)[0].astype(jnp.int32)
 
 
 def _mixed(x: UInt32[Array, "*b"]) -> UInt32[Array, "*b"]:

@@ -32,8 +32,9 @@ from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "map", "grouped")
 
-# From this many images of one member on, a GPU or TPU is filled by a single member's library convolution.
-_FULL_BATCH = 128
+# From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
+# tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
+FULL_BATCH = 128
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
@@ -90,7 +91,7 @@ def exactly(name: str = "auto") -> Iterator[None]:
 
 
 def choose(map: str, members: int, images: int, g: Geometry, platform: str | None = None) -> str:
-    """The lowering that `auto` stands for, as measured on two cores (CPU) and as expected elsewhere.
+    """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
 
     Args:
       map: `forward`, `input_gradient` or `kernel_gradient`.
@@ -101,7 +102,7 @@ def choose(map: str, members: int, images: int, g: Geometry, platform: str | Non
     """
     pixels = math.prod(g.response())
     if (platform or jax.default_backend()) != "cpu":
-        return "patches" if members > 1 and images < _FULL_BATCH else "map"
+        return "patches" if members > 1 and images < FULL_BATCH else "map"
     if map == "kernel_gradient":
         return "patches" if images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.

@@ -75,6 +75,14 @@ def test_blocks_of_an_accelerator_follow_the_images_in_flight(monkeypatch):
     assert cost.choose_block(LINEAR._replace(batch=5000), tiny.SHAPE, 64) == 1
 
 
+def test_large_batches_of_an_accelerator_are_not_stacked_where_convolutions_follow_each_other(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    large = DEEP._replace(slots=256, batch=256)
+    assert cost.choose_block(large, tiny.SHAPE, 8) == 1
+    assert cost.choose_block(large._replace(batch=100), tiny.SHAPE, 8) == 8
+    assert cost.choose_block(large, tiny.SHAPE, 8, batch=100) == 8
+
+
 def test_time_is_operations_over_a_share_of_the_measured_peak(monkeypatch):
     assert cost.matmul_flops_per_second() > 1e8
     monkeypatch.setattr(cost, "matmul_flops_per_second", lambda: 1e9)

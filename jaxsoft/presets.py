@@ -1,8 +1,9 @@
 """The settings under which each dataset is studied: what the experiments of configs/ have in common.
 
-Experts of one dataset have the same settings in every experiment and lie in one store, so that those of equal number are
-trained once. An age of a teacher is an epoch, or the validation accuracy that it reaches first: table 7 of the paper gives
-both, and where its rates do not lead to its accuracies it is the accuracy that its teachers share with anyone's.
+Experts of one dataset have the same settings in every experiment and lie in one store, so that those of equal number
+are trained once. An age of a teacher is an epoch, or the validation accuracy that it reaches first: table 7 of the
+paper gives both, and where its rates do not lead to its accuracies it is the accuracy that its teachers share with
+anyone's.
 
 Reference: Qin et al. (2024), sections 4 and 5, table 7.
 """
@@ -174,8 +175,8 @@ def _digits(quick: bool) -> Study:
 def _cifar10(quick: bool) -> Study:
     """Experts learn ten times as fast as table 7 says, and are named by its accuracies: configs/cifar10.py says why.
 
-    Rate times epochs is what counts: epoch 4 of 5e-3 is epoch 20 of 1e-3, the rate of the authors' command. So the table's
-    164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
+    Rate times epochs is what counts: epoch 4 of 5e-3 is epoch 20 of 1e-3, the rate of the authors' command. So the
+    table's 164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
     """
     config = _paper("convnet(depth=3)", epochs=100, learning_rate=5e-3)
     config.data.normalize = "zca"
@@ -192,9 +193,9 @@ def _cifar10(quick: bool) -> Study:
 
 
 def _cifar100(quick: bool) -> Study:
-    """Experts at table 7's rate, which an independent reproduction confirms, named by its accuracies; see configs/cifar100.py.
+    """Experts at table 7's rate, which a reproduction confirms, named by its accuracies: configs/cifar100.py says why.
 
-    Here a tenth of the images is held out, so that an epoch has fewer steps and the last points come later: 200 leave room.
+    A tenth of the images is held out, so an epoch has fewer steps and the last points come later: 200 leave room.
     """
     made = replace(_other(quick), num_classes=100)
     if quick:
@@ -220,7 +221,7 @@ def _other(quick: bool) -> Study:
 
 
 def _tiny_imagenet(quick: bool) -> Study:
-    """As table 7 has it, by epochs, as configs/tiny_imagenet.py explains; what experts reach is told beside the table's."""
+    """As table 7 has it, by epochs: configs/tiny_imagenet.py says why. What experts reach is told beside the table's."""
     config = _paper("convnet(depth=4)", epochs=102, learning_rate=0.01)
     if quick:
         _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)

@@ -1,8 +1,8 @@
 """What code computes, as a digest of its source: a change of meaning changes it, a comment does not.
 
-A function is followed by name through the modules of its own package: to what it calls, to the classes that it makes,
-to the constants that it reads. Of these the syntax trees count, without docstrings. Files of this package are read when
-it starts, so that what is digested is what runs, whatever is edited meanwhile.
+A function is followed by name through its own package, whose modules define all at their top and import by `from`: to
+what it calls, to the classes that it makes, to the constants that it reads. Of these the syntax trees count, without
+docstrings. Files are read when the package starts, so that what is digested is what runs, whatever is edited meanwhile.
 """
 
 import ast
@@ -46,7 +46,7 @@ class _Place(NamedTuple):
 
 
 class _Module(NamedTuple):
-    """The top of a module: what it defines, and what its imported names stand for (a module where the name is empty)."""
+    """A module: what its top defines, and what its imported names stand for (a module where the name is empty)."""
 
     defined: dict[str, list[ast.stmt]]
     imported: dict[str, _Place]
@@ -54,7 +54,7 @@ class _Module(NamedTuple):
 
 @functools.lru_cache(1024)
 def digest(*functions: Callable[..., Any]) -> str:
-    """Twelve hex digits over functions, defined at the top of modules in files, and all that they use of their own package.
+    """Twelve hex digits over functions, defined at the top of modules, and all that they use of their own package.
 
     The same for the same syntax trees, in every process and on every Python.
     """
@@ -120,7 +120,7 @@ def _module(name: str) -> _Module:
         for alias in node.names
     }
     defined: dict[str, list[ast.stmt]] = {}
-    top = [(node, _names(node)) for node in _top(tree.body)]
+    top = [(node, _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     for node, names in top:
         for own in names:
             defined.setdefault(own, []).append(_bare(node))
@@ -132,20 +132,11 @@ def _module(name: str) -> _Module:
 
 
 def _place(module: str, name: str) -> _Place:
-    """What a name of a module is: a module of its own, or what is defined there, or in the module that it is had from."""
+    """What a name of a module is: itself a module, or what is defined there, or in the module that it is had from."""
     if _file(f"{module}.{name}"):
         return _Place(f"{module}.{name}", "")
     there = _module(module)
     return there.imported[name] if name not in there.defined and name in there.imported else _Place(module, name)
-
-
-def _top(body: Iterable[ast.AST]) -> Iterator[ast.stmt]:
-    """The statements at the top of a module, those inside `if` and `try` too."""
-    for node in body:
-        if isinstance(node, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
-            yield from _top(ast.iter_child_nodes(node))
-        elif isinstance(node, ast.stmt) and not isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
 
 
 def _names(node: ast.stmt) -> list[str]:

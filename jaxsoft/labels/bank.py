@@ -24,8 +24,8 @@ class LogitBank:
 def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
     """The finished label of every image in the bank.
 
-    A row depends on the image's identity, class and logits, never on its position or its neighbours; it sums to 1 unless
-    the spec cuts it on purpose.
+    A row depends on the image's identity, class and logits, never on its position or its neighbours. It sums to 1,
+    unless the spec cuts it on purpose.
 
     Raises:
       ConfigError: the epoch is not known, or the bank does not hold what the spec asks for.

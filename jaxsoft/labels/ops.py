@@ -1,10 +1,10 @@
 """Label treatments: one function per treatment of one soft label, found by their names in a label spec.
 
-Every function maps `row`, K non-negative weights, to such a row. The arguments after it are what the user writes in the
-spec; they are static, and a ConfigError outside of the range given. `true_class` (of the image) and `key` (the image's own
-randomness) are keyword-only and come from the label bank. Rows sum to 1, except after `topk` and `drop_class`, which cut on
-purpose; `renormalize` mends that. A row of zeros, which says nothing, stays a row of zeros wherever a treatment would
-divide by its sum.
+Every function maps `row`, K non-negative weights, to such a row. The arguments after it are what the user writes in
+the spec; they are static, and a ConfigError outside of the range given. `true_class` (of the image) and `key` (the
+image's own randomness) are keyword-only and come from the label bank. Rows sum to 1, except after `topk` and
+`drop_class`, which cut on purpose; `renormalize` mends that. A row of zeros, which says nothing, stays a row of zeros
+wherever a treatment would divide by its sum.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ def power(row: Float[Array, "K"], p: float) -> Float[Array, "K"]:
 
 
 def smooth(row: Float[Array, "K"], amount: float = 0.1) -> Float[Array, "K"]:
-    """Mix with the uniform row: `(1 - amount) row + amount / K`, 0 <= `amount` <= 1. `hard|smooth(0.1)` is label smoothing.
+    """Mix with the uniform row: `(1 - amount) row + amount / K`, 0 <= `amount` <= 1; after `hard`, label smoothing.
 
     Reference: Szegedy et al. 2016, section 7.
     """
@@ -57,7 +57,7 @@ def smooth(row: Float[Array, "K"], amount: float = 0.1) -> Float[Array, "K"]:
 
 
 def mix(row: Float[Array, "K"], amount: float, *, true_class: Int[Array, ""]) -> Float[Array, "K"]:
-    """Mix with the true class: `(1 - amount) row + amount onehot(true_class)`, 0 <= `amount` <= 1; see also `smooth`."""
+    """Mix with the true class: `(1 - amount) row + amount onehot(true_class)`, 0 <= `amount` <= 1."""
     _require(0 <= amount <= 1, "mix: amount must be in [0, 1]", amount)
     return (1 - amount) * row + amount * hard(row, true_class=true_class)
 

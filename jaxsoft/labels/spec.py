@@ -237,7 +237,7 @@ def teachers(
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views: as for `teacher`; validation accuracy and label entropy are means over the experts.
+      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)

@@ -1,9 +1,9 @@
 """Architectures. A public function in a module of this package is one: `name(num_classes, options) -> flax module`.
 
-Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C]; `mask`
-marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It returns logits
-[B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out of range, is a
-ConfigError.
+Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
+`mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
+returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out
+of range, is a ConfigError.
 """
 
 import importlib

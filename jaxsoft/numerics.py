@@ -86,7 +86,7 @@ _HARMLESS = """
     xla_gpu_force_compilation_parallelism* xla_gpu_kernel_cache_file* xla_gpu_per_fusion_autotune_cache_dir*
     xla_gpu_shard_autotuning* xla_hlo_profile* xla_log*
 """.split()
-"""JAX's settings and XLA's flags that change no number: where, how fast, how loudly, with which checks; `*` is any end."""
+"""JAX's settings and XLA's flags that change no number: where, how fast, how loudly, which checks. `*` is any end."""
 _MOST_BYTES = 1 << 20  # of a file of flags
 _KEYED_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _RECORDED = ("OPENBLAS_", "MKL_", "OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", "CUBLAS_", "TF_CUDNN_DETERMINISTIC")

@@ -141,8 +141,8 @@ def baseline(data: str, arg: str | None) -> Config:
 
 
 def _make(data: str, quick: bool, classes: int) -> Study:
-    known = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
-    made = known[data](quick) if data in known else _other(quick)
+    own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
+    made = own.get(data, _other)(quick)
     made.config.data.name = data
     made.config.teacher.expected = tuple(f"{epoch}:{accuracy:g}" for epoch, accuracy in made.expected.items())
     return replace(made, quick=quick, num_classes=classes or made.num_classes)

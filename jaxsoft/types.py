@@ -54,5 +54,4 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+        return tuple(self.train.images.shape[1:])

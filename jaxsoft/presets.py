@@ -221,7 +221,7 @@ def _other(quick: bool) -> Study:
 
 
 def _tiny_imagenet(quick: bool) -> Study:
-    """As table 7 has it, by epochs: configs/tiny_imagenet.py says why. What experts reach is told beside the table's."""
+    """As table 7 has it, by epochs: configs/tiny_imagenet.py says why. The run tells what experts reach beside it."""
     config = _paper("convnet(depth=4)", epochs=102, learning_rate=0.01)
     if quick:
         _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)

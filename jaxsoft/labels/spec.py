@@ -250,13 +250,13 @@ _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, lear
 
 def _operation(call: Call, text: str) -> Call:
     operations = language.public_functions(ops)
-    if call.name in _SOURCES and call.name not in operations:
+    if call.name in operations:
+        given = language.bind(call, operations[call.name], _SUPPLIED, text)
+        parameters = inspect.signature(operations[call.name]).parameters.values()
+        return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
+    if call.name in _SOURCES:
         raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-    if call.name not in operations:
-        raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
-    given = language.bind(call, operations[call.name], _SUPPLIED, text)
-    parameters = inspect.signature(operations[call.name]).parameters.values()
-    return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
+    raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
 
 
 def _not_a_source(name: str, text: str) -> str:

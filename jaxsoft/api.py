@@ -28,15 +28,14 @@ def train_students(
 
     Args:
       dataset: from `load`, or your own arrays in a `Dataset`.
-      experts: from `teach`; label specs speak of them.
+      experts: from `teach`, on this dataset; label specs speak of them.
       student: what the sweep does not vary.
       sweep: axes; their product is the members.
       select: which images, a function of jaxsoft/data/select.py.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
 
-    Returns:
-      One row for each member, with the columns of results.csv.
+    Returns: one row for each member, with the columns of results.csv.
 
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.

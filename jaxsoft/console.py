@@ -62,11 +62,9 @@ class Console:
             self._last_line = time.monotonic()
             self.say(f"  {done}/{total}  {text}")
 
-    @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> contextlib.AbstractContextManager[None]:
         """Turn the first signal to stop into `stop`; a second one, or no boundary within 8 s, ends the process."""
-        with stopping.heard(self._ask_to_stop, "stopping at the next boundary; once more to stop at once"):
-            yield
+        return stopping.heard(self._ask_to_stop, "stopping at the next boundary; once more to stop at once")
 
     def _ask_to_stop(self) -> None:
         self.stop = True

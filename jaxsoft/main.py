@@ -11,6 +11,7 @@ and resumable.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -78,9 +79,8 @@ def _run(argv: Sequence[str]) -> int:
     flags = {"workdir": "", "dry_run": False, "compilation_cache": True, "process": "", "coordinator": ""}
     words, given = arguments.parse(others, **flags)
     if words:
-        raise errors.ConfigError(
-            f"unexpected argument {errors.quoted(words[0])}; settings are written --config.KEY=VALUE"
-        )
+        extra = errors.quoted(words[0])
+        raise errors.ConfigError(f"unexpected argument {extra}; settings are written --config.KEY=VALUE")
     workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
     with _starting_jax():
         set_up_jax(keep_programs=given["compilation_cache"])
@@ -121,8 +121,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
             is_written = False
-    console.say(text)
-    console.say(describe.ending(rows, workdir, console.seconds, is_written))
+    console.say(f"{text}\n{describe.ending(rows, workdir, console.seconds, is_written)}")
     return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
 
 
@@ -174,7 +173,7 @@ def _data(argv: Sequence[str]) -> int:
         return 0
     console = Console()
     with console.stage("prepare"):
-        told = lambda done, total: console.progress(done, total, "images")  # noqa: E731
+        told = functools.partial(console.progress, text="images")
         where = data.prepare(words[1], root, source, told, resize=given["resize"], say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0

@@ -7,6 +7,7 @@ devices, checks that only raise) is *harmless*. An unknown setting counts as one
 """
 
 import contextlib
+import fnmatch
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,44 +61,32 @@ NUMERIC: dict[str, Any] = {
 }
 """Setting that can change a number -> its usual value, under which it is not told."""
 
-_HARMLESS = frozenset(
-    """
-    check_vma jax_array_garbage_collection_guard jax_backend_target jax_check_proxy_envs jax_check_static_indices
-    jax_check_tracer_leaks jax_compiler_detailed_logging_min_ops jax_coordinator_address
-    jax_coordinator_bind_address jax_coordinator_port jax_cpu_collectives_implementation
-    jax_cpu_enable_async_dispatch jax_cpu_get_global_topology_timeout_minutes
-    jax_cpu_get_local_topology_timeout_minutes jax_cuda_visible_devices jax_default_device jax_disable_bwd_checks
-    jax_disable_vmap_shmap_error jax_disallow_mesh_context_manager jax_distributed_debug
-    jax_embedded_constants_max_bytes jax_enable_checks jax_enable_compilation_cache jax_enable_pgle
-    jax_enable_preemption_service jax_enable_recoverability jax_experimental_unsafe_xla_runtime_errors
-    jax_explain_cache_misses jax_explicit_x64_dtypes jax_force_dcn_cross_host_transfers
-    jax_hlo_source_file_canonicalization_regex jax_include_debug_info_in_dumps
+_HARMLESS = """
+    check_vma jax2tf_* jax_array_garbage_collection_guard jax_backend_target jax_captured_constants_*
+    jax_check_proxy_envs jax_check_static_indices jax_check_tracer_leaks jax_compilation_cache_*
+    jax_compiler_detailed_logging_min_ops jax_coordinator_address jax_coordinator_bind_address jax_coordinator_port
+    jax_cpu_collectives_implementation jax_cpu_enable_async_dispatch jax_cpu_get_global_topology_timeout_minutes
+    jax_cpu_get_local_topology_timeout_minutes jax_cross_host_* jax_cuda_visible_devices jax_debug_*
+    jax_default_device jax_disable_bwd_checks jax_disable_vmap_shmap_error jax_disallow_mesh_context_manager
+    jax_distributed_debug jax_dump_* jax_embedded_constants_max_bytes jax_enable_checks jax_enable_compilation_cache
+    jax_enable_pgle jax_enable_preemption_service jax_enable_recoverability jax_error_checking_behavior_*
+    jax_experimental_unsafe_xla_runtime_errors jax_explain_cache_misses jax_explicit_x64_dtypes jax_export_*
+    jax_force_dcn_cross_host_transfers jax_hlo_source_file_canonicalization_regex jax_include_debug_info_in_dumps
     jax_include_full_tracebacks_in_locations jax_local_device_ids jax_log_checkpoint_residuals jax_log_compiles
     jax_logging_level jax_mock_gpu_topology jax_mosaic_allow_hlo jax_mutable_array_checks jax_num_cpu_devices
     jax_numpy_rank_promotion jax_oneapi_visible_devices jax_pallas_enable_debug_checks jax_pallas_verbose_errors
-    jax_partition_index jax_pjrt_client_create_options jax_platform_name jax_platforms jax_pprint_use_color
-    jax_raise_persistent_cache_errors jax_remove_custom_partitioning_ptr_from_cache_key
-    jax_remove_size_one_mesh_axis_from_type jax_rocm_visible_devices jax_send_traceback_to_runtime
-    jax_serialization_version jax_share_binary_between_hosts jax_share_binary_between_hosts_timeout_ms
-    jax_slice_index jax_sort_devices_by_process_index jax_source_url_schema jax_thread_guard
-    jax_traceback_filtering jax_traceback_in_locations_limit jax_tracer_error_num_traceback_frames jax_xla_backend
-    jax_xla_profile_version mock_num_gpu_processes
-    """.split()
-)
-"""JAX's settings that change no number: where, how fast, how loudly, with which checks; some are but variables."""
-_HARMLESS_GROUPS = tuple(
-    """
-    jax2tf_ jax_captured_constants_ jax_compilation_cache_ jax_cross_host_ jax_debug_ jax_dump_
-    jax_error_checking_behavior_ jax_export_ jax_persistent_cache_ jax_pgle_ jax_transfer_guard
-    """.split()
-)
-_HARMLESS_FLAGS = tuple(
-    """
-    xla_cpu_parallel_codegen_split_count xla_dump xla_force_host_platform_device_count
-    xla_gpu_force_compilation_parallelism xla_gpu_kernel_cache_file xla_gpu_per_fusion_autotune_cache_dir
-    xla_gpu_shard_autotuning xla_hlo_profile xla_log
-    """.split()
-)
+    jax_partition_index jax_persistent_cache_* jax_pgle_* jax_pjrt_client_create_options jax_platform_name
+    jax_platforms jax_pprint_use_color jax_raise_persistent_cache_errors
+    jax_remove_custom_partitioning_ptr_from_cache_key jax_remove_size_one_mesh_axis_from_type
+    jax_rocm_visible_devices jax_send_traceback_to_runtime jax_serialization_version jax_share_binary_between_hosts
+    jax_share_binary_between_hosts_timeout_ms jax_slice_index jax_sort_devices_by_process_index
+    jax_source_url_schema jax_thread_guard jax_traceback_filtering jax_traceback_in_locations_limit
+    jax_tracer_error_num_traceback_frames jax_transfer_guard* jax_xla_backend jax_xla_profile_version
+    mock_num_gpu_processes xla_cpu_parallel_codegen_split_count* xla_dump* xla_force_host_platform_device_count*
+    xla_gpu_force_compilation_parallelism* xla_gpu_kernel_cache_file* xla_gpu_per_fusion_autotune_cache_dir*
+    xla_gpu_shard_autotuning* xla_hlo_profile* xla_log*
+""".split()
+"""JAX's settings and XLA's flags that change no number: where, how fast, how loudly, which checks. `*` is any end."""
 _MOST_BYTES = 1 << 20  # of a file of flags
 _KEYED_VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "TF_XLA_FLAGS")
 _RECORDED = ("OPENBLAS_", "MKL_", "OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES", "CUBLAS_", "TF_CUDNN_DETERMINISTIC")
@@ -106,9 +95,7 @@ _RECORDED = ("OPENBLAS_", "MKL_", "OMP_NUM_THREADS", "NPY_DISABLE_CPU_FEATURES",
 
 @contextlib.contextmanager
 def pinned() -> Iterator[None]:
-    """What decides random numbers and types has one value inside; afterwards all is as it was.
-
-    Also a decorator.
+    """What decides random numbers and types has one value inside; afterwards all is as it was. Also a decorator.
 
     Raises:
       ConfigError: a mode is on in which nothing can run.
@@ -166,7 +153,7 @@ def _xla_flags(text: str) -> str:
         except OSError:
             return text
     last = {flag.lstrip("-").partition("=")[0]: flag for flag in text.split()}
-    return " ".join(flag for name, flag in sorted(last.items()) if not name.startswith(_HARMLESS_FLAGS))
+    return " ".join(flag for name, flag in sorted(last.items()) if not is_harmless(name))
 
 
 def recorded() -> dict[str, str]:
@@ -184,8 +171,8 @@ def difference(there: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def is_harmless(name: str) -> bool:
-    """Whether a setting of JAX changes no number."""
-    return name in _HARMLESS or name.startswith(_HARMLESS_GROUPS)
+    """Whether a setting of JAX, or a flag of XLA, changes no number."""
+    return any(fnmatch.fnmatchcase(name, known) for known in _HARMLESS)
 
 
 def _value(name: str) -> Any:

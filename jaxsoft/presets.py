@@ -1,15 +1,9 @@
 """The settings under which each dataset is studied: what the experiments of configs/ have in common.
 
-A config file says which question it asks; how teachers and students are trained, and on which budgets and teacher epochs
-a question is worth asking, is written here once for each dataset. Experts of one dataset have the same settings in every
-experiment and lie in one store, so that those of equal number are trained once.
-
-Digits have five experts, whose pooled labels are the teacher: a single expert of so few images is too noisy to show its
-age. The other datasets have one expert, as in the paper, unless an experiment asks for several or the user does
-(`:experts=5`).
-
-An age of a teacher is an epoch, or the validation accuracy that it reaches first: table 7 of the paper gives both, and
-where its rates do not lead to its accuracies it is the accuracy that its teachers share with anyone's.
+Experts of one dataset have the same settings in every experiment and lie in one store, so that those of equal number
+are trained once. An age of a teacher is an epoch, or the validation accuracy that it reaches first: table 7 of the
+paper gives both, and where its rates do not lead to its accuracies it is the accuracy that its teachers share with
+anyone's.
 
 Reference: Qin et al. (2024), sections 4 and 5, table 7.
 """
@@ -147,15 +141,18 @@ def baseline(data: str, arg: str | None) -> Config:
 
 
 def _make(data: str, quick: bool, classes: int) -> Study:
-    known = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
-    made = known[data](quick) if data in known else _other(quick)
+    own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
+    made = own.get(data, _other)(quick)
     made.config.data.name = data
     made.config.teacher.expected = tuple(f"{epoch}:{accuracy:g}" for epoch, accuracy in made.expected.items())
     return replace(made, quick=quick, num_classes=classes or made.num_classes)
 
 
 def _digits(quick: bool) -> Study:
-    """Students must converge, or hard labels win everywhere. Digits are not augmented, least of all flipped."""
+    """Students must converge, or hard labels win everywhere. Digits are not augmented, least of all flipped.
+
+    A single expert of so few images is too noisy to show its age, so the teacher is five, pooled.
+    """
     config: Config = default()
     config.data.validation = 0.2
     config.teacher.experts = 5
@@ -176,11 +173,10 @@ def _digits(quick: bool) -> Study:
 
 
 def _cifar10(quick: bool) -> Study:
-    """Experts learn ten times as fast as table 7 says, and are named by its accuracies: 56.0, 65.1, 74.9 and 76.5%.
+    """Experts learn ten times as fast as table 7 says, and are named by its accuracies: configs/cifar10.py says why.
 
-    At its rate, 5e-4, epoch 18 of such an expert has 42.1% (49,000 training images, two CPU cores, n = 1), the table's
-    epoch 20 has 56.0%. Rate times epochs is what counts: 5e-3 has 53.3% at epoch 4, which is epoch 20 of 1e-3, the
-    rate of the authors' command. Then the table's 164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
+    Rate times epochs is what counts: epoch 4 of 5e-3 is epoch 20 of 1e-3, the rate of the authors' command. So the
+    table's 164 epochs are 33 of these, and 100 leave room to reach its 76.5%.
     """
     config = _paper("convnet(depth=3)", epochs=100, learning_rate=5e-3)
     config.data.normalize = "zca"
@@ -197,10 +193,9 @@ def _cifar10(quick: bool) -> Study:
 
 
 def _cifar100(quick: bool) -> Study:
-    """Experts at table 7's rate, which an independent reproduction confirms, named by its accuracies: 33.1, 47.6, 52.7%.
+    """Experts at table 7's rate, which a reproduction confirms, named by its accuracies: configs/cifar100.py says why.
 
-    The reproduction has them near epochs 14, 53 and 112, the table at 13, 36 and 125. Here a tenth of the images is
-    held out, so that an epoch has fewer steps and the last points come later: 200 epochs leave room.
+    A tenth of the images is held out, so an epoch has fewer steps and the last points come later: 200 leave room.
     """
     made = replace(_other(quick), num_classes=100)
     if quick:
@@ -226,8 +221,7 @@ def _other(quick: bool) -> Study:
 
 
 def _tiny_imagenet(quick: bool) -> Study:
-    """As table 7 has it, by epochs: its last experts, 38.1 and 38.8%, are as good as such nets get, and with a tenth of
-    the training images held out they may never be; what they then reach is told beside the table's."""
+    """As table 7 has it, by epochs: configs/tiny_imagenet.py says why. The run tells what experts reach beside it."""
     config = _paper("convnet(depth=4)", epochs=102, learning_rate=0.01)
     if quick:
         _narrow(config, "convnet(depth=4, width=16)", limit=50, epochs=10, learning_rate=0.05)

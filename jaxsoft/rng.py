@@ -26,15 +26,9 @@ class Stream(enum.IntEnum):
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:
-    """The key of one stream: `fold_in` of the seed's key with the stream, then with each index.
+    """The key of one stream: `fold_in` of the seed's threefry key with the stream, then with each index.
 
-    Args:
-      seed: scalar integer; may be traced, so that it can differ between members.
-      stream: what the numbers are for.
-      *indices: further scalars, such as an epoch or an image.
-
-    Returns:
-      A typed threefry key, shape ().
+    Seed and indices, such as an epoch or an image, are scalars; they may be traced, so that members differ in them.
     """
     k = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), int(stream))
     for index in indices:
@@ -46,12 +40,8 @@ def permuted(key: jax.Array, places: Int[Array, "*b"], n: int | Int[Array, ""]) 
     """What lies at some places of a random order of 0 .. n - 1, without making the order.
 
     Each round pairs every card x with K - x (mod n) and swaps the pair if a bit, drawn for the pair, says so. A sort
-    would need n to be known when the program is compiled, and the whole order at once.
-
-    Args:
-      key: of the order.
-      places: where to look, in [0, n); what lies beyond is some number in [0, n).
-      n: length; may be traced.
+    would need n to be known when the program is compiled, and the whole order at once; here n may be traced. At a place
+    outside of [0, n) lies some number in [0, n).
 
     Reference: Hoang, Morris and Rogaway (2012), "An enciphering scheme based on a card shuffle", figure 1.
     """

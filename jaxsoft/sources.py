@@ -1,15 +1,14 @@
 """What code computes, as a digest of its source: a change of meaning changes it, a comment does not.
 
-A function is followed by name through the modules of its own package: to what it calls, to the classes that it makes,
-to the constants that it reads. Of these the syntax trees count, without docstrings. Files of this package are read when
-it starts, so that what is digested is what runs, whatever is edited meanwhile.
+A function is followed by name through its own package, whose modules define all at their top and import by `from`: to
+what it calls, to the classes that it makes, to the constants that it reads. Of these the syntax trees count, without
+docstrings. Files are read when the package starts, so that what is digested is what runs, whatever is edited meanwhile.
 """
 
 import ast
 import contextlib
 import functools
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +21,14 @@ ENGINE = 3
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "4d164292a750"
+ENGINE_DIGEST = "f422c37db271"
 
 _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.rows",
     "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many",
     "experiment.learned.one", "experiment.learned.unroll", "experiment.plan.make", "experiment.plan.sweep",
     "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort", "experiment.teach.epochs",
-    "experiment.teach.experts", "labels.bank", "labels.history", "labels.smoothing", "labels.spec", "models:build",
+    "experiment.teach.experts", "labels.bank", "labels.smoothing", "labels.spec", "models:build",
     "ops.conv", "rng", "spec", "training.augment:build", "training.ensemble", "training.evaluate", "training.fit",
     "training.losses", "training.metrics", "training.views",
 )  # fmt: skip
@@ -47,18 +46,28 @@ class _Place(NamedTuple):
 
 
 class _Module(NamedTuple):
-    """The top of a module: what it defines, and what its imported names stand for (a module where the name is empty)."""
+    """A module: what its top defines, and what its imported names stand for (a module where the name is empty)."""
 
     defined: dict[str, list[ast.stmt]]
     imported: dict[str, _Place]
 
 
+@functools.lru_cache(1024)
 def digest(*functions: Callable[..., Any]) -> str:
-    """Twelve hex digits over functions, defined at the top of modules in files, and all that they use of their own package.
+    """Twelve hex digits over functions, defined at the top of modules, and all that they use of their own package.
 
     The same for the same syntax trees, in every process and on every Python.
     """
-    return _digest(tuple(_Place(f.__module__, f.__qualname__.partition(".")[0]) for f in functions))
+    found: dict[_Place, str] = {}
+    left = [_Place(f.__module__, f.__qualname__.partition(".")[0]) for f in functions]
+    while left:
+        place = left.pop()
+        if place in found or place.module in _SILENT:
+            continue
+        statements = _module(place.module).defined.get(place.name, [])
+        found[place] = _text(statements)
+        left += [p for s in statements for p in _used(place.module, s)]
+    return _hash(f"{place.module}:{place.name}\n{found[place]}" for place in sorted(found))
 
 
 def engine() -> str:
@@ -76,20 +85,6 @@ def engine_digest() -> str:
         defined = _module(f"jaxsoft.{name}").defined
         texts += [f"{name}:{own}\n{_text(defined[own])}" for own in ([one] if one else sorted(defined))]
     return _hash(texts)
-
-
-@functools.lru_cache(1024)
-def _digest(roots: tuple[_Place, ...]) -> str:
-    found: dict[_Place, str] = {}
-    left = list(roots)
-    while left:
-        place = left.pop()
-        if place in found or place.module in _SILENT:
-            continue
-        statements = _module(place.module).defined.get(place.name, [])
-        found[place] = _text(statements)
-        left += [p for s in statements for p in _used(place.module, s)]
-    return _hash(f"{place.module}:{place.name}\n{found[place]}" for place in sorted(found))
 
 
 def _text(statements: list[ast.stmt]) -> str:
@@ -110,58 +105,38 @@ def _used(module: str, statement: ast.stmt) -> Iterator[_Place]:
             yield place
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if (place := own.imported.get(node.value.id)) and not place.name:
-                yield _followed(_Place(place.module, node.attr))
-
-
-def _followed(place: _Place) -> _Place:
-    """Where a name is defined that a module only hands on."""
-    module = _module(place.module)
-    return module.imported[place.name] if place.name not in module.defined and place.name in module.imported else place
+                yield _place(place.module, node.attr)
 
 
 @functools.lru_cache(256)
 def _module(name: str) -> _Module:
     path = _file(name)
-    if path is None:
-        return _Module({}, {})
-    tree = ast.parse(_READ.get(path) or path.read_bytes())
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    imported = {known: place for node in imports for known, place in _imports(node, package)}
+    tree = ast.parse(_READ.get(path) or path.read_bytes() if path else "")
+    package = name.partition(".")[0]
+    imported = {
+        alias.asname or alias.name: _place(node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == package
+        for alias in node.names
+    }
     defined: dict[str, list[ast.stmt]] = {}
-    top = [(node, _names(node)) for node in _top(tree.body)]
+    top = [(node, _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     for node, names in top:
         for own in names:
             defined.setdefault(own, []).append(_bare(node))
-    for node in [
-        node for node, names in top if not names
-    ]:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
-        for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys():
-            defined[own].append(node)
+    for node, names in top:
+        if not names:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
+            for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys():
+                defined[own].append(node)
     return _Module(defined, imported)
 
 
-def _top(body: Iterable[ast.AST]) -> Iterator[ast.stmt]:
-    """The statements at the top of a module, those inside `if` and `try` too."""
-    for node in body:
-        if isinstance(node, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
-            yield from _top(ast.iter_child_nodes(node))
-        elif isinstance(node, ast.stmt) and not isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
-
-
-def _imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, _Place]]:
-    """What each imported name of the importer's own package stands for."""
-    top = package.partition(".")[0]
-    for alias in node.names:
-        known = alias.asname or alias.name
-        if isinstance(node, ast.ImportFrom):
-            source = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            if source.partition(".")[0] == top:
-                inner = f"{source}.{alias.name}"
-                yield known, _Place(inner, "") if _file(inner) else _followed(_Place(source, alias.name))
-        elif alias.asname and alias.name.partition(".")[0] == top:
-            yield known, _Place(alias.name, "")
+def _place(module: str, name: str) -> _Place:
+    """What a name of a module is: itself a module, or what is defined there, or in the module that it is had from."""
+    if _file(f"{module}.{name}"):
+        return _Place(f"{module}.{name}", "")
+    there = _module(module)
+    return there.imported[name] if name not in there.defined and name in there.imported else _Place(module, name)
 
 
 def _names(node: ast.stmt) -> list[str]:
@@ -182,10 +157,7 @@ def _bare(node: ast.stmt) -> ast.stmt:
 
 @functools.lru_cache(1024)
 def _file(module: str) -> Path | None:
-    """The source of a module, found without running it if it is not loaded."""
-    origin = getattr(sys.modules.get(module), "__file__", None)
-    if module not in sys.modules:
-        with contextlib.suppress(ImportError, AttributeError, ValueError):
-            origin = getattr(importlib.util.find_spec(module), "origin", None)
-    path = Path(origin or "")
-    return path if path.suffix == ".py" and path.is_file() else None
+    """The source of a module, found without running it."""
+    with contextlib.suppress(ImportError, AttributeError, ValueError):
+        path = Path(getattr(importlib.util.find_spec(module), "origin", None) or "")
+        return path if path.suffix == ".py" and path.is_file() else None

@@ -28,10 +28,7 @@ class Call(NamedTuple):
 
 
 def parse(text: str) -> tuple[Call, ...]:
-    """Split a spec into its calls.
-
-    Raises:
-      ConfigError: the text is not of the form `name(arguments)|name(arguments)`.
+    """Split a spec into its calls, or raise a ConfigError.
 
     >>> [str(call) for call in parse("teacher(epoch=11) | topk(10)")]
     ['teacher(epoch=11)', 'topk(10)']
@@ -57,7 +54,7 @@ def render(calls: tuple[Call, ...]) -> str:
 
 
 def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), text: str = "") -> dict[str, Any]:
-    """The arguments of a call by name, as the function's annotations and defaults allow them.
+    """The arguments of a call by name, checked against the function's annotations and defaults.
 
     The caller supplies the parameters `given` itself, so the user may not; `text` is the whole spec, for the message.
 

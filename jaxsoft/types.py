@@ -3,12 +3,15 @@
 Axis letters: B batch, N images, S slots, K classes, H W C image, E experts, P epochs kept, A label specs, M members.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
 """One line of results: column name -> value. Accuracies are fractions in [0, 1]."""
+
+History = Sequence[Mapping[str, Any]]
+"""One expert, one record an epoch: `epoch`, `val_accuracy` (fraction), `label_entropy` (nats)."""
 
 
 @dataclass(frozen=True)
@@ -51,5 +54,4 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+        return tuple(self.train.images.shape[1:])

@@ -1,5 +1,6 @@
 """Code is known by what it does: a digest that comments leave as it is, and any change of meaning does not."""
 
+import ast
 import importlib
 import sys
 
@@ -54,7 +55,7 @@ def tried(tmp_path, monkeypatch):
             texts[name] = texts[name].replace(old, new)
         for name, text in texts.items():
             (package / f"{name}.py").write_text(text)
-        for cached in (sources._digest, sources._module, sources._file):
+        for cached in (sources.digest, sources._module, sources._file):
             cached.cache_clear()
         for module in [name for name in sys.modules if name.startswith("jaxsoft_tried")]:
             del sys.modules[module]
@@ -63,7 +64,7 @@ def tried(tmp_path, monkeypatch):
         return sources.digest(first.treated), sources.digest(first.alone)
 
     yield digests
-    for cached in (sources._digest, sources._module, sources._file):
+    for cached in (sources.digest, sources._module, sources._file):
         cached.cache_clear()
 
 
@@ -111,6 +112,17 @@ def test_a_network_is_followed_to_the_rules_of_its_gradients():
     names = {f"{place.module.removeprefix('jaxsoft.')}:{place.name}" for place in found}
     assert {"models.convnet:ConvNet", "models._layers:Conv", "ops.conv:_kernel_gradient"} <= names
     assert {"ops.lowerings:forward_by_library", "ops.norm:_block_backward"} <= names
+
+
+def test_the_package_is_written_in_the_one_way_that_is_followed():
+    for path, text in sources._READ.items():
+        tree = ast.parse(text)
+        assert path.name.startswith("__") or not any(
+            isinstance(node, (ast.If, ast.Try, ast.With)) for node in tree.body
+        )
+        for node in ast.walk(tree):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
+            assert not (isinstance(node, ast.Import) and "jaxsoft" in ast.unparse(node)), path
 
 
 def test_functions_of_one_module_differ():

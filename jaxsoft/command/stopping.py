@@ -27,7 +27,7 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
         return
     receive, send = socket.socketpair()
     send.setblocking(False)
-    threading.Thread(target=_listen, args=(receive, asked, told, _GRACE_SECONDS), daemon=True).start()
+    threading.Thread(target=_listen, args=(receive, asked, told), daemon=True).start()
     before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
     # What nohup ignores stays so; but SIGINT, which shells ignore for the background, is meant by whoever sends it.
     wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
@@ -65,7 +65,7 @@ def _try(write: Callable[[], object]) -> None:
     thread.join(timeout=1.0)
 
 
-def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace: float) -> None:
+def _listen(receive: socket.socket, asked: Callable[[], None], told: str) -> None:
     waiting = False
     with receive:
         try:
@@ -75,7 +75,7 @@ def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace:
                 if waiting:
                     leave()
                 waiting = True
-                receive.settimeout(grace)
+                receive.settimeout(_GRACE_SECONDS)
                 tell(told)
                 asked()
         except TimeoutError:

@@ -20,38 +20,27 @@ class LogitBank:
     image_ids: Int32[np.ndarray, "N"]  # the images' positions in the train split
     classes: Int32[np.ndarray, "N"]  # their true classes
 
-    def cell(self, expert: int, epoch: int) -> Float32[np.ndarray, "N K"]:
-        """The logits of one expert at one epoch [N, K].
-
-        Raises:
-          ConfigError: the bank does not hold this expert or this epoch.
-        """
-        if not 0 <= expert < len(self.logits):
-            raise errors.ConfigError(f"expert={expert} but there are {len(self.logits)} experts, counted from 0")
-        if epoch not in self.epochs:
-            raise errors.ConfigError(f"epoch={epoch} is not kept; epochs kept: {', '.join(map(str, self.epochs))}")
-        return self.logits[expert, self.epochs.index(epoch)]
-
 
 def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
     """The finished label of every image in the bank.
 
-    A row depends on the image's identity, class and logits, never on its position or its neighbours.
-
-    Args:
-      spec: what the labels are; its epoch must be known.
-      bank: logits, identities and classes of N images.
-
-    Returns:
-      Soft labels [N, K]; rows sum to 1 unless the spec cuts them on purpose.
+    A row depends on the image's identity, class and logits, never on its position or its neighbours. It sums to 1,
+    unless the spec cuts it on purpose.
 
     Raises:
       ConfigError: the epoch is not known, or the bank does not hold what the spec asks for.
     """
     if spec.needs_teacher and spec.epoch is None:
         raise errors.ConfigError(f"label spec '{spec}' has no epoch yet; resolve it, or give it a teacher_epoch")
-    cells = [bank.cell(expert, spec.epoch) for expert in spec.experts if spec.epoch is not None]
-    logits = np.stack(cells) if cells else np.zeros((1, *bank.logits.shape[2:]), np.float32)
+    if missing := [expert for expert in spec.experts if expert >= len(bank.logits)]:
+        raise errors.ConfigError(f"expert={missing[0]} but there are {len(bank.logits)} experts, counted from 0")
+    if spec.epoch is None:
+        logits = np.zeros((1, *bank.logits.shape[2:]), np.float32)
+    elif spec.epoch in bank.epochs:
+        logits = bank.logits[list(spec.experts), bank.epochs.index(spec.epoch)]
+    else:
+        kept = ", ".join(map(str, bank.epochs))
+        raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
     # Without its epoch a spec is the same program for all epochs: compiled once.
     return _rows(replace(spec, epoch=None), logits, bank.classes, bank.image_ids)
 

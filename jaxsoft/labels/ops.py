@@ -1,9 +1,10 @@
 """Label treatments: one function per treatment of one soft label, found by their names in a label spec.
 
-Every function maps `row`, K non-negative weights, to such a row. The arguments after it are what the user writes in the
-spec and are static. `true_class` (of the image) and `key` (the image's own randomness) are keyword-only and come from the
-label bank. Rows sum to 1, except after `topk` and `drop_class`, which cut on purpose; `renormalize` mends that. A row of
-zeros, which says nothing, stays a row of zeros wherever a treatment would divide by its sum.
+Every function maps `row`, K non-negative weights, to such a row. The arguments after it are what the user writes in
+the spec; they are static, and a ConfigError outside of the range given. `true_class` (of the image) and `key` (the
+image's own randomness) are keyword-only and come from the label bank. Rows sum to 1, except after `topk` and
+`drop_class`, which cut on purpose; `renormalize` mends that. A row of zeros, which says nothing, stays a row of zeros
+wherever a treatment would divide by its sum.
 """
 
 from typing import Any
@@ -21,17 +22,10 @@ def hard(row: Float[Array, "K"], *, true_class: Int[Array, ""]) -> Float[Array, 
 
 
 def temperature(row: Float[Array, "K"], t: float) -> Float[Array, "K"]:
-    """Softmax at another temperature: the logits divided by `t`.
-
-      temperature(row, t) = softmax(log(row) / t) = power(row, 1 / t)
+    """Softmax at another temperature, the logits divided by `t`: `softmax(log(row) / t) = power(row, 1 / t)`.
 
     The logits are needed up to a constant only, so a row of probabilities is enough. Entries of zero stay zero.
-
-    Args:
-      t: above 1 softens, below 1 sharpens. The paper's code multiplies by its `temp`, see `power`.
-
-    Raises:
-      ConfigError: `t` is outside [1e-6, 1e6].
+    `t`, 1e-6 to 1e6, softens above 1 and sharpens below. The paper's code multiplies by its `temp`, see `power`.
 
     >>> [f"{p:.3f}" for p in temperature(jnp.array([0.8, 0.2]), t=0.5)]
     ['0.941', '0.059']
@@ -45,11 +39,7 @@ def temperature(row: Float[Array, "K"], t: float) -> Float[Array, "K"]:
 def power(row: Float[Array, "K"], p: float) -> Float[Array, "K"]:
     """Raise every weight to a power and divide by the sum: `row_i^p / sum_j row_j^p`. Entries of zero stay zero.
 
-    Args:
-      p: exponent, an inverse temperature; the `temp` of the paper's code.
-
-    Raises:
-      ConfigError: `p` is outside [1e-6, 1e6].
+    `p`, 1e-6 to 1e6, is an inverse temperature, the `temp` of the paper's code.
     """
     _require(1e-6 <= p <= 1e6, "power: p must be in [1e-6, 1e6]", p)
     some = row.max() > 0
@@ -58,10 +48,7 @@ def power(row: Float[Array, "K"], p: float) -> Float[Array, "K"]:
 
 
 def smooth(row: Float[Array, "K"], amount: float = 0.1) -> Float[Array, "K"]:
-    """Mix with the uniform row: `(1 - amount) row + amount / K`. `hard|smooth(0.1)` is label smoothing.
-
-    Raises:
-      ConfigError: `amount` is outside [0, 1].
+    """Mix with the uniform row: `(1 - amount) row + amount / K`, 0 <= `amount` <= 1; after `hard`, label smoothing.
 
     Reference: Szegedy et al. 2016, section 7.
     """
@@ -70,11 +57,7 @@ def smooth(row: Float[Array, "K"], amount: float = 0.1) -> Float[Array, "K"]:
 
 
 def mix(row: Float[Array, "K"], amount: float, *, true_class: Int[Array, ""]) -> Float[Array, "K"]:
-    """Mix with the true class: `(1 - amount) row + amount onehot(true_class)`. For the uniform row see `smooth`.
-
-    Raises:
-      ConfigError: `amount` is outside [0, 1].
-    """
+    """Mix with the true class: `(1 - amount) row + amount onehot(true_class)`, 0 <= `amount` <= 1."""
     _require(0 <= amount <= 1, "mix: amount must be in [0, 1]", amount)
     return (1 - amount) * row + amount * hard(row, true_class=true_class)
 
@@ -82,10 +65,7 @@ def mix(row: Float[Array, "K"], amount: float, *, true_class: Int[Array, ""]) ->
 def topk(row: Float[Array, "K"], k: int) -> Float[Array, "K"]:
     """Keep the `k` largest weights and zero the rest, without renormalising; of equal weights the lower class stays.
 
-    The sum of the row then is the mass that was kept.
-
-    Raises:
-      ConfigError: `k` is outside 1..K.
+    The sum of the row then is the mass that was kept. `k` is in 1..K.
 
     >>> topk(jnp.array([0.5, 0.25, 0.25]), k=2).tolist()
     [0.5, 0.25, 0.0]
@@ -104,13 +84,9 @@ def renormalize(row: Float[Array, "K"]) -> Float[Array, "K"]:
 
 
 def swap(row: Float[Array, "K"], i: int) -> Float[Array, "K"]:
-    """Exchange the `i`-th largest weight with the smallest; the entropy stays. Of equal weights the lower class is larger.
+    """Exchange the `i`-th largest weight, i in 1..K-1, with the smallest; the entropy stays.
 
-    Args:
-      i: rank; 1 is the largest.
-
-    Raises:
-      ConfigError: `i` is outside 1..K-1.
+    Of equal weights the lower class is larger.
 
     Reference: Qin et al. 2024 (swap test).
     """
@@ -130,10 +106,8 @@ def shuffle(row: Float[Array, "K"], *, key: Key[Array, ""]) -> Float[Array, "K"]
 def drop_class(row: Float[Array, "K"], c: int, *, true_class: Int[Array, ""]) -> Float[Array, "K"]:
     """Zero class `c` in the rows of all other classes' images, without renormalising; its own images keep their rows.
 
-    Nothing but the images of class `c`, the subject class, then speaks of it: the label side of the zero-shot study.
-
-    Raises:
-      ConfigError: `c` is outside 0..K-1.
+    Nothing but the images of class `c`, the subject class in 0..K-1, then speaks of it: the label side of the zero-shot
+    study.
 
     Reference: Qin et al. 2024 (zero-shot).
     """
@@ -142,6 +116,6 @@ def drop_class(row: Float[Array, "K"], c: int, *, true_class: Int[Array, ""]) ->
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:
-    """Refuse a static argument; the row's shape is known while tracing, so this needs no data."""
+    """Refuse a static argument: the row's shape is known while tracing."""
     if not holds:
         raise errors.ConfigError(f"{rule}, got {got!r}")

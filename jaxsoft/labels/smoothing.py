@@ -11,17 +11,12 @@ from scipy.special import entr
 def smooth_to(
     classes: Int[np.ndarray, "S"], entropy: Float[np.ndarray, "S"], num_classes: int
 ) -> Float[np.ndarray, "S K"]:
-    r"""Smoothed true classes whose entropies are given: `hard|smooth(a)`, with an amount of its own for every image.
-
-      $(1 - a_i)\, \mathrm{onehot}(c_i) + a_i / K$ with $a_i$ such that its entropy is that of image i
+    """Smoothed true classes whose entropies are given: `hard|smooth(a)`, with an amount of its own for every image.
 
     Args:
       classes: the true class of each image.
       entropy: in nats, for each image; what lies outside [0, log K] is taken for the nearer end.
       num_classes: K, at least 2.
-
-    Returns:
-      Labels that sum to 1.
 
     >>> smooth_to(np.array([0, 1]), np.array([0.0, np.log(2)]), 2).tolist()
     [[1.0, 0.0], [0.5, 0.5]]

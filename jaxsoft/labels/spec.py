@@ -11,7 +11,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +19,15 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import history, ops
-from jaxsoft.labels.history import Histories
+from jaxsoft.labels import ops
+from jaxsoft.spec import Call
+from jaxsoft.types import History
 
 _UNSET: Any = None
 _MOST_VIEWS = 10_000
 _SUPPLIED = ("row", "true_class", "key")  # by the label bank, to an operation
-
-
-class Operation(NamedTuple):
-    """A treatment of a label: its name in `jaxsoft/labels/ops.py` and all its arguments, defaults too."""
-
-    name: str
-    arguments: Mapping[str, Any] = {}
-
-    def __str__(self) -> str:
-        return str(language.Call(self.name, tuple(map(_tidy, self.arguments.values()))))
+_MEASURES = {"accuracy": ("val_accuracy", 1, "best"), "entropy": ("label_entropy", -1, "lowest")}
+"""Column of a history, the sign of what is better, and the word for the best."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +39,8 @@ class LabelSpec:
 
     >>> str(spec := LabelSpec.parse("teacher(0, epoch=11) | temperature(t=2.0) | smooth"))
     'teacher(epoch=11)|temperature(2)|smooth(0.1)'
-    >>> spec.source, spec.epoch, spec.operations[1].name, spec.operations[1].arguments
-    ('teacher', 11, 'smooth', {'amount': 0.1})
+    >>> spec.source, spec.epoch, spec.operations[1].name, spec.operations[1].args
+    ('teacher', 11, 'smooth', (0.1,))
     >>> str(dataclasses.replace(spec, epoch=None, operations=spec.operations[:1]))
     'teacher|temperature(2)'
     """
@@ -59,7 +52,15 @@ class LabelSpec:
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[Call, ...] = ()  # of `jaxsoft/labels/ops.py`, with all arguments by position, defaults too
+
+    def __post_init__(self) -> None:
+        when = self.when
+        _require(len(when) <= 1, "give one of epoch, accuracy and entropy", " and ".join(when))
+        _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", self.epoch)
+        _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
+        _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
+        _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
 
     @staticmethod
     @functools.lru_cache(2**16)  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -84,8 +85,7 @@ class LabelSpec:
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= self.when | ({"views": self.views} if self.views else {})
-        source = language.Call(self.source, args, {name: _tidy(value) for name, value in named.items()})
-        return "|".join(map(str, (source, *self.operations)))
+        return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
         return hash(str(self))
@@ -129,20 +129,19 @@ class LabelSpec:
           ConfigError: there is no such class.
         """
 
-        def meant(operation: Operation) -> Operation:
+        def meant(operation: Call) -> Call:
             if operation.name != "drop_class":
                 return operation
-            c = operation.arguments["c"]
+            (c,) = operation.args
             _require(c < len(classes), f"drop_class: c must be in 0..{len(classes) - 1}", c)
-            return Operation("drop_class", {"c": int(classes[c])})
+            return Call("drop_class", (int(classes[c]),))
 
         return dataclasses.replace(self, operations=tuple(map(meant, self.operations)))
 
-    def resolve(self, histories: Histories) -> "LabelSpec":
+    def resolve(self, histories: Mapping[int, History] | Sequence[History]) -> "LabelSpec":
         """Turn `accuracy` or `entropy` into the first epoch that reaches it; any other spec stays as it is.
 
-        Args:
-          histories: for each expert its records. Pooled experts are judged by their mean at each epoch.
+        Pooled experts are judged by their mean at each epoch.
 
         Raises:
           ConfigError: no epoch reaches it, or an expert has no history.
@@ -150,8 +149,22 @@ class LabelSpec:
         if self.epoch is not None or not self.when:
             return self
         ((measure, goal),) = self.when.items()
-        epoch = history.first_epoch(histories, self.experts, measure, goal, str(self))
-        return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
+        column, sign, extreme = _MEASURES[measure]
+        try:
+            records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in self.experts]
+        except (KeyError, IndexError):
+            raise errors.ConfigError(f"label spec '{self}' needs {column} of experts {self.experts}") from None
+        shared = sorted(set.intersection(*map(set, records)))
+        means = {epoch: sum(record[epoch] for record in records) / len(records) for epoch in shared}
+        means = {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
+        for epoch, mean in means.items():
+            if sign * mean >= sign * goal - 1e-6:  # 0.35 measured in float32 is a little less than 0.35
+                return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
+        if not means:
+            raise errors.ConfigError(f"label spec '{self}': no epoch of experts {self.experts} has a finite {column}")
+        nearest = max(means, key=lambda epoch: sign * means[epoch])
+        found = f"{extreme} is {means[nearest]:.4g} at epoch {nearest}"
+        raise errors.ConfigError(f"label spec '{self}': no epoch reaches {measure} {goal:g}; {found}")
 
     def check(self, num_classes: int) -> None:
         """Run the operations on shapes alone, so that a bad argument is found by the plan.
@@ -166,24 +179,18 @@ class LabelSpec:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
 
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        """Apply the operations to one image's row.
+        """Apply the operations to one image's row, which is not looked at if the source is `hard`.
 
-        Args:
-          row: the source's weights; not looked at if the source is `hard`.
-          true_class: of the image.
-          image_id: the image's identity; operations that are random depend on it and on their turn, on nothing else.
-
-        Returns:
-          Weights [K].
+        Operations that are random depend on the image's identity and on their turn, on nothing else.
         """
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
-        first = (Operation("hard"),) if self.source == "hard" else ()
-        for name, arguments in (*first, *self.operations):
-            function = getattr(ops, name)
+        first = (Call("hard"),) if self.source == "hard" else ()
+        for call in (*first, *self.operations):
+            function = getattr(ops, call.name)
             wanted = inspect.signature(function).parameters
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            row = function(row, **arguments, **supplied)
+            row = function(row, *call.args, **supplied)
         return row
 
 
@@ -214,7 +221,7 @@ def teacher(
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return _checked(LabelSpec((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy))
+    return LabelSpec((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
 def teachers(
@@ -230,42 +237,26 @@ def teachers(
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy: as for `teacher`; validation accuracy and label entropy are means over the experts.
-      views: as for `teacher`.
-
-    Raises:
-      ConfigError: an argument is out of range, or more than one says when.
+      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pool = pool if n > 1 else "logits"
-    return _checked(LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy))
+    return LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
 _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned)}
 
 
-def _checked(spec: LabelSpec) -> LabelSpec:
-    """A teacher's spec, once it is known that at most one argument says when, and that it is in range."""
-    when = spec.when
-    _require(len(when) <= 1, "give one of epoch, accuracy and entropy", " and ".join(when))
-    _require(when.get("epoch", 0) >= 0, "epoch must be 0 or more", spec.epoch)
-    _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", spec.accuracy)
-    _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", spec.entropy)
-    _require(0 <= spec.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", spec.views)
-    return spec
-
-
-def _operation(call: language.Call, text: str) -> Operation:
+def _operation(call: Call, text: str) -> Call:
     operations = language.public_functions(ops)
-    if call.name in _SOURCES and call.name not in operations:
+    if call.name in operations:
+        given = language.bind(call, operations[call.name], _SUPPLIED, text)
+        parameters = inspect.signature(operations[call.name]).parameters.values()
+        return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
+    if call.name in _SOURCES:
         raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-    if call.name not in operations:
-        raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
-    function = operations[call.name]
-    given = language.bind(call, function, _SUPPLIED, text)
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _SUPPLIED]
-    return Operation(call.name, {p.name: given.get(p.name, p.default) for p in parameters})
+    raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
 
 
 def _not_a_source(name: str, text: str) -> str:
@@ -274,9 +265,13 @@ def _not_a_source(name: str, text: str) -> str:
     return errors.unknown("label source", name, _SOURCES, "jaxsoft/labels/spec.py")
 
 
-def _tidy(value: Any) -> Any:
+def _tidy(call: Call) -> Call:
     """2.0 is written 2, so that one meaning has one text."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+    def tidy(value: Any) -> Any:
+        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+    return Call(call.name, tuple(map(tidy, call.args)), {name: tidy(value) for name, value in call.kwargs.items()})
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

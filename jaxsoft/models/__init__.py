@@ -1,15 +1,15 @@
 """Architectures. A public function in a module of this package is one: `name(num_classes, options) -> flax module`.
 
-Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C]; `mask`
-marks the real images of a padded batch. It returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm.
+Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
+`mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
+returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out
+of range, is a ConfigError.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Any
 
-import jax
 from flax import linen as nn
 
 from jaxsoft import spec
@@ -26,31 +26,16 @@ def build(text: str, num_classes: int) -> nn.Module:
     >>> build("mlp(hidden=8)", num_classes=3).hidden
     8
     """
-    return spec.resolve(text, _architectures(), "model", "jaxsoft/models/", given=("num_classes",))(num_classes)
+    return spec.resolve(text, architectures(), "model", "jaxsoft/models/", given=("num_classes",))(num_classes)
 
 
 def function(text: str) -> Callable[..., nn.Module]:
     """The architecture that a spec names, which `build` knows."""
-    return _architectures()[spec.parse_one(text).name]
+    return architectures()[spec.parse_one(text).name]
 
 
-def names() -> tuple[str, ...]:
-    """The names that `build` knows, in alphabetical order."""
-    return tuple(sorted(_architectures()))
-
-
-def parameter_count(params: Any) -> int:
-    """How many numbers a tree of arrays holds.
-
-    >>> import numpy as np
-    >>> parameter_count({"kernel": np.zeros((3, 4)), "bias": np.zeros(4)})
-    16
-    """
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
-def _architectures() -> dict[str, Callable[..., nn.Module]]:
-    """The module is the registry: every public function of every module here whose name has no leading underscore."""
+def architectures() -> dict[str, Callable[..., nn.Module]]:
+    """All of them: every public function of every module here whose name has no leading underscore."""
     found = {}
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_"):

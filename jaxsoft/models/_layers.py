@@ -1,7 +1,4 @@
-"""Parts that architectures share. A module whose name starts with an underscore holds no architecture.
-
-Every part is written for one member; that many will be trained under `vmap` concerns `jaxsoft.ops` alone.
-"""
+"""Parts that architectures share, each written for one member: that many are trained at once concerns `ops` alone."""
 
 from collections.abc import Callable, Collection
 
@@ -104,8 +101,7 @@ class Norm(nn.Module):
 def normalize(kind: str, name: str, x: Array, train: bool, mask: Bool[Array, "B"] | None) -> Array:
     """Apply a norm of `NORMS` inside a compact module, as the submodule `name`.
 
-    Batch norm has PyTorch's momentum (.1 there, .9 here) and epsilon; its running variance is the biased one. In training
-    it uses and records the statistics of the real images (`mask`) of a batch, else the recorded ones.
+    Batch norm has PyTorch's momentum (.1 there, .9 here) and epsilon; its running variance is the biased one.
     """
     if kind == "none":
         return x

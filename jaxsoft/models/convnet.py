@@ -23,14 +23,11 @@ def convnet(
     """The paper's ConvNet; its D3 is `convnet(depth=3)`, its D4 `convnet(depth=4)`.
 
     Args:
-      depth: number of blocks; each halves the image unless pooling is `none`.
+      depth: number of blocks, 1 to 200; each halves the image unless pooling is `none`.
       width: channels of every block.
       norm: batch, layer, instance, group (of 4 groups) or none.
       activation: relu, sigmoid or leaky_relu (slope .01).
       pooling: avg, max (2x2) or none.
-
-    Raises:
-      ConfigError: a choice is unknown or a size below 1.
 
     Reference: Gidaris and Komodakis (2018), "Dynamic Few-Shot Visual Learning without Forgetting", as used by Zhao et al.
     (2021), "Dataset Condensation with Gradient Matching".

@@ -11,10 +11,7 @@ def mlp(num_classes: int, hidden: int = 128, layers: int = 2) -> nn.Module:
 
     Args:
       hidden: units of each layer but the last.
-      layers: number of weight matrices; 1 is softmax regression.
-
-    Raises:
-      ConfigError: a size is below 1.
+      layers: number of weight matrices, 1 to 200; 1 is softmax regression.
     """
     check_positive("mlp", num_classes=num_classes, hidden=hidden, layers=layers)
     return MLP(num_classes, hidden, layers)

@@ -22,9 +22,6 @@ def resnet18(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.M
       stem: `imagenet` divides the image by four before the first stage (7x7 convolution and 3x3 max pooling, both of
         stride 2); `small` keeps it (3x3 convolution), for images of 8 to 64 pixels.
 
-    Raises:
-      ConfigError: a choice is unknown.
-
     Reference: He et al. (2016), "Deep Residual Learning for Image Recognition", table 1.
     """
     return _resnet("resnet18", num_classes, norm, stem, (2, 2, 2, 2), bottleneck=False)
@@ -33,7 +30,7 @@ def resnet18(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.M
 def resnet50(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.Module:
     """ResNet-50: three, four, six and three bottleneck blocks, with the stride in their 3x3 convolution.
 
-    Norms, stems, errors and the reference are those of `resnet18`.
+    Norms, stems and the reference are those of `resnet18`.
     """
     return _resnet("resnet50", num_classes, norm, stem, (3, 4, 6, 3), bottleneck=True)
 

@@ -70,10 +70,7 @@ def test_one_meaning_has_one_text(text, canonical, experts):
 def test_the_parts_of_a_spec_have_names():
     parsed = LabelSpec.parse("teachers(2, views=3, accuracy=0.5)|smooth|topk(4)")
     assert (parsed.source, parsed.views, parsed.when) == ("teachers", 3, {"accuracy": 0.5})
-    assert [(name, arguments) for name, arguments in parsed.operations] == [
-        ("smooth", {"amount": 0.1}),
-        ("topk", {"k": 4}),
-    ]
+    assert parsed.operations == (spec.Call("smooth", (0.1,)), spec.Call("topk", (4,)))
     assert [LabelSpec.parse(text).source for text in ("hard", "learned", "teacher")] == ["hard", "learned", "teacher"]
     assert (
         str(dataclasses.replace(parsed, operations=parsed.operations[1:]))

@@ -19,10 +19,10 @@ from jaxsoft.experiment.plan import identity, sweep
 from jaxsoft.experiment.plan.checks import check_members, selection
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket, Wave
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
+from jaxsoft.types import History
 
 # Measured on two devices: 90 kB for every step of a block of three small networks, on each.
 _MOST_BLOCK_STEPS = 8_000

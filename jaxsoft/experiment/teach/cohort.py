@@ -11,11 +11,11 @@ from jaxtyping import Float32, Shaped
 from jaxsoft import config, errors
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged
-from jaxsoft.labels.history import History
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.evaluate import eval_set, predict
 from jaxsoft.training.fit import Bank, Recipe, State
+from jaxsoft.types import History
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,9 @@ from jaxsoft.experiment.teach.cohort import Cohort, by_architecture
 from jaxsoft.experiment.teach.cohort import make_bank as make_bank
 from jaxsoft.experiment.teach.epochs import OnEpoch, Task
 from jaxsoft.labels.bank import LogitBank
-from jaxsoft.labels.history import History
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
-from jaxsoft.types import Dataset, Split
+from jaxsoft.types import Dataset, History, Split
 
 
 class Experts(NamedTuple):

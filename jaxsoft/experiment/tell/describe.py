@@ -16,10 +16,9 @@ from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.writing import flat
 from jaxsoft.experiment.teach.cohort import expectations
-from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
-from jaxsoft.types import Dataset, Row
+from jaxsoft.types import Dataset, History, Row
 
 _FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 

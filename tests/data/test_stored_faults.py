@@ -9,7 +9,7 @@ import pytest
 
 from jaxsoft import data, errors, files
 from jaxsoft.data import prepared, raw
-from jaxsoft.data.prepared import digests, manifest
+from jaxsoft.data.prepared import manifest, reading, writing
 
 ARRAYS = tuple(f"{array}.npy" for array in manifest.ARRAYS)
 FILES = (*ARRAYS, manifest.NAME)
@@ -53,8 +53,8 @@ def refusal(folder):
 @pytest.mark.parametrize("form", [1, 2])
 def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
     """Every byte of the arrays and their headers, and of a description that is sealed, each with a bit of it bent."""
-    monkeypatch.setattr(digests, "CHUNK", 64)
-    monkeypatch.setattr(digests, "_THREADS", 1)
+    monkeypatch.setattr(manifest, "CHUNK", 64)
+    monkeypatch.setattr(reading, "_THREADS", 1)
     written(tmp_path) if form == 2 else as_format_1(written(tmp_path))
     sound, rng, flips, harmless = prepared.read(tmp_path, "x"), np.random.default_rng(form), 0, []
     for name in FILES if form == 2 else ARRAYS:
@@ -81,15 +81,16 @@ def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
 def test_the_pieces_are_those_of_the_whole(tmp_path, monkeypatch):
     content = np.arange(100, dtype=np.uint8)
     np.save(tmp_path / "a.npy", content)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
     for size, count in ((7, 15), (50, 2), (100, 1), (1000, 1)):
-        monkeypatch.setattr(digests, "CHUNK", size)
+        monkeypatch.setattr(manifest, "CHUNK", size)
         with open(tmp_path / "a.npy", "rb") as file:
-            found = digests.of(file)
-            assert (found.whole, len(found.chunks)) == (hashlib.sha256(content.tobytes()).hexdigest(), count)
-            for same in (found.chunks, [found.whole]):
-                assert digests.same(file, range(128, 228), same)
-            for other in ([*found.chunks, found.whole], found.chunks[:-1], [*found.chunks[:-1], "0" * 64]):
-                assert not digests.same(file, range(128, 228), other)
+            whole, chunks = writing._digests(file)
+            assert (whole, len(chunks)) == (hashlib.sha256(content.tobytes()).hexdigest(), count)
+            for same in (chunks, [whole]):
+                assert reading._same(file, mapped, same)
+            for other in ([*chunks, whole], chunks[:-1], [*chunks[:-1], "0" * 64]):
+                assert not reading._same(file, mapped, other)
 
 
 def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path):

@@ -1,9 +1,10 @@
 """Many images decoded by threads; those that cannot be used are gathered, so that one error names all of them."""
 
+import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
@@ -25,20 +26,15 @@ class Decoder:
         self._looked = 0  # images that were decoded, or tried to be
         self._damaged: list[str] = []  # what is wrong with those that cannot be
         self._others: dict[tuple[int, ...], list[str]] = {}  # names of those that have another shape
-        for item in part.items:
-            try:
-                self.shape = part.read(item).shape
-            except errors.DataError as problem:
-                self._damaged.append(str(problem))
-            else:
-                self._damaged.clear()  # they are looked at once more
-                return
-        self.refuse()
-        raise errors.DataError("there is no image")
+        tried = (self._image(part, item) for item in part.items)
+        self.shape: tuple[int, ...] = next((image.shape for image in tried if image is not None), ())
+        if not self.shape:
+            self.refuse()
+        self._damaged.clear()  # they are looked at once more
 
     def blocks(self, part: raw.Part) -> Iterator[UInt8[np.ndarray, "N H W C"]]:
         """The pixels of a split, block by block; images of another shape end it, so that the wait is short."""
-        most = max(1, _BLOCK_BYTES // int(np.prod(self.shape)))
+        most = max(1, _BLOCK_BYTES // math.prod(self.shape))
         for start in range(0, len(part.items), most):
             images = self._decoded(part, part.items[start : start + most])
             if self._others:
@@ -50,34 +46,34 @@ class Decoder:
         count = f"{len(self._damaged):,} images are damaged: " * (len(self._damaged) > 1)
         told = [count + refusals.listed(sorted(self._damaged), separator="; ")] if self._damaged else []
         if self._others:
-            told.append(f"images differ in size: {self._sizes()}; pass --resize=SIDE (from Python: resize=SIDE)")
+            usual = self._looked - len(self._damaged) - sum(map(len, self._others.values()))
+            ranked = sorted(self._others.items(), key=lambda item: -len(item[1]))
+            others = [f"{len(names):,} of {refusals.size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
+            sizes = refusals.listed([f"{usual:,} of {refusals.size(self.shape)}", *others], _SIZES)
+            told.append(f"images differ in size: {sizes}; pass --resize=SIDE (from Python: resize=SIDE)")
         if told:
             raise errors.DataError("; ".join(told))
-
-    def _sizes(self) -> str:
-        usual = self._looked - len(self._damaged) - sum(map(len, self._others.values()))
-        ranked = sorted(self._others.items(), key=lambda item: -len(item[1]))
-        others = [f"{len(names):,} of {refusals.size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
-        return refusals.listed([f"{usual:,} of {refusals.size(self.shape)}", *others], _SIZES)
 
     def _decoded(self, part: raw.Part, items: Sequence[Any]) -> UInt8[np.ndarray, "N H W C"]:
         images = np.empty((len(items), *self.shape), np.uint8)
 
-        def fill(rows: range) -> None:
-            for row in rows:
-                try:
-                    image = part.read(items[row])
-                except errors.DataError as problem:
-                    self._damaged.append(str(problem))
-                    continue
-                if image.shape == self.shape:
-                    images[row] = image
-                else:
-                    self._others.setdefault(image.shape, []).append(str(items[row]))
+        def fill(row: int) -> None:
+            image = self._image(part, items[row])
+            if image is not None and image.shape == self.shape:
+                images[row] = image
+            elif image is not None:
+                self._others.setdefault(image.shape, []).append(str(items[row]))
 
-        everything = range(len(items))
-        with warnings.catch_warnings(), ThreadPoolExecutor(_THREADS) as pool:
+        with warnings.catch_warnings(), ThreadPool(_THREADS) as pool:
             warnings.filterwarnings("ignore", module="PIL")  # what it warns of is either an error or harmless
-            list(pool.map(fill, [everything[start : start + _TASK] for start in everything[::_TASK]]))
+            pool.map(fill, range(len(items)), _TASK)
         self._looked += len(items)
         return images
+
+    def _image(self, part: raw.Part, item: Any) -> UInt8[np.ndarray, "H W C"] | None:
+        """The image, or None for a damaged one."""
+        try:
+            return part.read(item)
+        except errors.DataError as problem:
+            self._damaged.append(str(problem))
+            return None

@@ -1,5 +1,6 @@
 """The description of a prepared dataset: one JSON file, sealed with its own digest, believed only if all of it makes sense."""
 
+import itertools
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -10,8 +11,8 @@ from jaxsoft import errors, files
 
 FORMAT = 2
 NAME = "dataset.json"
-SPLITS = ("train", "test")
-ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+CHUNK = 1 << 24  # bytes of a piece of an array that has a digest of its own; part of the format
 
 _MAX_BYTES = 1 << 26
 
@@ -20,8 +21,8 @@ _MAX_BYTES = 1 << 26
 class Manifest:
     """What the JSON file says.
 
-    `digests` are SHA-256 in hex, one for each array; `chunks` those of its pieces, which can be checked at once. Format 1
-    has no chunks and no seal. `raw.Raw` has origin and notes.
+    `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
+    can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin and notes.
     """
 
     name: str
@@ -36,15 +37,10 @@ class Manifest:
     origin: str = ""
     notes: list[str] = field(default_factory=list)
 
-    def counts(self, split: str) -> list[int]:
-        """How many images of each class the train or the test split has."""
-        return self.train_counts if split == "train" else self.test_counts
-
-
-def text(manifest: Manifest) -> bytes:
-    """The content of the file."""
-    told = asdict(manifest)
-    return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
+    def text(self) -> bytes:
+        """The content of the file."""
+        told = asdict(self)
+        return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
 
 
 def read(folder: Path, name: str, remedy: str) -> Manifest:
@@ -56,10 +52,9 @@ def read(folder: Path, name: str, remedy: str) -> Manifest:
     path = folder / NAME
     try:
         told = json.loads(files.read(path, _MAX_BYTES))
-        form = told["format"]
+        form, seal = told["format"], told.pop("seal", None)
         if type(form) is int and form not in (1, FORMAT):
             raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
-        seal = told.pop("seal", None)
         if not _makes_sense(told) or (form > 1 and seal != files.seal(told)["sha256"]):
             raise ValueError
         manifest = Manifest(**told)
@@ -81,24 +76,20 @@ def origin(folder: Path) -> str:
         return ""
 
 
-def _makes_sense(told: Any) -> bool:
+def _makes_sense(told: dict[str, Any]) -> bool:
     """Whether every entry is of its type and they fit each other; arithmetic on what is not could do anything."""
     names, train, test = told["class_names"], told["train_counts"], told["test_counts"]
+    digests, chunks, notes = told["digests"], told.get("chunks", {}), told.get("notes", [])
+    texts = told["name"], told["source"], told["licence"], told.get("origin", ""), *names, *notes
     return (
-        all(type(told[entry]) is str for entry in ("name", "source", "licence"))
-        and _all_are(str, names)
-        and all(_all_are(int, counts) for counts in (train, test))
+        all(type(entry) is list for entry in (names, train, test, *chunks.values()))
+        and all(type(text) is str for text in itertools.chain(texts, *chunks.values()))
+        and all(type(count) is int for count in (*train, *test))
         and len(names) == len(train) >= len(test)
         and min(train) > 0
         and min(test) >= 0 < sum(test)
-        and told["digests"].keys() == set(ARRAYS)
-        and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in told["digests"].values())
-        and told.get("chunks", {}).keys() == (set(ARRAYS) if told["format"] > 1 else set())
-        and all(_all_are(str, chunks) for chunks in told.get("chunks", {}).values())
-        and type(told.get("origin", "")) is str
-        and all(type(note) is str for note in told.get("notes", []))
+        and digests.keys() == set(ARRAYS)
+        and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
+        and chunks.keys() == (set(ARRAYS) if told["format"] > 1 else set())
+        and all(chunks.values())
     )
-
-
-def _all_are(kind: type, values: Any) -> bool:
-    return type(values) is list and len(values) > 0 and all(type(value) is kind for value in values)

@@ -1,9 +1,11 @@
 """Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small."""
 
 import contextlib
+import hashlib
 import io
+import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.prepared import decoding, digests
+from jaxsoft.data.prepared import decoding
 from jaxsoft.data.prepared import manifest as manifests
 from jaxsoft.data.prepared.reading import Prepared
 
@@ -27,8 +29,10 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     """
     import filelock  # takes a twentieth of a second, and only this needs it
 
-    found = _checked(found, name)
-    _check_origin(found, folder, name)
+    found, earlier = _checked(found, name), manifests.origin(folder)
+    if found.origin and earlier and earlier != found.origin:  # images of one's own are told apart by where they lie
+        told = f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder"
+        raise errors.DataError(errors.shown(f"{told}: give it another --root, or remove what is there"))
     decoder = decoding.Decoder(found.train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +44,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
             manifest = _written(found, name, decoder, arrays, progress)
             (folder / manifests.NAME).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
-            files.replace(folder / manifests.NAME, manifests.text(manifest))
+            files.replace(folder / manifests.NAME, manifest.text())
     except filelock.Timeout:
         raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None
     except OSError as problem:
@@ -66,17 +70,9 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     return replace(found, train=found.train.take(classes.spread(found.train.labels)))
 
 
-def _check_origin(found: raw.Raw, folder: Path, name: str) -> None:
-    """Images of one's own are told apart by where they came from: others never take their place."""
-    earlier = manifests.origin(folder)
-    if found.origin and earlier and earlier != found.origin:
-        told = f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder"
-        raise errors.DataError(errors.shown(f"{told}: give it another --root, or remove what is there"))
-
-
-def _check_space(count: int, shape: Sequence[int], folder: Path) -> None:
+def _check_space(count: int, shape: tuple[int, ...], folder: Path) -> None:
     """Refuse what the disk cannot hold before it is full."""
-    needed, free = count * int(np.prod(shape)), shutil.disk_usage(folder).free
+    needed, free = count * math.prod(shape), shutil.disk_usage(folder).free
     if needed > free:
         told = f"{count:,} images of {refusals.size(shape)} take {needed:,} bytes, and {folder} has {free:,} free"
         raise errors.DataError(errors.shown(f"{told}; give another --root, or a smaller --resize"))
@@ -102,6 +98,18 @@ def _written(
                 progress(done, total)
     decoder.refuse()
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
-    whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(digests.of, arrays.values())))
+    whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(_digests, arrays.values())))
     described = name, list(found.class_names), train, test, whole, found.source, found.licence
     return manifests.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
+
+
+def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:
+    """SHA-256 in hex of an array that was just written: of all of it, and of each piece."""
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    np.lib.format.read_array_header_1_0(file)
+    whole, chunks = hashlib.sha256(), []
+    for piece in files.pieces(file, manifests.CHUNK):
+        whole.update(piece)
+        chunks.append(files.digest([piece]))
+    return whole.hexdigest(), chunks

@@ -22,7 +22,6 @@ from jaxsoft.data import refusals
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
-_CHUNK_BYTES = 1 << 24
 _COLOURS = (1, 3)
 _HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
@@ -56,7 +55,11 @@ def checked(dataset: Dataset) -> Dataset:
     for name, split in given.items():
         images = _pixels(split.images, f"{who}: {name} images")
         splits[name] = Split(images, _labels(split.labels, f"{who}: {name} labels", len(images), len(names)))
-    _check_together(splits, who)
+        if len(images) == 0 and name != "validation":
+            raise errors.DataError(f"{who}: the {name} split is empty")
+        shape, wanted = (refusals.size(part.images.shape[1:]) for part in (splits[name], splits["train"]))
+        if shape != wanted:
+            raise errors.DataError(f"{who}: {name} and train images differ in shape ({shape} and {wanted})")
     refusals.check_classes(splits["train"].labels, names, who)
     return vouched(dataclasses.replace(dataset, class_names=names, fingerprint=_fingerprint(splits), **splits))
 
@@ -109,8 +112,7 @@ def _check_axes(array: np.ndarray, what: str) -> None:
         raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
     if array.ndim != 4:
         raise errors.DataError(f"{what} have shape {shape}; {wanted}")
-    _, first, height, last = array.shape
-    if first in _COLOURS and min(height, last) > 4:
+    if array.shape[1] in _COLOURS and min(array.shape[2:]) > 4:
         hint = "images.transpose(0, 2, 3, 1)"
         raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
     if len(array) and not array.size:
@@ -121,12 +123,12 @@ def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.nd
     """Class numbers as int32; whole floats are numbers too."""
     array = _array(labels, what)
     array = array.astype(np.int32) if array.dtype.kind == "b" else array
-    shape, wanted = refusals.size(array.shape), f"wanted one class number for each of the {count} images"
-    if array.ndim == 2 and len(array) == count:
-        hint = "labels[:, 0]" if array.shape[1] == 1 else "labels.argmax(1), if these are one-hot"
-        raise errors.DataError(f"{what} have shape {shape}; {wanted}: {hint}")
+    wanted = f"wanted one class number for each of the {count} images"
     if array.shape != (count,):
-        raise errors.DataError(f"{what} have shape {shape or 'of one number'}; {wanted}")
+        by_columns = array.ndim == 2 and len(array) == count
+        way = "labels[:, 0]" if array.shape[1:] == (1,) else "labels.argmax(1), if these are one-hot"
+        shape = refusals.size(array.shape) or "of one number"
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}" + f": {way}" * by_columns)
     if count == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iuf":
@@ -160,25 +162,12 @@ def _class_names(given: Any, who: str) -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def _check_together(splits: dict[str, Split], who: str) -> None:
-    """Refuse splits that are empty or differ in shape."""
-    shape = splits["train"].images.shape[1:]
-    for name, split in splits.items():
-        if len(split) == 0 and name != "validation":
-            raise errors.DataError(f"{who}: the {name} split is empty")
-        if split.images.shape[1:] != shape:
-            sizes = f"{refusals.size(split.images.shape[1:])} and {refusals.size(shape)}"
-            raise errors.DataError(f"{who}: {name} and train images differ in shape ({sizes})")
-
-
 def _fingerprint(splits: dict[str, Split]) -> str:
     """SHA-256 over types, shapes and contents of all arrays."""
 
     def parts() -> Iterator[str | memoryview]:
         for array in (array for split in splits.values() for array in (split.images, split.labels)):
             yield f"{array.dtype.str} {array.shape}"
-            rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
-            for start in range(0, len(array), rows):
-                yield np.ascontiguousarray(array[start : start + rows]).data
+            yield from (np.ascontiguousarray(row).data for row in array)
 
     return files.digest(parts())

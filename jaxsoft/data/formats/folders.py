@@ -2,13 +2,13 @@
 
 import collections
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import images
-from jaxsoft.data.prepared import manifest
+from jaxsoft.data.prepared import MANIFEST
 
 TRAIN = {"train", "training"}
 TEST = {"test", "testing"}
@@ -27,18 +27,19 @@ class Listing:
     def __init__(self, root: Path):
         self.root = root
         self.remarks: list[str] = []
-        self.left: dict[str, list[Path]] = collections.defaultdict(list)  # by reason, what is not used
+        self.left: dict[str, set[Path]] = {}  # by reason, what is not used
         self.odd: dict[str, set[Path]] = {}  # by what there is to say of them, images that are used all the same
         self._real: dict[str, Path] = {}
 
-    def leave_all(self, reason: str, folder: Path, loose: bool = False) -> None:
-        """Remember that nothing below a folder is used, see `files`; the reason is that of its images."""
-        for path, other in files(folder, loose):
-            self.left[other or reason].append(path)
-
-    def remark(self, what: str, path: Path) -> None:
-        """Remember what there is to say of an image; called by threads."""
-        self.odd.setdefault(what, set()).add(path)
+    def images(self, folder: Path, unused: str = "", loose: bool = False) -> list[Path]:
+        """The images below a folder, see `files`; other files are left out, and the images too if there is a reason."""
+        found = []
+        for path, reason in files(folder, loose):
+            if reason or unused:
+                self.left.setdefault(reason or unused, set()).add(path)
+            else:
+                found.append(path)
+        return sorted(found)
 
     def classes(self, tree: Path) -> dict[str, list[Path]]:
         """The images of each class folder of a tree, at any depth; classes that are called by numbers come in their order.
@@ -48,30 +49,30 @@ class Listing:
         Raises:
           DataError: a folder cannot be read, or two class folders are one and the same.
         """
-        self.leave_all(IN_NO_CLASS, tree, loose=True)
+        self.images(tree, IN_NO_CLASS, loose=True)
         found = {}
         for folder in subfolders(tree):
             self._refuse_twin(folder)
-            if (folder / manifest.NAME).is_file() and not has_images(folder):
+            if (folder / MANIFEST).is_file() and not has_images(folder):
                 continue  # prepared by us; a class may have any name, also that of our folders
             if is_set(folder):
-                self.leave_all(f"images of {folder.name}, which has train and test folders of its own", folder)
-            elif paths := self._images(folder):
+                self.images(folder, f"images of {folder.name}, which has train and test folders of its own")
+            elif paths := self.images(folder):
                 found[folder.name] = paths
             else:
-                self.left["folders without an image"].append(folder)
+                self.left.setdefault("folders without an image", set()).add(folder)
         numbers = all(name.isascii() and name.isdecimal() for name in found)
         return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
 
     def notes(self) -> list[str]:
         """The remarks, and a line for each reason: how many files there are, and the first of their names."""
-        left = [f"left out: {self._note(reason, self.left[reason])}" for reason in sorted(self.left)]
-        return self.remarks + left + [self._note(what, self.odd[what]) for what in sorted(self.odd)]
+        left = [f"left out: {self._note(reason, paths)}" for reason, paths in sorted(self.left.items())]
+        return self.remarks + left + [self._note(what, paths) for what, paths in sorted(self.odd.items())]
 
-    def _note(self, what: str, paths: Iterable[Path]) -> str:
-        paths = sorted(paths)
-        names = refusals.listed([errors.shown(os.path.relpath(path, self.root)) for path in paths], _NAMES)
-        counts = collections.Counter(path.suffix.lower() or "no ending" for path in paths).most_common(_NAMES)
+    def _note(self, what: str, paths: set[Path]) -> str:
+        ordered = sorted(paths)
+        names = refusals.listed([errors.shown(os.path.relpath(path, self.root)) for path in ordered], _NAMES)
+        counts = collections.Counter(path.suffix.lower() or "no ending" for path in ordered).most_common(_NAMES)
         endings = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in counts)
         kinds = f", of them {endings}" if what in (_OTHER, _UNREAD) else ""
         return f"{errors.shown(what)}: {len(paths):,}{kinds} ({names})"
@@ -84,12 +85,6 @@ class Listing:
         if other != folder:
             raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
 
-    def _images(self, folder: Path) -> list[Path]:
-        found = []
-        for path, reason in files(folder):
-            (self.left[reason] if reason else found).append(path)
-        return sorted(found)
-
 
 def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
     """Every file below a folder, at any depth, with the reason why it is no image to be read; "" for those that are.
@@ -100,7 +95,7 @@ def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
     while pending:  # a loop, because folders may be nested deeper than functions
         current, passed = pending.pop()
         for entry in _entries(current):
-            reason = passed or _reason(entry)
+            reason = passed or _hidden(entry)
             if loose and not reason and os.path.isdir(entry.path):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -111,7 +106,7 @@ def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
 
 def subfolders(tree: Path) -> list[Path]:
     """Visible folders, and links to folders, in sorted order."""
-    return sorted(tree / e.name for e in _entries(tree) if os.path.isdir(e.path) and not _reason(e))
+    return sorted(tree / e.name for e in _entries(tree) if os.path.isdir(e.path) and not _hidden(e))
 
 
 def has_images(folder: Path) -> bool:
@@ -125,7 +120,7 @@ def is_set(folder: Path) -> bool:
     return bool(names & TRAIN and names & (TEST | VALIDATION))
 
 
-def _reason(entry: os.DirEntry) -> str:
+def _hidden(entry: os.DirEntry) -> str:
     """Why neither a file nor what lies in a folder is looked at."""
     if entry.name.lower() in _SYSTEM:
         return "files of the system"
@@ -133,6 +128,7 @@ def _reason(entry: os.DirEntry) -> str:
 
 
 def _kind(entry: os.DirEntry) -> str:
+    """Why a file that is looked at is not read."""
     if os.path.isdir(entry.path):
         return "linked folders inside class folders, which are not followed"
     ending = os.path.splitext(entry.name)[1].lower()

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors, files
-from jaxsoft.data import classes, raw, refusals
+from jaxsoft.data import raw, refusals
 from jaxsoft.data.formats import folders, images
 from jaxsoft.data.sets import Published
 
@@ -47,7 +47,7 @@ def read(found: Path, resize: int | None) -> raw.Raw:
             told = f"classes with one image cannot be split into train and test: {alone}"
             raise errors.DataError(f"{told}; add images, or a test folder")
         seen.remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
-        train, test = raw.carve(train, classes.portion(train.labels, raw.TEST_SHARE))
+        train, test = raw.carve(train)
     train_counts, test_counts = (np.bincount(part.labels, minlength=len(names)) for part in (train, test))
     ills = {
         "one train image: validation, which takes one of each class, would leave none": train_counts == 1,

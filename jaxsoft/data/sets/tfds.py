@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors
-from jaxsoft.data import classes, raw, refusals
+from jaxsoft.data import raw, refusals
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import Published
 
@@ -35,11 +35,11 @@ def find(where: Path, argument: str) -> Path | None:
         paths = [where]
     else:
         paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name)]
-    versions = {path.resolve().name: path for path in sorted(paths, key=_by_number) if is_prepared(path)}
+    paths = sorted(paths, key=lambda path: [part.zfill(9) for part in path.name.split(".")])
+    versions = {path.resolve().name: path for path in paths if is_prepared(path)}
     if version and versions and version not in versions:
         raise errors.DataError(f"no version {version} of {name} in {where}; there is {', '.join(versions)}")
-    newest = next(reversed(versions), "")
-    return versions.get(version or newest)
+    return versions.get(version or next(reversed(versions), ""))
 
 
 def canonical(argument: str) -> str:
@@ -51,10 +51,6 @@ def canonical(argument: str) -> str:
     return re.sub(f"/({_VERSION})$", r":\1", argument)
 
 
-def _by_number(path: Path) -> list[str]:
-    return [part.zfill(9) for part in path.name.split(".")]
-
-
 def is_prepared(folder: Path) -> bool:
     """Whether TensorFlow Datasets wrote this folder."""
     return (folder / "dataset_info.json").exists() and (folder / "features.json").exists()
@@ -63,19 +59,16 @@ def is_prepared(folder: Path) -> bool:
 def read(found: Path, resize: int | None) -> raw.Raw:
     """Train, and test (or a labelled validation split; else a fifth of each class)."""
     builder = _open(found)
-    image, label = _features(found, builder.info.features)
-    train = _part(found, builder, "train", image, label, resize)
-    for split in ("test", "validation"):
-        if split not in builder.info.splits or builder.info.splits[split].num_examples == 0:
-            continue
-        test = _part(found, builder, split, image, label, resize)
-        if test.labels.min() >= 0:  # unlabelled test splits hold -1
-            break
-    else:
-        train, test = raw.carve(train, classes.portion(train.labels, raw.TEST_SHARE))
-    names = tuple(builder.info.features[label].names)
+    features, splits = builder.info.features, builder.info.splits
+    image, label = _features(found, features)
+    read_as = image, label, _CHANNELS[features[image].shape[-1]], resize
+    train = _part(found, builder, "train", *read_as)
+    there = [split for split in ("test", "validation") if split in splits and splits[split].num_examples]
+    tests = (_part(found, builder, split, *read_as) for split in there)
+    test = next((part for part in tests if part.labels.min() >= 0), None)  # unlabelled test splits hold -1
+    train, test = (train, test) if test else raw.carve(train)
     page = f"https://www.tensorflow.org/datasets/catalog/{builder.name} ({builder.info.full_name})"
-    return raw.Raw(names, train, test, page, LICENCE)
+    return raw.Raw(tuple(features[label].names), train, test, page, LICENCE)
 
 
 def _open(found: Path) -> Any:
@@ -109,11 +102,10 @@ def _features(found: Path, features: Any) -> tuple[str, str]:
     return keys[0][0], keys[1][0]
 
 
-def _part(found: Path, builder: Any, split: str, image: str, label: str, resize: int | None) -> raw.Part:
+def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: str, resize: int | None) -> raw.Part:
     """One split, its images still packed: they are decoded as those of every other set."""
     from tensorflow_datasets import decode
 
-    mode = _CHANNELS[builder.info.features[image].shape[-1]]
     with refusals.naming(f"{found}: {split} cannot be read"):
         source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)

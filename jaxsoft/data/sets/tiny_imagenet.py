@@ -45,19 +45,14 @@ def read(found: Path, resize: int | None) -> raw.Raw:
             raise errors.DataError(f"{files.path} lacks {told}")
         return raw.Part(np.array([number[wnid] for wnid in names.values()], np.int32), list(names), image)
 
-    return raw.Raw(class_names, part(_train(files, wnids)), part(_test(files, wnids)), SOURCE, LICENCE)
+    if strangers := {name.split("/")[1] for name in files.names if name.startswith("train/")} - set(wnids):
+        raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
+    train = {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
+    return raw.Raw(class_names, part(train), part(_test(files, wnids)), SOURCE, LICENCE)
 
 
 def _lines(files: archive.Files, name: str) -> list[str]:
     return files.read(name).decode(errors="replace").splitlines()
-
-
-def _train(files: archive.Files, wnids: list[str]) -> dict[str, str]:
-    """File -> class, for every file that is published; no other class may be there."""
-    strangers = {name.split("/")[1] for name in files.names if name.startswith("train/")} - set(wnids)
-    if strangers:
-        raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
-    return {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
 
 
 def _test(files: archive.Files, wnids: list[str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ def cifar(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", data.names())
 def test_every_dataset_follows_the_rules(name, tmp_path):
     known = sets.published()[name]
-    assert all(isinstance(text, str) for text in (known.title, known.source, known.licence, known.files))
+    assert all(isinstance(text, str) for text in (known.title, known.source, known.files))
     assert known.side is None or known.side > 0
     assert callable(known.read)
     full = name + ":mnist" * (name == "tfds")

@@ -74,7 +74,7 @@ def _set(classes: int) -> Published:
     binary, python = _FORMS[classes]
     files = f"{binary.packed} or its folder {binary.folder} (or {python.packed} or {python.folder})"
     find, read = functools.partial(_find, classes), functools.partial(_read, classes)
-    return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, LICENCE, files, SIDE, find, read)
+    return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, files, SIDE, find, read)
 
 
 SETS = {f"cifar{classes}": _set(classes) for classes in _FORMS}

@@ -130,4 +130,4 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.List
 
 
 TITLE = "your own images, one folder per class"
-SETS = {"image_folder": Published(TITLE, "your own disk", LICENCE, FILES, None, find, read)}
+SETS = {"image_folder": Published(TITLE, "your own disk", FILES, None, find, read)}

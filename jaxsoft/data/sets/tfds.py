@@ -119,4 +119,4 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: s
     return raw.Part(labels, range(len(source)), pixels)
 
 
-SETS = {"tfds": Published(TITLE, SOURCE, LICENCE, FILES, None, find, read)}
+SETS = {"tfds": Published(TITLE, SOURCE, FILES, None, find, read)}

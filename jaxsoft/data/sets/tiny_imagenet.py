@@ -80,6 +80,4 @@ def _in_class_folders(files: archive.Files) -> dict[str, str]:
 
 
 FILES = f"{_FOLDER}.zip or its folder {_FOLDER}"
-SETS = {
-    "tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, LICENCE, FILES, 64, find, read),
-}
+SETS = {"tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, FILES, 64, find, read)}

@@ -1,22 +1,60 @@
-"""Opening a prepared dataset: nothing of it is used before all of it was compared with its digests."""
+"""Opening a prepared dataset: nothing of it is used before all of it was compared with its digests.
 
+Its description is one JSON file, sealed with its own digest, and believed only if all of it makes sense.
+"""
+
+import itertools
+import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import refusals
-from jaxsoft.data.prepared import manifest as manifests
 
+FORMAT = 2
+MANIFEST = "dataset.json"
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+CHUNK = 1 << 24  # bytes of a piece of an array that has a digest of its own; part of the format
+
+_MAX_BYTES = 1 << 26  # of the description
 _READ = 1 << 20  # bytes at a time, which stay in cache
 _THREADS = min(8, os.cpu_count() or 1)  # hashing and reading go on without the interpreter's lock
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the JSON file says.
+
+    `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
+    can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin and notes.
+    """
+
+    name: str
+    class_names: list[str]
+    train_counts: list[int]
+    test_counts: list[int]
+    digests: dict[str, str]
+    source: str
+    licence: str
+    format: int = FORMAT
+    chunks: dict[str, list[str]] = field(default_factory=dict)
+    origin: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> bytes:
+        """The content of the file."""
+        told = asdict(self)
+        return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
 
 
 class Prepared(NamedTuple):
@@ -24,7 +62,7 @@ class Prepared(NamedTuple):
 
     train: types.Split
     test: types.Split
-    manifest: manifests.Manifest
+    manifest: Manifest
 
 
 def read(folder: Path, name: str, remedy: str = "") -> Prepared:
@@ -34,9 +72,11 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
       DataError: a file is missing, or not what it was when it was prepared, or of another set; it ends with the remedy.
     """
     remedy = remedy or f"prepare {name} again"
-    manifest = manifests.read(folder, name, remedy)
+    manifest = _described(folder / MANIFEST, remedy)
+    if manifest.name != name:
+        raise errors.DataError(f"{folder} holds {errors.shown(manifest.name)}, not {name}; {remedy}")
     arrays, differ = {}, []
-    for array in manifests.ARRAYS:
+    for array in ARRAYS:
         path, counts = folder / f"{array}.npy", manifest.train_counts if "train" in array else manifest.test_counts
         dtype, axes = (np.uint8, 4) if "images" in array else (np.int32, 1)
         try:
@@ -45,7 +85,7 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
                 if not _same(file, mapped, manifest.chunks.get(array) or [manifest.digests[array]]):
                     differ.append(path.name)
                 elif axes == 1 and np.bincount(mapped).tolist() != counts:
-                    raise ValueError(f"{manifests.NAME} tells of other labels")
+                    raise ValueError(f"{MANIFEST} tells of other labels")
         except (OSError, ValueError) as problem:
             reason = problem.strerror if isinstance(problem, OSError) else problem
             raise errors.DataError(f"{path} is missing or damaged ({reason}); {remedy}") from None
@@ -56,6 +96,50 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
         told = f"{name} in {folder} is damaged: {', '.join(differ)} changed since it was prepared"
         raise errors.DataError(f"{told}; {remedy}")
     return Prepared(types.Split(images, np.array(labels)), types.Split(test_images, np.array(test_labels)), manifest)
+
+
+def origin(folder: Path) -> str:
+    """The folder that prepared images were read from; "" if there are none, or their name says what they are."""
+    try:
+        return str(json.loads(files.read(folder / MANIFEST, _MAX_BYTES)).get("origin", ""))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""
+
+
+def _described(path: Path, remedy: str) -> Manifest:
+    """The description in a file; DataError if it is missing, damaged or of another format."""
+    try:
+        told = json.loads(files.read(path, _MAX_BYTES))
+        form, seal = told["format"], told.pop("seal", None)
+        if type(form) is int and form not in (1, FORMAT):
+            raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
+        if not _makes_sense(told) or (form > 1 and seal != files.seal(told)["sha256"]):
+            raise ValueError
+        return Manifest(**told)
+    except FileNotFoundError:
+        raise errors.DataError(f"{path} is missing; {remedy}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        reason = f" ({problem.strerror})" if isinstance(problem, OSError) else ""
+        raise errors.DataError(f"{path} is damaged{reason}; {remedy}") from None
+
+
+def _makes_sense(told: dict[str, Any]) -> bool:
+    """Whether every entry is of its type and they fit each other; arithmetic on what is not could do anything."""
+    names, train, test = told["class_names"], told["train_counts"], told["test_counts"]
+    digests, chunks, notes = told["digests"], told.get("chunks", {}), told.get("notes", [])
+    texts = told["name"], told["source"], told["licence"], told.get("origin", ""), *names, *notes
+    return (
+        all(type(entry) is list for entry in (names, train, test, *chunks.values()))
+        and all(type(text) is str for text in itertools.chain(texts, *chunks.values()))
+        and all(type(count) is int for count in (*train, *test))
+        and len(names) == len(train) >= len(test)
+        and min(train) > 0
+        and min(test) >= 0 < sum(test)
+        and digests.keys() == set(ARRAYS)
+        and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
+        and chunks.keys() == (set(ARRAYS) if told["format"] > 1 else set())
+        and all(chunks.values())
+    )
 
 
 def _mapped(file: BufferedReader, dtype: np.dtype, axes: int, count: int) -> np.memmap:
@@ -78,7 +162,7 @@ def _mapped(file: BufferedReader, dtype: np.dtype, axes: int, count: int) -> np.
 def _same(file: BufferedReader, mapped: np.memmap, wanted: Sequence[str]) -> bool:
     """Whether an array in a file has the digests wanted: one of all of it, or one for each piece; on all cores."""
     content = range(mapped.offset, mapped.offset + mapped.nbytes)
-    step = len(content) if len(wanted) == 1 else manifests.CHUNK
+    step = len(content) if len(wanted) == 1 else CHUNK
 
     def digest(piece: range) -> str:
         reads = (piece[at : at + _READ] for at in range(0, len(piece), _READ))

@@ -13,14 +13,12 @@ import numpy as np
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.prepared import decoding
-from jaxsoft.data.prepared import manifest as manifests
-from jaxsoft.data.prepared.reading import Prepared
+from jaxsoft.data.prepared import decoding, reading
 
 Progress = Callable[[int, int], None]
 
 
-def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> manifests.Manifest:
+def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> reading.Manifest:
     """Decode a dataset into a folder, in the place of what an earlier or interrupted run left there; progress is told.
 
     Raises:
@@ -29,7 +27,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     """
     import filelock  # takes a twentieth of a second, and only this needs it
 
-    found, earlier = _checked(found, name), manifests.origin(folder)
+    found, earlier = _checked(found, name), reading.origin(folder)
     if found.origin and earlier and earlier != found.origin:  # images of one's own are told apart by where they lie
         told = f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder"
         raise errors.DataError(errors.shown(f"{told}: give it another --root, or remove what is there"))
@@ -39,12 +37,12 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
         with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
             files.sweep(folder)
             _check_space(len(found.train.items) + len(found.test.items), decoder.shape, folder)
-            paths = {array: folder / f"{array}.npy" for array in manifests.ARRAYS}
+            paths = {array: folder / f"{array}.npy" for array in reading.ARRAYS}
             arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
             manifest = _written(found, name, decoder, arrays, progress)
-            (folder / manifests.NAME).unlink(missing_ok=True)  # old description, new arrays: never both
+            (folder / reading.MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
-            files.replace(folder / manifests.NAME, manifest.text())
+            files.replace(folder / reading.MANIFEST, manifest.text())
     except filelock.Timeout:
         raise errors.DataError(errors.shown(f"another process is preparing {folder}")) from None
     except OSError as problem:
@@ -53,12 +51,12 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     return manifest
 
 
-def hold(found: raw.Raw, name: str) -> Prepared:
+def hold(found: raw.Raw, name: str) -> reading.Prepared:
     """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
-    found, arrays = _checked(found, name), {array: io.BytesIO() for array in manifests.ARRAYS}
+    found, arrays = _checked(found, name), {array: io.BytesIO() for array in reading.ARRAYS}
     manifest = _written(found, name, decoding.Decoder(found.train), arrays)
     images, labels, test_images, test_labels = (np.load(io.BytesIO(file.getvalue())) for file in arrays.values())
-    return Prepared(types.Split(images, labels), types.Split(test_images, test_labels), manifest)
+    return reading.Prepared(types.Split(images, labels), types.Split(test_images, test_labels), manifest)
 
 
 def _checked(found: raw.Raw, name: str) -> raw.Raw:
@@ -84,7 +82,7 @@ def _written(
     decoder: decoding.Decoder,
     arrays: Mapping[str, io.BufferedIOBase],
     progress: Progress | None = None,
-) -> manifests.Manifest:
+) -> reading.Manifest:
     """Decode all images into files of arrays; what these hold."""
     total, done = len(found.train.items) + len(found.test.items), 0
     for split, part in (("train", found.train), ("test", found.test)):
@@ -100,7 +98,7 @@ def _written(
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
     whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(_digests, arrays.values())))
     described = name, list(found.class_names), train, test, whole, found.source, found.licence
-    return manifests.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
+    return reading.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
 
 
 def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:
@@ -109,7 +107,7 @@ def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:
     np.lib.format.read_magic(file)
     np.lib.format.read_array_header_1_0(file)
     whole, chunks = hashlib.sha256(), []
-    for piece in files.pieces(file, manifests.CHUNK):
+    for piece in files.pieces(file, reading.CHUNK):
         whole.update(piece)
         chunks.append(files.digest([piece]))
     return whole.hexdigest(), chunks

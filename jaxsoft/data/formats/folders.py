@@ -13,6 +13,7 @@ from jaxsoft.data.prepared import MANIFEST
 TRAIN = {"train", "training"}
 TEST = {"test", "testing"}
 VALIDATION = {"val", "valid", "validation"}
+LEFT_OUT = "left out: "
 IN_NO_CLASS = "images that lie in no class folder"
 
 _SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
@@ -27,16 +28,19 @@ class Listing:
     def __init__(self, root: Path):
         self.root = root
         self.remarks: list[str] = []
-        self.left: dict[str, set[Path]] = {}  # by reason, what is not used
-        self.odd: dict[str, set[Path]] = {}  # by what there is to say of them, images that are used all the same
+        self._told: dict[str, set[Path]] = {}  # of which files there is something to say
         self._real: dict[str, Path] = {}
+
+    def tell(self, what: str, *paths: Path) -> None:
+        """Remember what there is to say of files; called by threads."""
+        self._told.setdefault(what, set()).update(paths)
 
     def images(self, folder: Path, unused: str = "", loose: bool = False) -> list[Path]:
         """The images below a folder, see `files`; other files are left out, and the images too if there is a reason."""
         found = []
         for path, reason in files(folder, loose):
             if reason or unused:
-                self.left.setdefault(reason or unused, set()).add(path)
+                self.tell(f"{LEFT_OUT}{reason or unused}", path)
             else:
                 found.append(path)
         return sorted(found)
@@ -50,40 +54,34 @@ class Listing:
           DataError: a folder cannot be read, or two class folders are one and the same.
         """
         self.images(tree, IN_NO_CLASS, loose=True)
-        found = {}
+        found, here = {}, Path(os.path.realpath(tree))
         for folder in subfolders(tree):
-            self._refuse_twin(folder)
+            real = os.path.realpath(folder)  # links may make one folder two classes, or lead back to where they lie
+            other = self.root if here.is_relative_to(real) else self._real.setdefault(real, folder)
+            if other != folder:
+                raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
             if (folder / MANIFEST).is_file() and not has_images(folder):
                 continue  # prepared by us; a class may have any name, also that of our folders
-            if is_set(folder):
+            inner = {path.name.lower() for path in subfolders(folder)}
+            if inner & TRAIN and inner & (TEST | VALIDATION):
                 self.images(folder, f"images of {folder.name}, which has train and test folders of its own")
             elif paths := self.images(folder):
                 found[folder.name] = paths
             else:
-                self.left.setdefault("folders without an image", set()).add(folder)
+                self.tell(f"{LEFT_OUT}folders without an image", folder)
         numbers = all(name.isascii() and name.isdecimal() for name in found)
         return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
 
     def notes(self) -> list[str]:
-        """The remarks, and a line for each reason: how many files there are, and the first of their names."""
-        left = [f"left out: {self._note(reason, paths)}" for reason, paths in sorted(self.left.items())]
-        return self.remarks + left + [self._note(what, paths) for what, paths in sorted(self.odd.items())]
-
-    def _note(self, what: str, paths: set[Path]) -> str:
-        ordered = sorted(paths)
-        names = refusals.listed([errors.shown(os.path.relpath(path, self.root)) for path in ordered], _NAMES)
-        counts = collections.Counter(path.suffix.lower() or "no ending" for path in ordered).most_common(_NAMES)
-        endings = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in counts)
-        kinds = f", of them {endings}" if what in (_OTHER, _UNREAD) else ""
-        return f"{errors.shown(what)}: {len(paths):,}{kinds} ({names})"
-
-    def _refuse_twin(self, folder: Path) -> None:
-        """Links may make one folder two classes, or train and test, or lead back to where they lie."""
-        real = os.path.realpath(folder)
-        back = Path(os.path.realpath(folder.parent)).is_relative_to(real)
-        other = self.root if back else self._real.setdefault(real, folder)
-        if other != folder:
-            raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
+        """The remarks, and a line for each thing to say of files: how many there are, and the first of their names."""
+        lines = list(self.remarks)
+        for what, paths in sorted(self._told.items()):
+            names = [errors.shown(os.path.relpath(path, self.root)) for path in sorted(paths)]
+            endings = collections.Counter(path.suffix.lower() or "no ending" for path in sorted(paths))
+            most = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in endings.most_common(_NAMES))
+            kinds = f", of them {most}" if what.endswith((_OTHER, _UNREAD)) else ""
+            lines.append(f"{errors.shown(what)}: {len(paths):,}{kinds} ({refusals.listed(names, _NAMES)})")
+        return lines
 
 
 def files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
@@ -112,12 +110,6 @@ def subfolders(tree: Path) -> list[Path]:
 def has_images(folder: Path) -> bool:
     """Whether an image lies anywhere below a folder, also one of a kind that is not read."""
     return any(reason in ("", _UNREAD) for _, reason in files(folder))
-
-
-def is_set(folder: Path) -> bool:
-    """Whether a folder holds a train folder and beside it one to test on."""
-    names = {path.name.lower() for path in subfolders(folder)}
-    return bool(names & TRAIN and names & (TEST | VALIDATION))
 
 
 def _hidden(entry: os.DirEntry) -> str:

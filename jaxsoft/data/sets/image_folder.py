@@ -35,8 +35,10 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     tree, *tests = _trees(found)
     paths = seen.classes(tree)
     test_paths = _test(tree, tests, paths, seen) if tree != found else {}
-    _check_classes(tree, paths, seen)
-    names = list(paths)
+    names, splits = list(paths), folders.TRAIN | folders.TEST | folders.VALIDATION
+    if len(names) < 2 or all(name.lower() in splits for name in names):
+        what = f"images of {len(names)} classes" + f" ({', '.join(names)})" * bool(names)
+        raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
     spellings = collections.defaultdict(list)
     for name in names:
         spellings[name.casefold()].append(errors.shown(name))
@@ -84,7 +86,15 @@ def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) ->
             unused = f"images of {folder.name}, which is not used, as validation is cut from the train images"
             seen.images(folder, unused)
             continue
-        chosen = _labelled(folder, train, seen)
+        held = seen.classes(folder)
+        strangers = [name for name in held if name not in train]
+        if len(held) == len(strangers) == 1:  # a folder such as images/, which is no class
+            seen.tell(f"{folders.LEFT_OUT}{folders.IN_NO_CLASS}", *held[strangers[0]])
+        elif strangers:
+            told = f"{folder} holds folders that are not among the {len(train)} classes of the train folder"
+            raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
+        else:
+            chosen = held
         labels = "is the test split" if chosen else "has no folders of the train classes, so its images have no labels"
         seen.remarks.append(f"{errors.shown(folder.name)} {labels}")
     for folder in folders.subfolders(seen.root):
@@ -92,27 +102,6 @@ def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) ->
             seen.images(folder, "images beside the train and test folders")
     seen.images(seen.root, folders.IN_NO_CLASS, loose=True)
     return chosen
-
-
-def _labelled(tree: Path, train: Paths, seen: folders.Listing) -> Paths:
-    """Images by class; none where there is no folder, or only one and that is no class."""
-    held = seen.classes(tree)
-    strangers = [name for name in held if name not in train]
-    if len(held) == len(strangers) == 1:
-        seen.left.setdefault(folders.IN_NO_CLASS, set()).update(held[strangers[0]])
-        return {}
-    if strangers:
-        told = f"{tree} holds folders that are not among the {len(train)} classes of the train folder"
-        raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
-    return held
-
-
-def _check_classes(tree: Path, train: Paths, seen: folders.Listing) -> None:
-    """Refuse what is no set of labelled images; the line says what lies there instead."""
-    splits = folders.TRAIN | folders.TEST | folders.VALIDATION
-    if len(train) < 2 or all(name.lower() in splits for name in train):
-        what = f"images of {len(train)} classes" + f" ({', '.join(train)})" * bool(train)
-        raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
 
 
 def _those(names: list[str], where: np.ndarray) -> str:
@@ -123,7 +112,7 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.List
     def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
         with refusals.naming(f"{path} cannot be read"):
             data = files.read(path, _MAX_BYTES)
-        return images.decode(data, str(path), resize, told=lambda what: seen.odd.setdefault(what, set()).add(path))
+        return images.decode(data, str(path), resize, told=lambda what: seen.tell(what, path))
 
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
     return raw.Part(np.array([k for _, k in labelled], np.int32), [path for path, _ in labelled], image)

@@ -66,8 +66,19 @@ def checked(dataset: Dataset) -> Dataset:
 
 def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
     """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
-    array = _array(images, what)
-    _check_axes(array, what)
+    array, wanted = _array(images, what), "wanted [N, H, W, C]"
+    shape = refusals.size(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
+    if array.ndim == 3:
+        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
+    if array.ndim != 4:
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
+    if array.shape[1] in _COLOURS and min(array.shape[2:]) > 4:
+        hint = "images.transpose(0, 2, 3, 1)"
+        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
+    if len(array) and not array.size:
+        raise errors.DataError(f"{what} have no pixels, shape {shape}")
     if array.size == 0:
         return np.zeros(array.shape, np.uint8)
     low, high = array.min(), array.max()
@@ -101,22 +112,6 @@ def _advice(kind: str, low: float, high: float) -> str:
         (kind == "u" and high < _HALF, f"; if these are {bits} bits: images / {2**bits - 1}"),
     )
     return next((advice for fits, advice in rules if fits), "")
-
-
-def _check_axes(array: np.ndarray, what: str) -> None:
-    """Refuse what is not [N, H, W, C]; the way to it is told where it can be seen."""
-    shape, wanted = refusals.size(array.shape), "wanted [N, H, W, C]"
-    if array.dtype.kind not in "biuf":
-        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
-    if array.ndim == 3:
-        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
-    if array.ndim != 4:
-        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
-    if array.shape[1] in _COLOURS and min(array.shape[2:]) > 4:
-        hint = "images.transpose(0, 2, 3, 1)"
-        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
-    if len(array) and not array.size:
-        raise errors.DataError(f"{what} have no pixels, shape {shape}")
 
 
 def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:

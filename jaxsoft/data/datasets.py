@@ -15,7 +15,7 @@ from jaxsoft.data import arrays, classes, prepared, sets
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
-_TFDS_NAME = r"[\w-]+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # set, config, version
+_TFDS_NAME = rf"[\w-]+(/\w[\w.+-]*)*(:{tfds.VERSION})?"  # set, config, version
 
 
 def load(
@@ -142,7 +142,7 @@ class _Asked:
 
     def __init__(self, name: str, root: str | Path | None, resize: int | None):
         stem, colon, argument = name.partition(":")
-        self.argument = tfds.canonical(argument) if stem == "tfds" else argument
+        self.argument = re.sub(f"/({tfds.VERSION})$", r":\1", argument) if stem == "tfds" else argument
         self.name, self.resize, self.root = stem + colon + self.argument, resize, _root(root)
         self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
         known = sets.published()

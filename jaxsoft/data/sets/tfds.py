@@ -20,7 +20,7 @@ FILES = (
     "tfds build {argument} --file_format=array_record --data_dir={root}"
 )
 
-_VERSION = r"\d+\.\d+\.\d+"
+VERSION = r"\d+\.\d+\.\d+"
 _CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
 
 
@@ -34,21 +34,12 @@ def find(where: Path, argument: str) -> Path | None:
     if is_prepared(where) and set(name.split("/")) <= set(where.resolve().parts):
         paths = [where]
     else:
-        paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name)]
+        paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(VERSION, path.name)]
     paths = sorted(paths, key=lambda path: [part.zfill(9) for part in path.name.split(".")])
     versions = {path.resolve().name: path for path in paths if is_prepared(path)}
     if version and versions and version not in versions:
         raise errors.DataError(f"no version {version} of {name} in {where}; there is {', '.join(versions)}")
     return versions.get(version or next(reversed(versions), ""))
-
-
-def canonical(argument: str) -> str:
-    """The name of a set with its version, if there is one, after a colon: mnist/3.0.1 is mnist:3.0.1.
-
-    >>> canonical("imagenet_resized/64x64/0.1.0")
-    'imagenet_resized/64x64:0.1.0'
-    """
-    return re.sub(f"/({_VERSION})$", r":\1", argument)
 
 
 def is_prepared(folder: Path) -> bool:

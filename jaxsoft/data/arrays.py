@@ -51,7 +51,12 @@ def checked(dataset: Dataset) -> Dataset:
     if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))
-    names, splits = _class_names(dataset.class_names, who), {}
+    listed: Any = dataset.class_names
+    names = () if isinstance(listed, str) or not hasattr(listed, "__iter__") else tuple(listed)
+    if not names or not all(isinstance(name, str) for name in names):
+        told = errors.shown(f"{listed!r:.100}")
+        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
+    names, splits = tuple(map(str, names)), {}
     for name, split in given.items():
         images = _pixels(split.images, f"{who}: {name} images")
         splits[name] = Split(images, _labels(split.labels, f"{who}: {name} labels", len(images), len(names)))
@@ -147,14 +152,6 @@ def _array(values: Any, what: str) -> np.ndarray:
     except Exception as problem:  # lists of lists of unequal length, and tensors of other libraries
         raise errors.DataError(f"{what} make no array: {' '.join(str(problem).split())}") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _class_names(given: Any, who: str) -> tuple[str, ...]:
-    names = () if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
-    if not names or not all(isinstance(name, str) for name in names):
-        told = errors.shown(f"{given!r:.100}")
-        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
-    return tuple(map(str, names))
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:

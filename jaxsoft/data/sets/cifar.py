@@ -3,7 +3,6 @@
 Both are records of 32x32 pixels with class numbers before them, in binary files or in pickles.
 """
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,43 +40,25 @@ class _Form(NamedTuple):
     labels: int | str
 
 
-_FORMS = {
-    10: (
-        _Form("cifar-10-batches-bin", "cifar-10-binary.tar.gz", "batches.meta.txt", _BINARIES, "test_batch.bin", 1),
-        _Form("cifar-10-batches-py", "cifar-10-python.tar.gz", "batches.meta", _BATCHES, "test_batch", "labels"),
-    ),
-    100: (
-        _Form("cifar-100-binary", "cifar-100-binary.tar.gz", "fine_label_names.txt", ["train.bin"], "test.bin", 2),
-        _Form("cifar-100-python", "cifar-100-python.tar.gz", "meta", ["train"], "test", "fine_labels"),
-    ),
-}
+def _set(classes: int, binary: _Form, python: _Form) -> Published:
+    """The set of so many classes."""
 
+    def find(where: Path, argument: str) -> Path | None:
+        published = (archive.locate(where, form.folder, form.packed) for form in (binary, python))
+        return next(filter(None, published), None) or tfds.find(where, f"cifar{classes}")
 
-def _find(classes: int, where: Path, argument: str) -> Path | None:
-    """The published archive or folder, else a TensorFlow Datasets folder."""
-    published = (archive.locate(where, form.folder, form.packed) for form in _FORMS[classes])
-    return next(filter(None, published), None) or tfds.find(where, f"cifar{classes}")
+    def read(found: Path, resize: int | None) -> raw.Raw:
+        """50,000 train and 10,000 test images."""
+        if tfds.is_prepared(found):
+            return tfds.read(found, resize)
+        form = binary if found.name in (binary.folder, binary.packed) else python
+        files, (train_count, test_count) = archive.files(found, form.folder), RECORDS[classes]
+        names = _names(files, form, classes)
+        train = _part([_records(files, form.labels, name, train_count) for name in form.train])
+        return raw.Raw(names, train, _part([_records(files, form.labels, form.test, test_count)]), SOURCE, LICENCE)
 
-
-def _read(classes: int, found: Path, resize: int | None) -> raw.Raw:
-    """50,000 train and 10,000 test images."""
-    if tfds.is_prepared(found):
-        return tfds.read(found, resize)
-    form = next(form for form in _FORMS[classes] if found.name in (form.folder, form.packed))
-    files, (train_count, test_count) = archive.files(found, form.folder), RECORDS[classes]
-    train = _part([_records(files, form.labels, name, train_count) for name in form.train])
-    test = _part([_records(files, form.labels, form.test, test_count)])
-    return raw.Raw(_names(files, form, classes), train, test, SOURCE, LICENCE)
-
-
-def _set(classes: int) -> Published:
-    binary, python = _FORMS[classes]
     files = f"{binary.packed} or its folder {binary.folder} (or {python.packed} or {python.folder})"
-    find, read = functools.partial(_find, classes), functools.partial(_read, classes)
     return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, files, SIDE, find, read)
-
-
-SETS = {f"cifar{classes}": _set(classes) for classes in _FORMS}
 
 
 def _names(files: archive.Files, form: _Form, count: int) -> tuple[str, ...]:
@@ -129,3 +110,17 @@ def _part(records: list[UInt8[np.ndarray, "n R"]]) -> raw.Part:
     together = np.concatenate(records)
     pixels = together[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     return raw.Part(together[:, 0].astype(np.int32), range(len(pixels)), pixels.__getitem__)
+
+
+SETS = {
+    "cifar10": _set(
+        10,
+        _Form("cifar-10-batches-bin", "cifar-10-binary.tar.gz", "batches.meta.txt", _BINARIES, "test_batch.bin", 1),
+        _Form("cifar-10-batches-py", "cifar-10-python.tar.gz", "batches.meta", _BATCHES, "test_batch", "labels"),
+    ),
+    "cifar100": _set(
+        100,
+        _Form("cifar-100-binary", "cifar-100-binary.tar.gz", "fine_label_names.txt", ["train.bin"], "test.bin", 2),
+        _Form("cifar-100-python", "cifar-100-python.tar.gz", "meta", ["train"], "test", "fine_labels"),
+    ),
+}

@@ -147,10 +147,8 @@ def _array(values: Any, what: str) -> np.ndarray:
     """An array of numbers of any kind, in this machine's byte order."""
     if isinstance(values, np.ma.MaskedArray):
         raise errors.DataError(f"{what} are a masked array; what is masked would be read: use its filled() form")
-    try:
+    with refusals.naming(f"{what} make no array"):  # lists of unequal length, and tensors of other libraries
         array = np.asarray(values)
-    except Exception as problem:  # lists of lists of unequal length, and tensors of other libraries
-        raise errors.DataError(f"{what} make no array: {' '.join(str(problem).split())}") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

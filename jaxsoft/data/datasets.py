@@ -121,7 +121,6 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
-
     where, known, listed = _root(root), sets.published(), []
     prepared_here = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
     for folder in [where / name for name in known] + [path for path in prepared_here if path.name not in known]:

@@ -71,24 +71,27 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
     Raises:
       DataError: a file is missing, or not what it was when it was prepared, or of another set; it ends with the remedy.
     """
-    remedy = remedy or f"prepare {name} again"
-    manifest = _described(folder / MANIFEST, remedy)
+    remedy, path = remedy or f"prepare {name} again", folder / MANIFEST
+    with refusals.naming(f"{path} is damaged", remedy):
+        told = json.loads(files.read(path, _MAX_BYTES))
+        form, seal = told["format"], told.pop("seal", None)
+        if type(form) is int and form not in (1, FORMAT):
+            raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
+        if not _makes_sense(told) or (form > 1 and seal != files.seal(told)["sha256"]):
+            raise ValueError("what it says makes no sense")
+        manifest = Manifest(**told)
     if manifest.name != name:
         raise errors.DataError(f"{folder} holds {errors.shown(manifest.name)}, not {name}; {remedy}")
     arrays, differ = {}, []
     for array in ARRAYS:
         path, counts = folder / f"{array}.npy", manifest.train_counts if "train" in array else manifest.test_counts
         dtype, axes = (np.uint8, 4) if "images" in array else (np.int32, 1)
-        try:
-            with files.opened(path) as file:
-                arrays[array] = mapped = _mapped(file, np.dtype(dtype), axes, sum(counts))
-                if not _same(file, mapped, manifest.chunks.get(array) or [manifest.digests[array]]):
-                    differ.append(path.name)
-                elif axes == 1 and np.bincount(mapped).tolist() != counts:
-                    raise ValueError(f"{MANIFEST} tells of other labels")
-        except (OSError, ValueError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) else problem
-            raise errors.DataError(f"{path} is missing or damaged ({reason}); {remedy}") from None
+        with refusals.naming(f"{path} is missing or damaged", remedy), files.opened(path) as file:
+            arrays[array] = mapped = _mapped(file, np.dtype(dtype), axes, sum(counts))
+            if not _same(file, mapped, manifest.chunks.get(array) or [manifest.digests[array]]):
+                differ.append(path.name)
+            elif axes == 1 and np.bincount(mapped).tolist() != counts:
+                raise ValueError(f"{MANIFEST} tells of other labels")
     images, labels, test_images, test_labels = arrays.values()
     if not differ and images.shape[1:] != test_images.shape[1:]:
         differ = ["train_images.npy or test_images.npy"]
@@ -104,23 +107,6 @@ def origin(folder: Path) -> str:
         return str(json.loads(files.read(folder / MANIFEST, _MAX_BYTES)).get("origin", ""))
     except (OSError, ValueError, AttributeError, RecursionError):
         return ""
-
-
-def _described(path: Path, remedy: str) -> Manifest:
-    """The description in a file; DataError if it is missing, damaged or of another format."""
-    try:
-        told = json.loads(files.read(path, _MAX_BYTES))
-        form, seal = told["format"], told.pop("seal", None)
-        if type(form) is int and form not in (1, FORMAT):
-            raise errors.DataError(f"{path} has format {form}, wanted {FORMAT}; {remedy}")
-        if not _makes_sense(told) or (form > 1 and seal != files.seal(told)["sha256"]):
-            raise ValueError
-        return Manifest(**told)
-    except FileNotFoundError:
-        raise errors.DataError(f"{path} is missing; {remedy}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        reason = f" ({problem.strerror})" if isinstance(problem, OSError) else ""
-        raise errors.DataError(f"{path} is damaged{reason}; {remedy}") from None
 
 
 def _makes_sense(told: dict[str, Any]) -> bool:

@@ -1,7 +1,9 @@
 """Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders."""
 
 import collections
+import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +37,16 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     tree, *tests = _trees(found)
     paths = seen.classes(tree)
     test_paths = _test(tree, tests, paths, seen) if tree != found else {}
-    names, splits = list(paths), folders.TRAIN | folders.TEST | folders.VALIDATION
-    if len(names) < 2 or all(name.lower() in splits for name in names):
-        what = f"images of {len(names)} classes" + f" ({', '.join(names)})" * bool(names)
+    splits = folders.TRAIN | folders.TEST | folders.VALIDATION
+    if len(paths) < 2 or all(name.lower() in splits for name in paths):
+        what = f"images of {len(paths)} classes" + f" ({', '.join(paths)})" * bool(paths)
         raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
+    names = tuple(map(errors.shown, paths))
     spellings = collections.defaultdict(list)
     for name in names:
-        spellings[name.casefold()].append(errors.shown(name))
+        spellings[name.casefold()].append(name)
     seen.remarks += [f"{' and '.join(same)} are classes of their own" for same in spellings.values() if len(same) > 1]
-    train, test = (_part(some, names, resize, seen) for some in (paths, test_paths))
+    train, test = (_part(some, list(paths), resize, seen) for some in (paths, test_paths))
     if not test_paths:
         if alone := _those(names, np.bincount(train.labels) == 1):
             told = f"classes with one image cannot be split into train and test: {alone}"
@@ -58,8 +61,7 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     }
     seen.remarks += [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
     source = f"image folder {errors.shown(found.resolve().name)}"
-    shown = tuple(map(errors.shown, names))
-    return raw.Raw(shown, train, test, source, LICENCE, os.path.realpath(found), seen.notes)
+    return raw.Raw(names, train, test, source, LICENCE, os.path.realpath(found), seen.notes)
 
 
 def _trees(found: Path) -> list[Path]:
@@ -104,8 +106,8 @@ def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) ->
     return chosen
 
 
-def _those(names: list[str], where: np.ndarray) -> str:
-    return refusals.listed([errors.shown(name) for name, there in zip(names, where) if there])
+def _those(names: Sequence[str], where: np.ndarray) -> str:
+    return refusals.listed([*itertools.compress(names, where)])
 
 
 def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.Listing) -> raw.Part:

@@ -1,9 +1,12 @@
-"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders."""
+"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders.
+
+Whatever else lies there is left out, counted by reason, and named.
+"""
 
 import collections
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,33 +14,106 @@ from jaxtyping import UInt8
 
 from jaxsoft import errors, files
 from jaxsoft.data import raw, refusals
-from jaxsoft.data.formats import folders, images
+from jaxsoft.data.formats import images
+from jaxsoft.data.prepared import MANIFEST
 from jaxsoft.data.sets import Published
 
 LICENCE = "that of the images"
 FILES = "one folder of images per class, or train/ and test/ that hold such folders (PNG, JPEG, WebP, TIFF and others)"
 
+_TRAIN = {"train", "training"}
+_TEST = {"test", "testing"}
+_VALIDATION = {"val", "valid", "validation"}
+_SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
+_LEFT_OUT = "left out: "
+_IN_NO_CLASS = "images that lie in no class folder"
+_OTHER = "files that are no images"
+_UNREAD = "images of kinds that are not read"
+_KINDS = dict.fromkeys(images.UNREAD, _UNREAD) | dict.fromkeys(images.ENDINGS, "")  # by ending; all else is no image
+_NAMES = 5  # of each reason
 _MAX_BYTES = 1 << 26  # of one file
 
 Paths = dict[str, list[Path]]
 """Class name -> image files."""
 
 
+class _Listing:
+    """The files below one folder, told apart once, and what there is to say of them."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.remarks: list[str] = []
+        self._told: dict[str, set[Path]] = {}  # of which files there is something to say
+        self._real: dict[str, Path] = {}
+
+    def tell(self, what: str, *paths: Path) -> None:
+        """Remember what there is to say of files; called by threads."""
+        self._told.setdefault(what, set()).update(paths)
+
+    def images(self, folder: Path, unused: str = "", loose: bool = False) -> list[Path]:
+        """The images below a folder, see `_files`; other files are left out, and the images too if there is a reason."""
+        found = []
+        for path, reason in _files(folder, loose):
+            if reason or unused:
+                self.tell(f"{_LEFT_OUT}{reason or unused}", path)
+            else:
+                found.append(path)
+        return sorted(found)
+
+    def classes(self, tree: Path) -> dict[str, list[Path]]:
+        """The images of each class folder of a tree, at any depth; classes that are called by numbers come in their order.
+
+        Class folders may be links; linked folders inside them are left out.
+
+        Raises:
+          DataError: a folder cannot be read, or two class folders are one and the same.
+        """
+        self.images(tree, _IN_NO_CLASS, loose=True)
+        found, here = {}, Path(os.path.realpath(tree))
+        for folder in _subfolders(tree):
+            real = os.path.realpath(folder)  # links may make one folder two classes, or lead back to where they lie
+            other = self.root if here.is_relative_to(real) else self._real.setdefault(real, folder)
+            if other != folder:
+                raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
+            if (folder / MANIFEST).is_file() and not _has_images(folder):
+                continue  # prepared by us; a class may have any name, also that of our folders
+            inner = {path.name.lower() for path in _subfolders(folder)}
+            if inner & _TRAIN and inner & (_TEST | _VALIDATION):
+                self.images(folder, f"images of {folder.name}, which has train and test folders of its own")
+            elif paths := self.images(folder):
+                found[folder.name] = paths
+            else:
+                self.tell(f"{_LEFT_OUT}folders without an image", folder)
+        numbers = all(name.isascii() and name.isdecimal() for name in found)
+        return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
+
+    def notes(self) -> list[str]:
+        """The remarks, and a line for each thing to say of files: how many there are, and the first of their names."""
+        lines = list(self.remarks)
+        for what, paths in sorted(self._told.items()):
+            names = [errors.shown(os.path.relpath(path, self.root)) for path in sorted(paths)]
+            endings = collections.Counter(path.suffix.lower() or "no ending" for path in sorted(paths))
+            most = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in endings.most_common(_NAMES))
+            kinds = f", of them {most}" if what.endswith((_OTHER, _UNREAD)) else ""
+            lines.append(f"{errors.shown(what)}: {len(paths):,}{kinds} ({refusals.listed(names, _NAMES)})")
+        return lines
+
+
 def find(where: Path, argument: str) -> Path | None:
     """The folder itself, if an image lies below it; `read` says whether that is in class folders."""
     try:
-        return where if where.is_dir() and folders.has_images(where) else None
+        return where if where.is_dir() and _has_images(where) else None
     except errors.DataError:  # a folder that may not be looked into: `read` names it
         return where
 
 
 def read(found: Path, resize: int | None) -> raw.Raw:
     """Train and test as the subfolders say (test before val); without them a fifth of each class becomes the test."""
-    seen = folders.Listing(found)
+    seen = _Listing(found)
     tree, *tests = _trees(found)
     paths = seen.classes(tree)
     test_paths = _test(tree, tests, paths, seen) if tree != found else {}
-    splits = folders.TRAIN | folders.TEST | folders.VALIDATION
+    splits = _TRAIN | _TEST | _VALIDATION
     if len(paths) < 2 or all(name.lower() in splits for name in paths):
         what = f"images of {len(paths)} classes" + f" ({', '.join(paths)})" * bool(paths)
         raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
@@ -67,20 +143,20 @@ def read(found: Path, resize: int | None) -> raw.Raw:
 def _trees(found: Path) -> list[Path]:
     """The folder that holds the class folders, one called train or the folder itself, and those that may be the test."""
     called = []
-    for names in (folders.TRAIN, folders.TEST, folders.VALIDATION):
-        called.append([folder for folder in folders.subfolders(found) if folder.name.lower() in names])
+    for names in (_TRAIN, _TEST, _VALIDATION):
+        called.append([folder for folder in _subfolders(found) if folder.name.lower() in names])
         if len(called[-1]) > 1:
             both = " and ".join(folder.name for folder in called[-1][:2])
             raise errors.DataError(errors.shown(f"{found} holds both {both}; rename or remove one of them"))
     train, tests = called[0], called[1] + called[2]
-    if any(folders.has_images(folder) for tree in train for folder in folders.subfolders(tree)):
+    if any(_has_images(folder) for tree in train for folder in _subfolders(tree)):
         return train + tests
-    if train and tests and folders.has_images(train[0]):
+    if train and tests and _has_images(train[0]):
         raise errors.DataError(errors.shown(f"{train[0]} holds no class folders, so its images have no labels"))
     return [found]
 
 
-def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) -> Paths:
+def _test(tree: Path, tests: list[Path], train: Paths, seen: _Listing) -> Paths:
     """The labelled test split, or none; what lies beside the splits is left out."""
     chosen: Paths = {}
     for folder in tests:
@@ -91,7 +167,7 @@ def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) ->
         held = seen.classes(folder)
         strangers = [name for name in held if name not in train]
         if len(held) == len(strangers) == 1:  # a folder such as images/, which is no class
-            seen.tell(f"{folders.LEFT_OUT}{folders.IN_NO_CLASS}", *held[strangers[0]])
+            seen.tell(f"{_LEFT_OUT}{_IN_NO_CLASS}", *held[strangers[0]])
         elif strangers:
             told = f"{folder} holds folders that are not among the {len(train)} classes of the train folder"
             raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
@@ -99,10 +175,10 @@ def _test(tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) ->
             chosen = held
         labels = "is the test split" if chosen else "has no folders of the train classes, so its images have no labels"
         seen.remarks.append(f"{errors.shown(folder.name)} {labels}")
-    for folder in folders.subfolders(seen.root):
+    for folder in _subfolders(seen.root):
         if folder not in (tree, *tests):
             seen.images(folder, "images beside the train and test folders")
-    seen.images(seen.root, folders.IN_NO_CLASS, loose=True)
+    seen.images(seen.root, _IN_NO_CLASS, loose=True)
     return chosen
 
 
@@ -110,7 +186,7 @@ def _those(names: Sequence[str], where: np.ndarray) -> str:
     return refusals.listed([*itertools.compress(names, where)])
 
 
-def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.Listing) -> raw.Part:
+def _part(paths: Paths, names: list[str], resize: int | None, seen: _Listing) -> raw.Part:
     def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
         with refusals.naming(f"{path} cannot be read"):
             data = files.read(path, _MAX_BYTES)
@@ -118,6 +194,48 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.List
 
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
     return raw.Part(np.array([k for _, k in labelled], np.int32), [path for path, _ in labelled], image)
+
+
+def _files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
+    """Every file below a folder, at any depth, with the reason why it is not read; "" for images that are.
+
+    With `loose`, only those that lie in it directly or in its hidden folders.
+    """
+    pending = [(folder, "")]
+    while pending:  # a loop, because folders may be nested deeper than functions
+        current, passed = pending.pop()
+        for entry in _entries(current):
+            path, reason, is_folder = current / entry.name, passed or _hidden(entry), os.path.isdir(entry.path)
+            if loose and is_folder and not reason:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((path, reason))
+            elif is_folder and not reason:
+                yield path, "linked folders inside class folders, which are not followed"
+            else:
+                yield path, reason or _KINDS.get(path.suffix.lower(), _OTHER)
+
+
+def _subfolders(tree: Path) -> list[Path]:
+    """Visible folders, and links to folders, in sorted order."""
+    return sorted(tree / e.name for e in _entries(tree) if os.path.isdir(e.path) and not _hidden(e))
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether an image lies anywhere below a folder, also one of a kind that is not read."""
+    return any(reason in ("", _UNREAD) for _, reason in _files(folder))
+
+
+def _hidden(entry: os.DirEntry) -> str:
+    """Why neither a file nor what lies in a folder is looked at."""
+    if entry.name.lower() in _SYSTEM:
+        return "files of the system"
+    return "hidden files" if entry.name.startswith(".") else ""
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as found:
+        return list(found)
 
 
 TITLE = "your own images, one folder per class"

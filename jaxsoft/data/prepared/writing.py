@@ -1,21 +1,94 @@
-"""Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small."""
+"""Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small.
+
+Images are decoded by threads; those that cannot be used are gathered, so that one error names all of them.
+"""
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
+import os
 import shutil
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.prepared import decoding, reading
+from jaxsoft.data.prepared import reading
+
+_SIZES = 6  # that are listed
+_BLOCK_BYTES = 1 << 25  # decoded before it is handed on; bounds the memory
+_TASK = 64  # images that a thread decodes at a time
+_THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter's lock, but opens files under it
 
 Progress = Callable[[int, int], None]
+
+
+class _Decoder:
+    """Decodes images of the shape of the first one that can be read; DataError if there is none."""
+
+    def __init__(self, part: raw.Part):
+        self._usual = 0  # images of this shape
+        self._others: dict[tuple[int, ...], list[str]] = {}  # names of those that have another one
+        self._damaged: list[str] = []  # what is wrong with those that cannot be read
+        self.shape: tuple[int, ...] = ()
+        for item in part.items:
+            image = _tried(part, item)
+            if not isinstance(image, errors.DataError):
+                self.shape = image.shape
+                self._damaged.clear()  # they are looked at once more
+                return
+            self._damaged.append(str(image))
+        self.refuse()
+
+    def blocks(self, part: raw.Part) -> Iterator[UInt8[np.ndarray, "N H W C"]]:
+        """The pixels of a split, block by block; images of another shape end it, so that the wait is short."""
+        most = max(1, _BLOCK_BYTES // math.prod(self.shape))
+        for start in range(0, len(part.items), most):
+            items = part.items[start : start + most]
+            block = np.zeros((len(items), *self.shape), np.uint8)
+            with warnings.catch_warnings(), ThreadPool(_THREADS) as pool:
+                warnings.filterwarnings("ignore", module="PIL")  # what it warns of is either an error or harmless
+                tried = pool.imap(functools.partial(_tried, part), items, _TASK)
+                for row, (item, image) in enumerate(zip(items, tried)):
+                    if isinstance(image, errors.DataError):
+                        self._damaged.append(str(image))
+                    elif image.shape != self.shape:
+                        self._others.setdefault(image.shape, []).append(str(item))
+                    else:
+                        block[row] = image
+                        self._usual += 1
+            if self._others:
+                self.refuse()
+            yield block
+
+    def refuse(self) -> None:
+        """Raise DataError, in one line, if an image is damaged or of another shape."""
+        count = f"{len(self._damaged):,} images are damaged: " * (len(self._damaged) > 1)
+        told = [count + refusals.listed(sorted(self._damaged), separator="; ")] if self._damaged else []
+        if self._others:
+            ranked = sorted(self._others.items(), key=lambda item: -len(item[1]))
+            others = [f"{len(names):,} of {refusals.size(kind)} ({errors.shown(min(names))})" for kind, names in ranked]
+            sizes = refusals.listed([f"{self._usual:,} of {refusals.size(self.shape)}", *others], _SIZES)
+            told.append(f"images differ in size: {sizes}; pass --resize=SIDE (from Python: resize=SIDE)")
+        if told:
+            raise errors.DataError("; ".join(told))
+
+
+def _tried(part: raw.Part, item: Any) -> UInt8[np.ndarray, "H W C"] | errors.DataError:
+    """An image of a split, or why it cannot be read."""
+    try:
+        return part.read(item)
+    except errors.DataError as problem:
+        return problem
 
 
 def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> reading.Manifest:
@@ -31,7 +104,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     if found.origin and earlier and earlier != found.origin:  # images of one's own are told apart by where they lie
         told = f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder"
         raise errors.DataError(errors.shown(f"{told}: give it another --root, or remove what is there"))
-    decoder = decoding.Decoder(found.train)
+    decoder = _Decoder(found.train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
@@ -54,7 +127,7 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
 def hold(found: raw.Raw, name: str) -> reading.Prepared:
     """Decode a small dataset into memory, exactly as `write` and `read` would by way of the disk."""
     found, arrays = _checked(found, name), {array: io.BytesIO() for array in reading.ARRAYS}
-    manifest = _written(found, name, decoding.Decoder(found.train), arrays)
+    manifest = _written(found, name, _Decoder(found.train), arrays)
     images, labels, test_images, test_labels = (np.load(io.BytesIO(file.getvalue())) for file in arrays.values())
     return reading.Prepared(types.Split(images, labels), types.Split(test_images, test_labels), manifest)
 
@@ -79,7 +152,7 @@ def _check_space(count: int, shape: tuple[int, ...], folder: Path) -> None:
 def _written(
     found: raw.Raw,
     name: str,
-    decoder: decoding.Decoder,
+    decoder: _Decoder,
     arrays: Mapping[str, io.BufferedIOBase],
     progress: Progress | None = None,
 ) -> reading.Manifest:
@@ -97,8 +170,8 @@ def _written(
     decoder.refuse()
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
     whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(_digests, arrays.values())))
-    described = name, list(found.class_names), train, test, whole, found.source, found.licence
-    return reading.Manifest(*described, chunks=chunks, origin=found.origin, notes=found.notes())
+    known = {"source": found.source, "licence": found.licence, "origin": found.origin, "notes": found.notes()}
+    return reading.Manifest(name, list(found.class_names), train, test, whole, chunks=chunks, **known)
 
 
 def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:

@@ -106,11 +106,7 @@ def prepare(
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
-    """Compare every byte of a prepared dataset with its digests; one line for the user: how many images are what they were.
-
-    Raises:
-      ConfigError, DataError: an unknown name; a dataset that is not prepared, or what of it differs.
-    """
+    """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
     loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
     counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
     return f"{loaded.name}: {counts} are as they were prepared"

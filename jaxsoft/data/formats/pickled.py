@@ -23,11 +23,7 @@ _CARRIED_OUT = (
 
 
 def load(data: bytes) -> Any:
-    """The value that a pickle describes; text of Python 2 stays as it was read, one character a byte.
-
-    Raises:
-      ValueError: the pickle is damaged, or holds anything but plain values.
-    """
+    """The value of a pickle, text of Python 2 as one character a byte; ValueError if it is damaged, or more than plain."""
     try:
         return _Reader(io.BytesIO(data), encoding="latin-1").load()
     except ValueError:

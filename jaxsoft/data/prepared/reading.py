@@ -1,7 +1,4 @@
-"""Opening a prepared dataset: nothing of it is used before all of it was compared with its digests.
-
-Its description is one JSON file, sealed with its own digest, and believed only if all of it makes sense.
-"""
+"""Opening a prepared dataset: nothing of it is used before all of it was compared with its digests."""
 
 import itertools
 import json
@@ -33,7 +30,7 @@ _THREADS = min(8, os.cpu_count() or 1)  # hashing and reading go on without the 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the JSON file says.
+    """What the JSON file says, sealed with its own digest; it is believed only if all of it makes sense.
 
     `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
     can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin and notes.

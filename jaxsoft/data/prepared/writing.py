@@ -1,7 +1,4 @@
-"""Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small.
-
-Images are decoded by threads; those that cannot be used are gathered, so that one error names all of them.
-"""
+"""Decoding a published dataset into arrays: on the disk, in the place of what was there, or in memory if it is small."""
 
 import contextlib
 import functools
@@ -33,7 +30,7 @@ Progress = Callable[[int, int], None]
 
 
 class _Decoder:
-    """Decodes images of the shape of the first one that can be read; DataError if there is none."""
+    """Decodes images, of the shape of the first that can be read, by threads; one error names all that cannot be used."""
 
     def __init__(self, part: raw.Part):
         self._usual = 0  # images of this shape
@@ -109,7 +106,12 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
             files.sweep(folder)
-            _check_space(len(found.train.items) + len(found.test.items), decoder.shape, folder)
+            count, free = len(found.train.items) + len(found.test.items), shutil.disk_usage(folder).free
+            if (needed := count * math.prod(decoder.shape)) > free:
+                told = f"{count:,} images of {refusals.size(decoder.shape)} take {needed:,} bytes, and {folder} has"
+                raise errors.DataError(
+                    errors.shown(f"{told} {free:,} free; give another --root, or a smaller --resize")
+                )
             paths = {array: folder / f"{array}.npy" for array in reading.ARRAYS}
             arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
             manifest = _written(found, name, decoder, arrays, progress)
@@ -139,14 +141,6 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
             raise errors.DataError(f"{name}: the {split} split is empty or has labels beyond its class names")
     refusals.check_classes(found.train.labels, found.class_names, name)
     return replace(found, train=found.train.take(classes.spread(found.train.labels)))
-
-
-def _check_space(count: int, shape: tuple[int, ...], folder: Path) -> None:
-    """Refuse what the disk cannot hold before it is full."""
-    needed, free = count * math.prod(shape), shutil.disk_usage(folder).free
-    if needed > free:
-        told = f"{count:,} images of {refusals.size(shape)} take {needed:,} bytes, and {folder} has {free:,} free"
-        raise errors.DataError(errors.shown(f"{told}; give another --root, or a smaller --resize"))
 
 
 def _written(

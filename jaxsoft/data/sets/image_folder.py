@@ -1,7 +1,4 @@
-"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders.
-
-Whatever else lies there is left out, counted by reason, and named.
-"""
+"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders; all else is left out and told."""
 
 import collections
 import itertools
@@ -61,13 +58,7 @@ class _Listing:
         return sorted(found)
 
     def classes(self, tree: Path) -> dict[str, list[Path]]:
-        """The images of each class folder of a tree, at any depth; classes that are called by numbers come in their order.
-
-        Class folders may be links; linked folders inside them are left out.
-
-        Raises:
-          DataError: a folder cannot be read, or two class folders are one and the same.
-        """
+        """The images of each class folder of a tree, which may be a link, at any depth; numbers come in their order."""
         self.images(tree, _IN_NO_CLASS, loose=True)
         found, here = {}, Path(os.path.realpath(tree))
         for folder in _subfolders(tree):
@@ -197,10 +188,7 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: _Listing) ->
 
 
 def _files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
-    """Every file below a folder, at any depth, with the reason why it is not read; "" for images that are.
-
-    With `loose`, only those that lie in it directly or in its hidden folders.
-    """
+    """Every file below a folder, or loose in it and hidden, with the reason why it is not read; "" for images that are."""
     pending = [(folder, "")]
     while pending:  # a loop, because folders may be nested deeper than functions
         current, passed = pending.pop()

@@ -25,11 +25,7 @@ _CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
 
 
 def find(where: Path, argument: str) -> Path | None:
-    """The version of the set that is asked for, else the newest, below `where`; or `where` itself if it is that.
-
-    Raises:
-      DataError: there are versions, but not the one that is asked for.
-    """
+    """The version that is asked for, else the newest, below `where`, or `where` itself; DataError if there are only others."""
     name, _, version = argument.partition(":")
     if is_prepared(where) and set(name.split("/")) <= set(where.resolve().parts):
         paths = [where]
@@ -77,20 +73,18 @@ def _open(found: Path) -> Any:
 def _features(found: Path, features: Any) -> tuple[str, str]:
     """Names of the one image and the one class label, if the image is one that is read."""
     kinds = {key: type(feature).__name__ for key, feature in getattr(features, "items", dict)()}
-    keys = [[key for key, its in kinds.items() if its == kind] for kind in ("Image", "ClassLabel")]
-    if [len(k) for k in keys] != [1, 1]:
-        there = ", ".join(f"{key} ({kind})" for key, kind in sorted(kinds.items()))
-        wanted = "wanted one Image and one ClassLabel"
-        raise errors.DataError(
-            f"{found} is no image classification set: its features are {there or features}; {wanted}"
-        )
-    image = features[keys[0][0]]
+    if [list(kinds.values()).count(kind) for kind in ("Image", "ClassLabel")] != [1, 1]:
+        there = ", ".join(f"{key} ({kind})" for key, kind in sorted(kinds.items())) or features
+        told = f"{found} is no image classification set: its features are {there}"
+        raise errors.DataError(f"{told}; wanted one Image and one ClassLabel")
+    names = {kind: key for key, kind in kinds.items()}
+    image = features[names["Image"]]
     dtype = np.dtype(image.np_dtype)  # `dtype` asks TensorFlow
     if dtype != np.uint8:  # the bytes of others stand for something else, such as a float in four channels
-        raise errors.DataError(f"{found}: {keys[0][0]} is {dtype.name}; only images of uint8 are read")
+        raise errors.DataError(f"{found}: {names['Image']} is {dtype.name}; only images of uint8 are read")
     if len(image.shape) != 3 or image.shape[-1] not in _CHANNELS:
-        raise errors.DataError(f"{found}: {keys[0][0]} has shape {image.shape}; only 1 or 3 channels are read")
-    return keys[0][0], keys[1][0]
+        raise errors.DataError(f"{found}: {names['Image']} has shape {image.shape}; only 1 or 3 channels are read")
+    return names["Image"], names["ClassLabel"]
 
 
 def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: str, resize: int | None) -> raw.Part:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Int32
 
 from jaxsoft import errors, types
 
@@ -47,17 +47,15 @@ def portion(labels: Int[np.ndarray, "N"], share: float) -> Int[np.ndarray, "K"]:
     return np.maximum(1, np.round(share * np.bincount(labels))).astype(np.int64)
 
 
-def check_ipc(ipc: int, counts: Int[np.ndarray, "K"], class_names: Sequence[str] = (), within: str = "") -> None:
-    """Refuse an IPC that the smallest class cannot serve, with ConfigError; a class without a name is named by its number.
-
-    `within` says, if not of all of a class, of what part of it the counts are, such as "decile 3 of ".
-    """
+def check_ipc(ipc: int, labels: Int32[np.ndarray, "N"], class_names: Sequence[str] = ()) -> None:
+    """Refuse an IPC that the smallest class cannot serve, with ConfigError; a class without a name is named by its number."""
     if ipc < 1:
         raise errors.ConfigError(f"ipc expects int >= 1, got {ipc}")
+    counts = np.bincount(labels, minlength=len(class_names))
     smallest = int(np.argmin(counts))
     if ipc > counts[smallest]:
         name = f" ({class_names[smallest]})" if class_names else ""
         raise errors.ConfigError(
-            f"ipc={ipc} but {within}class {smallest}{name} has {counts[smallest]} train images; "
+            f"ipc={ipc} but class {smallest}{name} has {counts[smallest]} train images; "
             f"the largest possible is {counts[smallest]}"
         )

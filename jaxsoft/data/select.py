@@ -50,7 +50,13 @@ def decile(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty, 
         raise errors.ConfigError(f"decile expects i in 0..{_TENTHS - 1}, got {i}")
     shuffle = _shuffle(labels, key)
     inside = shuffle[_tenths(labels, difficulty, shuffle)[shuffle] == i]
-    return _table(inside, labels, ipc, f"decile {i} of ")
+    counts = np.bincount(labels[inside], minlength=int(labels.max()) + 1)
+    if ipc > counts.min():
+        raise errors.ConfigError(
+            f"ipc={ipc} but decile {i} of class {np.argmin(counts)} has {counts.min()} train images; "
+            f"the largest possible is {counts.min()}"
+        )
+    return _table(inside, labels, ipc)
 
 
 def stratified(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty) -> Table:
@@ -78,10 +84,10 @@ def _tenths(labels: Labels, difficulty: Difficulty, shuffle: np.ndarray) -> np.n
     return ranks * _TENTHS // np.bincount(labels)[labels]
 
 
-def _table(order: np.ndarray, labels: Labels, ipc: int, within: str = "") -> Table:
+def _table(order: np.ndarray, labels: Labels, ipc: int) -> Table:
     """The first `ipc` images of each class in the given order, [K, ipc]."""
-    counts = np.bincount(labels[order], minlength=int(labels.max()) + 1)
-    classes.check_ipc(ipc, counts, within=within)
+    classes.check_ipc(ipc, labels[order])
     rows = order[np.argsort(labels[order], kind="stable")]
+    counts = np.bincount(labels[order])
     starts = np.cumsum(counts) - counts
     return rows[starts[:, None] + np.arange(ipc)].astype(np.int32)

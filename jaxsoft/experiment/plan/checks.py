@@ -86,8 +86,7 @@ def check_members(settings: config.Settings, members: Sequence[MemberSpec], data
     with _about("config.sweep.labels"):
         for labels in specs.values():
             labels.check(dataset.num_classes)
-    counts = data.class_counts(dataset.train, dataset.num_classes)
-    data.check_ipc(max(m.ipc for m in members), counts, dataset.class_names)
+    data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
     largest: dict[str, int] = {}
     for m in members:
         largest[m.select] = max(m.ipc, largest.get(m.select, 0))

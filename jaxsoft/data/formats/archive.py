@@ -7,7 +7,7 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,18 +23,17 @@ _MAX_RATIO = 200  # unpacked over packed; images hardly shrink, so more than thi
 
 @dataclass(frozen=True)
 class Files:
-    """The files below a folder, by their path in it."""
+    """The files below a folder: how each is read, by its path in it."""
 
     path: Path
-    names: frozenset[str]
-    fetch: Callable[[str], bytes]
+    contents: Mapping[str, Callable[[], bytes]]
 
     def read(self, name: str) -> bytes:
         """The content of one file; DataError when it is missing or damaged."""
-        if name not in self.names:
+        if name not in self.contents:
             raise errors.DataError(f"{self.path} lacks {name}")
         with refusals.naming(f"{self.path}: {name} cannot be read"):
-            return self.fetch(name)
+            return self.contents[name]()
 
 
 def locate(where: Path, folder: str, packed: str) -> Path | None:
@@ -51,12 +50,12 @@ def files(path: Path, top: str) -> Files:
         files or bytes.
     """
     if path.is_dir():
-        below = (Path(base, name).relative_to(path).as_posix() for base, _, found in os.walk(path) for name in found)
-        return Files(path, frozenset(below), lambda name: system.read(path / name, _MAX_FILE_BYTES))
+        below = (Path(base, name) for base, _, found in os.walk(path) for name in found)
+        read = functools.partial(system.read, most=_MAX_FILE_BYTES)
+        return Files(path, {file.relative_to(path).as_posix(): functools.partial(read, file) for file in below})
     with refusals.naming(f"{path} cannot be read as an archive"):
         system.opened(path).close()  # a pipe or a device would hang
-        found = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
-    return Files(path, frozenset(found), lambda name: found[name]())
+        return Files(path, dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path))))
 
 
 _Entry = tuple[str, int, bool, Callable[[], bytes] | None]

@@ -1,7 +1,6 @@
 """Real images: which sets there are, prepared once, loaded as memory maps, normalised and selected."""
 
 from jaxsoft.data.classes import check_ipc as check_ipc
-from jaxsoft.data.classes import class_counts as class_counts
 from jaxsoft.data.datasets import available as available
 from jaxsoft.data.datasets import load as load
 from jaxsoft.data.datasets import names as names

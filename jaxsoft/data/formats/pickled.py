@@ -80,7 +80,9 @@ class _Dict(dict):
 
 
 class _Reader(pickle._Unpickler):  # the one in Python: that in C cannot be narrowed, and reserves what a length claims
-    dispatch = {code: pickle._Unpickler.dispatch[code] for code, name in _OPCODES.items() if name in _CARRIED_OUT}
+    dispatch: dict[int, Any] = {
+        code: pickle._Unpickler.dispatch[code] for code, name in _OPCODES.items() if name in _CARRIED_OUT
+    }
     dispatch[pickle.EMPTY_DICT[0]] = lambda self: self.append(_Dict())
 
     def find_class(self, module_name: str, global_name: str) -> Any:

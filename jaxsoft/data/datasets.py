@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import arrays, classes, prepared, sets
@@ -50,16 +50,17 @@ def load(
     if limit is not None and limit < 1:
         raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
     asked = _Asked(name, root, resize)
-    train, test, manifest = asked.open()
-    chosen = _cut(train.labels, manifest.class_names, validation, limit)
+    whole = asked.open()
+    manifest, in_train, in_validation = whole.manifest, *_cut(whole, validation, limit)
     digests = [digest for _, digest in sorted(manifest.digests.items())]
-    bits = (np.packbits(rows).tobytes() for rows in chosen)
+    splits = [np.packbits(rows).tobytes() for rows in (in_train, in_validation)]
     loaded = types.Dataset(
         asked.name,
         tuple(manifest.class_names),
-        *(_rows(train, rows) for rows in chosen),
-        test=_rows(test, np.ones(len(test), bool)),
-        fingerprint=files.digest([repr(train.images.shape), *digests, *bits]),
+        train=_rows(whole.train, in_train),
+        validation=_rows(whole.train, in_validation),
+        test=_rows(whole.test, np.ones(len(whole.test), bool)),
+        fingerprint=files.digest([repr(whole.train.images.shape), *digests, *splits]),
         source=manifest.source,
         licence=manifest.licence,
     )
@@ -193,15 +194,16 @@ def _state(known: sets.Published, folder: Path, root: Path, argument: str) -> st
     return "files found" if known.find(root, argument) else "absent"
 
 
-def _cut(
-    labels: Int32[np.ndarray, "N"], class_names: list[str], validation: float, limit: int | None
-) -> tuple[Bool[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Which stored rows are train and which validation: the first and the last of each class."""
+    labels = whole.train.labels
     held = classes.portion(labels, validation) if validation else 0
     kept = np.bincount(labels) - held
     if not kept.all():
         empty = int(np.argmin(kept))
-        told = f"validation={validation} leaves class {empty} ({class_names[empty]}) without train images"
+        told = (
+            f"validation={validation} leaves class {empty} ({whole.manifest.class_names[empty]}) without train images"
+        )
         raise errors.ConfigError(told)
     ranks = classes.rank(labels)
     return ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]

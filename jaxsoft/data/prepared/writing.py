@@ -106,12 +106,12 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
             files.sweep(folder)
-            count, free = len(found.train.items) + len(found.test.items), shutil.disk_usage(folder).free
-            if (needed := count * math.prod(decoder.shape)) > free:
-                told = f"{count:,} images of {refusals.size(decoder.shape)} take {needed:,} bytes, and {folder} has"
-                raise errors.DataError(
-                    errors.shown(f"{told} {free:,} free; give another --root, or a smaller --resize")
-                )
+            count = len(found.train.items) + len(found.test.items)
+            needed, free = count * math.prod(decoder.shape), shutil.disk_usage(folder).free
+            if needed > free:
+                told = f"{count:,} images of {refusals.size(decoder.shape)} take {needed:,} bytes"
+                told += f", and {folder} has {free:,} free; give another --root, or a smaller --resize"
+                raise errors.DataError(errors.shown(told))
             paths = {array: folder / f"{array}.npy" for array in reading.ARRAYS}
             arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
             manifest = _written(found, name, decoder, arrays, progress)

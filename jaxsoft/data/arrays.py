@@ -22,7 +22,6 @@ from jaxsoft.data import refusals
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
-_CHUNK_BYTES = 1 << 24
 _COLOURS = (1, 3)
 _HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
@@ -52,19 +51,39 @@ def checked(dataset: Dataset) -> Dataset:
     if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))
-    names, splits = _class_names(dataset.class_names, who), {}
+    listed: Any = dataset.class_names
+    names = () if isinstance(listed, str) or not hasattr(listed, "__iter__") else tuple(listed)
+    if not names or not all(isinstance(name, str) for name in names):
+        told = errors.shown(f"{listed!r:.100}")
+        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
+    names, splits = tuple(map(str, names)), {}
     for name, split in given.items():
         images = _pixels(split.images, f"{who}: {name} images")
         splits[name] = Split(images, _labels(split.labels, f"{who}: {name} labels", len(images), len(names)))
-    _check_together(splits, who)
+        if len(images) == 0 and name != "validation":
+            raise errors.DataError(f"{who}: the {name} split is empty")
+        shape, wanted = (refusals.size(part.images.shape[1:]) for part in (splits[name], splits["train"]))
+        if shape != wanted:
+            raise errors.DataError(f"{who}: {name} and train images differ in shape ({shape} and {wanted})")
     refusals.check_classes(splits["train"].labels, names, who)
     return vouched(dataclasses.replace(dataset, class_names=names, fingerprint=_fingerprint(splits), **splits))
 
 
 def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
     """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
-    array = _array(images, what)
-    _check_axes(array, what)
+    array, wanted = _array(images, what), "wanted [N, H, W, C]"
+    shape = refusals.size(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
+    if array.ndim == 3:
+        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
+    if array.ndim != 4:
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
+    if array.shape[1] in _COLOURS and min(array.shape[2:]) > 4:
+        hint = "images.transpose(0, 2, 3, 1)"
+        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
+    if len(array) and not array.size:
+        raise errors.DataError(f"{what} have no pixels, shape {shape}")
     if array.size == 0:
         return np.zeros(array.shape, np.uint8)
     low, high = array.min(), array.max()
@@ -100,33 +119,16 @@ def _advice(kind: str, low: float, high: float) -> str:
     return next((advice for fits, advice in rules if fits), "")
 
 
-def _check_axes(array: np.ndarray, what: str) -> None:
-    """Refuse what is not [N, H, W, C]; the way to it is told where it can be seen."""
-    shape, wanted = refusals.size(array.shape), "wanted [N, H, W, C]"
-    if array.dtype.kind not in "biuf":
-        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
-    if array.ndim == 3:
-        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
-    if array.ndim != 4:
-        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
-    _, first, height, last = array.shape
-    if first in _COLOURS and min(height, last) > 4:
-        hint = "images.transpose(0, 2, 3, 1)"
-        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
-    if len(array) and not array.size:
-        raise errors.DataError(f"{what} have no pixels, shape {shape}")
-
-
 def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
     """Class numbers as int32; whole floats are numbers too."""
     array = _array(labels, what)
     array = array.astype(np.int32) if array.dtype.kind == "b" else array
-    shape, wanted = refusals.size(array.shape), f"wanted one class number for each of the {count} images"
-    if array.ndim == 2 and len(array) == count:
-        hint = "labels[:, 0]" if array.shape[1] == 1 else "labels.argmax(1), if these are one-hot"
-        raise errors.DataError(f"{what} have shape {shape}; {wanted}: {hint}")
+    wanted = f"wanted one class number for each of the {count} images"
     if array.shape != (count,):
-        raise errors.DataError(f"{what} have shape {shape or 'of one number'}; {wanted}")
+        by_columns = array.ndim == 2 and len(array) == count
+        way = "labels[:, 0]" if array.shape[1:] == (1,) else "labels.argmax(1), if these are one-hot"
+        shape = refusals.size(array.shape) or "of one number"
+        raise errors.DataError(f"{what} have shape {shape}; {wanted}" + f": {way}" * by_columns)
     if count == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iuf":
@@ -145,30 +147,9 @@ def _array(values: Any, what: str) -> np.ndarray:
     """An array of numbers of any kind, in this machine's byte order."""
     if isinstance(values, np.ma.MaskedArray):
         raise errors.DataError(f"{what} are a masked array; what is masked would be read: use its filled() form")
-    try:
+    with refusals.naming(f"{what} make no array"):  # lists of unequal length, and tensors of other libraries
         array = np.asarray(values)
-    except Exception as problem:  # lists of lists of unequal length, and tensors of other libraries
-        raise errors.DataError(f"{what} make no array: {' '.join(str(problem).split())}") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _class_names(given: Any, who: str) -> tuple[str, ...]:
-    names = () if isinstance(given, str) or not hasattr(given, "__iter__") else tuple(given)
-    if not names or not all(isinstance(name, str) for name in names):
-        told = errors.shown(f"{given!r:.100}")
-        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
-    return tuple(map(str, names))
-
-
-def _check_together(splits: dict[str, Split], who: str) -> None:
-    """Refuse splits that are empty or differ in shape."""
-    shape = splits["train"].images.shape[1:]
-    for name, split in splits.items():
-        if len(split) == 0 and name != "validation":
-            raise errors.DataError(f"{who}: the {name} split is empty")
-        if split.images.shape[1:] != shape:
-            sizes = f"{refusals.size(split.images.shape[1:])} and {refusals.size(shape)}"
-            raise errors.DataError(f"{who}: {name} and train images differ in shape ({sizes})")
 
 
 def _fingerprint(splits: dict[str, Split]) -> str:
@@ -177,8 +158,6 @@ def _fingerprint(splits: dict[str, Split]) -> str:
     def parts() -> Iterator[str | memoryview]:
         for array in (array for split in splits.values() for array in (split.images, split.labels)):
             yield f"{array.dtype.str} {array.shape}"
-            rows = max(1, _CHUNK_BYTES // max(1, array[:1].nbytes))
-            for start in range(0, len(array), rows):
-                yield np.ascontiguousarray(array[start : start + rows]).data
+            yield from (np.ascontiguousarray(row).data for row in array)
 
     return files.digest(parts())

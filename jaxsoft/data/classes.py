@@ -5,12 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int, Int32
 
-from jaxsoft import errors, types
-
-
-def class_counts(split: types.Split, num_classes: int) -> Int[np.ndarray, "K"]:
-    """How many images of each of K classes a split holds, [K]; classes without an image count 0."""
-    return np.bincount(split.labels, minlength=num_classes)
+from jaxsoft import errors
 
 
 def rank(labels: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:

@@ -15,7 +15,7 @@ from jaxsoft.data import arrays, classes, prepared, sets
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
-_TFDS_NAME = r"[\w-]+(/\w[\w.+-]*)*(:\d+\.\d+\.\d+)?"  # set, config, version
+_TFDS_NAME = rf"[\w-]+(/\w[\w.+-]*)*(:{tfds.VERSION})?"  # set, config, version
 
 
 def load(
@@ -51,16 +51,18 @@ def load(
         raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
     asked = _Asked(name, root, resize)
     whole = asked.open()
-    in_train, in_validation = _cut(whole, validation, limit)
+    manifest, in_train, in_validation = whole.manifest, *_cut(whole, validation, limit)
+    digests = [digest for _, digest in sorted(manifest.digests.items())]
+    splits = [np.packbits(rows).tobytes() for rows in (in_train, in_validation)]
     loaded = types.Dataset(
-        name=asked.name,
-        class_names=tuple(whole.manifest.class_names),
+        asked.name,
+        tuple(manifest.class_names),
         train=_rows(whole.train, in_train),
         validation=_rows(whole.train, in_validation),
-        test=_frozen(whole.test),
-        fingerprint=_fingerprint(whole, in_train, in_validation),
-        source=whole.manifest.source,
-        licence=whole.manifest.licence,
+        test=_rows(whole.test, np.ones(len(whole.test), bool)),
+        fingerprint=files.digest([repr(whole.train.images.shape), *digests, *splits]),
+        source=manifest.source,
+        licence=manifest.licence,
     )
     return arrays.vouched(loaded)
 
@@ -105,11 +107,7 @@ def prepare(
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
-    """Compare every byte of a prepared dataset with its digests; one line for the user: how many images are what they were.
-
-    Raises:
-      ConfigError, DataError: an unknown name; a dataset that is not prepared, or what of it differs.
-    """
+    """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
     loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
     counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
     return f"{loaded.name}: {counts} are as they were prepared"
@@ -120,16 +118,14 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
-
-    def origin(folder: Path) -> str:
-        told = prepared.origin(folder)
-        return f", from {errors.shown(told)}" if told else ""
-
-    where, known = _root(root), sets.published()
-    own = {name: (_state(one, where / name, where, ""), one.title) for name, one in known.items()}
-    found = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
-    further = {folder.name: ("prepared", f"prepared in {folder}") for folder in found if folder.name not in known}
-    return [(name, state, title + origin(where / name)) for name, (state, title) in (own | further).items()]
+    where, known, listed = _root(root), sets.published(), []
+    prepared_here = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
+    for folder in [where / name for name in known] + [path for path in prepared_here if path.name not in known]:
+        one = known.get(folder.name)
+        state, title = (_state(one, folder, where, ""), one.title) if one else ("prepared", f"prepared in {folder}")
+        origin = errors.shown(prepared.origin(folder))
+        listed.append((folder.name, state, title + f", from {origin}" * bool(origin)))
+    return listed
 
 
 def names() -> list[str]:
@@ -142,7 +138,7 @@ class _Asked:
 
     def __init__(self, name: str, root: str | Path | None, resize: int | None):
         stem, colon, argument = name.partition(":")
-        self.argument = tfds.canonical(argument) if stem == "tfds" else argument
+        self.argument = re.sub(f"/({tfds.VERSION})$", r":\1", argument) if stem == "tfds" else argument
         self.name, self.resize, self.root = stem + colon + self.argument, resize, _root(root)
         self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
         known = sets.published()
@@ -152,10 +148,9 @@ class _Asked:
             example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
             raise errors.ConfigError(f"cannot read dataset {self.name!r}; {example}")
         self.known = known[stem]
-        side = self.known.side
-        if resize is not None and (side or not 1 <= resize <= images.MAX_SIDE):
-            most = f"it expects int >= 1 and <= {images.MAX_SIDE}"
-            rule = f"images of {self.name} are {side} pixels wide as published" if side else most
+        if resize is not None and (self.known.side or not 1 <= resize <= images.MAX_SIDE):
+            published = f"images of {self.name} are {self.known.side} pixels wide as published"
+            rule = published if self.known.side else f"it expects int >= 1 and <= {images.MAX_SIDE}"
             raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
 
     def files(self, where: Path) -> str:
@@ -173,11 +168,11 @@ class _Asked:
         if state == "prepared":
             return prepared.read(self.folder, self.name, command)
         refusal = {
-            "half prepared": f"{self.name} is only half prepared in {self.root}; {command}",
-            "files found": f"{self.name} is not prepared in {self.root} (its files are there); {command}",
-            "absent": f"{self.name} not found in {self.root}; {command}, after placing there {self.files(self.root)}",
+            "half prepared": f"is only half prepared in {self.root}; {command}",
+            "files found": f"is not prepared in {self.root} (its files are there); {command}",
+            "absent": f"not found in {self.root}; {command}, after placing there {self.files(self.root)}",
         }
-        raise errors.DataError(refusal[state])
+        raise errors.DataError(f"{self.name} {refusal[state]}")
 
 
 def _root(root: str | Path | None) -> Path:
@@ -201,33 +196,25 @@ def _state(known: sets.Published, folder: Path, root: Path, argument: str) -> st
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Which stored rows are train and which validation: the first and the last of each class."""
-    labels, class_names = whole.train.labels, whole.manifest.class_names
-    held = classes.portion(labels, validation) if validation else np.zeros(len(class_names), int)
+    labels = whole.train.labels
+    held = classes.portion(labels, validation) if validation else 0
     kept = np.bincount(labels) - held
     if not kept.all():
         empty = int(np.argmin(kept))
-        name = class_names[empty]
-        raise errors.ConfigError(f"validation={validation} leaves class {empty} ({name}) without train images")
+        told = (
+            f"validation={validation} leaves class {empty} ({whole.manifest.class_names[empty]}) without train images"
+        )
+        raise errors.ConfigError(told)
     ranks = classes.rank(labels)
     return ranks < np.minimum(kept, limit or len(labels))[labels], ranks >= kept[labels]
 
 
 def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
-    """The chosen rows: a slice when they follow one another, which copies nothing."""
+    """The chosen rows, read-only, as the fingerprint stands for what they hold; no copies when they follow one another."""
     rows = np.flatnonzero(chosen)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
     pick = slice(rows[0], rows[-1] + 1) if together else rows
-    return _frozen(types.Split(split.images[pick], split.labels[pick]))
-
-
-def _frozen(split: types.Split) -> types.Split:
-    """The split, its arrays read-only: the fingerprint stands for what they hold."""
-    for array in (split.images, split.labels):
+    picked = types.Split(split.images[pick], split.labels[pick])
+    for array in (picked.images, picked.labels):
         array.flags.writeable = False
-    return split
-
-
-def _fingerprint(whole: prepared.Prepared, *splits: Bool[np.ndarray, "N"]) -> str:
-    """SHA-256 over the shape, the digests of pixels and labels, and who is in which split."""
-    digests = [digest for _, digest in sorted(whole.manifest.digests.items())]
-    return files.digest([repr(whole.train.images.shape), *digests, *(np.packbits(rows).tobytes() for rows in splits)])
+    return picked

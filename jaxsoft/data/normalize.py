@@ -38,11 +38,11 @@ class Normalizer:
     def __call__(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
         """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
         out = np.empty(images.shape, np.float32)
-        for rows in _chunks(len(images)):
-            chunk = _bytes(images[rows]) * self.scale + self.shift
+        for start in range(0, len(images), _CHUNK):
+            chunk = _bytes(images[start : start + _CHUNK]) * self.scale + self.shift
             if self.matrix is not None and self.mean is not None:
                 chunk = ((chunk.reshape(len(chunk), -1) - self.mean) @ self.matrix).reshape(chunk.shape)
-            out[rows] = chunk
+            out[start : start + _CHUNK] = chunk
         return out
 
     def store(self, images: Images) -> Images:
@@ -60,19 +60,12 @@ class Normalizer:
 
 
 def fit(name: str, images: Images) -> Normalizer:
-    """Fit the normalization that a config names, such as `zca(regularization=0.1)`, to the train images, [N, H, W, C].
-
-    Raises:
-      ConfigError: an unknown name or a wrong argument.
-    """
+    """Fit the normalization that a config names to the train images, [N, H, W, C]; ConfigError if it names none."""
     return _resolved(name)(images)
 
 
 def canonical(name: str) -> str:
-    """The one spelling of a normalization: arguments by name, and none that is the default.
-
-    Raises:
-      ConfigError: an unknown name or a wrong argument.
+    """The one spelling of a normalization: arguments by name, and none that is the default; ConfigError as `fit`.
 
     >>> canonical("zca(0.01)"), canonical("zca(regularization=0.1)")
     ('zca(regularization=0.01)', 'zca')
@@ -80,8 +73,6 @@ def canonical(name: str) -> str:
     chosen = _resolved(name)
     defaults = inspect.signature(chosen.func).parameters
     given = {key: value for key, value in chosen.keywords.items() if value != defaults[key].default}
-    if not given.get("regularization", 1.0) > 0:
-        raise errors.ConfigError(f"zca expects regularization > 0, got {given['regularization']}")
     return str(spec.Call(spec.parse_one(name).name, kwargs=given))
 
 
@@ -89,6 +80,8 @@ def _resolved(name: str) -> functools.partial[Normalizer]:
     choices = {"standardize": standardize, "zca": zca, "none": identity}
     chosen = spec.resolve(name, choices, "normalization", "jaxsoft/data/normalize.py", given=("images",))
     assert isinstance(chosen, functools.partial)
+    if not chosen.keywords.get("regularization", 1.0) > 0:
+        raise errors.ConfigError(f"zca expects regularization > 0, got {chosen.keywords['regularization']}")
     return chosen
 
 
@@ -116,18 +109,18 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
 
     Args:
       images: the train images, [N, H, W, C], N >= 2.
-      regularization: added to the covariance's eigenvalues, in squared units of [0, 1] pixels.
+      regularization: above 0, added to the covariance's eigenvalues, in squared units of [0, 1] pixels.
 
     Raises:
-      ConfigError: the images are too large, too few, or regularization is not above 0.
+      ConfigError: the images are too large or too few, or the matrix leaves the range of float32.
 
     Reference: Qin et al., "A Label is Worth a Thousand Images in Dataset Distillation", 2024 (CIFAR-10 experiments).
     """
     size = int(np.prod(images.shape[1:]))
     if size > _MAX_PIXELS:
         raise errors.ConfigError(f"zca of {size} values an image needs a matrix of {size} x {size}; use standardize")
-    if not (regularization > 0 and len(images) > 1):
-        raise errors.ConfigError(f"zca expects regularization > 0 and 2 images, got {regularization}, {len(images)}")
+    if len(images) < 2:
+        raise errors.ConfigError(f"zca expects 2 images or more, got {len(images)}")
     mean = np.zeros(size)
     for chunk in _flat(images):
         mean += chunk.sum(0) / len(images)
@@ -143,10 +136,6 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
     return dataclasses.replace(identity(images), mean=mean.astype(np.float32), matrix=matrix)
 
 
-def _chunks(count: int) -> list[slice]:
-    return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
-
-
 def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
     """Float32 up to 255; what is neither uint8 nor float in [0, 1] would be scaled wrongly, and is refused."""
     if images.dtype == np.uint8:
@@ -159,6 +148,6 @@ def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
 
 def _flat(images: Images) -> Iterator[np.ndarray]:
     """Chunks in [0, 1], float64, [n, D]: sums over a whole train set need the precision."""
-    for rows in _chunks(len(images)):
-        chunk = images[rows].astype(np.float64).reshape(len(images[rows]), -1)
-        yield chunk / 255 if images.dtype == np.uint8 else chunk
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK].astype(np.float64)
+        yield (chunk / 255 if images.dtype == np.uint8 else chunk).reshape(len(chunk), -1)

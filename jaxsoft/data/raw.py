@@ -9,7 +9,7 @@ from jaxtyping import Int, Int32, UInt8
 
 from jaxsoft.data import classes
 
-TEST_SHARE = 0.2  # of each class, where a set has no test split of its own
+_TEST_SHARE = 0.2  # of each class, where a set has no test split of its own
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,9 @@ class Raw:
     notes: Callable[[], list[str]] = list
 
 
-def carve(part: Part, held: Int[np.ndarray, "K"]) -> tuple[Part, Part]:
-    """Split off `held[k]` images of class k by the fixed shuffle; the rows keep their order.
-
-    Returns:
-      The images that stay and those split off.
-    """
+def carve(part: Part, held: Int[np.ndarray, "K"] | None = None) -> tuple[Part, Part]:
+    """The images that stay and those split off by the fixed shuffle: `held[k]` of class k, else a fifth of each class."""
+    held = classes.portion(part.labels, _TEST_SHARE) if held is None else held
     order = classes.spread(part.labels)
     labels = part.labels[order]
     out = classes.rank(labels) >= (np.bincount(labels, minlength=len(held)) - held)[labels]

@@ -11,8 +11,8 @@ from jaxsoft import errors
 
 
 @contextlib.contextmanager
-def naming(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside is refused in one line: what cannot be read, and why. Damage may raise nearly anything."""
+def naming(what: str, remedy: str = "") -> Iterator[None]:
+    """Whatever goes wrong inside is refused in one line: what cannot be read, why, and what to do. Damage may raise anything."""
     try:
         yield
     except errors.DataError:
@@ -20,7 +20,8 @@ def naming(what: str) -> Iterator[None]:
     except Exception as problem:
         reason = getattr(problem, "strerror", None) or " ".join(str(problem).split())
         reason = "no image of a kind that is read" if isinstance(problem, UnidentifiedImageError) else reason
-        raise errors.DataError(errors.shown(f"{what}: {reason or type(problem).__name__}")) from None
+        told = errors.shown(f"{what}: {reason or type(problem).__name__}")
+        raise errors.DataError(told + f"; {remedy}" * bool(remedy)) from None
 
 
 def listed(names: Sequence[str], most: int = 20, separator: str = ", ") -> str:

@@ -38,7 +38,7 @@ def path(request, tmp_path):
 
 def test_files_are_found_below_the_top_folder(path):
     found = archive.files(packed(path, [("top/a.txt", b"1"), ("./top/b/c.txt", b"22"), ("other/d", b"3")]), "top")
-    assert found.names == {"a.txt", "b/c.txt"}
+    assert found.contents.keys() == {"a.txt", "b/c.txt"}
     assert found.read("b/c.txt") == b"22"
     with pytest.raises(errors.DataError, match=r"x\.(zip|tar\.gz) lacks d"):
         found.read("d")
@@ -48,7 +48,7 @@ def test_a_folder_reads_like_an_archive(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "c.txt").write_bytes(b"22")
     found = archive.files(tmp_path, "ignored")
-    assert (found.names, found.read("b/c.txt")) == ({"b/c.txt"}, b"22")
+    assert (set(found.contents), found.read("b/c.txt")) == ({"b/c.txt"}, b"22")
     (tmp_path / "b" / "c.txt").unlink()
     with pytest.raises(errors.DataError, match="b/c.txt cannot be read"):
         found.read("b/c.txt")

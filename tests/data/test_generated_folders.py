@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jaxsoft import data, errors
-from jaxsoft.data.formats import folders
+from jaxsoft.data.sets import image_folder
 
 KINDS = {  # kind: modes that it can hold, and an ending of its own
     "PNG": (("RGB", "L", "P", "RGBA", "LA"), ".png"),
@@ -253,7 +253,7 @@ def check(root, seed, tally):
 
 
 def campaign(tmp_path, monkeypatch, seeds):
-    monkeypatch.setattr(folders, "_NAMES", 1000)  # all names, for the check; a user sees the first five
+    monkeypatch.setattr(image_folder, "_NAMES", 1000)  # all names, for the check; a user sees the first five
     tally = collections.Counter()
     for seed in seeds:
         check(tmp_path / str(seed), seed, tally)

@@ -10,7 +10,7 @@ import pytest
 
 from jaxsoft import errors, files
 from jaxsoft.data import prepared, raw
-from jaxsoft.data.prepared import decoding
+from jaxsoft.data.prepared import writing
 
 FILES = ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy", "dataset.json")
 
@@ -64,8 +64,8 @@ def test_memory_and_disk_give_the_same(tmp_path):
 
 def test_blocks_and_progress(tmp_path, monkeypatch):
     prepared.write(whole(), tmp_path / "one", "x")
-    monkeypatch.setattr(decoding, "_BLOCK_BYTES", 7)
-    monkeypatch.setattr(decoding, "_TASK", 2)
+    monkeypatch.setattr(writing, "_BLOCK_BYTES", 7)
+    monkeypatch.setattr(writing, "_TASK", 2)
     seen = []
     prepared.write(whole(), tmp_path / "many", "x", lambda *both: seen.append(both))
     assert content(tmp_path / "one") == content(tmp_path / "many")

@@ -9,10 +9,10 @@ import pytest
 
 from jaxsoft import data, errors, files
 from jaxsoft.data import prepared, raw
-from jaxsoft.data.prepared import digests, manifest
+from jaxsoft.data.prepared import reading, writing
 
-ARRAYS = tuple(f"{array}.npy" for array in manifest.ARRAYS)
-FILES = (*ARRAYS, manifest.NAME)
+ARRAYS = tuple(f"{array}.npy" for array in reading.ARRAYS)
+FILES = (*ARRAYS, reading.MANIFEST)
 
 
 def written(folder, first=0):
@@ -30,11 +30,11 @@ def written(folder, first=0):
 
 def described(folder, change, seal=True):
     """Change what the description says; sealed again, as nobody but us would."""
-    told = json.loads((folder / manifest.NAME).read_text())
+    told = json.loads((folder / reading.MANIFEST).read_text())
     told.pop("seal")
     change(told)
     told |= {"seal": files.seal(told)["sha256"]} if seal else {}
-    (folder / manifest.NAME).write_text(json.dumps(told))
+    (folder / reading.MANIFEST).write_text(json.dumps(told))
 
 
 def as_format_1(folder):
@@ -53,8 +53,8 @@ def refusal(folder):
 @pytest.mark.parametrize("form", [1, 2])
 def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
     """Every byte of the arrays and their headers, and of a description that is sealed, each with a bit of it bent."""
-    monkeypatch.setattr(digests, "CHUNK", 64)
-    monkeypatch.setattr(digests, "_THREADS", 1)
+    monkeypatch.setattr(reading, "CHUNK", 64)
+    monkeypatch.setattr(reading, "_THREADS", 1)
     written(tmp_path) if form == 2 else as_format_1(written(tmp_path))
     sound, rng, flips, harmless = prepared.read(tmp_path, "x"), np.random.default_rng(form), 0, []
     for name in FILES if form == 2 else ARRAYS:
@@ -81,15 +81,16 @@ def test_every_flipped_bit_is_noticed(tmp_path, monkeypatch, form):
 def test_the_pieces_are_those_of_the_whole(tmp_path, monkeypatch):
     content = np.arange(100, dtype=np.uint8)
     np.save(tmp_path / "a.npy", content)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
     for size, count in ((7, 15), (50, 2), (100, 1), (1000, 1)):
-        monkeypatch.setattr(digests, "CHUNK", size)
+        monkeypatch.setattr(reading, "CHUNK", size)
         with open(tmp_path / "a.npy", "rb") as file:
-            found = digests.of(file)
-            assert (found.whole, len(found.chunks)) == (hashlib.sha256(content.tobytes()).hexdigest(), count)
-            for same in (found.chunks, [found.whole]):
-                assert digests.same(file, range(128, 228), same)
-            for other in ([*found.chunks, found.whole], found.chunks[:-1], [*found.chunks[:-1], "0" * 64]):
-                assert not digests.same(file, range(128, 228), other)
+            whole, chunks = writing._digests(file)
+            assert (whole, len(chunks)) == (hashlib.sha256(content.tobytes()).hexdigest(), count)
+            for same in (chunks, [whole]):
+                assert reading._same(file, mapped, same)
+            for other in ([*chunks, whole], chunks[:-1], [*chunks[:-1], "0" * 64]):
+                assert not reading._same(file, mapped, other)
 
 
 def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path):
@@ -102,7 +103,7 @@ def test_files_that_are_cut_swapped_deleted_or_of_another_set_are_named(tmp_path
                 continue
             (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
             told = refusal(tmp_path)
-            assert name in told or (name == manifest.NAME and "train_images.npy, test_images.npy changed" in told)
+            assert name in told or (name == reading.MANIFEST and "train_images.npy, test_images.npy changed" in told)
             (tmp_path / name).write_bytes(whole[name])
     for kind in ("images", "labels"):
         one, two = (tmp_path / f"{split}_{kind}.npy" for split in ("train", "test"))
@@ -153,8 +154,8 @@ def test_a_header_that_claims_something_else_is_refused(tmp_path, claim):
         ("name", 3), ("class_names", ["a", "b", 3]), ("class_names", "abc"), ("class_names", ["a", "b"]),
         ("train_counts", [10, 10, True]), ("train_counts", [10, 10, -10]), ("train_counts", [10, 10, 1e400]),
         ("train_counts", [10, 10, 10, 0]), ("test_counts", [0, 0, 0]), ("test_counts", [3, 3, 3, 0]), ("test_counts", []),
-        ("digests", {}), ("digests", None), ("digests", dict.fromkeys(manifest.ARRAYS, "x" * 64)),
-        ("chunks", {}), ("chunks", dict.fromkeys(manifest.ARRAYS, [])), ("chunks", dict.fromkeys(manifest.ARRAYS, [1])),
+        ("digests", {}), ("digests", None), ("digests", dict.fromkeys(reading.ARRAYS, "x" * 64)),
+        ("chunks", {}), ("chunks", dict.fromkeys(reading.ARRAYS, [])), ("chunks", dict.fromkeys(reading.ARRAYS, [1])),
         ("source", None), ("licence", ["CC"]), ("format", "2"), ("further", 1),
     ],
 )  # fmt: skip
@@ -165,7 +166,7 @@ def test_a_description_that_makes_no_sense_is_refused_even_if_it_is_sealed(tmp_p
 
 @pytest.mark.parametrize("entry", ["digests", "class_names", "train_counts"])
 def test_a_description_that_lacks_an_entry_or_a_part_of_it_is_refused(tmp_path, entry):
-    first = manifest.ARRAYS[0] if entry == "digests" else 0
+    first = reading.ARRAYS[0] if entry == "digests" else 0
     for change in (lambda told: told.pop(entry), lambda told: told[entry].pop(first)):
         described(written(tmp_path), change)
         assert "dataset.json is damaged" in refusal(tmp_path)
@@ -179,7 +180,7 @@ def test_a_description_that_lacks_an_entry_or_a_part_of_it_is_refused(tmp_path, 
     ],
 )
 def test_a_description_that_is_none_is_refused(tmp_path, content):
-    (written(tmp_path) / manifest.NAME).write_bytes(content)
+    (written(tmp_path) / reading.MANIFEST).write_bytes(content)
     assert "dataset.json is damaged" in refusal(tmp_path)
 
 

@@ -7,36 +7,33 @@ import os
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from jaxsoft import errors
 from jaxsoft import files as system
 from jaxsoft.data import refusals
 
-_MAX_TAR_BYTES = 1 << 30  # a tar is read into memory
 _MAX_BYTES = 1 << 38
-_MAX_FILE_BYTES = 1 << 30  # of one file, which is read into memory
+_MAX_FILE_BYTES = 1 << 30  # of one file, or of a tar, which are read into memory
 _MAX_FILES = 1 << 21
 _MAX_RATIO = 200  # unpacked over packed; images hardly shrink, so more than this is a bomb
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files below a folder, by their path in it."""
+    """The files below a folder: how each is read, by its path in it."""
 
     path: Path
-    names: frozenset[str]
-    fetch: Callable[[str], bytes]
+    contents: Mapping[str, Callable[[], bytes]]
 
     def read(self, name: str) -> bytes:
         """The content of one file; DataError when it is missing or damaged."""
-        if name not in self.names:
+        if name not in self.contents:
             raise errors.DataError(f"{self.path} lacks {name}")
         with refusals.naming(f"{self.path}: {name} cannot be read"):
-            return self.fetch(name)
+            return self.contents[name]()
 
 
 def locate(where: Path, folder: str, packed: str) -> Path | None:
@@ -53,65 +50,55 @@ def files(path: Path, top: str) -> Files:
         files or bytes.
     """
     if path.is_dir():
-        below = (Path(base, name).relative_to(path).as_posix() for base, _, found in os.walk(path) for name in found)
-        return Files(path, frozenset(below), lambda name: system.read(path / name, _MAX_FILE_BYTES))
+        below = (Path(base, name) for base, _, found in os.walk(path) for name in found)
+        read = functools.partial(system.read, most=_MAX_FILE_BYTES)
+        return Files(path, {file.relative_to(path).as_posix(): functools.partial(read, file) for file in below})
     with refusals.naming(f"{path} cannot be read as an archive"):
         system.opened(path).close()  # a pipe or a device would hang
-        found = dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path)))
-    return Files(path, frozenset(found), lambda name: found[name]())
+        return Files(path, dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path))))
 
 
-class _Entry(NamedTuple):
-    """One entry of an archive; `plain` says whether it is a file or a folder, and not a link or worse."""
-
-    name: str
-    size: int
-    plain: bool
-    folder: bool
-    read: Callable[[], bytes]
+_Entry = tuple[str, int, bool, Callable[[], bytes] | None]
+"""Of an archive: its name and size, whether it is a file or a folder and not a link or worse, how a file is read."""
 
 
 def _zip(path: Path) -> Iterator[_Entry]:
     pack = zipfile.ZipFile(path)
     for info in pack.infolist():
-        _bound(path, info.file_size, _MAX_FILE_BYTES)
-        plain = not stat.S_ISLNK(info.external_attr >> 16)
-        yield _Entry(info.filename, info.file_size, plain, info.is_dir(), functools.partial(pack.read, info))
+        read = None if info.is_dir() else functools.partial(pack.read, info)
+        yield info.filename, info.file_size, not stat.S_ISLNK(info.external_attr >> 16), read
 
 
 def _tar(path: Path) -> Iterator[_Entry]:
     """Unpacked into memory whole, so that its headers are bounded too and its checksum is compared."""
     with gzip.open(path) as packed:
-        content = packed.read(_most(path, _MAX_TAR_BYTES) + 1)
-    _bound(path, len(content), _MAX_TAR_BYTES)
+        content = packed.read(min(_MAX_FILE_BYTES, _MAX_RATIO * path.stat().st_size) + 1)
+    _bound(path, len(content), _MAX_FILE_BYTES)
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as pack:
         for info in pack:
             if info.size < 0:  # the next header would be this one, for ever
                 raise ValueError("a file of negative size")
             place = slice(info.offset_data, info.offset_data + info.size)
-            plain = info.isdir() or info.isfile() and not info.issparse()
-            yield _Entry(info.name, info.size, plain, info.isdir(), functools.partial(content.__getitem__, place))
+            read = None if info.isdir() else functools.partial(content.__getitem__, place)
+            yield info.name, info.size, info.isdir() or info.isfile() and not info.issparse(), read
 
 
 def _inner(path: Path, top: str, entries: Iterable[_Entry]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """The files below `top`, by their path in it; an archive that holds what no published one does is refused."""
     total = 0
-    for count, entry in enumerate(entries, 1):
-        total += entry.size
+    for count, (name, size, plain, read) in enumerate(entries, 1):
+        total += size
+        _bound(path, size, _MAX_FILE_BYTES)
         _bound(path, total, _MAX_BYTES)
         if count > _MAX_FILES:
             raise errors.DataError(f"{path} holds more than {_MAX_FILES:,} files, which is implausible; refused")
-        parts = PurePosixPath(entry.name.replace("\\", "/")).parts
-        if not entry.plain or ".." in parts or entry.name.startswith(("/", "\\")) or ":" in entry.name:
-            raise errors.DataError(f"{path} holds {entry.name!r}: links, '..' and absolute paths are refused")
-        if parts[:1] == (top,) and not entry.folder:
-            yield "/".join(parts[1:]), entry.read
-
-
-def _most(path: Path, limit: int) -> int:
-    return min(limit, _MAX_RATIO * path.stat().st_size)
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if not plain or ".." in parts or name.startswith(("/", "\\")) or ":" in name:
+            raise errors.DataError(f"{path} holds {name!r}: links, '..' and absolute paths are refused")
+        if parts[:1] == (top,) and read:
+            yield "/".join(parts[1:]), read
 
 
 def _bound(path: Path, total: int, limit: int) -> None:
-    if total > _most(path, limit):
+    if total > min(limit, _MAX_RATIO * path.stat().st_size):
         raise errors.DataError(f"{path} would unpack to {total:,} bytes or more, which is implausible; refused")

@@ -30,11 +30,9 @@ _MAX_PIXELS = MAX_SIDE**2
 _MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LA", "PA", "RGBA", "La", "RGBa")
 _TIFF_BITS, _TIFF_EXTRA, _TIFF_SIGN, _TIFF_CHANNELS = 258, 338, 339, 277
 
-Told = Callable[[str], None]
-
 
 def decode(
-    data: bytes, name: str, resize: int | None = None, mode: str = "RGB", told: Told | None = None
+    data: bytes, name: str, resize: int | None = None, mode: str = "RGB", told: Callable[[str], None] | None = None
 ) -> UInt8[np.ndarray, "H W C"]:
     """Decode one image of any kind in `FORMATS`: its first frame, turned as its EXIF says, opaque on white.
 
@@ -53,8 +51,18 @@ def decode(
             _check(image, data)
             if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photo with its preview
                 told("images with several frames, of which the first is used")
-            _turn(image, told)
-            flat = _opaque(image, mode, told)
+            image.load()
+            try:
+                ImageOps.exif_transpose(image, in_place=True)
+            except Exception:  # nearly anything, in a damaged block
+                told("images whose EXIF cannot be read; they are taken as upright")
+            if image.has_transparency_data:
+                clear = image.convert("RGBA")
+                if not clear.getchannel("A").getbbox():
+                    told("images that are transparent throughout, and so plain white")
+                flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert(mode)
+            else:
+                flat = image.convert(mode)
         if resize:
             flat = ImageOps.fit(flat, (resize, resize), Image.Resampling.BILINEAR)
         pixels = np.asarray(flat)
@@ -106,22 +114,3 @@ def _bits(image: Image.Image, data: bytes) -> int:
 def _byte(data: bytes, marker: bytes, offset: int) -> int:
     start = data.find(marker)
     return data[start + offset] if start >= 0 else 0
-
-
-def _turn(image: Image.Image, told: Told) -> None:
-    """Decode, and turn as the camera says; a picture whose EXIF is damaged stays as it is, and that is told."""
-    image.load()
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # nearly anything, in a damaged block
-        told("images whose EXIF cannot be read; they are taken as upright")
-
-
-def _opaque(image: Image.Image, mode: str, told: Told) -> Image.Image:
-    """The picture in this mode; behind what is transparent it shows white, as a page does, and if all of it is, that is told."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if not image.getchannel("A").getbbox():
-            told("images that are transparent throughout, and so plain white")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert(mode)

@@ -23,15 +23,14 @@ _CARRIED_OUT = (
 
 
 def load(data: bytes) -> Any:
-    """The value that a pickle describes; text of Python 2 stays as it was read, one character a byte.
-
-    Raises:
-      ValueError: the pickle is damaged, or holds anything but plain values.
-    """
+    """The value of a pickle, text of Python 2 as one character a byte; ValueError if it is damaged, or more than plain."""
     try:
         return _Reader(io.BytesIO(data), encoding="latin-1").load()
     except ValueError:
         raise
+    except KeyError as problem:
+        (code,) = problem.args
+        raise ValueError(f"it holds more than plain values ({_OPCODES.get(code, code)} is refused)") from None
     except Exception as problem:  # a damaged one may raise nearly anything
         reason = "it is cut short" if isinstance(problem, EOFError) else "it is damaged"
         raise ValueError(reason) from None
@@ -80,15 +79,10 @@ class _Dict(dict):
         super().__setitem__(key, value)
 
 
-class _Allowed(dict):
-    def __missing__(self, code: int) -> Any:
-        raise ValueError(f"it holds more than plain values ({_OPCODES.get(code, code)} is refused)")
-
-
 class _Reader(pickle._Unpickler):  # the one in Python: that in C cannot be narrowed, and reserves what a length claims
-    dispatch = _Allowed(
-        {code: pickle._Unpickler.dispatch[code] for code, name in _OPCODES.items() if name in _CARRIED_OUT}
-    )
+    dispatch: dict[int, Any] = {
+        code: pickle._Unpickler.dispatch[code] for code, name in _OPCODES.items() if name in _CARRIED_OUT
+    }
     dispatch[pickle.EMPTY_DICT[0]] = lambda self: self.append(_Dict())
 
     def find_class(self, module_name: str, global_name: str) -> Any:

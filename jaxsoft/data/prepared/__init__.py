@@ -5,11 +5,7 @@ A folder without `dataset.json` is not prepared, whatever else lies in it. Train
 digest whenever the set is opened.
 """
 
-from jaxsoft.data.prepared.manifest import NAME as MANIFEST
-from jaxsoft.data.prepared.manifest import origin as origin
-from jaxsoft.data.prepared.reading import Prepared as Prepared
-from jaxsoft.data.prepared.reading import read as read
-from jaxsoft.data.prepared.writing import hold as hold
-from jaxsoft.data.prepared.writing import write as write
+from jaxsoft.data.prepared.reading import MANIFEST, Prepared, origin, read
+from jaxsoft.data.prepared.writing import hold, write
 
 __all__ = ["MANIFEST", "Prepared", "hold", "origin", "read", "write"]

@@ -16,7 +16,7 @@ class Published(NamedTuple):
     """What is known of a dataset before any of it is read.
 
     Attributes:
-      title, source, licence: what it is, where from, on which terms.
+      title, source: what it is, where from.
       files: what a user has to place where `find` looks; "" when the images travel with a library.
       side: the images' side in pixels, None when it is the user's choice.
       find: the published files below a folder, or None; the text is what follows the colon of `tfds:mnist`.
@@ -25,7 +25,6 @@ class Published(NamedTuple):
 
     title: str
     source: str
-    licence: str
     files: str
     side: int | None
     find: Callable[[Path, str], Path | None]

@@ -3,7 +3,6 @@
 Both are records of 32x32 pixels with class numbers before them, in binary files or in pickles.
 """
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,80 +40,55 @@ class _Form(NamedTuple):
     labels: int | str
 
 
-_FORMS = {
-    10: (
-        _Form("cifar-10-batches-bin", "cifar-10-binary.tar.gz", "batches.meta.txt", _BINARIES, "test_batch.bin", 1),
-        _Form("cifar-10-batches-py", "cifar-10-python.tar.gz", "batches.meta", _BATCHES, "test_batch", "labels"),
-    ),
-    100: (
-        _Form("cifar-100-binary", "cifar-100-binary.tar.gz", "fine_label_names.txt", ["train.bin"], "test.bin", 2),
-        _Form("cifar-100-python", "cifar-100-python.tar.gz", "meta", ["train"], "test", "fine_labels"),
-    ),
-}
+def _set(classes: int, binary: _Form, python: _Form) -> Published:
+    """The set of so many classes."""
 
+    def find(where: Path, argument: str) -> Path | None:
+        published = (archive.locate(where, form.folder, form.packed) for form in (binary, python))
+        return next(filter(None, published), None) or tfds.find(where, f"cifar{classes}")
 
-def _find(classes: int, where: Path, argument: str) -> Path | None:
-    """The published archive or folder, else a TensorFlow Datasets folder."""
-    published = (archive.locate(where, form.folder, form.packed) for form in _FORMS[classes])
-    return next(filter(None, published), None) or tfds.find(where, f"cifar{classes}")
+    def read(found: Path, resize: int | None) -> raw.Raw:
+        """50,000 train and 10,000 test images."""
+        if tfds.is_prepared(found):
+            return tfds.read(found, resize)
+        form = binary if found.name in (binary.folder, binary.packed) else python
+        files, (train_count, test_count) = archive.files(found, form.folder), RECORDS[classes]
+        names = _names(files, form, classes)
+        train = _part([_records(files, form.labels, name, train_count) for name in form.train])
+        return raw.Raw(names, train, _part([_records(files, form.labels, form.test, test_count)]), SOURCE, LICENCE)
 
-
-def _read(classes: int, found: Path, resize: int | None) -> raw.Raw:
-    """50,000 train and 10,000 test images."""
-    if tfds.is_prepared(found):
-        return tfds.read(found, resize)
-    form = next(form for form in _FORMS[classes] if found.name in (form.folder, form.packed))
-    files, (train_count, test_count) = archive.files(found, form.folder), RECORDS[classes]
-    pickles = isinstance(form.labels, str)
-    names = (_pickled_names if pickles else _names)(files, form, classes)
-    records = functools.partial(_pickled_records if pickles else _records, files, form.labels)
-    train = np.concatenate([records(name, train_count) for name in form.train])
-    return raw.Raw(names, _part(train), _part(records(form.test, test_count)), SOURCE, LICENCE)
-
-
-def _set(classes: int) -> Published:
-    binary, python = _FORMS[classes]
     files = f"{binary.packed} or its folder {binary.folder} (or {python.packed} or {python.folder})"
-    find, read = functools.partial(_find, classes), functools.partial(_read, classes)
-    return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, LICENCE, files, SIDE, find, read)
-
-
-SETS = {f"cifar{classes}": _set(classes) for classes in _FORMS}
+    return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, files, SIDE, find, read)
 
 
 def _names(files: archive.Files, form: _Form, count: int) -> tuple[str, ...]:
-    """The class names, one a line."""
-    found = tuple(files.read(form.names).decode(errors="replace").split())
-    if len(found) != count:
-        raise errors.DataError(f"{files.path}: {form.names} names {len(found)} classes instead of {count}")
-    return found
-
-
-def _records(files: archive.Files, label_bytes: int, name: str, count: int) -> UInt8[np.ndarray, "N R"]:
-    """The records of one binary file: label bytes, then the pixels, colour by colour."""
-    data, size = files.read(name), label_bytes + _PIXELS
-    if len(data) != count * size:
-        raise errors.DataError(f"{files.path}: {name} has {len(data):,} bytes instead of {count * size:,}")
-    return np.frombuffer(data, np.uint8).reshape(count, size)
-
-
-def _pickled_names(files: archive.Files, form: _Form, count: int) -> tuple[str, ...]:
-    key = str(form.labels).replace("labels", "label_names")
+    """The class names: one a line, or a list in a pickle."""
+    if isinstance(form.labels, int):
+        found = files.read(form.names).decode(errors="replace").split()
+        if len(found) != count:
+            raise errors.DataError(f"{files.path}: {form.names} names {len(found)} classes instead of {count}")
+        return tuple(found)
+    key = form.labels.replace("labels", "label_names")
     found = _unpickled(files, form.names).get(key)
     if type(found) is not list or len(found) != count or not all(type(word) in (str, bytes) for word in found):
         raise errors.DataError(f"{files.path}: {form.names} does not name {count} classes as {key}")
     return tuple(map(_text, found))
 
 
-def _pickled_records(files: archive.Files, key: str, name: str, count: int) -> UInt8[np.ndarray, "N R"]:
-    """The records of one pickle, as the binary form has them with one label byte."""
+def _records(files: archive.Files, place: int | str, name: str, count: int) -> UInt8[np.ndarray, "N R"]:
+    """The records of one file: a class number and the pixels, colour by colour; `place` is the `labels` of its form."""
+    if isinstance(place, int):
+        data, size = files.read(name), place + _PIXELS
+        if len(data) != count * size:
+            raise errors.DataError(f"{files.path}: {name} has {len(data):,} bytes instead of {count * size:,}")
+        return np.frombuffer(data, np.uint8).reshape(count, size)[:, place - 1 :]
     content = _unpickled(files, name)
-    labels, pixels = content.get(key), content.get("data", np.zeros(0))
+    labels, pixels = content.get(place), content.get("data", np.zeros(0))
     if pixels.shape != (count, _PIXELS) or pixels.dtype != np.uint8:
         told = f"{name} has pixels {pixels.dtype} {pixels.shape} instead of {count} images"
         raise errors.DataError(f"{files.path}: {told}")
     if type(labels) is not list or len(labels) != count or not all(type(k) is int and 0 <= k < 256 for k in labels):
-        raise errors.DataError(f"{files.path}: {name} does not hold {count} class numbers as {key}")
+        raise errors.DataError(f"{files.path}: {name} does not hold {count} class numbers as {place}")
     return np.concatenate([np.array(labels, np.uint8)[:, None], pixels], 1)
 
 
@@ -132,6 +106,21 @@ def _text(word: str | bytes) -> str:
     return word.decode("latin-1") if type(word) is bytes else str(word)
 
 
-def _part(records: UInt8[np.ndarray, "N R"]) -> raw.Part:
-    pixels = records[:, -_PIXELS:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-    return raw.Part(records[:, -_PIXELS - 1].astype(np.int32), range(len(records)), pixels.__getitem__)
+def _part(records: list[UInt8[np.ndarray, "n R"]]) -> raw.Part:
+    together = np.concatenate(records)
+    pixels = together[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    return raw.Part(together[:, 0].astype(np.int32), range(len(pixels)), pixels.__getitem__)
+
+
+SETS = {
+    "cifar10": _set(
+        10,
+        _Form("cifar-10-batches-bin", "cifar-10-binary.tar.gz", "batches.meta.txt", _BINARIES, "test_batch.bin", 1),
+        _Form("cifar-10-batches-py", "cifar-10-python.tar.gz", "batches.meta", _BATCHES, "test_batch", "labels"),
+    ),
+    "cifar100": _set(
+        100,
+        _Form("cifar-100-binary", "cifar-100-binary.tar.gz", "fine_label_names.txt", ["train.bin"], "test.bin", 2),
+        _Form("cifar-100-python", "cifar-100-python.tar.gz", "meta", ["train"], "test", "fine_labels"),
+    ),
+}

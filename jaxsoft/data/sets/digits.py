@@ -32,6 +32,4 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     return raw.Raw(tuple("0123456789"), train, test, SOURCE, LICENCE)
 
 
-SETS = {
-    "digits": Published("1,797 handwritten digits, 8x8 grey, 10 classes", SOURCE, LICENCE, "", SIDE, find, read),
-}
+SETS = {"digits": Published("1,797 handwritten digits, 8x8 grey, 10 classes", SOURCE, "", SIDE, find, read)}

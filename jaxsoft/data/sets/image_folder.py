@@ -1,150 +1,230 @@
-"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders."""
+"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders; all else is left out and told."""
 
 import collections
+import itertools
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 from jaxsoft import errors, files
-from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.formats import folders, images
+from jaxsoft.data import raw, refusals
+from jaxsoft.data.formats import images
+from jaxsoft.data.prepared import MANIFEST
 from jaxsoft.data.sets import Published
 
 LICENCE = "that of the images"
 FILES = "one folder of images per class, or train/ and test/ that hold such folders (PNG, JPEG, WebP, TIFF and others)"
 
+_TRAIN = {"train", "training"}
+_TEST = {"test", "testing"}
+_VALIDATION = {"val", "valid", "validation"}
+_SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
+_LEFT_OUT = "left out: "
+_IN_NO_CLASS = "images that lie in no class folder"
+_OTHER = "files that are no images"
+_UNREAD = "images of kinds that are not read"
+_KINDS = dict.fromkeys(images.UNREAD, _UNREAD) | dict.fromkeys(images.ENDINGS, "")  # by ending; all else is no image
+_NAMES = 5  # of each reason
 _MAX_BYTES = 1 << 26  # of one file
-_FEW = 2  # images of a class that split into one to learn from and one to test on
 
 Paths = dict[str, list[Path]]
 """Class name -> image files."""
 
 
+class _Listing:
+    """The files below one folder, told apart once, and what there is to say of them."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.remarks: list[str] = []
+        self._told: dict[str, set[Path]] = {}  # of which files there is something to say
+        self._real: dict[str, Path] = {}
+
+    def tell(self, what: str, *paths: Path) -> None:
+        """Remember what there is to say of files; called by threads."""
+        self._told.setdefault(what, set()).update(paths)
+
+    def images(self, folder: Path, unused: str = "", loose: bool = False) -> list[Path]:
+        """The images below a folder, see `_files`; other files are left out, and the images too if there is a reason."""
+        found = []
+        for path, reason in _files(folder, loose):
+            if reason or unused:
+                self.tell(f"{_LEFT_OUT}{reason or unused}", path)
+            else:
+                found.append(path)
+        return sorted(found)
+
+    def classes(self, tree: Path) -> dict[str, list[Path]]:
+        """The images of each class folder of a tree, which may be a link, at any depth; numbers come in their order."""
+        self.images(tree, _IN_NO_CLASS, loose=True)
+        found, here = {}, Path(os.path.realpath(tree))
+        for folder in _subfolders(tree):
+            real = os.path.realpath(folder)  # links may make one folder two classes, or lead back to where they lie
+            other = self.root if here.is_relative_to(real) else self._real.setdefault(real, folder)
+            if other != folder:
+                raise errors.DataError(errors.shown(f"{folder} is a link to the same images as {other}; remove one"))
+            if (folder / MANIFEST).is_file() and not _has_images(folder):
+                continue  # prepared by us; a class may have any name, also that of our folders
+            inner = {path.name.lower() for path in _subfolders(folder)}
+            if inner & _TRAIN and inner & (_TEST | _VALIDATION):
+                self.images(folder, f"images of {folder.name}, which has train and test folders of its own")
+            elif paths := self.images(folder):
+                found[folder.name] = paths
+            else:
+                self.tell(f"{_LEFT_OUT}folders without an image", folder)
+        numbers = all(name.isascii() and name.isdecimal() for name in found)
+        return {name: found[name] for name in sorted(sorted(found), key=int if numbers else None)}
+
+    def notes(self) -> list[str]:
+        """The remarks, and a line for each thing to say of files: how many there are, and the first of their names."""
+        lines = list(self.remarks)
+        for what, paths in sorted(self._told.items()):
+            names = [errors.shown(os.path.relpath(path, self.root)) for path in sorted(paths)]
+            endings = collections.Counter(path.suffix.lower() or "no ending" for path in sorted(paths))
+            most = ", ".join(f"{count:,} {errors.shown(ending)}" for ending, count in endings.most_common(_NAMES))
+            kinds = f", of them {most}" if what.endswith((_OTHER, _UNREAD)) else ""
+            lines.append(f"{errors.shown(what)}: {len(paths):,}{kinds} ({refusals.listed(names, _NAMES)})")
+        return lines
+
+
 def find(where: Path, argument: str) -> Path | None:
     """The folder itself, if an image lies below it; `read` says whether that is in class folders."""
     try:
-        return where if where.is_dir() and folders.has_images(where) else None
+        return where if where.is_dir() and _has_images(where) else None
     except errors.DataError:  # a folder that may not be looked into: `read` names it
         return where
 
 
 def read(found: Path, resize: int | None) -> raw.Raw:
     """Train and test as the subfolders say (test before val); without them a fifth of each class becomes the test."""
-    seen = folders.Listing(found)
+    seen = _Listing(found)
     tree, *tests = _trees(found)
-    train = seen.classes(tree)
-    test = _test(found, tree, tests, train, seen) if tree != found else {}
-    _check_classes(tree, train, seen)
-    names = list(train)
-    seen.remarks += _alike(names)
-    part = _part(train, names, resize, seen)
-    if test:
-        splits = part, _part(test, names, resize, seen)
-    else:
-        if alone := _those(names, np.bincount(part.labels) == 1):
+    paths = seen.classes(tree)
+    test_paths = _test(tree, tests, paths, seen) if tree != found else {}
+    splits = _TRAIN | _TEST | _VALIDATION
+    if len(paths) < 2 or all(name.lower() in splits for name in paths):
+        what = f"images of {len(paths)} classes" + f" ({', '.join(paths)})" * bool(paths)
+        raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
+    names = tuple(map(errors.shown, paths))
+    spellings = collections.defaultdict(list)
+    for name in names:
+        spellings[name.casefold()].append(name)
+    seen.remarks += [f"{' and '.join(same)} are classes of their own" for same in spellings.values() if len(same) > 1]
+    train, test = (_part(some, list(paths), resize, seen) for some in (paths, test_paths))
+    if not test_paths:
+        if alone := _those(names, np.bincount(train.labels) == 1):
             told = f"classes with one image cannot be split into train and test: {alone}"
             raise errors.DataError(f"{told}; add images, or a test folder")
         seen.remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
-        splits = raw.carve(part, classes.portion(part.labels, raw.TEST_SHARE))
-    seen.remarks += _few(names, *(np.bincount(split.labels, minlength=len(names)) for split in splits))
-    shown = tuple(map(errors.shown, names))
+        train, test = raw.carve(train)
+    train_counts, test_counts = (np.bincount(part.labels, minlength=len(names)) for part in (train, test))
+    ills = {
+        "one train image: validation, which takes one of each class, would leave none": train_counts == 1,
+        "two train images: one of them is for validation, so IPC is 1 at most": train_counts == 2,
+        "no test image: nothing is said of their accuracy": test_counts == 0,
+    }
+    seen.remarks += [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
     source = f"image folder {errors.shown(found.resolve().name)}"
-    return raw.Raw(shown, *splits, source, LICENCE, os.path.realpath(found), seen.notes)
+    return raw.Raw(names, train, test, source, LICENCE, os.path.realpath(found), seen.notes)
 
 
 def _trees(found: Path) -> list[Path]:
     """The folder that holds the class folders, one called train or the folder itself, and those that may be the test."""
-    train, *tests = (_called(found, names) for names in (folders.TRAIN, folders.TEST, folders.VALIDATION))
-    tests = [folder for folder in tests if folder]
-    if train and any(folders.has_images(folder) for folder in folders.subfolders(train)):
-        return [train, *tests]
-    if train and tests and folders.has_images(train):
-        raise errors.DataError(errors.shown(f"{train} holds no class folders, so its images have no labels"))
+    called = []
+    for names in (_TRAIN, _TEST, _VALIDATION):
+        called.append([folder for folder in _subfolders(found) if folder.name.lower() in names])
+        if len(called[-1]) > 1:
+            both = " and ".join(folder.name for folder in called[-1][:2])
+            raise errors.DataError(errors.shown(f"{found} holds both {both}; rename or remove one of them"))
+    train, tests = called[0], called[1] + called[2]
+    if any(_has_images(folder) for tree in train for folder in _subfolders(tree)):
+        return train + tests
+    if train and tests and _has_images(train[0]):
+        raise errors.DataError(errors.shown(f"{train[0]} holds no class folders, so its images have no labels"))
     return [found]
 
 
-def _called(found: Path, names: set[str]) -> Path | None:
-    """The one subfolder that has one of these names, in any case."""
-    same = [folder for folder in folders.subfolders(found) if folder.name.lower() in names]
-    if len(same) > 1:
-        both = " and ".join(folder.name for folder in same[:2])
-        raise errors.DataError(errors.shown(f"{found} holds both {both}; rename or remove one of them"))
-    return same[0] if same else None
-
-
-def _test(found: Path, tree: Path, tests: list[Path], train: Paths, seen: folders.Listing) -> Paths:
+def _test(tree: Path, tests: list[Path], train: Paths, seen: _Listing) -> Paths:
     """The labelled test split, or none; what lies beside the splits is left out."""
-    chosen = {}
+    chosen: Paths = {}
     for folder in tests:
         if chosen:
             unused = f"images of {folder.name}, which is not used, as validation is cut from the train images"
-            seen.leave_all(unused, folder)
+            seen.images(folder, unused)
             continue
-        chosen = _labelled(folder, train, seen)
+        held = seen.classes(folder)
+        strangers = [name for name in held if name not in train]
+        if len(held) == len(strangers) == 1:  # a folder such as images/, which is no class
+            seen.tell(f"{_LEFT_OUT}{_IN_NO_CLASS}", *held[strangers[0]])
+        elif strangers:
+            told = f"{folder} holds folders that are not among the {len(train)} classes of the train folder"
+            raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
+        else:
+            chosen = held
         labels = "is the test split" if chosen else "has no folders of the train classes, so its images have no labels"
         seen.remarks.append(f"{errors.shown(folder.name)} {labels}")
-    for folder in folders.subfolders(found):
+    for folder in _subfolders(seen.root):
         if folder not in (tree, *tests):
-            seen.leave_all("images beside the train and test folders", folder)
-    seen.leave_all(folders.IN_NO_CLASS, found, loose=True)
+            seen.images(folder, "images beside the train and test folders")
+    seen.images(seen.root, _IN_NO_CLASS, loose=True)
     return chosen
 
 
-def _labelled(tree: Path, train: Paths, seen: folders.Listing) -> Paths:
-    """Images by class; none where there is no folder, or only one and that is no class."""
-    held = seen.classes(tree)
-    strangers = [name for name in held if name not in train]
-    if len(held) == len(strangers) == 1:
-        seen.left[folders.IN_NO_CLASS] += held[strangers[0]]
-        return {}
-    if strangers:
-        told = f"{tree} holds folders that are not among the {len(train)} classes of the train folder"
-        raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
-    return held
+def _those(names: Sequence[str], where: np.ndarray) -> str:
+    return refusals.listed([*itertools.compress(names, where)])
 
 
-def _check_classes(tree: Path, train: Paths, seen: folders.Listing) -> None:
-    """Refuse what is no set of labelled images; the line says what lies there instead."""
-    splits = folders.TRAIN | folders.TEST | folders.VALIDATION
-    if len(train) > 1 and not all(name.lower() in splits for name in train):
-        return
-    what = f"images of {len(train)} classes" + f" ({', '.join(train)})" * bool(train)
-    raise errors.DataError("; ".join([errors.shown(f"{tree} holds {what}; wanted are {FILES}"), *seen.notes()]))
-
-
-def _alike(names: list[str]) -> list[str]:
-    """Classes whose names differ in case only are meant, or are not."""
-    same = collections.defaultdict(list)
-    for name in names:
-        same[name.casefold()].append(errors.shown(name))
-    return [f"{' and '.join(group)} are classes of their own" for group in same.values() if len(group) > 1]
-
-
-def _few(names: list[str], train: Int[np.ndarray, "K"], test: Int[np.ndarray, "K"]) -> list[str]:
-    """What will go wrong with classes that have hardly any images."""
-    ills = {
-        "one train image: validation, which takes one of each class, would leave none": train == 1,
-        "two train images: one of them is for validation, so IPC is 1 at most": train == _FEW,
-        "no test image: nothing is said of their accuracy": test == 0,
-    }
-    return [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
-
-
-def _those(names: list[str], where: np.ndarray) -> str:
-    return refusals.listed([errors.shown(names[k]) for k in np.flatnonzero(where)])
-
-
-def _part(paths: Paths, names: list[str], resize: int | None, seen: folders.Listing) -> raw.Part:
+def _part(paths: Paths, names: list[str], resize: int | None, seen: _Listing) -> raw.Part:
     def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
         with refusals.naming(f"{path} cannot be read"):
             data = files.read(path, _MAX_BYTES)
-        return images.decode(data, str(path), resize, told=lambda what: seen.remark(what, path))
+        return images.decode(data, str(path), resize, told=lambda what: seen.tell(what, path))
 
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
     return raw.Part(np.array([k for _, k in labelled], np.int32), [path for path, _ in labelled], image)
 
 
+def _files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:
+    """Every file below a folder, or loose in it and hidden, with the reason why it is not read; "" for images that are."""
+    pending = [(folder, "")]
+    while pending:  # a loop, because folders may be nested deeper than functions
+        current, passed = pending.pop()
+        for entry in _entries(current):
+            path, reason, is_folder = current / entry.name, passed or _hidden(entry), os.path.isdir(entry.path)
+            if loose and is_folder and not reason:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((path, reason))
+            elif is_folder and not reason:
+                yield path, "linked folders inside class folders, which are not followed"
+            else:
+                yield path, reason or _KINDS.get(path.suffix.lower(), _OTHER)
+
+
+def _subfolders(tree: Path) -> list[Path]:
+    """Visible folders, and links to folders, in sorted order."""
+    return sorted(tree / e.name for e in _entries(tree) if os.path.isdir(e.path) and not _hidden(e))
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether an image lies anywhere below a folder, also one of a kind that is not read."""
+    return any(reason in ("", _UNREAD) for _, reason in _files(folder))
+
+
+def _hidden(entry: os.DirEntry) -> str:
+    """Why neither a file nor what lies in a folder is looked at."""
+    if entry.name.lower() in _SYSTEM:
+        return "files of the system"
+    return "hidden files" if entry.name.startswith(".") else ""
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as found:
+        return list(found)
+
+
 TITLE = "your own images, one folder per class"
-SETS = {"image_folder": Published(TITLE, "your own disk", LICENCE, FILES, None, find, read)}
+SETS = {"image_folder": Published(TITLE, "your own disk", FILES, None, find, read)}

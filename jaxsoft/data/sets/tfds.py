@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors
-from jaxsoft.data import classes, raw, refusals
+from jaxsoft.data import raw, refusals
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import Published
 
@@ -20,39 +20,22 @@ FILES = (
     "tfds build {argument} --file_format=array_record --data_dir={root}"
 )
 
-_VERSION = r"\d+\.\d+\.\d+"
+VERSION = r"\d+\.\d+\.\d+"
 _CHANNELS = {1: "L", 3: "RGB"}  # and what Pillow calls them
 
 
 def find(where: Path, argument: str) -> Path | None:
-    """The version of the set that is asked for, else the newest, below `where`; or `where` itself if it is that.
-
-    Raises:
-      DataError: there are versions, but not the one that is asked for.
-    """
+    """The version that is asked for, else the newest, below `where`, or `where` itself; DataError if there are only others."""
     name, _, version = argument.partition(":")
     if is_prepared(where) and set(name.split("/")) <= set(where.resolve().parts):
         paths = [where]
     else:
-        paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(_VERSION, path.name)]
-    versions = {path.resolve().name: path for path in sorted(paths, key=_by_number) if is_prepared(path)}
+        paths = [path for path in (where / name).glob("*.*.*") if re.fullmatch(VERSION, path.name)]
+    paths = sorted(paths, key=lambda path: [part.zfill(9) for part in path.name.split(".")])
+    versions = {path.resolve().name: path for path in paths if is_prepared(path)}
     if version and versions and version not in versions:
         raise errors.DataError(f"no version {version} of {name} in {where}; there is {', '.join(versions)}")
-    newest = next(reversed(versions), "")
-    return versions.get(version or newest)
-
-
-def canonical(argument: str) -> str:
-    """The name of a set with its version, if there is one, after a colon: mnist/3.0.1 is mnist:3.0.1.
-
-    >>> canonical("imagenet_resized/64x64/0.1.0")
-    'imagenet_resized/64x64:0.1.0'
-    """
-    return re.sub(f"/({_VERSION})$", r":\1", argument)
-
-
-def _by_number(path: Path) -> list[str]:
-    return [part.zfill(9) for part in path.name.split(".")]
+    return versions.get(version or next(reversed(versions), ""))
 
 
 def is_prepared(folder: Path) -> bool:
@@ -63,19 +46,16 @@ def is_prepared(folder: Path) -> bool:
 def read(found: Path, resize: int | None) -> raw.Raw:
     """Train, and test (or a labelled validation split; else a fifth of each class)."""
     builder = _open(found)
-    image, label = _features(found, builder.info.features)
-    train = _part(found, builder, "train", image, label, resize)
-    for split in ("test", "validation"):
-        if split not in builder.info.splits or builder.info.splits[split].num_examples == 0:
-            continue
-        test = _part(found, builder, split, image, label, resize)
-        if test.labels.min() >= 0:  # unlabelled test splits hold -1
-            break
-    else:
-        train, test = raw.carve(train, classes.portion(train.labels, raw.TEST_SHARE))
-    names = tuple(builder.info.features[label].names)
+    features, splits = builder.info.features, builder.info.splits
+    image, label = _features(found, features)
+    read_as = image, label, _CHANNELS[features[image].shape[-1]], resize
+    train = _part(found, builder, "train", *read_as)
+    there = [split for split in ("test", "validation") if split in splits and splits[split].num_examples]
+    tests = (_part(found, builder, split, *read_as) for split in there)
+    test = next((part for part in tests if part.labels.min() >= 0), None)  # unlabelled test splits hold -1
+    train, test = (train, test) if test else raw.carve(train)
     page = f"https://www.tensorflow.org/datasets/catalog/{builder.name} ({builder.info.full_name})"
-    return raw.Raw(names, train, test, page, LICENCE)
+    return raw.Raw(tuple(features[label].names), train, test, page, LICENCE)
 
 
 def _open(found: Path) -> Any:
@@ -93,27 +73,24 @@ def _open(found: Path) -> Any:
 def _features(found: Path, features: Any) -> tuple[str, str]:
     """Names of the one image and the one class label, if the image is one that is read."""
     kinds = {key: type(feature).__name__ for key, feature in getattr(features, "items", dict)()}
-    keys = [[key for key, its in kinds.items() if its == kind] for kind in ("Image", "ClassLabel")]
-    if [len(k) for k in keys] != [1, 1]:
-        there = ", ".join(f"{key} ({kind})" for key, kind in sorted(kinds.items()))
-        wanted = "wanted one Image and one ClassLabel"
-        raise errors.DataError(
-            f"{found} is no image classification set: its features are {there or features}; {wanted}"
-        )
-    image = features[keys[0][0]]
+    if [list(kinds.values()).count(kind) for kind in ("Image", "ClassLabel")] != [1, 1]:
+        there = ", ".join(f"{key} ({kind})" for key, kind in sorted(kinds.items())) or features
+        told = f"{found} is no image classification set: its features are {there}"
+        raise errors.DataError(f"{told}; wanted one Image and one ClassLabel")
+    names = {kind: key for key, kind in kinds.items()}
+    image = features[names["Image"]]
     dtype = np.dtype(image.np_dtype)  # `dtype` asks TensorFlow
     if dtype != np.uint8:  # the bytes of others stand for something else, such as a float in four channels
-        raise errors.DataError(f"{found}: {keys[0][0]} is {dtype.name}; only images of uint8 are read")
+        raise errors.DataError(f"{found}: {names['Image']} is {dtype.name}; only images of uint8 are read")
     if len(image.shape) != 3 or image.shape[-1] not in _CHANNELS:
-        raise errors.DataError(f"{found}: {keys[0][0]} has shape {image.shape}; only 1 or 3 channels are read")
-    return keys[0][0], keys[1][0]
+        raise errors.DataError(f"{found}: {names['Image']} has shape {image.shape}; only 1 or 3 channels are read")
+    return names["Image"], names["ClassLabel"]
 
 
-def _part(found: Path, builder: Any, split: str, image: str, label: str, resize: int | None) -> raw.Part:
+def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: str, resize: int | None) -> raw.Part:
     """One split, its images still packed: they are decoded as those of every other set."""
     from tensorflow_datasets import decode
 
-    mode = _CHANNELS[builder.info.features[image].shape[-1]]
     with refusals.naming(f"{found}: {split} cannot be read"):
         source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)
@@ -127,4 +104,4 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, resize:
     return raw.Part(labels, range(len(source)), pixels)
 
 
-SETS = {"tfds": Published(TITLE, SOURCE, LICENCE, FILES, None, find, read)}
+SETS = {"tfds": Published(TITLE, SOURCE, FILES, None, find, read)}

@@ -40,24 +40,19 @@ def read(found: Path, resize: int | None) -> raw.Raw:
         return images.decode(files.read(name), f"{found}: {name}")
 
     def part(names: dict[str, str]) -> raw.Part:
-        if missing := sorted(names.keys() - files.names):
+        if missing := sorted(names.keys() - files.contents.keys()):
             told = f"{missing[0]} ({len(missing)} of {len(names)} images are missing)"
             raise errors.DataError(f"{files.path} lacks {told}")
         return raw.Part(np.array([number[wnid] for wnid in names.values()], np.int32), list(names), image)
 
-    return raw.Raw(class_names, part(_train(files, wnids)), part(_test(files, wnids)), SOURCE, LICENCE)
+    if strangers := {name.split("/")[1] for name in files.contents if name.startswith("train/")} - set(wnids):
+        raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
+    train = {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
+    return raw.Raw(class_names, part(train), part(_test(files, wnids)), SOURCE, LICENCE)
 
 
 def _lines(files: archive.Files, name: str) -> list[str]:
     return files.read(name).decode(errors="replace").splitlines()
-
-
-def _train(files: archive.Files, wnids: list[str]) -> dict[str, str]:
-    """File -> class, for every file that is published; no other class may be there."""
-    strangers = {name.split("/")[1] for name in files.names if name.startswith("train/")} - set(wnids)
-    if strangers:
-        raise errors.DataError(f"{files.path}: train/{min(strangers)} is not among the classes of wnids.txt")
-    return {f"train/{w}/images/{w}_{i}.JPEG": w for w in wnids for i in range(TRAIN_PER_CLASS)}
 
 
 def _test(files: archive.Files, wnids: list[str]) -> dict[str, str]:
@@ -78,13 +73,11 @@ def _test(files: archive.Files, wnids: list[str]) -> dict[str, str]:
 
 def _in_class_folders(files: archive.Files) -> dict[str, str]:
     """Images of val/<class>/images or val/<class>, in published order, which is that of the numbers in their names."""
-    paths = (name.split("/") for name in files.names if name.startswith("val/") and name.upper().endswith(".JPEG"))
+    paths = (name.split("/") for name in files.contents if name.startswith("val/") and name.upper().endswith(".JPEG"))
     found = {"/".join(path): path[1] for path in paths if len(path) > 2 and path[1] != "images"}
     numbers = {name: [int(digits) for digits in re.findall(r"\d+", name.split("/")[-1])] for name in found}
     return {name: found[name] for name in sorted(found, key=lambda name: (numbers[name], name))}
 
 
 FILES = f"{_FOLDER}.zip or its folder {_FOLDER}"
-SETS = {
-    "tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, LICENCE, FILES, 64, find, read),
-}
+SETS = {"tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, FILES, 64, find, read)}

@@ -131,10 +131,7 @@ def decide(
         (folder.path / examples.NAME).unlink(missing_ok=True)
         began = None
     if began:
-        try:
-            plan = plan.with_shapes(began)
-        except ValueError as problem:
-            raise stored.useless(folder, stored.PLAN, problem) from None
+        plan = stored.repeated(plan, began, folder)
     else:
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         folder.write_json(stored.PLAN, plan.as_json() | {"identity": own})

@@ -12,7 +12,9 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import checks, identity
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
+from jaxsoft.experiment.plan.stored import repeated
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 
@@ -182,23 +184,23 @@ def test_halving_keeps_every_member_once_until_nothing_is_left_to_halve(counts):
     assert "\n" not in str(caught.value)
 
 
-def test_the_shapes_survive_the_file(dataset):
+def test_the_shapes_survive_the_file(dataset, tmp_path):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     halved = made.halve(0).halve(1).halve(1)
     assert (halved.buckets[0].block, halved.since) == (1, 1)
     stored = json.loads(json.dumps(halved.as_json()))
-    assert made.with_shapes(stored) == halved
+    assert repeated(made, stored, RunFolder(tmp_path)) == halved
     assert [m["member"] for m in stored["members"]] == list(made.keys)
     assert stored["groups"][0]["recipe"]["model"] == "mlp(hidden=4)"
 
 
-def test_a_plan_with_other_members_is_refused(dataset):
+def test_a_plan_with_other_members_is_refused(dataset, tmp_path):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     other = plan.make(settings(), dataset, [HISTORY], {"data": "cd"})
     with pytest.raises(
         errors.CheckpointError, match="^the stored plan has other members; choose another --workdir, or "
     ):
-        made.with_shapes(other.as_json())
+        repeated(made, other.as_json(), RunFolder(tmp_path))
 
 
 def test_the_plan_depends_on_nothing_but_its_arguments(dataset):

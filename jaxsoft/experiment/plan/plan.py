@@ -76,7 +76,7 @@ class Plan:
         found, least = [], self.least or (1,) * len(self.buckets)
         for bucket, *widths, (start, stop) in zip(self.buckets, least, self._widest, self.waves[wave]):
             whole = bucket.block * self.devices
-            members = -(-max(1, *widths, stop - start) // whole) * whole
+            members = -(-max(*widths, stop - start) // whole) * whole
             how = bucket.block, -(-bucket.steps // self.chunks), bucket.tile, bucket.lowering
             found.append(Bucket(bucket.recipe, members, *how))
         return tuple(found)
@@ -99,14 +99,13 @@ class Plan:
                 "lower config.student.batch or take a narrower config.student.model"
             )
         halves: list[Wave] = []
-        for w in rest:
-            middles = [(start + stop + 1) // 2 for start, stop in w]
-            halves.append(tuple((start, middle) for (start, _), middle in zip(w, middles)))
-            halves.append(tuple((middle, stop) for (_, stop), middle in zip(w, middles)))
+        for ranges in rest:
+            edges = [(start, (start + stop + 1) // 2, stop) for start, stop in ranges]
+            halves += [tuple(e[:2] for e in edges), tuple(e[1:] for e in edges)]
+        halved = replace(self, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
         # A block must not be wider than what is left of its bucket.
-        widths = [max(stop - start for start, stop in ranges) for ranges in zip(*halves)]
-        buckets = tuple(replace(b, block=max(1, min(b.block, w // self.devices))) for b, w in zip(self.buckets, widths))
-        return replace(self, buckets=buckets, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
+        room = [max(1, width // self.devices) for width in halved._widest]
+        return replace(halved, buckets=tuple(replace(b, block=min(b.block, r)) for b, r in zip(self.buckets, room)))
 
     def share(self, process: int, processes: int) -> "Plan":
         """What one of several processes with equally many devices trains: of every wave what its devices would hold.
@@ -117,17 +116,15 @@ class Plan:
         """
         if processes == 1:
             return self
-        waves = []
-        for w, ranges in enumerate(self.waves):
-            each = [bucket.members // processes for bucket in self.buckets_of(w)]
-            waves.append(
-                tuple(
-                    (min(stop, start + n * process), min(stop, start + n * (process + 1)))
-                    for n, (start, stop) in zip(each, ranges)
-                )
-            )
-        least = tuple(bucket.members // processes for bucket in self.buckets_of())
-        return replace(self, waves=tuple(waves), devices=self.devices // processes, least=least)
+
+        def own(width: int, start: int, stop: int) -> tuple[int, int]:
+            return min(stop, start + width * process), min(stop, start + width * (process + 1))
+
+        widths = [[bucket.members // processes for bucket in self.buckets_of(w)] for w in range(len(self.waves))]
+        waves = tuple(
+            tuple(own(width, *bounds) for width, bounds in zip(*of_wave)) for of_wave in zip(widths, self.waves)
+        )
+        return replace(self, waves=waves, devices=self.devices // processes, least=tuple(widths[-1]))
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
@@ -174,10 +171,9 @@ class Plan:
 
         Files call buckets groups, as they always have.
         """
+        own = {name: getattr(self, name) for name in ("chunks", "waves", "since", "subjects")}
         groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
-        members = [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]
-        waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
-        return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
+        return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 
     def tag(self, wave: int) -> dict[str, Any]:
         """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
@@ -185,32 +181,3 @@ class Plan:
         students = [[self.keys[i] for i in b.members[start:stop]] for b, (start, stop) in ranges]
         groups = [{**vars(b), "recipe": b.recipe._asdict(), "members": len(b.members)} for b in self.buckets]
         return {"members": students, "groups": groups}
-
-    def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves and layouts of a stored one.
-
-        Args:
-          stored: as `stored.plan` gives it, so possible in itself.
-
-        Raises:
-          CheckpointError: the stored plan has other members.
-          ValueError: it says something else of these members.
-        """
-        if [m["member"] for m in stored["members"]] != list(self.keys):
-            raise errors.CheckpointError(
-                "the stored plan has other members; choose another --workdir, or delete plan.json there: "
-                "what is finished and still the same is kept"
-            )
-        if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.buckets):
-            raise ValueError("these settings give other groups or chunks")
-        buckets = []
-        for bucket, there in zip(self.buckets, stored["groups"]):
-            recipe = {name: value for name, value in bucket.recipe._asdict().items() if name in there["recipe"]}
-            if (recipe, list(bucket.members), bucket.steps) != (there["recipe"], there["members"], there["steps"]):
-                raise ValueError("a group has other members or another recipe than these settings give")
-            layout = {"lowering": "auto"} | {
-                name: there[name] for name in ("block", "tile", "lowering") if name in there
-            }
-            buckets.append(replace(bucket, **layout))
-        waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
-        return replace(self, buckets=tuple(buckets), waves=waves, since=stored["since"])

@@ -80,8 +80,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     Raises:
       JaxsoftError: what would stop the run before training.
     """
-    checks.check(settings)
-    settings = checks.settled(settings)
+    settings = checks.check(settings)
     dataset = load(settings)
     RunFolder(workdir).compare(config.as_dict(settings))
     histories = stored.histories(RunFolder(workdir))
@@ -155,8 +154,7 @@ def _teachers_story(
 
 def _checked(settings: config.Settings, console: Console) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
-    checks.check(settings)
-    settings = checks.settled(settings)
+    settings = checks.check(settings)
     with console.stage("data"):
         dataset = load(settings)
         checks.check_data(settings, dataset)

@@ -5,12 +5,11 @@ other code is another key, so edited code never gets old numbers; `edited` says 
 """
 
 import functools
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsoft import config, errors, numerics, sources, spec
-from jaxsoft.data import select
+from jaxsoft.data import select as selecting
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
@@ -19,8 +18,6 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
-
-log = logging.getLogger(__name__)
 
 _OLD = (
     "the run in {} is of an earlier version, whose keys did not know the code that made a number; "
@@ -56,29 +53,18 @@ def code_of(settings: config.Settings, model: str, labels: str, select: str) -> 
       settings: the students' optimizer, schedule and augmentation.
       model, labels, select: of the member.
     """
-    own = settings.student
+    own, operations, ways = settings.student, spec.public_functions(ops), spec.public_functions(selecting)
+    called, way = [operation.name for operation in LabelSpec.parse(labels).operations], spec.parse_one(select).name
     return {
         **_of_training(model, own.optimizer, own.schedule, own.augment),
-        **_of_labels(labels),
-        **_of_selection(select),
+        **{f"label operation {name}": sources.digest(operations[name]) for name in called},
+        f"selection {way}": sources.digest(ways[way]),
     }
 
 
 @functools.cache
 def _of_training(model: str, optimizer: str, schedule: str, augment: str) -> dict[str, str]:
     return Recipe(model, 1, 1, 1, optimizer, schedule, augment).code()
-
-
-@functools.lru_cache(4096)
-def _of_labels(text: str) -> dict[str, str]:
-    functions, calls = spec.public_functions(ops), LabelSpec.parse(text).operations
-    return {f"label operation {call.name}": sources.digest(functions[call.name]) for call in calls}
-
-
-@functools.cache
-def _of_selection(text: str) -> dict[str, str]:
-    name = spec.parse_one(text).name
-    return {f"selection {name}": sources.digest(spec.public_functions(select)[name])}
 
 
 def of_run(

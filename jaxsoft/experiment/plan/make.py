@@ -4,7 +4,7 @@
 shapes are stored with the run, so that a resumed run repeats them.
 """
 
-import inspect
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsoft import config, errors, spec
+from jaxsoft import config, spec
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
-from jaxsoft.experiment.plan.checks import check_members, selection
+from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket, Wave
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.labels.history import History
@@ -48,7 +48,7 @@ def make(
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
     """
     members = sweep.expand(settings)
-    check_members(settings, members, dataset)
+    check_data(settings, dataset, members)
     if histories is not None:
         members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
     keys = _keys(members, context, settings)
@@ -58,32 +58,23 @@ def make(
     chunks, shape = settings.student.evaluations, dataset.image_shape
     plan = Plan(members, keys, buckets, (), chunks, shape, shared, devices, subjects=tuple(subjects))
     made = cut(plan, memory.budget_bytes(settings))
-    if made.bytes() > (there := memory.most_bytes()) and (least := cut(plan, 1).bytes()) > there:
-        raise errors.ConfigError(
-            f"one student of each shape at a time takes about {least / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of "
-            "memory; take a narrower config.student.model, or lower config.student.batch"
-        )
+    if made.bytes() > (there := memory.most_bytes()):
+        way_on = "; take a narrower config.student.model, or lower config.student.batch"
+        require_memory(cut(plan, 1).bytes(), there, "one student of each shape at a time", way_on)
     return made
 
 
 def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:
     """The key of each member; what it reads of the context, and its code, are written once for all alike."""
-    texts: dict[tuple[str, ...], str] = {}
-    keys = []
-    for m in members:
-        kind = m.model, m.labels, m.select
-        if kind not in texts:
-            read = {name: value for name, value in context.items() if _reads(m, name)}
-            texts[kind] = sweep.to_text({**read, "code": identity.code_of(settings, *kind)})
-        keys.append(m.key(texts[kind]))
-    return tuple(keys)
 
+    @functools.cache
+    def own(model: str, labels: str, select: str) -> str:
+        source = LabelSpec.parse(labels)
+        read = {"teacher": source.needs_teacher or by_difficulty(select), "learned": source.is_learned}
+        shared = {name: value for name, value in context.items() if read.get(name, True)}
+        return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)})
 
-def _reads(member: MemberSpec, name: str) -> bool:
-    """Whether a member's numbers depend on this part of the context."""
-    labels = LabelSpec.parse(member.labels)
-    by_difficulty = "difficulty" in inspect.signature(selection(member.select)).parameters
-    return {"teacher": labels.needs_teacher or by_difficulty, "learned": labels.is_learned}.get(name, True)
+    return tuple(m.key(own(m.model, m.labels, m.select)) for m in members)
 
 
 def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:

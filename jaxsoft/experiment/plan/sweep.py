@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -86,14 +86,25 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
       ConfigError: an axis that is unknown, empty, without effect, has a value twice, or is zipped with one of another
         length; an open teacher epoch.
     """
-    if settings.sweep.teacher_epoch and not any(_parsed(text).has_open_epoch for text in settings.sweep.labels):
-        raise errors.ConfigError(
-            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
-            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
-        )
-    labels = functools.cache(_labels)  # many members have the same
-    members = (_member(settings, point, labels) for point in _points(settings.sweep))
-    return tuple(dict.fromkeys(members))
+    axes, student, specs = settings.sweep, settings.student, _label_specs(settings.sweep)
+
+    @functools.cache  # many members have the same
+    def labels(text: str, epoch: int | None) -> str:
+        return str(specs[text] if epoch is None else specs[text].with_epoch(epoch))
+
+    own = {name: getattr(student, name) for name in ("model", "learning_rate", "weight_decay", "steps")}
+    own |= {"ipc": 1, "labels": "hard", "seed": 0, "select": settings.select, "teacher_epoch": None}
+    own["epochs"] = 0 if axes.steps else student.epochs
+
+    def member(point: dict[str, Any]) -> MemberSpec:
+        values = {**own, "subset_seed": point.get("seed", 0), **point}
+        values["labels"] = labels(values["labels"], values.pop("teacher_epoch"))
+        return MemberSpec(**values)
+
+    columns = _columns(axes)
+    order = [name for group, _ in columns for name in group]
+    points = itertools.product(*(rows for _, rows in columns))
+    return tuple(dict.fromkeys(member(dict(zip(order, itertools.chain(*parts)))) for parts in points))
 
 
 def combinations(sweep: config.Sweep) -> int:
@@ -120,28 +131,17 @@ def resolve(
       subjects: what `without` counts, where these are not the classes themselves.
     """
     texts = {text: resolved(text) for text in {m.labels for m in members}}
-    without = {c: subjects[c] if subjects and c >= 0 else c for c in {m.without for m in members}}
-
-    def meant(m: MemberSpec) -> MemberSpec:
-        labels, left_out = texts[m.labels], int(without[m.without])
-        return m if (labels, left_out) == (m.labels, m.without) else replace(m, labels=labels, without=left_out)
-
-    return tuple(dict.fromkeys(map(meant, members)))
-
-
-def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
-    columns = _columns(sweep)
-    order = [name for group, _ in columns for name in group]
-    for parts in itertools.product(*(rows for _, rows in columns)):
-        yield dict(zip(order, itertools.chain.from_iterable(parts)))
+    classes = dict(enumerate(subjects))
+    meant = (replace(m, labels=texts[m.labels], without=int(classes.get(m.without, m.without))) for m in members)
+    return tuple(dict.fromkeys(meant))
 
 
 def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
     """The names of each axis, several where they advance together, and its rows of values."""
-    values = {name: v for name, v in config.as_dict(sweep).items() if name != "axes" and v}
+    legal = [name for name in vars(sweep) if name != "axes"]
+    values = {name: getattr(sweep, name) for name in legal if getattr(sweep, name)}
     groups = [entry.split() for entry in sweep.axes]
     named = [name for group in groups for name in group]
-    legal = [name for name in config.as_dict(sweep) if name != "axes"]
     if not all(groups):
         raise errors.ConfigError(f"config.sweep.axes has an empty entry; choices: {', '.join(legal)}")
     for name in named:
@@ -159,45 +159,27 @@ def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
     rows = [list(zip(*(values[name] for name in group))) for group in groups]
     for group, found in zip(groups, rows):
-        twice = next((row for row, n in Counter(found).items() if n > 1), None)
-        if twice is not None:
-            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice))
+        if twice := [row for row, n in Counter(found).items() if n > 1]:
+            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice[0]))
             raise errors.ConfigError(f"{shown} more than once")
     return list(zip(groups, rows))
 
 
-def _parsed(text: str) -> LabelSpec:
+def _label_specs(sweep: config.Sweep) -> dict[str, LabelSpec]:
+    """The label specs by text; `teacher_epoch` is there if one of them leaves its epoch open, and only then."""
     try:
-        return LabelSpec.parse(text)
+        specs = {text: LabelSpec.parse(text) for text in sweep.labels or ("hard",)}
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
-
-
-def _labels(text: str, epoch: int | None) -> str:
-    """The canonical text of a label spec, with the teacher's epoch where it is open."""
-    labels = _parsed(text)
-    if labels.has_open_epoch:
-        if epoch is None:
-            raise errors.ConfigError(
-                f"label spec '{labels}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
-                "or set config.sweep.teacher_epoch"
-            )
-        labels = labels.with_epoch(epoch)
-    return str(labels)
-
-
-def _member(settings: config.Settings, point: dict[str, Any], labels: Callable[[str, int | None], str]) -> MemberSpec:
-    student, seed = settings.student, point.get("seed", 0)
-    return MemberSpec(
-        ipc=point.get("ipc", 1),
-        labels=labels(point.get("labels", "hard"), point.get("teacher_epoch")),
-        seed=seed,
-        subset_seed=point.get("subset_seed", seed),
-        model=point.get("model", student.model),
-        learning_rate=point.get("learning_rate", student.learning_rate),
-        weight_decay=point.get("weight_decay", student.weight_decay),
-        steps=point.get("steps", student.steps),
-        epochs=0 if "steps" in point else student.epochs,
-        select=point.get("select", settings.select),
-        without=point.get("without", -1),
-    )
+    unsaid = [spec for spec in specs.values() if spec.has_open_epoch]
+    if sweep.teacher_epoch and not unsaid:
+        raise errors.ConfigError(
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
+        )
+    if unsaid and not sweep.teacher_epoch:
+        raise errors.ConfigError(
+            f"label spec '{unsaid[0]}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
+            "or set config.sweep.teacher_epoch"
+        )
+    return specs

@@ -12,7 +12,7 @@ from jaxsoft import config, data, numerics
 from jaxsoft.console import Console
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.plan import checks, identity, make, stored
+from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder
@@ -143,7 +143,7 @@ def _teachers_story(
     settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]
 ) -> dict[str, Any]:
     """Who the teachers are, how they did epoch by epoch, and what label specs that name them stand for."""
-    resolved = {text: make.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
+    resolved = {text: sweep.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     return {
         "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
         "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(experts.histories)],

@@ -13,7 +13,7 @@ from jaxsoft.experiment.plan import checks, identity
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.stored import repeated
-from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.plan.sweep import MemberSpec, to_text
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
@@ -59,7 +59,7 @@ def by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), steps=(10
         MemberSpec(1, "hard", i, i, "mlp(hidden=4)", 0.1, 0.0, steps=steps[i >= counts[0]], epochs=0)
         for i in range(sum(counts))
     )
-    return Plan(members, tuple(m.key({}) for m in members), buckets, waves, chunks, (2, 2, 1), 1000, devices=1)
+    return Plan(members, tuple(m.key("{}") for m in members), buckets, waves, chunks, (2, 2, 1), 1000, devices=1)
 
 
 def trained(ranges):
@@ -79,7 +79,7 @@ def test_members_of_one_shape_share_a_bucket(dataset):
     assert sorted(i for g in made.buckets for i in g.members) == list(range(12))
     assert len(set(made.keys)) == 12
     code = [identity.code_of(settings(), m.model, m.labels, m.select) for m in made.members]
-    assert made.keys == tuple(m.key({**CONTEXT, "code": named}) for m, named in zip(made.members, code))
+    assert made.keys == tuple(m.key(to_text({**CONTEXT, "code": named})) for m, named in zip(made.members, code))
 
 
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):

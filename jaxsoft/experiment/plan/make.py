@@ -50,13 +50,18 @@ def make(
     members = sweep.expand(settings)
     check_data(settings, dataset, members)
     if histories is not None:
-        members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = _keys(members, context, settings)
-    buckets = _bucketed(settings, members, dataset)
-    devices = jax.device_count()  # of all processes
-    shared = shared_bytes(settings, members, dataset)
-    chunks, shape = settings.student.evaluations, dataset.image_shape
-    plan = Plan(members, keys, buckets, (), chunks, shape, shared, devices, subjects=tuple(subjects))
+        members = sweep.resolve(members, histories, subjects)
+    plan = Plan(
+        members,
+        _keys(members, context, settings),
+        _bucketed(settings, members, dataset),
+        waves=(),
+        chunks=settings.student.evaluations,
+        image_shape=dataset.image_shape,
+        shared_bytes=shared_bytes(settings, members, dataset),
+        devices=jax.device_count(),  # of all processes
+        subjects=tuple(subjects),
+    )
     made = cut(plan, memory.budget_bytes(settings))
     if made.bytes() > (there := memory.most_bytes()):
         way_on = "; take a narrower config.student.model, or lower config.student.batch"
@@ -75,12 +80,6 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
         return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)})
 
     return tuple(m.key(own(m.model, m.labels, m.select)) for m in members)
-
-
-def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
-    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
-    spec = LabelSpec.parse(text).resolve(histories)
-    return str(spec.with_classes(subjects) if subjects else spec)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:

@@ -19,54 +19,31 @@ Wave = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class PlannedBucket:
-    """Members of equal static shape; a wave's part of them is an `ensemble.Bucket`.
+    """Members of equal static shape; a wave's part of them is an `ensemble.Bucket`."""
 
-    Attributes:
-      recipe: with room for the largest subset among them.
-      members: positions in `Plan.members`.
-      steps: length of their training.
-      block: members that are vmapped together.
-      tile: images of a batch that are taken at a time.
-      lowering: of their convolutions, as in `ops.conv`.
-    """
-
-    recipe: Recipe
-    members: tuple[int, ...]
-    steps: int
-    block: int
-    tile: int
-    lowering: str = "auto"
+    recipe: Recipe  # with room for the largest subset among them
+    members: tuple[int, ...]  # positions in `Plan.members`
+    steps: int  # length of their training
+    block: int  # members that are vmapped together
+    tile: int  # images of a batch that are taken at a time
+    lowering: str = "auto"  # of their convolutions, as in `ops.conv`
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is trained, with whom, and when.
+    """Who is trained, with whom, and when."""
 
-    Attributes:
-      members: all students, in the order of the axes.
-      keys: of each member.
-      buckets: members by static shape.
-      waves: what fits in memory at once; each has the same shape.
-      chunks: looks at the validation split.
-      image_shape: (H, W, C).
-      shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
-      devices: over which the members of a bucket are spread.
-      since: the first wave of the present shape; 0 unless the device had less memory than was thought.
-      subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
-      least: members of each bucket at least, in a share, so that all shares have one shape.
-    """
-
-    members: tuple[MemberSpec, ...]
-    keys: tuple[str, ...]
-    buckets: tuple[PlannedBucket, ...]
-    waves: tuple[Wave, ...]
-    chunks: int
-    image_shape: tuple[int, ...]
-    shared_bytes: int
-    devices: int
-    since: int = 0
-    subjects: tuple[int, ...] = ()
-    least: tuple[int, ...] = ()
+    members: tuple[MemberSpec, ...]  # all students, in the order of the axes
+    keys: tuple[str, ...]  # of each member
+    buckets: tuple[PlannedBucket, ...]  # members by static shape
+    waves: tuple[Wave, ...]  # what fits in memory at once; each has the same shape
+    chunks: int  # looks at the validation split
+    image_shape: tuple[int, ...]  # (H, W, C)
+    shared_bytes: int  # what every device holds beside its members: image bank, label rows, evaluation sets
+    devices: int  # over which the members of a bucket are spread
+    since: int = 0  # the first wave of the present shape; 0 unless the device had less memory than was thought
+    subjects: tuple[int, ...] = ()  # what `without` and `drop_class` count, where these are not the classes themselves
+    least: tuple[int, ...] = ()  # members of each bucket at least, in a share, so that all shares have one shape
 
     def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
         """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.

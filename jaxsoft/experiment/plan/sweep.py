@@ -5,11 +5,12 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from jaxsoft import config, errors, files
+from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 
 to_text = json.JSONEncoder(sort_keys=True).encode
@@ -65,15 +66,13 @@ class MemberSpec:
         """The draw of the member's images; the paper's protocol draws anew for every IPC."""
         return Draw(self.select, self.subset_seed, self.ipc if protocol == "paper" else 0)
 
-    def key(self, context: dict[str, Any] | str) -> str:
+    def key(self, context: str) -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
         Args:
-          context: what the members of a run share: data, teacher, student settings, protocol. As JSON by `to_text` it
-            need not be written anew for each member.
+          context: what members share, as JSON by `to_text`: data, teacher, student settings, protocol, code.
         """
-        shared = context if isinstance(context, str) else to_text(context)
-        return files.digest([f"[{to_text(vars(self))}, {shared}]"])[:12]
+        return files.digest([f"[{to_text(vars(self))}, {context}]"])[:12]
 
 
 def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
@@ -120,17 +119,17 @@ def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]
     return largest
 
 
-def resolve(
-    members: tuple[MemberSpec, ...], resolved: Callable[[str], str], subjects: Sequence[int] = ()
-) -> tuple[MemberSpec, ...]:
-    """Replace every label spec by what `resolved` makes of it (an accuracy becomes an epoch); duplicates go.
+def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
+    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
+    spec = LabelSpec.parse(text).resolve(histories)
+    return str(spec.with_classes(subjects) if subjects else spec)
 
-    Args:
-      members: of a sweep.
-      resolved: from text to text.
-      subjects: what `without` counts, where these are not the classes themselves.
-    """
-    texts = {text: resolved(text) for text in {m.labels for m in members}}
+
+def resolve(
+    members: Sequence[MemberSpec], histories: Sequence[History], subjects: Sequence[int]
+) -> tuple[MemberSpec, ...]:
+    """The members with resolved label specs and with classes for subjects, where there are such; duplicates go."""
+    texts = {text: resolved(text, histories, subjects) for text in {m.labels for m in members}}
     classes = dict(enumerate(subjects))
     meant = (replace(m, labels=texts[m.labels], without=int(classes.get(m.without, m.without))) for m in members)
     return tuple(dict.fromkeys(meant))

@@ -21,15 +21,10 @@ from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, S
 __all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
 __all__ += ["as_dict", "closest", "default", "parse_arg", "read", "read_with"]
 
-_REPLACED = {  # settings that nothing reads once another one says more
-    "config.select": "sweep.select",
-    "config.teacher.model": "teacher.models",
-    "config.student.model": "sweep.model",
-    "config.student.steps": "sweep.steps",
-    "config.student.epochs": "sweep.steps",
-    "config.student.learning_rate": "sweep.learning_rate",
-    "config.student.weight_decay": "sweep.weight_decay",
-}
+_REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
+_REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
+_REPLACED |= {"config.select": "sweep.select"}
+"""Settings that nothing reads once another one says more."""
 
 
 def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
@@ -92,10 +87,9 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
         raise errors.ConfigError(f"{path} expects a group of settings, got {errors.quoted(config)}")
     hints, given = typing.get_type_hints(kind), {}
     for key in config:
-        if key not in hints:
-            raise _unknown(f"{path}.{key}")
-    for key in config:
         where = f"{path}.{key}"
+        if key not in hints:
+            raise _unknown(where)
         try:
             value = config[key]
         except Exception as problem:  # a placeholder that was not filled

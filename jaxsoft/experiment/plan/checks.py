@@ -62,10 +62,7 @@ def check(settings: config.Settings) -> config.Settings:
 
 
 def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec] = ()) -> None:
-    """Find what does not fit a dataset: label specs, IPC, the selection and the models; trains nothing.
-
-    Args:
-      members: of the settings, where they are known.
+    """Find what does not fit a dataset: label specs, IPC, selections, models; `members` are given where they are known.
 
     Raises:
       ConfigError: with the key, the value and what is possible.

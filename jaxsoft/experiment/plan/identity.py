@@ -19,26 +19,22 @@ from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
-_OLD = (
-    "the run in {} is of an earlier version, whose keys did not know the code that made a number; "
-    "`jaxsoft report` still reads it; to train anew choose another --workdir"
-)
-
 
 def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
     """What determines the numbers of the members of a run, beside what a sweep varies and the code that it names.
 
     `teacher` and `learned` are left out of the keys of members that do not read them.
     """
-    student = config.as_dict(settings.student)
+    own = ("model", "learning_rate", "weight_decay", "steps")  # are said by each member
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
-    learned = {name: value for name, value in config.as_dict(settings.learned).items() if name not in unread}
+    student = {name: value for name, value in vars(settings.student).items() if name not in own}
+    learned = {name: value for name, value in vars(settings.learned).items() if name not in unread}
     return {
         "data": dataset.fingerprint,
         "normalize": settings.data.normalize,
         "precision": fit.precision(settings.precision),
         "teacher": experts.key,
-        "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
+        "student": student,
         "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},
         "protocol": settings.protocol,
         "engine": sources.engine(),
@@ -47,12 +43,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 
 
 def code_of(settings: config.Settings, model: str, labels: str, select: str) -> dict[str, str]:
-    """Digests of the code that a member's specs name: what is named -> digest.
-
-    Args:
-      settings: the students' optimizer, schedule and augmentation.
-      model, labels, select: of the member.
-    """
+    """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
     own, operations, ways = settings.student, spec.public_functions(ops), spec.public_functions(selecting)
     called, way = [operation.name for operation in LabelSpec.parse(labels).operations], spec.parse_one(select).name
     return {
@@ -91,7 +82,10 @@ def check(there: Mapping[str, Mapping[str, str]] | None, dataset: Dataset, where
       CheckpointError: the run is of an earlier version, of other data, or began under other settings of JAX or XLA.
     """
     if there is None:
-        raise errors.CheckpointError(_OLD.format(where))
+        raise errors.CheckpointError(
+            f"the run in {where} is of an earlier version, whose keys did not know the code that made a number; "
+            "`jaxsoft report` still reads it; to train anew choose another --workdir"
+        )
     now = {"settings": numerics.identity(), "data": {"fingerprint": dataset.fingerprint}}
     for kind, what in (("settings", "under other settings of JAX"), ("data", "with other data")):
         if told := numerics.difference(there[kind], now[kind]):

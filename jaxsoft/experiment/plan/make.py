@@ -5,6 +5,7 @@ shapes are stored with the run, so that a resumed run repeats them.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +18,13 @@ from jaxsoft import config, spec
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
 from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
-from jaxsoft.experiment.plan.plan import Plan, PlannedBucket, Wave
+from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
 
 # Measured on two devices: 90 kB for every step of a block of three small networks, on each.
 _MOST_BLOCK_STEPS = 8_000
@@ -30,7 +32,7 @@ _MOST_BLOCK_STEPS = 8_000
 
 def make(
     settings: config.Settings,
-    dataset: Any,
+    dataset: Dataset,
     histories: Sequence[History] | None,
     context: dict[str, Any],
     subjects: Sequence[int] = (),
@@ -38,8 +40,6 @@ def make(
     """Decide everything.
 
     Args:
-      settings: checked.
-      dataset: a `types.Dataset`.
       histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
       context: what, beside itself, determines a member's numbers; part of its key.
       subjects: what `without` and `drop_class` count, where these are not the classes themselves.
@@ -51,11 +51,12 @@ def make(
     check_data(settings, dataset, members)
     if histories is not None:
         members = sweep.resolve(members, histories, subjects)
+    buckets = _bucketed(settings, members, dataset)
     plan = Plan(
         members,
         _keys(members, context, settings),
-        _bucketed(settings, members, dataset),
-        waves=(),
+        buckets,
+        waves=(tuple((0, len(bucket.members)) for bucket in buckets),),
         chunks=settings.student.evaluations,
         image_shape=dataset.image_shape,
         shared_bytes=shared_bytes(settings, members, dataset),
@@ -84,10 +85,9 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
-    slots, student = member.ipc * num_classes, settings.student
-    batch, precision = min(student.batch, slots), fit.precision(settings.precision)
-    how, views = (student.optimizer, student.schedule, student.augment), LabelSpec.parse(member.labels).views
-    return Recipe(member.model, num_classes, slots, batch, *how, precision, views)
+    slots, own = member.ipc * num_classes, settings.student
+    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, LabelSpec.parse(member.labels).views)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
@@ -95,7 +95,7 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
     return member.steps or member.epochs * recipe.steps_per_epoch(member.slots(recipe.num_classes))
 
 
-def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[PlannedBucket, ...]:
+def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[PlannedBucket, ...]:
     """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
     shapes: dict[tuple[Recipe, int], list[int]] = {}
     kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
@@ -119,11 +119,10 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
 
 
 def cut(plan: Plan, budget: int) -> Plan:
-    """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every bucket.
+    """A plan of one wave in the fewest whose states fit beside a block's temporaries, with equal shares of every bucket.
 
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
     """
-    plan = replace(plan, waves=_waves(plan.buckets, 1))
     beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
     room = max(budget - beside, budget // 50, 1)
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
@@ -131,15 +130,12 @@ def cut(plan: Plan, budget: int) -> Plan:
     count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
     buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))
-    return replace(plan, buckets=buckets, waves=_waves(buckets, count))
+    edges = np.linspace(0, [len(b.members) for b in buckets], count + 1).round().astype(int).tolist()
+    waves = tuple(tuple(zip(starts, stops)) for starts, stops in itertools.pairwise(edges))
+    return replace(plan, buckets=buckets, waves=waves)
 
 
-def _waves(buckets: Sequence[PlannedBucket], count: int) -> tuple[Wave, ...]:
-    edges = [np.linspace(0, len(b.members), count + 1).round().astype(int).tolist() for b in buckets]
-    return tuple(tuple((e[w], e[w + 1]) for e in edges) for w in range(count))
-
-
-def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
+def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)

@@ -69,8 +69,7 @@ class MemberSpec:
     def key(self, context: str) -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
-        Args:
-          context: what members share, as JSON by `to_text`: data, teacher, student settings, protocol, code.
+        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code.
         """
         return files.digest([f"[{to_text(vars(self))}, {context}]"])[:12]
 

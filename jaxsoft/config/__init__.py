@@ -1,8 +1,4 @@
-"""From a user's config to settings: defaults, arguments, overrides, and what is wrong, in one line.
-
-A user's config is an `ml_collections.ConfigDict` that starts from `default()`; `read` turns it into frozen dataclasses,
-or says in one line what is wrong. From there on nothing looks at a ConfigDict.
-"""
+"""From a user's config, a ConfigDict that starts from `default()`, to frozen settings; or one line about what is wrong."""
 
 import dataclasses
 import difflib

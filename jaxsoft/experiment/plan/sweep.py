@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -94,20 +95,17 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     own |= {"ipc": 1, "labels": "hard", "seed": 0, "select": settings.select, "teacher_epoch": None}
     own["epochs"] = 0 if axes.steps else student.epochs
 
-    def member(point: dict[str, Any]) -> MemberSpec:
-        values = {**own, "subset_seed": point.get("seed", 0), **point}
+    def member(point: tuple[dict[str, Any], ...]) -> MemberSpec:
+        values = functools.reduce(operator.or_, point, own)
         values["labels"] = labels(values["labels"], values.pop("teacher_epoch"))
-        return MemberSpec(**values)
+        return MemberSpec(**{"subset_seed": values["seed"], **values})
 
-    columns = _columns(axes)
-    order = [name for group, _ in columns for name in group]
-    points = itertools.product(*(rows for _, rows in columns))
-    return tuple(dict.fromkeys(member(dict(zip(order, itertools.chain(*parts)))) for parts in points))
+    return tuple(dict.fromkeys(map(member, itertools.product(*_columns(axes)))))
 
 
 def combinations(sweep: config.Sweep) -> int:
     """How many points the axes have; more than members where several points mean the same student."""
-    return math.prod(len(rows) for _, rows in _columns(sweep))
+    return math.prod(map(len, _columns(sweep)))
 
 
 def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]:
@@ -134,8 +132,8 @@ def resolve(
     return tuple(dict.fromkeys(meant))
 
 
-def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
-    """The names of each axis, several where they advance together, and its rows of values."""
+def _columns(sweep: config.Sweep) -> list[list[dict[str, Any]]]:
+    """The values of each axis, with their names, of which there are several where they advance together."""
     legal = [name for name in vars(sweep) if name != "axes"]
     values = {name: getattr(sweep, name) for name in legal if getattr(sweep, name)}
     groups = [entry.split() for entry in sweep.axes]
@@ -150,17 +148,18 @@ def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]
         if named.count(name) > 1:
             raise errors.ConfigError(f"config.sweep.axes names {name!r} twice")
     groups += [[name] for name in values if name not in named]
+    columns = []
     for group in groups:
         lengths = {name: len(values[name]) for name in group}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
-    rows = [list(zip(*(values[name] for name in group))) for group in groups]
-    for group, found in zip(groups, rows):
-        if twice := [row for row, n in Counter(found).items() if n > 1]:
+        rows = list(zip(*(values[name] for name in group)))
+        if twice := [row for row, n in Counter(rows).items() if n > 1]:
             shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice[0]))
             raise errors.ConfigError(f"{shown} more than once")
-    return list(zip(groups, rows))
+        columns.append([dict(zip(group, row)) for row in rows])
+    return columns
 
 
 def _label_specs(sweep: config.Sweep) -> dict[str, LabelSpec]:

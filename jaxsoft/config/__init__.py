@@ -1,4 +1,4 @@
-"""From a user's config, a ConfigDict that starts from `default()`, to frozen settings; or one line about what is wrong."""
+"""From a user's config, a ConfigDict that starts from `default()`, to frozen settings; or a line on what is wrong."""
 
 import dataclasses
 import difflib

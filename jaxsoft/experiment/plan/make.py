@@ -119,7 +119,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
 
 
 def cut(plan: Plan, budget: int) -> Plan:
-    """A plan of one wave in the fewest whose states fit beside a block's temporaries, with equal shares of every bucket.
+    """Cut a plan of one wave into the fewest whose states fit beside temporaries, with equal shares of every bucket.
 
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
     """

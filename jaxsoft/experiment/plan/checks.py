@@ -44,7 +44,7 @@ def check(settings: config.Settings) -> config.Settings:
     planning = f"the axes of config.sweep have {count:,} combinations: to plan them"
     require_memory(count * _MEMBER_BYTES, memory.host_bytes(), planning)
     members = sweep.expand(settings)
-    for key, build in _named(settings, members):
+    for key, build in _named(settings):
         with _about(key):
             build()
     for text in dict.fromkeys(m.labels for m in members):
@@ -75,16 +75,16 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for labels in specs.values():
             labels.check(dataset.num_classes)
     data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
-    for text in dict.fromkeys(m.select for m in members):
+    for text, key in _selections(settings).items():
         ipc = max(m.ipc for m in members if m.select == text)
-        with _about(_select_key(settings)):  # once, as if all images were equally difficult
+        with _about(key):  # once, as if all images were equally difficult
             given = {"difficulty": np.zeros(len(dataset.train))} if by_difficulty(text) else {}
             selection(text)(dataset.train.labels, ipc, key=rng.key(0, rng.Stream.SUBSET), **given)
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
-    for key, model in _models(settings):
+    for model, key in _models(settings).items():
         with _about(key):
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
@@ -108,18 +108,18 @@ def by_difficulty(text: str) -> bool:
     return "difficulty" in inspect.signature(selection(text)).parameters
 
 
-def _named(settings: config.Settings, members: Sequence[MemberSpec]) -> Iterator[tuple[str, Callable[[], object]]]:
+def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
     """Everything that settings name by a spec: their key, and what builds it."""
     yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
-    for text in dict.fromkeys(m.select for m in members):
-        yield _select_key(settings), functools.partial(selection, text)
+    for text, key in _selections(settings).items():
+        yield key, functools.partial(selection, text)
     for name in ("teacher", "student", *(("learned",) if _learns(settings) else ())):
         part = getattr(settings, name)
         recipe = Recipe("", 10, 1, 1, part.optimizer, part.schedule)
         yield f"config.{name}.optimizer", recipe.build_optimizer
         yield f"config.{name}.schedule", recipe.build_schedule
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
-    for key, model in _models(settings):
+    for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
 
 
@@ -150,18 +150,18 @@ def _check_unvalidated(settings: config.Settings) -> None:
             raise errors.ConfigError(f"there are no validation images, and label spec '{text}' asks for them; {todo}")
 
 
-def _models(settings: config.Settings) -> list[tuple[str, str]]:
-    """Every architecture with the key that names it."""
+def _selections(settings: config.Settings) -> dict[str, str]:
+    """Every way to select, with the key that names it."""
+    return dict.fromkeys(settings.sweep.select, "config.sweep.select") or {settings.select: "config.select"}
+
+
+def _models(settings: config.Settings) -> dict[str, str]:
+    """Every architecture, with the key that names it."""
+    found = dict.fromkeys(settings.sweep.model, "config.sweep.model")
+    if not found or _learns(settings):  # labels are learned by the student's own
+        found[settings.student.model] = "config.student.model"
     where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
-    found = [(where, model) for model in by_architecture(settings.teacher)]
-    found += [("config.sweep.model", model) for model in settings.sweep.model]
-    if not settings.sweep.model or _learns(settings):  # labels are learned by the student's own
-        found.append(("config.student.model", settings.student.model))
-    return list(dict.fromkeys(found))  # axes that advance together name a value again and again
-
-
-def _select_key(settings: config.Settings) -> str:
-    return "config.sweep.select" if settings.sweep.select else "config.select"
+    return dict.fromkeys(by_architecture(settings.teacher), where) | found
 
 
 @contextlib.contextmanager

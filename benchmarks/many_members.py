@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxsoft import config, data
 from jaxsoft.analysis.report import write_report
-from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import checks, stored
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import results
@@ -139,7 +139,7 @@ def log(plan: Plan, rows: list[Row], folder: RunFolder) -> None:
 
 def left(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> list[str]:
     """The members that a resumed run has still to train."""
-    plan = made(settings, dataset).with_shapes(folder.read_json("plan.json"))
+    plan = stored.repeated(made(settings, dataset), folder.read_json("plan.json"), folder)
     describe.plan_lines(plan, settings)
     kept = results.open_log(folder.path / "results.jsonl")
     finished = kept.finished()

@@ -71,7 +71,7 @@ def test_version(capsys):
          "flag', 'maybe')"),
         (["run", f"--config={DIGITS}", "--nodry_run=1"], "--nodry_run=1 does not take an argument"),
         (["run", f"--config={DIGITS}:quik"], "unknown config argument 'quik'; choices: quick"),
-        (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects true or false, got '1'"),
+        (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects one of true, false, got '1'"),
         (["report"], "jaxsoft report expects at least one run folder"),
         (["verify"], "expected: jaxsoft verify DIR"),
         (["verify", "--x"], "unknown flag --x"),
@@ -99,7 +99,7 @@ def test_words_and_flags(refused, argv, message):
         ("--config.sweep.labels=3", "config.sweep.labels: cannot read spec '3'; expected name(arguments)|..., such as "
          "'hard', 'teacher(epoch=5)|topk(3)'"),
         ("--config.protocol=peper", "config.protocol expects one of sealed, paper, both, got 'peper'"),
-        ("--config.student.learning_rate=1e999", "config.student.learning_rate expects float > 0.0, got inf"),
+        ("--config.student.learning_rate=1e999", "config.student.learning_rate expects float > 0.0 and <= 3.4e+38, got inf"),
         ("--config.name=", "config.name expects a name for a folder, without / and of one line, got ''"),
         ("--config.teacher.store=gs://b/t", "config.teacher.store expects a path on this machine, got 'gs://b/t'; mount it first"),
     ],

@@ -1,8 +1,4 @@
-"""From a user's config to settings: defaults, arguments, overrides, and what is wrong, in one line.
-
-A user's config is an `ml_collections.ConfigDict` that starts from `default()`; `read` turns it into frozen dataclasses,
-or says in one line what is wrong. From there on nothing looks at a ConfigDict.
-"""
+"""From a user's config, a ConfigDict that starts from `default()`, to frozen settings; or a line on what is wrong."""
 
 import dataclasses
 import difflib
@@ -21,15 +17,10 @@ from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, S
 __all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
 __all__ += ["as_dict", "closest", "default", "parse_arg", "read", "read_with"]
 
-_REPLACED = {  # settings that nothing reads once another one says more
-    "select": "sweep.select",
-    "teacher.model": "teacher.models",
-    "student.model": "sweep.model",
-    "student.steps": "sweep.steps",
-    "student.epochs": "sweep.steps",
-    "student.learning_rate": "sweep.learning_rate",
-    "student.weight_decay": "sweep.weight_decay",
-}
+_REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
+_REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
+_REPLACED |= {"config.select": "sweep.select"}
+"""Settings that nothing reads once another one says more."""
 
 
 def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
@@ -74,12 +65,11 @@ def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
         name, _, text = part.partition("=")
         if name not in defaults:
             raise errors.ConfigError(f"unknown config argument {name!r}; choices: {', '.join(defaults)}")
-        kind = type(defaults[name])
-        try:
-            given[name] = {"": True, "true": True, "false": False}[text] if kind is bool else kind(text)
-        except (KeyError, ValueError):
-            expected = "true or false" if kind is bool else kind.__name__
-            raise errors.ConfigError(f"config argument {name} expects {expected}, got {text!r}") from None
+        kind, where = type(defaults[name]), f"config argument {name}"
+        if kind is bool:
+            given[name] = values.checked(text or "true", str, {"choices": ("true", "false")}, where) == "true"
+        else:
+            given[name] = values.checked(values.parsed(text, kind), kind, {}, where)
     return types.SimpleNamespace(**given)
 
 
@@ -93,10 +83,13 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
         raise errors.ConfigError(f"{path} expects a group of settings, got {errors.quoted(config)}")
     hints, given = typing.get_type_hints(kind), {}
     for key in config:
+        where = f"{path}.{key}"
         if key not in hints:
-            raise _unknown(f"{path}.{key}")
-    for key in config:
-        where, value = f"{path}.{key}", _value(config, key, path)
+            raise _unknown(where)
+        try:
+            value = config[key]
+        except Exception as problem:  # a placeholder that was not filled
+            raise errors.ConfigError(f"{where} has no value: {errors.first_line(problem)}") from None
         found = _KNOWN.get(where)
         given[key] = values.checked(value, *found, where) if found else read(value, hints[key], where)
     return kind(**given)
@@ -114,21 +107,20 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
         config = ConfigDict(typing.cast(Any, config), type_safe=False)  # open: it is for `read` to refuse
         config = config.unlock() if config.is_locked else config
     for path, text in overrides:
-        wanted, rule = _known(path)
+        if inside := [known for known in _KNOWN if known.startswith(f"{path}.")]:
+            raise errors.ConfigError(f"{path} is a group of settings; set one of them, such as {inside[0]}")
+        if path not in _KNOWN:
+            raise _unknown(path)
+        wanted, rule = _KNOWN[path]
         value = values.checked(values.parsed(text, wanted), wanted, rule, path)
         config = _changed(config, path.split(".")[1:], value)
     settings = read(config)
+    learns = any("learned" in text for text in settings.sweep.labels)
     for path, _ in overrides:
-        _check_effect(path, settings)
+        other = _REPLACED.get(path)
+        if other and operator.attrgetter(other)(settings) and not (path == "config.student.model" and learns):
+            raise errors.ConfigError(f"{path} has no effect: config.{other} replaces it; change or empty that")
     return settings
-
-
-def _value(config: Any, key: str, path: str) -> Any:
-    """What a key holds; a reference is followed, and a placeholder must have been filled."""
-    try:
-        return config[key]
-    except Exception as problem:
-        raise errors.ConfigError(f"{path}.{key} has no value: {errors.first_line(problem)}") from None
 
 
 def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
@@ -139,25 +131,6 @@ def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
     tree = config if isinstance(config, ConfigDict) else dict(config)
     tree[name] = _changed(tree.get(name, {}), deeper, value) if deeper else value
     return tree
-
-
-def _check_effect(path: str, settings: Settings) -> None:
-    """Refuse what was typed in vain."""
-    key = path.removeprefix("config.")
-    if key not in _REPLACED or (key == "student.model" and any("learned" in text for text in settings.sweep.labels)):
-        return
-    if operator.attrgetter(_REPLACED[key])(settings):
-        raise errors.ConfigError(f"{path} has no effect: config.{_REPLACED[key]} replaces it; change or empty that")
-
-
-def _known(path: str) -> tuple[Any, Mapping[str, Any]]:
-    """Type and rule of the setting that a command line names."""
-    inside = [known for known in _KNOWN if known.startswith(f"{path}.")]
-    if inside:
-        raise errors.ConfigError(f"{path} is a group of settings; set one of them, such as {inside[0]}")
-    if path not in _KNOWN:
-        raise _unknown(path)
-    return _KNOWN[path]
 
 
 def _unknown(path: str) -> errors.ConfigError:

@@ -54,7 +54,6 @@ class Teacher(Training):
 class Student(Training):
     """What a sweep trains, unless an axis says otherwise."""
 
-    epochs: int = setting(0, "passes over the subset", low=0)
     steps: int = setting(400, "gradient steps", low=0)
     optimizer: str = setting("sgd(momentum=0.9)", "a function of jaxsoft/training/optim.py")
     schedule: str = setting("step(0.3, 4)", "a function of jaxsoft/training/schedules.py")

@@ -39,8 +39,8 @@ def checked(value: Any, wanted: Any, rule: Mapping[str, Any], where: str) -> Any
         items = value if isinstance(value, (tuple, list, range)) or getattr(value, "ndim", 0) else (value,)
         return tuple(checked(item, typing.get_args(wanted)[0], rule, where) for item in items)
     value = _plain(value, wanted)
-    if not _fits(value, wanted, rule):
-        raise errors.ConfigError(f"{where} expects {_expected(value, wanted, rule)}, got {errors.quoted(value)}")
+    if expected := _expected(value, wanted, rule):
+        raise errors.ConfigError(f"{where} expects {expected}, got {errors.quoted(value)}")
     return path(value, where) if rule.get("names") == "path" else value
 
 
@@ -81,39 +81,31 @@ def _plain(value: Any, wanted: type) -> Any:
     return float(value) if wanted is float and type(value) is int and abs(value) <= _LARGEST_INT else value
 
 
-def _fits(value: Any, wanted: type, rule: Mapping[str, Any]) -> bool:
-    return (
-        type(value) is wanted
-        and (wanted is not int or value <= _LARGEST_INT)
-        and (wanted is not float or value == 0 or _SMALLEST_FLOAT <= abs(value) <= _LARGEST_FLOAT)
-        and (wanted is not str or "\0" not in str(value))  # no file can have such a name
-        and (rule.get("names") != "folder" or _is_name(str(value)))
-        and value in rule.get("choices", (value,))
-        and all(holds(value, rule[name]) for name, (_, holds) in _BOUNDS.items() if name in rule)
-    )
+def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
+    """What a setting expects; nothing where the value is that."""
+    if choices := rule.get("choices"):
+        return "" if value in choices else f"one of {', '.join(choices)}"
+    if rule.get("names") == "folder":
+        return "" if type(value) is str and _is_name(value) else "a name for a folder, without / and of one line"
+    bounds = {name: rule[name] for name in _BOUNDS if name in rule}
+    if type(value) is int and value > _LARGEST_INT:
+        bounds["high"] = _LARGEST_INT
+    if type(value) is float and not value <= _LARGEST_FLOAT:
+        bounds["high"] = _LARGEST_FLOAT
+    if type(value) is float and 0 < value < _SMALLEST_FLOAT:
+        bounds["low"] = _SMALLEST_FLOAT
+        bounds.pop("above", None)
+    fits = type(value) is wanted and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
+    if fits and (wanted is not str or "\0" not in str(value)):  # no file can have such a name
+        return ""
+    told = " and ".join(f"{_BOUNDS[name][0]} {bound}" for name, bound in bounds.items())
+    return f"{wanted.__name__} {told}".strip()
 
 
 def _is_name(text: str) -> bool:
     """Whether a folder can have this name, and a line can show it."""
     printable = text.isprintable() and text.strip() not in ("", ".", "..") and "/" not in text
     return printable and len(text.encode()) <= _LONGEST_NAME
-
-
-def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
-    if choices := rule.get("choices"):
-        return f"one of {', '.join(choices)}"
-    if rule.get("names") == "folder":
-        return "a name for a folder, without / and of one line"
-    bounds = {name: rule[name] for name in _BOUNDS if name in rule}
-    if type(value) is int and value > _LARGEST_INT:
-        bounds["high"] = _LARGEST_INT
-    if type(value) is float and _LARGEST_FLOAT < abs(value) < math.inf:
-        bounds["high"] = _LARGEST_FLOAT
-    if type(value) is float and 0 < abs(value) < _SMALLEST_FLOAT:
-        bounds["low"] = _SMALLEST_FLOAT
-        bounds.pop("above", None)
-    told = " and ".join(f"{sign} {bounds[name]}" for name, (sign, _) in _BOUNDS.items() if name in bounds)
-    return f"{wanted.__name__} {told}".strip()
 
 
 def _parts(text: str) -> list[str]:

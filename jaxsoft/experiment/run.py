@@ -12,7 +12,7 @@ from jaxsoft import config, data, numerics
 from jaxsoft.console import Console
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.plan import checks, identity, make, stored
+from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder
@@ -80,8 +80,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     Raises:
       JaxsoftError: what would stop the run before training.
     """
-    checks.check(settings)
-    settings = checks.settled(settings)
+    settings = checks.check(settings)
     dataset = load(settings)
     RunFolder(workdir).compare(config.as_dict(settings))
     histories = stored.histories(RunFolder(workdir))
@@ -131,10 +130,7 @@ def decide(
         (folder.path / examples.NAME).unlink(missing_ok=True)
         began = None
     if began:
-        try:
-            plan = plan.with_shapes(began)
-        except ValueError as problem:
-            raise stored.useless(folder, stored.PLAN, problem) from None
+        plan = stored.repeated(plan, began, folder)
     else:
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         folder.write_json(stored.PLAN, plan.as_json() | {"identity": own})
@@ -147,7 +143,7 @@ def _teachers_story(
     settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]
 ) -> dict[str, Any]:
     """Who the teachers are, how they did epoch by epoch, and what label specs that name them stand for."""
-    resolved = {text: make.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
+    resolved = {text: sweep.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     return {
         "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
         "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(experts.histories)],
@@ -158,8 +154,7 @@ def _teachers_story(
 
 def _checked(settings: config.Settings, console: Console) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
-    checks.check(settings)
-    settings = checks.settled(settings)
+    settings = checks.check(settings)
     with console.stage("data"):
         dataset = load(settings)
         checks.check_data(settings, dataset)

@@ -253,7 +253,7 @@ def test_arguments_of_a_config_file():
     ("arg", "message"),
     [
         ("quik", "unknown config argument 'quik'; choices: quick, n"),
-        ("quick=maybe", "config argument quick expects true or false, got 'maybe'"),
+        ("quick=maybe", "config argument quick expects one of true, false, got 'maybe'"),
         ("n=many", "config argument n expects int, got 'many'"),
         ("n", "config argument n expects int, got ''"),
     ],

@@ -41,7 +41,6 @@ def copy(finished, tmp_path):
 def edit(monkeypatch):
     """A function that edits the code of one function: what it computes, or the digest of its source alone."""
     whole, edited = sources.digest, set()
-    caches = (identity._of_training, identity._of_labels, identity._of_selection)
     other = lambda *functions: whole(*functions) + "*" * len(edited & {f.__name__ for f in functions})  # noqa: E731
     monkeypatch.setattr(sources, "digest", other)
 
@@ -50,12 +49,10 @@ def edit(monkeypatch):
         if module:
             before = getattr(module, name)
             monkeypatch.setattr(module, name, functools.wraps(before)(function))
-        for cached in caches:
-            cached.cache_clear()
+        identity._of_training.cache_clear()
 
     yield edit
-    for cached in caches:
-        cached.cache_clear()
+    identity._of_training.cache_clear()
     jax.clear_caches()
 
 

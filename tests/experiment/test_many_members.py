@@ -111,14 +111,13 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa
             mock.patch.object(LabelSpec, "parse", side_effect=LabelSpec.parse) as parse,
             mock.patch.object(LabelSpec, "__str__", autospec=True, side_effect=shown) as text,
             mock.patch.object(checks, "selection", side_effect=chosen) as selection,
-            mock.patch.object(plan, "selection", side_effect=chosen) as reads,
         ):
             checks.check(asked)
             checks.check_data(asked, dataset)
             made = plan.make(asked, dataset, [HISTORY], {"student": Told(batch=256)})
             subsets.draw_images(made.members, asked, dataset, NOBODY)
         assert len(made.members) == 2 * 3 * seeds
-        counts.append([parse.call_count, text.call_count, selection.call_count, reads.call_count, Told.written])
+        counts.append([parse.call_count, text.call_count, selection.call_count, Told.written])
     assert counts[1] == counts[2] and min(counts[2]) > 0
 
 

@@ -12,7 +12,9 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import checks, identity
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
-from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.plan.stored import repeated
+from jaxsoft.experiment.plan.sweep import MemberSpec, to_text
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
 
@@ -57,7 +59,7 @@ def by_hand(counts=(5, 3), waves=(((0, 3), (0, 2)), ((3, 5), (2, 3))), steps=(10
         MemberSpec(1, "hard", i, i, "mlp(hidden=4)", 0.1, 0.0, steps=steps[i >= counts[0]], epochs=0)
         for i in range(sum(counts))
     )
-    return Plan(members, tuple(m.key({}) for m in members), buckets, waves, chunks, (2, 2, 1), 1000, devices=1)
+    return Plan(members, tuple(m.key("{}") for m in members), buckets, waves, chunks, (2, 2, 1), 1000, devices=1)
 
 
 def trained(ranges):
@@ -77,7 +79,7 @@ def test_members_of_one_shape_share_a_bucket(dataset):
     assert sorted(i for g in made.buckets for i in g.members) == list(range(12))
     assert len(set(made.keys)) == 12
     code = [identity.code_of(settings(), m.model, m.labels, m.select) for m in made.members]
-    assert made.keys == tuple(m.key({**CONTEXT, "code": named}) for m, named in zip(made.members, code))
+    assert made.keys == tuple(m.key(to_text({**CONTEXT, "code": named})) for m, named in zip(made.members, code))
 
 
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):
@@ -182,23 +184,23 @@ def test_halving_keeps_every_member_once_until_nothing_is_left_to_halve(counts):
     assert "\n" not in str(caught.value)
 
 
-def test_the_shapes_survive_the_file(dataset):
+def test_the_shapes_survive_the_file(dataset, tmp_path):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     halved = made.halve(0).halve(1).halve(1)
     assert (halved.buckets[0].block, halved.since) == (1, 1)
     stored = json.loads(json.dumps(halved.as_json()))
-    assert made.with_shapes(stored) == halved
+    assert repeated(made, stored, RunFolder(tmp_path)) == halved
     assert [m["member"] for m in stored["members"]] == list(made.keys)
     assert stored["groups"][0]["recipe"]["model"] == "mlp(hidden=4)"
 
 
-def test_a_plan_with_other_members_is_refused(dataset):
+def test_a_plan_with_other_members_is_refused(dataset, tmp_path):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     other = plan.make(settings(), dataset, [HISTORY], {"data": "cd"})
     with pytest.raises(
         errors.CheckpointError, match="^the stored plan has other members; choose another --workdir, or "
     ):
-        made.with_shapes(other.as_json())
+        repeated(made, other.as_json(), RunFolder(tmp_path))
 
 
 def test_the_plan_depends_on_nothing_but_its_arguments(dataset):
@@ -282,7 +284,7 @@ def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):
     monkeypatch.setattr(memory, "most_bytes", lambda: 10)
     with pytest.raises(errors.ConfigError, match=r"model: one such network takes .* GB, and there are .* GB of memory"):
         plan.make(settings(), dataset, [HISTORY], CONTEXT)
-    monkeypatch.setattr(checks, "_check_size", lambda needed: None)
+    monkeypatch.setattr(checks, "require_memory", lambda *_: None)
     with pytest.raises(
         errors.ConfigError, match=r"one student of each shape at a time takes about .* GB, and there are"
     ):

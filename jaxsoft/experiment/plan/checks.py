@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,8 +24,11 @@ from jaxsoft.types import Dataset
 _MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
-def check(settings: config.Settings) -> None:
+def check(settings: config.Settings) -> config.Settings:
     """Find what is wrong with settings, as far as that is possible without reading data.
+
+    Returns:
+      Them with one spelling of what could be written in several ways, so that equal runs have equal keys.
 
     Raises:
       ConfigError: with the key, the value and the choices.
@@ -36,19 +40,13 @@ def check(settings: config.Settings) -> None:
     if settings.teacher.steps:
         raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
     expectations(settings.teacher)
-    with _about("config.data.normalize"):
-        normalize.canonical(settings.data.normalize)
-    _check_count(sweep.combinations(settings.sweep))
+    count = sweep.combinations(settings.sweep)
+    planning = f"the axes of config.sweep have {count:,} combinations: to plan them"
+    require_memory(count * _MEMBER_BYTES, memory.host_bytes(), planning)
     members = sweep.expand(settings)
-    where = "config.sweep.select" if settings.sweep.select else "config.select"
-    for text in dict.fromkeys(m.select for m in members):
-        with _about(where):
-            selection(text)
-    for name, part in (("teacher", settings.teacher), ("student", settings.student)):
-        _check_functions(part, part.model, f"config.{name}")
-    for where, model in _models(settings):
-        with _about(where):
-            Recipe(model, 10, 1, 1).build_model()
+    for key, build in _named(settings):
+        with _about(key):
+            build()
     for text in dict.fromkeys(m.labels for m in members):
         _check_labels(LabelSpec.parse(text), settings.teacher)
     counted = any(m.without >= 0 or "drop_class" in m.labels for m in members)
@@ -59,27 +57,17 @@ def check(settings: config.Settings) -> None:
         )
     if settings.data.validation == 0:
         _check_unvalidated(settings)
-    if _learns(settings):
-        _check_functions(settings.learned, settings.student.model, "config.learned")
-
-
-def settled(settings: config.Settings) -> config.Settings:
-    """Checked settings with one spelling of what could be written in several ways, so that equal runs have equal keys."""
     normalization = normalize.canonical(settings.data.normalize)
     return dataclasses.replace(settings, data=dataclasses.replace(settings.data, normalize=normalization))
 
 
-def check_data(settings: config.Settings, dataset: Dataset) -> None:
-    """Find what does not fit a dataset: label specs, IPC, the selection and the models; trains nothing.
+def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec] = ()) -> None:
+    """Find what does not fit a dataset: label specs, IPC, selections, models; `members` are given where they are known.
 
     Raises:
       ConfigError: with the key, the value and what is possible.
     """
-    check_members(settings, sweep.expand(settings), dataset)
-
-
-def check_members(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> None:
-    """The same, of settings whose members are known."""
+    members = members or sweep.expand(settings)
     if len(dataset.validation) == 0:
         _check_unvalidated(settings)
     specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in members)}
@@ -87,38 +75,26 @@ def check_members(settings: config.Settings, members: Sequence[MemberSpec], data
         for labels in specs.values():
             labels.check(dataset.num_classes)
     data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
-    largest: dict[str, int] = {}
-    for m in members:
-        largest[m.select] = max(m.ipc, largest.get(m.select, 0))
-    for text, ipc in largest.items():
-        with _about("config.sweep.select" if settings.sweep.select else "config.select"):
-            _rehearse(selection(text), dataset, ipc)
+    for text, key in _selections(settings).items():
+        ipc = max(m.ipc for m in members if m.select == text)
+        with _about(key):  # once, as if all images were equally difficult
+            given = {"difficulty": np.zeros(len(dataset.train))} if by_difficulty(text) else {}
+            selection(text)(dataset.train.labels, ipc, key=rng.key(0, rng.Stream.SUBSET), **given)
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
-    for where, model in _models(settings):
-        with _about(where):
-            _check_size(cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape))
+    for model, key in _models(settings).items():
+        with _about(key):
+            needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
+            require_memory(needed, memory.most_bytes(), "one such network")
 
 
-def _check_count(combinations: int) -> None:
-    """Refuse a sweep whose plan alone would fill the memory."""
-    needed, there = combinations * _MEMBER_BYTES, memory.host_bytes()
+def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None:
+    """Refuse what would fill the memory."""
     if needed > there:
-        raise errors.ConfigError(
-            f"the axes of config.sweep have {combinations:,} combinations: to plan them takes about {needed / 1e9:,.0f} GB, "
-            f"and there are {there / 1e9:,.0f} GB of memory"
-        )
-
-
-def _check_size(needed: int) -> None:
-    """Refuse a network of which one alone would fill the memory."""
-    there = memory.most_bytes()
-    if needed > there:
-        raise errors.ConfigError(
-            f"one such network takes {needed / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of memory"
-        )
+        told = f"takes about {needed / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of memory"
+        raise errors.ConfigError(f"{what} {told}{way_on}")
 
 
 def selection(text: str) -> Callable[..., Any]:
@@ -127,32 +103,38 @@ def selection(text: str) -> Callable[..., Any]:
     return spec.resolve(text, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
 
 
+def by_difficulty(text: str) -> bool:
+    """Whether a selection asks an expert how difficult images are."""
+    return "difficulty" in inspect.signature(selection(text)).parameters
+
+
+def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Everything that settings name by a spec: their key, and what builds it."""
+    yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
+    for text, key in _selections(settings).items():
+        yield key, functools.partial(selection, text)
+    for name in ("teacher", "student", *(("learned",) if _learns(settings) else ())):
+        part = getattr(settings, name)
+        recipe = Recipe("", 10, 1, 1, part.optimizer, part.schedule)
+        yield f"config.{name}.optimizer", recipe.build_optimizer
+        yield f"config.{name}.schedule", recipe.build_schedule
+        yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
+    for model, key in _models(settings).items():
+        yield key, Recipe(model, 10, 1, 1).build_model
+
+
 def _learns(settings: config.Settings) -> bool:
-    return any(LabelSpec.parse(text).is_learned for text in dict.fromkeys(settings.sweep.labels))
-
-
-def _check_functions(part: config.Training | config.Learned, model: str, where: str) -> None:
-    recipe = Recipe(model, 10, 1, 1, part.optimizer, part.schedule)
-    with _about(f"{where}.optimizer"):
-        recipe.build_optimizer()
-    with _about(f"{where}.schedule"):
-        recipe.build_schedule()
-    with _about(f"{where}.augment"):
-        augment.build(part.augment)
+    return any(LabelSpec.parse(text).is_learned for text in settings.sweep.labels)
 
 
 def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
     """Refuse experts and epochs that there will not be."""
-    if max(labels.experts, default=0) >= teacher.experts:
-        wanted = max(labels.experts) + 1
-        raise errors.ConfigError(
-            f"label spec '{labels}' needs {wanted} experts; config.teacher.experts is {teacher.experts}"
-        )
-    if labels.epoch is not None and labels.epoch > teacher.epochs:
-        raise errors.ConfigError(
-            f"label spec '{labels}' asks for epoch {labels.epoch}; "
-            f"config.teacher.epochs is {teacher.epochs}, the largest possible"
-        )
+    if (wanted := max(labels.experts, default=0) + 1) > teacher.experts:
+        told = f"needs {wanted} experts; config.teacher.experts is {teacher.experts}"
+        raise errors.ConfigError(f"label spec '{labels}' {told}")
+    if (labels.epoch or 0) > teacher.epochs:
+        told = f"asks for epoch {labels.epoch}; config.teacher.epochs is {teacher.epochs}, the largest possible"
+        raise errors.ConfigError(f"label spec '{labels}' {told}")
 
 
 def _check_unvalidated(settings: config.Settings) -> None:
@@ -168,21 +150,18 @@ def _check_unvalidated(settings: config.Settings) -> None:
             raise errors.ConfigError(f"there are no validation images, and label spec '{text}' asks for them; {todo}")
 
 
-def _models(settings: config.Settings) -> list[tuple[str, str]]:
-    """Every architecture with the key that names it."""
-    swept = [("config.sweep.model", model) for model in settings.sweep.model]
-    own = [("config.student.model", settings.student.model)]
-    students = [*swept, *own] if _learns(settings) or not swept else swept  # labels are learned by the latter
+def _selections(settings: config.Settings) -> dict[str, str]:
+    """Every way to select, with the key that names it."""
+    return dict.fromkeys(settings.sweep.select, "config.sweep.select") or {settings.select: "config.select"}
+
+
+def _models(settings: config.Settings) -> dict[str, str]:
+    """Every architecture, with the key that names it."""
+    found = dict.fromkeys(settings.sweep.model, "config.sweep.model")
+    if not found or _learns(settings):  # labels are learned by the student's own
+        found[settings.student.model] = "config.student.model"
     where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
-    every = [*((where, model) for model in by_architecture(settings.teacher)), *students]
-    return list(dict.fromkeys(every))  # axes that advance together name a value again and again
-
-
-def _rehearse(choose: Callable[..., Any], dataset: Dataset, ipc: int) -> None:
-    """Choose once as if all images were equally difficult, for what the function itself refuses."""
-    needs = "difficulty" in inspect.signature(choose).parameters
-    given = {"difficulty": np.zeros(len(dataset.train))} if needs else {}
-    choose(dataset.train.labels, ipc, key=rng.key(0, rng.Stream.SUBSET), **given)
+    return dict.fromkeys(by_architecture(settings.teacher), where) | found
 
 
 @contextlib.contextmanager

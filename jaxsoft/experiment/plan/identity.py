@@ -5,12 +5,11 @@ other code is another key, so edited code never gets old numbers; `edited` says 
 """
 
 import functools
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsoft import config, errors, numerics, sources, spec
-from jaxsoft.data import select
+from jaxsoft.data import select as selecting
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
@@ -20,28 +19,22 @@ from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
-log = logging.getLogger(__name__)
-
-_OLD = (
-    "the run in {} is of an earlier version, whose keys did not know the code that made a number; "
-    "`jaxsoft report` still reads it; to train anew choose another --workdir"
-)
-
 
 def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
     """What determines the numbers of the members of a run, beside what a sweep varies and the code that it names.
 
     `teacher` and `learned` are left out of the keys of members that do not read them.
     """
-    student = config.as_dict(settings.student)
+    own = ("model", "learning_rate", "weight_decay", "steps")  # are said by each member
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
-    learned = {name: value for name, value in config.as_dict(settings.learned).items() if name not in unread}
+    student = {name: value for name, value in vars(settings.student).items() if name not in own}
+    learned = {name: value for name, value in vars(settings.learned).items() if name not in unread}
     return {
         "data": dataset.fingerprint,
         "normalize": settings.data.normalize,
         "precision": fit.precision(settings.precision),
         "teacher": experts.key,
-        "student": {k: v for k, v in student.items() if k not in ("model", "learning_rate", "weight_decay", "steps")},
+        "student": student,
         "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},
         "protocol": settings.protocol,
         "engine": sources.engine(),
@@ -50,35 +43,19 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 
 
 def code_of(settings: config.Settings, model: str, labels: str, select: str) -> dict[str, str]:
-    """Digests of the code that a member's specs name: what is named -> digest.
-
-    Args:
-      settings: the students' optimizer, schedule and augmentation.
-      model, labels, select: of the member.
-    """
-    own = settings.student
+    """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
+    own, operations, ways = settings.student, spec.public_functions(ops), spec.public_functions(selecting)
+    called, way = [operation.name for operation in LabelSpec.parse(labels).operations], spec.parse_one(select).name
     return {
         **_of_training(model, own.optimizer, own.schedule, own.augment),
-        **_of_labels(labels),
-        **_of_selection(select),
+        **{f"label operation {name}": sources.digest(operations[name]) for name in called},
+        f"selection {way}": sources.digest(ways[way]),
     }
 
 
 @functools.cache
 def _of_training(model: str, optimizer: str, schedule: str, augment: str) -> dict[str, str]:
     return Recipe(model, 1, 1, 1, optimizer, schedule, augment).code()
-
-
-@functools.lru_cache(4096)
-def _of_labels(text: str) -> dict[str, str]:
-    functions, calls = spec.public_functions(ops), LabelSpec.parse(text).operations
-    return {f"label operation {call.name}": sources.digest(functions[call.name]) for call in calls}
-
-
-@functools.cache
-def _of_selection(text: str) -> dict[str, str]:
-    name = spec.parse_one(text).name
-    return {f"selection {name}": sources.digest(spec.public_functions(select)[name])}
 
 
 def of_run(
@@ -105,7 +82,10 @@ def check(there: Mapping[str, Mapping[str, str]] | None, dataset: Dataset, where
       CheckpointError: the run is of an earlier version, of other data, or began under other settings of JAX or XLA.
     """
     if there is None:
-        raise errors.CheckpointError(_OLD.format(where))
+        raise errors.CheckpointError(
+            f"the run in {where} is of an earlier version, whose keys did not know the code that made a number; "
+            "`jaxsoft report` still reads it; to train anew choose another --workdir"
+        )
     now = {"settings": numerics.identity(), "data": {"fingerprint": dataset.fingerprint}}
     for kind, what in (("settings", "under other settings of JAX"), ("data", "with other data")):
         if told := numerics.difference(there[kind], now[kind]):

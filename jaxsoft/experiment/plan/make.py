@@ -4,7 +4,8 @@
 shapes are stored with the run, so that a resumed run repeats them.
 """
 
-import inspect
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +14,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxsoft import config, errors, spec
+from jaxsoft import config, spec
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
-from jaxsoft.experiment.plan.checks import check_members, selection
-from jaxsoft.experiment.plan.plan import Plan, PlannedBucket, Wave
+from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
+from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
-from jaxsoft.types import History
+from jaxsoft.types import Dataset, History
 
 # Measured on two devices: 90 kB for every step of a block of three small networks, on each.
 _MOST_BLOCK_STEPS = 8_000
@@ -30,7 +31,7 @@ _MOST_BLOCK_STEPS = 8_000
 
 def make(
     settings: config.Settings,
-    dataset: Any,
+    dataset: Dataset,
     histories: Sequence[History] | None,
     context: dict[str, Any],
     subjects: Sequence[int] = (),
@@ -38,8 +39,6 @@ def make(
     """Decide everything.
 
     Args:
-      settings: checked.
-      dataset: a `types.Dataset`.
       histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
       context: what, beside itself, determines a member's numbers; part of its key.
       subjects: what `without` and `drop_class` count, where these are not the classes themselves.
@@ -48,56 +47,46 @@ def make(
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
     """
     members = sweep.expand(settings)
-    check_members(settings, members, dataset)
+    check_data(settings, dataset, members)
     if histories is not None:
-        members = sweep.resolve(members, lambda text: resolved(text, histories, subjects), subjects)
-    keys = _keys(members, context, settings)
+        members = sweep.resolve(members, histories, subjects)
     buckets = _bucketed(settings, members, dataset)
-    devices = jax.device_count()  # of all processes
-    shared = shared_bytes(settings, members, dataset)
-    chunks, shape = settings.student.evaluations, dataset.image_shape
-    plan = Plan(members, keys, buckets, (), chunks, shape, shared, devices, subjects=tuple(subjects))
+    plan = Plan(
+        members,
+        _keys(members, context, settings),
+        buckets,
+        waves=(tuple((0, len(bucket.members)) for bucket in buckets),),
+        chunks=settings.student.evaluations,
+        image_shape=dataset.image_shape,
+        shared_bytes=shared_bytes(settings, members, dataset),
+        devices=jax.device_count(),  # of all processes
+        subjects=tuple(subjects),
+    )
     made = cut(plan, memory.budget_bytes(settings))
-    if made.bytes() > (there := memory.most_bytes()) and (least := cut(plan, 1).bytes()) > there:
-        raise errors.ConfigError(
-            f"one student of each shape at a time takes about {least / 1e9:,.1f} GB, and there are {there / 1e9:,.1f} GB of "
-            "memory; take a narrower config.student.model, or lower config.student.batch"
-        )
+    if made.bytes() > (there := memory.most_bytes()):
+        way_on = "; take a narrower config.student.model, or lower config.student.batch"
+        require_memory(cut(plan, 1).bytes(), there, "one student of each shape at a time", way_on)
     return made
 
 
 def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:
     """The key of each member; what it reads of the context, and its code, are written once for all alike."""
-    texts: dict[tuple[str, ...], str] = {}
-    keys = []
-    for m in members:
-        kind = m.model, m.labels, m.select
-        if kind not in texts:
-            read = {name: value for name, value in context.items() if _reads(m, name)}
-            texts[kind] = sweep.to_text({**read, "code": identity.code_of(settings, *kind)})
-        keys.append(m.key(texts[kind]))
-    return tuple(keys)
 
+    @functools.cache
+    def own(model: str, labels: str, select: str) -> str:
+        source = LabelSpec.parse(labels)
+        read = {"teacher": source.needs_teacher or by_difficulty(select), "learned": source.is_learned}
+        shared = {name: value for name, value in context.items() if read.get(name, True)}
+        return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)})
 
-def _reads(member: MemberSpec, name: str) -> bool:
-    """Whether a member's numbers depend on this part of the context."""
-    labels = LabelSpec.parse(member.labels)
-    by_difficulty = "difficulty" in inspect.signature(selection(member.select)).parameters
-    return {"teacher": labels.needs_teacher or by_difficulty, "learned": labels.is_learned}.get(name, True)
-
-
-def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
-    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
-    spec = LabelSpec.parse(text).resolve(histories)
-    return str(spec.with_classes(subjects) if subjects else spec)
+    return tuple(m.key(own(m.model, m.labels, m.select)) for m in members)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
-    slots, student = member.ipc * num_classes, settings.student
-    batch, precision = min(student.batch, slots), fit.precision(settings.precision)
-    how, views = (student.optimizer, student.schedule, student.augment), LabelSpec.parse(member.labels).views
-    return Recipe(member.model, num_classes, slots, batch, *how, precision, views)
+    slots, own = member.ipc * num_classes, settings.student
+    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, LabelSpec.parse(member.labels).views)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
@@ -105,7 +94,7 @@ def member_steps(member: MemberSpec, recipe: Recipe) -> int:
     return member.steps or member.epochs * recipe.steps_per_epoch(member.slots(recipe.num_classes))
 
 
-def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> tuple[PlannedBucket, ...]:
+def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[PlannedBucket, ...]:
     """Members of equal network, batch and length; subsets of any size if a batch is less than the whole of them."""
     shapes: dict[tuple[Recipe, int], list[int]] = {}
     kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
@@ -129,11 +118,10 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
 
 
 def cut(plan: Plan, budget: int) -> Plan:
-    """The fewest waves whose states fit beside a block's temporaries; each takes an equal share of every bucket.
+    """Cut a plan of one wave into the fewest whose states fit beside temporaries, with equal shares of every bucket.
 
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
     """
-    plan = replace(plan, waves=_waves(plan.buckets, 1))
     beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
     room = max(budget - beside, budget // 50, 1)
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
@@ -141,15 +129,12 @@ def cut(plan: Plan, budget: int) -> Plan:
     count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
     buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))
-    return replace(plan, buckets=buckets, waves=_waves(buckets, count))
+    edges = np.linspace(0, [len(b.members) for b in buckets], count + 1).round().astype(int).tolist()
+    waves = tuple(tuple(zip(starts, stops)) for starts, stops in itertools.pairwise(edges))
+    return replace(plan, buckets=buckets, waves=waves)
 
 
-def _waves(buckets: Sequence[PlannedBucket], count: int) -> tuple[Wave, ...]:
-    edges = [np.linspace(0, len(b.members), count + 1).round().astype(int).tolist() for b in buckets]
-    return tuple(tuple((e[w], e[w + 1]) for e in edges) for w in range(count))
-
-
-def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Any) -> int:
+def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)

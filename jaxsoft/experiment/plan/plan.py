@@ -19,54 +19,31 @@ Wave = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class PlannedBucket:
-    """Members of equal static shape; a wave's part of them is an `ensemble.Bucket`.
+    """Members of equal static shape; a wave's part of them is an `ensemble.Bucket`."""
 
-    Attributes:
-      recipe: with room for the largest subset among them.
-      members: positions in `Plan.members`.
-      steps: length of their training.
-      block: members that are vmapped together.
-      tile: images of a batch that are taken at a time.
-      lowering: of their convolutions, as in `ops.conv`.
-    """
-
-    recipe: Recipe
-    members: tuple[int, ...]
-    steps: int
-    block: int
-    tile: int
-    lowering: str = "auto"
+    recipe: Recipe  # with room for the largest subset among them
+    members: tuple[int, ...]  # positions in `Plan.members`
+    steps: int  # length of their training
+    block: int  # members that are vmapped together
+    tile: int  # images of a batch that are taken at a time
+    lowering: str = "auto"  # of their convolutions, as in `ops.conv`
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is trained, with whom, and when.
+    """Who is trained, with whom, and when."""
 
-    Attributes:
-      members: all students, in the order of the axes.
-      keys: of each member.
-      buckets: members by static shape.
-      waves: what fits in memory at once; each has the same shape.
-      chunks: looks at the validation split.
-      image_shape: (H, W, C).
-      shared_bytes: what every device holds beside its members: image bank, label rows, evaluation sets.
-      devices: over which the members of a bucket are spread.
-      since: the first wave of the present shape; 0 unless the device had less memory than was thought.
-      subjects: what `without` and `drop_class` count in the settings, where these are not the classes themselves.
-      least: members of each bucket at least, in a share, so that all shares have one shape.
-    """
-
-    members: tuple[MemberSpec, ...]
-    keys: tuple[str, ...]
-    buckets: tuple[PlannedBucket, ...]
-    waves: tuple[Wave, ...]
-    chunks: int
-    image_shape: tuple[int, ...]
-    shared_bytes: int
-    devices: int
-    since: int = 0
-    subjects: tuple[int, ...] = ()
-    least: tuple[int, ...] = ()
+    members: tuple[MemberSpec, ...]  # all students, in the order of the axes
+    keys: tuple[str, ...]  # of each member
+    buckets: tuple[PlannedBucket, ...]  # members by static shape
+    waves: tuple[Wave, ...]  # what fits in memory at once; each has the same shape
+    chunks: int  # looks at the validation split
+    image_shape: tuple[int, ...]  # (H, W, C)
+    shared_bytes: int  # what every device holds beside its members: image bank, label rows, evaluation sets
+    devices: int  # over which the members of a bucket are spread
+    since: int = 0  # the first wave of the present shape; 0 unless the device had less memory than was thought
+    subjects: tuple[int, ...] = ()  # what `without` and `drop_class` count, where these are not the classes themselves
+    least: tuple[int, ...] = ()  # members of each bucket at least, in a share, so that all shares have one shape
 
     def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
         """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.
@@ -76,7 +53,7 @@ class Plan:
         found, least = [], self.least or (1,) * len(self.buckets)
         for bucket, *widths, (start, stop) in zip(self.buckets, least, self._widest, self.waves[wave]):
             whole = bucket.block * self.devices
-            members = -(-max(1, *widths, stop - start) // whole) * whole
+            members = -(-max(*widths, stop - start) // whole) * whole
             how = bucket.block, -(-bucket.steps // self.chunks), bucket.tile, bucket.lowering
             found.append(Bucket(bucket.recipe, members, *how))
         return tuple(found)
@@ -99,14 +76,13 @@ class Plan:
                 "lower config.student.batch or take a narrower config.student.model"
             )
         halves: list[Wave] = []
-        for w in rest:
-            middles = [(start + stop + 1) // 2 for start, stop in w]
-            halves.append(tuple((start, middle) for (start, _), middle in zip(w, middles)))
-            halves.append(tuple((middle, stop) for (_, stop), middle in zip(w, middles)))
+        for ranges in rest:
+            edges = [(start, (start + stop + 1) // 2, stop) for start, stop in ranges]
+            halves += [tuple(e[:2] for e in edges), tuple(e[1:] for e in edges)]
+        halved = replace(self, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
         # A block must not be wider than what is left of its bucket.
-        widths = [max(stop - start for start, stop in ranges) for ranges in zip(*halves)]
-        buckets = tuple(replace(b, block=max(1, min(b.block, w // self.devices))) for b, w in zip(self.buckets, widths))
-        return replace(self, buckets=buckets, waves=self.waves[:wave] + tuple(halves), since=wave, least=())
+        room = [max(1, width // self.devices) for width in halved._widest]
+        return replace(halved, buckets=tuple(replace(b, block=min(b.block, r)) for b, r in zip(self.buckets, room)))
 
     def share(self, process: int, processes: int) -> "Plan":
         """What one of several processes with equally many devices trains: of every wave what its devices would hold.
@@ -117,17 +93,15 @@ class Plan:
         """
         if processes == 1:
             return self
-        waves = []
-        for w, ranges in enumerate(self.waves):
-            each = [bucket.members // processes for bucket in self.buckets_of(w)]
-            waves.append(
-                tuple(
-                    (min(stop, start + n * process), min(stop, start + n * (process + 1)))
-                    for n, (start, stop) in zip(each, ranges)
-                )
-            )
-        least = tuple(bucket.members // processes for bucket in self.buckets_of())
-        return replace(self, waves=tuple(waves), devices=self.devices // processes, least=least)
+
+        def own(width: int, start: int, stop: int) -> tuple[int, int]:
+            return min(stop, start + width * process), min(stop, start + width * (process + 1))
+
+        widths = [[bucket.members // processes for bucket in self.buckets_of(w)] for w in range(len(self.waves))]
+        waves = tuple(
+            tuple(own(width, *bounds) for width, bounds in zip(*of_wave)) for of_wave in zip(widths, self.waves)
+        )
+        return replace(self, waves=waves, devices=self.devices // processes, least=tuple(widths[-1]))
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""
@@ -174,10 +148,9 @@ class Plan:
 
         Files call buckets groups, as they always have.
         """
+        own = {name: getattr(self, name) for name in ("chunks", "waves", "since", "subjects")}
         groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
-        members = [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]
-        waves = {"chunks": self.chunks, "waves": self.waves, "since": self.since}
-        return {**waves, "subjects": self.subjects, "groups": groups, "members": members}
+        return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 
     def tag(self, wave: int) -> dict[str, Any]:
         """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
@@ -185,32 +158,3 @@ class Plan:
         students = [[self.keys[i] for i in b.members[start:stop]] for b, (start, stop) in ranges]
         groups = [{**vars(b), "recipe": b.recipe._asdict(), "members": len(b.members)} for b in self.buckets]
         return {"members": students, "groups": groups}
-
-    def with_shapes(self, stored: dict[str, Any]) -> "Plan":
-        """This plan with the waves and layouts of a stored one.
-
-        Args:
-          stored: as `stored.plan` gives it, so possible in itself.
-
-        Raises:
-          CheckpointError: the stored plan has other members.
-          ValueError: it says something else of these members.
-        """
-        if [m["member"] for m in stored["members"]] != list(self.keys):
-            raise errors.CheckpointError(
-                "the stored plan has other members; choose another --workdir, or delete plan.json there: "
-                "what is finished and still the same is kept"
-            )
-        if stored["chunks"] != self.chunks or len(stored["groups"]) != len(self.buckets):
-            raise ValueError("these settings give other groups or chunks")
-        buckets = []
-        for bucket, there in zip(self.buckets, stored["groups"]):
-            recipe = {name: value for name, value in bucket.recipe._asdict().items() if name in there["recipe"]}
-            if (recipe, list(bucket.members), bucket.steps) != (there["recipe"], there["members"], there["steps"]):
-                raise ValueError("a group has other members or another recipe than these settings give")
-            layout = {"lowering": "auto"} | {
-                name: there[name] for name in ("block", "tile", "lowering") if name in there
-            }
-            buckets.append(replace(bucket, **layout))
-        waves = tuple(tuple((start, stop) for start, stop in w) for w in stored["waves"])
-        return replace(self, buckets=tuple(buckets), waves=waves, since=stored["since"])

@@ -1,33 +1,34 @@
 """What an earlier start left in a run folder for a later one: looked at closely before a number of it is used."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.ops import conv
 
 PLAN, TEACHERS = "plan.json", "teachers.json"
-_PARTS = ("chunks", "waves", "since", "subjects", "groups", "members")
-_GROUP = ("recipe", "members", "steps", "block", "tile")
-_IDENTITY = ("data", "settings", "code")
-_PRECISIONS = ("float32", "bfloat16")
+
+# Forms of JSON: the types of a value; [form], items of it, one or more; {name: form}, these names at least.
+_WHOLE, _TEXT, _NUMBER = (int,), (str,), (int, float, type(None))
+_RECIPE = {"num_classes": _WHOLE, "batch": _WHOLE, "precision": _TEXT}
+_GROUP = {"recipe": _RECIPE, "members": [_WHOLE], "steps": _WHOLE, "block": _WHOLE, "tile": _WHOLE}
+_SHAPES = {"groups": [_GROUP], "waves": [[[_WHOLE]]], "chunks": _WHOLE, "since": _WHOLE, "subjects": (list,)}
+_PLAN = {**_SHAPES, "members": [{"member": _TEXT}]}
+_RECORD = {"epoch": _NUMBER, "val_accuracy": _NUMBER, "label_entropy": _NUMBER}
+_TEACHERS = {"experts": [{"history": [_RECORD]}]}
+_IDENTITY = {"data": (dict,), "settings": (dict,), "code": (dict,)}
 
 
 def plan(folder: RunFolder) -> dict[str, Any] | None:
-    """The plan with which a run began, if there is one: whole, and with nothing in it that no plan could say.
+    """The plan with which a run began, if there is one, in the form of a plan; `repeated` compares it with another.
 
     Raises:
       CheckpointError: it is damaged or was altered; says how to go on.
     """
-    if not (folder.path / PLAN).exists():
-        return None
-    found = folder.read_json(PLAN)
-    try:
-        _check_plan(found)
-    except ValueError as problem:
-        raise useless(folder, PLAN, problem) from None
-    return found
+    return _read(folder, PLAN, _check_plan)
 
 
 def histories(folder: RunFolder) -> list[list[dict[str, Any]]] | None:
@@ -36,21 +37,47 @@ def histories(folder: RunFolder) -> list[list[dict[str, Any]]] | None:
     Raises:
       CheckpointError: they are damaged.
     """
-    if not (folder.path / TEACHERS).exists():
-        return None
+    found = _read(folder, TEACHERS, lambda found: _check_form(found, _TEACHERS, "teachers"))
+    return found and [expert["history"] for expert in found["experts"]]
+
+
+def repeated(made: Plan, found: dict[str, Any], folder: RunFolder) -> Plan:
+    """The plan that is made now, with the waves and layouts of the one that was found in a run folder by `plan`.
+
+    Raises:
+      CheckpointError: that has other members, or says of them what cannot be.
+    """
+    if [m["member"] for m in found["members"]] != list(made.keys):
+        raise errors.CheckpointError(
+            "the stored plan has other members; choose another --workdir, or delete plan.json there: "
+            "what is finished and still the same is kept"
+        )
     try:
-        experts = _parts(folder.read_json(TEACHERS), ("experts",), "it")["experts"]
-        told = [_parts(expert, ("history",), "an expert")["history"] for expert in _list(experts, "experts")]
-        for record in (record for history in told for record in _list(history, "a history")):
-            for name, value in _parts(record, ("epoch", "val_accuracy", "label_entropy"), "a record").items():
-                if type(value) not in (int, float, type(None)):
-                    raise ValueError(f"{name} is {value!r:.40}")
+        if found["chunks"] != made.chunks or len(found["groups"]) != len(made.buckets):
+            raise ValueError("these settings give other groups or chunks")
+        buckets = tuple(map(_laid_out, made.buckets, found["groups"]))
+        _check_waves(found["waves"], [len(bucket.members) for bucket in buckets])
+        if found["since"] not in range(count := len(found["waves"])):
+            raise ValueError(f"since expects an integer from 0 to {count - 1}, got {found['since']}")
     except ValueError as problem:
-        raise useless(folder, TEACHERS, problem) from None
-    return told
+        raise _useless(folder, PLAN, problem) from None
+    waves = tuple(tuple((start, stop) for start, stop in wave) for wave in found["waves"])
+    return replace(made, buckets=buckets, waves=waves, since=found["since"])
 
 
-def useless(folder: RunFolder, name: str, problem: object) -> errors.CheckpointError:
+def _read(folder: RunFolder, name: str, check: Callable[[Any], None]) -> Any:
+    """A file of a run folder, in which the check finds nothing wrong; None if there is none."""
+    if not (folder.path / name).exists():
+        return None
+    found = folder.read_json(name)
+    try:
+        check(found)
+    except ValueError as problem:
+        raise _useless(folder, name, problem) from None
+    return found
+
+
+def _useless(folder: RunFolder, name: str, problem: object) -> errors.CheckpointError:
     """The error of a file that says what it cannot say: what, and the way on."""
     return errors.CheckpointError(
         f"cannot use {folder.path / name}: {errors.shown(str(problem))}; "
@@ -59,85 +86,61 @@ def useless(folder: RunFolder, name: str, problem: object) -> errors.CheckpointE
 
 
 def _check_plan(found: Any) -> None:
-    parts = _parts(found, _PARTS, "it")
-    groups, members = _list(parts["groups"], "groups"), _list(parts["members"], "members")
-    for group in groups:
-        _check_group(_parts(group, _GROUP, "a group"), len(members))
-    if len(precisions := {group["recipe"]["precision"] for group in groups}) != 1:
-        raise ValueError(f"groups of {len(precisions)} precisions")
-    if sorted(i for group in groups for i in group["members"]) != list(range(len(members))):
-        raise ValueError("the groups do not hold every member once")
-    for member in members:
-        if not isinstance(_parts(member, ("member",), "a member")["member"], str):
-            raise ValueError("a member without a key")
-    cut = _list(parts["waves"], "waves")
-    _check_waves(cut, [len(group["members"]) for group in groups])
-    _whole(parts["chunks"], 1, None, "chunks")
-    _whole(parts["since"], 0, len(cut) - 1, "since")
-    if "identity" in found:
-        _check_identity(found["identity"])
-    _check_subjects(parts["subjects"], {group["recipe"]["num_classes"] for group in groups})
-
-
-def _check_identity(found: Any) -> None:
-    parts = _parts(found, _IDENTITY, "the identity")
-    if len(parts) > len(_IDENTITY):
-        raise ValueError(f"an identity of other parts than {', '.join(_IDENTITY)}")
-    for told in parts.values():
-        if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
-            raise ValueError("an identity that says nothing")
-
-
-def _check_group(group: dict[str, Any], members: int) -> None:
-    recipe = _parts(group["recipe"], ("num_classes", "batch", "precision"), "a recipe")
-    for i in _list(group["members"], "members of a group"):
-        _whole(i, 0, members - 1, "a member of a group")
-    if recipe["precision"] not in _PRECISIONS:
+    """Refuse what no plan could say, of that which is read before there is another to compare it with."""
+    _check_form(found, _PLAN, "plan")
+    recipe, subjects = found["groups"][0]["recipe"], found["subjects"]
+    if recipe["precision"] not in ("float32", "bfloat16"):
         raise ValueError(f"a precision {recipe['precision']!r:.40}")
-    _whole(recipe["num_classes"], 1, None, "num_classes")
-    _whole(group["steps"], 1, None, "steps")
-    _whole(recipe["batch"], 1, None, "batch")
-    _whole(group["block"], 1, len(group["members"]), "block")
-    if recipe["batch"] % _whole(group["tile"], 1, None, "tile"):
-        raise ValueError(f"tile expects a whole part of {recipe['batch']} images, got {group['tile']}")
-    if (lowering := group.get("lowering", "auto")) not in ("auto", *conv.LOWERINGS):
-        raise ValueError(f"lowering expects one of auto, {', '.join(conv.LOWERINGS)}, got {lowering!r:.40}")
-
-
-def _check_waves(cut: Sequence[Any], counts: Sequence[int]) -> None:
-    """Each group's ranges follow one another, and are together the group."""
-    reached = [0] * len(counts)
-    for wave in cut:
-        for g, bounds in enumerate(_list(wave, "a wave", len(counts))):
-            start, stop = _list(bounds, "a range", 2)
-            _whole(start, reached[g], reached[g], "the start of a range")
-            reached[g] = _whole(stop, start, counts[g], "the stop of a range")
-    if reached != list(counts):
-        raise ValueError("the waves do not hold every member once")
-
-
-def _check_subjects(subjects: Any, classes: set[int]) -> None:
-    if not isinstance(subjects, list) or not all(type(c) is int for c in subjects):
-        raise ValueError("subjects that are no classes")
-    if subjects and {tuple(sorted(subjects))} != {tuple(range(count)) for count in classes}:
+    if any(type(c) is not int for c in subjects) or sorted(subjects) != list(range(len(subjects))):
         raise ValueError("subjects that are not each class once")
+    if len(subjects) not in (0, recipe["num_classes"]):
+        raise ValueError(f"{len(subjects)} subjects of {recipe['num_classes']} classes")
+    if "identity" in found:
+        _check_form(identity := found["identity"], _IDENTITY, "identity")
+        texts = [text for part in identity.values() for text in part.values()]
+        if identity.keys() != _IDENTITY.keys() or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"an identity that does not say {', '.join(_IDENTITY)}, and nothing else")
 
 
-def _parts(value: Any, names: Collection[str], what: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not set(names) <= value.keys():
-        raise ValueError(f"{what} lacks one of {', '.join(names)}")
-    return value
+def _check_form(value: Any, form: Any, what: str) -> None:
+    """Refuse, by its path, what is not of the form."""
+    if isinstance(form, tuple) and type(value) not in form:
+        raise ValueError(f"{what} expects {' or '.join(kind.__name__ for kind in form)}, got {value!r:.40}")
+    if isinstance(form, list):
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"{what} expects a list of one or more, got {value!r:.40}")
+        for item in value:
+            _check_form(item, form[0], what)
+    if isinstance(form, dict):
+        if not isinstance(value, dict) or not form.keys() <= value.keys():
+            raise ValueError(f"{what} lacks one of {', '.join(form)}")
+        for name, part in form.items():
+            _check_form(value[name], part, f"{what}.{name}")
 
 
-def _list(value: Any, what: str, length: int = 0) -> list[Any]:
-    """A list that is not empty."""
-    if not isinstance(value, list) or not value or (length and len(value) != length):
-        raise ValueError(f"{what}: no list of {length or 'one or more'}")
-    return value
+def _laid_out(bucket: PlannedBucket, group: dict[str, Any]) -> PlannedBucket:
+    """A bucket in the layout of a stored group, once that is known to be of the same members."""
+    recipe = {name: value for name, value in bucket.recipe._asdict().items() if name in group["recipe"]}
+    if (recipe, list(bucket.members), bucket.steps) != (group["recipe"], group["members"], group["steps"]):
+        raise ValueError("a group has other members or another recipe than these settings give")
+    most, batch, ways = len(bucket.members), bucket.recipe.batch, ("auto", *conv.LOWERINGS)
+    layout = {}
+    for name, legal, wanted in (
+        ("block", range(1, most + 1), f"an integer from 1 to {most}"),
+        ("tile", [n for n in range(1, batch + 1) if batch % n == 0], f"a whole part of {batch} images"),
+        ("lowering", ways, f"one of {', '.join(ways)}"),
+    ):
+        layout[name] = group.get(name, "auto")
+        if layout[name] not in legal:
+            raise ValueError(f"{name} expects {wanted}, got {layout[name]!r:.40}")
+    return replace(bucket, **layout)
 
 
-def _whole(value: Any, least: int, most: int | None, what: str) -> int:
-    if type(value) is not int or value < least or (most is not None and value > most):
-        wanted = f"from {least} to {most}" if most is not None else f">= {least}"
-        raise ValueError(f"{what} expects an integer {wanted}, got {value!r:.40}")
-    return value
+def _check_waves(waves: Sequence[Any], counts: Sequence[int]) -> None:
+    """Each group's ranges follow one another, and are together the group."""
+    for g, count in enumerate(counts):
+        ranges = [wave[g] for wave in waves if len(wave) == len(counts) and len(wave[g]) == 2]
+        edges = [0, *(stop for _, stop in ranges)]
+        follow = [start for start, _ in ranges] == edges[:-1] and edges == sorted(edges)
+        if len(ranges) < len(waves) or not follow or edges[-1] != count:
+            raise ValueError("the waves do not hold every member once")

@@ -4,12 +4,14 @@ import functools
 import itertools
 import json
 import math
+import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from jaxsoft import config, errors, files
+from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 
 to_text = json.JSONEncoder(sort_keys=True).encode
@@ -65,15 +67,12 @@ class MemberSpec:
         """The draw of the member's images; the paper's protocol draws anew for every IPC."""
         return Draw(self.select, self.subset_seed, self.ipc if protocol == "paper" else 0)
 
-    def key(self, context: dict[str, Any] | str) -> str:
+    def key(self, context: str) -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
-        Args:
-          context: what the members of a run share: data, teacher, student settings, protocol. As JSON by `to_text` it
-            need not be written anew for each member.
+        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code.
         """
-        shared = context if isinstance(context, str) else to_text(context)
-        return files.digest([f"[{to_text(vars(self))}, {shared}]"])[:12]
+        return files.digest([f"[{to_text(vars(self))}, {context}]"])[:12]
 
 
 def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
@@ -86,19 +85,27 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
       ConfigError: an axis that is unknown, empty, without effect, has a value twice, or is zipped with one of another
         length; an open teacher epoch.
     """
-    if settings.sweep.teacher_epoch and not any(_parsed(text).has_open_epoch for text in settings.sweep.labels):
-        raise errors.ConfigError(
-            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
-            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
-        )
-    labels = functools.cache(_labels)  # many members have the same
-    members = (_member(settings, point, labels) for point in _points(settings.sweep))
-    return tuple(dict.fromkeys(members))
+    axes, student, specs = settings.sweep, settings.student, _label_specs(settings.sweep)
+
+    @functools.cache  # many members have the same
+    def labels(text: str, epoch: int | None) -> str:
+        return str(specs[text] if epoch is None else specs[text].with_epoch(epoch))
+
+    own = {name: getattr(student, name) for name in ("model", "learning_rate", "weight_decay", "steps")}
+    own |= {"ipc": 1, "labels": "hard", "seed": 0, "select": settings.select, "teacher_epoch": None}
+    own["epochs"] = 0 if axes.steps else student.epochs
+
+    def member(point: tuple[dict[str, Any], ...]) -> MemberSpec:
+        values = functools.reduce(operator.or_, point, own)
+        values["labels"] = labels(values["labels"], values.pop("teacher_epoch"))
+        return MemberSpec(**{"subset_seed": values["seed"], **values})
+
+    return tuple(dict.fromkeys(map(member, itertools.product(*_columns(axes)))))
 
 
 def combinations(sweep: config.Sweep) -> int:
     """How many points the axes have; more than members where several points mean the same student."""
-    return math.prod(len(rows) for _, rows in _columns(sweep))
+    return math.prod(map(len, _columns(sweep)))
 
 
 def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]:
@@ -109,39 +116,28 @@ def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]
     return largest
 
 
+def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
+    """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
+    spec = LabelSpec.parse(text).resolve(histories)
+    return str(spec.with_classes(subjects) if subjects else spec)
+
+
 def resolve(
-    members: tuple[MemberSpec, ...], resolved: Callable[[str], str], subjects: Sequence[int] = ()
+    members: Sequence[MemberSpec], histories: Sequence[History], subjects: Sequence[int]
 ) -> tuple[MemberSpec, ...]:
-    """Replace every label spec by what `resolved` makes of it (an accuracy becomes an epoch); duplicates go.
-
-    Args:
-      members: of a sweep.
-      resolved: from text to text.
-      subjects: what `without` counts, where these are not the classes themselves.
-    """
-    texts = {text: resolved(text) for text in {m.labels for m in members}}
-    without = {c: subjects[c] if subjects and c >= 0 else c for c in {m.without for m in members}}
-
-    def meant(m: MemberSpec) -> MemberSpec:
-        labels, left_out = texts[m.labels], int(without[m.without])
-        return m if (labels, left_out) == (m.labels, m.without) else replace(m, labels=labels, without=left_out)
-
-    return tuple(dict.fromkeys(map(meant, members)))
+    """The members with resolved label specs and with classes for subjects, where there are such; duplicates go."""
+    texts = {text: resolved(text, histories, subjects) for text in {m.labels for m in members}}
+    classes = dict(enumerate(subjects))
+    meant = (replace(m, labels=texts[m.labels], without=int(classes.get(m.without, m.without))) for m in members)
+    return tuple(dict.fromkeys(meant))
 
 
-def _points(sweep: config.Sweep) -> Iterator[dict[str, Any]]:
-    columns = _columns(sweep)
-    order = [name for group, _ in columns for name in group]
-    for parts in itertools.product(*(rows for _, rows in columns)):
-        yield dict(zip(order, itertools.chain.from_iterable(parts)))
-
-
-def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]]]:
-    """The names of each axis, several where they advance together, and its rows of values."""
-    values = {name: v for name, v in config.as_dict(sweep).items() if name != "axes" and v}
+def _columns(sweep: config.Sweep) -> list[list[dict[str, Any]]]:
+    """The values of each axis, with their names, of which there are several where they advance together."""
+    legal = [name for name in vars(sweep) if name != "axes"]
+    values = {name: getattr(sweep, name) for name in legal if getattr(sweep, name)}
     groups = [entry.split() for entry in sweep.axes]
     named = [name for group in groups for name in group]
-    legal = [name for name in config.as_dict(sweep) if name != "axes"]
     if not all(groups):
         raise errors.ConfigError(f"config.sweep.axes has an empty entry; choices: {', '.join(legal)}")
     for name in named:
@@ -152,52 +148,35 @@ def _columns(sweep: config.Sweep) -> list[tuple[list[str], list[tuple[Any, ...]]
         if named.count(name) > 1:
             raise errors.ConfigError(f"config.sweep.axes names {name!r} twice")
     groups += [[name] for name in values if name not in named]
+    columns = []
     for group in groups:
         lengths = {name: len(values[name]) for name in group}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {n}" for name, n in lengths.items())
             raise errors.ConfigError(f"config.sweep.axes zips names of different lengths: {shown}")
-    rows = [list(zip(*(values[name] for name in group))) for group in groups]
-    for group, found in zip(groups, rows):
-        twice = next((row for row, n in Counter(found).items() if n > 1), None)
-        if twice is not None:
-            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice))
+        rows = list(zip(*(values[name] for name in group)))
+        if twice := [row for row, n in Counter(rows).items() if n > 1]:
+            shown = ", ".join(f"config.sweep.{name} has {value!r}" for name, value in zip(group, twice[0]))
             raise errors.ConfigError(f"{shown} more than once")
-    return list(zip(groups, rows))
+        columns.append([dict(zip(group, row)) for row in rows])
+    return columns
 
 
-def _parsed(text: str) -> LabelSpec:
+def _label_specs(sweep: config.Sweep) -> dict[str, LabelSpec]:
+    """The label specs by text; `teacher_epoch` is there if one of them leaves its epoch open, and only then."""
     try:
-        return LabelSpec.parse(text)
+        specs = {text: LabelSpec.parse(text) for text in sweep.labels or ("hard",)}
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
-
-
-def _labels(text: str, epoch: int | None) -> str:
-    """The canonical text of a label spec, with the teacher's epoch where it is open."""
-    labels = _parsed(text)
-    if labels.has_open_epoch:
-        if epoch is None:
-            raise errors.ConfigError(
-                f"label spec '{labels}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
-                "or set config.sweep.teacher_epoch"
-            )
-        labels = labels.with_epoch(epoch)
-    return str(labels)
-
-
-def _member(settings: config.Settings, point: dict[str, Any], labels: Callable[[str, int | None], str]) -> MemberSpec:
-    student, seed = settings.student, point.get("seed", 0)
-    return MemberSpec(
-        ipc=point.get("ipc", 1),
-        labels=labels(point.get("labels", "hard"), point.get("teacher_epoch")),
-        seed=seed,
-        subset_seed=point.get("subset_seed", seed),
-        model=point.get("model", student.model),
-        learning_rate=point.get("learning_rate", student.learning_rate),
-        weight_decay=point.get("weight_decay", student.weight_decay),
-        steps=point.get("steps", student.steps),
-        epochs=0 if "steps" in point else student.epochs,
-        select=point.get("select", settings.select),
-        without=point.get("without", -1),
-    )
+    unsaid = [spec for spec in specs.values() if spec.has_open_epoch]
+    if sweep.teacher_epoch and not unsaid:
+        raise errors.ConfigError(
+            "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its epoch, or needs none; "
+            "leave it open, as in 'teacher' or 'teacher|topk(3)'"
+        )
+    if unsaid and not sweep.teacher_epoch:
+        raise errors.ConfigError(
+            f"label spec '{unsaid[0]}' leaves the epoch open; write epoch=, accuracy= or entropy=, "
+            "or set config.sweep.teacher_epoch"
+        )
+    return specs

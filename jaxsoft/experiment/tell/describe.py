@@ -11,7 +11,6 @@ from jaxtyping import Int
 from jaxsoft import config
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
-from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.writing import flat
@@ -97,7 +96,7 @@ def resolved_lines(
 
 def _resolved(text: str, histories: Sequence[History], subjects: Sequence[int]) -> str:
     """A label spec with its epoch, and how good its teacher is then."""
-    found = planning.resolved(text, histories, subjects)
+    found = sweep.resolved(text, histories, subjects)
     accuracy = _reached(LabelSpec.parse(found), histories)
     return found if accuracy is None else f"{found}, {accuracy:.1%} validation accuracy"
 

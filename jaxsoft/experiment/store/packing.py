@@ -14,6 +14,7 @@ from safetensors import deserialize
 from safetensors.numpy import save
 
 from jaxsoft import files
+from jaxsoft.experiment.store.writing import differing
 
 _SHOWN = 20  # differences that a table lists
 _WIDEST = 60  # characters of one of its cells
@@ -28,12 +29,16 @@ def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any
     Raises:
       ValueError: two leaves have the same path.
     """
-    arrays, leaves = {}, {}
-    for path, leaf in _leaves(tree).items():
-        dtype, shape = _kind(leaf)
-        arrays[path] = np.asarray(jax.device_get(leaf), np.dtype(dtype.name), order="C")
-        sha256 = files.digest([arrays[path].reshape(-1).view(np.uint8).data])
-        leaves[path] = {"dtype": dtype.name, "shape": list(shape), "sha256": sha256}
+    found = {path: np.asarray(jax.device_get(leaf), order="C") for path, leaf in _leaves(tree).items()}
+    arrays = {path: array.astype(array.dtype.newbyteorder("="), copy=False) for path, array in found.items()}
+    leaves = {
+        path: {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "sha256": files.digest([array.reshape(-1).view(np.uint8).data]),
+        }
+        for path, array in arrays.items()
+    }
     return np.frombuffer(save(arrays), np.uint8), leaves
 
 
@@ -53,26 +58,22 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: 
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
-def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], wanted_tag: Mapping[str, Any]) -> str:
-    """A table of the leaves and tag keys that differ between what was packed and what is wanted; empty if none does."""
+def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Where what was packed, and its tag, is not as what is wanted: lines of a table, none where all is alike."""
     saved = {path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in leaves.items()}
-    kinds = {path: _kind(leaf) for path, leaf in _leaves(like).items()}
-    wanted = {path: f"{dtype.name}{list(shape)}" for path, (dtype, shape) in kinds.items()}
-    saved |= {f"tag.{key}": json.dumps(value) for key, value in tag.items()}
-    wanted |= {f"tag.{key}": json.dumps(value) for key, value in wanted_tag.items()}
-    rows = [(key, saved.get(key, "absent"), wanted.get(key, "absent")) for key in {**wanted, **saved}]
-    rows = [row for row in rows if row[1] != row[2]]
+    arrays = {path: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for path, leaf in _leaves(like).items()}
+    wanted = {path: f"{array.dtype.name}{list(array.shape)}" for path, array in arrays.items()}
+    for texts, values in ((saved, tag), (wanted, own)):
+        texts |= {f"tag.{key}": json.dumps(value) for key, value in values.items()}
+    rows = [(key, there, here) for key, (here, there) in differing(wanted, saved).items()]
     if not rows:
-        return ""
-    shown = [("leaf", "saved", "wanted"), *(tuple(map(_short, row)) for row in rows[:_SHOWN])]
+        return []
+    shown = [("leaf", "saved", "wanted")]
+    for row in rows[:_SHOWN]:
+        shown.append(tuple(cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 4]} ..." for cell in row))
     widths = [max(map(len, column)) for column in zip(*shown)]
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-    return "\n".join(lines + [f"  and {len(rows) - _SHOWN} more"] * (len(rows) > _SHOWN))
-
-
-def _short(text: str) -> str:
-    """A cell of a table that a terminal can hold."""
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 4]} ..."
+    return lines + [f"  and {len(rows) - _SHOWN} more"] * (len(rows) > _SHOWN)
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
@@ -82,8 +83,3 @@ def _leaves(tree: Any) -> dict[str, Any]:
     if len(named) < len(leaves):
         raise ValueError("two leaves have the same path: a key contains '/'")
     return named
-
-
-def _kind(leaf: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return np.dtype(array.dtype), tuple(array.shape)

@@ -24,6 +24,16 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def differing(before: Mapping[str, Any], now: Mapping[str, Any], absent: Any = "absent") -> dict[str, tuple[Any, Any]]:
+    """Of every key under which two mappings differ, what it stands for in each.
+
+    >>> differing({"a": 1, "b": 2}, {"b": 3, "a": 1, "c": 4})
+    {'b': (2, 3), 'c': ('absent', 4)}
+    """
+    both = {key: (before.get(key, absent), now.get(key, absent)) for key in {**before, **now}}
+    return {key: (was, is_now) for key, (was, is_now) in both.items() if was != is_now}
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Replace a file whole or not at all, also when the power fails.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
-from jaxsoft.experiment.store.writing import cannot_write, flat, write_file
+from jaxsoft.experiment.store.writing import cannot_write, differing, flat, write_file
 
 CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
@@ -23,7 +23,7 @@ FREE = (
 SHOWN = 3  # differing settings that a message names
 
 
-class RunFolder:
+class RunFolder(contextlib.AbstractContextManager):
     """One run's folder.
 
     Reading needs no lock. Whoever writes calls `open` first, which refuses a second process and another config:
@@ -38,7 +38,7 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike, seconds: Mapping[str, float] | None = None):
         self.path = Path(path).absolute()
-        self._seconds, self._counted = seconds, False
+        self._seconds = seconds
         self._lock: lock.Lock | None = None
 
     def open(self, config: Mapping[str, Any]) -> "RunFolder":
@@ -54,18 +54,18 @@ class RunFolder:
             raise errors.CheckpointError(f"run folder {self.path} is open already")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock.Lock(self.path / LOCK)
-            files.sweep(self.path)
-            self._bind(config)
-            if self._seconds is not None:
-                self._write_times([*self._times(), dict(self._seconds)])
-                self._counted = True
+            with contextlib.ExitStack() as refused:
+                held = lock.Lock(self.path / LOCK)
+                refused.callback(held.release)
+                files.sweep(self.path)
+                if not self.compare(config):
+                    self.write_json(CONFIG, config)
+                if self._seconds is not None:
+                    self.write_times(self._seconds, new=True)
+                refused.pop_all()
         except OSError as problem:
-            self.close()
             raise cannot_write(self.path, problem) from problem
-        except BaseException:
-            self.close()
-            raise
+        self._lock = held
         return self
 
     def join(self, config: Mapping[str, Any]) -> None:
@@ -74,24 +74,19 @@ class RunFolder:
         Raises:
           CheckpointError: the folder belongs to another config, or is not there.
         """
-        if not (self.path / CONFIG).exists():
+        if not self.compare(config):
             raise errors.CheckpointError(
                 f"no run in {self.path}; all processes need one --workdir that all of them see"
             )
-        self._bind(config)
 
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
         if self._lock is not None:
-            if self._counted and self._seconds:
+            if self._seconds is not None:
                 with contextlib.suppress(errors.CheckpointError):  # what went wrong before is what counts
                     self.write_times(self._seconds)
-                self._counted = False
             self._lock.release()
             self._lock = None
-
-    def __enter__(self) -> "RunFolder":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -121,33 +116,25 @@ class RunFolder:
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
 
-    def write_times(self, seconds: Mapping[str, float]) -> None:
-        """Store how long the stages of the last start took so far, beside those of earlier ones.
+    def write_times(self, seconds: Mapping[str, float], new: bool = False) -> None:
+        """Store how long the stages of the last start, or of a new one, took so far, beside those of earlier ones.
 
         Raises:
           CheckpointError: the folder cannot be written.
         """
-        self._write_times([*self._times()[:-1], dict(seconds)])
-
-    def _times(self) -> list[dict[str, float]]:
-        """Of each start its stages; a file that cannot be read decides nothing, and counts as empty."""
         try:
             found = self.read_json(TIMING)
-        except errors.CheckpointError:
-            return []
-        return [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+        except errors.CheckpointError:  # decides nothing, and counts as empty
+            found = {}
+        starts = [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+        starts = [*(starts if new else starts[:-1]), dict(seconds)][-MOST_STARTS:]
+        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(starts, 1)})
 
-    def _write_times(self, starts: list[dict[str, float]]) -> None:
-        last = starts[-MOST_STARTS:]
-        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
+    def compare(self, config: Mapping[str, Any]) -> bool:
+        """Compare a config with the stored one; writes nothing.
 
-    def _bind(self, config: Mapping[str, Any]) -> None:
-        if not (self.path / CONFIG).exists():
-            return self.write_json(CONFIG, config)
-        return self.compare(config)
-
-    def compare(self, config: Mapping[str, Any]) -> None:
-        """Compare a config with the stored one, if there is one; writes nothing.
+        Returns:
+          Whether one is stored.
 
         Raises:
           CheckpointError: the folder belongs to another config, or there is a file in its place.
@@ -156,19 +143,18 @@ class RunFolder:
         if not nearest.is_dir():
             raise errors.CheckpointError(f"{nearest} is a file, no folder for a run; choose another --workdir")
         if not (self.path / CONFIG).exists():
-            return None
+            return False
         stored = self.read_json(CONFIG)
         if not isinstance(stored, dict) or not stored:
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
-        there = {key: json.dumps(value) for key, value in flat(stored, "config")}
-        now = {key: json.dumps(value) for key, value in flat(_plain(config), "config")}
-        differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
-        if not differing:
-            return None
-        shown = [f"{k} is {there.get(k, 'absent')} there, {now.get(k, 'absent')} now" for k in differing[:SHOWN]]
-        if len(differing) > SHOWN:
-            shown.append(f"and {len(differing) - SHOWN} more")
+        there, now = ({k: json.dumps(v) for k, v in flat(one, "config")} for one in (stored, _plain(config)))
+        changed = {key: both for key, both in differing(there, now).items() if not key.startswith(FREE)}
+        if not changed:
+            return True
+        shown = [f"{key} is {stored} there, {own} now" for key, (stored, own) in changed.items()]
+        if len(shown) > SHOWN:
+            shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
         raise errors.CheckpointError(
             f"run folder {self.path} belongs to another config: {'; '.join(shown)}; "
             "resume with the stored settings or choose another --workdir"

@@ -13,9 +13,8 @@ import json
 import logging
 import math
 import os
-import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,6 @@ COLUMNS = (
     "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
 )  # fmt: skip
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
-
-LINE = re.compile(rb"[^\n]*\n")
-RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]{0,9}),"row":(.*)\}\n')
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +84,7 @@ class ResultsLog:
           CheckpointError: the file is gone and cannot be written again.
         """
         try:
-            is_open = self._file >= 0
-            if is_open and (not self._is_there() or len(read(self.path)) < len(self._records)):
+            if self._file >= 0 and (not self._is_there() or len(read(self.path)) < len(self._records)):
                 self._restore()
             return read(self.path)
         except OSError as problem:
@@ -106,10 +101,9 @@ class ResultsLog:
 
     def _open(self) -> None:
         os.close(files.own(self.path))  # no link, and no device
-        _mend(self.path)
+        self._records = _mended(self.path)
         self._file = files.own(self.path)
         files.sync(self.path.parent)
-        self._records = {row["member"]: record for row, record in _rows(self.path)}
         self._size = os.fstat(self._file).st_size
 
     def _write(self, batch: bytes) -> None:
@@ -144,15 +138,8 @@ class ResultsLog:
 
 def read(path: Path) -> list[Row]:
     """All whole records of a log, in the order in which they were appended."""
-    return [row for row, _ in _rows(path)]
-
-
-def _rows(path: Path) -> Iterator[tuple[Row, bytes]]:
-    """All whole records, as what they say and as they are written."""
     with files.opened(path) as file:
-        for line in LINE.findall(file.read()):
-            if row := _row(line):
-                yield row, line
+        return [row for line in file if (row := _row(line))]
 
 
 def log_of(path: Path, process: int | str) -> Path:
@@ -179,7 +166,7 @@ def open_log(path: Path) -> ResultsLog:
 
 
 def gather(log: ResultsLog, members: Collection[str]) -> None:
-    """OnWait until every process has trained its share; then the first takes in what the others have logged.
+    """Wait until every process has trained its share; then the first takes in what the others have logged.
 
     Raises:
       CheckpointError: a member has no record.
@@ -226,12 +213,13 @@ def write_csv(
     writing.write_file(Path(path), text.getvalue().encode())
 
 
-def _mend(path: Path) -> None:
-    """Set altered records aside, cut a torn one off."""
+def _mended(path: Path) -> dict[str, bytes]:
+    """The whole records of a log by member; altered ones are set aside, a torn one is cut off."""
     with files.opened(path) as file:
-        content = file.read()
-    lines = LINE.findall(content)
-    bad = [line for line in lines if not _row(line)]
+        lines = list(file)
+    rows = {line: _row(line) for line in lines}
+    whole = {row["member"]: line for line, row in rows.items() if row}
+    bad = [line for line in lines if not rows[line] and line.endswith(b"\n")]
     if bad:
         aside = path.with_name(f"{path.name}.corrupt")
         log.warning("%s: %d altered records set aside in %s; their members run again", path, len(bad), aside.name)
@@ -239,10 +227,11 @@ def _mend(path: Path) -> None:
             file.write(b"".join(bad))
             file.flush()
             os.fsync(file.fileno())
-        writing.write_file(path, b"".join(line for line in lines if _row(line)))
-    elif len(whole := b"".join(lines)) < len(content):
+        writing.write_file(path, b"".join(whole.values()))
+    elif lines and not lines[-1].endswith(b"\n"):
         log.warning("%s: the last record is torn and was cut off; its member runs again", path)
-        os.truncate(path, len(whole))
+        os.truncate(path, sum(map(len, lines[:-1])))
+    return whole
 
 
 def _record(row: Row) -> bytes:
@@ -251,18 +240,12 @@ def _record(row: Row) -> bytes:
 
 
 def _row(line: bytes) -> Row | None:
-    """The row of a record, or None if the record is not as it was written."""
-    match = RECORD.fullmatch(line)
-    if match is None:
-        return None
-    crc, length, payload = match.groups()
-    if int(length) != len(payload) or int(crc, 16) != zlib.crc32(payload):
-        return None
+    """The row of a record, or None if the record is not, byte for byte, how that row is written."""
     try:
-        row = json.loads(payload)
-    except (ValueError, RecursionError):  # not by us, though it adds up
+        row = json.loads(line)["row"]
+        return row if isinstance(row["member"], str) and _record(row) == line else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("member"), str) else None
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from jaxsoft import errors, numerics, sources
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.store.folder import RunFolder
-from jaxsoft.experiment.store.writing import flat
+from jaxsoft.experiment.store.writing import differing, flat
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,8 @@ def add_start(folder: RunFolder) -> list[str]:
     folder.write_json(_STARTS, {"starts": [*starts, now]})
     two = (starts[-1] if starts else now, now)
     before, after = ({key: str(value) for key, value in flat(start) if value != {}} for start in two)
-    return [
-        f"{k} was {before.get(k)}, is {after.get(k)} now" for k in {**before, **after} if before.get(k) != after.get(k)
-    ]
+    changed = differing(before, after, absent=None)
+    return [f"{key} was {was}, is {is_now} now" for key, (was, is_now) in changed.items()]
 
 
 def _starts(found: Any) -> list[dict[str, Any]]:

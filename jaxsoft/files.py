@@ -10,13 +10,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from io import BufferedIOBase, BufferedRandom, BufferedReader
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
 
 _KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}  # as `ls` has them
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-_STAGED = re.compile(r"\.report\.[0-9a-z_]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp|\.report\.[0-9a-z_]{8}\.tmp")  # the latter is a folder
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -68,7 +67,7 @@ def is_temporary(name: str) -> bool:
     >>> is_temporary(".plan.json.0123abcd.tmp"), is_temporary(".mine.tmp")
     (True, False)
     """
-    return bool(_TEMPORARY.fullmatch(name) or _STAGED.fullmatch(name))
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def sweep(folder: Path) -> None:
@@ -76,7 +75,7 @@ def sweep(folder: Path) -> None:
     for leftover in [path for path in folder.iterdir() if is_temporary(path.name)]:
         if leftover.is_symlink() or not leftover.is_dir():
             leftover.unlink()
-        elif _STAGED.fullmatch(leftover.name):
+        elif leftover.name.startswith(".report."):
             shutil.rmtree(leftover)
 
 
@@ -128,11 +127,6 @@ def read(path: str | os.PathLike, most: int) -> bytes:
     return content
 
 
-def expanded(text: str) -> Path:
-    """A path as a user writes it: `~` is the home folder."""
-    return Path(text).expanduser()
-
-
 def digest(parts: Iterable[str | bytes | memoryview]) -> str:
     """SHA-256 in hex over parts, one after the other; text counts as UTF-8.
 
@@ -143,11 +137,6 @@ def digest(parts: Iterable[str | bytes | memoryview]) -> str:
     for part in parts:
         hasher.update(part.encode() if isinstance(part, str) else part)
     return hasher.hexdigest()
-
-
-def pieces(file: BufferedIOBase, size: int = 1 << 20) -> Iterator[bytes]:
-    """What is left of a file, piece by piece."""
-    return iter(lambda: file.read(size), b"")
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

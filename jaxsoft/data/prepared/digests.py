@@ -30,7 +30,7 @@ def of(file: BufferedIOBase) -> Digests:
     chunks = []
 
     def noted() -> Iterator[bytes]:
-        for piece in files.pieces(file, CHUNK):
+        while piece := file.read(CHUNK):
             chunks.append(files.digest([piece]))
             yield piece
 

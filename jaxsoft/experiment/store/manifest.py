@@ -93,7 +93,7 @@ def verify(path: str | os.PathLike) -> list[str]:
     return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
 
 
-def _store(folder: RunFolder, kept: Mapping[str, Digest], added: tuple[str, ...] = ("",)) -> None:
+def _store(folder: RunFolder, kept: dict[str, Digest], added: tuple[str, ...] = ("",)) -> None:
     """List the files whose names begin so as they are now, and what is kept as it was."""
     paths = (path for path in folder.path.rglob("*") if path.is_file() and not path.is_symlink())
     names = (path.relative_to(folder.path).as_posix() for path in paths)

@@ -1,26 +1,25 @@
 """The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
 
 import contextlib
+import errno
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
-from jaxsoft.experiment.store.writing import cannot_write, differing, flat, write_file
 
 CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
-FREE = (
-    "config.compute.",
-    "config.data.root",
-    "config.teacher.store",
-    "config.teacher.expected",
-)  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
+FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
+"""How settings begin that say how and where, not what."""
 
 
 class RunFolder(contextlib.AbstractContextManager):
@@ -42,10 +41,7 @@ class RunFolder(contextlib.AbstractContextManager):
         self._lock: lock.Lock | None = None
 
     def open(self, config: Mapping[str, Any]) -> "RunFolder":
-        """Create the folder if needed, take its lock, and store the config or compare it with the stored one.
-
-        Args:
-          config: resolved settings, as JSON can hold them; nested mappings are compared key by key.
+        """Create the folder if needed, take its lock, and store the config (as JSON can hold it) or `compare` it.
 
         Raises:
           CheckpointError: another process holds the folder, it belongs to another config, or it cannot be written.
@@ -69,15 +65,10 @@ class RunFolder(contextlib.AbstractContextManager):
         return self
 
     def join(self, config: Mapping[str, Any]) -> None:
-        """Compare the config with the stored one; for the processes of a run beside the one that opened the folder.
-
-        Raises:
-          CheckpointError: the folder belongs to another config, or is not there.
-        """
+        """For the processes of a run beside the one that opened the folder: `compare`, and refuse a folder without a run."""
         if not self.compare(config):
-            raise errors.CheckpointError(
-                f"no run in {self.path}; all processes need one --workdir that all of them see"
-            )
+            told = f"no run in {self.path}; all processes need one --workdir that all of them see"
+            raise errors.CheckpointError(told)
 
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
@@ -92,11 +83,7 @@ class RunFolder(contextlib.AbstractContextManager):
         self.close()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Replace a JSON file of the folder, whole or not at all; arrays become lists, and an object is sealed.
-
-        Raises:
-          CheckpointError: the folder cannot be written; the earlier file is intact.
-        """
+        """Replace a JSON file, as `write_file` does; arrays become lists, and an object is sealed."""
         plain = _plain(value)
         sealed = files.seal(plain) if isinstance(plain, dict) else plain
         write_file(self.path / name, (json.dumps(sealed, indent=2) + "\n").encode())
@@ -117,11 +104,7 @@ class RunFolder(contextlib.AbstractContextManager):
             raise errors.CheckpointError(told) from problem
 
     def write_times(self, seconds: Mapping[str, float], new: bool = False) -> None:
-        """Store how long the stages of the last start, or of a new one, took so far, beside those of earlier ones.
-
-        Raises:
-          CheckpointError: the folder cannot be written.
-        """
+        """Store how long the stages of the last start, or of a new one, took so far, beside those of earlier ones."""
         try:
             found = self.read_json(TIMING)
         except errors.CheckpointError:  # decides nothing, and counts as empty
@@ -131,10 +114,7 @@ class RunFolder(contextlib.AbstractContextManager):
         self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(starts, 1)})
 
     def compare(self, config: Mapping[str, Any]) -> bool:
-        """Compare a config with the stored one; writes nothing.
-
-        Returns:
-          Whether one is stored.
+        """Compare a config with the stored one, key by key, if one is stored; says whether it is, and writes nothing.
 
         Raises:
           CheckpointError: the folder belongs to another config, or there is a file in its place.
@@ -149,16 +129,72 @@ class RunFolder(contextlib.AbstractContextManager):
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
         there, now = ({k: json.dumps(v) for k, v in flat(one, "config")} for one in (stored, _plain(config)))
-        changed = {key: both for key, both in differing(there, now).items() if not key.startswith(FREE)}
-        if not changed:
-            return True
-        shown = [f"{key} is {stored} there, {own} now" for key, (stored, own) in changed.items()]
-        if len(shown) > SHOWN:
-            shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
-        raise errors.CheckpointError(
-            f"run folder {self.path} belongs to another config: {'; '.join(shown)}; "
-            "resume with the stored settings or choose another --workdir"
-        )
+        shown = [
+            f"{key} is {was} there, {own} now"
+            for key, (was, own) in differing(there, now).items()
+            if not key.startswith(FREE)
+        ]
+        if shown:
+            more = [f"and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []
+            raise errors.CheckpointError(
+                f"run folder {self.path} belongs to another config: {'; '.join(shown[:SHOWN] + more)}; "
+                "resume with the stored settings or choose another --workdir"
+            )
+        return True
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested mappings; an empty one is a value.
+
+    >>> dict(flat({"a": {"b": 1, "c": {}}}, "config"))
+    {'config.a.b': 1, 'config.a.c': {}}
+    """
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any], absent: Any = "absent") -> dict[str, tuple[Any, Any]]:
+    """What two mappings hold under every key where they differ.
+
+    >>> differing({"a": 1, "b": 2}, {"b": 3, "a": 1, "c": 4})
+    {'b': (2, 3), 'c': ('absent', 4)}
+    """
+    both = {key: (before.get(key, absent), now.get(key, absent)) for key in {**before, **now}}
+    return {key: pair for key, pair in both.items() if pair[0] != pair[1]}
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all; CheckpointError if it cannot be written, and then an earlier one is intact."""
+    try:
+        files.replace(path, content)
+    except OSError as problem:
+        raise cannot_write(path, problem) from problem
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace a file of named arrays (`.npz`), as `write_file` does."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    write_file(path, file.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
+    with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
+    """The error of a write that failed: what, why, and that nothing is lost."""
+    if problem.errno == errno.ENOENT:
+        return errors.CheckpointError(f"cannot write {path}: {problem.strerror}; was its folder moved or deleted?")
+    return errors.CheckpointError(
+        f"cannot write {path}: {problem.strerror}; what was there before is intact, "
+        "mend this and run the same command again"
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxsoft import errors, files
-from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder
+from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder, write_file
 from jaxsoft.experiment.store.lock import LEASE
-from jaxsoft.experiment.store.writing import write_file
 
 MANIFEST = "manifest.json"
 _LOGS = "logs"

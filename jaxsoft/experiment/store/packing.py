@@ -14,7 +14,7 @@ from safetensors import deserialize
 from safetensors.numpy import save
 
 from jaxsoft import files
-from jaxsoft.experiment.store.writing import differing
+from jaxsoft.experiment.store.folder import differing
 
 _SHOWN = 20  # differences that a table lists
 _WIDEST = 60  # characters of one of its cells

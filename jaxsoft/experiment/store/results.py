@@ -22,7 +22,7 @@ import jax
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store import writing
+from jaxsoft.experiment.store.folder import cannot_write, write_file
 from jaxsoft.types import Row
 
 COLUMNS = (
@@ -55,7 +55,7 @@ class ResultsLog:
         try:
             self._open()
         except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
+            raise cannot_write(self.path, problem) from problem
         self._finished = self._records.keys() | set(finished)
 
     def append(self, rows: Sequence[Row]) -> None:
@@ -75,7 +75,7 @@ class ResultsLog:
             if not self._is_there():
                 self._restore()
         except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
+            raise cannot_write(self.path, problem) from problem
 
     def read(self) -> list[Row]:
         """All records, in the order in which they were appended.
@@ -88,7 +88,7 @@ class ResultsLog:
                 self._restore()
             return read(self.path)
         except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
+            raise cannot_write(self.path, problem) from problem
 
     def finished(self) -> Set[str]:
         """Keys of the members that have a record, failed ones included."""
@@ -210,7 +210,7 @@ def write_csv(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
-    writing.write_file(Path(path), text.getvalue().encode())
+    write_file(Path(path), text.getvalue().encode())
 
 
 def _mended(path: Path) -> dict[str, bytes]:
@@ -227,7 +227,7 @@ def _mended(path: Path) -> dict[str, bytes]:
             file.write(b"".join(bad))
             file.flush()
             os.fsync(file.fileno())
-        writing.write_file(path, b"".join(whole.values()))
+        write_file(path, b"".join(whole.values()))
     elif lines and not lines[-1].endswith(b"\n"):
         log.warning("%s: the last record is torn and was cut off; its member runs again", path)
         os.truncate(path, sum(map(len, lines[:-1])))

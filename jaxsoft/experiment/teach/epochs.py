@@ -17,8 +17,8 @@ from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store import checkpoints
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Good
+from jaxsoft.experiment.store.folder import cannot_write
 from jaxsoft.experiment.store.lock import Lock, OnWait, told
-from jaxsoft.experiment.store.writing import cannot_write
 from jaxsoft.experiment.teach.cohort import Cohort, Trajectory, make_bank
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students

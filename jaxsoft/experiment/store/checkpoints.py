@@ -60,13 +60,7 @@ class Checkpoints:
       CheckpointError: the directory cannot be made.
     """
 
-    def __init__(
-        self,
-        directory: str | os.PathLike,
-        keep: int | None = 2,
-        tag: Mapping[str, Any] | None = None,
-        mine: bool = True,
-    ):
+    def __init__(self, directory: Path, keep: int | None = 2, tag: Mapping[str, Any] | None = None, mine: bool = True):
         self.directory, self._keep, self._mine = Path(directory).absolute(), keep, mine
         self._tag = json.loads(json.dumps(dict(tag or {})))
         me = jax.process_index()  # each process keeps its own checkpoints, and waits for no other
@@ -87,10 +81,10 @@ class Checkpoints:
             self._sweep()
 
     def save(self, step: int, tree: Any, extra: Mapping[str, Any] | None = None) -> None:
-        """Save a tree; when this returns, the step is committed.
+        """Save a tree; when this returns, the step is committed. One that exists is never overwritten.
 
         Args:
-          step: its number; a step that exists is never overwritten.
+          step: its number.
           tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys.
           extra: JSON that is handed back with the tree.
 
@@ -120,14 +114,11 @@ class Checkpoints:
         return sorted(int(path.name) for path in self.directory.glob("*") if path.name.isdecimal())
 
     def restore(self, step: int, like: Any) -> Any:
-        """Load a step into NumPy arrays, wherever it was saved from.
+        """The tree of a step, in NumPy arrays that are bitwise what was saved, wherever it was saved from.
 
         Args:
           step: its number.
           like: a tree of arrays or `jax.ShapeDtypeStruct` with the structure, shapes and dtypes that are wanted.
-
-        Returns:
-          A tree as `like`, of arrays that are bitwise what was saved.
 
         Raises:
           CheckpointError: the step does not exist, is damaged, or does not match `like` or the tag. Nothing is loaded.
@@ -137,14 +128,10 @@ class Checkpoints:
         return self._load(step, like).tree
 
     def latest_good(self, like: Any, most: int | None = None) -> Good | None:
-        """The newest step that is as it was saved; damaged ones are set aside as `<step>.corrupt`.
-
-        Args:
-          like: as in `restore`.
-          most: leave newer steps alone.
+        """The newest step, of those up to `most`, that is as it was saved; damaged ones become `<step>.corrupt`.
 
         Raises:
-          CheckpointError: a step does not match `like` or the tag.
+          CheckpointError: a step does not match `like`, as in `restore`, or the tag.
         """
         told = False
         for step in reversed([step for step in self.steps() if most is None or step <= most]):
@@ -162,14 +149,22 @@ class Checkpoints:
     def _load(self, step: int, like: Any) -> Good:
         """The record first: the leaves are read only when it is known to be whole and to match."""
         path = path_of(self.directory, step)
-        with _reading(path):
-            record = files.unseal(self._part(step, "record", ocp.args.JsonRestore()))
-        if record.get("format") != _FORMAT:
-            raise Outdated(f"checkpoint {path} was saved by an earlier version; it and others like it are made anew")
-        if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
-            raise errors.CheckpointError(f"checkpoint {path} does not match:", *table)
-        with _reading(path):
-            tree = packing.unpack(self._part(step, "leaves", _LeavesArgs()), record["leaves"], like)
+        try:
+            with _quiet():
+                record = files.unseal(self._part(step, "record", ocp.args.JsonRestore()))
+                if record.get("format") != _FORMAT:
+                    raise Outdated(
+                        f"checkpoint {path} was saved by an earlier version; it and others like it are made anew"
+                    )
+                if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
+                    raise errors.CheckpointError(f"checkpoint {path} does not match:", *table)
+                tree = packing.unpack(self._part(step, "leaves", _LeavesArgs()), record["leaves"], like)
+        except errors.CheckpointError:
+            raise
+        except (MemoryError, PermissionError) as problem:  # the checkpoint may be good
+            raise errors.CheckpointError(f"cannot read checkpoint {path}: {_cause(problem)}") from problem
+        except Exception as problem:  # damaged files make the libraries below raise anything
+            raise Damaged(f"checkpoint {path} is damaged: {_cause(problem)}") from problem
         return Good(step, tree, record["extra"])
 
     def _part(self, step: int, part: str, args: Any) -> Any:
@@ -214,17 +209,6 @@ class _Leaves(ocp.ArrayCheckpointHandler):
 @dataclass
 class _LeavesArgs(ocp.args.CheckpointArgs):
     item: Any = None
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        with _quiet():
-            yield
-    except (MemoryError, PermissionError) as problem:  # the checkpoint may be good
-        raise errors.CheckpointError(f"cannot read checkpoint {path}: {_cause(problem)}") from problem
-    except Exception as problem:  # damaged files make the libraries below raise anything
-        raise Damaged(f"checkpoint {path} is damaged: {_cause(problem)}") from problem
 
 
 @contextlib.contextmanager

@@ -24,10 +24,7 @@ def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any
     """The bytes of a safetensors file of a tree, and by path what each leaf is: dtype, shape, SHA-256.
 
     Args:
-      tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys.
-
-    Raises:
-      ValueError: two leaves have the same path.
+      tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys, nor two leaves of one path.
     """
     found = {path: np.asarray(jax.device_get(leaf), order="C") for path, leaf in _leaves(tree).items()}
     arrays = {path: array.astype(array.dtype.newbyteorder("="), copy=False) for path, array in found.items()}

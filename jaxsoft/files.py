@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}  # as `ls` has them
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp|\.report\.[0-9a-z_]{8}\.tmp")  # the latter is a folder
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+_STAGED = re.compile(r"\.report\.[0-9a-z_]{8}\.tmp")
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -25,11 +26,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def replace_all(folder: Path, written: Mapping[str, bytes]) -> None:
-    """Replace files of a folder, by their paths in it: all of them or none, unless the very renaming is interrupted.
-
-    Raises:
-      OSError: the folder cannot be written; earlier files are intact.
-    """
+    """Replace files of a folder, by their paths in it: all or none (OSError), unless the very renaming is interrupted."""
     with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=folder) as place:
         staged = {name: Path(place) / str(i) for i, name in enumerate(written)}
         for name, content in written.items():
@@ -40,10 +37,9 @@ def replace_all(folder: Path, written: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BufferedRandom]:
-    """A file to write into and to read again, which takes the place of another one when all is written.
+    """A file to write into and to read again, which takes the place of another one, or of a link, when all is written.
 
-    The bytes go to a new file beside it, made exclusively, whose name no one can know before; then that takes the
-    place of the old one. A link in its place is replaced, not followed.
+    It is made exclusively beside that, under a name that no one can know before.
 
     Raises:
       OSError: the folder cannot be written; an earlier file is intact.
@@ -67,7 +63,7 @@ def is_temporary(name: str) -> bool:
     >>> is_temporary(".plan.json.0123abcd.tmp"), is_temporary(".mine.tmp")
     (True, False)
     """
-    return _TEMPORARY.fullmatch(name) is not None
+    return bool(_TEMPORARY.fullmatch(name) or _STAGED.fullmatch(name))
 
 
 def sweep(folder: Path) -> None:
@@ -75,7 +71,7 @@ def sweep(folder: Path) -> None:
     for leftover in [path for path in folder.iterdir() if is_temporary(path.name)]:
         if leftover.is_symlink() or not leftover.is_dir():
             leftover.unlink()
-        elif leftover.name.startswith(".report."):
+        elif _STAGED.fullmatch(leftover.name):
             shutil.rmtree(leftover)
 
 

@@ -15,9 +15,8 @@ MANIFEST = "manifest.json"
 _LOGS = "logs"
 _RESUMED = ".resumed"  # as old as the first start that went on with a finished run
 
-Digest = dict[str, Any]
-"""Size in bytes and SHA-256 of a file."""
-_DIGEST = {"bytes": int, "sha256": str}
+Digest = dict[str, Any]  # of a file
+_DIGEST = {"bytes": int, "sha256": str}  # its keys, and what they hold
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +40,13 @@ def write(folder: RunFolder) -> None:
 
 
 def goes_on(folder: RunFolder) -> None:
-    """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
-
-    Raises:
-      CheckpointError: the folder cannot be written.
-    """
+    """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts."""
     if (folder.path / MANIFEST).exists() and not (folder.path / _RESUMED).exists():
         write_file(folder.path / _RESUMED, b"")
 
 
 def listed(folder: RunFolder) -> dict[str, Digest]:
-    """What the manifest says of every file that it lists.
-
-    Raises:
-      CheckpointError: the manifest is missing or damaged.
-    """
+    """What the manifest says of every file that it lists; CheckpointError if it is missing or damaged."""
     found = folder.read_json(MANIFEST)
     digests = found["files"] if isinstance(found, dict) and found.keys() == {"files"} else None
     if not (isinstance(digests, dict) and all(map(_is_digest, digests.values()))):
@@ -65,11 +56,7 @@ def listed(folder: RunFolder) -> dict[str, Digest]:
 
 
 def extend(folder: RunFolder, added: tuple[str, ...]) -> None:
-    """Digest anew the files whose names begin so; the others stay listed as they are.
-
-    Raises:
-      CheckpointError: a file or the manifest cannot be read, or the folder cannot be written.
-    """
+    """Digest anew the files whose names begin so; the others stay listed as they are."""
     _store(folder, {name: was for name, was in listed(folder).items() if not name.startswith(added)}, added)
 
 

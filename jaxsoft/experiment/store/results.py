@@ -50,8 +50,8 @@ class ResultsLog:
       CheckpointError: the log cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike, finished: Collection[str] = ()):
-        self.path = Path(path).absolute()
+    def __init__(self, path: Path, finished: Collection[str] = ()):
+        self.path = path.absolute()
         try:
             self._open()
         except OSError as problem:
@@ -78,11 +78,7 @@ class ResultsLog:
             raise cannot_write(self.path, problem) from problem
 
     def read(self) -> list[Row]:
-        """All records, in the order in which they were appended.
-
-        Raises:
-          CheckpointError: the file is gone and cannot be written again.
-        """
+        """All records, in the order in which they were appended; CheckpointError if the file is gone for good."""
         try:
             if self._file >= 0 and (not self._is_there() or len(read(self.path)) < len(self._records)):
                 self._restore()
@@ -143,19 +139,12 @@ def read(path: Path) -> list[Row]:
 
 
 def log_of(path: Path, process: int | str) -> Path:
-    """The log beside a run's own, of another process than the first; `*` for the pattern of all.
-
-    Processes on different machines must not append to one file.
-    """
+    """The log beside a run's own, of another process than the first, which may not append to one file; `*` for all."""
     return path.with_name(f"{path.stem}.process-{process}{path.suffix}")
 
 
 def open_log(path: Path) -> ResultsLog:
-    """The log of this process. The first one's is that of the run, and takes in what was left by others.
-
-    Raises:
-      CheckpointError: a log cannot be read or written.
-    """
+    """The log of this process. The first one's is that of the run, and takes in what was left by others."""
     if not processes.is_first():
         return ResultsLog(log_of(path, jax.process_index()), finished={row["member"] for row in read(path)})
     log = ResultsLog(path)
@@ -184,25 +173,19 @@ def gather(log: ResultsLog, members: Collection[str]) -> None:
 def _merge(log: ResultsLog) -> None:
     """Move the records of other processes into this log."""
     for path in sorted(log.path.parent.glob(log_of(log.path, "*").name)):
-        other = ResultsLog(path)
-        log.append(other.read())
-        other.close()
+        with contextlib.closing(ResultsLog(path)) as other:
+            log.append(other.read())
         path.unlink()
 
 
-def write_csv(
-    rows: Iterable[Row], path: str | os.PathLike, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()
-) -> None:
-    """Write the table that analysis reads: equal rows give equal bytes.
+def write_csv(rows: Iterable[Row], path: Path, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()) -> None:
+    """Write the table that analysis reads, whole or not at all: equal rows give equal bytes.
 
     Args:
       rows: one per member, in any order; what is not in `columns` is left out.
-      path: the table, replaced whole or not at all.
+      path: the table.
       columns: the header; a value that a row lacks, or None, is an empty field. Floats are written as `repr`.
       order: member keys in the plan's order; other members follow by key.
-
-    Raises:
-      CheckpointError: the folder cannot be written; the earlier table is intact.
     """
     position = {member: i for i, member in enumerate(order)}
     rows = sorted(rows, key=lambda row: (position.get(row["member"], len(position)), row["member"]))
@@ -210,7 +193,7 @@ def write_csv(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
-    write_file(Path(path), text.getvalue().encode())
+    write_file(path, text.getvalue().encode())
 
 
 def _mended(path: Path) -> dict[str, bytes]:

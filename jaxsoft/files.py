@@ -123,7 +123,7 @@ def read(path: str | os.PathLike, most: int) -> bytes:
     return content
 
 
-def digest(parts: Iterable[str | bytes | memoryview]) -> str:
+def digest(parts: Iterable[str | bytes | bytearray | memoryview]) -> str:
     """SHA-256 in hex over parts, one after the other; text counts as UTF-8.
 
     >>> digest(["a", b"bc"]) == digest(["abc"])

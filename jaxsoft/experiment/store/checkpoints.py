@@ -138,12 +138,11 @@ class Checkpoints:
             try:
                 return self._load(step, like)
             except Damaged as damage:
-                if not self._mine:
-                    continue
-                aside = self._set_aside(step).name
-                if not (told and isinstance(damage, Outdated)):  # a whole folder of those is told in one line
-                    log.warning("%s; set aside as %s, going one step back", damage, aside)
-                told = isinstance(damage, Outdated)
+                if self._mine:
+                    aside = self._set_aside(step).name
+                    if not (told and isinstance(damage, Outdated)):  # a whole folder of those is told in one line
+                        log.warning("%s; set aside as %s, going one step back", damage, aside)
+                    told = isinstance(damage, Outdated)
         return None
 
     def _load(self, step: int, like: Any) -> Good:

@@ -26,16 +26,12 @@ def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any
     Args:
       tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys, nor two leaves of one path.
     """
-    found = {path: np.asarray(jax.device_get(leaf), order="C") for path, leaf in _leaves(tree).items()}
-    arrays = {path: array.astype(array.dtype.newbyteorder("="), copy=False) for path, array in found.items()}
-    leaves = {
-        path: {
-            "dtype": array.dtype.name,
-            "shape": list(array.shape),
-            "sha256": files.digest([array.reshape(-1).view(np.uint8).data]),
-        }
-        for path, array in arrays.items()
-    }
+    arrays, leaves = {}, {}
+    for path, leaf in _leaves(tree).items():
+        array = np.asarray(jax.device_get(leaf), order="C")
+        arrays[path] = array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        sha256 = files.digest([array.reshape(-1).view(np.uint8).data])
+        leaves[path] = {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256}
     return np.frombuffer(save(arrays), np.uint8), leaves
 
 
@@ -45,13 +41,12 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: 
     Raises:
       ValueError: a leaf is not bitwise what was packed.
     """
-    found = dict(deserialize(packed.tobytes()))
-    arrays = []
+    found, arrays = dict(deserialize(packed.tobytes())), []
     for path in _leaves(like):
-        wanted, content = leaves[path], found.get(path, {}).get("data", b"")
-        if path not in found or files.digest([memoryview(content)]) != wanted["sha256"]:
+        wanted = leaves[path]
+        if path not in found or files.digest([found[path]["data"]]) != wanted["sha256"]:
             raise ValueError(f"{path} is not what was saved")
-        arrays.append(np.frombuffer(content, wanted["dtype"]).reshape(wanted["shape"]))
+        arrays.append(np.frombuffer(found[path]["data"], wanted["dtype"]).reshape(wanted["shape"]))
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
@@ -62,15 +57,16 @@ def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], ow
     wanted = {path: f"{array.dtype.name}{list(array.shape)}" for path, array in arrays.items()}
     for texts, values in ((saved, tag), (wanted, own)):
         texts |= {f"tag.{key}": json.dumps(value) for key, value in values.items()}
-    rows = [(key, there, here) for key, (here, there) in differing(wanted, saved).items()]
-    if not rows:
+    differ = differing(wanted, saved)
+    if not differ:
         return []
-    shown = [("leaf", "saved", "wanted")]
-    for row in rows[:_SHOWN]:
-        shown.append(tuple(cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 4]} ..." for cell in row))
+    rows = [("leaf", "saved", "wanted"), *((path, there, here) for path, (here, there) in differ.items())]
+    shown = [
+        [cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 4]} ..." for cell in row] for row in rows[: _SHOWN + 1]
+    ]
     widths = [max(map(len, column)) for column in zip(*shown)]
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-    return lines + [f"  and {len(rows) - _SHOWN} more"] * (len(rows) > _SHOWN)
+    return lines + [f"  and {len(differ) - _SHOWN} more"] * (len(differ) > _SHOWN)
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

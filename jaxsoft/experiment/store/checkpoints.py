@@ -64,15 +64,14 @@ class Checkpoints:
         self.directory, self._keep, self._mine = Path(directory).absolute(), keep, mine
         self._tag = json.loads(json.dumps(dict(tag or {})))
         me = jax.process_index()  # each process keeps its own checkpoints, and waits for no other
-        alone: dict[str, Any] = {
-            "multiprocessing_options": ocp.options.MultiprocessingOptions(me, {me}, f"process-{me}")
-        }
-        now = ocp.AsyncOptions(
+        alone = ocp.options.MultiprocessingOptions(me, {me}, f"process-{me}")
+        at_once = ocp.AsyncOptions(
             create_directories_asynchronously=False
-        )  # else they are waited for by keys of all processes
-        parts = {"leaves": _Leaves(), "record": ocp.JsonCheckpointHandler(**alone)}
-        options = ocp.CompositeOptions(**alone, async_options=now)
-        self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler(composite_options=options, **parts), **alone)
+        )  # else keys that all set say when they are there
+        options = ocp.CompositeOptions(multiprocessing_options=alone, async_options=at_once)
+        parts = {"leaves": _Leaves(), "record": ocp.JsonCheckpointHandler(multiprocessing_options=alone)}
+        both = ocp.CompositeCheckpointHandler(composite_options=options, **parts)
+        self._orbax = ocp.Checkpointer(both, multiprocessing_options=alone)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
@@ -152,9 +151,8 @@ class Checkpoints:
             with _quiet():
                 record = files.unseal(self._part(step, "record", ocp.args.JsonRestore()))
                 if record.get("format") != _FORMAT:
-                    raise Outdated(
-                        f"checkpoint {path} was saved by an earlier version; it and others like it are made anew"
-                    )
+                    told = f"checkpoint {path} was saved by an earlier version; it and others like it are made anew"
+                    raise Outdated(told)
                 if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
                     raise errors.CheckpointError(f"checkpoint {path} does not match:", *table)
                 tree = packing.unpack(self._part(step, "leaves", _LeavesArgs()), record["leaves"], like)

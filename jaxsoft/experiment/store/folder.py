@@ -48,20 +48,17 @@ class RunFolder(contextlib.AbstractContextManager):
         """
         if self._lock is not None:
             raise errors.CheckpointError(f"run folder {self.path} is open already")
-        try:
+        with writing(self.path), contextlib.ExitStack() as refused:
             self.path.mkdir(parents=True, exist_ok=True)
-            with contextlib.ExitStack() as refused:
-                held = lock.Lock(self.path / LOCK)
-                refused.callback(held.release)
-                files.sweep(self.path)
-                if not self.compare(config):
-                    self.write_json(CONFIG, config)
-                if self._seconds is not None:
-                    self.write_times(self._seconds, new=True)
-                refused.pop_all()
-        except OSError as problem:
-            raise cannot_write(self.path, problem) from problem
-        self._lock = held
+            held = lock.Lock(self.path / LOCK)
+            refused.callback(held.release)
+            files.sweep(self.path)
+            if not self.compare(config):
+                self.write_json(CONFIG, config)
+            if self._seconds is not None:
+                self.write_times(self._seconds, new=True)
+            refused.pop_all()
+            self._lock = held
         return self
 
     def join(self, config: Mapping[str, Any]) -> None:
@@ -166,12 +163,21 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any], absent: Any = "
     return {key: pair for key, pair in both.items() if pair[0] != pair[1]}
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written is a CheckpointError that says what, why, and that nothing is lost."""
+    try:
+        yield
+    except OSError as problem:
+        intact = "what was there before is intact, mend this and run the same command again"
+        rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
+        raise errors.CheckpointError(f"cannot write {path}: {problem.strerror}; {rest}") from problem
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Replace a file whole or not at all; CheckpointError if it cannot be written, and then an earlier one is intact."""
-    try:
+    with writing(path):
         files.replace(path, content)
-    except OSError as problem:
-        raise cannot_write(path, problem) from problem
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -185,16 +191,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
     with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
-
-
-def cannot_write(path: Path, problem: OSError) -> errors.CheckpointError:
-    """The error of a write that failed: what, why, and that nothing is lost."""
-    if problem.errno == errno.ENOENT:
-        return errors.CheckpointError(f"cannot write {path}: {problem.strerror}; was its folder moved or deleted?")
-    return errors.CheckpointError(
-        f"cannot write {path}: {problem.strerror}; what was there before is intact, "
-        "mend this and run the same command again"
-    )
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import jax
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store.folder import cannot_write, write_file
+from jaxsoft.experiment.store.folder import write_file, writing
 from jaxsoft.types import Row
 
 COLUMNS = (
@@ -46,17 +46,18 @@ class ResultsLog:
       path: the log, `results.jsonl`; created if it does not exist.
       finished: members that have a record in another log.
 
+    Attributes:
+      finished: keys of the members that have a record, failed ones included.
+
     Raises:
       CheckpointError: the log cannot be read or written.
     """
 
     def __init__(self, path: Path, finished: Collection[str] = ()):
         self.path = path.absolute()
-        try:
+        with writing(self.path):
             self._open()
-        except OSError as problem:
-            raise cannot_write(self.path, problem) from problem
-        self._finished = self._records.keys() | set(finished)
+        self.finished = self._records.keys() | set(finished)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows; when this returns they are on the disk.
@@ -67,33 +68,24 @@ class ResultsLog:
         Raises:
           CheckpointError: the disk is full or gone; the log is as it was before.
         """
-        new = {row["member"]: _record(row) for row in rows if row["member"] not in self._finished}
-        try:
+        new = {row["member"]: _record(row) for row in rows if row["member"] not in self.finished}
+        with writing(self.path):
             self._write(b"".join(new.values()))
             self._records |= new
-            self._finished |= new.keys()
+            self.finished |= new.keys()
             if not self._is_there():
                 self._restore()
-        except OSError as problem:
-            raise cannot_write(self.path, problem) from problem
 
     def read(self) -> list[Row]:
         """All records, in the order in which they were appended; CheckpointError if the file is gone for good."""
-        try:
-            if self._file >= 0 and (not self._is_there() or len(read(self.path)) < len(self._records)):
+        with writing(self.path):
+            if not self._is_there() or len(read(self.path)) < len(self._records):
                 self._restore()
             return read(self.path)
-        except OSError as problem:
-            raise cannot_write(self.path, problem) from problem
-
-    def finished(self) -> Set[str]:
-        """Keys of the members that have a record, failed ones included."""
-        return self._finished
 
     def close(self) -> None:
-        """Close the file; nothing can be appended any more, and what is read is what is there."""
+        """Close the file."""
         os.close(self._file)
-        self._file = -1
 
     def _open(self) -> None:
         os.close(files.own(self.path))  # no link, and no device
@@ -166,7 +158,7 @@ def gather(log: ResultsLog, members: Collection[str]) -> None:
     processes.barrier("students")
     if processes.is_first():
         _merge(log)
-        if missing := len(set(members) - log.finished()):
+        if missing := len(set(members) - log.finished):
             raise errors.CheckpointError(f"{log.path}: {missing} members have no record; run the same commands again")
 
 

@@ -63,7 +63,7 @@ def train(
       say: tells the user a line.
     """
     shared = outcomes.shared_columns(dataset)
-    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished()  # waves have no member in common
+    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished  # waves have no member in common
     while wave < len(plan.waves):
         tag = plan.tag(wave)
         if finished >= set(itertools.chain(*tag["members"])):

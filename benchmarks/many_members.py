@@ -142,7 +142,7 @@ def left(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> list
     plan = stored.repeated(made(settings, dataset), folder.read_json("plan.json"), folder)
     describe.plan_lines(plan, settings)
     kept = results.open_log(folder.path / "results.jsonl")
-    finished = kept.finished()
+    finished = kept.finished
     kept.close()
     return [key for key in plan.keys if key not in finished]
 

@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from io import BufferedIOBase, BufferedRandom, BufferedReader
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def replace_all(folder: Path, written: Mapping[str, bytes]) -> None:
-    """Replace files of a folder, by their paths in it: all of them or none, unless the very renaming is interrupted.
-
-    Raises:
-      OSError: the folder cannot be written; earlier files are intact.
-    """
+    """Replace files of a folder, by their paths in it: all or none (OSError), unless the very renaming is interrupted."""
     with tempfile.TemporaryDirectory(prefix=".report.", suffix=".tmp", dir=folder) as place:
         staged = {name: Path(place) / str(i) for i, name in enumerate(written)}
         for name, content in written.items():
@@ -41,10 +37,9 @@ def replace_all(folder: Path, written: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BufferedRandom]:
-    """A file to write into and to read again, which takes the place of another one when all is written.
+    """A file to write into and to read again, which takes the place of another one, or of a link, when all is written.
 
-    The bytes go to a new file beside it, made exclusively, whose name no one can know before; then that takes the
-    place of the old one. A link in its place is replaced, not followed.
+    It is made exclusively beside that, under a name that no one can know before.
 
     Raises:
       OSError: the folder cannot be written; an earlier file is intact.
@@ -128,12 +123,7 @@ def read(path: str | os.PathLike, most: int) -> bytes:
     return content
 
 
-def expanded(text: str) -> Path:
-    """A path as a user writes it: `~` is the home folder."""
-    return Path(text).expanduser()
-
-
-def digest(parts: Iterable[str | bytes | memoryview]) -> str:
+def digest(parts: Iterable[str | bytes | bytearray | memoryview]) -> str:
     """SHA-256 in hex over parts, one after the other; text counts as UTF-8.
 
     >>> digest(["a", b"bc"]) == digest(["abc"])
@@ -143,11 +133,6 @@ def digest(parts: Iterable[str | bytes | memoryview]) -> str:
     for part in parts:
         hasher.update(part.encode() if isinstance(part, str) else part)
     return hasher.hexdigest()
-
-
-def pieces(file: BufferedIOBase, size: int = 1 << 20) -> Iterator[bytes]:
-    """What is left of a file, piece by piece."""
-    return iter(lambda: file.read(size), b"")
 
 
 def seal(record: Mapping[str, Any]) -> dict[str, Any]:

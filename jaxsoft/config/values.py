@@ -7,9 +7,10 @@ import re
 import typing
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from jaxsoft import errors, files
+from jaxsoft import errors
 
 _LARGEST_INT = 10**9  # settings become 32-bit integers in compiled programs, some of them after a small addition
 _SMALLEST_FLOAT, _LARGEST_FLOAT = 1.2e-38, 3.4e38  # and 32-bit floats, which know nothing smaller but 0
@@ -68,7 +69,7 @@ def path(text: str, where: str) -> str:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise errors.ConfigError(f"{where} expects a path on this machine, got {errors.quoted(text)}; mount it first")
     try:
-        return str(files.expanded(text)) if text.startswith("~") else text
+        return str(Path(text).expanduser()) if text.startswith("~") else text
     except RuntimeError:
         raise errors.ConfigError(f"{where}: there is no home folder for {errors.quoted(text)}") from None
 

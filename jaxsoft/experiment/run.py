@@ -49,7 +49,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             experts = _taught(settings, dataset, folder, console)
             plan = decide(settings, dataset, experts, folder, began, console.say)
             log = results.open_log(folder.path / "results.jsonl")
-        left = len(set(plan.keys) - log.finished())
+        left = len(set(plan.keys) - log.finished)
         _tell(plan, left, settings, dataset, experts, folder, console)
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them

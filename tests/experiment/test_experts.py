@@ -257,7 +257,6 @@ def save_last_epoch(store, experts, change):
     shutil.rmtree(store / cohort.key / str(EPOCHS))
     kept = Checkpoints(store / cohort.key, keep=None, tag={"teacher": cohort.key})
     kept.save(EPOCHS, state, {"records": records})
-    kept.close()
 
 
 def test_a_diverged_expert_in_a_store_is_refused_by_number(data, tmp_path):

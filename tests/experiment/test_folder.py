@@ -247,7 +247,7 @@ def test_a_run_on_a_disk_that_is_really_full(small_disk):
             step()
     good = Checkpoints(run.path / "checkpoints").latest_good(state)
     assert good is not None and good.step == 19 and np.array_equal(good.tree["w"], state["w"])
-    assert "19" in ResultsLog(run.path / "results.jsonl").finished()
+    assert "19" in ResultsLog(run.path / "results.jsonl").finished
     assert run.read_json("timing.json")[1] == 19
 
 

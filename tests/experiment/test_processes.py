@@ -143,7 +143,7 @@ def test_what_others_have_logged_is_taken_in_once(tmp_path, caplog):
     assert [(row["member"], row["said"].removesuffix(".jsonl")) for row in rows] == [
         ("a", "results"), ("b", "results"), ("c", "results.process-1"), ("d", "results.process-12"),
     ]  # fmt: skip
-    assert log.finished() == {"a", "b", "c", "d"}
+    assert log.finished == {"a", "b", "c", "d"}
     assert [p.name for p in tmp_path.iterdir()] == ["results.jsonl"]
     assert "the last record is torn" in caplog.text
 
@@ -154,7 +154,7 @@ def test_another_process_logs_beside_the_run_and_knows_what_is_finished(tmp_path
     before = path.read_bytes()
     log = results.open_log(path)
     log.append([{"member": "a"}, {"member": "b"}])
-    assert log.finished() == {"a", "b"}
+    assert log.finished == {"a", "b"}
     log.close()
     assert path.read_bytes() == before
     assert [row["member"] for row in results.read(tmp_path / "results.process-1.jsonl")] == ["b"]

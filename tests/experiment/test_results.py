@@ -55,7 +55,7 @@ def test_rows_come_back_as_they_were(path):
     fill(path)
     log = ResultsLog(path)
     assert log.read() == ROWS
-    assert log.finished() == {row["member"] for row in ROWS}
+    assert log.finished == {row["member"] for row in ROWS}
     log.append(
         [{"member": "f", "loss": np.float32(0.1), "n": np.int64(3), "bad": float("nan"), "worse": np.float32("inf")}]
     )
@@ -88,7 +88,7 @@ def test_a_log_cut_at_every_byte_of_its_last_three_records(path, quick_disk):
         whole = sum(end <= cut for end in ends)
         log = ResultsLog(path)
         assert log.read() == ROWS[:whole]
-        assert log.finished() == {row["member"] for row in ROWS[:whole]}
+        assert log.finished == {row["member"] for row in ROWS[:whole]}
         log.append(ROWS)  # the wave runs again
         log.close()
         assert path.read_bytes() == content
@@ -144,7 +144,7 @@ def test_a_sync_that_fails_is_not_reported_as_written(path, monkeypatch):
         with pytest.raises(errors.CheckpointError, match="Input/output error") as caught:
             log.append(ROWS)
     assert caught.value.exit_code == 4
-    assert log.finished() == set() and path.read_bytes() == b""
+    assert log.finished == set() and path.read_bytes() == b""
 
 
 def test_a_log_that_cannot_be_opened(tmp_path):

@@ -28,7 +28,7 @@ def test_a_disk_that_fills_up_leaves_the_log_as_it_was(tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert path.read_bytes() == before
-        assert log.finished() == {"0000", "0001"}
+        assert log.finished == {"0000", "0001"}
     log.append(ROWS[2:])
     assert log.read() == ROWS
 

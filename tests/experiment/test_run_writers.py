@@ -161,16 +161,15 @@ def test_a_log_that_is_removed_under_a_run_loses_nothing(finished, tmp_path, cap
     assert (workdir / "results.jsonl").read_bytes().count(b"\n") == 4
 
 
-@pytest.mark.parametrize("call", ["wait_until_finished", "close"])
-def test_a_commit_that_fails_in_the_background_is_no_finished_run(finished, tmp_path, monkeypatch, capsys, call):
+def test_a_commit_that_fails_is_no_finished_run(finished, tmp_path, monkeypatch, capsys):
     (file, whole), workdir = finished, tmp_path / "run"
     half_done(finished, workdir)
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("the commit failed\nat length")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ocp.CheckpointManager, call, fail)
+        patch.setattr(ocp.Checkpointer, "save", fail)
         assert tiny.command(file, workdir) == errors.CheckpointError.exit_code
     assert "the commit failed" in (line := told_in_one_line(capsys)) and "run the same command again" in line
     assert not (workdir / "manifest.json").exists() and not (workdir / "results.csv").exists()

@@ -29,9 +29,7 @@ def same(a, b):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    opened = Checkpoints(tmp_path / "with space and ü", tag={"config": "ab12", "jax": jax.__version__})
-    yield opened
-    opened.close()
+    return Checkpoints(tmp_path / "with space and ü", tag={"config": "ab12", "jax": jax.__version__})
 
 
 def test_save_and_restore(checkpoints):

@@ -174,7 +174,7 @@ def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:
     np.lib.format.read_magic(file)
     np.lib.format.read_array_header_1_0(file)
     whole, chunks = hashlib.sha256(), []
-    for piece in files.pieces(file, reading.CHUNK):
+    while piece := file.read(reading.CHUNK):
         whole.update(piece)
         chunks.append(files.digest([piece]))
     return whole.hexdigest(), chunks

@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxsoft import config, errors
-from jaxsoft.experiment.store import writing
-from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.folder import RunFolder, read_arrays, write_arrays
 from jaxsoft.labels.bank import digest
 
 ROWS, STORY = "learned.npz", "learned.json"
@@ -28,7 +27,7 @@ def write(folder: Path, settings: config.Settings, kept: Mapping[str, Kept]) -> 
     Raises:
       CheckpointError: the folder cannot be written.
     """
-    writing.write_arrays(folder / ROWS, {key: one.rows for key, one in kept.items()})
+    write_arrays(folder / ROWS, {key: one.rows for key, one in kept.items()})
     told = {"model": settings.student.model, "settings": config.as_dict(settings.learned)}
     RunFolder(folder).write_json(STORY, {**told, "subsets": [one.story for one in kept.values()]})
 
@@ -43,7 +42,7 @@ def read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Kept]
         return {}
     try:
         stories = {story["key"]: story for story in RunFolder(folder).read_json(STORY)["subsets"]}
-        arrays = writing.read_arrays(folder / ROWS)
+        arrays = read_arrays(folder / ROWS)
         kept = {key: Kept(rows, stories[key]) for key, rows in arrays.items() if key in stories}
         for key, one in kept.items():
             _check(one, shapes.get(key))

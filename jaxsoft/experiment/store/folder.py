@@ -1,29 +1,28 @@
 """The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
 
 import contextlib
+import errno
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
-from jaxsoft.experiment.store.writing import cannot_write, flat, write_file
 
 CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
-FREE = (
-    "config.compute.",
-    "config.data.root",
-    "config.teacher.store",
-    "config.teacher.expected",
-)  # say how and where, not what
 SHOWN = 3  # differing settings that a message names
+FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
+"""How settings begin that say how and where, not what."""
 
 
-class RunFolder:
+class RunFolder(contextlib.AbstractContextManager):
     """One run's folder.
 
     Reading needs no lock. Whoever writes calls `open` first, which refuses a second process and another config:
@@ -38,70 +37,50 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike, seconds: Mapping[str, float] | None = None):
         self.path = Path(path).absolute()
-        self._seconds, self._counted = seconds, False
+        self._seconds = seconds
         self._lock: lock.Lock | None = None
 
     def open(self, config: Mapping[str, Any]) -> "RunFolder":
-        """Create the folder if needed, take its lock, and store the config or compare it with the stored one.
-
-        Args:
-          config: resolved settings, as JSON can hold them; nested mappings are compared key by key.
+        """Create the folder if needed, take its lock, and store the config (as JSON can hold it) or `compare` it.
 
         Raises:
           CheckpointError: another process holds the folder, it belongs to another config, or it cannot be written.
         """
         if self._lock is not None:
             raise errors.CheckpointError(f"run folder {self.path} is open already")
-        try:
+        with writing(self.path), contextlib.ExitStack() as refused:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock.Lock(self.path / LOCK)
+            held = lock.Lock(self.path / LOCK)
+            refused.callback(held.release)
             files.sweep(self.path)
-            self._bind(config)
+            if not self.compare(config):
+                self.write_json(CONFIG, config)
             if self._seconds is not None:
-                self._write_times([*self._times(), dict(self._seconds)])
-                self._counted = True
-        except OSError as problem:
-            self.close()
-            raise cannot_write(self.path, problem) from problem
-        except BaseException:
-            self.close()
-            raise
+                self.write_times(self._seconds, new=True)
+            refused.pop_all()
+            self._lock = held
         return self
 
     def join(self, config: Mapping[str, Any]) -> None:
-        """Compare the config with the stored one; for the processes of a run beside the one that opened the folder.
-
-        Raises:
-          CheckpointError: the folder belongs to another config, or is not there.
-        """
-        if not (self.path / CONFIG).exists():
-            raise errors.CheckpointError(
-                f"no run in {self.path}; all processes need one --workdir that all of them see"
-            )
-        self._bind(config)
+        """For the processes of a run beside the one that opened the folder: `compare`, and refuse a folder without a run."""
+        if not self.compare(config):
+            told = f"no run in {self.path}; all processes need one --workdir that all of them see"
+            raise errors.CheckpointError(told)
 
     def close(self) -> None:
         """Give the lock back. Closing twice does no harm."""
         if self._lock is not None:
-            if self._counted and self._seconds:
+            if self._seconds is not None:
                 with contextlib.suppress(errors.CheckpointError):  # what went wrong before is what counts
                     self.write_times(self._seconds)
-                self._counted = False
             self._lock.release()
             self._lock = None
-
-    def __enter__(self) -> "RunFolder":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def write_json(self, name: str, value: Any) -> None:
-        """Replace a JSON file of the folder, whole or not at all; arrays become lists, and an object is sealed.
-
-        Raises:
-          CheckpointError: the folder cannot be written; the earlier file is intact.
-        """
+        """Replace a JSON file, as `write_file` does; arrays become lists, and an object is sealed."""
         plain = _plain(value)
         sealed = files.seal(plain) if isinstance(plain, dict) else plain
         write_file(self.path / name, (json.dumps(sealed, indent=2) + "\n").encode())
@@ -121,33 +100,18 @@ class RunFolder:
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
 
-    def write_times(self, seconds: Mapping[str, float]) -> None:
-        """Store how long the stages of the last start took so far, beside those of earlier ones.
-
-        Raises:
-          CheckpointError: the folder cannot be written.
-        """
-        self._write_times([*self._times()[:-1], dict(seconds)])
-
-    def _times(self) -> list[dict[str, float]]:
-        """Of each start its stages; a file that cannot be read decides nothing, and counts as empty."""
+    def write_times(self, seconds: Mapping[str, float], new: bool = False) -> None:
+        """Store how long the stages of the last start, or of a new one, took so far, beside those of earlier ones."""
         try:
             found = self.read_json(TIMING)
-        except errors.CheckpointError:
-            return []
-        return [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+        except errors.CheckpointError:  # decides nothing, and counts as empty
+            found = {}
+        starts = [part for part in found.values() if isinstance(part, dict)] if isinstance(found, dict) else []
+        starts = [*(starts if new else starts[:-1]), dict(seconds)][-MOST_STARTS:]
+        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(starts, 1)})
 
-    def _write_times(self, starts: list[dict[str, float]]) -> None:
-        last = starts[-MOST_STARTS:]
-        self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(last, 1)})
-
-    def _bind(self, config: Mapping[str, Any]) -> None:
-        if not (self.path / CONFIG).exists():
-            return self.write_json(CONFIG, config)
-        return self.compare(config)
-
-    def compare(self, config: Mapping[str, Any]) -> None:
-        """Compare a config with the stored one, if there is one; writes nothing.
+    def compare(self, config: Mapping[str, Any]) -> bool:
+        """Compare a config with the stored one, key by key, if one is stored; says whether it is, and writes nothing.
 
         Raises:
           CheckpointError: the folder belongs to another config, or there is a file in its place.
@@ -156,23 +120,77 @@ class RunFolder:
         if not nearest.is_dir():
             raise errors.CheckpointError(f"{nearest} is a file, no folder for a run; choose another --workdir")
         if not (self.path / CONFIG).exists():
-            return None
+            return False
         stored = self.read_json(CONFIG)
         if not isinstance(stored, dict) or not stored:
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
-        there = {key: json.dumps(value) for key, value in flat(stored, "config")}
-        now = {key: json.dumps(value) for key, value in flat(_plain(config), "config")}
-        differing = [key for key in {**there, **now} if there.get(key) != now.get(key) and not key.startswith(FREE)]
-        if not differing:
-            return None
-        shown = [f"{k} is {there.get(k, 'absent')} there, {now.get(k, 'absent')} now" for k in differing[:SHOWN]]
-        if len(differing) > SHOWN:
-            shown.append(f"and {len(differing) - SHOWN} more")
-        raise errors.CheckpointError(
-            f"run folder {self.path} belongs to another config: {'; '.join(shown)}; "
-            "resume with the stored settings or choose another --workdir"
-        )
+        there, now = ({k: json.dumps(v) for k, v in flat(one, "config")} for one in (stored, _plain(config)))
+        shown = [
+            f"{key} is {was} there, {own} now"
+            for key, (was, own) in differing(there, now).items()
+            if not key.startswith(FREE)
+        ]
+        if shown:
+            more = [f"and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []
+            raise errors.CheckpointError(
+                f"run folder {self.path} belongs to another config: {'; '.join(shown[:SHOWN] + more)}; "
+                "resume with the stored settings or choose another --workdir"
+            )
+        return True
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested mappings; an empty one is a value.
+
+    >>> dict(flat({"a": {"b": 1, "c": {}}}, "config"))
+    {'config.a.b': 1, 'config.a.c': {}}
+    """
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, value
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any], absent: Any = "absent") -> dict[str, tuple[Any, Any]]:
+    """What two mappings hold under every key where they differ.
+
+    >>> differing({"a": 1, "b": 2}, {"b": 3, "a": 1, "c": 4})
+    {'b': (2, 3), 'c': ('absent', 4)}
+    """
+    both = {key: (before.get(key, absent), now.get(key, absent)) for key in {**before, **now}}
+    return {key: pair for key, pair in both.items() if pair[0] != pair[1]}
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written is a CheckpointError that says what, why, and that nothing is lost."""
+    try:
+        yield
+    except OSError as problem:
+        intact = "what was there before is intact, mend this and run the same command again"
+        rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
+        raise errors.CheckpointError(f"cannot write {path}: {problem.strerror}; {rest}") from problem
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all; CheckpointError if it cannot be written, and then an earlier one is intact."""
+    with writing(path):
+        files.replace(path, content)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Replace a file of named arrays (`.npz`), as `write_file` does."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    write_file(path, file.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
+    with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def _plain(value: Any) -> Any:

@@ -9,12 +9,10 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import filelock
 
@@ -32,13 +30,7 @@ OnWait = Callable[[str], None]
 
 
 def told(say: Callable[[str], None], doing: str, stop: Callable[[], bool] = lambda: False) -> OnWait:
-    """A way to wait: says once for whom, and leaves when it is asked to stop.
-
-    Args:
-      say: a line to the user.
-      doing: what the holder of the lock does meanwhile.
-      stop: whether the user asked for it.
-    """
+    """A way to wait: says once for whom, and what that process is doing meanwhile; leaves when `stop` says so."""
     said: set[str] = set()
 
     def wait(who: str) -> None:
@@ -57,7 +49,7 @@ class Lock:
     Args:
       path: the lock file; its folder exists.
       what: is locked, for the message.
-      on_wait: called again and again while another process holds it; without it, that is an error.
+      on_wait: how to wait while another process holds it; without it, that is an error.
 
     Raises:
       CheckpointError: another process holds it.
@@ -67,13 +59,16 @@ class Lock:
     def __init__(self, path: Path, what: str = "run folder", on_wait: OnWait | None = None):
         os.close(files.own(path))  # no link, and no device
         self._path, self._descriptor = path, -1
-        self._me = {"pid": os.getpid(), "host": socket.gethostname(), "token": secrets.token_hex(4)}
-        how: dict[str, Any] = {"timeout": 0, "thread_local": False}
-        self._kernel = filelock.UnixFileLock(path, fallback_to_soft=False, on_acquired=self._sign, **how)
-        beats: dict[str, Any] = {"lease_duration": _GONE_SECONDS, "heartbeat_interval": _BEAT_SECONDS}
-        self._lease = filelock.SoftFileLease(f"{path}{LEASE}", on_compromise=self._say_lost, **beats, **how)
+        self._kernel = filelock.UnixFileLock(path, thread_local=False, fallback_to_soft=False, on_acquired=self._sign)
+        self._lease = filelock.SoftFileLease(
+            f"{path}{LEASE}",
+            thread_local=False,
+            lease_duration=_GONE_SECONDS,
+            heartbeat_interval=_BEAT_SECONDS,
+            on_compromise=lambda _: log.warning("%s was taken by another process while this one slept", path),
+        )
         while not self._take():
-            who = _name(_holder(path) or self._leaseholder())
+            who = _signed(path) or self._leaseholder() or _SOMEONE
             if on_wait is None:
                 raise errors.CheckpointError(f"{what} {path.parent} is in use by {who}; wait for it or choose another")
             on_wait(who)
@@ -81,15 +76,15 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back. The file is emptied, not removed: a process that waits may have this very file open."""
-        with contextlib.suppress(OSError):  # the folder may be gone, or read-only by now
-            if self._descriptor >= 0 and _holder(self._path) == self._me:
+        with contextlib.suppress(OSError):  # the folder may be read-only by now
+            if self._kernel.is_locked:
                 os.ftruncate(self._descriptor, 0)
-        for lock in (self._kernel, self._lease):
-            lock.release()
+        self._kernel.release()
+        self._lease.release()
 
     def _take(self) -> bool:
         try:
-            self._kernel.acquire()
+            self._kernel.acquire(timeout=0)
         except filelock.Timeout:
             return False
         except OSError:  # a file system without locks
@@ -101,7 +96,7 @@ class Lock:
         path, left, seen = Path(self._lease.lock_file), self._leaseholder(), 0
         while True:
             with contextlib.suppress(filelock.Timeout):
-                self._lease.acquire()
+                self._lease.acquire(timeout=0)
                 self._say_left(left)
                 return True
             with contextlib.suppress(FileNotFoundError):
@@ -111,33 +106,30 @@ class Lock:
                 seen = touched
             time.sleep(_POLL_SECONDS)
 
-    def _leaseholder(self) -> dict[str, Any]:
+    def _leaseholder(self) -> str:
         owner = self._lease.owner
-        return {"pid": owner.pid, "host": owner.hostname} if owner else {}
+        return _name(owner.pid, owner.hostname) if owner else ""
 
     def _sign(self, descriptor: int) -> None:
         """Write who holds the lock into its file."""
-        self._say_left(_holder(self._path))
+        self._say_left(_signed(self._path))
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(self._me).encode(), 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         self._descriptor = descriptor
 
-    def _say_left(self, holder: dict[str, Any]) -> None:
-        if holder:
-            log.warning("%s was left by %s, which is gone: taking over", self._path, _name(holder))
-
-    def _say_lost(self, _: object) -> None:
-        log.warning("%s was taken by another process while this one slept", self._path)
+    def _say_left(self, who: str) -> None:
+        if who:
+            log.warning("%s was left by %s, which is gone: taking over", self._path, who)
 
 
-def _holder(path: Path) -> dict[str, Any]:
+def _signed(path: Path) -> str:
     """Who is written in a lock; nobody where it was given back, or its writer died while writing."""
     try:
         found = json.loads(files.read(path, 4096))
-        return {"pid": int(found["pid"]), "host": str(found["host"]), "token": str(found.get("token"))}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}
+        return _name(int(found["pid"]), str(found["host"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
 
 
-def _name(holder: dict[str, Any]) -> str:
-    return errors.shown("process {pid} on {host}".format(**holder)) if holder else _SOMEONE
+def _name(pid: int, host: str) -> str:
+    return errors.shown(f"process {pid} on {host}")

@@ -1,5 +1,6 @@
 """The manifest of a finished run: size and SHA-256 of every file, and what has changed since."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -7,16 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxsoft import errors, files
-from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder
+from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder, write_file
 from jaxsoft.experiment.store.lock import LEASE
-from jaxsoft.experiment.store.writing import write_file
 
 MANIFEST = "manifest.json"
 _LOGS = "logs"
 _RESUMED = ".resumed"  # as old as the first start that went on with a finished run
 
-Digest = dict[str, Any]
-"""Size in bytes and SHA-256 of a file."""
+Digest = dict[str, Any]  # of a file
+_DIGEST = {"bytes": int, "sha256": str}  # its keys, and what they hold
 
 log = logging.getLogger(__name__)
 
@@ -27,48 +27,37 @@ def write(folder: RunFolder) -> None:
     What an earlier manifest lists stays listed as it was, unless it was written since `goes_on`: a rerun makes no damage good.
 
     Raises:
-      CheckpointError: the folder cannot be written.
+      CheckpointError: a file cannot be read, or the folder cannot be written.
     """
-    try:
-        digests = _digests(folder.path)
-        kept = {n: old for n, old in _earlier(folder).items() if _is_listed(n) and not _wrote(folder.path, n)}
-    except OSError as problem:
-        raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
-    folder.write_json(MANIFEST, {"files": dict(sorted((digests | kept).items()))})
+    earlier = {}
+    if (folder.path / MANIFEST).exists():
+        try:
+            earlier = listed(folder)
+        except errors.CheckpointError as problem:
+            log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
+    _store(folder, {name: was for name, was in earlier.items() if _is_listed(name) and not _wrote(folder.path, name)})
     (folder.path / _RESUMED).unlink(missing_ok=True)
 
 
 def goes_on(folder: RunFolder) -> None:
-    """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts.
-
-    Raises:
-      CheckpointError: the folder cannot be written.
-    """
+    """Note that a run which had finished is gone on with; of several starts, until one finishes, the first counts."""
     if (folder.path / MANIFEST).exists() and not (folder.path / _RESUMED).exists():
         write_file(folder.path / _RESUMED, b"")
 
 
 def listed(folder: RunFolder) -> dict[str, Digest]:
-    """Of every file that the manifest lists its size and SHA-256.
-
-    Raises:
-      CheckpointError: the manifest is missing or damaged.
-    """
+    """What the manifest says of every file that it lists; CheckpointError if it is missing or damaged."""
     found = folder.read_json(MANIFEST)
-    if not (isinstance(found, dict) and found.keys() == {"files"} and _are_digests(found["files"])):
+    digests = found["files"] if isinstance(found, dict) and found.keys() == {"files"} else None
+    if not (isinstance(digests, dict) and all(map(_is_digest, digests.values()))):
         told = f"cannot read {folder.path / MANIFEST}: it holds no list of files; run the same command again"
         raise errors.CheckpointError(told)
-    return found["files"]
+    return digests
 
 
 def extend(folder: RunFolder, added: tuple[str, ...]) -> None:
-    """Digest anew the files whose names begin so; the others stay listed as they are.
-
-    Raises:
-      CheckpointError: the folder cannot be written, or holds no manifest that can be read.
-    """
-    kept = {name: digest for name, digest in listed(folder).items() if not name.startswith(added)}
-    folder.write_json(MANIFEST, {"files": dict(sorted((kept | _digests(folder.path, added)).items()))})
+    """Digest anew the files whose names begin so; the others stay listed as they are."""
+    _store(folder, {name: was for name, was in listed(folder).items() if not name.startswith(added)}, added)
 
 
 def verify(path: str | os.PathLike) -> list[str]:
@@ -90,44 +79,31 @@ def verify(path: str | os.PathLike) -> list[str]:
     return [f"{errors.shown(name)}: {problem}" for name, problem in problems if problem]
 
 
-def _are_digests(found: Any) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(file, dict)
-        and file.keys() == {"bytes", "sha256"}
-        and type(file["bytes"]) is int
-        and isinstance(file["sha256"], str)
-        for file in found.values()
-    )
-
-
-def _digests(folder: Path, added: tuple[str, ...] = ("",)) -> dict[str, Digest]:
-    """Of all files that a manifest lists, and whose names begin so."""
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
-    return {name: _digest(folder / name) for name in found if _is_listed(name) and name.startswith(added)}
+def _store(folder: RunFolder, kept: dict[str, Digest], added: tuple[str, ...] = ("",)) -> None:
+    """List the files whose names begin so as they are now, and what is kept as it was."""
+    paths = (path for path in folder.path.rglob("*") if path.is_file() and not path.is_symlink())
+    names = (path.relative_to(folder.path).as_posix() for path in paths)
+    try:
+        now = {name: _digest(folder.path / name) for name in names if _is_listed(name) and name.startswith(added)}
+    except OSError as problem:
+        raise errors.CheckpointError(f"cannot read {problem.filename}: {problem.strerror}") from problem
+    folder.write_json(MANIFEST, {"files": dict(sorted((now | kept).items()))})
 
 
 def _is_listed(name: str) -> bool:
     """Whether a file belongs to what a run leaves: not what changes with every start, nor what is not yet in place."""
     parts = PurePosixPath(name).parts
-    if name in (MANIFEST, TIMING, _RESUMED) or parts[:1] == (_LOGS,) or parts[-1] in (LOCK, LOCK + LEASE):
-        return False
-    return not any(map(files.is_temporary, parts))
+    changes = name in (MANIFEST, TIMING, _RESUMED) or parts[:1] == (_LOGS,) or parts[-1] in (LOCK, LOCK + LEASE)
+    return not changes and not any(map(files.is_temporary, parts))
+
+
+def _is_digest(found: Any) -> bool:
+    return isinstance(found, dict) and {key: type(value) for key, value in found.items()} == _DIGEST
 
 
 def _digest(path: Path) -> Digest:
     with files.opened(path) as file:
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": files.digest(files.pieces(file))}
-
-
-def _earlier(folder: RunFolder) -> dict[str, Digest]:
-    """What the manifest of an earlier start lists; one that cannot be read is told, and lists nothing."""
-    if not (folder.path / MANIFEST).exists():
-        return {}
-    try:
-        return listed(folder)
-    except errors.CheckpointError as problem:
-        log.warning("%s: every file is listed as it is now", str(problem).partition(";")[0])
-        return {}
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def _wrote(folder: Path, name: str) -> bool:

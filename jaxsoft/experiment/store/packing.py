@@ -14,6 +14,7 @@ from safetensors import deserialize
 from safetensors.numpy import save
 
 from jaxsoft import files
+from jaxsoft.experiment.store.folder import differing
 
 _SHOWN = 20  # differences that a table lists
 _WIDEST = 60  # characters of one of its cells
@@ -23,17 +24,14 @@ def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any
     """The bytes of a safetensors file of a tree, and by path what each leaf is: dtype, shape, SHA-256.
 
     Args:
-      tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys.
-
-    Raises:
-      ValueError: two leaves have the same path.
+      tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys, nor two leaves of one path.
     """
     arrays, leaves = {}, {}
     for path, leaf in _leaves(tree).items():
-        dtype, shape = _kind(leaf)
-        arrays[path] = np.asarray(jax.device_get(leaf), np.dtype(dtype.name), order="C")
-        sha256 = files.digest([arrays[path].reshape(-1).view(np.uint8).data])
-        leaves[path] = {"dtype": dtype.name, "shape": list(shape), "sha256": sha256}
+        array = np.asarray(jax.device_get(leaf), order="C")
+        arrays[path] = array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        sha256 = files.digest([array.reshape(-1).view(np.uint8).data])
+        leaves[path] = {"dtype": array.dtype.name, "shape": list(array.shape), "sha256": sha256}
     return np.frombuffer(save(arrays), np.uint8), leaves
 
 
@@ -43,36 +41,32 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: 
     Raises:
       ValueError: a leaf is not bitwise what was packed.
     """
-    found = dict(deserialize(packed.tobytes()))
-    arrays = []
+    found, arrays = dict(deserialize(packed.tobytes())), []
     for path in _leaves(like):
-        wanted, content = leaves[path], found.get(path, {}).get("data", b"")
-        if path not in found or files.digest([memoryview(content)]) != wanted["sha256"]:
+        wanted = leaves[path]
+        if path not in found or files.digest([found[path]["data"]]) != wanted["sha256"]:
             raise ValueError(f"{path} is not what was saved")
-        arrays.append(np.frombuffer(content, wanted["dtype"]).reshape(wanted["shape"]))
+        arrays.append(np.frombuffer(found[path]["data"], wanted["dtype"]).reshape(wanted["shape"]))
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
-def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], wanted_tag: Mapping[str, Any]) -> str:
-    """A table of the leaves and tag keys that differ between what was packed and what is wanted; empty if none does."""
+def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Where what was packed, and its tag, is not as what is wanted: lines of a table, none where all is alike."""
     saved = {path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in leaves.items()}
-    kinds = {path: _kind(leaf) for path, leaf in _leaves(like).items()}
-    wanted = {path: f"{dtype.name}{list(shape)}" for path, (dtype, shape) in kinds.items()}
-    saved |= {f"tag.{key}": json.dumps(value) for key, value in tag.items()}
-    wanted |= {f"tag.{key}": json.dumps(value) for key, value in wanted_tag.items()}
-    rows = [(key, saved.get(key, "absent"), wanted.get(key, "absent")) for key in {**wanted, **saved}]
-    rows = [row for row in rows if row[1] != row[2]]
-    if not rows:
-        return ""
-    shown = [("leaf", "saved", "wanted"), *(tuple(map(_short, row)) for row in rows[:_SHOWN])]
+    arrays = {path: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for path, leaf in _leaves(like).items()}
+    wanted = {path: f"{array.dtype.name}{list(array.shape)}" for path, array in arrays.items()}
+    for texts, values in ((saved, tag), (wanted, own)):
+        texts |= {f"tag.{key}": json.dumps(value) for key, value in values.items()}
+    differ = differing(wanted, saved)
+    if not differ:
+        return []
+    rows = [("leaf", "saved", "wanted"), *((path, there, here) for path, (here, there) in differ.items())]
+    shown = [
+        [cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 4]} ..." for cell in row] for row in rows[: _SHOWN + 1]
+    ]
     widths = [max(map(len, column)) for column in zip(*shown)]
     lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-    return "\n".join(lines + [f"  and {len(rows) - _SHOWN} more"] * (len(rows) > _SHOWN))
-
-
-def _short(text: str) -> str:
-    """A cell of a table that a terminal can hold."""
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 4]} ..."
+    return lines + [f"  and {len(differ) - _SHOWN} more"] * (len(differ) > _SHOWN)
 
 
 def _leaves(tree: Any) -> dict[str, Any]:
@@ -82,8 +76,3 @@ def _leaves(tree: Any) -> dict[str, Any]:
     if len(named) < len(leaves):
         raise ValueError("two leaves have the same path: a key contains '/'")
     return named
-
-
-def _kind(leaf: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return np.dtype(array.dtype), tuple(array.shape)

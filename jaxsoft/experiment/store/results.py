@@ -13,9 +13,8 @@ import json
 import logging
 import math
 import os
-import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import jax
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store import writing
+from jaxsoft.experiment.store.folder import write_file, writing
 from jaxsoft.types import Row
 
 COLUMNS = (
@@ -32,9 +31,6 @@ COLUMNS = (
     "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
 )  # fmt: skip
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
-
-LINE = re.compile(rb"[^\n]*\n")
-RECORD = re.compile(rb'\{"crc":"([0-9a-f]{8})","len":([1-9][0-9]{0,9}),"row":(.*)\}\n')
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +46,18 @@ class ResultsLog:
       path: the log, `results.jsonl`; created if it does not exist.
       finished: members that have a record in another log.
 
+    Attributes:
+      finished: keys of the members that have a record, failed ones included.
+
     Raises:
       CheckpointError: the log cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike, finished: Collection[str] = ()):
-        self.path = Path(path).absolute()
-        try:
+    def __init__(self, path: Path, finished: Collection[str] = ()):
+        self.path = path.absolute()
+        with writing(self.path):
             self._open()
-        except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
-        self._finished = self._records.keys() | set(finished)
+        self.finished = self._records.keys() | set(finished)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows; when this returns they are on the disk.
@@ -71,45 +68,30 @@ class ResultsLog:
         Raises:
           CheckpointError: the disk is full or gone; the log is as it was before.
         """
-        new = {row["member"]: _record(row) for row in rows if row["member"] not in self._finished}
-        try:
+        new = {row["member"]: _record(row) for row in rows if row["member"] not in self.finished}
+        with writing(self.path):
             self._write(b"".join(new.values()))
             self._records |= new
-            self._finished |= new.keys()
+            self.finished |= new.keys()
             if not self._is_there():
                 self._restore()
-        except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
 
     def read(self) -> list[Row]:
-        """All records, in the order in which they were appended.
-
-        Raises:
-          CheckpointError: the file is gone and cannot be written again.
-        """
-        try:
-            is_open = self._file >= 0
-            if is_open and (not self._is_there() or len(read(self.path)) < len(self._records)):
+        """All records, in the order in which they were appended; CheckpointError if the file is gone for good."""
+        with writing(self.path):
+            if not self._is_there() or len(read(self.path)) < len(self._records):
                 self._restore()
             return read(self.path)
-        except OSError as problem:
-            raise writing.cannot_write(self.path, problem) from problem
-
-    def finished(self) -> Set[str]:
-        """Keys of the members that have a record, failed ones included."""
-        return self._finished
 
     def close(self) -> None:
-        """Close the file; nothing can be appended any more, and what is read is what is there."""
+        """Close the file."""
         os.close(self._file)
-        self._file = -1
 
     def _open(self) -> None:
         os.close(files.own(self.path))  # no link, and no device
-        _mend(self.path)
+        self._records = _mended(self.path)
         self._file = files.own(self.path)
         files.sync(self.path.parent)
-        self._records = {row["member"]: record for row, record in _rows(self.path)}
         self._size = os.fstat(self._file).st_size
 
     def _write(self, batch: bytes) -> None:
@@ -144,31 +126,17 @@ class ResultsLog:
 
 def read(path: Path) -> list[Row]:
     """All whole records of a log, in the order in which they were appended."""
-    return [row for row, _ in _rows(path)]
-
-
-def _rows(path: Path) -> Iterator[tuple[Row, bytes]]:
-    """All whole records, as what they say and as they are written."""
     with files.opened(path) as file:
-        for line in LINE.findall(file.read()):
-            if row := _row(line):
-                yield row, line
+        return [row for line in file if (row := _row(line))]
 
 
 def log_of(path: Path, process: int | str) -> Path:
-    """The log beside a run's own, of another process than the first; `*` for the pattern of all.
-
-    Processes on different machines must not append to one file.
-    """
+    """The log beside a run's own, of another process than the first, which may not append to one file; `*` for all."""
     return path.with_name(f"{path.stem}.process-{process}{path.suffix}")
 
 
 def open_log(path: Path) -> ResultsLog:
-    """The log of this process. The first one's is that of the run, and takes in what was left by others.
-
-    Raises:
-      CheckpointError: a log cannot be read or written.
-    """
+    """The log of this process. The first one's is that of the run, and takes in what was left by others."""
     if not processes.is_first():
         return ResultsLog(log_of(path, jax.process_index()), finished={row["member"] for row in read(path)})
     log = ResultsLog(path)
@@ -179,7 +147,7 @@ def open_log(path: Path) -> ResultsLog:
 
 
 def gather(log: ResultsLog, members: Collection[str]) -> None:
-    """OnWait until every process has trained its share; then the first takes in what the others have logged.
+    """Wait until every process has trained its share; then the first takes in what the others have logged.
 
     Raises:
       CheckpointError: a member has no record.
@@ -190,32 +158,26 @@ def gather(log: ResultsLog, members: Collection[str]) -> None:
     processes.barrier("students")
     if processes.is_first():
         _merge(log)
-        if missing := len(set(members) - log.finished()):
+        if missing := len(set(members) - log.finished):
             raise errors.CheckpointError(f"{log.path}: {missing} members have no record; run the same commands again")
 
 
 def _merge(log: ResultsLog) -> None:
     """Move the records of other processes into this log."""
     for path in sorted(log.path.parent.glob(log_of(log.path, "*").name)):
-        other = ResultsLog(path)
-        log.append(other.read())
-        other.close()
+        with contextlib.closing(ResultsLog(path)) as other:
+            log.append(other.read())
         path.unlink()
 
 
-def write_csv(
-    rows: Iterable[Row], path: str | os.PathLike, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()
-) -> None:
-    """Write the table that analysis reads: equal rows give equal bytes.
+def write_csv(rows: Iterable[Row], path: Path, columns: Sequence[str] = COLUMNS, order: Sequence[str] = ()) -> None:
+    """Write the table that analysis reads, whole or not at all: equal rows give equal bytes.
 
     Args:
       rows: one per member, in any order; what is not in `columns` is left out.
-      path: the table, replaced whole or not at all.
+      path: the table.
       columns: the header; a value that a row lacks, or None, is an empty field. Floats are written as `repr`.
       order: member keys in the plan's order; other members follow by key.
-
-    Raises:
-      CheckpointError: the folder cannot be written; the earlier table is intact.
     """
     position = {member: i for i, member in enumerate(order)}
     rows = sorted(rows, key=lambda row: (position.get(row["member"], len(position)), row["member"]))
@@ -223,15 +185,16 @@ def write_csv(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
     table.writerows([_plain(row.get(column)) for column in columns] for row in rows)
-    writing.write_file(Path(path), text.getvalue().encode())
+    write_file(path, text.getvalue().encode())
 
 
-def _mend(path: Path) -> None:
-    """Set altered records aside, cut a torn one off."""
+def _mended(path: Path) -> dict[str, bytes]:
+    """The whole records of a log by member; altered ones are set aside, a torn one is cut off."""
     with files.opened(path) as file:
-        content = file.read()
-    lines = LINE.findall(content)
-    bad = [line for line in lines if not _row(line)]
+        lines = list(file)
+    rows = {line: _row(line) for line in lines}
+    whole = {row["member"]: line for line, row in rows.items() if row}
+    bad = [line for line in lines if not rows[line] and line.endswith(b"\n")]
     if bad:
         aside = path.with_name(f"{path.name}.corrupt")
         log.warning("%s: %d altered records set aside in %s; their members run again", path, len(bad), aside.name)
@@ -239,10 +202,11 @@ def _mend(path: Path) -> None:
             file.write(b"".join(bad))
             file.flush()
             os.fsync(file.fileno())
-        writing.write_file(path, b"".join(line for line in lines if _row(line)))
-    elif len(whole := b"".join(lines)) < len(content):
+        write_file(path, b"".join(whole.values()))
+    elif lines and not lines[-1].endswith(b"\n"):
         log.warning("%s: the last record is torn and was cut off; its member runs again", path)
-        os.truncate(path, len(whole))
+        os.truncate(path, sum(map(len, lines[:-1])))
+    return whole
 
 
 def _record(row: Row) -> bytes:
@@ -251,18 +215,12 @@ def _record(row: Row) -> bytes:
 
 
 def _row(line: bytes) -> Row | None:
-    """The row of a record, or None if the record is not as it was written."""
-    match = RECORD.fullmatch(line)
-    if match is None:
-        return None
-    crc, length, payload = match.groups()
-    if int(length) != len(payload) or int(crc, 16) != zlib.crc32(payload):
-        return None
+    """The row of a record, or None if the record is not, byte for byte, how that row is written."""
     try:
-        row = json.loads(payload)
-    except (ValueError, RecursionError):  # not by us, though it adds up
+        row = json.loads(line)["row"]
+        return row if isinstance(row["member"], str) and _record(row) == line else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("member"), str) else None
 
 
 def _plain(value: Any) -> Any:

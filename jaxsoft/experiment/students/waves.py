@@ -63,7 +63,7 @@ def train(
       say: tells the user a line.
     """
     shared = outcomes.shared_columns(dataset)
-    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished()  # waves have no member in common
+    program, wave, finished = wave_program(plan, settings, 0), 0, log.finished  # waves have no member in common
     while wave < len(plan.waves):
         tag = plan.tag(wave)
         if finished >= set(itertools.chain(*tag["members"])):
@@ -81,8 +81,6 @@ def train(
             shutil.rmtree(where, ignore_errors=True)  # first: the halves could not read checkpoints of this shape
             plan = _halve(plan, wave, settings, folder, say)
             continue
-        finally:
-            checkpoints.close()
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
         say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")

@@ -17,8 +17,8 @@ from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store import checkpoints
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Good
+from jaxsoft.experiment.store.folder import writing
 from jaxsoft.experiment.store.lock import Lock, OnWait, told
-from jaxsoft.experiment.store.writing import cannot_write
 from jaxsoft.experiment.teach.cohort import Cohort, Trajectory, make_bank
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
@@ -171,11 +171,9 @@ class Teaching(NamedTuple):
         if self.folder is None:
             yield
             return
-        try:
+        with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(self.folder / "lock", "the experts' folder", self.on_wait)
-        except OSError as problem:
-            raise cannot_write(self.folder, problem) from problem
         try:
             yield
         finally:

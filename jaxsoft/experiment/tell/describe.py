@@ -13,7 +13,7 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store.writing import flat
+from jaxsoft.experiment.store.folder import flat
 from jaxsoft.experiment.teach.cohort import expectations
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost

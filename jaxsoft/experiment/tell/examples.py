@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store.folder import RunFolder
-from jaxsoft.experiment.store.writing import read_arrays, write_arrays
+from jaxsoft.experiment.store.folder import RunFolder, read_arrays, write_arrays
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.spec import LabelSpec

@@ -42,7 +42,7 @@ def prepare(
 
     Args:
       plan: with resolved label specs.
-      settings: which images, and the protocol.
+      settings: which images, the protocol, how students augment, how labels are learned.
       dataset: all three splits.
       experts: of whom the label specs speak.
       folder: of the run, where learned labels are kept; nowhere if not given.

@@ -22,14 +22,9 @@ from jaxsoft.types import Dataset
 def view_probabilities(
     spec: LabelSpec, settings: config.Settings, dataset: Dataset, experts: Experts, subsets: Sequence[ImageSet]
 ) -> Iterator[Float32[np.ndarray, "R K"]]:
-    """What pooled experts say about every view of every image, subset by subset; R = S * views, those of an image together.
+    """What the pooled experts of a spec say about every view of every image, subset by subset.
 
-    Args:
-      spec: which experts, how pooled, how many views.
-      settings: the students', whose augmentation views go through.
-      dataset: whose training images.
-      experts: who are asked.
-      subsets: seeds of views, and images.
+    Views go through the students' augmentation. R is S times the views of an image, which lie together.
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
     networks = [experts.network(expert, spec.epoch or 0) for expert in spec.experts]

@@ -73,6 +73,8 @@ def learn_labels(
       ConfigError: settings that do not fit each other or the data.
       CheckpointError: what the folder has cannot be read.
     """
+    if not subsets:
+        return []
     check(settings, dataset, [len(subset.images) for subset in subsets])
     keys = [_key(settings, dataset, experts, subset) for subset in subsets]
     everyone = dict(zip(keys, subsets))

@@ -25,13 +25,12 @@ only records the new digest below. Where the engine was edited and neither was d
 ENGINE_DIGEST = "d066582aa55c"
 
 _ENGINE = (
-    "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.rows",
-    "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many",
-    "experiment.learned.one", "experiment.learned.unroll", "experiment.plan.make", "experiment.plan.sweep",
-    "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort", "experiment.teach.epochs",
-    "experiment.teach.experts", "labels.bank", "labels.history", "labels.smoothing", "labels.spec", "models:build",
-    "ops.conv", "rng", "spec", "training.augment:build", "training.ensemble", "training.evaluate", "training.fit",
-    "training.losses", "training.metrics", "training.views",
+    "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.subsets",
+    "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many", "experiment.learned.one",
+    "experiment.plan.make", "experiment.plan.sweep", "experiment.students.outcomes", "experiment.students.waves",
+    "experiment.teach.cohort", "experiment.teach.epochs", "experiment.teach.experts", "labels.bank", "labels.history",
+    "labels.smoothing", "labels.spec", "models:build", "ops.conv", "rng", "spec", "training.augment:build",
+    "training.ensemble", "training.evaluate", "training.fit", "training.losses", "training.metrics", "training.views",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}

@@ -8,6 +8,9 @@ they then predict other training images,
 and moves the labels against the gradient of that loss. The gradient goes back through the window only; windows lie all
 over a training, those of the first outer steps near its start.
 
+There is no second training loop: a step is `fit.train_chunk`, with the order, augmentation, optimizer and schedule that
+any member has. Its result is differentiable in the label rows and in the state that it starts from.
+
 Everything is written for ONE subset; `many` adds the axis M. What is static about it, and the arrays that all subsets
 share, make a `Lesson`.
 
@@ -16,6 +19,7 @@ backpropagation, there of the images.
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,16 +27,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import rng
 from jaxsoft.config.settings import Learned
-from jaxsoft.experiment.learned import unroll
-from jaxsoft.experiment.learned.unroll import Trainee
 from jaxsoft.rng import Stream
 from jaxsoft.training import evaluate, fit, losses
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member, Recipe, State
 
 
 class Material(NamedTuple):
@@ -51,6 +54,14 @@ class ImageSet(NamedTuple):
 
     seed: Int[Array | np.ndarray, "*M"]
     images: Int[Array | np.ndarray, "*M S"]
+
+
+class Trainee(NamedTuple):
+    """A member on its way: what it is, the steps behind it, and its state after them."""
+
+    member: Member
+    age: Int[Array, "*P"]
+    state: State
 
 
 class Learner(NamedTuple):
@@ -101,17 +112,17 @@ class Lesson:
         """Labels before the first outer step: the true class with a margin; and a pool whose ages are spread evenly."""
         how = self.settings
         logits = how.margin * jax.nn.one_hot(self.material.classes[subset.images], self.recipe.num_classes)
-        pool = self._newborn(subset, jnp.int32(0))
+        pool = self._newborns(subset, jnp.int32(0))
         if how.pool == "persistent":
             ages = jnp.arange(how.students, dtype=jnp.int32) * how.first_unroll_steps // how.students
-            pool = jax.vmap(functools.partial(unroll.run_up, self.recipe, self._bank(logits)))(pool, ages)
+            pool = jax.vmap(functools.partial(run_up, self.recipe, self._bank(logits)))(pool, ages)
         return Learner(logits, self._adam().init(logits), pool)
 
     def chunk(self, subset: ImageSet, learner: Learner, done: Int[Array, ""]) -> tuple[Learner, Float[Array, ""]]:
         """The outer steps between two looks, and the mean meta loss of those that had one; NaN if none had."""
         steps = done + jnp.arange(1, self.settings.look_outer_steps + 1, dtype=jnp.int32)
         learner, loss = jax.lax.scan(functools.partial(self.outer_step, subset), learner, steps)
-        return learner, _mean(loss, jnp.isfinite(loss))
+        return learner, loss.mean(where=jnp.isfinite(loss))
 
     def outer_step(self, subset: ImageSet, learner: Learner, t: Int[Array, ""]) -> tuple[Learner, Float[Array, ""]]:
         """One update of the labels, number t = 1, 2, ...; a student that is not finite has no say, and is replaced.
@@ -119,15 +130,15 @@ class Lesson:
         Returns:
           What is learned after it, and the mean meta loss of the pool; NaN if none is finite, and nothing is learned.
         """
-        how, reach, newborn = self.settings, self._reach(t), self._newborn(subset, t)
+        how, reach, newborns = self.settings, self._reach(t), self._newborns(subset, t)
         if how.pool == "fresh":  # all at one place, so that the steps before it are one loop for all subsets
             place = jax.random.randint(rng.key(0, Stream.ORDER, t), (), 0, reach - how.window_steps + 1, jnp.int32)
-            run_up = functools.partial(unroll.run_up, self.recipe, self._bank(learner.logits), steps=place)
-            pool = jax.vmap(run_up)(newborn)
+            bank = self._bank(learner.logits)
+            pool = jax.vmap(lambda student: run_up(self.recipe, bank, student, place))(newborns)
         else:
             over = (learner.pool.age + how.window_steps > reach) | (learner.pool.state.bad_step >= 0)
             choose = lambda over, *both: jax.tree.map(functools.partial(jnp.where, over), *both)  # noqa: E731
-            pool = jax.vmap(choose)(over, newborn, learner.pool)
+            pool = jax.vmap(choose)(over, newborns, learner.pool)
 
         def improve(student: Trainee, p: Array) -> tuple[tuple[Array, Trainee], Array]:
             meta = self._outside(subset, t, p)
@@ -140,14 +151,14 @@ class Lesson:
         logits: Any = optax.apply_updates(learner.logits, update)
         bad_step = jnp.where(finite, pool.state.bad_step, pool.age)
         pool = pool._replace(state=pool.state._replace(bad_step=bad_step))
-        return Learner(logits, memory, pool), _mean(loss, finite)
+        return Learner(logits, memory, pool), loss.mean(where=finite)
 
     def meta_loss(
         self, logits: Float[Array, "S K"], student: Trainee, meta: Int[Array, "b"]
     ) -> tuple[Float[Array, ""], Trainee]:
         """Mean cross-entropy of ONE student on some images after a window on these labels, and the student then."""
         bank = self._bank(logits)
-        student = unroll.train(self.recipe, bank, student, self.settings.window_steps)
+        student = train(self.recipe, bank, student, self.settings.window_steps)
         said = self.recipe.logits(student.state.variables, bank.normalized(bank.images[meta]))
         wanted = jax.nn.one_hot(self.material.classes[meta], self.recipe.num_classes, dtype=logits.dtype)
         return losses.soft_cross_entropy(said, wanted).mean(), student
@@ -171,9 +182,9 @@ class Lesson:
         rates = jnp.asarray(how.learning_rate), jnp.asarray(how.weight_decay)
         counts = jnp.int32(slots), *rates, jnp.int32(how.unroll_steps)
         member = Member(seed, jnp.asarray(subset.images), jnp.arange(slots, dtype=jnp.int32), *counts)
-        return unroll.newborn(self.recipe, self.material.bank.images.shape[1:], member)
+        return newborn(self.recipe, self.material.bank.images.shape[1:], member)
 
-    def _newborn(self, subset: ImageSet, t: Array) -> Trainee:
+    def _newborns(self, subset: ImageSet, t: Array) -> Trainee:
         """The students that may begin at an outer step."""
         return jax.vmap(functools.partial(self._student, subset, t))(jnp.arange(self.settings.students))
 
@@ -199,11 +210,44 @@ class Lesson:
 
 def judged(accuracy: Float[Array, "J"], bad_step: Int[Array, "J"]) -> Judged:
     """Judges are judged as students are: one that was not finite at some step learned nothing from then on."""
-    finished, never = bad_step < 0, jnp.iinfo(jnp.int32).max
-    first = jnp.where(finished, never, bad_step).min()
-    return Judged(_mean(accuracy, finished), finished.sum(), jnp.where(finished.all(), -1, first))
+    finished = bad_step < 0
+    first = bad_step.min(where=~finished, initial=jnp.iinfo(jnp.int32).max)
+    return Judged(accuracy.mean(where=finished), finished.sum(), jnp.where(finished.all(), -1, first))
 
 
-def _mean(values: Array, mask: Array) -> Array:
-    """Over what counts; NaN if nothing does, for 0 would be a number."""
-    return jnp.where(mask.any(), losses.masked_mean(values, mask), jnp.nan)
+def newborn(recipe: Recipe, image_shape: tuple[int, ...], member: Member) -> Trainee:
+    """A student before its first step."""
+
+    @sequential_vmap  # random numbers of many at once take four times as long to compile
+    def start(seed: Array) -> State:
+        return fit.initialize(recipe, image_shape, seed)
+
+    return Trainee(member, jnp.int32(0), start(member.seed))
+
+
+def train(recipe: Recipe, bank: Bank, student: Trainee, steps: int) -> Trainee:
+    """Go on for `steps` steps; differentiable in `bank.rows`, to which the member's rows point, and in the state.
+
+    Only the state between two steps is kept for the gradient; what happens inside a step is computed again.
+
+    Args:
+      recipe: of the student.
+      bank: images and label rows.
+      student: where it stands.
+      steps: how many, fixed when the program is compiled.
+    """
+    step = jax.checkpoint(_step(recipe, bank, student.member), prevent_cse=False)  # a scan has nothing to fuse across
+    numbers = student.age + jnp.arange(steps, dtype=jnp.int32)
+    state, _ = jax.lax.scan(lambda state, t: (step(t, state), None), student.state, numbers)
+    return Trainee(student.member, student.age + steps, state)
+
+
+def run_up(recipe: Recipe, bank: Bank, student: Trainee, steps: Int[Array, ""]) -> Trainee:
+    """Go on for a number of steps that may be drawn; no gradient passes."""
+    step, age = _step(recipe, bank, student.member), student.age
+    state = jax.lax.fori_loop(0, steps, lambda i, state: step(age + i, state), student.state)
+    return Trainee(student.member, age + steps, state)
+
+
+def _step(recipe: Recipe, bank: Bank, member: Member) -> Callable[[Array, State], State]:
+    return lambda t, state: fit.train_chunk(recipe, bank, member, state, t, steps=1)[0]

@@ -25,10 +25,6 @@ from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
-_NO_ROOM = (
-    "out of memory while the labels of {} subsets were learned; lower config.compute.memory_gb to learn fewer at once, or "
-    "config.learned.students, judges, window_steps or meta_batch"
-)
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
 
 
@@ -63,7 +59,7 @@ def learn_labels(
       dataset: train is learned from, validation judges, test is not used.
       experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
       subsets: whose labels.
-      folder: the run folder.
+      folder: of the run; nothing is kept if not given.
       on_progress: called at each look; may raise to stop.
 
     Returns:
@@ -90,7 +86,10 @@ def learn_labels(
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
-            raise errors.ConfigError(_NO_ROOM.format(len(together))) from None
+            raise errors.ConfigError(
+                f"out of memory while the labels of {len(set(who))} subsets were learned; lower config.compute.memory_gb "
+                "to learn fewer at once, or config.learned.students, judges, window_steps or meta_batch"
+            ) from None
         if folder:
             kept.write(folder, settings, found)
     return [found[key].rows for key in keys]
@@ -146,9 +145,7 @@ def _learn(
     """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
     subsets = ImageSet(*(np.array(part, np.int32) for part in zip(*(subset for _, subset in together))))
     classes, steps = dataset.train.labels[subsets.images], outer_steps(settings.learned)
-    recipe = recipe_of(settings, dataset.num_classes, classes.shape[1])
-    material = _material(dataset, experts, recipe)
-    given = many.place(Lesson(settings.learned, recipe, material, settings.compute.lowering), subsets)
+    given = many.place(_lesson(settings, dataset, experts, classes.shape[1]), subsets)
     hard = many.judge(*given, np.eye(dataset.num_classes, dtype=np.float32)[classes]).accuracy
     pooled = _pooled(settings, dataset, experts, subsets.images)
     judged = {spec: many.judge(*given, rows).accuracy for spec, rows in pooled.items()}
@@ -196,15 +193,18 @@ def _told(seen: many.Evaluation, m: int, pooled: Pooled, classes: Int[np.ndarray
     }
 
 
-def _material(dataset: Dataset, experts: Experts, recipe: Recipe) -> Material:
-    train, validation, normalizer = dataset.train, dataset.validation, experts.normalizer
+def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots: int) -> Lesson:
+    """Of all subsets of one size: from all training images, through students whom the validation images judge."""
+    recipe, normalizer = recipe_of(settings, dataset.num_classes, slots), experts.normalizer
+    train, validation = dataset.train, dataset.validation
     bank = make_bank(normalizer, normalizer.store(train.images), np.zeros((0, recipe.num_classes), np.float32))
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
-    return Material(bank, train.labels.astype(np.int32), held_out)
+    material = Material(bank, train.labels.astype(np.int32), held_out)
+    return Lesson(settings.learned, recipe, material, settings.compute.lowering)
 
 
-def _pooled(settings: config.Settings, dataset: Dataset, experts: Experts, images: Int[np.ndarray, "M S"]) -> Pooled:
+def _pooled(settings: config.Settings, dataset: Dataset, experts: Experts, images: Any) -> Pooled:
     """What 1, 2, ... pooled experts say of the subsets' images."""
     epoch = settings.learned.reference_epoch or experts.settings.epochs
     pools = range(1, min(_MOST_POOLED, experts.settings.experts) + 1)

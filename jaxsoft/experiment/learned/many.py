@@ -20,19 +20,12 @@ _SPREAD, _SHARED = PartitionSpec("subset"), PartitionSpec()
 
 
 class Evaluation(NamedTuple):
-    """What is seen before the first outer step and after every `look_outer_steps`.
+    """What is seen before the first outer step and after every `look_outer_steps`."""
 
-    Attributes:
-      outer_step: outer steps behind.
-      rows: the labels as they are.
-      meta_loss: mean since the last look, in nats; NaN at the first.
-      judged: what students reach that are trained from scratch on these labels.
-    """
-
-    outer_step: int
-    rows: Float[np.ndarray, "M S K"]
-    meta_loss: Float[np.ndarray, "M"]
-    judged: Judged
+    outer_step: int  # outer steps behind
+    rows: Float[np.ndarray, "M S K"]  # the labels as they are
+    meta_loss: Float[np.ndarray, "M"]  # mean since the last look, in nats; NaN at the first
+    judged: Judged  # on these labels
 
 
 def place(lesson: Lesson, subsets: ImageSet) -> tuple[Lesson, ImageSet]:

@@ -73,17 +73,11 @@ class Learner(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What students trained from scratch on some labels reach.
+    """What students trained from scratch on some labels reach."""
 
-    Attributes:
-      accuracy: on validation, mean over those that finished; NaN if none did.
-      judges: how many finished.
-      bad_step: the first at which any of them was not finite; -1 if all of them were.
-    """
-
-    accuracy: Float[Array | np.ndarray, "*M"]
-    judges: Int[Array | np.ndarray, "*M"]
-    bad_step: Int[Array | np.ndarray, "*M"]
+    accuracy: Float[Array | np.ndarray, "*M"]  # on validation, mean over those that finished; NaN if none did
+    judges: Int[Array | np.ndarray, "*M"]  # how many finished
+    bad_step: Int[Array | np.ndarray, "*M"]  # the first at which any of them was not finite; -1 if all of them were
 
 
 def outer_steps(settings: Learned) -> int:
@@ -94,19 +88,12 @@ def outer_steps(settings: Learned) -> int:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Lesson:
-    """How labels are learned, through which students, from what; static, but for the material.
-
-    Attributes:
-      settings: how.
-      recipe: of the students.
-      material: what they read, and what judges them.
-      lowering: of convolutions.
-    """
+    """How labels are learned, through which students, from what; static, but for the material."""
 
     settings: Learned = field(metadata={"static": True})
-    recipe: Recipe = field(metadata={"static": True})
+    recipe: Recipe = field(metadata={"static": True})  # of the students
     material: Material
-    lowering: str = field(default="auto", metadata={"static": True})
+    lowering: str = field(default="auto", metadata={"static": True})  # of convolutions
 
     def start(self, subset: ImageSet) -> Learner:
         """Labels before the first outer step: the true class with a margin; and a pool whose ages are spread evenly."""
@@ -177,7 +164,7 @@ class Lesson:
     def _student(self, subset: ImageSet, *indices: Array) -> Trainee:
         """A student of this subset before its first step; its seed stands for the subset's and the indices."""
         how, slots = self.settings, len(subset.images)
-        key = rng.key(subset.seed, Stream.INIT, *indices)
+        key = rng.key(jnp.asarray(subset.seed), Stream.INIT, *indices)
         seed = (jax.random.bits(key, dtype=jnp.uint32) >> 1).astype(jnp.int32)
         rates = jnp.asarray(how.learning_rate), jnp.asarray(how.weight_decay)
         counts = jnp.int32(slots), *rates, jnp.int32(how.unroll_steps)
@@ -191,7 +178,8 @@ class Lesson:
     def _outside(self, subset: ImageSet, t: Array, p: Array) -> Array:
         """A student's meta batch: train images outside the subset, drawn with replacement."""
         taken = jnp.sort(subset.images)
-        key, others = rng.key(subset.seed, Stream.SPLIT, t, p), len(self.material.classes) - len(taken)
+        key = rng.key(jnp.asarray(subset.seed), Stream.SPLIT, t, p)
+        others = len(self.material.classes) - len(taken)
         rank = jax.random.randint(key, (self.settings.meta_batch,), 0, others, taken.dtype)
         before = jnp.searchsorted(taken - jnp.arange(len(taken), dtype=taken.dtype), rank, side="right")
         return rank + before.astype(rank.dtype)
@@ -229,12 +217,6 @@ def train(recipe: Recipe, bank: Bank, student: Trainee, steps: int) -> Trainee:
     """Go on for `steps` steps; differentiable in `bank.rows`, to which the member's rows point, and in the state.
 
     Only the state between two steps is kept for the gradient; what happens inside a step is computed again.
-
-    Args:
-      recipe: of the student.
-      bank: images and label rows.
-      student: where it stands.
-      steps: how many, fixed when the program is compiled.
     """
     step = jax.checkpoint(_step(recipe, bank, student.member), prevent_cse=False)  # a scan has nothing to fuse across
     numbers = student.age + jnp.arange(steps, dtype=jnp.int32)

@@ -54,9 +54,7 @@ def train(
 
     Args:
       plan: of this process.
-      settings: the protocol, and how much memory there may be.
-      dataset: named in the rows.
-      inputs: what the members read.
+      settings, dataset, inputs: the protocol and how much memory, what rows name, what members read.
       folder: of the run: checkpoints, and the plan where waves are halved.
       log: gets the rows of each wave once it is trained.
       watch: gives for each wave what is called after its chunks.
@@ -101,12 +99,10 @@ def train_wave(
     """Train the members of one wave to the end, from its last checkpoint if there is one.
 
     Args:
-      program: compiled for the wave's buckets.
-      plan, wave: who.
-      inputs: what they read.
+      program: for the wave's buckets.
+      plan, wave, inputs, protocol: who, what they read, and which evaluation set is which.
       checkpoints: of this wave.
       on_chunk: called after each chunk; says what to do next.
-      protocol: says which evaluation set is which.
 
     Returns:
       The outcome of each member of the wave.

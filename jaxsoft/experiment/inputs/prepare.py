@@ -53,10 +53,7 @@ def prepare(
     """Draw the subsets, ask the experts, finish the labels.
 
     Args:
-      plan: with resolved label specs.
-      settings: which images, the protocol, how students augment, how labels are learned.
-      dataset: all three splits.
-      experts: of whom the label specs speak.
+      plan, settings, dataset, experts: who reads, under which protocol, from which images, and whom labels come from.
       folder: of the run, where learned labels are kept; nowhere if not given.
       on_progress: called at each look at labels in learning.
     """
@@ -97,9 +94,9 @@ def finish_rows(
     epochs = {spec.epoch for spec in specs.values() if spec.epoch is not None and not spec.is_of_subset}
     bank = experts.logits(dataset.train, used, sorted(epochs))
     sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
-    lessons = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
-    learned_rows = learn_labels(settings, dataset, experts, list(lessons.values()), folder, on_progress)
-    learned = dict(zip(lessons, learned_rows))
+    unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
+    found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
+    learned = dict(zip(unknown, found))
     parts, places, begin = [], {}, 0
     for text, whose in asked.items():
         spec = specs[text]

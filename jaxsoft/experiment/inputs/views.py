@@ -41,8 +41,8 @@ def _ask(recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: int)
     """One expert's logits for all views of a subset, so many at a time."""
     count = recipe.slots * recipe.views
     at_a_time = min(count, cost.evaluation_batch(teacher, bank.images.shape[1:]))
-    slots, numbers = np.divmod(np.arange(count + -count % at_a_time, dtype=np.int32), np.int32(recipe.views))
-    which = np.stack([a.reshape(-1, at_a_time) for a in (np.minimum(slots, recipe.slots - 1), numbers)], 1)
+    each = np.minimum(np.arange(count + -count % at_a_time, dtype=np.int32), count - 1)  # filled up with the last
+    which = np.stack(np.divmod(each.reshape(-1, at_a_time), np.int32(recipe.views)), 1)
     with conv.exactly():
         said = np.asarray(_logits(recipe, teacher, variables, bank, np.int32(seed), which))
     return said.reshape(-1, said.shape[-1])[:count]

@@ -58,7 +58,6 @@ def learn_labels(
       settings: `learned`, `student.model`, and how much memory.
       dataset: train is learned from, validation judges, test is not used.
       experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
-      subsets: whose labels.
       folder: of the run; nothing is kept if not given.
       on_progress: called at each look; may raise to stop.
 

@@ -37,11 +37,8 @@ def place(lesson: Lesson, subsets: ImageSet) -> tuple[Lesson, ImageSet]:
 def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
     """Learn the labels of several subsets at once; those of each depend on its seed and its images alone.
 
-    The labels of the last look are the result. None is chosen on validation, so validation compares them fairly.
-
-    Args:
-      lesson: of all of them.
-      subsets: seeds [M] and images [M, S]; M is a multiple of the number of devices.
+    The labels of the last look are the result. None is chosen on validation, so validation compares them fairly. Seeds
+    [M] and images [M, S] are spread over the devices, whose number divides M.
 
     Raises:
       ConfigError: settings with which students, judges or labels do not stay finite.

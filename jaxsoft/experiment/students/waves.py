@@ -94,7 +94,7 @@ def train_wave(
     inputs: Inputs,
     checkpoints: Checkpoints | None,
     on_chunk: OnChunk,
-    protocol: str = "sealed",
+    protocol: str,
 ) -> list[dict[str, Any]]:
     """Train the members of one wave to the end, from its last checkpoint if there is one.
 

@@ -205,11 +205,8 @@ def judged(accuracy: Float[Array, "J"], bad_step: Int[Array, "J"]) -> Judged:
 
 def newborn(recipe: Recipe, image_shape: tuple[int, ...], member: Member) -> Trainee:
     """A student before its first step."""
-
-    @sequential_vmap  # random numbers of many at once take four times as long to compile
-    def start(seed: Array) -> State:
-        return fit.initialize(recipe, image_shape, seed)
-
+    # One after the other: random numbers of many at once take four times as long to compile.
+    start = sequential_vmap(functools.partial(fit.initialize, recipe, image_shape))
     return Trainee(member, jnp.int32(0), start(member.seed))
 
 

@@ -86,8 +86,9 @@ def learn_labels(
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
             raise errors.ConfigError(
-                f"out of memory while the labels of {len(set(who))} subsets were learned; lower config.compute.memory_gb "
-                "to learn fewer at once, or config.learned.students, judges, window_steps or meta_batch"
+                f"out of memory while the labels of {len(set(who))} subsets were learned; lower "
+                "config.compute.memory_gb to learn fewer at once, or config.learned.students, judges, window_steps or "
+                "meta_batch"
             ) from None
         if folder:
             kept.write(folder, settings, found)

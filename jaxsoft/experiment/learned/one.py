@@ -65,7 +65,7 @@ class Trainee(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """Labels in learning: their logits, the state of Adam, and the pool [P] of students whose training improves them."""
+    """Labels in learning: their logits, the state of Adam, and the pool [P] of students that improve them."""
 
     logits: Float[Array, "*M S K"]
     memory: optax.OptState

@@ -1,4 +1,4 @@
-"""How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for a whole."""
+"""How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for more."""
 
 import itertools
 import shutil

@@ -156,7 +156,9 @@ def _images_in_cache(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
 def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with conv.lowering("map"):
-        return "conv_general_dilated" in str(jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images))
+        return "conv_general_dilated" in str(
+            jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
+        )
 
 
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:

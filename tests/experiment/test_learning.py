@@ -15,7 +15,7 @@ from jaxsoft.data import normalize
 from jaxsoft.experiment import run as story
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.learned import many as learners
-from jaxsoft.experiment.learned.one import ImageSet
+from jaxsoft.experiment.learned.one import ImageSet, Judged
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts
@@ -50,21 +50,23 @@ def lessons(monkeypatch):
     """The subsets that were learned together, one entry for each call; learning itself is a stub."""
     calls = []
 
-    def learn(settings, recipe, material, subsets, lowering):
+    def judged(accuracy):
+        return Judged(accuracy, np.full(len(accuracy), 8, np.int32), np.full(len(accuracy), -1, np.int32))
+
+    def learn(lesson, subsets):
+        recipe, material, images = lesson.recipe, lesson.material, np.asarray(subsets.images)
         assert recipe.model == "mlp(hidden=8)" and recipe.precision == "float32"
         assert material.bank.images.shape[0] == len(DATASET.train) == len(material.classes)
         assert int((material.validation.labels >= 0).sum()) == len(DATASET.validation)
         calls.append(subsets)
         for step in (0, 5, 10):
-            loss = np.full(len(subsets.seed), np.nan if step == 0 else 2.5 - step / 10, np.float32)
-            accuracy = np.full(len(loss), 0.4 + step / 100, np.float32)
-            yield learners.Evaluation(
-                step, learned_rows(subsets.images, step), loss, accuracy, np.full(len(loss), 8, np.int32)
-            )
+            loss = np.full(len(images), np.nan if step == 0 else 2.5 - step / 10, np.float32)
+            accuracy = judged(np.full(len(images), 0.4 + step / 100, np.float32))
+            yield learners.Evaluation(step, learned_rows(images, step), loss, accuracy)
 
-    def judge(settings, recipe, material, subsets, rows, lowering):
+    def judge(lesson, subsets, rows):
         right = rows.argmax(-1) == DATASET.train.labels[subsets.images]
-        return right.mean(1)  # 1 of hard labels
+        return judged(right.mean(1).astype(np.float32))  # 1 of hard labels
 
     monkeypatch.setattr(learners, "learn", learn)
     monkeypatch.setattr(learners, "judge", judge)

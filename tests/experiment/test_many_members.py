@@ -12,7 +12,7 @@ import test_plan
 from test_plan import HISTORY, dataset, settings  # noqa: F401
 
 from jaxsoft.console import Console
-from jaxsoft.experiment.inputs import rows as labelling
+from jaxsoft.experiment.inputs import prepare as labelling
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs
 from jaxsoft.experiment.plan import checks

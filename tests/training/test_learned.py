@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,12 @@ import pytest
 import tiny
 
 from jaxsoft import config, errors
+from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.learned import many as learners
 from jaxsoft.experiment.learned import one as learned
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
 
 SETTINGS = config.Learned(
     looks=2,
@@ -54,6 +57,10 @@ def material():
 MATERIAL = material()
 
 
+def with_students(settings):
+    return learned.Lesson(settings, RECIPE._replace(optimizer=settings.optimizer), MATERIAL)
+
+
 def subsets(which):
     which = list(which)
     return learned.ImageSet(np.array(which, np.int32), SLOTS[which])
@@ -65,12 +72,12 @@ def one(m=0):
 
 @functools.partial(jax.jit, static_argnums=0)
 def start(settings):
-    return learned.start(settings, RECIPE, MATERIAL, one())
+    return with_students(settings).start(one())
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def outer_step(settings, learner, t):
-    return learned.outer_step(settings, RECIPE, MATERIAL, one(), learner, t)
+    return with_students(settings).outer_step(one(), learner, t)
 
 
 def test_first_labels_are_true_classes_with_a_margin_and_ages_are_spread():
@@ -84,14 +91,14 @@ def test_first_labels_are_true_classes_with_a_margin_and_ages_are_spread():
 
 @jax.jit
 def gradient(logits, who, meta):
-    return jax.grad(lambda z: learned.meta_loss(RECIPE, MATERIAL, z, who, meta, 2)[0])(logits)
+    return jax.grad(lambda z: with_students(SETTINGS).meta_loss(z, who, meta)[0])(logits)
 
 
 def by_hand(settings, learner, students):
     """The mean gradient over some students of the pool, and where Adam goes with it."""
     wanted = []
     for p in students:
-        meta = learned._outside(settings, MATERIAL, one(), jnp.int32(1), jnp.int32(p))
+        meta = with_students(settings)._outside(one(), jnp.int32(1), jnp.int32(p))
         who = jax.tree.map(lambda a, p=p: a[p], learner.pool)
         wanted.append(gradient(learner.logits, who, meta))
     adam = optax.adam(settings.outer_learning_rate)  # the cosine begins at 1
@@ -127,12 +134,12 @@ def test_an_outer_step_without_a_finite_student_changes_nothing_and_has_no_loss(
 
 
 def test_a_student_that_stopped_in_its_window_has_no_say_whatever_its_loss(monkeypatch):
-    def meta_loss(recipe, material, logits, student, meta, window):
+    def meta_loss(self, logits, student, meta):
         return logits.sum(), student._replace(state=student.state._replace(bad_step=student.age))
 
-    monkeypatch.setattr(learned, "meta_loss", meta_loss)
+    monkeypatch.setattr(learned.Lesson, "meta_loss", meta_loss)
     learner = start(SETTINGS)
-    after, loss = learned.outer_step(SETTINGS, RECIPE, MATERIAL, one(), learner, jnp.int32(1))
+    after, loss = with_students(SETTINGS).outer_step(one(), learner, jnp.int32(1))
     np.testing.assert_array_equal(after.logits, learner.logits)
     assert np.isnan(loss) and (after.pool.state.bad_step >= 0).all()
 
@@ -143,13 +150,13 @@ def test_a_persistent_pool_grows_old_with_the_curriculum():
     for t in range(1, 7):
         learner, _ = outer_step(SETTINGS, learner, jnp.int32(t))
         ages.append(learner.pool.age.tolist())
-    reach = [int(learned._reach(SETTINGS, jnp.int32(t))) for t in range(1, 7)]
+    reach = [int(with_students(SETTINGS)._reach(jnp.int32(t))) for t in range(1, 7)]
     assert reach == [4, 5, 6, 8, 8, 8]
     assert ages == [[2, 4], [4, 2], [6, 4], [8, 6], [2, 8], [4, 2]]
 
 
 def test_meta_images_are_all_those_outside_the_subset():
-    draw = jax.jit(lambda subset, t: learned._outside(change(meta_batch=600), MATERIAL, subset, t, jnp.int32(0)))
+    draw = jax.jit(lambda subset, t: with_students(change(meta_batch=600))._outside(subset, t, jnp.int32(0)))
     for m in range(3):
         drawn = [np.asarray(draw(one(m), jnp.int32(t))) for t in (1, 2)]
         assert set(drawn[0]) == set(range(tiny.IMAGES)) - set(SLOTS[m].tolist())
@@ -161,7 +168,7 @@ LESSON = change(margin=0.0, pool="fresh", look_outer_steps=20, outer_learning_ra
 
 @functools.cache
 def lesson(*which):
-    return list(learners.learn(LESSON, RECIPE, MATERIAL, subsets(which)))
+    return list(learners.learn(with_students(LESSON), subsets(which)))
 
 
 def test_labels_that_know_nothing_learn_the_true_classes():
@@ -171,22 +178,22 @@ def test_labels_that_know_nothing_learn_the_true_classes():
     assert np.isnan(looks[0].meta_loss).all() and (looks[2].meta_loss < looks[1].meta_loss).all()
     np.testing.assert_allclose(looks[0].rows, 1 / 3, rtol=1e-6)
     np.testing.assert_array_equal(looks[-1].rows.argmax(-1), SLOTS % 3)
-    assert (looks[0].val_accuracy < 0.6).all() and (looks[-1].val_accuracy > 0.7).all()
+    assert (looks[0].judged.accuracy < 0.6).all() and (looks[-1].judged.accuracy > 0.7).all()
 
 
 def test_labels_of_a_subset_do_not_depend_on_its_neighbours():
     for one, other in zip(lesson(0, 1, 2), lesson(1, 0, 1)):
         np.testing.assert_allclose(one.rows[[1, 0]], other.rows[:2], atol=1e-5)
-        np.testing.assert_allclose(one.val_accuracy[[1, 0]], other.val_accuracy[:2], atol=1e-6)
+        np.testing.assert_allclose(one.judged.accuracy[[1, 0]], other.judged.accuracy[:2], atol=1e-6)
     assert np.abs(lesson(0, 1, 2)[-1].rows[0] - lesson(0, 1, 2)[-1].rows[1]).max() > 1e-3
 
 
 def test_judges_see_all_labels_alike():
     last = lesson(0, 1, 2)[-1]
-    again = learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), last.rows)
-    np.testing.assert_array_equal(again, last.val_accuracy)
+    again = learners.judge(with_students(LESSON), subsets(range(3)), last.rows)
+    np.testing.assert_array_equal(again.accuracy, last.judged.accuracy)
     wrong = np.roll(np.eye(3, dtype=np.float32)[SLOTS % 3], 1, axis=-1)
-    assert (learners.judge(LESSON, RECIPE, MATERIAL, subsets(range(3)), wrong) < 0.3).all()
+    assert (learners.judge(with_students(LESSON), subsets(range(3)), wrong).accuracy < 0.3).all()
 
 
 @pytest.mark.parametrize(
@@ -200,7 +207,7 @@ def test_judges_that_learned_nothing_do_not_judge(changes, told):
     settings = change(**changes)
     with pytest.raises(errors.ConfigError) as refusal:
         rows = np.eye(3, dtype=np.float32)[SLOTS[:1] % 3]
-        learners.judge(settings, RECIPE._replace(optimizer=settings.optimizer), MATERIAL, subsets([0]), rows)
+        learners.judge(with_students(settings), subsets([0]), rows)
     todo = f"lower config.learned.learning_rate ({settings.learning_rate:g}) or change config.learned.optimizer ("
     assert str(refusal.value).startswith(told) and todo in str(refusal.value)
 
@@ -218,15 +225,16 @@ def lesson_of(monkeypatch, labels, loss, judges=8):
     """Two looks at two subsets whose programs are stubs."""
     fine = learned.Judged(jnp.full(2, 0.5), jnp.array([8, judges]), jnp.array([-1, 3]))
     learner = start(SETTINGS)._replace(logits=jnp.asarray(labels, jnp.float32))
-    stubs = (lambda *_: learner), (lambda *_: (learner, np.array(loss, np.float32))), (lambda *_: fine)
-    monkeypatch.setattr(learners, "_programs", lambda *_: stubs)
-    return list(learners.learn(SETTINGS, RECIPE, MATERIAL, subsets([0, 1])))
+    stubs = {"_start": learner, "_chunk": (learner, np.array(loss, np.float32)), "_validate": fine}
+    for name, result in stubs.items():
+        monkeypatch.setattr(learners, name, lambda *_, result=result: result)
+    return list(learners.learn(with_students(SETTINGS), subsets([0, 1])))
 
 
 def test_labels_that_were_not_learned_are_not_handed_on(monkeypatch):
     labels = np.zeros((2, 6, 3))
     looks = lesson_of(monkeypatch, labels, [2.0, 1.0], judges=5)
-    assert [(look.outer_step, look.judges.tolist()) for look in looks] == [(step, [8, 5]) for step in (0, 3, 6)]
+    assert [(look.outer_step, look.judged.judges.tolist()) for look in looks] == [(step, [8, 5]) for step in (0, 3, 6)]
     with pytest.raises(errors.ConfigError, match="judges of learned labels diverged, the first at step 3: "):
         lesson_of(monkeypatch, labels, [2.0, 1.0], judges=0)
     with pytest.raises(
@@ -249,5 +257,6 @@ def test_labels_that_were_not_learned_are_not_handed_on(monkeypatch):
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changes, slots, told):
+    dataset = mock.Mock(spec=Dataset, train=range(tiny.IMAGES))
     with pytest.raises(errors.ConfigError, match=told):
-        learned.check(change(**changes), tiny.IMAGES, slots)
+        learning.check(config.Settings(learned=change(**changes)), dataset, [slots])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from jaxsoft.experiment.learned import unroll
+from jaxsoft.experiment.learned import one as unroll
 from jaxsoft.training import fit
 
 

@@ -1,24 +1,36 @@
 """What students read, put together: shared banks of images and label rows, evaluation sets, and each member's places.
 
-Members hold indices into two shared banks, never copies: the images that any subset uses, and one finished row for
-each (label spec, image).
+Members hold indices into two shared banks, never copies: the images that any subset uses, and finished label rows. Most
+labels belong to an image: one row for each (label spec, image), whoever uses it. Labels of views and learned labels
+belong to an image of one subset, and are kept subset by subset.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import config
-from jaxsoft.experiment.inputs import rows, subsets
-from jaxsoft.experiment.learned.learn import LearningProgress
+from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.views import view_probabilities
+from jaxsoft.experiment.learned.learn import OnProgress, learn_labels
+from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
+from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member
 from jaxsoft.types import Dataset
+
+Images = Int32[np.ndarray, "_"]  # subsets differ in size
 
 
 class Inputs(NamedTuple):
@@ -36,31 +48,85 @@ def prepare(
     dataset: Dataset,
     experts: Experts,
     folder: Path | None = None,
-    on_progress: Callable[[LearningProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Inputs:
     """Draw the subsets, ask the experts, finish the labels.
 
     Args:
-      plan: with resolved label specs.
-      settings: which images, and the protocol.
-      dataset: all three splits.
-      experts: of whom the label specs speak.
+      plan, settings, dataset, experts: who reads, under which protocol, from which images, and whom labels come from.
       folder: of the run, where learned labels are kept; nowhere if not given.
       on_progress: called at each look at labels in learning.
     """
     images = subsets.draw_images(plan.members, settings, dataset, experts)
-    labels = rows.finish_rows(plan.members, images, settings, dataset, experts, folder, on_progress)
+    rows, starts = finish_rows(plan.members, images, settings, dataset, experts, folder, on_progress)
     used = np.unique(np.concatenate(list(images.values())))
-    places = {subset: np.searchsorted(used, ids).astype(np.int32) for subset, ids in images.items()}
+    places = {subset: np.searchsorted(used, ids) for subset, ids in images.items()}
     read = [places[m.subset] for m in plan.members]
     normalizer = experts.normalizer
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), labels.rows)
-    members = tuple(_stacked(plan, bucket, read, labels.places) for bucket in plan.buckets)
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows)
+    members = tuple(_stacked(plan, bucket, read, starts) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
     evals = {"sealed": (validation,), "paper": (test, validation), "both": (validation, test)}[settings.protocol]
     return Inputs(bank, evals, test, members)
+
+
+def finish_rows(
+    members: Sequence[MemberSpec],
+    images: Mapping[Subset, Images],
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: Path | None = None,
+    on_progress: OnProgress = lambda _: None,
+) -> tuple[Float32[np.ndarray, "R K"], list[Int[np.ndarray, "_"]]]:
+    """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
+
+    Returns:
+      Rows, and for each member the row of each of its images (the first of several, where labels are of views).
+    """
+    used = np.unique(np.concatenate(list(images.values())))
+    asked: dict[str, list[Subset]] = {}
+    for text, subset in dict.fromkeys((m.labels, m.subset) for m in members):
+        asked.setdefault(text, []).append(subset)
+    specs = {text: LabelSpec.parse(text) for text in asked}
+    epochs = {spec.epoch for spec in specs.values() if spec.epoch is not None and not spec.is_of_subset}
+    bank = experts.logits(dataset.train, used, sorted(epochs))
+    sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
+    unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
+    found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
+    learned = dict(zip(unknown, found))
+    parts, places, begin = [], {}, 0
+    for text, whose in asked.items():
+        spec = specs[text]
+        if not spec.is_of_subset:
+            parts.append(np.asarray(label_rows(spec, bank)))
+            places |= {(text, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
+            begin += len(used)
+            continue
+        if spec.is_learned:
+            given = iter([learned[subset] for subset in whose])
+        else:
+            given = view_probabilities(spec, settings, dataset, experts, [sets[subset] for subset in whose])
+        for subset, rows in zip(whose, given, strict=True):
+            parts.append(_treated(spec, rows, dataset.train.labels[images[subset]], images[subset]))
+            places[text, subset] = begin + np.arange(len(images[subset])) * max(1, spec.views)
+            begin += len(rows)
+    return np.concatenate(parts), [places[m.labels, m.subset] for m in members]
+
+
+def _treated(
+    spec: LabelSpec, rows: Float[np.ndarray, "R K"], classes: Int[np.ndarray, "S"], images: Images
+) -> Float32[np.ndarray, "R K"]:
+    """The operations of a spec on given rows, several of each image where labels are of views."""
+    whose = (np.repeat(each, max(1, spec.views)) for each in (classes, images))
+    return np.asarray(_treat(replace(spec, epoch=None), rows, *whose))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _treat(spec: LabelSpec, rows: Array, classes: Array, images: Array) -> Array:
+    return jax.vmap(spec.treat)(rows, classes, images)
 
 
 def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:

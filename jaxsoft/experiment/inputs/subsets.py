@@ -1,10 +1,12 @@
 """Which images each student reads: one table for each way and seed, of which smaller subsets are the first columns."""
 
+import functools
 import inspect
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Int32
+from scipy.special import log_softmax
 
 from jaxsoft import config, rng
 from jaxsoft.experiment.plan import checks, sweep
@@ -16,16 +18,14 @@ from jaxsoft.types import Dataset
 def draw_tables(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
-    """For every draw, positions in train by class."""
-    largest = sweep.largest_ipc(members, settings.protocol)
-    ways = {select: checks.selection(select) for select in dict.fromkeys(draw.select for draw in largest)}
-    needy = {s for s, choose in ways.items() if "difficulty" in inspect.signature(choose).parameters}
-    hard = {"difficulty": difficulty(experts, dataset)} if needy else {}
-    tables = {}
-    for draw, ipc in largest.items():
+    """For every draw, positions in train by class; what is hard is asked of the experts once, if at all."""
+    tables, named = {}, functools.cache(checks.selection)
+    found = functools.cache(lambda: difficulty(experts, dataset))
+    for draw, ipc in sweep.largest_ipc(members, settings.protocol).items():
+        choose = named(draw.select)
+        given = {"difficulty": found()} if "difficulty" in inspect.signature(choose).parameters else {}
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
-        given = hard if draw.select in needy else {}
-        tables[draw] = np.asarray(ways[draw.select](dataset.train.labels, ipc, key=key, **given))
+        tables[draw] = np.asarray(choose(dataset.train.labels, ipc, key=key, **given))
     return tables
 
 
@@ -44,6 +44,5 @@ def draw_images(
 
 def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
     """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
-    logits = experts.last_logits(dataset).astype(np.float64)
-    shifted = logits - logits.max(1, keepdims=True)
-    return np.log(np.exp(shifted).sum(1)) - shifted[np.arange(len(logits)), dataset.train.labels]
+    said = log_softmax(experts.last_logits(dataset).astype(np.float64), axis=1)
+    return -said[np.arange(len(said)), dataset.train.labels]

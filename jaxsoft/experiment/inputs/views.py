@@ -22,14 +22,9 @@ from jaxsoft.types import Dataset
 def view_probabilities(
     spec: LabelSpec, settings: config.Settings, dataset: Dataset, experts: Experts, subsets: Sequence[ImageSet]
 ) -> Iterator[Float32[np.ndarray, "R K"]]:
-    """What pooled experts say about every view of every image, subset by subset; R = S * views, those of an image together.
+    """What the pooled experts of a spec say about every view of every image, subset by subset.
 
-    Args:
-      spec: which experts, how pooled, how many views.
-      settings: the students', whose augmentation views go through.
-      dataset: whose training images.
-      experts: who are asked.
-      subsets: seeds of views, and images.
+    Views go through the students' augmentation. R is S times the views of an image, which lie together.
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
     networks = [experts.network(expert, spec.epoch or 0) for expert in spec.experts]
@@ -46,8 +41,8 @@ def _ask(recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: int)
     """One expert's logits for all views of a subset, so many at a time."""
     count = recipe.slots * recipe.views
     at_a_time = min(count, cost.evaluation_batch(teacher, bank.images.shape[1:]))
-    slots, numbers = np.divmod(np.arange(count + -count % at_a_time, dtype=np.int32), np.int32(recipe.views))
-    which = np.stack([a.reshape(-1, at_a_time) for a in (np.minimum(slots, recipe.slots - 1), numbers)], 1)
+    each = np.minimum(np.arange(count + -count % at_a_time, dtype=np.int32), count - 1)  # filled up with the last
+    which = np.stack(np.divmod(each.reshape(-1, at_a_time), np.int32(recipe.views)), 1)
     with conv.exactly():
         said = np.asarray(_logits(recipe, teacher, variables, bank, np.int32(seed), which))
     return said.reshape(-1, said.shape[-1])[:count]

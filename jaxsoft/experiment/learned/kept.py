@@ -40,15 +40,14 @@ def read(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Kept]
     """
     if not ((folder / ROWS).exists() and (folder / STORY).exists()):
         return {}
+    told = RunFolder(folder).read_json(STORY)
     try:
-        stories = {story["key"]: story for story in RunFolder(folder).read_json(STORY)["subsets"]}
+        stories = {story["key"]: story for story in told["subsets"]}
         arrays = read_arrays(folder / ROWS)
         kept = {key: Kept(rows, stories[key]) for key, rows in arrays.items() if key in stories}
         for key, one in kept.items():
             _check(one, shapes.get(key))
         return kept
-    except errors.CheckpointError:
-        raise
     except Exception as problem:  # damage can surface anywhere in the zip and array readers
         reason = errors.shown(f"{type(problem).__name__}: {problem}".splitlines()[0])
         raise errors.CheckpointError(

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxsoft import config, errors, files, numerics, sources
-from jaxsoft.experiment.learned import kept, many, one
+from jaxsoft.experiment.learned import kept, many
 from jaxsoft.experiment.learned.kept import Kept
-from jaxsoft.experiment.learned.one import ImageSet, Material
+from jaxsoft.experiment.learned.one import ImageSet, Lesson, Material, outer_steps
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.teach.experts import Experts, make_bank
 from jaxsoft.labels.bank import digest, label_rows
@@ -25,10 +25,6 @@ from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
-_NO_ROOM = (
-    "out of memory while the labels of {} subsets were learned; lower config.compute.memory_gb to learn fewer at once, or "
-    "config.learned.students, judges, window_steps or meta_batch"
-)
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with
 
 
@@ -41,13 +37,8 @@ class LearningProgress(NamedTuple):
     hard_val_accuracy: float
 
 
-class References(NamedTuple):
-    """Label specs of pooled experts, and their rows for the images of some subsets."""
-
-    specs: tuple[str, ...]
-    rows: Float[np.ndarray, "A M S K"]
-
-
+Pooled = dict[str, Float[np.ndarray, "M S K"]]
+"""The labels of subsets as pooled experts give them, by label spec."""
 OnProgress = Callable[[LearningProgress], None]
 
 
@@ -67,8 +58,7 @@ def learn_labels(
       settings: `learned`, `student.model`, and how much memory.
       dataset: train is learned from, validation judges, test is not used.
       experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
-      subsets: whose labels.
-      folder: the run folder.
+      folder: of the run; nothing is kept if not given.
       on_progress: called at each look; may raise to stop.
 
     Returns:
@@ -78,6 +68,8 @@ def learn_labels(
       ConfigError: settings that do not fit each other or the data.
       CheckpointError: what the folder has cannot be read.
     """
+    if not subsets:
+        return []
     check(settings, dataset, [len(subset.images) for subset in subsets])
     keys = [_key(settings, dataset, experts, subset) for subset in subsets]
     everyone = dict(zip(keys, subsets))
@@ -93,7 +85,11 @@ def learn_labels(
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
-            raise errors.ConfigError(_NO_ROOM.format(len(together))) from None
+            raise errors.ConfigError(
+                f"out of memory while the labels of {len(set(who))} subsets were learned; lower "
+                "config.compute.memory_gb to learn fewer at once, or config.learned.students, judges, window_steps or "
+                "meta_batch"
+            ) from None
         if folder:
             kept.write(folder, settings, found)
     return [found[key].rows for key in keys]
@@ -105,10 +101,15 @@ def check(settings: config.Settings, dataset: Dataset, sizes: Sequence[int]) -> 
     Raises:
       ConfigError: which setting, and what would fit.
     """
-    for size in sizes:
-        one.check(settings.learned, len(dataset.train), size)
-    epoch, last = settings.learned.reference_epoch, settings.teacher.epochs
-    if epoch > last:
+    how, images, most, last = settings.learned, len(dataset.train), max(sizes), settings.teacher.epochs
+    window, first, whole = how.window_steps, how.first_unroll_steps, how.unroll_steps
+    if not window <= first <= whole:
+        rule = "config.learned expects window_steps <= first_unroll_steps <= unroll_steps"
+        raise errors.ConfigError(f"{rule}, got {window}, {first}, {whole}")
+    if most >= images:
+        told = f"learned labels: a subset has {most} of {images} training images"
+        raise errors.ConfigError(f"{told}, none is left to judge students by; lower config.sweep.ipc")
+    if (epoch := how.reference_epoch) > last:
         raise errors.ConfigError(f"config.learned.reference_epoch expects int <= {last}, teacher.epochs, got {epoch}")
 
 
@@ -120,14 +121,15 @@ def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe
 
 
 def _turns(settings: config.Settings, dataset: Dataset, subsets: dict[str, ImageSet]) -> Iterator[list[str]]:
-    """Keys of subsets of equal size, as many at once as fit in memory, and evenly."""
+    """Keys of subsets of equal size, as many at once as fit in memory, evenly, and equally many for each device."""
     sizes = {key: len(subset.images) for key, subset in subsets.items()}
     for size in dict.fromkeys(sizes.values()):
-        alike = [key for key in sizes if sizes[key] == size]
+        alike, devices = [key for key in sizes if sizes[key] == size], jax.local_device_count()
         recipe = recipe_of(settings, dataset.num_classes, size)
         each = many.subset_bytes(settings.learned, recipe, dataset.image_shape)
         most = max(1, memory.budget_bytes(settings) // jax.process_count() // each)
         most = math.ceil(len(alike) / math.ceil(len(alike) / most))
+        most += -most % devices
         alike += alike[-1:] * (-len(alike) % most)  # one program serves all turns; the last one is filled up
         yield from (alike[start : start + most] for start in range(0, len(alike), most))
 
@@ -141,20 +143,17 @@ def _learn(
     on_progress: OnProgress,
 ) -> dict[str, Kept]:
     """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
-    seeds: Any = np.array([subset.seed for _, subset in together], np.int32)
-    images: Any = np.stack([subset.images for _, subset in together]).astype(np.int32)
-    classes, recipe = dataset.train.labels[images], recipe_of(settings, dataset.num_classes, images.shape[1])
-    common = settings.learned, recipe, _material(dataset, experts, recipe), ImageSet(seeds, images)
-    lowering, steps = settings.compute.lowering, one.outer_steps(settings.learned)
-    references = _references(settings, dataset, experts, images)
-    hard_rows = np.eye(dataset.num_classes, dtype=np.float32)[classes]
-    hard, *judged = (many.judge(*common, rows, lowering) for rows in (hard_rows, *references.rows))
-    pooled = [References(references.specs, references.rows[:, m]) for m in range(len(together))]
+    subsets = ImageSet(*(np.array(part, np.int32) for part in zip(*(subset for _, subset in together))))
+    classes, steps = dataset.train.labels[subsets.images], outer_steps(settings.learned)
+    given = many.place(_lesson(settings, dataset, experts, classes.shape[1]), subsets)
+    hard = many.judge(*given, np.eye(dataset.num_classes, dtype=np.float32)[classes]).accuracy
+    pooled = _pooled(settings, dataset, experts, subsets.images)
+    judged = {spec: many.judge(*given, rows).accuracy for spec, rows in pooled.items()}
     looks, rows = [], np.zeros(0)
-    for seen in many.learn(*common, lowering):
-        rows = seen.rows
-        looks.append([_told(seen, m, pooled[m], classes[m]) for m in range(len(together))])
-        means = float(seen.val_accuracy.mean()), float(hard.mean())
+    for seen in many.learn(*given):
+        rows, accuracy = seen.rows, seen.judged.accuracy
+        looks.append([_told(seen, m, pooled, classes[m]) for m in range(len(together))])
+        means = float(accuracy.mean()), float(hard.mean())
         on_progress(LearningProgress(turn[0] * steps + seen.outer_step, turn[1] * steps, *means))
     found = {}
     for m, (key, subset) in enumerate(together):
@@ -166,8 +165,8 @@ def _learn(
             "hard_val_accuracy": _rounded(hard[m]),
             "val_accuracy": looks[-1][m]["val_accuracy"],
             "references": [
-                {"labels": spec, "val_accuracy": _rounded(accuracy[m]), "entropy": _mean(metrics.entropy, own)}
-                for spec, accuracy, own in zip(references.specs, judged, pooled[m].rows)
+                {"labels": spec, "val_accuracy": _rounded(judged[spec][m]), "entropy": _mean(metrics.entropy, own[m])}
+                for spec, own in pooled.items()
             ],
             "looks": [look[m] for look in looks],
         }
@@ -175,45 +174,44 @@ def _learn(
     return found
 
 
-def _told(seen: many.Evaluation, m: int, references: References, classes: Int[np.ndarray, "S"]) -> dict[str, Any]:
+def _told(seen: many.Evaluation, m: int, pooled: Pooled, classes: Int[np.ndarray, "S"]) -> dict[str, Any]:
     """One look at one subset; beside its labels the true classes, each smoothed to the same entropy."""
     rows, loss = seen.rows[m], float(seen.meta_loss[m])
     smooth = smooth_to(classes, np.asarray(metrics.entropy(jnp.asarray(rows))), rows.shape[-1])
     apart, smoothed = (
-        {spec: _mean(metrics.js_divergence, own, other) for spec, other in zip(references.specs, references.rows)}
+        {spec: _mean(metrics.js_divergence, own, other[m]) for spec, other in pooled.items()}
         for own in (rows, smooth.astype(np.float32))
     )
     return {
         "outer_step": seen.outer_step,
         "meta_loss": _rounded(loss) if math.isfinite(loss) else None,
-        "val_accuracy": _rounded(seen.val_accuracy[m]),
-        "judges": int(seen.judges[m]),
+        "val_accuracy": _rounded(seen.judged.accuracy[m]),
+        "judges": int(seen.judged.judges[m]),
         "entropy": _mean(metrics.entropy, rows),
         "divergence": apart,
         "smoothed_divergence": smoothed,
     }
 
 
-def _material(dataset: Dataset, experts: Experts, recipe: Recipe) -> Material:
-    train, validation, normalizer = dataset.train, dataset.validation, experts.normalizer
+def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots: int) -> Lesson:
+    """Of all subsets of one size: from all training images, through students whom the validation images judge."""
+    recipe, normalizer = recipe_of(settings, dataset.num_classes, slots), experts.normalizer
+    train, validation = dataset.train, dataset.validation
     bank = make_bank(normalizer, normalizer.store(train.images), np.zeros((0, recipe.num_classes), np.float32))
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
-    classes: Any = train.labels.astype(np.int32)
-    return Material(bank, classes, held_out)
+    material = Material(bank, train.labels.astype(np.int32), held_out)
+    return Lesson(settings.learned, recipe, material, settings.compute.lowering)
 
 
-def _references(
-    settings: config.Settings, dataset: Dataset, experts: Experts, images: Int[np.ndarray, "M S"]
-) -> References:
+def _pooled(settings: config.Settings, dataset: Dataset, experts: Experts, images: Any) -> Pooled:
     """What 1, 2, ... pooled experts say of the subsets' images."""
     epoch = settings.learned.reference_epoch or experts.settings.epochs
     pools = range(1, min(_MOST_POOLED, experts.settings.experts) + 1)
     specs = [LabelSpec.parse(f"teachers({n}, epoch={epoch})") for n in pools]
     used, place = np.unique(images, return_inverse=True)
     bank = experts.logits(dataset.train, used, [epoch])
-    rows = [np.asarray(label_rows(spec, bank))[place.reshape(images.shape)] for spec in specs]
-    return References(tuple(map(str, specs)), np.stack(rows))
+    return {str(spec): np.asarray(label_rows(spec, bank))[place.reshape(images.shape)] for spec in specs}
 
 
 def _key(settings: config.Settings, dataset: Dataset, experts: Experts, subset: ImageSet) -> str:

@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float
 
 from jaxsoft import errors
 from jaxsoft.config.settings import Learned
-from jaxsoft.experiment.learned import one
-from jaxsoft.experiment.learned.one import ImageSet, Judged, Material
+from jaxsoft.experiment.learned.one import ImageSet, Judged, Lesson, outer_steps
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.fit import Recipe
@@ -21,73 +20,58 @@ _SPREAD, _SHARED = PartitionSpec("subset"), PartitionSpec()
 
 
 class Evaluation(NamedTuple):
-    """What is seen before the first outer step and after every `look_outer_steps`.
+    """What is seen before the first outer step and after every `look_outer_steps`."""
 
-    Attributes:
-      outer_step: outer steps behind.
-      rows: the labels as they are.
-      meta_loss: mean since the last look, in nats; NaN at the first.
-      val_accuracy: of judges, students trained from scratch on these labels; mean over those that finished, in [0, 1].
-      judges: how many finished.
-    """
-
-    outer_step: int
-    rows: Float[np.ndarray, "M S K"]
-    meta_loss: Float[np.ndarray, "M"]
-    val_accuracy: Float[np.ndarray, "M"]
-    judges: Int[np.ndarray, "M"]
+    outer_step: int  # outer steps behind
+    rows: Float[np.ndarray, "M S K"]  # the labels as they are
+    meta_loss: Float[np.ndarray, "M"]  # mean since the last look, in nats; NaN at the first
+    judged: Judged  # on these labels
 
 
-def learn(
-    settings: Learned, recipe: Recipe, material: Material, subsets: ImageSet, lowering: str = "auto"
-) -> Iterator[Evaluation]:
+def place(lesson: Lesson, subsets: ImageSet) -> tuple[Lesson, ImageSet]:
+    """Put both on the devices: a copy of the lesson on each, and of the subsets equally many."""
+    mesh = _mesh()
+    return jax.device_put((lesson, subsets), (NamedSharding(mesh, _SHARED), NamedSharding(mesh, _SPREAD)))
+
+
+def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
     """Learn the labels of several subsets at once; those of each depend on its seed and its images alone.
 
-    The labels of the last look are the result. None is chosen on validation, so validation compares them fairly.
-
-    Args:
-      settings: how.
-      recipe: of the students.
-      material: what they read, and what judges them.
-      subsets: seeds [M] and images [M, S].
-      lowering: of convolutions.
+    The labels of the last look are the result. None is chosen on validation, so validation compares them fairly. Seeds
+    [M] and images [M, S] are spread over the devices, whose number divides M.
 
     Raises:
-      ConfigError: settings that do not fit each other or the data, or with which students or labels do not stay finite.
+      ConfigError: settings with which students, judges or labels do not stay finite.
     """
-    one.check(settings, len(material.classes), subsets.images.shape[1])
-    count, every = len(subsets.seed), settings.look_outer_steps
-    begin, advance, validate = _programs(settings, recipe, lowering)
-    material, subsets = _placed(material, subsets)
-    learner, loss = begin(material, subsets), np.full(count, np.nan, np.float32)
-    for done in range(0, one.outer_steps(settings) + 1, every):
+    settings, every = lesson.settings, lesson.settings.look_outer_steps
+    learner, loss = _start(lesson, subsets), np.full(len(subsets.seed), np.nan, np.float32)
+    for done in range(0, outer_steps(settings) + 1, every):
         if done:
-            learner, loss = advance(material, subsets, learner, np.int32(done - every))
-            _check_learned(settings, np.asarray(loss)[:count], subsets, done)
+            learner, loss = _chunk(lesson, subsets, learner, np.int32(done - every))
+            loss = np.asarray(loss)
+            if (lost := np.flatnonzero(~np.isfinite(loss))).size:  # no student moved these labels
+                whose = f"the labels of the subset of seed {int(subsets.seed[lost[0]])}"
+                told = f"no student stayed finite in outer steps {done - every + 1} to {done} of {whose}"
+                raise errors.ConfigError(f"{told}; {_todo(settings)}")
         rows = jax.nn.softmax(learner.logits)
         if not np.isfinite(rows).all():
             todo = f"lower config.learned.outer_learning_rate ({settings.outer_learning_rate:g})"
             raise errors.ConfigError(f"learned labels are not finite; {todo}")
-        heard = _heard(settings, validate(material, subsets, rows))
-        yield Evaluation(done, *(np.asarray(a)[:count] for a in (rows, loss, heard.accuracy, heard.judges)))
+        yield Evaluation(done, np.asarray(rows), loss, judge(lesson, subsets, rows))
 
 
-def judge(
-    settings: Learned,
-    recipe: Recipe,
-    material: Material,
-    subsets: ImageSet,
-    rows: Float[np.ndarray, "M S K"],
-    lowering: str = "auto",
-) -> Float[np.ndarray, "M"]:
-    """Validation accuracy of any labels, by the judges that see the learned ones: equal seeds, equal training.
+def judge(lesson: Lesson, subsets: ImageSet, rows: Float[Array | np.ndarray, "M S K"]) -> Judged:
+    """What students reach on any labels: for learned ones and others equal seeds, equal training.
 
     Raises:
-      ConfigError: all judges of a subset diverged.
+      ConfigError: all judges of a subset diverged; one that did knows as little as it knew then.
     """
-    material, subsets = _placed(material, subsets)
-    validate = _programs(settings, recipe, lowering)[2]
-    return np.asarray(_heard(settings, validate(material, subsets, _filled_up(rows))).accuracy)[: len(rows)]
+    judged = Judged(*map(np.asarray, _validate(lesson, subsets, rows)))
+    if not judged.judges.all():
+        first = judged.bad_step[judged.judges == 0].min()
+        told = f"all {lesson.settings.judges} judges of learned labels diverged, the first at step {first}"
+        raise errors.ConfigError(f"{told}: its loss or update is not finite; {_todo(lesson.settings)}")
+    return judged
 
 
 def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]) -> int:
@@ -99,59 +83,30 @@ def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]
     return students + settings.judges * (2 * state + max(step // 2, 2 * seen))
 
 
-def _heard(settings: Learned, judged: Judged) -> Judged:
-    """What judges said, if any of them can be heard: one that diverged knows as little as it knew then."""
-    if (np.asarray(judged.judges) == 0).any():
-        first = np.asarray(judged.bad_step)[np.asarray(judged.judges) == 0].min()
-        told = f"all {settings.judges} judges of learned labels diverged, the first at step {first}"
-        raise errors.ConfigError(f"{told}: its loss or update is not finite; {_todo(settings)}")
-    return judged
-
-
-def _check_learned(settings: Learned, loss: Float[np.ndarray, "M"], subsets: ImageSet, done: int) -> None:
-    """Refuse labels that stayed as they were because every student of the pool diverged."""
-    if (lost := np.flatnonzero(~np.isfinite(loss))).size:
-        when = f"outer steps {done - settings.look_outer_steps + 1} to {done}"
-        who = f"the labels of the subset of seed {int(subsets.seed[lost[0]])}"
-        raise errors.ConfigError(f"no student stayed finite in {when} of {who}; {_todo(settings)}")
-
-
 def _todo(settings: Learned) -> str:
     rate, optimizer = f"{settings.learning_rate:g}", settings.optimizer
     return f"lower config.learned.learning_rate ({rate}) or change config.learned.optimizer ({optimizer})"
-
-
-@functools.lru_cache(8)
-def _programs(settings: Learned, recipe: Recipe, lowering: str) -> tuple[Callable, ...]:
-    """`start`, `chunk` and `validate` of `one` for many subsets, spread over the devices."""
-
-    def spread(function: Callable, *specs: PartitionSpec, donate: tuple[int, ...] = ()) -> Callable:
-        axes = tuple(None if spec == _SHARED else 0 for spec in specs)
-
-        def many(*args: Any) -> Any:
-            with conv.exactly(lowering):
-                return jax.vmap(functools.partial(function, settings, recipe), axes)(*args)
-
-        apart = jax.shard_map(many, mesh=_mesh(), in_specs=specs, out_specs=_SPREAD, check_vma=False)
-        return jax.jit(apart, donate_argnums=donate)
-
-    return (
-        spread(one.start, _SHARED, _SPREAD),
-        spread(one.chunk, _SHARED, _SPREAD, _SPREAD, _SHARED, donate=(2,)),
-        spread(one.validate, _SHARED, _SPREAD, _SPREAD),
-    )
 
 
 def _mesh() -> Mesh:
     return Mesh(np.array(jax.local_devices()), ("subset",))
 
 
-def _placed(material: Material, subsets: ImageSet) -> tuple[Material, ImageSet]:
-    mesh = _mesh()
-    filled: Any = map(_filled_up, subsets)
-    return jax.device_put((material, ImageSet(*filled)), (NamedSharding(mesh, _SHARED), NamedSharding(mesh, _SPREAD)))
+def _spread(method: Callable, *specs: PartitionSpec, donate: tuple[int, ...] = ()) -> Callable:
+    """A method of `Lesson` for many subsets, spread over the devices."""
+    axes = tuple(None if spec == _SHARED else 0 for spec in specs)
+
+    def many(lesson: Lesson, *args: Any) -> Any:
+        with conv.exactly(lesson.lowering):
+            return jax.vmap(functools.partial(method, lesson), axes)(*args)
+
+    def apart(lesson: Lesson, *args: Any) -> Any:
+        spread = jax.shard_map(many, mesh=_mesh(), in_specs=(_SHARED, *specs), out_specs=_SPREAD, check_vma=False)
+        return spread(lesson, *args)
+
+    return jax.jit(apart, donate_argnums=donate)
 
 
-def _filled_up(values: Any) -> np.ndarray:
-    """The last subset repeated, so that every device has equally many."""
-    return np.concatenate([values, np.repeat(values[-1:], -len(values) % jax.local_device_count(), axis=0)])
+_start = _spread(Lesson.start, _SPREAD)
+_chunk = _spread(Lesson.chunk, _SPREAD, _SPREAD, _SHARED, donate=(2,))
+_validate = _spread(Lesson.validate, _SPREAD, _SPREAD)

@@ -8,35 +8,41 @@ they then predict other training images,
 and moves the labels against the gradient of that loss. The gradient goes back through the window only; windows lie all
 over a training, those of the first outer steps near its start.
 
-Everything is written for ONE subset; `many` adds the axis M.
+There is no second training loop: a step is `fit.train_chunk`, with the order, augmentation, optimizer and schedule that
+any member has. Its result is differentiable in the label rows and in the state that it starts from.
+
+Everything is written for ONE subset; `many` adds the axis M. What is static about it, and the arrays that all subsets
+share, make a `Lesson`.
 
 Reference: Feng, Vedantam and Kempe (2023), "Embarrassingly Simple Dataset Distillation", section 3: random truncated
 backpropagation, there of the images.
 """
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import errors, rng
+from jaxsoft import rng
 from jaxsoft.config.settings import Learned
-from jaxsoft.experiment.learned import unroll
-from jaxsoft.experiment.learned.unroll import Trainee
 from jaxsoft.rng import Stream
 from jaxsoft.training import evaluate, fit, losses
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member, Recipe, State
 
 
 class Material(NamedTuple):
     """What all subsets share: all training images without label rows, their classes, and held-out images."""
 
     bank: Bank
-    classes: Int[Array, "N"]
+    classes: Int[Array | np.ndarray, "N"]
     validation: EvalSet
 
 
@@ -46,12 +52,20 @@ class ImageSet(NamedTuple):
     As everywhere, stacked along a leading axis M outside this module, and in NumPy until it is placed.
     """
 
-    seed: Int[Array, "*M"]
-    images: Int[Array, "*M S"]
+    seed: Int[Array | np.ndarray, "*M"]
+    images: Int[Array | np.ndarray, "*M S"]
+
+
+class Trainee(NamedTuple):
+    """A member on its way: what it is, the steps behind it, and its state after them."""
+
+    member: Member
+    age: Int[Array, "*P"]
+    state: State
 
 
 class Learner(NamedTuple):
-    """Labels in learning: their logits, the state of Adam, and the pool of students [P] whose training improves them."""
+    """Labels in learning: their logits, the state of Adam, and the pool [P] of students that improve them."""
 
     logits: Float[Array, "*M S K"]
     memory: optax.OptState
@@ -59,17 +73,11 @@ class Learner(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What students trained from scratch on some labels reach.
+    """What students trained from scratch on some labels reach."""
 
-    Attributes:
-      accuracy: on validation, mean over those that finished; NaN if none did.
-      judges: how many finished.
-      bad_step: the first at which any of them was not finite; -1 if all of them were.
-    """
-
-    accuracy: Float[Array, "*M"]
-    judges: Int[Array, "*M"]
-    bad_step: Int[Array, "*M"]
+    accuracy: Float[Array | np.ndarray, "*M"]  # on validation, mean over those that finished; NaN if none did
+    judges: Int[Array | np.ndarray, "*M"]  # how many finished
+    bad_step: Int[Array | np.ndarray, "*M"]  # the first at which any of them was not finite; -1 if all of them were
 
 
 def outer_steps(settings: Learned) -> int:
@@ -77,154 +85,148 @@ def outer_steps(settings: Learned) -> int:
     return settings.looks * settings.look_outer_steps
 
 
-def check(settings: Learned, images: int, slots: int) -> None:
-    """Find settings that do not fit each other or the data.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Lesson:
+    """How labels are learned, through which students, from what; static, but for the material."""
 
-    Raises:
-      ConfigError: which, and what would.
-    """
-    window, first, whole = settings.window_steps, settings.first_unroll_steps, settings.unroll_steps
-    if not window <= first <= whole:
-        rule = "config.learned expects window_steps <= first_unroll_steps <= unroll_steps"
-        raise errors.ConfigError(f"{rule}, got {window}, {first}, {whole}")
-    if slots >= images:
-        told = f"learned labels: a subset has {slots} of {images} training images"
-        raise errors.ConfigError(f"{told}, none is left to judge students by; lower config.sweep.ipc")
+    settings: Learned = field(metadata={"static": True})
+    recipe: Recipe = field(metadata={"static": True})  # of the students
+    material: Material
+    lowering: str = field(default="auto", metadata={"static": True})  # of convolutions
 
+    def start(self, subset: ImageSet) -> Learner:
+        """Labels before the first outer step: the true class with a margin; and a pool whose ages are spread evenly."""
+        how = self.settings
+        logits = how.margin * jax.nn.one_hot(self.material.classes[subset.images], self.recipe.num_classes)
+        pool = self._newborns(subset, jnp.int32(0))
+        if how.pool == "persistent":
+            ages = jnp.arange(how.students, dtype=jnp.int32) * how.first_unroll_steps // how.students
+            pool = jax.vmap(functools.partial(run_up, self.recipe, self._bank(logits)))(pool, ages)
+        return Learner(logits, self._adam().init(logits), pool)
 
-def start(settings: Learned, recipe: Recipe, material: Material, subset: ImageSet) -> Learner:
-    """Labels before the first outer step: the true class with a margin; and a pool whose ages are spread evenly."""
-    logits = settings.margin * jax.nn.one_hot(material.classes[subset.images], recipe.num_classes)
-    pool = _newborn(settings, recipe, material, subset, jnp.int32(0))
-    if settings.pool == "persistent":
-        bank = _labelled(material, jax.nn.softmax(logits))
-        ages = jnp.arange(settings.students, dtype=jnp.int32) * settings.first_unroll_steps // settings.students
-        pool = jax.vmap(functools.partial(unroll.run_up, recipe, bank))(pool, ages)
-    return Learner(logits, _adam(settings).init(logits), pool)
+    def chunk(self, subset: ImageSet, learner: Learner, done: Int[Array, ""]) -> tuple[Learner, Float[Array, ""]]:
+        """The outer steps between two looks, and the mean meta loss of those that had one; NaN if none had."""
+        steps = done + jnp.arange(1, self.settings.look_outer_steps + 1, dtype=jnp.int32)
+        learner, loss = jax.lax.scan(functools.partial(self.outer_step, subset), learner, steps)
+        return learner, loss.mean(where=jnp.isfinite(loss))
 
+    def outer_step(self, subset: ImageSet, learner: Learner, t: Int[Array, ""]) -> tuple[Learner, Float[Array, ""]]:
+        """One update of the labels, number t = 1, 2, ...; a student that is not finite has no say, and is replaced.
 
-def chunk(
-    settings: Learned, recipe: Recipe, material: Material, subset: ImageSet, learner: Learner, done: Int[Array, ""]
-) -> tuple[Learner, Float[Array, ""]]:
-    """The outer steps between two looks, and the mean meta loss of those that had one; NaN if none had."""
-    step = functools.partial(outer_step, settings, recipe, material, subset)
-    learner, loss = jax.lax.scan(step, learner, done + jnp.arange(1, settings.look_outer_steps + 1, dtype=jnp.int32))
-    return learner, _mean(loss, jnp.isfinite(loss))
+        Returns:
+          What is learned after it, and the mean meta loss of the pool; NaN if none is finite, and nothing is learned.
+        """
+        how, reach, newborns = self.settings, self._reach(t), self._newborns(subset, t)
+        if how.pool == "fresh":  # all at one place, so that the steps before it are one loop for all subsets
+            place = jax.random.randint(rng.key(0, Stream.ORDER, t), (), 0, reach - how.window_steps + 1, jnp.int32)
+            bank = self._bank(learner.logits)
+            pool = jax.vmap(lambda student: run_up(self.recipe, bank, student, place))(newborns)
+        else:
+            over = (learner.pool.age + how.window_steps > reach) | (learner.pool.state.bad_step >= 0)
+            choose = lambda over, *both: jax.tree.map(functools.partial(jnp.where, over), *both)  # noqa: E731
+            pool = jax.vmap(choose)(over, newborns, learner.pool)
 
+        def improve(student: Trainee, p: Array) -> tuple[tuple[Array, Trainee], Array]:
+            meta = self._outside(subset, t, p)
+            return jax.value_and_grad(self.meta_loss, has_aux=True)(learner.logits, student, meta)
 
-def outer_step(
-    settings: Learned, recipe: Recipe, material: Material, subset: ImageSet, learner: Learner, t: Int[Array, ""]
-) -> tuple[Learner, Float[Array, ""]]:
-    """One update of the labels, number t = 1, 2, ...; a student that is not finite has no say in it, and is replaced.
+        (loss, pool), slope = jax.vmap(improve)(pool, jnp.arange(how.students))
+        finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2))) & (pool.state.bad_step < 0)
+        mean = jnp.where(finite[:, None, None], slope, 0).sum(0) / jnp.maximum(finite.sum(), 1)
+        update, memory = self._adam().update(mean, learner.memory)
+        logits: Any = optax.apply_updates(learner.logits, update)
+        bad_step = jnp.where(finite, pool.state.bad_step, pool.age)
+        pool = pool._replace(state=pool.state._replace(bad_step=bad_step))
+        return Learner(logits, memory, pool), loss.mean(where=finite)
 
-    Returns:
-      What is learned after it, and the mean meta loss of the pool; NaN if no student is finite, and nothing is learned.
-    """
-    window, reach = settings.window_steps, _reach(settings, t)
-    newborn = _newborn(settings, recipe, material, subset, t)
-    if settings.pool == "fresh":  # all at one place, so that the steps before it are one loop for all subsets
-        place = jax.random.randint(rng.key(0, Stream.ORDER, t), (), 0, reach - window + 1, jnp.int32)
-        bank = _labelled(material, jax.nn.softmax(learner.logits))
-        pool = jax.vmap(lambda student: unroll.run_up(recipe, bank, student, place))(newborn)
-    else:
-        over = (learner.pool.age + window > reach) | (learner.pool.state.bad_step >= 0)
-        pool = jax.tree.map(functools.partial(_where, over), newborn, learner.pool)
+    def meta_loss(
+        self, logits: Float[Array, "S K"], student: Trainee, meta: Int[Array, "b"]
+    ) -> tuple[Float[Array, ""], Trainee]:
+        """Mean cross-entropy of ONE student on some images after a window on these labels, and the student then."""
+        bank = self._bank(logits)
+        student = train(self.recipe, bank, student, self.settings.window_steps)
+        said = self.recipe.logits(student.state.variables, bank.normalized(bank.images[meta]))
+        wanted = jax.nn.one_hot(self.material.classes[meta], self.recipe.num_classes, dtype=logits.dtype)
+        return losses.soft_cross_entropy(said, wanted).mean(), student
 
-    def improve(student: Trainee, p: Array) -> tuple[tuple[Array, Trainee], Array]:
-        meta = _outside(settings, material, subset, t, p)
-        loss = functools.partial(meta_loss, recipe, material, student=student, meta=meta, window=window)
-        return jax.value_and_grad(loss, has_aux=True)(learner.logits)
+    def validate(self, subset: ImageSet, rows: Float[Array, "S K"]) -> Judged:
+        """Train students from scratch on these labels, and ask them about held-out images."""
+        bank = self.material.bank._replace(rows=rows)
 
-    (loss, pool), slope = jax.vmap(improve)(pool, jnp.arange(settings.students))
-    finite = jnp.isfinite(loss) & jnp.isfinite(slope.sum((1, 2))) & (pool.state.bad_step < 0)
-    mean = jnp.where(finite[:, None, None], slope, 0).sum(0) / jnp.maximum(finite.sum(), 1)
-    update, memory = _adam(settings).update(mean, learner.memory)
-    logits: Any = optax.apply_updates(learner.logits, update)
-    bad_step = jnp.where(finite, pool.state.bad_step, pool.age)
-    pool = pool._replace(state=pool.state._replace(bad_step=bad_step))
-    return Learner(logits, memory, pool), _mean(loss, finite)
+        def judge(j: Array) -> tuple[Array, Array]:
+            member, _, state = self._student(subset, j)
+            state, _ = fit.train_chunk(self.recipe, bank, member, state, jnp.int32(0), self.settings.unroll_steps)
+            return evaluate.evaluate(self.recipe, bank, state.variables, self.material.validation)[0], state.bad_step
 
+        return judged(*jax.vmap(judge)(jnp.arange(self.settings.judges)))
 
-def meta_loss(
-    recipe: Recipe,
-    material: Material,
-    logits: Float[Array, "S K"],
-    student: Trainee,
-    meta: Int[Array, "b"],
-    window: int,
-) -> tuple[Float[Array, ""], Trainee]:
-    """Mean cross-entropy on some training images of ONE student after a window on these labels, and the student then."""
-    bank = _labelled(material, jax.nn.softmax(logits))
-    student = unroll.train(recipe, bank, student, window)
-    said = recipe.logits(student.state.variables, bank.normalized(bank.images[meta]))
-    wanted = jax.nn.one_hot(material.classes[meta], recipe.num_classes, dtype=logits.dtype)
-    return losses.soft_cross_entropy(said, wanted).mean(), student
+    def _student(self, subset: ImageSet, *indices: Array) -> Trainee:
+        """A student of this subset before its first step; its seed stands for the subset's and the indices."""
+        how, slots = self.settings, len(subset.images)
+        key = rng.key(jnp.asarray(subset.seed), Stream.INIT, *indices)
+        seed = (jax.random.bits(key, dtype=jnp.uint32) >> 1).astype(jnp.int32)
+        rates = jnp.asarray(how.learning_rate), jnp.asarray(how.weight_decay)
+        counts = jnp.int32(slots), *rates, jnp.int32(how.unroll_steps)
+        member = Member(seed, jnp.asarray(subset.images), jnp.arange(slots, dtype=jnp.int32), *counts)
+        return newborn(self.recipe, self.material.bank.images.shape[1:], member)
 
+    def _newborns(self, subset: ImageSet, t: Array) -> Trainee:
+        """The students that may begin at an outer step."""
+        return jax.vmap(functools.partial(self._student, subset, t))(jnp.arange(self.settings.students))
 
-def validate(
-    settings: Learned, recipe: Recipe, material: Material, subset: ImageSet, rows: Float[Array, "S K"]
-) -> Judged:
-    """Train students from scratch on these labels, and ask them about held-out images."""
-    bank = _labelled(material, rows)
+    def _outside(self, subset: ImageSet, t: Array, p: Array) -> Array:
+        """A student's meta batch: train images outside the subset, drawn with replacement."""
+        taken = jnp.sort(subset.images)
+        key = rng.key(jnp.asarray(subset.seed), Stream.SPLIT, t, p)
+        others = len(self.material.classes) - len(taken)
+        rank = jax.random.randint(key, (self.settings.meta_batch,), 0, others, taken.dtype)
+        before = jnp.searchsorted(taken - jnp.arange(len(taken), dtype=taken.dtype), rank, side="right")
+        return rank + before.astype(rank.dtype)
 
-    def judge(j: Array) -> tuple[Array, Array]:
-        member, _, state = _student(settings, recipe, material, subset, j)
-        state, _ = fit.train_chunk(recipe, bank, member, state, jnp.int32(0), settings.unroll_steps)
-        return evaluate.evaluate(recipe, bank, state.variables, material.validation)[0], state.bad_step
+    def _bank(self, logits: Array) -> Bank:
+        return self.material.bank._replace(rows=jax.nn.softmax(logits))
 
-    return judged(*jax.vmap(judge)(jnp.arange(settings.judges)))
+    def _reach(self, t: Array) -> Array:
+        """How much of a training outer step t sees: grows evenly up to the middle one."""
+        first, whole = self.settings.first_unroll_steps, self.settings.unroll_steps
+        return (first + (whole - first) * jnp.minimum(2 * (t - 1) / outer_steps(self.settings), 1)).astype(jnp.int32)
+
+    def _adam(self) -> optax.GradientTransformation:
+        return optax.adam(optax.cosine_decay_schedule(self.settings.outer_learning_rate, outer_steps(self.settings)))
 
 
 def judged(accuracy: Float[Array, "J"], bad_step: Int[Array, "J"]) -> Judged:
     """Judges are judged as students are: one that was not finite at some step learned nothing from then on."""
-    finished, never = bad_step < 0, jnp.iinfo(jnp.int32).max
-    first = jnp.where(finished, never, bad_step).min()
-    return Judged(_mean(accuracy, finished), finished.sum(), jnp.where(finished.all(), -1, first))
+    finished = bad_step < 0
+    first = bad_step.min(where=~finished, initial=jnp.iinfo(jnp.int32).max)
+    return Judged(accuracy.mean(where=finished), finished.sum(), jnp.where(finished.all(), -1, first))
 
 
-def _mean(values: Array, mask: Array) -> Array:
-    """Over what counts; NaN if nothing does, for 0 would be a number."""
-    return jnp.where(mask.any(), losses.masked_mean(values, mask), jnp.nan)
+def newborn(recipe: Recipe, image_shape: tuple[int, ...], member: Member) -> Trainee:
+    """A student before its first step."""
+    # One after the other: random numbers of many at once take four times as long to compile.
+    start = sequential_vmap(functools.partial(fit.initialize, recipe, image_shape))
+    return Trainee(member, jnp.int32(0), start(member.seed))
 
 
-def _reach(settings: Learned, t: Array) -> Array:
-    """How much of a training outer step t sees: grows evenly up to the middle one."""
-    first, whole = settings.first_unroll_steps, settings.unroll_steps
-    return (first + (whole - first) * jnp.minimum(2 * (t - 1) / outer_steps(settings), 1)).astype(jnp.int32)
+def train(recipe: Recipe, bank: Bank, student: Trainee, steps: int) -> Trainee:
+    """Go on for `steps` steps; differentiable in `bank.rows`, to which the member's rows point, and in the state.
+
+    Only the state between two steps is kept for the gradient; what happens inside a step is computed again.
+    """
+    step = jax.checkpoint(_step(recipe, bank, student.member), prevent_cse=False)  # a scan has nothing to fuse across
+    numbers = student.age + jnp.arange(steps, dtype=jnp.int32)
+    state, _ = jax.lax.scan(lambda state, t: (step(t, state), None), student.state, numbers)
+    return Trainee(student.member, student.age + steps, state)
 
 
-def _labelled(material: Material, rows: Array) -> Bank:
-    return material.bank._replace(rows=rows)
+def run_up(recipe: Recipe, bank: Bank, student: Trainee, steps: Int[Array, ""]) -> Trainee:
+    """Go on for a number of steps that may be drawn; no gradient passes."""
+    step, age = _step(recipe, bank, student.member), student.age
+    state = jax.lax.fori_loop(0, steps, lambda i, state: step(age + i, state), student.state)
+    return Trainee(student.member, age + steps, state)
 
 
-def _student(settings: Learned, recipe: Recipe, material: Material, subset: ImageSet, *indices: Array) -> Trainee:
-    """A student of this subset before its first step; its seed stands for the subset's and the indices."""
-    key, slots = rng.key(subset.seed, Stream.INIT, *indices), len(subset.images)
-    seed = (jax.random.bits(key, dtype=jnp.uint32) >> 1).astype(jnp.int32)
-    rates = jnp.asarray(settings.learning_rate), jnp.asarray(settings.weight_decay)
-    counts = jnp.int32(slots), *rates, jnp.int32(settings.unroll_steps)
-    member = Member(seed, subset.images, jnp.arange(slots, dtype=jnp.int32), *counts)
-    return unroll.newborn(recipe, material.bank.images.shape[1:], member)
-
-
-def _newborn(settings: Learned, recipe: Recipe, material: Material, subset: ImageSet, t: Array) -> Trainee:
-    """The students that may begin at an outer step."""
-    one = functools.partial(_student, settings, recipe, material, subset, t)
-    return jax.vmap(one)(jnp.arange(settings.students))
-
-
-def _where(choice: Array, new: Array, old: Array) -> Array:
-    return jnp.where(choice.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-
-
-def _outside(settings: Learned, material: Material, subset: ImageSet, t: Array, p: Array) -> Array:
-    """A student's meta batch: train images outside the subset, drawn with replacement."""
-    taken = jnp.sort(subset.images)
-    key = rng.key(subset.seed, Stream.SPLIT, t, p)
-    rank = jax.random.randint(key, (settings.meta_batch,), 0, len(material.classes) - len(taken), taken.dtype)
-    before = jnp.searchsorted(taken - jnp.arange(len(taken), dtype=taken.dtype), rank, side="right")
-    return rank + before.astype(rank.dtype)
-
-
-def _adam(settings: Learned) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(settings.outer_learning_rate, outer_steps(settings)))
+def _step(recipe: Recipe, bank: Bank, member: Member) -> Callable[[Array, State], State]:
+    return lambda t, state: fit.train_chunk(recipe, bank, member, state, t, steps=1)[0]

@@ -1,4 +1,4 @@
-"""How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for a whole."""
+"""How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for more."""
 
 import itertools
 import shutil
@@ -54,9 +54,7 @@ def train(
 
     Args:
       plan: of this process.
-      settings: the protocol, and how much memory there may be.
-      dataset: named in the rows.
-      inputs: what the members read.
+      settings, dataset, inputs: the protocol and how much memory, what rows name, what members read.
       folder: of the run: checkpoints, and the plan where waves are halved.
       log: gets the rows of each wave once it is trained.
       watch: gives for each wave what is called after its chunks.
@@ -94,17 +92,15 @@ def train_wave(
     inputs: Inputs,
     checkpoints: Checkpoints | None,
     on_chunk: OnChunk,
-    protocol: str = "sealed",
+    protocol: str,
 ) -> list[dict[str, Any]]:
     """Train the members of one wave to the end, from its last checkpoint if there is one.
 
     Args:
-      program: compiled for the wave's buckets.
-      plan, wave: who.
-      inputs: what they read.
+      program: for the wave's buckets.
+      plan, wave, inputs, protocol: who, what they read, and which evaluation set is which.
       checkpoints: of this wave.
       on_chunk: called after each chunk; says what to do next.
-      protocol: says which evaluation set is which.
 
     Returns:
       The outcome of each member of the wave.

@@ -3,8 +3,9 @@
 Experts of equal architecture are trained at once, different architectures one after the other.
 """
 
+import contextlib
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +17,16 @@ from jaxsoft import config, errors, files, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.lock import OnWait
-from jaxsoft.experiment.teach import epochs as teaching
-from jaxsoft.experiment.teach.cohort import Cohort, by_architecture
+from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.experiment.teach.cohort import make_bank as make_bank
-from jaxsoft.experiment.teach.epochs import OnEpoch, Task
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.history import History
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, Split
+
+OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
+"""Called after each epoch with (epochs done, epochs in all, one record for each expert in training); may raise to stop."""
 
 
 class Experts(NamedTuple):
@@ -62,30 +64,23 @@ class Experts(NamedTuple):
         """
         for cohort in self.cohorts:
             if expert in cohort.places:
-                variables = cohort.state(epoch).variables
-                return cohort.recipe, jax.tree.map(operator.itemgetter(cohort.places.index(expert)), variables)
+                own = operator.itemgetter(cohort.places.index(expert))
+                return cohort.recipe, jax.tree.map(own, cohort.state(epoch).variables)
         raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
 
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
-        """What every expert says at these epochs about these images.
-
-        Args:
-          split: where the images lie.
-          image_ids: which of them.
-          epochs: into the trajectory.
-        """
+        """What every expert says at these epochs about these images of a split."""
         ids = np.asarray(image_ids, np.int32)
         stored = self.normalizer.store(split.images[ids])
-        shape = self.settings.experts, len(epochs), len(ids), self.recipe.num_classes
-        logits = np.zeros(shape, np.float32)
+        logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for cohort in self.cohorts:
-            logits[list(cohort.places)] = cohort.logits(self.normalizer, stored, epochs)
+            logits[list(cohort.places)] = cohort.logits(stored, epochs)
         return LogitBank(logits, tuple(epochs), ids, split.labels[ids])
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
         stored = self.normalizer.store(dataset.train.images)
-        return self.cohorts[0].logits(self.normalizer, stored, [self.settings.epochs])[0, 0]
+        return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.
@@ -128,27 +123,59 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     dataset, settings, folder = arrays.checked(dataset), settings or config.Teacher(), Path(folder) if folder else None
-    normalization = normalize.canonical(normalization)
-    architectures = by_architecture(settings)
-    task = Task(dataset, settings, normalization, fit.precision(precision))
+    normalization, precision = normalize.canonical(normalization), fit.precision(precision)
+    task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
     normalizer = normalize.fit(normalization, dataset.train.images)
-    cohorts = []
+    cohorts: list[Cohort] = []
     for model, places in architectures.items():
-        counted = _counted(on_epoch, len(cohorts) * settings.epochs, len(architectures) * settings.epochs)
-        cohorts.append(teaching.teach(task, model, places, normalizer, lowering, folder, counted, on_wait))
-    return Experts(settings, normalization, normalizer, tuple(cohorts), _key(task))
+
+        def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
+            on_epoch(before + epoch, len(architectures) * settings.epochs, records)
+
+        cohorts.append(Cohort(task, model, places, normalizer, lowering, folder, counted, on_wait))
+    key = teacher_key(settings, dataset, normalization, precision)
+    return Experts(settings, normalization, normalizer, tuple(cohorts), key)
 
 
 def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str) -> str:
-    """A hash over what determines the experts' numbers."""
-    return _key(Task(dataset, settings, normalization, precision))
+    """A hash over what determines the experts' numbers: the keys of all architectures; the order is in the seeds."""
+    task = Task(dataset, settings, normalization, precision)
+    return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
 
 
-def _key(task: Task) -> str:
-    """Of the keys of all architectures; the experts' order is in their seeds."""
-    return files.digest([" ".join(task.key(*who) for who in by_architecture(task.settings).items())])[:12]
+def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
+    """The experts' numbers by architecture, in order of first appearance.
+
+    Raises:
+      ConfigError: there is not one architecture for each expert.
+
+    >>> by_architecture(config.Teacher(experts=3, models=("mlp", "convnet(depth=2)", "mlp")))
+    {'mlp': (0, 2), 'convnet(depth=2)': (1,)}
+    """
+    models = settings.models or (settings.model,) * settings.experts
+    if len(models) != settings.experts:
+        raise errors.ConfigError(
+            f"config.teacher.models expects one architecture for each of config.teacher.experts={settings.experts}, "
+            f"got {len(models)}: {', '.join(models)}"
+        )
+    return {model: tuple(e for e, other in enumerate(models) if other == model) for model in dict.fromkeys(models)}
 
 
-def _counted(on_epoch: OnEpoch, before: int, total: int) -> OnEpoch:
-    """Count the epochs of one architecture among those of all."""
-    return lambda epoch, _, records: on_epoch(before + epoch, total, records)
+def expectations(settings: config.Teacher) -> dict[int, float]:
+    """The validation accuracies that a config was written for, by epoch.
+
+    Raises:
+      ConfigError: an entry is not an epoch and a fraction.
+
+    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
+    {11: 0.192, 50: 0.35}
+    """
+    found = {}
+    for text in settings.expected:
+        epoch, _, accuracy = text.partition(":")
+        with contextlib.suppress(ValueError):
+            if int(epoch) >= 0 and 0 < float(accuracy) <= 1:
+                found[int(epoch)] = float(accuracy)
+                continue
+        raise errors.ConfigError(f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}")
+    return found

@@ -15,7 +15,7 @@ from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.writing import flat
-from jaxsoft.experiment.teach.cohort import expectations
+from jaxsoft.experiment.teach.experts import expectations
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost

@@ -14,7 +14,7 @@ from jaxsoft.experiment.learned.learn import LearningProgress, OnProgress
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
 from jaxsoft.experiment.students.waves import Next, OnChunk, WaveProgress
-from jaxsoft.experiment.teach.epochs import OnEpoch
+from jaxsoft.experiment.teach.experts import OnEpoch
 
 Cells = dict[str, list[tuple[int, Int[np.ndarray, "_"]]]]
 """Members of a wave by what they have in common: bucket by bucket their places."""

@@ -14,7 +14,7 @@ from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store import manifest, results, starts
+from jaxsoft.experiment.store import manifest, results, starts, writing
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.students import waves
 from jaxsoft.experiment.teach.experts import Experts, teach
@@ -38,7 +38,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     Raises:
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
-    settings, dataset = _checked(settings, console)
+    with console.stage("data"):
+        settings, dataset = _checked(settings)
     with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
@@ -67,7 +68,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         with console.stage("examples"):
             if not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        rows = _in_order(log.read(), plan)
+        place = {key: i for i, key in enumerate(plan.keys)}
+        rows = sorted((row for row in log.read() if row["member"] in place), key=lambda row: place[row["member"]])
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
@@ -80,19 +82,13 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     Raises:
       JaxsoftError: what would stop the run before training.
     """
-    checks.check(settings)
-    settings = checks.settled(settings)
-    dataset = load(settings)
-    RunFolder(workdir).compare(config.as_dict(settings))
-    histories = stored.histories(RunFolder(workdir))
+    settings, dataset = _checked(settings)
+    folder = RunFolder(workdir)
+    folder.compare(config.as_dict(settings))
+    histories = stored.histories(folder)
     plan = make.make(settings, dataset, histories, {})
-    lines = [
-        *describe.settings_lines(settings),
-        "",
-        *describe.data_lines(dataset),
-        *describe.plan_lines(plan, settings),
-    ]
-    lines += describe.resolved_lines(settings, histories)
+    lines = [f"{key} = {value!r}" for key, value in writing.flat(config.as_dict(settings), "config")]
+    lines += ["", *describe.outline(plan, settings, dataset, histories)]
     lines += describe.warning_lines(settings, histories, dataset.validation.labels) if histories else []
     return "\n".join(lines)
 
@@ -156,13 +152,12 @@ def _teachers_story(
     }
 
 
-def _checked(settings: config.Settings, console: Console) -> tuple[config.Settings, Dataset]:
+def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
     checks.check(settings)
     settings = checks.settled(settings)
-    with console.stage("data"):
-        dataset = load(settings)
-        checks.check_data(settings, dataset)
+    dataset = load(settings)
+    checks.check_data(settings, dataset)
     return settings, dataset
 
 
@@ -204,16 +199,8 @@ def _tell(
     console: Console,
 ) -> None:
     """What is to be done, and with what; a later look must not put its own versions beside these numbers."""
+    told = describe.outline(plan, settings, dataset, experts.histories) if left else []
     if left and processes.is_first():
-        for line in starts.add_start(folder):
-            console.say(f"since the last start: {line}")
-        told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
-        console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
-    for line in describe.warning_lines(settings, experts.histories, dataset.validation.labels):
-        console.say(line)
-    console.say(f"students: {left} of {len(plan.keys)} left")
-
-
-def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    place = {key: i for i, key in enumerate(plan.keys)}
-    return sorted((r for r in rows if r["member"] in place), key=lambda r: place[r["member"]])
+        told = [*(f"since the last start: {line}" for line in starts.add_start(folder)), *told]
+    told += describe.warning_lines(settings, experts.histories, dataset.validation.labels)
+    console.say("\n".join([*told, f"students: {left} of {len(plan.keys)} left"]))

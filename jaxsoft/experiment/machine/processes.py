@@ -1,8 +1,8 @@
 """A run by several processes, on one machine or many: who this one is, how they meet, and whose turn it is.
 
-Each trains its own share of every wave on its own devices. Process 0 goes first where something is made once; the others
-find it in the run folder. Nothing else goes between them: they meet at barriers of JAX's coordination service, which
-needs no device. Where there is one process alone, nothing here does anything.
+Each trains its own share of every wave on its own devices. Process 0 goes first where something is made once; the
+others find it in the run folder. Nothing else goes between them: they meet at barriers of JAX's coordination service,
+which needs no device. Where there is one process alone, nothing here does anything.
 """
 
 import contextlib
@@ -84,7 +84,7 @@ def told() -> str:
 
 
 def barrier(name: str) -> None:
-    """OnWait until every process of the run is here.
+    """Wait until every process of the run is here.
 
     Args:
       name: of the place; each is passed once.

@@ -14,7 +14,6 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store.writing import flat
 from jaxsoft.experiment.teach.experts import expectations
 from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
@@ -31,18 +30,15 @@ def versions() -> str:
     return f"{packages}; {seen['device_count']} x {seen['device']}"
 
 
-def settings_lines(settings: config.Settings) -> list[str]:
-    """Every resolved setting, one a line."""
-    return [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
-
-
-def data_lines(dataset: Dataset) -> list[str]:
-    """Sizes of the splits and the fingerprint."""
+def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: Sequence[History] | None) -> list[str]:
+    """Sizes and fingerprint of the data, the plan, and what label specs stand for."""
     sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
     height, width, channels = dataset.image_shape
     return [
         f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
-        f"fingerprint {dataset.fingerprint[:12]}"
+        f"fingerprint {dataset.fingerprint[:12]}",
+        *plan_lines(plan, settings),
+        *resolved_lines(settings, histories, plan.subjects),
     ]
 
 
@@ -60,8 +56,7 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
         )
-    seconds = cost.estimated_seconds(plan.flops())
-    budget = memory.budget_bytes(settings)
+    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops())
     return [
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
@@ -76,12 +71,11 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], rep
     status = Counter(row["status"] for row in rows)
     failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
     times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
-    return "\n".join(
-        [
-            f"{status['done']} students done{failed}; {times}",
-            (f"report: {workdir / 'report.html'}   " if reported else "") + f"table: {workdir / 'results.csv'}",
-            f"next: {'open the report, or ' if reported else ''}check the files with: jaxsoft verify {workdir}",
-        ]
+    report, look = (f"report: {workdir / 'report.html'}   ", "open the report, or ") if reported else ("", "")
+    return (
+        f"{status['done']} students done{failed}; {times}\n"
+        f"{report}table: {workdir / 'results.csv'}\n"
+        f"next: {look}check the files with: jaxsoft verify {workdir}"
     )
 
 
@@ -93,14 +87,14 @@ def resolved_lines(
     named = [text for text in dict.fromkeys(settings.sweep.labels) if any(word in text for word in words)]
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
-    return [f"  {text} resolves to {_resolved(text, histories, subjects)}" for text in named]
-
-
-def _resolved(text: str, histories: Sequence[History], subjects: Sequence[int]) -> str:
-    """A label spec with its epoch, and how good its teacher is then."""
-    found = planning.resolved(text, histories, subjects)
-    accuracy = _reached(LabelSpec.parse(found), histories)
-    return found if accuracy is None else f"{found}, {accuracy:.1%} validation accuracy"
+    lines = []
+    for text in named:
+        found = planning.resolved(text, histories, subjects)
+        reached = _reached(LabelSpec.parse(found), histories)
+        lines.append(
+            f"  {text} resolves to {found}" + ("" if reached is None else f", {reached:.1%} validation accuracy")
+        )
+    return lines
 
 
 def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
@@ -121,27 +115,30 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
         for e, last in enumerate(history[-1] for history in histories)
         if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
     ]
-    expected = expectations(settings.teacher)
-    return lines + [line for teacher in _teachers(settings) for line in _far(teacher, histories, expected)]
+    return [*lines, *_far_teachers(settings, histories)]
 
 
-def _far(teacher: LabelSpec, histories: Sequence[History], expected: Mapping[int, float]) -> Iterator[str]:
-    """Say so if a teacher is far from the accuracy that it is named by, or that its epoch was named for."""
-    there = teacher.resolve(histories)
-    found = _reached(there, histories)
-    wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
-    if wanted is None or found is None or abs(found - wanted) <= _FAR:
-        return
-    if teacher.accuracy is not None:
-        yield (
-            f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
-            "lower config.teacher.learning_rate for a finer choice"
-        )
-    elif teacher.epoch is not None:
-        yield (
-            f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
-            f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
-        )
+def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
+    """Of the teachers that a sweep names those far from the accuracy that they, or their epochs, are named for."""
+    specs, expected = [LabelSpec.parse(text) for text in settings.sweep.labels], expectations(settings.teacher)
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    teachers = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    for teacher in dict.fromkeys(replace(spec, operations=(), views=0) for spec in teachers):
+        there = teacher.resolve(histories)
+        found = _reached(there, histories)
+        wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
+        if wanted is None or found is None or abs(found - wanted) <= _FAR:
+            continue
+        if teacher.accuracy is not None:
+            yield (
+                f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
+                "lower config.teacher.learning_rate for a finer choice"
+            )
+        elif teacher.epoch is not None:
+            yield (
+                f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
+                f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
+            )
 
 
 def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
@@ -153,14 +150,6 @@ def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
     except IndexError:
         return None
     return None if None in found else float(np.mean(found))
-
-
-def _teachers(settings: config.Settings) -> list[LabelSpec]:
-    """Those that the sweep names, each once and without what is done to its labels."""
-    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
-    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
-    known = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in known))
 
 
 def _duration(seconds: float) -> str:

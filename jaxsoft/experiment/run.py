@@ -1,6 +1,7 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,12 +26,7 @@ from jaxsoft.types import Dataset, Row
 
 @numerics.pinned()
 def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
-    """Do, or finish, a whole experiment in its run folder.
-
-    Args:
-      settings: what to do; the folder remembers it.
-      workdir: the run folder.
-      console: where progress is told, and whether to stop is asked.
+    """Do, or finish, a whole experiment in its run folder, which remembers the settings.
 
     Returns:
       The results, one row for each member, in the plan's order; none in a process that is not the first of several.
@@ -51,10 +47,16 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             plan = decide(settings, dataset, experts, folder, began, console.say)
             log = results.open_log(folder.path / "results.jsonl")
         left = len(set(plan.keys) - log.finished())
-        _tell(plan, left, settings, dataset, experts, folder, console)
+        if left and processes.is_first():  # a later look must not put its own versions beside these numbers
+            for line in starts.add_start(folder):
+                console.say(f"since the last start: {line}")
+        warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
+        lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
+        console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
-                inputs = prepare(plan, settings, dataset, experts, folder.path, progress.of_labels(console))
+                told = functools.partial(progress.of_labels, console)
+                inputs = prepare(plan, settings, dataset, experts, folder.path, told)
             with console.stage("students"):
                 mine = plan.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console)  # noqa: E731
@@ -68,8 +70,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         with console.stage("examples"):
             if not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        place = {key: i for i, key in enumerate(plan.keys)}
-        rows = sorted((row for row in log.read() if row["member"] in place), key=lambda row: place[row["member"]])
+        found = {row["member"]: row for row in log.read()}
+        rows = [found[key] for key in dict.fromkeys(plan.keys)]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
@@ -88,9 +90,7 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     histories = stored.histories(folder)
     plan = make.make(settings, dataset, histories, {})
     lines = [f"{key} = {value!r}" for key, value in writing.flat(config.as_dict(settings), "config")]
-    lines += ["", *describe.outline(plan, settings, dataset, histories)]
-    lines += describe.warning_lines(settings, histories, dataset.validation.labels) if histories else []
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
 
 
 def close(workdir: Path, console: Console) -> None:
@@ -135,13 +135,11 @@ def decide(
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         folder.write_json(stored.PLAN, plan.as_json() | {"identity": own})
     if processes.is_first():
-        folder.write_json(stored.TEACHERS, _teachers_story(settings, dataset, experts, subjects))
+        folder.write_json(stored.TEACHERS, _teachers(settings, dataset, experts, subjects))
     return plan
 
 
-def _teachers_story(
-    settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]
-) -> dict[str, Any]:
+def _teachers(settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]) -> dict[str, Any]:
     """Who the teachers are, how they did epoch by epoch, and what label specs that name them stand for."""
     resolved = {text: make.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
     return {
@@ -182,25 +180,8 @@ def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, cons
         settings.teacher,
         settings.data.normalize,
         Path(settings.teacher.store or folder.path / "teachers"),
-        progress.of_teachers(console),
+        functools.partial(progress.of_teachers, console),
         settings.precision,
         settings.compute.lowering,
         progress.of_waiting(console),
     )
-
-
-def _tell(
-    plan: Plan,
-    left: int,
-    settings: config.Settings,
-    dataset: Dataset,
-    experts: Experts,
-    folder: RunFolder,
-    console: Console,
-) -> None:
-    """What is to be done, and with what; a later look must not put its own versions beside these numbers."""
-    told = describe.outline(plan, settings, dataset, experts.histories) if left else []
-    if left and processes.is_first():
-        told = [*(f"since the last start: {line}" for line in starts.add_start(folder)), *told]
-    told += describe.warning_lines(settings, experts.histories, dataset.validation.labels)
-    console.say("\n".join([*told, f"students: {left} of {len(plan.keys)} left"]))

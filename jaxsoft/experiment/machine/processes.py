@@ -78,11 +78,6 @@ def others() -> range:
     return range(1, jax.process_count())
 
 
-def told() -> str:
-    """Who this one is, for the line that says where a run runs; empty for one process alone."""
-    return f"; process {jax.process_index()} of {jax.process_count()}" if jax.process_count() > 1 else ""
-
-
 def barrier(name: str) -> None:
     """Wait until every process of the run is here.
 

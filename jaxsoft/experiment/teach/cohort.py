@@ -106,14 +106,14 @@ class Cohort:
         self._folder = store / self.key if store else None
         self._trajectory = self._checkpoints(self._folder, mine=False) if self._folder else Memory()
 
-        shape, count = task.dataset.image_shape, len(places)
+        shape, count, steps = task.dataset.image_shape, len(places), self.recipe.steps_per_epoch(self.recipe.slots)
         tile = cost.choose_tile(self.recipe, shape)
         # No padding: every state that is kept is an expert's.
         block = _largest_divisor(count, cost.choose_block(self.recipe, shape, count, tile))
         devices = jax.local_devices()[: _largest_divisor(count // block, jax.local_device_count())]
-        bucket = Bucket(self.recipe, count, block, self._steps_per_epoch, tile, lowering)
+        bucket = Bucket(self.recipe, count, block, steps, tile, lowering)
         self._program = Program((bucket,), shape, select=0, devices=devices)
-        self._members = (_members(task, self.recipe, places),)
+        self._members = (_members(task, places, task.settings.epochs * steps),)
         self._like = self._program.shapes(self._members)[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
 
@@ -148,10 +148,6 @@ class Cohort:
                 said = np.asarray(ask(bank, self.state(epoch).variables, images))
             logits[:, p] = said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
         return logits
-
-    @property
-    def _steps_per_epoch(self) -> int:
-        return self.recipe.steps_per_epoch(self.recipe.slots)
 
     def _taught(self, last: int) -> Records:
         """The records of all epochs up to `last`; what is missing is trained, from the newest whole epoch before it.
@@ -209,22 +205,15 @@ class Cohort:
         return Checkpoints(folder, keep=None, tag={"teacher": self.key}, mine=mine)
 
     def _check(self, state: State, records: Records) -> None:
-        """Experts are judged as students are: one whose loss or update was not finite learned nothing from then on.
+        """Refuse experts that diverged in the epochs of these records: they learned nothing from then on.
 
-        Its loss may stay finite all the same, and its last finite weights may be those that it began with.
-
-        Args:
-          state: after the last of some epochs.
-          records: of these epochs.
-
-        Raises:
-          ConfigError: which expert, at which step, and what to change.
+        The loss may stay finite all the same, and the last finite weights may be those that they began with.
         """
-        own = self._task.settings
+        own, steps = self._task.settings, self.recipe.steps_per_epoch(self.recipe.slots)
         for place, bad_step, *seen in zip(self.places, np.asarray(state.bad_step).tolist(), *records, strict=True):
             wrong = [record["epoch"] for record in seen if not np.isfinite(record["label_entropy"])]
             if bad_step >= 0:
-                when = f"step {bad_step} (epoch {bad_step // self._steps_per_epoch + 1} of {own.epochs})"
+                when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
                 problem = f"diverged at {when}: its loss or update is not finite"
             elif wrong:
                 problem = f"has no finite labels after epoch {wrong[0]} of {own.epochs}"
@@ -242,16 +231,16 @@ def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
     return Bank(images, *affine, rows)
 
 
-def _members(task: Task, recipe: Recipe, places: Sequence[int]) -> Member:
-    settings, slots, count = task.settings, recipe.slots, len(places)
+def _members(task: Task, places: Sequence[int], steps: int) -> Member:
+    settings, labels, count = task.settings, task.dataset.train.labels, len(places)
     arrays: dict[str, Any] = dict(
         seed=_FIRST_SEED + settings.seed + np.array(places, np.int32),
-        images=np.broadcast_to(np.arange(slots, dtype=np.int32), (count, slots)),
-        rows=np.broadcast_to(task.dataset.train.labels.astype(np.int32), (count, slots)),
+        images=np.broadcast_to(np.arange(len(labels), dtype=np.int32), (count, len(labels))),
+        rows=np.broadcast_to(labels.astype(np.int32), (count, len(labels))),
         learning_rate=np.full(count, settings.learning_rate, np.float32),
         weight_decay=np.full(count, settings.weight_decay, np.float32),
-        slots=np.full(count, slots, np.int32),
-        steps=np.full(count, settings.epochs * recipe.steps_per_epoch(slots), np.int32),
+        slots=np.full(count, len(labels), np.int32),
+        steps=np.full(count, steps, np.int32),
     )
     return Member(**arrays)
 

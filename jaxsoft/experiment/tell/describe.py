@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -24,14 +25,15 @@ _FAR = 0.05  # validation accuracy this far from what a config was written for m
 
 
 def versions() -> str:
-    """One line: versions and device."""
+    """One line: versions, devices, and which process this is of several."""
     seen = environment()
     packages = ", ".join(f"{name} {v}" for name, v in seen["versions"].items() if name in ("jaxsoft", "jax", "python"))
-    return f"{packages}; {seen['device_count']} x {seen['device']}"
+    who = f"; process {jax.process_index()} of {jax.process_count()}" if jax.process_count() > 1 else ""
+    return f"{packages}; {seen['device_count']} x {seen['device']}{who}"
 
 
 def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: Sequence[History] | None) -> list[str]:
-    """Sizes and fingerprint of the data, the plan, and what label specs stand for."""
+    """The data, the plan, what label specs stand for, and what is wrong with the teachers."""
     sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
     height, width, channels = dataset.image_shape
     return [
@@ -39,6 +41,7 @@ def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: 
         f"fingerprint {dataset.fingerprint[:12]}",
         *plan_lines(plan, settings),
         *resolved_lines(settings, histories, plan.subjects),
+        *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
 
 
@@ -126,15 +129,15 @@ def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> It
     for teacher in dict.fromkeys(replace(spec, operations=(), views=0) for spec in teachers):
         there = teacher.resolve(histories)
         found = _reached(there, histories)
-        wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
+        wanted = teacher.accuracy if teacher.epoch is None else expected.get(teacher.epoch)
         if wanted is None or found is None or abs(found - wanted) <= _FAR:
             continue
-        if teacher.accuracy is not None:
+        if teacher.epoch is None:
             yield (
                 f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
                 "lower config.teacher.learning_rate for a finer choice"
             )
-        elif teacher.epoch is not None:
+        else:
             yield (
                 f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
                 f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
@@ -142,14 +145,12 @@ def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> It
 
 
 def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
-    """Validation accuracy at its epoch; None of one that is not there, or was not validated: a dry run may ask for it."""
-    if not teacher.needs_teacher:
-        return None
+    """Validation accuracy at its epoch; None where that is not known: a dry run asks for what is not there yet."""
     try:
         found = [histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]
     except IndexError:
         return None
-    return None if None in found else float(np.mean(found))
+    return float(np.mean(found)) if found and None not in found else None
 
 
 def _duration(seconds: float) -> str:

@@ -10,42 +10,33 @@ from jaxtyping import Int
 
 from jaxsoft import config, errors
 from jaxsoft.console import Console
-from jaxsoft.experiment.learned.learn import LearningProgress, OnProgress
+from jaxsoft.experiment.learned.learn import LearningProgress
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
 from jaxsoft.experiment.students.waves import Next, OnChunk, WaveProgress
-from jaxsoft.experiment.teach.experts import OnEpoch
 
 
-def of_teachers(console: Console) -> OnEpoch:
+def of_teachers(console: Console, epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
     """Tell validation accuracy and label entropy of the epoch; stop if the user asked for it."""
+    seen = [r["val_accuracy"] for r in records if r["val_accuracy"] is not None]
+    accuracy = f"validation accuracy {np.mean(seen):.1%}, " if seen else ""
+    entropy = np.mean([r["label_entropy"] for r in records])
+    console.progress(epoch, epochs, f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats")
+    if console.stop and epoch < epochs:
+        raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
-    def tell(epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
-        seen = [r["val_accuracy"] for r in records if r["val_accuracy"] is not None]
-        accuracy = f"validation accuracy {np.mean(seen):.1%}, " if seen else ""
-        entropy = np.mean([r["label_entropy"] for r in records])
-        console.progress(epoch, epochs, f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats")
-        if console.stop and epoch < epochs:
-            raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
-    return tell
+def of_labels(console: Console, seen: LearningProgress) -> None:
+    """Tell how well students do with the labels so far; stop if the user asked for it."""
+    accuracies = f"validation accuracy {seen.val_accuracy:.1%}, with hard labels {seen.hard_val_accuracy:.1%}"
+    console.progress(seen.done, seen.outer_steps, f"outer steps: {accuracies}")
+    if console.stop and seen.done < seen.outer_steps:
+        raise errors.Interrupted("stopped while labels were learned; the same command learns what is missing")
 
 
 def of_waiting(console: Console) -> OnWait:
     """Tell which process teaches the same experts; stop waiting for it if the user asked for it."""
     return told(console.say, "teaches these experts", lambda: console.stop)
-
-
-def of_labels(console: Console) -> OnProgress:
-    """Tell how well students do with the labels so far; stop if the user asked for it."""
-
-    def tell(seen: LearningProgress) -> None:
-        accuracies = f"validation accuracy {seen.val_accuracy:.1%}, with hard labels {seen.hard_val_accuracy:.1%}"
-        console.progress(seen.done, seen.outer_steps, f"outer steps: {accuracies}")
-        if console.stop and seen.done < seen.outer_steps:
-            raise errors.Interrupted("stopped while labels were learned; the same command learns what is missing")
-
-    return tell
 
 
 def of_students(plan: Plan, settings: config.Settings, console: Console) -> OnChunk:

@@ -34,23 +34,24 @@ def join(process: str, coordinator: str) -> None:
     Raises:
       ConfigError: the flags do not fit each other, nobody is there, or the processes differ in their devices.
     """
-    numbers = re.fullmatch(r"(\d+)/(\d+)", process)
     if not process and not coordinator:
         return
-    if process != "auto" and not (numbers and int(numbers[1]) < int(numbers[2])):
+    numbers = re.fullmatch(r"(\d+)/(\d+)", process)
+    index, count = map(int, numbers.groups()) if numbers else (0, 0)
+    if process != "auto" and index >= count:
         raise errors.ConfigError(f"--process expects {_FLAGS}; or auto, on a cluster; got {process!r}")
     if numbers and not coordinator:
         raise errors.ConfigError(f"--process={process} needs --coordinator=HOST:PORT, where process 0 runs")
     if coordinator and not re.fullmatch(r".+:\d+", coordinator):
         raise errors.ConfigError(f"--coordinator expects HOST:PORT, such as localhost:12345, got {coordinator!r}")
-    _meet(coordinator or None, *(map(int, numbers.groups()) if numbers else (None, None)))
+    _meet(coordinator or None, *((index, count) if numbers else (None, None)))
     devices = Counter(device.process_index for device in jax.devices())
     if len(set(devices.values())) > 1:
         found = ", ".join(f"process {i} has {n}" for i, n in sorted(devices.items()))
         raise errors.ConfigError(f"every process needs equally many devices: {found}")
 
 
-def _meet(coordinator: str | None, index: int | None = None, count: int | None = None) -> None:
+def _meet(coordinator: str | None, index: int | None, count: int | None) -> None:
     # Signals are the console's. Processes compile different programs at different times, so none may wait for another.
     jax.config.update("jax_enable_preemption_service", False)
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_shard_autotuning=false"
@@ -79,10 +80,7 @@ def others() -> range:
 
 
 def barrier(name: str) -> None:
-    """Wait until every process of the run is here.
-
-    Args:
-      name: of the place; each is passed once.
+    """Wait until every process of the run is at the place of this name, which is passed once.
 
     Raises:
       Interrupted: another process has ended. JAX ends this one too, a moment later.

@@ -3,10 +3,9 @@
 An expert is trained by the same program as a student, on all training images with hard labels; a chunk is an epoch.
 """
 
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -155,14 +154,33 @@ class Cohort:
         Whoever finds the last one only reads. Otherwise one process at a time may train, and others wait for it.
         """
         good = self._found(self._trajectory, last)
-        if good and good.step == last:
-            return good.extra["records"]
-        with self._writable() as trajectory:
-            good = self._found(trajectory, last)
-            return good.extra["records"] if good and good.step == last else self._train(trajectory, good, last)
+        if self._folder is None or (good and good.step == last):
+            return self._train(self._trajectory, good, last)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(self._folder / "lock", "the experts' folder", self._on_wait)
+        except OSError as problem:
+            raise cannot_write(self._folder, problem) from problem
+        try:
+            trajectory = self._checkpoints(self._folder, mine=True)
+            return self._train(trajectory, self._found(trajectory, last), last)
+        finally:
+            lock.release()
+
+    def _checkpoints(self, folder: Path, mine: bool) -> Checkpoints:
+        return Checkpoints(folder, keep=None, tag={"teacher": self.key}, mine=mine)
+
+    def _found(self, trajectory: Checkpoints | Memory, last: int) -> Good | None:
+        """The newest whole epoch up to `last`."""
+        good = trajectory.latest_good(self._like, last)
+        if good:
+            self._check(good.tree, good.extra["records"])
+        return good
 
     def _train(self, trajectory: Checkpoints | Memory, good: Good | None, last: int) -> Records:
         """An epoch's records go with its state, which is checked first: no store holds experts that are none."""
+        if good and good.step == last:
+            return good.extra["records"]
         bank, evals = _material(self._task.dataset, self._normalizer, self.recipe)
         if good:
             students, records = (Students(good.tree, None),), good.extra["records"]
@@ -177,32 +195,6 @@ class Cohort:
             trajectory.save(epoch, now[0].state, {"records": records})
             self._on_epoch(epoch, records[-1])
         return records
-
-    def _found(self, trajectory: Checkpoints | Memory, last: int) -> Good | None:
-        """The newest whole epoch up to `last`."""
-        good = trajectory.latest_good(self._like, last)
-        if good:
-            self._check(good.tree, good.extra["records"])
-        return good
-
-    @contextlib.contextmanager
-    def _writable(self) -> Iterator[Checkpoints | Memory]:
-        """The trajectory; only the holder of its lock may add to it, and clean it up."""
-        if self._folder is None:
-            yield self._trajectory
-            return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = Lock(self._folder / "lock", "the experts' folder", self._on_wait)
-        except OSError as problem:
-            raise cannot_write(self._folder, problem) from problem
-        try:
-            yield self._checkpoints(self._folder, mine=True)
-        finally:
-            lock.release()
-
-    def _checkpoints(self, folder: Path, mine: bool) -> Checkpoints:
-        return Checkpoints(folder, keep=None, tag={"teacher": self.key}, mine=mine)
 
     def _check(self, state: State, records: Records) -> None:
         """Refuse experts that diverged in the epochs of these records: they learned nothing from then on.

@@ -109,12 +109,10 @@ def teach(
 
     Args:
       dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings: how.
+      settings, precision, lowering: how, as `config.Settings` has them.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
-      on_epoch: called after each epoch; epochs are counted through all architectures.
-      precision: of feature maps, as `config.Settings` has it.
-      lowering: of convolutions, as `config.Compute` has it.
+      on_epoch: epochs are counted through all architectures.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:

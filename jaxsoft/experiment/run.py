@@ -3,9 +3,8 @@
 import dataclasses
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -39,12 +38,11 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
-            began = stored.plan(folder)
-            settings = _as_begun(settings, dataset, folder, began)
+            settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
             experts = _taught(settings, dataset, folder, console)
-            plan = decide(settings, dataset, experts, folder, began, console.say)
+            plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
         left = len(set(plan.keys) - log.finished())
         if left and processes.is_first():  # a later look must not put its own versions beside these numbers
@@ -107,23 +105,17 @@ def load(settings: config.Settings) -> Dataset:
     return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
 
 
-def decide(
-    settings: config.Settings,
-    dataset: Dataset,
-    experts: Experts,
-    folder: RunFolder,
-    began: dict[str, Any] | None,
-    say: Callable[[str], None],
-) -> Plan:
+def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console) -> Plan:
     """Make the plan, or repeat the shapes of the one with which this run began; store it and the teachers' story."""
+    began, histories = stored.plan(folder), experts.histories
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
         subjects = began["subjects"] if began else experts.class_order(dataset).tolist()
     context = identity.member_context(settings, dataset, experts)
-    plan = make.make(settings, dataset, experts.histories, context, subjects)
+    plan = make.make(settings, dataset, histories, context, subjects)
     own = identity.of_run(settings, dataset, experts, plan.members)
     if began and (edited := identity.edited(began["identity"], own)):
-        say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
+        console.say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
         (folder.path / examples.NAME).unlink(missing_ok=True)
         began = None
     if began:
@@ -135,19 +127,15 @@ def decide(
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         folder.write_json(stored.PLAN, plan.as_json() | {"identity": own})
     if processes.is_first():
-        folder.write_json(stored.TEACHERS, _teachers(settings, dataset, experts, subjects))
+        resolved = {text: make.resolved(text, histories, subjects) for text in settings.sweep.labels}
+        told = {
+            "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
+            "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(histories)],
+            "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
+            "warnings": describe.warning_lines(settings, histories, dataset.validation.labels),
+        }
+        folder.write_json(stored.TEACHERS, told)
     return plan
-
-
-def _teachers(settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]) -> dict[str, Any]:
-    """Who the teachers are, how they did epoch by epoch, and what label specs that name them stand for."""
-    resolved = {text: make.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
-    return {
-        "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
-        "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(experts.histories)],
-        "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
-        "warnings": describe.warning_lines(settings, experts.histories, dataset.validation.labels),
-    }
 
 
 def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
@@ -159,15 +147,9 @@ def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
     return settings, dataset
 
 
-def _as_begun(
-    settings: config.Settings, dataset: Dataset, folder: RunFolder, began: dict[str, Any] | None
-) -> config.Settings:
-    """With the precision that the run began with, which another machine would choose otherwise.
-
-    Raises:
-      CheckpointError: what cannot be chosen again is not as the run began.
-    """
-    if began is None:
+def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
+    """With the precision that the run began with, which another machine would choose; what it could not is refused."""
+    if (began := stored.plan(folder)) is None:
         return settings
     identity.check(began.get("identity"), dataset, folder.path)
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
@@ -175,13 +157,6 @@ def _as_begun(
 
 def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
     """The experts, taught or found where the settings say."""
-    return teach(
-        dataset,
-        settings.teacher,
-        settings.data.normalize,
-        Path(settings.teacher.store or folder.path / "teachers"),
-        functools.partial(progress.of_teachers, console),
-        settings.precision,
-        settings.compute.lowering,
-        progress.of_waiting(console),
-    )
+    what = settings.teacher, settings.data.normalize, Path(settings.teacher.store or folder.path / "teachers")
+    told = functools.partial(progress.of_teachers, console)
+    return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))

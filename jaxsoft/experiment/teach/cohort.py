@@ -59,17 +59,14 @@ class Task(NamedTuple):
         return files.digest([json.dumps(all_of_it, sort_keys=True)])[:12]
 
 
-class Memory(dict[int, Good]):
-    """Every epoch on the host; has the methods of `Checkpoints` that teaching needs."""
+class Memory(dict[int, State]):
+    """The state after every epoch, on the host; saves and restores as `Checkpoints` do."""
 
-    def save(self, step: int, tree: Any, extra: dict[str, Any]) -> None:
-        self[step] = Good(step, jax.device_get(tree), extra)
+    def save(self, step: int, tree: State, extra: Any) -> None:
+        self[step] = jax.device_get(tree)
 
-    def restore(self, step: int, like: Any) -> Any:
-        return self[step].tree
-
-    def latest_good(self, like: Any, most: int) -> Good | None:
-        return self[max(self)] if self else None
+    def restore(self, step: int, like: Any) -> State:
+        return self[step]
 
 
 class Cohort:
@@ -91,7 +88,7 @@ class Cohort:
         lowering: str,
         store: Path | None,
         on_epoch: Callable[[int, list[dict[str, Any]]], None],
-        on_wait: OnWait | None = None,
+        on_wait: OnWait | None,
     ):
         """Train them, from their newest epoch on if there is one.
 
@@ -102,8 +99,7 @@ class Cohort:
         self.places, self.recipe, self.key = tuple(places), task.recipe(model), task.key(model, places)
         self._task, self._normalizer, self._on_epoch = task, normalizer, on_epoch
         self._on_wait = on_wait or told(log.warning, "teaches these experts")
-        self._folder = store / self.key if store else None
-        self._trajectory = self._checkpoints(self._folder, mine=False) if self._folder else Memory()
+        self._trajectory = self._opened(store / self.key, mine=False) if store else Memory()
 
         shape, count, steps = task.dataset.image_shape, len(places), self.recipe.steps_per_epoch(self.recipe.slots)
         tile = cost.choose_tile(self.recipe, shape)
@@ -153,24 +149,27 @@ class Cohort:
 
         Whoever finds the last one only reads. Otherwise one process at a time may train, and others wait for it.
         """
-        good = self._found(self._trajectory, last)
-        if self._folder is None or (good and good.step == last):
-            return self._train(self._trajectory, good, last)
+        if isinstance(self._trajectory, Memory):
+            return self._train(self._trajectory, None, last)
+        good, folder = self._found(self._trajectory, last), self._trajectory.directory
+        if good and good.step == last:
+            return good.extra["records"]
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = Lock(self._folder / "lock", "the experts' folder", self._on_wait)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder / "lock", "the experts' folder", self._on_wait)
         except OSError as problem:
-            raise cannot_write(self._folder, problem) from problem
+            raise cannot_write(folder, problem) from problem
         try:
-            trajectory = self._checkpoints(self._folder, mine=True)
-            return self._train(trajectory, self._found(trajectory, last), last)
+            trajectory = self._opened(folder, mine=True)
+            good = self._found(trajectory, last)
+            return good.extra["records"] if good and good.step == last else self._train(trajectory, good, last)
         finally:
             lock.release()
 
-    def _checkpoints(self, folder: Path, mine: bool) -> Checkpoints:
+    def _opened(self, folder: Path, mine: bool) -> Checkpoints:
         return Checkpoints(folder, keep=None, tag={"teacher": self.key}, mine=mine)
 
-    def _found(self, trajectory: Checkpoints | Memory, last: int) -> Good | None:
+    def _found(self, trajectory: Checkpoints, last: int) -> Good | None:
         """The newest whole epoch up to `last`."""
         good = trajectory.latest_good(self._like, last)
         if good:
@@ -179,8 +178,6 @@ class Cohort:
 
     def _train(self, trajectory: Checkpoints | Memory, good: Good | None, last: int) -> Records:
         """An epoch's records go with its state, which is checked first: no store holds experts that are none."""
-        if good and good.step == last:
-            return good.extra["records"]
         bank, evals = _material(self._task.dataset, self._normalizer, self.recipe)
         if good:
             students, records = (Students(good.tree, None),), good.extra["records"]

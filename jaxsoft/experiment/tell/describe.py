@@ -101,12 +101,9 @@ def resolved_lines(
 
 
 def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
-    """Experts that know nothing, and teachers far from those that the config was written for.
+    """Experts that know nothing, and teachers far from those that the config was written for (`teacher.expected`).
 
-    Args:
-      settings: whose label specs name teachers, and whose `teacher.expected` says how good they should be.
-      histories: of all experts.
-      labels: of the validation images; chance is the share of their largest class and three binomial deviations.
+    Chance is the share of the largest class among `labels`, of the validation images, and three binomial deviations.
     """
     if not len(labels):  # nothing was validated, so nothing can be said
         return []

@@ -1,4 +1,4 @@
-"""What a number is made with: versions, device, platform, and the commit if the package lies in a checkout."""
+"""What a number is made with."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nu
 
 
 def environment() -> dict[str, Any]:
-    """All of it, as JSON can hold it."""
+    """Versions, device, platform, and the commit if the package lies in a checkout; as JSON can hold it."""
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": jax.devices()[0].device_kind,

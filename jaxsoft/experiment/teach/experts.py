@@ -4,7 +4,6 @@ Experts of equal architecture are trained at once, different architectures one a
 """
 
 import contextlib
-import operator
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, Split
 
 OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
-"""Called after each epoch with (epochs done, epochs in all, one record for each expert in training); may raise to stop."""
+"""Called after each epoch with (epochs done, in all, one record for each expert in training); may raise to stop."""
 
 
 class Experts(NamedTuple):
@@ -62,11 +61,11 @@ class Experts(NamedTuple):
         Raises:
           ConfigError: there is no such expert.
         """
-        for cohort in self.cohorts:
-            if expert in cohort.places:
-                own = operator.itemgetter(cohort.places.index(expert))
-                return cohort.recipe, jax.tree.map(own, cohort.state(epoch).variables)
-        raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
+        cohort = next((cohort for cohort in self.cohorts if expert in cohort.places), None)
+        if cohort is None:
+            raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
+        place = cohort.places.index(expert)
+        return cohort.recipe, jax.tree.map(lambda a: a[place], cohort.state(epoch).variables)
 
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
         """What every expert says at these epochs about these images of a split."""
@@ -87,10 +86,9 @@ class Experts(NamedTuple):
 
         Of classes with equal accuracy the lower one comes first.
         """
-        train, classes = dataset.train, dataset.num_classes
-        right = self.last_logits(dataset).argmax(-1) == train.labels
-        correct = np.bincount(train.labels[right], minlength=classes)
-        images = np.bincount(train.labels, minlength=classes)
+        labels, classes = dataset.train.labels, dataset.num_classes
+        right = self.last_logits(dataset).argmax(-1) == labels
+        correct, images = (np.bincount(some, minlength=classes) for some in (labels[right], labels))
         return np.argsort(correct / np.maximum(images, 1), kind="stable")
 
 

@@ -55,7 +55,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
 
 
 def are_whole(folder: RunFolder) -> bool:
-    """Whether the folder has them as they were written; those of an earlier version have no digest, and need be readable."""
+    """Whether the folder has them as they were written; those of an earlier version have no digest, only a format."""
     try:
         arrays = read_arrays(folder.path / NAME)
         return "sha256" not in arrays or str(arrays.pop("sha256")) == digest(arrays)

@@ -37,14 +37,13 @@ def join(process: str, coordinator: str) -> None:
     if not process and not coordinator:
         return
     numbers = re.fullmatch(r"(\d+)/(\d+)", process)
-    index, count = map(int, numbers.groups()) if numbers else (0, 0)
-    if process != "auto" and index >= count:
+    if process != "auto" and not (numbers and int(numbers[1]) < int(numbers[2])):
         raise errors.ConfigError(f"--process expects {_FLAGS}; or auto, on a cluster; got {process!r}")
     if numbers and not coordinator:
         raise errors.ConfigError(f"--process={process} needs --coordinator=HOST:PORT, where process 0 runs")
     if coordinator and not re.fullmatch(r".+:\d+", coordinator):
         raise errors.ConfigError(f"--coordinator expects HOST:PORT, such as localhost:12345, got {coordinator!r}")
-    _meet(coordinator or None, *((index, count) if numbers else (None, None)))
+    _meet(coordinator or None, *(map(int, numbers.groups()) if numbers else (None, None)))
     devices = Counter(device.process_index for device in jax.devices())
     if len(set(devices.values())) > 1:
         found = ", ".join(f"process {i} has {n}" for i, n in sorted(devices.items()))

@@ -94,9 +94,8 @@ def resolved_lines(
     for text in named:
         found = planning.resolved(text, histories, subjects)
         reached = _reached(LabelSpec.parse(found), histories)
-        lines.append(
-            f"  {text} resolves to {found}" + ("" if reached is None else f", {reached:.1%} validation accuracy")
-        )
+        told = "" if reached is None else f", {reached:.1%} validation accuracy"
+        lines.append(f"  {text} resolves to {found}{told}")
     return lines
 
 

@@ -93,7 +93,7 @@ def _run(argv: Sequence[str]) -> int:
         processes.join(given["process"], given["coordinator"])
         is_first = processes.is_first()  # now JAX looks for its devices
     console = Console(quiet=not is_first)
-    console.say("\n".join([describe.versions() + processes.told(), *numerics.overridden()]))
+    console.say("\n".join([describe.versions(), *numerics.overridden()]))
     if given["dry_run"]:
         if is_first:
             console.say(run.dry_run(settings, workdir))

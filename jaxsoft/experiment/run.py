@@ -1,10 +1,10 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
 import dataclasses
+import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -15,7 +15,7 @@ from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
-from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import waves
 from jaxsoft.experiment.teach.experts import Experts, teach
 from jaxsoft.experiment.tell import describe, examples, progress
@@ -25,12 +25,7 @@ from jaxsoft.types import Dataset, Row
 
 @numerics.pinned()
 def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
-    """Do, or finish, a whole experiment in its run folder.
-
-    Args:
-      settings: what to do; the folder remembers it.
-      workdir: the run folder.
-      console: where progress is told, and whether to stop is asked.
+    """Do, or finish, a whole experiment in its run folder, which remembers the settings.
 
     Returns:
       The results, one row for each member, in the plan's order; none in a process that is not the first of several.
@@ -38,22 +33,28 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     Raises:
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
-    settings, dataset = _checked(settings, console)
+    with console.stage("data"):
+        settings, dataset = _checked(settings)
     with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
-            began = stored.plan(folder)
-            settings = _as_begun(settings, dataset, folder, began)
+            settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
             experts = _taught(settings, dataset, folder, console)
-            plan = decide(settings, dataset, experts, folder, began, console.say)
+            plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
         left = len(set(plan.keys) - log.finished)
-        _tell(plan, left, settings, dataset, experts, folder, console)
+        if left and processes.is_first():  # a later look must not put its own versions beside these numbers
+            for line in starts.add_start(folder):
+                console.say(f"since the last start: {line}")
+        warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
+        lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
+        console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
-                inputs = prepare(plan, settings, dataset, experts, folder.path, progress.of_labels(console))
+                told = functools.partial(progress.of_labels, console)
+                inputs = prepare(plan, settings, dataset, experts, folder.path, told)
             with console.stage("students"):
                 mine = plan.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console)  # noqa: E731
@@ -67,7 +68,8 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         with console.stage("examples"):
             if not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        rows = _in_order(log.read(), plan)
+        found = {row["member"]: row for row in log.read()}
+        rows = [found[key] for key in dict.fromkeys(plan.keys)]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
     return rows
@@ -80,20 +82,13 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     Raises:
       JaxsoftError: what would stop the run before training.
     """
-    settings = checks.check(settings)
-    dataset = load(settings)
-    RunFolder(workdir).compare(config.as_dict(settings))
-    histories = stored.histories(RunFolder(workdir))
+    settings, dataset = _checked(settings)
+    folder = RunFolder(workdir)
+    folder.compare(config.as_dict(settings))
+    histories = stored.histories(folder)
     plan = make.make(settings, dataset, histories, {})
-    lines = [
-        *describe.settings_lines(settings),
-        "",
-        *describe.data_lines(dataset),
-        *describe.plan_lines(plan, settings),
-    ]
-    lines += describe.resolved_lines(settings, histories)
-    lines += describe.warning_lines(settings, histories, dataset.validation.labels) if histories else []
-    return "\n".join(lines)
+    lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
+    return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
 
 
 def close(workdir: Path, console: Console) -> None:
@@ -110,23 +105,17 @@ def load(settings: config.Settings) -> Dataset:
     return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
 
 
-def decide(
-    settings: config.Settings,
-    dataset: Dataset,
-    experts: Experts,
-    folder: RunFolder,
-    began: dict[str, Any] | None,
-    say: Callable[[str], None],
-) -> Plan:
+def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console) -> Plan:
     """Make the plan, or repeat the shapes of the one with which this run began; store it and the teachers' story."""
+    began, histories = stored.plan(folder), experts.histories
     subjects: Sequence[int] = ()
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
         subjects = began["subjects"] if began else experts.class_order(dataset).tolist()
     context = identity.member_context(settings, dataset, experts)
-    plan = make.make(settings, dataset, experts.histories, context, subjects)
+    plan = make.make(settings, dataset, histories, context, subjects)
     own = identity.of_run(settings, dataset, experts, plan.members)
     if began and (edited := identity.edited(began["identity"], own)):
-        say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
+        console.say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
         (folder.path / examples.NAME).unlink(missing_ok=True)
         began = None
     if began:
@@ -135,41 +124,28 @@ def decide(
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # of another plan
         folder.write_json(stored.PLAN, plan.as_json() | {"identity": own})
     if processes.is_first():
-        folder.write_json(stored.TEACHERS, _teachers_story(settings, dataset, experts, subjects))
+        resolved = {text: sweep.resolved(text, histories, subjects) for text in settings.sweep.labels}
+        told = {
+            "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
+            "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(histories)],
+            "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
+            "warnings": describe.warning_lines(settings, histories, dataset.validation.labels),
+        }
+        folder.write_json(stored.TEACHERS, told)
     return plan
 
 
-def _teachers_story(
-    settings: config.Settings, dataset: Dataset, experts: Experts, subjects: Sequence[int]
-) -> dict[str, Any]:
-    """Who the teachers are, how they did epoch by epoch, and what label specs that name them stand for."""
-    resolved = {text: sweep.resolved(text, experts.histories, subjects) for text in settings.sweep.labels}
-    return {
-        "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
-        "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(experts.histories)],
-        "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
-        "warnings": describe.warning_lines(settings, experts.histories, dataset.validation.labels),
-    }
-
-
-def _checked(settings: config.Settings, console: Console) -> tuple[config.Settings, Dataset]:
+def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
-    with console.stage("data"):
-        dataset = load(settings)
-        checks.check_data(settings, dataset)
+    dataset = load(settings)
+    checks.check_data(settings, dataset)
     return settings, dataset
 
 
-def _as_begun(
-    settings: config.Settings, dataset: Dataset, folder: RunFolder, began: dict[str, Any] | None
-) -> config.Settings:
-    """With the precision that the run began with, which another machine would choose otherwise.
-
-    Raises:
-      CheckpointError: what cannot be chosen again is not as the run began.
-    """
-    if began is None:
+def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
+    """With the precision that the run began with, which another machine would choose; what it could not is refused."""
+    if (began := stored.plan(folder)) is None:
         return settings
     identity.check(began.get("identity"), dataset, folder.path)
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
@@ -177,38 +153,6 @@ def _as_begun(
 
 def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
     """The experts, taught or found where the settings say."""
-    return teach(
-        dataset,
-        settings.teacher,
-        settings.data.normalize,
-        Path(settings.teacher.store or folder.path / "teachers"),
-        progress.of_teachers(console),
-        settings.precision,
-        settings.compute.lowering,
-        progress.of_waiting(console),
-    )
-
-
-def _tell(
-    plan: Plan,
-    left: int,
-    settings: config.Settings,
-    dataset: Dataset,
-    experts: Experts,
-    folder: RunFolder,
-    console: Console,
-) -> None:
-    """What is to be done, and with what; a later look must not put its own versions beside these numbers."""
-    if left and processes.is_first():
-        for line in starts.add_start(folder):
-            console.say(f"since the last start: {line}")
-        told = [*describe.data_lines(dataset), *describe.plan_lines(plan, settings)]
-        console.say("\n".join([*told, *describe.resolved_lines(settings, experts.histories, plan.subjects)]))
-    for line in describe.warning_lines(settings, experts.histories, dataset.validation.labels):
-        console.say(line)
-    console.say(f"students: {left} of {len(plan.keys)} left")
-
-
-def _in_order(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    place = {key: i for i, key in enumerate(plan.keys)}
-    return sorted((r for r in rows if r["member"] in place), key=lambda r: place[r["member"]])
+    what = settings.teacher, settings.data.normalize, Path(settings.teacher.store or folder.path / "teachers")
+    told = functools.partial(progress.of_teachers, console)
+    return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))

@@ -9,12 +9,10 @@ import tiny_run as tiny
 
 import jaxsoft
 from jaxsoft import errors
-from jaxsoft.data import normalize
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks
-from jaxsoft.experiment.teach.cohort import Cohort, Trajectory
-from jaxsoft.experiment.teach.experts import Experts, teach, teacher_key
-from jaxsoft.training.fit import Recipe, State
+from jaxsoft.experiment.teach.experts import teach, teacher_key
+from jaxsoft.training.fit import State
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -139,7 +137,7 @@ def test_architectures_are_checked_before_training(data, changes, message):
     assert str(told.value).startswith(message)
 
 
-def test_classes_are_sorted_by_the_accuracy_of_expert_0():
+def test_classes_are_sorted_by_the_accuracy_of_expert_0(monkeypatch):
     """A network that names the brightest channel; which images it gets right is seen by eye."""
     shown = {0: (0, 0, 1, 1), 1: (1, 0), 2: (2, 2), 3: (3, 0, 0, 0)}  # class: brightest channel of each of its images
     labels = np.array([label for label, channels in shown.items() for _ in channels], np.int32)
@@ -150,7 +148,6 @@ def test_classes_are_sorted_by_the_accuracy_of_expert_0():
     first, second = np.eye(4, dtype=np.float32), np.zeros((4, 4), np.float32)  # expert 1 names class 0 for every image
     layer = {"kernel": np.stack([first, second]), "bias": np.zeros((2, 4), np.float32)}
     state = State({"params": {"dense0": layer, "classifier": layer}}, (), np.full(2, -1))
-    cohort = Cohort((0, 1), Recipe(NARROW, 4, len(labels), 4), Trajectory({5: (state, {})}), state, ([], []), "", int)
-    normalizer = normalize.fit("none", images)
-    experts = Experts(jaxsoft.Teacher(epochs=5, experts=2), "none", normalizer, (cohort,), "")
+    experts = teach(data, jaxsoft.Teacher(model=NARROW, epochs=1, experts=2), "none")
+    monkeypatch.setattr(experts.cohorts[0], "state", lambda epoch: {1: state}[epoch])
     assert experts.class_order(data).tolist() == [3, 0, 1, 2]  # 1/4; 1/2 twice; all of them

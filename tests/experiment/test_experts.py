@@ -18,7 +18,7 @@ from jaxsoft.experiment import run
 from jaxsoft.experiment.store import lock
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.store.lock import Lock
-from jaxsoft.experiment.teach import epochs as teaching
+from jaxsoft.experiment.teach import cohort as teaching
 from jaxsoft.experiment.teach.experts import teach, teacher_key
 from jaxsoft.experiment.tell import progress
 from jaxsoft.training import fit

@@ -9,9 +9,10 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import config, errors
+from jaxsoft.console import Console
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
-from jaxsoft.experiment.plan import checks, identity, stored
+from jaxsoft.experiment.plan import checks, identity
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.store import folder
 from jaxsoft.experiment.students import outcomes, waves
@@ -202,13 +203,13 @@ def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_bega
     """Another machine could see two classes the other way round, and would choose another precision."""
     settings = tiny.settings(TWO | {"subjects": "accuracy", "sweep.without": (-1, 0)})
     with folder.RunFolder(tmp_path).open(config.as_dict(settings)) as place:
-        assert run._as_begun(settings, data, place, None) == settings  # nothing has begun
-        begun = run.decide(settings, data, experts, place, None, print)
+        assert run._as_begun(settings, data, place) == settings  # nothing has begun
+        begun = run.decide(settings, data, experts, place, Console())
         with mock.patch.object(type(experts), "class_order", side_effect=AssertionError("ordered anew")):
-            assert run.decide(settings, data, experts, place, stored.plan(place), print) == begun
+            assert run.decide(settings, data, experts, place, Console()) == begun
         altered = place.read_json("plan.json")
         for group in altered["groups"]:
             group["recipe"]["precision"] = "bfloat16"
         place.write_json("plan.json", altered)
-        assert run._as_begun(settings, data, place, stored.plan(place)).precision == "bfloat16"
+        assert run._as_begun(settings, data, place).precision == "bfloat16"
     assert begun.subjects == tuple(experts.class_order(data).tolist())

@@ -1,4 +1,4 @@
-"""What a number is made with: versions, device, platform, and the commit if the package lies in a checkout."""
+"""What a number is made with."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ PACKAGES = ("jaxsoft", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nu
 
 
 def environment() -> dict[str, Any]:
-    """What a number was made with: versions, device, platform, and the commit if the package lies in a checkout."""
+    """Versions, device, platform, and the commit if the package lies in a checkout; as JSON can hold it."""
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": jax.devices()[0].device_kind,
@@ -32,12 +32,10 @@ def _version(package: str) -> str | None:
 def commit() -> str | None:
     """The checkout's commit, with `-dirty` when a tracked file was changed; None for an installed package."""
     tracked = ["ls-files", "--error-unmatch", Path(__file__).name]  # not a checkout that merely holds the environment
-    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    git = ["git", "-C", str(Path(__file__).parent)]
+    described = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    git, how = ["git", "-C", str(Path(__file__).parent)], {"capture_output": True, "text": True, "timeout": 10}
     try:
-        done = [
-            subprocess.run(git + c, capture_output=True, text=True, timeout=10, check=True) for c in (tracked, describe)
-        ]
+        done = [subprocess.run(git + command, check=True, **how) for command in (tracked, described)]
     except (OSError, subprocess.SubprocessError):
         return None
     return done[1].stdout.strip()

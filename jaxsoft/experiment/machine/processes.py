@@ -1,8 +1,8 @@
 """A run by several processes, on one machine or many: who this one is, how they meet, and whose turn it is.
 
-Each trains its own share of every wave on its own devices. Process 0 goes first where something is made once; the others
-find it in the run folder. Nothing else goes between them: they meet at barriers of JAX's coordination service, which
-needs no device. Where there is one process alone, nothing here does anything.
+Each trains its own share of every wave on its own devices. Process 0 goes first where something is made once; the
+others find it in the run folder. Nothing else goes between them: they meet at barriers of JAX's coordination service,
+which needs no device. Where there is one process alone, nothing here does anything.
 """
 
 import contextlib
@@ -34,9 +34,9 @@ def join(process: str, coordinator: str) -> None:
     Raises:
       ConfigError: the flags do not fit each other, nobody is there, or the processes differ in their devices.
     """
-    numbers = re.fullmatch(r"(\d+)/(\d+)", process)
     if not process and not coordinator:
         return
+    numbers = re.fullmatch(r"(\d+)/(\d+)", process)
     if process != "auto" and not (numbers and int(numbers[1]) < int(numbers[2])):
         raise errors.ConfigError(f"--process expects {_FLAGS}; or auto, on a cluster; got {process!r}")
     if numbers and not coordinator:
@@ -50,7 +50,7 @@ def join(process: str, coordinator: str) -> None:
         raise errors.ConfigError(f"every process needs equally many devices: {found}")
 
 
-def _meet(coordinator: str | None, index: int | None = None, count: int | None = None) -> None:
+def _meet(coordinator: str | None, index: int | None, count: int | None) -> None:
     # Signals are the console's. Processes compile different programs at different times, so none may wait for another.
     jax.config.update("jax_enable_preemption_service", False)
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_shard_autotuning=false"
@@ -78,16 +78,8 @@ def others() -> range:
     return range(1, jax.process_count())
 
 
-def told() -> str:
-    """Who this one is, for the line that says where a run runs; empty for one process alone."""
-    return f"; process {jax.process_index()} of {jax.process_count()}" if jax.process_count() > 1 else ""
-
-
 def barrier(name: str) -> None:
-    """OnWait until every process of the run is here.
-
-    Args:
-      name: of the place; each is passed once.
+    """Wait until every process of the run is at the place of this name, which is passed once.
 
     Raises:
       Interrupted: another process has ended. JAX ends this one too, a moment later.

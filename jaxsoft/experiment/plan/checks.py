@@ -15,7 +15,7 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.teach.cohort import by_architecture, expectations
+from jaxsoft.experiment.teach.experts import by_architecture, expectations
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe

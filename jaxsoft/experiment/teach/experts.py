@@ -3,8 +3,8 @@
 Experts of equal architecture are trained at once, different architectures one after the other.
 """
 
-import operator
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +16,15 @@ from jaxsoft import config, errors, files, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.lock import OnWait
-from jaxsoft.experiment.teach import epochs as teaching
-from jaxsoft.experiment.teach.cohort import Cohort, by_architecture
+from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.experiment.teach.cohort import make_bank as make_bank
-from jaxsoft.experiment.teach.epochs import OnEpoch, Task
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
+
+OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
+"""Called after each epoch with (epochs done, in all, one record for each expert in training); may raise to stop."""
 
 
 class Experts(NamedTuple):
@@ -59,42 +60,34 @@ class Experts(NamedTuple):
         Raises:
           ConfigError: there is no such expert.
         """
-        for cohort in self.cohorts:
-            if expert in cohort.places:
-                variables = cohort.state(epoch).variables
-                return cohort.recipe, jax.tree.map(operator.itemgetter(cohort.places.index(expert)), variables)
-        raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
+        cohort = next((cohort for cohort in self.cohorts if expert in cohort.places), None)
+        if cohort is None:
+            raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
+        place = cohort.places.index(expert)
+        return cohort.recipe, jax.tree.map(lambda a: a[place], cohort.state(epoch).variables)
 
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
-        """What every expert says at these epochs about these images.
-
-        Args:
-          split: where the images lie.
-          image_ids: which of them.
-          epochs: into the trajectory.
-        """
+        """What every expert says at these epochs about these images of a split."""
         ids = np.asarray(image_ids, np.int32)
         stored = self.normalizer.store(split.images[ids])
-        shape = self.settings.experts, len(epochs), len(ids), self.recipe.num_classes
-        logits = np.zeros(shape, np.float32)
+        logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for cohort in self.cohorts:
-            logits[list(cohort.places)] = cohort.logits(self.normalizer, stored, epochs)
+            logits[list(cohort.places)] = cohort.logits(stored, epochs)
         return LogitBank(logits, tuple(epochs), ids, split.labels[ids])
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
         stored = self.normalizer.store(dataset.train.images)
-        return self.cohorts[0].logits(self.normalizer, stored, [self.settings.epochs])[0, 0]
+        return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.
 
         Of classes with equal accuracy the lower one comes first.
         """
-        train, classes = dataset.train, dataset.num_classes
-        right = self.last_logits(dataset).argmax(-1) == train.labels
-        correct = np.bincount(train.labels[right], minlength=classes)
-        images = np.bincount(train.labels, minlength=classes)
+        labels, classes = dataset.train.labels, dataset.num_classes
+        right = self.last_logits(dataset).argmax(-1) == labels
+        correct, images = (np.bincount(some, minlength=classes) for some in (labels[right], labels))
         return np.argsort(correct / np.maximum(images, 1), kind="stable")
 
 
@@ -113,12 +106,10 @@ def teach(
 
     Args:
       dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings: how.
+      settings, precision, lowering: how, as `config.Settings` has them.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
-      on_epoch: called after each epoch; epochs are counted through all architectures.
-      precision: of feature maps, as `config.Settings` has it.
-      lowering: of convolutions, as `config.Compute` has it.
+      on_epoch: epochs are counted through all architectures.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:
@@ -127,27 +118,59 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     dataset, settings, folder = arrays.checked(dataset), settings or config.Teacher(), Path(folder) if folder else None
-    normalization = normalize.canonical(normalization)
-    architectures = by_architecture(settings)
-    task = Task(dataset, settings, normalization, fit.precision(precision))
+    normalization, precision = normalize.canonical(normalization), fit.precision(precision)
+    task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
     normalizer = normalize.fit(normalization, dataset.train.images)
-    cohorts = []
+    cohorts: list[Cohort] = []
     for model, places in architectures.items():
-        counted = _counted(on_epoch, len(cohorts) * settings.epochs, len(architectures) * settings.epochs)
-        cohorts.append(teaching.teach(task, model, places, normalizer, lowering, folder, counted, on_wait))
-    return Experts(settings, normalization, normalizer, tuple(cohorts), _key(task))
+
+        def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
+            on_epoch(before + epoch, len(architectures) * settings.epochs, records)
+
+        cohorts.append(Cohort(task, model, places, normalizer, lowering, folder, counted, on_wait))
+    key = teacher_key(settings, dataset, normalization, precision)
+    return Experts(settings, normalization, normalizer, tuple(cohorts), key)
 
 
 def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str) -> str:
-    """A hash over what determines the experts' numbers."""
-    return _key(Task(dataset, settings, normalization, precision))
+    """A hash over what determines the experts' numbers: the keys of all architectures; the order is in the seeds."""
+    task = Task(dataset, settings, normalization, precision)
+    return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
 
 
-def _key(task: Task) -> str:
-    """Of the keys of all architectures; the experts' order is in their seeds."""
-    return files.digest([" ".join(task.key(*who) for who in by_architecture(task.settings).items())])[:12]
+def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
+    """The experts' numbers by architecture, in order of first appearance.
+
+    Raises:
+      ConfigError: there is not one architecture for each expert.
+
+    >>> by_architecture(config.Teacher(experts=3, models=("mlp", "convnet(depth=2)", "mlp")))
+    {'mlp': (0, 2), 'convnet(depth=2)': (1,)}
+    """
+    models = settings.models or (settings.model,) * settings.experts
+    if len(models) != settings.experts:
+        raise errors.ConfigError(
+            f"config.teacher.models expects one architecture for each of config.teacher.experts={settings.experts}, "
+            f"got {len(models)}: {', '.join(models)}"
+        )
+    return {model: tuple(e for e, other in enumerate(models) if other == model) for model in dict.fromkeys(models)}
 
 
-def _counted(on_epoch: OnEpoch, before: int, total: int) -> OnEpoch:
-    """Count the epochs of one architecture among those of all."""
-    return lambda epoch, _, records: on_epoch(before + epoch, total, records)
+def expectations(settings: config.Teacher) -> dict[int, float]:
+    """The validation accuracies that a config was written for, by epoch.
+
+    Raises:
+      ConfigError: an entry is not an epoch and a fraction.
+
+    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
+    {11: 0.192, 50: 0.35}
+    """
+    found = {}
+    for text in settings.expected:
+        epoch, _, accuracy = text.partition(":")
+        with contextlib.suppress(ValueError):
+            if int(epoch) >= 0 and 0 < float(accuracy) <= 1:
+                found[int(epoch)] = float(accuracy)
+                continue
+        raise errors.ConfigError(f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}")
+    return found

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -13,8 +14,7 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store.folder import flat
-from jaxsoft.experiment.teach.cohort import expectations
+from jaxsoft.experiment.teach.experts import expectations
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
@@ -23,24 +23,23 @@ _FAR = 0.05  # validation accuracy this far from what a config was written for m
 
 
 def versions() -> str:
-    """One line: versions and device."""
+    """One line: versions, devices, and which process this is of several."""
     seen = environment()
     packages = ", ".join(f"{name} {v}" for name, v in seen["versions"].items() if name in ("jaxsoft", "jax", "python"))
-    return f"{packages}; {seen['device_count']} x {seen['device']}"
+    who = f"; process {jax.process_index()} of {jax.process_count()}" if jax.process_count() > 1 else ""
+    return f"{packages}; {seen['device_count']} x {seen['device']}{who}"
 
 
-def settings_lines(settings: config.Settings) -> list[str]:
-    """Every resolved setting, one a line."""
-    return [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
-
-
-def data_lines(dataset: Dataset) -> list[str]:
-    """Sizes of the splits and the fingerprint."""
+def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: Sequence[History] | None) -> list[str]:
+    """The data, the plan, what label specs stand for, and what is wrong with the teachers."""
     sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
     height, width, channels = dataset.image_shape
     return [
         f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
-        f"fingerprint {dataset.fingerprint[:12]}"
+        f"fingerprint {dataset.fingerprint[:12]}",
+        *plan_lines(plan, settings),
+        *resolved_lines(settings, histories, plan.subjects),
+        *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
 
 
@@ -58,8 +57,7 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
         )
-    seconds = cost.estimated_seconds(plan.flops())
-    budget = memory.budget_bytes(settings)
+    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops())
     return [
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
@@ -74,12 +72,11 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], rep
     status = Counter(row["status"] for row in rows)
     failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
     times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
-    return "\n".join(
-        [
-            f"{status['done']} students done{failed}; {times}",
-            (f"report: {workdir / 'report.html'}   " if reported else "") + f"table: {workdir / 'results.csv'}",
-            f"next: {'open the report, or ' if reported else ''}check the files with: jaxsoft verify {workdir}",
-        ]
+    report, look = (f"report: {workdir / 'report.html'}   ", "open the report, or ") if reported else ("", "")
+    return (
+        f"{status['done']} students done{failed}; {times}\n"
+        f"{report}table: {workdir / 'results.csv'}\n"
+        f"next: {look}check the files with: jaxsoft verify {workdir}"
     )
 
 
@@ -91,23 +88,19 @@ def resolved_lines(
     named = [text for text in dict.fromkeys(settings.sweep.labels) if any(word in text for word in words)]
     if histories is None:
         return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
-    return [f"  {text} resolves to {_resolved(text, histories, subjects)}" for text in named]
-
-
-def _resolved(text: str, histories: Sequence[History], subjects: Sequence[int]) -> str:
-    """A label spec with its epoch, and how good its teacher is then."""
-    found = sweep.resolved(text, histories, subjects)
-    accuracy = _reached(LabelSpec.parse(found), histories)
-    return found if accuracy is None else f"{found}, {accuracy:.1%} validation accuracy"
+    lines = []
+    for text in named:
+        found = sweep.resolved(text, histories, subjects)
+        reached = _reached(LabelSpec.parse(found), histories)
+        told = "" if reached is None else f", {reached:.1%} validation accuracy"
+        lines.append(f"  {text} resolves to {found}{told}")
+    return lines
 
 
 def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
-    """Experts that know nothing, and teachers far from those that the config was written for.
+    """Experts that know nothing, and teachers far from those that the config was written for (`teacher.expected`).
 
-    Args:
-      settings: whose label specs name teachers, and whose `teacher.expected` says how good they should be.
-      histories: of all experts.
-      labels: of the validation images; chance is the share of their largest class and three binomial deviations.
+    Chance is the share of the largest class among `labels`, of the validation images, and three binomial deviations.
     """
     if not len(labels):  # nothing was validated, so nothing can be said
         return []
@@ -119,46 +112,39 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
         for e, last in enumerate(history[-1] for history in histories)
         if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
     ]
-    expected = expectations(settings.teacher)
-    return lines + [line for teacher in _teachers(settings) for line in _far(teacher, histories, expected)]
+    return [*lines, *_far_teachers(settings, histories)]
 
 
-def _far(teacher: LabelSpec, histories: Sequence[History], expected: Mapping[int, float]) -> Iterator[str]:
-    """Say so if a teacher is far from the accuracy that it is named by, or that its epoch was named for."""
-    there = teacher.resolve(histories)
-    found = _reached(there, histories)
-    wanted = teacher.accuracy if teacher.accuracy is not None else expected.get(there.epoch or 0)
-    if wanted is None or found is None or abs(found - wanted) <= _FAR:
-        return
-    if teacher.accuracy is not None:
-        yield (
-            f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
-            "lower config.teacher.learning_rate for a finer choice"
-        )
-    elif teacher.epoch is not None:
-        yield (
-            f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
-            f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
-        )
+def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
+    """Of the teachers that a sweep names those far from the accuracy that they, or their epochs, are named for."""
+    specs, expected = [LabelSpec.parse(text) for text in settings.sweep.labels], expectations(settings.teacher)
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    teachers = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    for teacher in dict.fromkeys(replace(spec, operations=(), views=0) for spec in teachers):
+        there = teacher.resolve(histories)
+        found = _reached(there, histories)
+        wanted = teacher.accuracy if teacher.epoch is None else expected.get(teacher.epoch)
+        if wanted is None or found is None or abs(found - wanted) <= _FAR:
+            continue
+        if teacher.epoch is None:
+            yield (
+                f"warning: {teacher} is {there}, with {found:.1%} validation accuracy: no epoch lies between; "
+                "lower config.teacher.learning_rate for a finer choice"
+            )
+        else:
+            yield (
+                f"warning: {teacher} has {found:.1%} validation accuracy, and this config was written for {wanted:.1%}: "
+                f"expect other numbers than its own, or name the teacher by accuracy={wanted:g} in config.sweep.labels"
+            )
 
 
 def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
-    """Validation accuracy at its epoch; None of one that is not there, or was not validated: a dry run may ask for it."""
-    if not teacher.needs_teacher:
-        return None
+    """Validation accuracy at its epoch; None where that is not known: a dry run asks for what is not there yet."""
     try:
         found = [histories[e][teacher.epoch or 0]["val_accuracy"] for e in teacher.experts]
     except IndexError:
         return None
-    return None if None in found else float(np.mean(found))
-
-
-def _teachers(settings: config.Settings) -> list[LabelSpec]:
-    """Those that the sweep names, each once and without what is done to its labels."""
-    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
-    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
-    known = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in known))
+    return float(np.mean(found)) if found and None not in found else None
 
 
 def _duration(seconds: float) -> str:

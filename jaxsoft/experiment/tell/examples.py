@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Int
 
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.folder import RunFolder, read_arrays, write_arrays
@@ -30,35 +29,32 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
       CheckpointError: the folder cannot be written, or an epoch of the teacher is damaged.
     """
     source, epochs = _labels_of(plan, experts)
-    train, validation = dataset.train, dataset.validation
-    ids = (
-        np.array([np.flatnonzero(train.labels == c)[0] for c in np.unique(train.labels)[:_SHOWN]]),
-        sample(train, _most(train, _TRAIN, len(epochs), dataset.num_classes)),
-        sample(validation, _most(validation, _VALIDATION, len(epochs), dataset.num_classes)),
-    )
-    parts = [Split(split.images[i], split.labels[i]) for split, i in zip((train, train, validation), ids)]
-    shown, large, held_out = np.split(
-        _probabilities(experts, parts, source, epochs), np.cumsum([*map(len, ids)])[:-1], 1
-    )
-    held: dict[str, Any] = {
-        "validation_probabilities": held_out.astype(np.float16),
-        "validation_labels": parts[2].labels,
+    train, validation, room = dataset.train, dataset.validation, (len(epochs), dataset.num_classes)
+    shown = np.unique(train.labels, return_index=True)[1][:_SHOWN]  # the first image of a class
+    chosen = {
+        "": (train, shown),
+        "train_": (train, sample(train, _most(train, _TRAIN, *room))),
+        "validation_": (validation, sample(validation, _most(validation, _VALIDATION, *room))),
     }
-    arrays: dict[str, Any] = dict(
-        images=parts[0].images,
-        labels=parts[0].labels,
-        epochs=np.array(epochs, np.int32),
-        probabilities=shown,
-        class_names=np.array(dataset.class_names),
-        train_probabilities=large.astype(np.float16),
-        train_labels=parts[1].labels,
-        **(held if len(validation) else {}),
-    )
+    images = np.concatenate([split.images[ids] for split, ids in chosen.values()])
+    labels = [split.labels[ids] for split, ids in chosen.values()]
+    together = Split(images, np.concatenate(labels))
+    bank = experts.logits(together, np.arange(len(together), dtype=np.int32), epochs)
+    said = np.stack([np.asarray(label_rows(replace(source, epoch=epoch), bank), np.float32) for epoch in epochs])
+    arrays = {
+        "images": images[: len(shown)],
+        "epochs": np.array(epochs, np.int32),
+        "class_names": np.array(dataset.class_names),
+    }
+    for prefix, own, rows in zip(chosen, labels, np.split(said, np.cumsum([*map(len, labels)])[:-1], axis=1)):
+        if len(own):
+            kind = np.float16 if prefix else np.float32
+            arrays |= {f"{prefix}labels": own, f"{prefix}probabilities": rows.astype(kind)}
     write_arrays(folder.path / NAME, {"sha256": np.array(digest(arrays)), **arrays})
 
 
 def are_whole(folder: RunFolder) -> bool:
-    """Whether the folder has them as they were written; those of an earlier version have no digest, and need be readable."""
+    """Whether the folder has them as they were written; those of an earlier version have no digest, only a format."""
     try:
         arrays = read_arrays(folder.path / NAME)
         return "sha256" not in arrays or str(arrays.pop("sha256")) == digest(arrays)
@@ -85,13 +81,3 @@ def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
 def _most(split: Split, most: int, epochs: int, classes: int) -> int:
     """As many images as the file and the device have room for."""
     return min(most, _LABEL_BYTES // (2 * epochs * classes), _IMAGE_BYTES // max(1, split.images[:1].nbytes))
-
-
-def _probabilities(
-    experts: Experts, parts: Sequence[Split], source: LabelSpec, epochs: Sequence[int]
-) -> Float32[np.ndarray, "P N K"]:
-    """The labels of all parts, one after another, at each epoch."""
-    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-    bank = experts.logits(Split(images, labels), np.arange(len(labels), dtype=np.int32), epochs)
-    rows = [label_rows(replace(source, epoch=epoch), bank) for epoch in epochs]
-    return np.stack([np.asarray(row, np.float32) for row in rows])

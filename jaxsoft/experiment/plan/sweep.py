@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from jaxsoft import config, errors, files
-from jaxsoft.labels.history import History
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import History
 
 to_text = json.JSONEncoder(sort_keys=True).encode
 

@@ -192,13 +192,12 @@ def test_waves_take_work_as_there_are(tmp_path, monkeypatch, dataset):  # noqa: 
     for count in (20, 80):
         made, done, tags, rows = of_waves(count), count // 4, [], []
         log, folder = mock.Mock(spec=ResultsLog, append=rows.extend), mock.Mock(spec=RunFolder, path=tmp_path)
-        log.finished.return_value = {*made.keys[:done], *made.keys[count : count + done]}
+        log.finished = {*made.keys[:done], *made.keys[count : count + done]}
         watch = functools.partial(progress.of_students, settings=settings(), console=console)
         given = made, settings(), dataset, material, folder, log, watch, console.say
         counts.append(work(functools.partial(waves.train, *given)))
         assert [row["member"] for row in rows] == [made.keys[i] for w in range(done, count) for i in (w, count + w)]
         assert [row["steps"] for row in rows[:2]] == [10, 6]
-        assert log.finished.call_count == 1
         assert sum(len(keys) for tag in tags for keys in tag["members"]) == len(rows)
         assert len(repr(tags[-1])) < 1000
     assert counts[1] < LINEAR * counts[0]

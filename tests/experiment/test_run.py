@@ -102,13 +102,6 @@ def test_a_second_run_makes_no_damage_good_and_reports_without_it(copy, capsys):
     assert "damaged in the run folder: `env.json`" in (path / "summary.md").read_text()
 
 
-def test_what_is_finished_is_asked_for_once_not_for_each_member(copy):
-    finished = results.ResultsLog.finished
-    with mock.patch.object(results.ResultsLog, "finished", autospec=True, side_effect=finished) as asked:
-        assert tiny.command(*copy) == 0
-    assert asked.call_count < MEMBERS / 2  # what is left, and whether all is there in the end
-
-
 def test_a_lost_row_is_trained_again_alone_with_its_wave(copy, capsys):
     file, path = copy
     before, lines = table(path), (path / "results.jsonl").read_bytes().splitlines(keepends=True)

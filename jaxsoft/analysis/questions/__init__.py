@@ -4,7 +4,8 @@ There is nothing to register. A module here without a leading underscore defines
 
   ORDER                   where its answer stands among several; low numbers come first, and from BACKGROUND on an answer
                           follows what every report says and never gives it its title
-  answer(group, runs)     the section, or sections, that answer it for one group of members; None if it is not asked there
+  answer(group, runs)     the section, or sections, that answer it for one group of members; None if it is not asked there.
+                          Charts of one name are numbered
   of_runs(runs)           instead, or before: sections about what run folders hold beside their results
   TOGETHER      optional  columns in which the members of a group may differ, because they are what is compared
   private       optional  a mask of members that mean something to this question alone, so that curves of soft against hard
@@ -15,7 +16,9 @@ Whether a question is asked is read off the members themselves: their label spec
 """
 
 import importlib
+import itertools
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import ModuleType
 
@@ -24,7 +27,7 @@ import pandas as pd
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import drawing
 from jaxsoft.analysis.showing.chart import Chart
-from jaxsoft.analysis.showing.page import Picture, Section
+from jaxsoft.analysis.showing.page import Block, Picture, Section
 from jaxsoft.analysis.statistics.groups import Group, is_probe
 
 BACKGROUND = 50
@@ -45,17 +48,26 @@ def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], run
       split: the groups of members that may differ in some columns.
       runs: where the members come from.
     """
-    sections = [drawn(section) for section in (module.of_runs(runs) if hasattr(module, "of_runs") else [])]
-    if not hasattr(module, "answer"):
-        return sections
-    finished = [g for g in split(getattr(module, "TOGETHER", ())) if "done" in set(g.members["status"])]
-    answers = [(group, module.answer(group, runs)) for group in finished]
+    sections = list(module.of_runs(runs)) if hasattr(module, "of_runs") else []
+    parts = split(getattr(module, "TOGETHER", ())) if hasattr(module, "answer") else []
+    answers = [(group, module.answer(group, runs)) for group in parts if "done" in set(group.members["status"])]
     told = [(group, [found] if isinstance(found, Section) else found) for group, found in answers if found]
-    for i, (group, found) in enumerate(told, 1):
-        suffix = f"-{i}" if len(told) > 1 else ""
+    for group, found in told:
         name = f"{group.name[:1].upper()}{group.name[1:]}: " if group.name and len(told) > 1 else ""
-        sections += [drawn(section._replace(title=name + section.title), suffix) for section in found]
-    return sections
+        sections += [section._replace(title=name + section.title) for section in found]
+    return [drawn(section) for section in _numbered(sections)]
+
+
+def _numbered(sections: Sequence[Section]) -> list[Section]:
+    """The sections, their charts of one name numbered."""
+    names = Counter(block.name for section in sections for block in section.blocks if isinstance(block, Chart))
+    numbers = {name: itertools.count(1) for name, times in names.items() if times > 1}
+
+    def own(block: Block) -> Block:
+        twice = isinstance(block, Chart) and block.name in numbers
+        return block._replace(name=f"{block.name}-{next(numbers[block.name])}") if twice else block
+
+    return [section._replace(blocks=[own(block) for block in section.blocks]) for section in sections]
 
 
 def drawn(section: Section, suffix: str = "") -> Section:

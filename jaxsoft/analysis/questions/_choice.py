@@ -1,19 +1,41 @@
 """What several questions choose among: sets of arms, such as all cuts of one source."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from jaxsoft.analysis.reading.read import Examples, Run, examples_of
 from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate
 
 K = TypeVar("K")
 
 
+def union(sets: Mapping[K, Arms]) -> list[int]:
+    """All arms of several sets."""
+    return [arm for arms in sets.values() for arm in arms]
+
+
+def ran(group: Group, ipc: int, sets: Mapping[K, Arms]) -> dict[K, list[int]]:
+    """Of several sets of arms what was run at a budget, sets of which nothing was left out."""
+    return {key: own for key, arms in sets.items() if (own := group.ran(ipc, arms))}
+
+
+def reached(group: Group, ipc: int, sets: Mapping[K, Arms]) -> dict[K, Estimate]:
+    """The accuracies of several sets of arms at a budget, of the best of each."""
+    return {key: group.accuracy(ipc, own) for key, own in ran(group, ipc, sets).items()}
+
+
 def best_of(group: Group, ipc: int, sets: Mapping[K, Arms]) -> K:
     """Of several sets of arms, some of which were run at a budget, the one that holds what is chosen there."""
-    pick = group.choose(ipc, [arm for arms in sets.values() for arm in arms])
+    pick = group.choose(ipc, union(sets))
     return next(key for key, arms in sets.items() if pick in arms)
 
 
 def judged(group: Group, arms: Arms) -> list[int]:
     """The budgets at which some unit was run with the arm that the other units choose."""
     return [ipc for ipc in group.budgets(arms) if group.accuracy(ipc, arms).n]
+
+
+def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
+    """The images that some run kept of the data set of a group."""
+    return examples_of(runs, str(group.members["dataset"].iat[0]))

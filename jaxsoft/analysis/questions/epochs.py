@@ -8,12 +8,12 @@ are more than the two or three stages that other questions let validation choose
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
+from jaxsoft.analysis.questions._choice import reached
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
@@ -26,7 +26,7 @@ ORDER = 3
 _MOST_IPCS, _FEWEST_EPOCHS = 4, 4
 _AXIS = "teacher epoch (0 is the initialisation)"
 
-History = Mapping[int, tuple[float, float]]
+History = Mapping[int, Sequence[float]]
 """Validation accuracy (fraction) and label entropy (nats) of a teacher by epoch."""
 
 
@@ -63,17 +63,17 @@ def teacher_history(source: str, runs: Sequence[Run]) -> History:
     for run in runs:
         experts = run.teachers.get("experts", [])
         if experts and max(asked) < len(experts):
-            records = [_known(experts[e]["history"]) for e in asked]
+            records = [
+                {
+                    record["epoch"]: (record.get("val_accuracy"), record.get("label_entropy"))
+                    for record in experts[e]["history"]
+                }
+                for e in asked
+            ]
             shared = sorted(set.intersection(*map(set, records)))
-            pooled = {epoch: np.mean([record[epoch] for record in records], axis=0) for epoch in shared}
-            return {epoch: (float(accuracy), float(entropy)) for epoch, (accuracy, entropy) in pooled.items()}
+            known = [epoch for epoch in shared if all(None not in record[epoch] for record in records)]
+            return {epoch: np.mean([record[epoch] for record in records], axis=0).tolist() for epoch in known}
     return {}
-
-
-def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
-    """The epochs of one expert that hold both numbers."""
-    pairs = {record["epoch"]: (record.get("val_accuracy"), record.get("label_entropy")) for record in history}
-    return {epoch: pair for epoch, pair in pairs.items() if None not in pair}
 
 
 def _epoch(value: Estimate) -> str:
@@ -99,11 +99,10 @@ def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: 
     """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
     tried, panels = sorted(set(group.arms["epoch"].iloc[group.soft])), []
     for (ipc, epoch), colour in zip(best.items(), PALETTE):
-        own = {e: group.ran(ipc, group.find(epoch=e)) for e in tried}
-        values = {e: group.accuracy(ipc, arms) for e, arms in own.items() if arms}
+        values = reached(group, ipc, {e: group.find(epoch=e) for e in tried})
         hard = group.accuracy(ipc, group.ran(ipc, group.hard))
         marks: list[Mark] = [
-            Series("", list(values), list(values.values()), "band", colour=colour, marker="o", size=3.5),
+            Series.of("", values, "band", colour=colour, marker="o", size=3.5),
             Series("", [epoch.mean], [values[epoch.mean].mean], colour=colour, marker="*", size=13),
         ]
         marks += [] if math.isnan(epoch.low) else [Range(epoch.low, epoch.high, colour)]

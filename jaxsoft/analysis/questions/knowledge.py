@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis.questions._choice import best_of, judged
+from jaxsoft.analysis.questions._choice import best_of, judged, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel
@@ -28,7 +28,7 @@ Cuts = dict[float, list[int]]
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy by knowledge and data, a figure for each source of labels that was cut to several k."""
     cut = cut_sources(group)
-    ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, _all(cuts)))}
+    ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, union(cuts)))}
     if not ipcs:
         return None
     sources = {source: cut[source] for source in ipcs}
@@ -36,8 +36,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     smallest = f"k = {_name(min(least))}" if len(least) == 1 else "the smallest k"
     chosen, lines, beyond = {}, {}, {}
     for ipc in sorted(set(sum(ipcs.values(), []))):
-        here = {source: _all(cuts) for source, cuts in sources.items() if ipc in ipcs[source]}
-        lines |= {(ipc, source): _line(group, source, sources[source], ipc, smallest) for source in here}
+        here = {source: union(cuts) for source, cuts in sources.items() if ipc in ipcs[source]}
+        for source, arms in here.items():
+            value, cuts, over = group.accuracy(ipc, arms), sources[source], group.contrast(ipc, arms, group.hard)
+            line = {"IPC": ipc, "source": f"`{source}`", "best k": _name(best_of(group, ipc, cuts)), "test, %": value}
+            line |= {"over hard, points": over, f"over {smallest}, points": group.contrast(ipc, arms, cuts[min(cuts)])}
+            lines[ipc, source] = line | {"n": value.n}
         chosen[ipc] = source = best_of(group, ipc, here)
         beyond[ipc] = lines[ipc, source][f"over {smallest}, points"]
     caption = (
@@ -45,7 +49,10 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "k that the other seeds choose; 95 % intervals."
     )
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
-    said, most = _said(group, sum(map(_all, sources.values()), []), path), statistics.mode(chosen.values())
+    said, most = (
+        _said(group, [arm for cuts in sources.values() for arm in union(cuts)], path),
+        statistics.mode(chosen.values()),
+    )
     tables = [table([lines[pair] for pair in chosen.items()], caption), *_iso(group, sources[most], ipcs[most])]
     if len(sources) > 1:
         caption = caption.replace("The source and the k", "Of every source the k")
@@ -66,27 +73,8 @@ def cut_sources(group: Group) -> dict[str, Cuts]:
     return found
 
 
-def _all(cuts: Cuts) -> list[int]:
-    return sum(cuts.values(), [])
-
-
 def _name(k: float) -> str:
     return "all" if math.isinf(k) else str(int(k))
-
-
-def _line(group: Group, source: str, cuts: Cuts, ipc: int, smallest: str) -> dict:
-    """One source at one IPC: the k chosen, its accuracy, and what it adds to hard labels and to the smallest k."""
-    arms = _all(cuts)
-    value = group.accuracy(ipc, arms)
-    return {
-        "IPC": ipc,
-        "source": f"`{source}`",
-        "best k": _name(best_of(group, ipc, cuts)),
-        "test, %": value,
-        "over hard, points": group.contrast(ipc, arms, group.hard),
-        f"over {smallest}, points": group.contrast(ipc, arms, cuts[min(cuts)]),
-        "n": value.n,
-    }
 
 
 def _said(group: Group, every: Arms, path: dict[int, str]) -> str:
@@ -95,9 +83,8 @@ def _said(group: Group, every: Arms, path: dict[int, str]) -> str:
     if over := group.contrasts(every, group.hard):
         sure = [ipc for ipc, sign in told(over).items() if sign > 0]
         said = f"With the k and the source chosen on {group.on} soft labels beat hard labels {words.where(sure, list(over))}. "
-    if len(set(path.values())) == 1:
-        return f"{said}Best k: {path[ipcs[0]]} {words.where(ipcs, ipcs)}."
-    return f"{said}Best k: {path[ipcs[0]]} at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}."
+    same = words.where(ipcs, ipcs) if len(set(path.values())) == 1 else ""
+    return f"{said}Best k: {path[ipcs[0]]} {same or f'at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}'}."
 
 
 def _surface(group: Group, sets: Iterable[Arms], ipcs: Sequence[int]) -> np.ndarray:
@@ -112,7 +99,7 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
     limits = float(ends[:, 0].min()), float(ends[:, 1].max())
     levels = list(MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(*(100 * end for end in limits)))
     charts = []
-    for i, (source, cuts) in enumerate(sources.items(), 1):
+    for source, cuts in sources.items():
         hard, values = maps[source][:1], maps[source][1:]
         columns, ks = [str(ipc) for ipc in ipcs[source]], list(cuts)
         best = [best_of(group, ipc, cuts) for ipc in ipcs[source]]
@@ -127,8 +114,9 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
         )
         alt = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
         alt = f"Heat map of accuracy by k and IPC, {source}. Chosen: {alt}."
-        name, said = f"knowledge{f'-{i}' * (len(sources) > 1)}", "lines: equal accuracy, %; dots: the k chosen"
-        charts.append(Chart(name, panels, caption, said, alt, 1))
+        charts.append(
+            Chart("knowledge", panels, caption, "lines: equal accuracy, %; dots: the k chosen", alt, across=1)
+        )
     return charts
 
 

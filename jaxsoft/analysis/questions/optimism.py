@@ -35,23 +35,18 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             ours, theirs = _side(sealed, i, arms, -1.0), _side(paper, i, arms)
             if not (ours and theirs and (whole := contrast(theirs, ours)).n):
                 continue
-            found = {_WHOLE: whole}
-            if known:
-                # Of the members that the sealed protocol selects, so that it is a part of the whole.
-                found = {_CHECKPOINT: contrast(theirs._replace(selection=ours.selection), ours), **found}
-            for part, value in found.items():
-                gaps.setdefault((kind, part), {})[ipc] = value
-            numbers = {f"{part}, points": value for part, value in found.items()}
+            # Of the members that the sealed protocol selects, so that it is a part of the whole.
+            part = {_CHECKPOINT: contrast(theirs._replace(selection=ours.selection), ours)} if known else {}
+            for name, value in (found := {**part, _WHOLE: whole}).items():
+                gaps.setdefault((kind, name), {})[ipc] = value
+            numbers = {f"{name}, points": value for name, value in found.items()}
             lines.append({"IPC": ipc, "labels": kind, **numbers, "n": whole.n})
     if not lines:
         return None
-    marks = [
-        Series(
-            f"{kind} labels: {part}", list(values), list(values.values()), line=False,
-            colour=INK if kind == "hard" else BLUE, hollow=part == _CHECKPOINT,
-        )
-        for (kind, part), values in gaps.items()
-    ]  # fmt: skip
+    marks = []
+    for (kind, part), values in gaps.items():
+        style = {"line": False, "colour": INK if kind == "hard" else BLUE, "hollow": part == _CHECKPOINT}
+        marks.append(Series.of(f"{kind} labels: {part}", values, **style))
     panel = Panel([Level(0.0), *marks], "selected on test minus\non validation, points")
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
@@ -59,20 +54,13 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"do.{' Checkpoint: the same student at its best look on test, with what validation selects.' if known else ''}"
     )
     chart = Chart("optimism", [panel], "What selecting on test adds, by IPC.")
-    return Section(
-        _title([(line["labels"], line["IPC"], line[f"{_WHOLE}, points"]) for line in lines]),
-        [chart, table(lines, caption)],
-    )
-
-
-def _title(gaps: Sequence[tuple[str, int, Estimate]]) -> str:
-    """The largest whole gap of those that can be told."""
-    place, sign = words.most(dict(enumerate(value for *_, value in gaps)))
-    kind, ipc, value = gaps[place]
-    size = f"{words.signed(value)} at IPC {ipc}"
+    whole = {(line["IPC"], line["labels"]): line[f"{_WHOLE}, points"] for line in lines}
+    (ipc, kind), sign = words.most(whole)
+    size, how = f"{words.signed(whole[ipc, kind])} at IPC {ipc}", "flatters" if sign > 0 else "lowers"
+    title = f"Selecting on test {how} {kind} labels: {size}"
     if not sign:
-        return f"Selecting on test: no clear gain, {size} with {kind} labels"
-    return f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {size}"
+        title = f"Selecting on test: no clear gain, {size} with {kind} labels"
+    return Section(title, [chart, table(lines, caption)])
 
 
 def _protocols(group: Group) -> tuple[Reported, Reported]:

@@ -54,12 +54,13 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"do.{' Checkpoint: the same student at its best look on test, with what validation selects.' if known else ''}"
     )
     chart = Chart("optimism", [panel], "What selecting on test adds, by IPC.")
-    whole = {(line["IPC"], line["labels"]): line[f"{_WHOLE}, points"] for line in lines}
-    (ipc, kind), sign = words.most(whole)
-    size, how = f"{words.signed(whole[ipc, kind])} at IPC {ipc}", "flatters" if sign > 0 else "lowers"
-    title = f"Selecting on test {how} {kind} labels: {size}"
+    place, sign = words.most({i: line[f"{_WHOLE}, points"] for i, line in enumerate(lines)})
+    kind, ipc, value = (lines[place][name] for name in ("labels", "IPC", f"{_WHOLE}, points"))
+    title = (
+        f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {words.signed(value)} at IPC {ipc}"
+    )
     if not sign:
-        title = f"Selecting on test: no clear gain, {size} with {kind} labels"
+        title = f"Selecting on test: no clear gain, {words.signed(value)} at IPC {ipc} with {kind} labels"
     return Section(title, [chart, table(lines, caption)])
 
 

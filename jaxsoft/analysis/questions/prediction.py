@@ -53,16 +53,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     title = f"Unseen budgets are missed by {least} to {most} points"
     if all(_holds(c.accuracy, c.measured) for c in told):
         title = f"Accuracy of unseen budgets is foretold to within {most} points"
-    lines = [
-        {
-            "IPC": c.ipc,
-            "epoch, predicted": words.interval(c.epoch, "{:.0f}".format) if c.epoch.n else None,
-            "epoch, chosen": words.NONE if math.isnan(c.chosen) else f"{c.chosen:.0f}",
-            "test, predicted, %": c.accuracy,
-            "test, measured, %": c.measured,
-        }
-        for c in checks
-    ]
+    lines = []
+    for c in checks:
+        line = {"IPC": c.ipc, "epoch, predicted": words.interval(c.epoch, "{:.0f}".format) if c.epoch.n else None}
+        line |= {"epoch, chosen": words.NONE if math.isnan(c.chosen) else f"{c.chosen:.0f}"}
+        lines.append({**line, "test, predicted, %": c.accuracy, "test, measured, %": c.measured})
     title += f"; {inside} of {of} epochs in their intervals"
     return Section(title, [_chart(curve, checks), table(lines, caption)])
 
@@ -87,9 +82,9 @@ def _holds(value: Estimate, seen: float) -> bool:
 def _chart(curve: fits.Curve, checks: Sequence[Check]) -> Chart:
     """Test accuracy of the best soft labels by budget, with its band, beside what the other budgets predict."""
     told = {c.ipc: c.accuracy for c in checks if c.accuracy.n}
+    seen = {ipc: drawn(line, curve.n) for ipc, line in zip(curve.x[0], curve.draws.T)}
     marks = [
-        Series("measured, best soft labels", curve.x[0], [drawn(line, curve.n) for line in curve.draws.T], "band",
-               colour=BLUE, marker="o"),
-        Series("predicted", list(told), list(told.values()), line=False, colour=ORANGE, marker="s", hollow=True),
-    ]  # fmt: skip
+        Series.of("measured, best soft labels", seen, "band", colour=BLUE, marker="o"),
+        Series.of("predicted", told, line=False, colour=ORANGE, marker="s", hollow=True),
+    ]
     return Chart("prediction", [Panel(marks)], "The frontier, and its prediction.", "band and bars: 95 % intervals")

@@ -100,8 +100,7 @@ def _chart(group: Group, ways: Ways) -> Chart:
         marks = []
         for kind, colour in (("hard", INK), ("soft", BLUE)):
             values = {names.index(select[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
-            marks.append(Series(f"{kind} labels", list(values), list(values.values()), line=False, colour=colour))
-        marks = [series for series in marks if series.x]
+            marks += [Series.of(f"{kind} labels", values, line=False, colour=colour)] if values else []
         panels.append(Panel(marks, x=x, title=words.budgets([ipc]), names=tenths, height=2.2))
     caption = "Test accuracy by the way in which images were chosen, with the label spec that is best over all ways."
     return Chart("selection", panels, caption, across=1)

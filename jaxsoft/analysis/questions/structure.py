@@ -12,10 +12,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from jaxsoft.analysis.reading.read import LabelSample, Run
+from jaxsoft.analysis.reading.read import Examples, LabelSample, Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, HEAT, INK, ORANGE, Chart, Panel, spread
-from jaxsoft.analysis.showing.page import Block, Section, table
+from jaxsoft.analysis.showing.page import Section, Table, table
 from jaxsoft.analysis.statistics import structure
 from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
@@ -44,17 +44,17 @@ class Stage(NamedTuple):
 
 def of_runs(runs: Sequence[Run]) -> list[Section]:
     """One section for each teacher whose labels were kept."""
-    taught: dict[object, Run] = {}
+    taught: dict[object, tuple[str, Examples, LabelSample, LabelSample]] = {}
     for run in runs:
-        if run.examples is not None and run.examples.train is not None and run.examples.validation is not None:
-            taught.setdefault(run.teachers.get("teacher", {}).get("key", run.folder), run)
+        kept, key = run.examples, run.teachers.get("teacher", {}).get("key", run.folder)
+        if kept and kept.train and kept.validation:
+            taught.setdefault(key, (run.folder.name, kept, kept.train, kept.validation))
     sections = []
-    for i, run in enumerate(taught.values(), 1):
-        assert run.examples and run.examples.train and run.examples.validation
-        found = stages(run.examples.epochs.tolist(), run.examples.train, run.examples.validation)
-        of, suffix = (words.code(run.folder.name, 20), f"-{i}") if len(taught) > 1 else ("", "")
-        blocks = _blocks(found, run.examples.class_names, run.examples.train, run.examples.validation, suffix)
-        sections.append(Section(_title(found, of), blocks))
+    for folder, kept, *samples in taught.values():
+        found = stages(kept.epochs.tolist(), *samples)
+        charts = _entropies(found, *samples), _matrices(found, kept.class_names, *samples)
+        title = _title(found, words.code(folder, 20) if len(taught) > 1 else "")
+        sections.append(Section(title, [*charts, _table(found, *(len(sample.labels) for sample in samples))]))
     return sections
 
 
@@ -64,8 +64,7 @@ def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -
     Students learn from labels of training images, so these are described. The teacher has not seen the validation
     images, so its errors on them are the confusions that the labels are compared with.
     """
-    few = train.probabilities.shape[-1] <= _RANKED
-    found = []
+    few, found = train.probabilities.shape[-1] <= _RANKED, []
     for epoch, p, q in zip(epochs, train.probabilities, validation.probabilities):
         own, held_out, errors = (p, train.labels), (q, validation.labels), (structure.predictions(q), validation.labels)
         rank = structure.jackknife(lambda p, _: structure.effective_rank(p), own, groups=structure.GROUPS if few else 1)
@@ -79,29 +78,19 @@ def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -
     return found
 
 
-def _blocks(
-    found: Sequence[Stage], names: Sequence[str], train: LabelSample, validation: LabelSample, suffix: str
-) -> list[Block]:
-    lines = [
-        {
-            "epoch": s.epoch,
-            "entropy, nats": s.entropy,
-            "top-1 mass, %": s.top1,
-            "top-5 mass, %": s.top5,
-            "effective rank": words.interval(s.rank, "{:.1f}".format),
-            "alignment r": s.alignment,
-            "calibration error, %": s.calibration,
-            "Brier score": s.brier,
-        }
-        for s in found
-    ]
+def _table(found: Sequence[Stage], train: int, validation: int) -> Table:
+    lines = []
+    for s in found:
+        line = {"epoch": s.epoch, "entropy, nats": s.entropy, "top-1 mass, %": s.top1, "top-5 mass, %": s.top5}
+        line |= {"effective rank": words.interval(s.rank, "{:.1f}".format), "alignment r": s.alignment}
+        lines.append({**line, "calibration error, %": s.calibration, "Brier score": s.brier})
     caption = (
-        f"Labels by teacher epoch. Entropy, mass and rank: {len(train.labels):,} training images; calibration error "
-        f"({structure.BINS} bins of equal mass) and Brier score: {len(validation.labels):,} validation images; alignment: "
-        "both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which intervals were measured to cover 92 to 93 %."
+        f"Labels by teacher epoch. Entropy, mass and rank: {train:,} training images; calibration error "
+        f"({structure.BINS} bins of equal mass) and Brier score: {validation:,} validation images; alignment: "
+        "both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which "
+        "intervals were measured to cover 92 to 93 %."
     )
-    charts = _entropies(found, train, validation), _matrices(found, names, train, validation)
-    return [*(chart._replace(name=chart.name + suffix) for chart in charts), table(lines, caption)]
+    return table(lines, caption)
 
 
 def _title(found: Sequence[Stage], of: str = "") -> str:
@@ -153,10 +142,8 @@ def _matrices(found: Sequence[Stage], names: Sequence[str], train: LabelSample, 
         confusion = structure.class_means(structure.predictions(validation.probabilities[p]), validation.labels)
         left = functools.partial(_matrix, values=likeness, title="mean label, %", names=named)
         right = functools.partial(_matrix, values=confusion, title="taken for, % of images", names=[])
-        panels.append(
-            Panel([left], "true class", "other class", f"epoch {found[p].epoch}\nlabels of training images", height=2.6)
-        )
-        r = words.interval(found[p].alignment)
+        title, r = f"epoch {found[p].epoch}\nlabels of training images", words.interval(found[p].alignment)
+        panels.append(Panel([left], "true class", "other class", title, height=2.6))
         panels.append(Panel([right], "", "other class", f"confusions on validation\nr = {r}", height=2.6))
     caption = (
         "Which classes labels of training images resemble, and which the teacher takes validation images for. r: correlation "

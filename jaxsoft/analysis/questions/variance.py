@@ -17,7 +17,7 @@ from jaxsoft import spec
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics import variance
 from jaxsoft.analysis.statistics.groups import Group, factors
 from jaxsoft.analysis.statistics.inference import Estimate
@@ -62,10 +62,23 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     by_ipc = [list(own) for _, own in itertools.groupby(found, key=lambda one: one.ipc)]
     sections = []
     for own in by_ipc:
-        blocks: list[Block] = [Text(_said(own[0])), _components(own), _seeds(own)]
-        if not sections:
-            blocks.insert(1, _chart([first for first, *_ in by_ipc]))
-        sections.append(Section(_title(own[0]), blocks))
+        (images, experts, seeds), parts = own[0].levels, own[0].found
+        said = (
+            f"`{own[0].labels}` reaches {words.percent(parts.mean)} % over {images} subsets × "
+            f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
+            f"{_deviation(parts.total)} points (standard deviation) if everything is drawn anew."
+        )
+        if experts == 1:
+            said += " There is one expert, so its part is not known and not in these numbers."
+        if parts.missing:
+            said += (
+                f" Of {parts.cells} members {parts.missing} did not finish; their cells are filled in from the others."
+            )
+        top = max(parts.parts, key=lambda part: part.share.mean)
+        name, verb = _NAMES[top.factor], "explain" if top.factor in ("seed", REST) else "explains"
+        title = f"{name[:1].upper()}{name[1:]} {verb} {_share(top.share)} of the variance at IPC {own[0].ipc}"
+        figure = [] if sections else [_chart([first for first, *_ in by_ipc])]
+        sections.append(Section(title, [Text(said), *figure, _components(own), _seeds(own)]))
     return sections
 
 
@@ -129,34 +142,12 @@ def _pairs(labels: str, designs: dict[str, Design]) -> tuple[tuple[str, float], 
     return tuple(pairs)
 
 
-def _title(one: Crossed) -> str:
-    """The source with the largest share."""
-    top = max(one.found.parts, key=lambda part: part.share.mean)
-    name, verb = _NAMES[top.factor], "explain" if top.factor in ("seed", REST) else "explains"
-    return f"{name[:1].upper()}{name[1:]} {verb} {_share(top.share)} of the variance at IPC {one.ipc}"
-
-
-def _said(one: Crossed) -> str:
-    (images, experts, seeds), found = one.levels, one.found
-    text = (
-        f"`{one.labels}` reaches {words.percent(found.mean)} % over {images} subsets × "
-        f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
-        f"{_deviation(found.total)} points (standard deviation) if everything is drawn anew."
-    )
-    if experts == 1:
-        text += " There is one expert, so its part is not known and not in these numbers."
-    if found.missing:
-        text += f" Of {found.cells} members {found.missing} did not finish; their cells are filled in from the others."
-    return text
-
-
 def _chart(found: Sequence[Crossed]) -> Chart:
     """Shares of the variance by IPC: bars side by side for each, one for each source."""
     marks = []
     for factor, colour in _COLOURS.items():
         shares = {x: part.share for x, one in enumerate(found) for part in one.found.parts if part.factor == factor}
-        if shares:
-            marks.append(Series(_NAMES[factor], list(shares), list(shares.values()), "columns", colour=colour))
+        marks += [Series.of(_NAMES[factor], shares, "columns", colour=colour)] if shares else []
     caption = (
         "Share of each source in the variance of test accuracy, with 95 % intervals: of a source with few levels they "
         "are wide, however many members there are."
@@ -167,23 +158,19 @@ def _chart(found: Sequence[Crossed]) -> Chart:
 
 
 def _components(found: Sequence[Crossed]) -> Table:
-    parts = [(one.labels, part) for one in found for part in one.found.parts]
-    lines = [
-        {
-            "treatment": f"`{labels}`",
-            "source": _NAMES[part.factor] + " *" * part.negative,
-            "levels": None if part.factor == REST else part.levels,
-            "variance, points^2": words.interval(part.variance, lambda value: f"{1e4 * value:.2f}"),
-            "standard deviation, points": _deviation(part.variance),
-            "share": _share(part.share),
-        }
-        for labels, part in parts
-    ]
+    lines = []
+    for labels, part in [(one.labels, part) for one in found for part in one.found.parts]:
+        line = {"treatment": f"`{labels}`", "source": _NAMES[part.factor] + " *" * part.negative}
+        line |= {"levels": None if part.factor == REST else part.levels}
+        line |= {"variance, points^2": words.interval(part.variance, lambda value: f"{1e4 * value:.2f}")}
+        lines.append({**line, "standard deviation, points": _deviation(part.variance), "share": _share(part.share)})
     caption = (
         "Variance components of test accuracy: random effects of a crossed design with one member a cell, by expected "
         "mean squares; interactions are in the rest. Generalized 95 % intervals."
     )
-    caption += " * The estimate was negative and is shown as 0." * any(part.negative for _, part in parts)
+    caption += " * The estimate was negative and is shown as 0." * any(
+        part.negative for one in found for part in one.found.parts
+    )
     return table(lines, caption)
 
 

@@ -17,12 +17,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.questions._choice import examples
+from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics import inference
-from jaxsoft.analysis.statistics.groups import TUNABLE, Group, treated
+from jaxsoft.analysis.statistics.groups import TUNABLE, Group
 from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 4
@@ -55,11 +56,6 @@ class Subjects(NamedTuple):
         return estimate(inference.means((self.accuracy[treatment] - self.accuracy["control"]).T))
 
 
-def private(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Members without a class's images or labels; they belong on no curve of soft against hard labels."""
-    return members["without"].notna() | treated(members, "drop_class")
-
-
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy on the class that was left out, by treatment and IPC, against chance."""
     found = _subjects(group)
@@ -76,8 +72,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
-    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
-    names = examples.class_names if examples else ()
+    names = kept.class_names if (kept := examples(group, runs)) else ()
     chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
     return Section(_title(lead, group.classes), [chart, table(lines, caption)])
 
@@ -153,8 +148,5 @@ def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Char
         f"seeds. Dashed: chance, 1 of {classes} classes."
     )
     told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
-    said, alt = (
-        f"{len(last.classes)} subject classes; bars: 95 % intervals",
-        f"Accuracy on subjects. {'; '.join(told)}.",
-    )
-    return Chart("zero-shot", panels, caption, said, alt, across=1)
+    said = f"{len(last.classes)} subject classes; bars: 95 % intervals"
+    return Chart("zero-shot", panels, caption, said, f"Accuracy on subjects. {'; '.join(told)}.", across=1)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from jaxsoft import spec
 from jaxsoft.analysis.reading.read import Examples, Run, examples_of
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate
@@ -39,3 +40,23 @@ def judged(group: Group, arms: Arms) -> list[int]:
 def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
     """The images that some run kept of the data set of a group."""
     return examples_of(runs, str(group.members["dataset"].iat[0]))
+
+
+def treated(group: Group, operation: str) -> dict[str, dict[float, list[int]]]:
+    """What an operation ends, as a spec without it, and the arms by its argument, ascending; those without one left out."""
+    arms = group.arms.iloc[group.find(op=operation)]
+    found: dict[str, dict[float, list[int]]] = {base: {} for base in arms["base"].unique().tolist()}
+    for (base, value), own in arms.groupby(["base", "value"]):
+        found[base][value] = own.index.tolist()
+    return found
+
+
+def taught(labels: str, *apart: str) -> str:
+    """A label spec of a teacher or of several, as one of a teacher without some of its arguments.
+
+    >>> taught("teachers(3, pool=logits, epoch=20)|topk(3)", "pool")
+    'teacher(epoch=20)|topk(3)'
+    """
+    source, *rest = spec.parse(labels)
+    kept = {name: value for name, value in source.kwargs.items() if name not in apart}
+    return spec.render((spec.Call("teacher", (), kept), *rest))

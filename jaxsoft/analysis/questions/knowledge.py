@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis.questions._choice import best_of, judged, union
+from jaxsoft.analysis.questions._choice import best_of, judged, treated, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel
@@ -63,14 +63,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 
 def cut_sources(group: Group) -> dict[str, Cuts]:
     """Every source that was cut to several k, in the order of teacher epochs."""
-    found = {}
-    cut = group.arms.iloc[group.find(op="topk")]
-    for base in cut["base"].unique():
-        ks = sorted(cut["value"][cut["base"] == base].unique().tolist())
-        if len(ks) > 1:
-            cuts = {k: group.find(op="topk", base=base, value=k) for k in ks}
-            found[base] = cuts | ({math.inf: whole} if (whole := group.of(base)) else {})
-    return found
+    cut = {source: cuts for source, cuts in treated(group, "topk").items() if len(cuts) > 1}
+    return {base: cuts | ({math.inf: whole} if (whole := group.of(base)) else {}) for base, cuts in cut.items()}
 
 
 def _name(k: float) -> str:

@@ -6,8 +6,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxsoft import spec
-from jaxsoft.analysis.questions._choice import best_of, ran, reached, union
+from jaxsoft.analysis.questions._choice import best_of, ran, reached, taught, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
@@ -66,10 +65,8 @@ def pooled(group: Group) -> dict[str, Pools]:
     """What remains of label specs without number and pool: the first expert alone, or any number of them."""
     found: dict[str, Pools] = {}
     for arm, line in enumerate(group.arms.to_dict("records")):
-        call, *rest = spec.parse(line["labels"])
         if line["source"] == "teachers" or (line["source"] == "teacher" and line["expert"] == 0):
-            when = {key: value for key, value in call.kwargs.items() if key not in ("n", "pool", "expert")}
-            pools = found.setdefault(spec.render((spec.Call("teacher", (), when), *rest)), {})
+            pools = found.setdefault(taught(line["labels"], "n", "pool", "expert"), {})
             pools.setdefault(("" if line["experts"] == 1 else line["pool"], line["experts"]), []).append(arm)
     return found
 

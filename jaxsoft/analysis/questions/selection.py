@@ -21,9 +21,6 @@ TOGETHER = ("select",)
 _DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
 _MOST_PANELS = 3
 
-Ways = Mapping[tuple[int, str], Arms]
-"""By IPC and kind of labels, hard or soft, the arms of one label spec and setting, one for each way of choosing images."""
-
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
     """Members whose images were not drawn at random; a table from before the column does not say."""
@@ -36,7 +33,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     kinds = {"hard": group.hard, "soft": group.soft}
     ways = {(ipc, kind): _ways(group, ipc, arms) for ipc in group.ipcs for kind, arms in kinds.items()}
-    spreads = {key: _spread(group, key[0], arms) for key, arms in ways.items() if len(arms) > 1}
+    tops = {(ipc, kind): group.side(ipc, arms) for (ipc, kind), arms in ways.items() if len(arms) > 1}
+    # The best way minus the worst one, each chosen by the other units.
+    spreads = {key: (top, Side(top.test, -top.selection, -1.0)) for key, top in tops.items()}
     worth = {key: value for key, sides in spreads.items() if (value := contrast(*sides)).n}
     lines, lessened, select = [], {}, _select(group)
     for (ipc, kind), value in worth.items():
@@ -70,12 +69,6 @@ def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
     return max(ways, key=lambda own: (len(own), round(float(scores[own].mean()), 12)), default=[])
 
 
-def _spread(group: Group, ipc: int, ways: Arms) -> tuple[Side, Side]:
-    """The best way minus the worst one, each chosen by the other units."""
-    top = group.side(ipc, ways)
-    return top, Side(top.test, -top.selection, -1.0)
-
-
 def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Estimate]) -> str:
     if not lessened:
         (ipc, kind), value = next(iter(worth.items()))
@@ -89,7 +82,7 @@ def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Est
     return f"The choice of images matters {'less' if sign > 0 else 'more'} with soft labels: {size} at IPC {ipc}{of}"
 
 
-def _chart(group: Group, ways: Ways) -> Chart:
+def _chart(group: Group, ways: Mapping[tuple[int, str], Arms]) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
     select, ipcs = _select(group), sorted({ipc for ipc, _ in ways})
     names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not _DECILE.fullmatch(n), n))

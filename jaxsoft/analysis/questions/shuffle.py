@@ -18,7 +18,7 @@ _MOST_PANELS = 6
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Hard, structured and shuffled labels against one another, by source and budget."""
-    shuffled = {str(group.arms["base"].iat[arm]): group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
+    shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
     pairs = {labels: (group.of(labels), shuffled[labels]) for labels in group.arms["labels"] if labels in shuffled}
     structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
     if not structure:

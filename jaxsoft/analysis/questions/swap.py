@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from jaxsoft.analysis.findings import rank_correlation
+from jaxsoft.analysis.questions._choice import treated
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series, cut, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
-from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, curves, drawn, estimate
 
 ORDER = 10
@@ -36,38 +36,31 @@ class Curve(NamedTuple):
 
 def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     """One section for each source of labels that was swapped, where the source itself was trained on, too."""
-    sources = dict.fromkeys(map(str, group.arms["base"].iloc[group.find(op="swap")]))
-    found = {source: lines for source in sources if (lines := _curves(group, source))}
+    sources = {source: {0.0: group.of(source), **swaps} for source, swaps in treated(group, "swap").items()}
+    found = {source: lines for source, arms in sources.items() if (lines := _curves(group, arms))}
     return [
         Section(_title(lines, source if len(found) > 1 else ""), [*_said(lines), _chart(source, lines), _table(lines)])
         for source, lines in found.items()
     ]
 
 
-def _curves(group: Group, source: str) -> dict[int, Curve]:
+def _curves(group: Group, arms: Mapping[float, Arms]) -> dict[int, Curve]:
     """One curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
-    values = group.arms["value"].iloc[group.find(base=source, op="swap")].dropna()
-    swapped = {int(rank): group.find(base=source, op="swap", value=rank) for rank in sorted(set(values))}
-    arms = {0: group.of(source)} | swapped
     found = {}
     for i, ipc in enumerate(group.ipcs):
-        picks = {rank: arm for rank, own in arms.items() if (arm := group.choose(ipc, own)) is not None}
+        picks = {int(rank): arm for rank, own in arms.items() if (arm := group.choose(ipc, own)) is not None}
         values = group.test[:, i, list(picks.values())]
         values = values[np.isfinite(values).all(1)]
         if 0 in picks and len(picks) > 1 and len(values):
-            found[ipc] = _curve(list(picks)[1:], values)
+            ranks, n, draws = list(picks)[1:], len(values), curves(values)
+            plain = draws[:, :1]
+            relative = np.where(plain > 0, draws[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
+            rest = relative[:, np.array(ranks) > 1]
+            area = drawn(rest.mean(1), n) if rest.shape[1] else NOTHING
+            trend = drawn(rank_correlation(rest), n) if rest.shape[1] > 2 else NOTHING
+            by_rank = {rank: drawn(line, n) for rank, line in zip(ranks, relative.T)}
+            found[ipc] = Curve(estimate(values[:, 0]), by_rank, area, trend)
     return found
-
-
-def _curve(ranks: Sequence[int], values: Float[np.ndarray, "U R"]) -> Curve:
-    """`values`: without a swap, then with each."""
-    n, draws = len(values), curves(values)
-    plain = draws[:, :1]
-    relative = np.where(plain > 0, draws[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
-    rest = relative[:, np.array(ranks) > 1]
-    area = drawn(rest.mean(1), n) if rest.shape[1] else NOTHING
-    trend = drawn(rank_correlation(rest), n) if rest.shape[1] > 2 else NOTHING
-    return Curve(estimate(values[:, 0]), {rank: drawn(line, n) for rank, line in zip(ranks, relative.T)}, area, trend)
 
 
 def _shared(lines: Mapping[int, Curve]) -> list[int]:

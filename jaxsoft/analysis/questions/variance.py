@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from jaxsoft import spec
+from jaxsoft.analysis.questions._choice import taught
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
@@ -46,8 +46,7 @@ class Crossed(NamedTuple):
     pairs: tuple[tuple[str, float], ...]
 
 
-Design = dict[tuple[int, int, int], float]
-"""Test accuracy by (subset, expert, seed)."""
+Design = dict[tuple[int, int, int], float]  # test accuracy by (subset, expert, seed)
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -109,11 +108,7 @@ def treatment(labels: str) -> tuple[str, int]:
     (('teacher(epoch=20)|topk(3)', 2), ('hard', 0))
     """
     expert = factors(labels)["expert"]
-    if expert < 0:
-        return labels, 0
-    source, *rest = spec.parse(labels)
-    others = {name: value for name, value in source.kwargs.items() if name != "expert"}
-    return spec.render((spec.Call("teacher", (), others), *rest)), expert
+    return (taught(labels, "expert"), expert) if expert >= 0 else (labels, 0)
 
 
 def _array(cells: Design) -> Float[np.ndarray, "S E T"] | None:
@@ -129,14 +124,14 @@ def _array(cells: Design) -> Float[np.ndarray, "S E T"] | None:
 def _pairs(labels: str, designs: dict[str, Design]) -> tuple[tuple[str, float], ...]:
     """The other treatments of one IPC, and the variance of the difference to each inside a cell."""
     own, pairs = designs[labels], []
-    experts = len({expert for _, expert, _ in own})
+    several = len({expert for _, expert, _ in own}) > 1
     for other, cells in designs.items():
-        named = len({expert for _, expert, _ in cells}) > 1  # else one of its members serves all experts
-        if other == labels or (named and experts == 1):  # told from the other side, where experts count
+        experts = {expert for _, expert, _ in cells}
+        if other == labels or (len(experts) > 1 and not several):  # told from the other side, where experts count
             continue
-        expert = next(iter(cells))[1]
-        partner = {cell: cells.get(cell if named else (cell[0], expert, cell[2])) for cell in own}
-        same = {cell: own[cell] - value for cell, value in partner.items() if value is not None}
+        # The one expert of the other treatment, or hard labels, serve all experts.
+        partner = {(s, e, t): (s, e if len(experts) > 1 else next(iter(experts)), t) for s, e, t in own}
+        same = {cell: own[cell] - cells[there] for cell, there in partner.items() if there in cells}
         if (array := _array(same)) is not None:
             pairs.append((other, variance.components(array, _FACTORS).total.mean))
     return tuple(pairs)
@@ -168,10 +163,8 @@ def _components(found: Sequence[Crossed]) -> Table:
         "Variance components of test accuracy: random effects of a crossed design with one member a cell, by expected "
         "mean squares; interactions are in the rest. Generalized 95 % intervals."
     )
-    caption += " * The estimate was negative and is shown as 0." * any(
-        part.negative for one in found for part in one.found.parts
-    )
-    return table(lines, caption)
+    starred = any(line["source"].endswith(" *") for line in lines)
+    return table(lines, caption + " * The estimate was negative and is shown as 0." * starred)
 
 
 def _seeds(found: Sequence[Crossed]) -> Table:

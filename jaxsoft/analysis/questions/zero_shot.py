@@ -47,13 +47,10 @@ class Subjects(NamedTuple):
     accuracy: dict[str, Float[np.ndarray, "U S"]]
     selection: float
 
-    def mean(self, treatment: str) -> Estimate:
-        """Mean over subjects inside a unit, then over units."""
-        return estimate(inference.means(self.accuracy[treatment].T))
-
-    def loss(self, treatment: str) -> Estimate:
-        """Treatment minus control, each unit against itself."""
-        return estimate(inference.means((self.accuracy[treatment] - self.accuracy["control"]).T))
+    def mean(self, treatment: str, base: str = "") -> Estimate:
+        """Mean over subjects inside a unit, then over units; minus that of a `base`, each unit against itself."""
+        values = self.accuracy[treatment] - (self.accuracy[base] if base else 0.0)
+        return estimate(inference.means(values.T))
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
@@ -66,15 +63,19 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     lines = []
     for s in found:
         line = {"IPC": s.ipc, "labels": f"`{s.source}`"} | {f"{tells}, %": s.mean(t) for t, tells in _TELLS.items()}
-        line |= {f"{t} minus control, points": s.loss(t) for t in ("images", "labels")}
+        line |= {f"{t} minus control, points": s.mean(t, "control") for t in ("images", "labels")}
         lines.append({**line, "subjects": len(s.classes), "n": max(s.mean(t).n for t in _TELLS)})
     caption = (
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
+    title = "Too few members have finished to say what a class is without its images or labels"
+    if told := [t for t in ("images", "labels") if lead.mean(t).n]:
+        value, chance = words.accuracy(lead.mean(told[0])), words.percent(1 / group.classes)
+        title = f"{_TELLS[told[0]].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
     names = kept.class_names if (kept := examples(group, runs)) else ()
     chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
-    return Section(_title(lead, group.classes), [chart, table(lines, caption)])
+    return Section(title, [chart, table(lines, caption)])
 
 
 def _subjects(group: Group) -> list[Subjects]:
@@ -119,14 +120,6 @@ def _dropped(labels: str) -> tuple[str, tuple[int, ...]]:
     calls = spec.parse(labels)
     dropped = tuple(int((*call.args, *call.kwargs.values())[0]) for call in calls if call.name == "drop_class")
     return spec.render(tuple(call for call in calls if call.name != "drop_class")), dropped
-
-
-def _title(lead: Subjects, classes: int) -> str:
-    told = next((t for t in ("images", "labels") if lead.mean(t).n), None)
-    if told is None:
-        return "Too few members have finished to say what a class is without its images or labels"
-    value, chance = words.accuracy(lead.mean(told)), words.percent(1 / classes)
-    return f"{_TELLS[told].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
 
 
 def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Chart:

@@ -64,8 +64,9 @@ def _numbered(sections: Sequence[Section]) -> list[Section]:
     numbers = {name: itertools.count(1) for name, times in names.items() if times > 1}
 
     def own(block: Block) -> Block:
-        twice = isinstance(block, Chart) and block.name in numbers
-        return block._replace(name=f"{block.name}-{next(numbers[block.name])}") if twice else block
+        if isinstance(block, Chart) and block.name in numbers:
+            return block._replace(name=f"{block.name}-{next(numbers[block.name])}")
+        return block
 
     return [section._replace(blocks=[own(block) for block in section.blocks]) for section in sections]
 

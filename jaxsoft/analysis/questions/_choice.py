@@ -1,7 +1,7 @@
 """What several questions choose among: sets of arms, such as all cuts of one source."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxsoft import spec
 from jaxsoft.analysis.reading.read import Examples, Run, examples_of
@@ -42,13 +42,11 @@ def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
     return examples_of(runs, str(group.members["dataset"].iat[0]))
 
 
-def treated(group: Group, operation: str) -> dict[str, dict[float, list[int]]]:
+def treated(group: Group, operation: str) -> dict[str, dict[Any, list[int]]]:
     """What an operation ends, as a spec without it, and the arms by its argument, ascending; those without one left out."""
     arms = group.arms.iloc[group.find(op=operation)]
-    found: dict[str, dict[float, list[int]]] = {base: {} for base in arms["base"].unique().tolist()}
-    for (base, value), own in arms.groupby(["base", "value"]):
-        found[base][value] = own.index.tolist()
-    return found
+    bases = arms.groupby("base", sort=False)
+    return {str(base): {k: a.index.tolist() for k, a in own.groupby("value")} for base, own in bases}
 
 
 def taught(labels: str, *apart: str) -> str:

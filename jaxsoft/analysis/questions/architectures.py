@@ -22,12 +22,10 @@ TOGETHER = ("model",)
 _MOST_PANELS = 3
 _GAIN = "gain over hard labels, points"
 
-Pairs = Mapping[tuple[str, str], Arms]
-"""Arms by teacher and student; the teacher of hard labels is empty."""
+Pairs = Mapping[tuple[str, str], Arms]  # by teacher and student; the teacher of hard labels is empty
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The matrix of teachers and students, and what a teacher of one's own kind is worth."""
     told = {tuple(run.teachers.get("teacher", {}).get("models") or ()) for run in runs} - {()}
     pairs = _pairs(group, told.pop()) if len(told) == 1 else {}
     taught = {pair: arms for pair, arms in pairs.items() if pair[0]}

@@ -7,7 +7,7 @@ from jaxsoft.analysis.questions._choice import examples
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics import fits, laws
-from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.worth import entries_kept
 
 ORDER = 6
@@ -19,7 +19,6 @@ _NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The parameters of the law in images and label entries, for each family of cut labels."""
     kept = examples(group, runs)
     classes = group.classes or (len(kept.class_names) if kept else 0)
     surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]
@@ -44,7 +43,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(title, [table(lines, caption), *(Text(f"`{fit.name}`: {fit.note}.") for fit in found if fit.note)])
 
 
-def cut_families(group: Group, classes: int) -> dict[str, dict[int, Arms]]:
+def cut_families(group: Group, classes: int) -> dict[str, dict[int, list[int]]]:
     """Soft arms by the entries they keep, in families that differ in nothing else; the largest family first.
 
     What `topk` follows and precedes counts: `topk(3)|temperature(2)` cuts before it softens, `temperature(2)|topk(3)` after. A

@@ -21,12 +21,10 @@ from jaxsoft.analysis.statistics.worth import images_for
 
 ORDER = 5
 
-Cuts = dict[float, list[int]]
-"""The arms of one source by the k that is kept, infinite for all, ascending."""
+Cuts = dict[float, list[int]]  # the arms of one source by the k that is kept, infinite for all, ascending
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy by knowledge and data, a figure for each source of labels that was cut to several k."""
     cut = cut_sources(group)
     ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, union(cuts)))}
     if not ipcs:
@@ -106,11 +104,12 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
             f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept, the others zeroed. On a line "
             f"knowledge is exchanged for images at equal accuracy. Dots: the k chosen on {group.on}."
         )
-        alt = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
-        alt = f"Heat map of accuracy by k and IPC, {source}. Chosen: {alt}."
-        charts.append(
-            Chart("knowledge", panels, caption, "lines: equal accuracy, %; dots: the k chosen", alt, across=1)
+        picks = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
+        said, alt = (
+            "lines: equal accuracy, %; dots: the k chosen",
+            f"Heat map of accuracy by k and IPC, {source}. Chosen: {picks}.",
         )
+        charts.append(Chart("knowledge", panels, caption, said, alt, across=1))
     return charts
 
 

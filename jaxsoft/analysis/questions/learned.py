@@ -4,6 +4,7 @@ Asked of runs that learned labels: `learned.json` tells how validation accuracy,
 to pooled experts' labels went while they were learned, subset by subset. Test accuracy is in the rows, as of any labels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.reading.stories import Story, read_stories
 from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, estimate
@@ -43,8 +44,13 @@ def of_runs(runs: Sequence[Run]) -> list[Section]:
         how = {1: "beat hard labels", -1: "lose to hard labels", 0: "show no clear gain"}[sign]
         title = f"On validation learned labels {how}: {words.signed(gains[ipc])} at IPC {ipc}"
         sections.append(Section(title, [Text(said), *map(_chart, stories), _gains(stories)]))
-        if all(s.pooled for s in stories):
-            sections.append(Section(_toward(stories), [_distances(stories)]))
+        if all(s.pooled for s in stories):  # against those of the most experts
+            last = {s.ipc: list(s.pooled.values())[-1] for s in stories}
+            known = all(pooled.beyond.n for pooled in last.values())
+            moves = {ipc: pooled.beyond if known else pooled.approach for ipc, pooled in last.items()}
+            ipc, sign = words.most(moves)
+            title = f"{_MOVES[known, sign]}: {_nats(moves[ipc])} nats at IPC {ipc}"
+            sections.append(Section(title, [_distances(stories)]))
     return sections
 
 
@@ -77,31 +83,17 @@ def _chart(story: Story) -> Chart:
         return Series(name, story.steps.tolist(), means, "band", marker="o", size=3, colour=colour)
 
     accuracy, entropy = line("learned labels", story.accuracy, BLUE), line("learned labels", story.entropy, BLUE)
-    top: list[Mark] = [accuracy, Level(float(story.hard.mean()), "hard labels", "black")]
-    middle: list[Mark] = [entropy]
-    for labels, pooled in list(story.pooled.items())[-1:]:
-        top.append(Level(float(pooled.accuracy.mean()), labels, ORANGE))
-        middle.append(Level(float(pooled.entropy.mean()), labels, ORANGE))
+    levels = [(labels, pooled.accuracy, pooled.entropy) for labels, pooled in list(story.pooled.items())[-1:]]
+    top = [accuracy, Level(float(story.hard.mean()), "hard labels", "black")]
+    top += [Level(float(values.mean()), labels, ORANGE) for labels, values, _ in levels]
+    middle = [entropy, *(Level(float(values.mean()), labels, ORANGE) for labels, _, values in levels)]
     colours = zip(shades(len(story.pooled)), story.pooled.items())
     bottom = [line(f"from {labels}", pooled.divergence, colour) for colour, (labels, pooled) in colours]
-    drawn = {"validation, %": (top, 1.8), "entropy, nats": (middle, 1.5), "divergence, nats": (bottom, 1.8)}
-    axis = {"x": "outer steps, updates of the labels", "log": False}
-    panels = [
-        Panel(marks, name, height=height, from_zero=marks is middle, **axis)
-        for name, (marks, height) in drawn.items()
-        if marks
-    ]
+    panel = functools.partial(Panel, x="outer steps, updates of the labels", log=False)
+    panels = [panel(top, "validation, %", height=1.8), panel(middle, "entropy, nats", height=1.5, from_zero=True)]
+    panels += [panel(bottom, "divergence, nats", height=1.8)] if bottom else []
     caption = f"Learning at {words.budgets([story.ipc])}; divergence is Jensen-Shannon, from labels of one teacher or of several pooled."
     return Chart(f"learned-ipc-{story.ipc}", panels, caption, "bands: 95 % intervals", across=1, units="subsets")
-
-
-def _toward(stories: Sequence[Story]) -> str:
-    """Did learned labels come nearer to those of the most experts than equally soft labels that say nothing?"""
-    last = {s.ipc: list(s.pooled.values())[-1] for s in stories}
-    known = all(pooled.beyond.n for pooled in last.values())
-    values = {ipc: pooled.beyond if known else pooled.approach for ipc, pooled in last.items()}
-    ipc, sign = words.most(values)
-    return f"{_MOVES[known, sign]}: {_nats(values[ipc])} nats at IPC {ipc}"
 
 
 def _gains(stories: Sequence[Story]) -> Table:

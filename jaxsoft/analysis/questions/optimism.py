@@ -21,12 +21,10 @@ ORDER = 15
 TOGETHER = ("protocol",)
 _CHECKPOINT, _WHOLE = "checkpoint", "all that is selected"
 
-Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]
-"""Accuracies reported, and those selected on; NaN where a member is of the other protocol."""
+Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and selected on; NaN: of the other protocol
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The gap of the checkpoint and the whole gap, by IPC, for hard and for soft labels."""
     sealed, paper = _protocols(group)
     known = "protocol" not in group.arms
     lines, gaps = [], dict[tuple[str, str], dict[int, Estimate]]()

@@ -17,8 +17,9 @@ from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 ORDER = 13
 _STYLES = {"logits": (BLUE, "mean of logits"), "probabilities": (ORANGE, "mean of probabilities")}
 
-Pools = dict[tuple[str, int], list[int]]
-"""The arms of one source by pool and number of experts; one expert is its own mean, of the pool ""."""
+Pools = dict[
+    tuple[str, int], list[int]
+]  # arms by pool and number of experts; one expert is its own mean, of the pool ""
 
 
 class Ends(NamedTuple):

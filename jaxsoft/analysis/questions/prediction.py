@@ -58,8 +58,15 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         line = {"IPC": c.ipc, "epoch, predicted": words.interval(c.epoch, "{:.0f}".format) if c.epoch.n else None}
         line |= {"epoch, chosen": words.NONE if math.isnan(c.chosen) else f"{c.chosen:.0f}"}
         lines.append({**line, "test, predicted, %": c.accuracy, "test, measured, %": c.measured})
+    seen = {ipc: drawn(line, curve.n) for ipc, line in zip(curve.x[0], curve.draws.T)}
+    foretold = {c.ipc: c.accuracy for c in checks if c.accuracy.n}
+    marks = [
+        Series.of("measured, best soft labels", seen, "band", colour=BLUE, marker="o"),
+        Series.of("predicted", foretold, line=False, colour=ORANGE, marker="s", hollow=True),
+    ]
+    shown = "The frontier, and its prediction.", "band and bars: 95 % intervals"
     title += f"; {inside} of {of} epochs in their intervals"
-    return Section(title, [_chart(curve, checks), table(lines, caption)])
+    return Section(title, [Chart("prediction", [Panel(marks)], *shown), table(lines, caption)])
 
 
 def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[Check]:
@@ -77,14 +84,3 @@ def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[Check]:
 
 def _holds(value: Estimate, seen: float) -> bool:
     return bool(round(value.low, 6) <= seen <= round(value.high, 6))
-
-
-def _chart(curve: fits.Curve, checks: Sequence[Check]) -> Chart:
-    """Test accuracy of the best soft labels by budget, with its band, beside what the other budgets predict."""
-    told = {c.ipc: c.accuracy for c in checks if c.accuracy.n}
-    seen = {ipc: drawn(line, curve.n) for ipc, line in zip(curve.x[0], curve.draws.T)}
-    marks = [
-        Series.of("measured, best soft labels", seen, "band", colour=BLUE, marker="o"),
-        Series.of("predicted", told, line=False, colour=ORANGE, marker="s", hollow=True),
-    ]
-    return Chart("prediction", [Panel(marks)], "The frontier, and its prediction.", "band and bars: 95 % intervals")

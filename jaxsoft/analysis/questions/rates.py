@@ -29,7 +29,6 @@ class Duel(NamedTuple):
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy against learning rate, and who wins at which."""
     duels = {ipc: _duel(group, ipc) for ipc in group.ipcs} if _RATE in group.arms else {}
     duels = {ipc: duel for ipc, duel in duels.items() if max(map(len, duel.accuracy.values()), default=0) > 1}
     if not duels:

@@ -28,7 +28,6 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """What choosing images is worth by IPC, with hard and with soft labels."""
     if "select" not in group.arms:
         return None
     kinds = {"hard": group.hard, "soft": group.soft}

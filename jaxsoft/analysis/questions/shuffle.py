@@ -17,9 +17,10 @@ _MOST_PANELS = 6
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Hard, structured and shuffled labels against one another, by source and budget."""
     shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
-    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in group.arms["labels"] if labels in shuffled}
+    pairs = {
+        labels: (group.of(labels), shuffled[labels]) for labels in map(str, group.arms["labels"]) if labels in shuffled
+    }
     structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
     if not structure:
         return None
@@ -43,7 +44,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"({len(sure)} of {len(worth)} budgets, Holm's correction); what shuffled labels keep is softness alone."
     ) + (f" {words.compare('Shuffled labels', 'hard ones', left)}." if left else "")
     drawn = [labels for labels in structure if len(structure) <= _MOST_PANELS or labels in chosen.values()]
-    panels = [_panel(labels, *minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
+    panels = [_panel(labels, minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
     caption = (
         "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what it "
         "says of the other classes is lost. Each seed against itself."
@@ -53,8 +54,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(title, [Text(said), Chart("shuffle", panels, caption, same_y=True), table(lines, shown)])
 
 
-def _panel(labels: str, soft: dict[int, Estimate], other: dict[int, Estimate], structure: dict[int, Estimate]) -> Panel:
+def _panel(labels: str, minus_hard: Sequence[dict[int, Estimate]], structure: dict[int, Estimate]) -> Panel:
     """Soft and shuffled minus hard labels; without hard labels, soft minus shuffled."""
+    soft, other = minus_hard
     named = {"soft labels": (soft or structure, BLUE), "the same, shuffled": (other, ORANGE)}
     marks = [Series.of(name, line, colour=colour) for name, (line, colour) in named.items() if line]
     return Panel([Level(0.0), *marks], f"minus {'hard' if soft else 'shuffled'} labels, points", title=labels)

@@ -81,12 +81,9 @@ def _title(lines: Mapping[int, Curve], source: str) -> str:
 
 def _said(lines: Mapping[int, Curve]) -> list[Text]:
     """Which rank beside the largest costs most on average, and whether relative accuracy rises with the rank."""
-    said, each = (
-        [],
-        {i: [c.relative[i].mean for c in lines.values() if i in c.relative] for i in _shared(lines) if i > 1},
-    )
+    each = {i: [c.relative[i].mean for c in lines.values() if i in c.relative] for i in _shared(lines) if i > 1}
     left = {rank: float(np.mean(values)) for rank, values in each.items()}
-    least = min(left, key=left.__getitem__, default=0)
+    least, said = min(left, key=left.__getitem__, default=0), []
     if len(left) > 1 and not math.isnan(left[least]):
         said.append(f"Beyond rank 1, rank {least} costs most: {words.percent(left[least])} % is left on average.")
     if signs := {ipc: curve.trend.sign for ipc, curve in lines.items() if curve.trend.n}:

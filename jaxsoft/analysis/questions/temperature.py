@@ -30,8 +30,7 @@ class Cell(NamedTuple):
         return f"epoch {self.epoch}, t = {self.t:.3g}"
 
 
-Field = dict[Cell, list[int]]
-"""The arms of one source by epoch and temperature."""
+Field = dict[Cell, list[int]]  # the arms of one source
 
 
 def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
@@ -95,7 +94,7 @@ def _chart(group: Group, source: str, field: Field, chosen: Mapping[int, Cell]) 
     with_texts = len(temperatures) * min(across, len(chosen)) <= _MOST_TEXTS
     panels = []
     for ipc, best in chosen.items():
-        shown = np.array([[means[ipc].get(Cell(epoch, t), np.nan) for t in temperatures] for epoch in epochs])
+        shown = np.array([[means[ipc].get(Cell(int(epoch), t), np.nan) for t in temperatures] for epoch in epochs])
         top = float(np.nanmax(shown))
         texts = [["" if np.isnan(v) else words.percent(v) for v in line] for line in shown] if with_texts else []
         heat = Heat(shown - top, [*map(str, epochs)], [f"{t:.3g}" for t in temperatures], "below best, points", limits,

@@ -54,7 +54,6 @@ class Subjects(NamedTuple):
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy on the class that was left out, by treatment and IPC, against chance."""
     found = _subjects(group)
     if not found:
         return None

@@ -12,7 +12,7 @@ from jaxsoft.analysis.questions import structure as question
 from jaxsoft.analysis.reading import read
 from jaxsoft.analysis.showing import chart, drawing
 from jaxsoft.analysis.showing.chart import Chart
-from jaxsoft.analysis.showing.page import Table
+from jaxsoft.analysis.showing.page import Picture, Table
 from jaxsoft.analysis.statistics import structure
 
 EPOCHS = [0, 5, 20, 150]
@@ -84,11 +84,11 @@ def test_other_titles(found):
     assert question._title(found, "`one`").startswith("In `one` labels lose ")
 
 
-def test_several_teachers_have_a_section_each(run):
+def test_several_teachers_have_a_section_each(run, no_drawing):
     other = dataclasses.replace(run, folder=run.folder / ("long" * 20), teachers={"teacher": {"key": "another"}})
-    first, second = question.of_runs([run, other])
+    first, second = synthetic.ask(question, run.rows, [run, other])
     assert first.title.startswith(f"In `{run.folder.name}` labels lose") and second.title.startswith("In `longlong")
-    assert [block.name for block in second.blocks if isinstance(block, Chart)] == ["entropy-2", "classes-2"]
+    assert [block.name for block in second.blocks if isinstance(block, Picture)] == ["entropy-2", "classes-2"]
     assert max(len(first.title), len(second.title)) <= 100
 
 

@@ -7,7 +7,7 @@ from jaxsoft.analysis.questions._choice import examples
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics import fits, laws
-from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.worth import entries_kept
 
 ORDER = 6
@@ -43,18 +43,19 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(title, [table(lines, caption), *(Text(f"`{fit.name}`: {fit.note}.") for fit in found if fit.note)])
 
 
-def cut_families(group: Group, classes: int) -> dict[str, dict[int, list[int]]]:
+def cut_families(group: Group, classes: int) -> dict[str, dict[int, Arms]]:
     """Soft arms by the entries they keep, in families that differ in nothing else; the largest family first.
 
     What `topk` follows and precedes counts: `topk(3)|temperature(2)` cuts before it softens, `temperature(2)|topk(3)` after. A
     spec without `topk` keeps all classes, and is of every family of its other operations.
     """
-    found: dict[tuple[str, ...], dict[int, list[int]]] = {}
+    found: dict[tuple[str, ...], dict[int, Arms]] = {}
     for arm in group.find(group.arms["source"] != "hard"):
         calls = spec.parse(group.labels(arm))
         parts = tuple("topk(k)" if call.name == "topk" else str(call) for call in calls)
         kept = entries_kept(group.labels(arm), classes) or classes
-        found.setdefault(parts, {}).setdefault(kept, []).append(arm)
+        cut = found.setdefault(parts, {})
+        cut[kept] = [*cut.get(kept, []), arm]
     families = {parts: cut for parts, cut in found.items() if "topk(k)" in parts}
     for parts, cut in families.items():
         if whole := found.get(tuple(part for part in parts if part != "topk(k)")):

@@ -1,6 +1,6 @@
 """What several questions choose among: sets of arms, such as all cuts of one source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from jaxsoft import spec
@@ -35,6 +35,11 @@ def best_of(group: Group, ipc: int, sets: Mapping[K, Arms]) -> K:
 def judged(group: Group, arms: Arms) -> list[int]:
     """The budgets at which some unit was run with the arm that the other units choose."""
     return [ipc for ipc in group.budgets(arms) if group.accuracy(ipc, arms).n]
+
+
+def by_ipc(lines: Iterable[Mapping[str, Any]], column: str) -> dict[int, Estimate]:
+    """What records of a table have in a column, by budget; those without are left out."""
+    return {line["IPC"]: line[column] for line in lines if line.get(column) and line[column].n}
 
 
 def examples(group: Group, runs: Sequence[Run]) -> Examples | None:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxsoft.analysis.questions._choice import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import Estimate, Side, contrast
+from jaxsoft.analysis.statistics.inference import Side, contrast
 
 ORDER = 15
 TOGETHER = ("protocol",)
-_CHECKPOINT, _WHOLE = "checkpoint", "all that is selected"
+_CHECKPOINT, _WHOLE = "checkpoint, points", "all that is selected, points"
 
 Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and selected on; NaN: of the other protocol
 
@@ -27,24 +28,24 @@ Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     sealed, paper = _protocols(group)
     known = "protocol" not in group.arms
-    lines, gaps = [], dict[tuple[str, str], dict[int, Estimate]]()
+    lines = []
     for i, ipc in enumerate(group.ipcs):
         for kind, arms in (("hard", group.hard), ("soft", group.soft)):
             ours, theirs = _side(sealed, i, arms, -1.0), _side(paper, i, arms)
             if not (ours and theirs and (whole := contrast(theirs, ours)).n):
                 continue
-            # Of the members that the sealed protocol selects, so that it is a part of the whole.
-            part = {_CHECKPOINT: contrast(theirs._replace(selection=ours.selection), ours)} if known else {}
-            for name, value in (found := {**part, _WHOLE: whole}).items():
-                gaps.setdefault((kind, name), {})[ipc] = value
-            numbers = {f"{name}, points": value for name, value in found.items()}
-            lines.append({"IPC": ipc, "labels": kind, **numbers, "n": whole.n})
+            line = {"IPC": ipc, "labels": kind}
+            if known:  # of the members that the sealed protocol selects, so that it is a part of the whole
+                line[_CHECKPOINT] = contrast(theirs._replace(selection=ours.selection), ours)
+            lines.append({**line, _WHOLE: whole, "n": whole.n})
     if not lines:
         return None
     marks = []
-    for (kind, part), values in gaps.items():
-        style = {"line": False, "colour": INK if kind == "hard" else BLUE, "hollow": part == _CHECKPOINT}
-        marks.append(Series.of(f"{kind} labels: {part}", values, **style))
+    for kind in dict.fromkeys(line["labels"] for line in lines):
+        for part in (_CHECKPOINT, _WHOLE):
+            values = by_ipc((line for line in lines if line["labels"] == kind), part)
+            style = {"line": False, "colour": INK if kind == "hard" else BLUE, "hollow": part == _CHECKPOINT}
+            marks += [Series.of(f"{kind} labels: {part.removesuffix(', points')}", values, **style)] if values else []
     panel = Panel([Level(0.0), *marks], "selected on test minus\non validation, points")
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
@@ -52,13 +53,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"do.{' Checkpoint: the same student at its best look on test, with what validation selects.' if known else ''}"
     )
     chart = Chart("optimism", [panel], "What selecting on test adds, by IPC.")
-    place, sign = words.most({i: line[f"{_WHOLE}, points"] for i, line in enumerate(lines)})
-    kind, ipc, value = (lines[place][name] for name in ("labels", "IPC", f"{_WHOLE}, points"))
-    title = (
-        f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {words.signed(value)} at IPC {ipc}"
-    )
+    place, sign = words.most({i: line[_WHOLE] for i, line in enumerate(lines)})
+    kind, size = lines[place]["labels"], f"{words.signed(lines[place][_WHOLE])} at IPC {lines[place]['IPC']}"
+    title = f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {size}"
     if not sign:
-        title = f"Selecting on test: no clear gain, {words.signed(value)} at IPC {ipc} with {kind} labels"
+        title = f"Selecting on test: no clear gain, {size} with {kind} labels"
     return Section(title, [chart, table(lines, caption)])
 
 

@@ -4,32 +4,20 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from jaxsoft.analysis.questions._choice import best_of, ran, reached, taught, union
+from jaxsoft.analysis.questions._choice import best_of, by_ipc, ran, reached, taught, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics.groups import Group
-from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
+from jaxsoft.analysis.statistics.inference import NOTHING
 
 ORDER = 13
+_LOGITS = "logits − probabilities, points"
 _STYLES = {"logits": (BLUE, "mean of logits"), "probabilities": (ORANGE, "mean of probabilities")}
 
-Pools = dict[
-    tuple[str, int], list[int]
-]  # arms by pool and number of experts; one expert is its own mean, of the pool ""
-
-
-class Ends(NamedTuple):
-    """The fewest and the most experts of one source that were run at one IPC; of the most, logits minus probabilities."""
-
-    fewest: int
-    most: int
-    gain: Estimate
-    logits: Estimate
-    line: dict
+Pools = dict[tuple[str, int], list[int]]  # arms by pool and number of experts; of one expert the pool is ""
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
@@ -41,19 +29,19 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         if ends:
             chosen[ipc] = best_of(group, ipc, {source: union(sources[source]) for source in ends})
             best[ipc] = ends[chosen[ipc]]
-        for source, found in ends.items():
+        for source, (*_, line) in ends.items():
             mark = " (chosen)" if len(sources) > 1 and source == chosen[ipc] else ""
-            lines.append({"IPC": ipc, "source": f"`{source}`{mark}", **found.line})
+            lines.append({"IPC": ipc, "source": f"`{source}`{mark}", **line})
     if not lines:
         return None
     fewest, most = ({ends[i] for ends in best.values()} for i in (0, 1))
     one = f"{max(most)} pooled experts" if len(most) == 1 else "Most experts"
     other = "the first alone" if fewest == {1} else f"{max(fewest)} experts" if len(fewest) == 1 else "the fewest"
-    title = words.compare(one, other, {ipc: ends.gain for ipc, ends in best.items()})
+    title = words.compare(one, other, {ipc: line["gain, points"] for ipc, (*_, line) in best.items()})
     said = "All seeds share one set of experts, so no interval covers which experts they happened to be"
     if any(line["experts"].startswith("1 ") for line in lines):
         said += ": another first expert would move these numbers about as much as experts differ"
-    if logits := {ipc: ends.logits for ipc, ends in best.items() if ends.logits.n}:
+    if logits := by_ipc(({"IPC": ipc, **line} for ipc, (*_, line) in best.items()), _LOGITS):
         said = f"{words.compare('Pooled logits', 'probabilities', logits)}. {said}"
     caption = (
         f"Accuracy with the fewest and with the most experts, of the pool chosen on {group.on} at the most; differences, each seed "
@@ -72,8 +60,8 @@ def pooled(group: Group) -> dict[str, Pools]:
     return found
 
 
-def _ends(group: Group, ipc: int, pools: Pools) -> Ends | None:
-    """None where fewer than two numbers of experts were run."""
+def _ends(group: Group, ipc: int, pools: Pools) -> tuple[int, int, dict] | None:
+    """The fewest and the most experts that were run at a budget, and the record of both; None where they are the same."""
     own = dict(sorted(ran(group, ipc, pools).items()))
     numbers = sorted({n for _, n in own})
     if len(numbers) < 2:
@@ -87,8 +75,8 @@ def _ends(group: Group, ipc: int, pools: Pools) -> Ends | None:
     logits = group.contrast(ipc, *(own[name, both[-1]] for name in _STYLES)) if both else NOTHING
     gain, values = group.contrast(ipc, end, start), {"fewest, %": start, "most, %": end}
     line = {"experts": f"{fewest} → {most}", "pool": pool} | {n: group.accuracy(ipc, a) for n, a in values.items()}
-    line |= {"gain, points": gain, "logits − probabilities, points": logits, "n": gain.n}
-    return Ends(fewest, most, gain, logits, line)
+    line |= {"gain, points": gain, _LOGITS: logits, "n": gain.n}
+    return fewest, most, line
 
 
 def _chart(group: Group, sources: Mapping[str, Pools], chosen: Mapping[int, str]) -> Chart:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from jaxsoft.analysis.questions._choice import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread
@@ -20,6 +21,7 @@ ORDER = 21
 TOGETHER = ("select",)
 _DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
 _MOST_PANELS = 3
+_LESS = "hard minus soft, points"
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -36,22 +38,30 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     # The best way minus the worst one, each chosen by the other units.
     spreads = {key: (top, Side(top.test, -top.selection, -1.0)) for key, top in tops.items()}
     worth = {key: value for key, sides in spreads.items() if (value := contrast(*sides)).n}
-    lines, lessened, select = [], {}, _select(group)
+    lines, select = [], _select(group)
     for (ipc, kind), value in worth.items():
         picks = [ways[ipc, kind][int(best(means(side.selection[:, 0])))] for side in spreads[ipc, kind]]
-        if kind == "soft" and (ipc, "hard") in worth:
-            less = contrast(*spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind]))
-            lessened |= {ipc: less} if less.n else {}
         named = {f"{name} way": f"`{select[arm]}`" for name, arm in zip(("best", "worst"), picks)}
-        line = {"IPC": ipc, "labels": f"`{group.labels(picks[0])}`", **named, "best minus worst, points": value}
-        lines.append({**line, "hard minus soft, points": lessened.get(ipc) if kind == "soft" else None, "n": value.n})
+        line = {
+            "IPC": ipc,
+            "labels": f"`{group.labels(picks[0])}`",
+            **named,
+            "best minus worst, points": value,
+            _LESS: None,
+        }
+        if kind == "soft" and (ipc, "hard") in worth:
+            line[_LESS] = contrast(
+                *spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind])
+            )
+        lines.append({**line, "n": value.n})
     if not lines:
         return None
     caption = (
         "What choosing images is worth: the ways that are best and worst on validation, each seed judging what the others "
         "rank so, on test; intervals were measured to cover 94 to 99 %. Hard minus soft: how much less choosing is worth with soft labels."
     )
-    return Section(_title(worth, lessened), [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
+    title = _title(worth, by_ipc(lines, _LESS))
+    return Section(title, [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
 def _select(group: Group) -> list[str]:

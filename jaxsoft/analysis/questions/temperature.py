@@ -55,7 +55,7 @@ def fields(group: Group) -> dict[str, Field]:
 
 def _section(group: Group, source: str, field: Field, named: bool) -> Section | None:
     """The best temperature of the last epoch against the best epoch at temperature 1, and the best of all cells."""
-    lines, late_minus_early, gains, chosen = [], {}, {}, {}
+    lines, chosen = [], {}
     for ipc in group.ipcs:
         every = ran(group, ipc, field)
         last = max((cell.epoch for cell in every), default=0)
@@ -64,10 +64,9 @@ def _section(group: Group, source: str, field: Field, named: bool) -> Section | 
         if not (gain := group.contrast(ipc, union(every), union(early))).n:
             continue
         chosen[ipc] = [best_of(group, ipc, side) for side in (late, early, every)]
-        late_minus_early[ipc], gains[ipc] = group.contrast(ipc, union(late), union(early)), gain
         cells = zip(("last epoch, best t", "best epoch, t = 1", "best of both"), map(str, chosen[ipc]))
-        values = {"difference, points": late_minus_early[ipc], "gain, points": gain, "n": gain.n}
-        lines.append({"IPC": ipc, **dict(cells), **values})
+        line = {"IPC": ipc, **dict(cells), "difference, points": group.contrast(ipc, union(late), union(early))}
+        lines.append({**line, "gain, points": gain, "n": gain.n})
     if not lines:
         return None
     caption = (
@@ -75,13 +74,15 @@ def _section(group: Group, source: str, field: Field, named: bool) -> Section | 
         "Difference: the last epoch with its best temperature minus the best epoch at temperature 1. Gain: best of both minus "
         "the best epoch at temperature 1."
     )
+    names = "difference, points", "gain, points"
+    late_minus_early, gains = ({line["IPC"]: line[name] for line in lines} for name in names)
     softened = f"Softened {f'`{cut(source, 12)}`' if named else 'last teachers'}"
     title = words.compare(softened, "early ones", late_minus_early)
     if all(late == early for late, early, _ in chosen.values()):
         title = f"{f'`{cut(source)}`: the' if named else 'The'} last teacher at temperature 1 is best at every budget"
-    both = Text(f"{words.compare('Epoch and temperature together', 'the epoch alone', gains)}.")
+    gained = words.compare("Epoch and temperature together", "the epoch alone", gains)
     chart = _chart(group, source, field, {ipc: cells[-1] for ipc, cells in chosen.items()})
-    return Section(title, [both, chart, table(lines, caption)])
+    return Section(title, [Text(f"{gained}."), chart, table(lines, caption)])
 
 
 def _chart(group: Group, source: str, field: Field, chosen: Mapping[int, Cell]) -> Chart:

@@ -43,8 +43,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             of = {teacher: arms for (teacher, other), arms in there.items() if other == student}
             best.setdefault(ipc, {})[student] = best_of(group, ipc, of)
     caption = (
-        "Every teacher with every student: label spec chosen on validation, gain over hard labels of the same student "
-        "seed by seed; means over n seeds with 95 % intervals."
+        "Label specs chosen on validation; gains over hard labels of the same student, paired; n seeds, 95 % intervals."
     )
     own = _own_kind(group, taught)
     said = [Text(f"Teachers of the student's own kind minus others: {words.signed(own)} on average.")] if own.n else []

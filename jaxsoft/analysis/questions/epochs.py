@@ -46,7 +46,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         lines.append({"IPC": ipc, "best epoch": _epoch(epoch), "test, %": value, **knew, "n": value.n})
     caption = (
         f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
-        "of the best epoch in resampled sets of seeds. Accuracy: each seed judges the epoch that the others choose."
+        "of the best epoch in resampled sets of seeds."
     )
     first, last, moves = min(best), max(best), drawn(draws[:, -1] - draws[:, 0], n).sign
     how = "More images want a later teacher" if moves > 0 else "More images want an earlier teacher"

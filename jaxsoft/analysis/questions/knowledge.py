@@ -42,10 +42,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             lines[ipc, source] = line | {"n": value.n}
         chosen[ipc] = source = best_of(group, ipc, here)
         beyond[ipc] = lines[ipc, source][f"over {smallest}, points"]
-    caption = (
-        f"The source and the k chosen on {group.on} at each IPC: test accuracy, and gains, each seed against itself with the "
-        "k that the other seeds choose; 95 % intervals."
-    )
+    caption = f"The source and the k chosen on {group.on} at each IPC: test accuracy and paired gains, 95 % intervals."
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
     said, most = (
         _said(group, [arm for cuts in sources.values() for arm in union(cuts)], path),
@@ -101,8 +98,7 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
         if np.isfinite(hard).any():
             panels.append(Panel([Heat(hard, ["hard"], columns, "test accuracy, %", limits)], "", height=0.35))
         caption = (
-            f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept, the others zeroed. On a line "
-            f"knowledge is exchanged for images at equal accuracy. Dots: the k chosen on {group.on}."
+            f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept. Dots: chosen on {group.on}."
         )
         picks = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
         said, alt = (

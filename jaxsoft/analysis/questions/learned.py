@@ -118,9 +118,8 @@ def _distances(stories: Sequence[Story]) -> Table:
             line |= {"least": f"{mean.min():.4f}", "last": f"{mean[-1]:.4f}", "change": _nats(change)}
             lines.append({**line, "minus smoothing": _nats(beyond) if beyond.n else None, "n": change.n})
     caption = (
-        "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, where its mean was least, and "
-        "at the end; the change is last minus first, each subset against itself, with 95 % intervals. Minus smoothing: at the "
-        "end, minus that of true classes smoothed to the same entropies."
+        "Jensen-Shannon divergence from learned labels to pooled experts', in nats, with 95 % intervals; change: last minus "
+        "first. Minus smoothing: at the end, minus that of true classes smoothed to the same entropies."
     )
     return table(lines, caption)
 

@@ -44,8 +44,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if logits := by_ipc(({"IPC": ipc, **line} for ipc, (*_, line) in best.items()), _LOGITS):
         said = f"{words.compare('Pooled logits', 'probabilities', logits)}. {said}"
     caption = (
-        f"Accuracy with the fewest and with the most experts, of the pool chosen on {group.on} at the most; differences, each seed "
-        "against itself, 95 % intervals."
+        f"Test accuracy of the pool chosen on {group.on} at the most experts, and paired differences, 95 % intervals."
     )
     return Section(title, [Text(f"{said}."), _chart(group, sources, chosen), table(lines, caption)])
 

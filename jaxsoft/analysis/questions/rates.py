@@ -46,8 +46,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         turned = ", ".join(f"{rate:g}: {words.difference(value)}" for rate, value in duel.turning.items())
         lines.append({**line, "soft − hard, points": duel.own, "turned at": turned or None, "n": n})
     caption = (
-        f"Each at the rate chosen on {group.on}: test accuracy, and the difference, each seed against itself. Turned: the shared "
-        "rates at which the other side wins. A seed judges the rate and the label spec that the other seeds choose. 95 % intervals."
+        f"Each at the rate chosen on {group.on}, 95 % intervals. Turned: shared rates at which the other side wins."
     )
     shown = words.listed(edges if len(edges) <= 4 else [*edges[:3], f"{len(edges) - 3} more"])
     edge = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
@@ -98,8 +97,5 @@ def _chart(duels: Mapping[int, Duel], on: str) -> Chart:
             ring = Series("", [best], [values[best].mean], "band", colour=ORANGE, marker="o", size=10, hollow=True)
             marks = [ring, *marks, Series.of(f"{kind} labels", values, colour=_COLOURS[kind])]
         panels.append(Panel(marks, x="learning rate", title=f"IPC {ipc}", height=2.3))
-    caption = (
-        f"Test accuracy by learning rate. Soft: at each IPC the label spec that is best on {on}, at its own rate. Ringed: "
-        f"the rate chosen on {on}, for hard and soft labels alike."
-    )
+    caption = f"Test accuracy by learning rate. Soft: at each IPC the label spec that is best on {on}, at its own rate."
     return Chart("rates", panels, caption, f"bars: 95 % intervals; ringed: chosen on {on}")

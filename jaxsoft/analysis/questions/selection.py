@@ -57,8 +57,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if not lines:
         return None
     caption = (
-        "What choosing images is worth: the ways that are best and worst on validation, each seed judging what the others "
-        "rank so, on test; intervals were measured to cover 94 to 99 %. Hard minus soft: how much less choosing is worth with soft labels."
+        "The ways that are best and worst on validation, judged on test; intervals were measured to cover 94 to 99 %. Hard "
+        "minus soft: how much less choosing is worth with soft labels."
     )
     title = _title(worth, by_ipc(lines, _LESS))
     return Section(title, [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])

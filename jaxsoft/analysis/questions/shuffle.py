@@ -45,11 +45,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     ) + (f" {words.compare('Shuffled labels', 'hard ones', left)}." if left else "")
     drawn = [labels for labels in structure if len(structure) <= _MOST_PANELS or labels in chosen.values()]
     panels = [_panel(labels, minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
-    caption = (
-        "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what it "
-        "says of the other classes is lost. Each seed against itself."
-    )
-    shown = f"Differences in test points, each seed against itself, with 95 % intervals. Chosen: the best source of each IPC on {group.on}."
+    caption = "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay."
+    shown = f"Paired differences on test with 95 % intervals. Chosen: the best source of each IPC on {group.on}."
     title = words.compare("Structure", "shuffling", worth, ("beats", "loses to"))
     return Section(title, [Text(said), Chart("shuffle", panels, caption, same_y=True), table(lines, shown)])
 

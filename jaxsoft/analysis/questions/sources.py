@@ -51,8 +51,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
                 line = {"IPC": ipc, "source": KINDS[kind], "chosen label spec": group.chosen(ipc, kinds[kind])}
                 lines.append({**line, "test, %": value, _GAIN: gains.get(kind, {}).get(ipc), "n": value.n})
     caption = (
-        f"Of each source the spec that is best on {group.on}, each seed judging what the others choose; means over n seeds "
-        "with 95 % intervals, gains seed by seed."
+        f"Of each source the spec that is best on {group.on}; means over n seeds and paired gains, 95 % intervals."
     )
     drawn = zip(PALETTE, (gains if "hard" in kinds else accuracies).items())
     marks = [Series.of(KINDS[kind], values, colour=colour) for colour, (kind, values) in drawn]

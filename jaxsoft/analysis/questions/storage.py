@@ -63,9 +63,7 @@ def _chart(found: Mapping[str, Sequence[Purchase]], on: str) -> Chart:
             bare = [p.accuracy._replace(low=math.nan, high=math.nan) for p in own]
             marks.append(Series("", [p.total / 8 for p in own], bare, "band", False, colour, marker))
         panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
-    caption = (
-        f"Every data set of the sweep by its bytes, on test; the line joins those that nothing cheaper matches on {on}."
-    )
+    caption = f"Every data set of the sweep on test; the line joins those that nothing cheaper matches on {on}."
     said = "black: hard labels; light: labels of more bits; line: the frontier"
     return Chart("storage", panels, caption, said, same_y=True)
 
@@ -84,9 +82,8 @@ def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
         lines.append({**line, "certain": None if math.isnan(p.accuracy.low) else f"{100 * p.share:.0f} %"})
     how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
     caption = (
-        f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; entries of soft "
-        "labels as fp16, with indices where a label is cut; hard labels as class indices. Certain: how often a data set stays "
-        "on the frontier when seeds are resampled."
+        f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; soft labels as fp16, "
+        "with indices where cut. Certain: how often a data set stays on the frontier when seeds are resampled."
     )
     return table(lines, caption, folded=stored == "indices")
 

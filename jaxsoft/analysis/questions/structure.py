@@ -108,9 +108,7 @@ def _entropies(found: Sequence[Stage], train: LabelSample, validation: LabelSamp
     style = {"y": "images, %", "x": f"entropy of a label, nats (uniform: {most:.2f})", "height": 1.3}
     shown = spread(len(found), _MOST_PANELS)
     panels = [Panel([functools.partial(histogram, p=p)], title=means[p], **style) for p in shown]
-    caption = (
-        "Entropy of single labels by teacher epoch. Dashed: the mean over training images, with its 95 % interval."
-    )
+    caption = "Entropy of single labels by teacher epoch. Dashed: mean over training images, with its 95 % interval."
     return Chart("entropy", panels, caption, "", f"Histograms of entropy. {'; '.join(means)}.", across=1)
 
 

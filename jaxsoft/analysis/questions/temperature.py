@@ -70,9 +70,8 @@ def _section(group: Group, source: str, field: Field, named: bool) -> Section | 
     if not lines:
         return None
     caption = (
-        f"Chosen on {group.on}, compared on test, each seed against itself with what the other seeds choose, 95 % intervals. "
-        "Difference: the last epoch with its best temperature minus the best epoch at temperature 1. Gain: best of both minus "
-        "the best epoch at temperature 1."
+        f"Chosen on {group.on}, compared on test, 95 % intervals. Minus the best epoch at temperature 1: the last epoch with its "
+        "best temperature (difference), the best of both (gain)."
     )
     names = "difference, points", "gain, points"
     late_minus_early, gains = ({line["IPC"]: line[name] for line in lines} for name in names)

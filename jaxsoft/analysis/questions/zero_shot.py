@@ -136,8 +136,7 @@ def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Char
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
         panels.append(panel(each, f"subject class, at {words.budgets([last.ipc])}", shown))
     caption = (
-        f"Test accuracy on the subject class alone with labels `{last.source}`; mean over subjects inside a seed, then over "
-        f"seeds. Dashed: chance, 1 of {classes} classes."
+        f"Test accuracy on the subject class alone, labels `{last.source}`. Dashed: chance, 1 of {classes} classes."
     )
     told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
     said = f"{len(last.classes)} subject classes; bars: 95 % intervals"

@@ -19,7 +19,7 @@ import importlib
 import itertools
 import pkgutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 
 import pandas as pd
@@ -27,7 +27,7 @@ import pandas as pd
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import drawing
 from jaxsoft.analysis.showing.chart import Chart
-from jaxsoft.analysis.showing.page import Block, Picture, Section
+from jaxsoft.analysis.showing.page import Picture, Section
 from jaxsoft.analysis.statistics.groups import Group, is_probe
 
 BACKGROUND = 50
@@ -41,12 +41,9 @@ def modules() -> list[ModuleType]:
 
 
 def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], runs: Sequence[Run]) -> list[Section]:
-    """The sections of one question, its charts drawn; empty if no group asks it.
+    """The sections of one question, its charts drawn and those of one name numbered; empty if no group asks it.
 
-    Args:
-      module: of the question.
-      split: the groups of members that may differ in some columns.
-      runs: where the members come from.
+    `split` gives the groups of members that may differ in some columns; `runs` are where the members come from.
     """
     sections = list(module.of_runs(runs)) if hasattr(module, "of_runs") else []
     parts = split(getattr(module, "TOGETHER", ())) if hasattr(module, "answer") else []
@@ -55,28 +52,18 @@ def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], run
     for group, found in told:
         name = f"{group.name[:1].upper()}{group.name[1:]}: " if group.name and len(told) > 1 else ""
         sections += [section._replace(title=name + section.title) for section in found]
-    return [drawn(section) for section in _numbered(sections)]
-
-
-def _numbered(sections: Sequence[Section]) -> list[Section]:
-    """The sections, their charts of one name numbered."""
     names = Counter(block.name for section in sections for block in section.blocks if isinstance(block, Chart))
     numbers = {name: itertools.count(1) for name, times in names.items() if times > 1}
-
-    def own(block: Block) -> Block:
-        if isinstance(block, Chart) and block.name in numbers:
-            return block._replace(name=f"{block.name}-{next(numbers[block.name])}")
-        return block
-
-    return [section._replace(blocks=[own(block) for block in section.blocks]) for section in sections]
+    return [drawn(section, numbers=numbers) for section in sections]
 
 
-def drawn(section: Section, suffix: str = "") -> Section:
-    """A section with its charts as pictures, whose names end with `suffix`."""
+def drawn(section: Section, suffix: str = "", numbers: Mapping[str, Iterator[int]] | None = None) -> Section:
+    """A section with its charts as pictures, whose names end with the next of their `numbers`, if they have, and `suffix`."""
 
     def picture(chart: Chart) -> Picture:
+        number = f"-{next(numbers[chart.name])}" if numbers and chart.name in numbers else ""
         alt = chart.alt or f"{chart.caption} {section.title}."
-        return Picture(chart.name + suffix, drawing.png(chart), alt, chart.caption)
+        return Picture(chart.name + number + suffix, drawing.png(chart), alt, chart.caption)
 
     return section._replace(blocks=[picture(b) if isinstance(b, Chart) else b for b in section.blocks])
 

@@ -39,9 +39,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             line = {"IPC": ipc, "teacher": f"`{teacher}`", "student": f"`{student}`"}
             line |= {"chosen label spec": group.chosen(ipc, arms), "test, %": test}
             lines[ipc, teacher, student] = {**line, _GAIN: group.contrast(ipc, arms, hard), "n": test.n}
-        for student in dict.fromkeys(student for _, student in there):
-            of = {teacher: arms for (teacher, other), arms in there.items() if other == student}
-            best.setdefault(ipc, {})[student] = best_of(group, ipc, of)
+        for student in dict.fromkeys(student for _, student in taught):
+            if of := {teacher: arms for (teacher, other), arms in there.items() if other == student}:
+                best.setdefault(ipc, {})[student] = best_of(group, ipc, of)
     caption = (
         "Label specs chosen on validation; gains over hard labels of the same student, paired; n seeds, 95 % intervals."
     )

@@ -32,28 +32,24 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     sources = {source: cut[source] for source in ipcs}
     least = {min(cuts) for cuts in sources.values()}
     smallest = f"k = {_name(min(least))}" if len(least) == 1 else "the smallest k"
-    chosen, lines, beyond = {}, {}, {}
+    over, chosen, lines = f"over {smallest}, points", {}, {}
     for ipc in sorted(set(sum(ipcs.values(), []))):
         here = {source: union(cuts) for source, cuts in sources.items() if ipc in ipcs[source]}
         for source, arms in here.items():
-            value, cuts, over = group.accuracy(ipc, arms), sources[source], group.contrast(ipc, arms, group.hard)
+            value, cuts = group.accuracy(ipc, arms), sources[source]
             line = {"IPC": ipc, "source": f"`{source}`", "best k": _name(best_of(group, ipc, cuts)), "test, %": value}
-            line |= {"over hard, points": over, f"over {smallest}, points": group.contrast(ipc, arms, cuts[min(cuts)])}
-            lines[ipc, source] = line | {"n": value.n}
-        chosen[ipc] = source = best_of(group, ipc, here)
-        beyond[ipc] = lines[ipc, source][f"over {smallest}, points"]
+            line |= {"over hard, points": group.contrast(ipc, arms, group.hard)}
+            lines[ipc, source] = line | {over: group.contrast(ipc, arms, cuts[min(cuts)]), "n": value.n}
+        chosen[ipc] = best_of(group, ipc, here)
     caption = f"The source and the k chosen on {group.on} at each IPC: test accuracy and paired gains, 95 % intervals."
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
-    said, most = (
-        _said(group, [arm for cuts in sources.values() for arm in union(cuts)], path),
-        statistics.mode(chosen.values()),
-    )
+    every, most = [arm for cuts in sources.values() for arm in union(cuts)], statistics.mode(chosen.values())
     tables = [table([lines[pair] for pair in chosen.items()], caption), *_iso(group, sources[most], ipcs[most])]
     if len(sources) > 1:
         caption = caption.replace("The source and the k", "Of every source the k")
         tables.append(table(list(lines.values()), caption, folded=True))
-    title = words.compare("Larger k", smallest, beyond)
-    return Section(title, [Text(said), *_charts(group, sources, ipcs), *tables])
+    title = words.compare("Larger k", smallest, {ipc: lines[ipc, source][over] for ipc, source in chosen.items()})
+    return Section(title, [Text(_said(group, every, path)), *_charts(group, sources, ipcs), *tables])
 
 
 def cut_sources(group: Group) -> dict[str, Cuts]:

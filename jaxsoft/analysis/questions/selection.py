@@ -38,7 +38,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     # The best way minus the worst one, each chosen by the other units.
     spreads = {key: (top, Side(top.test, -top.selection, -1.0)) for key, top in tops.items()}
     worth = {key: value for key, sides in spreads.items() if (value := contrast(*sides)).n}
-    lines, select = [], _select(group)
+    lines, select = [], group.arms["select"].fillna(words.NONE).astype(str).tolist()  # an older table does not say
     for (ipc, kind), value in worth.items():
         picks = [ways[ipc, kind][int(best(means(side.selection[:, 0])))] for side in spreads[ipc, kind]]
         named = {f"{name} way": f"`{select[arm]}`" for name, arm in zip(("best", "worst"), picks)}
@@ -61,12 +61,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "minus soft: how much less choosing is worth with soft labels."
     )
     title = _title(worth, by_ipc(lines, _LESS))
-    return Section(title, [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
-
-
-def _select(group: Group) -> list[str]:
-    """The way of each arm; a dash where an older table does not say."""
-    return group.arms["select"].fillna(words.NONE).astype(str).tolist()
+    return Section(title, [_chart(group, select, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
 def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
@@ -91,9 +86,9 @@ def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Est
     return f"The choice of images matters {'less' if sign > 0 else 'more'} with soft labels: {size} at IPC {ipc}{of}"
 
 
-def _chart(group: Group, ways: Mapping[tuple[int, str], Arms]) -> Chart:
+def _chart(group: Group, select: Sequence[str], ways: Mapping[tuple[int, str], Arms]) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
-    select, ipcs = _select(group), sorted({ipc for ipc, _ in ways})
+    ipcs = sorted({ipc for ipc, _ in ways})
     names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not _DECILE.fullmatch(n), n))
     tenths = [_DECILE.sub(r"\1", name) for name in names]
     x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"

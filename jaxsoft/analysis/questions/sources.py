@@ -44,6 +44,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     gains = {kind: group.contrasts(arms, kinds.get("hard", [])) for kind, arms in kinds.items() if kind != "hard"}
     accuracies = {kind: {ipc: group.accuracy(ipc, arms) for ipc in group.budgets(arms)} for kind, arms in kinds.items()}
+    means = []  # of the budgets that both have
+    for kind, base in [*((kind, "hard") for kind in gains), ("views", "teacher")]:
+        sides = kinds.get(kind, []), kinds.get(base, [])
+        if ipcs := group.budgets(*sides):
+            means.append(f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides))}")
+    said = [Text(f"Mean of the budgets that both have: {'; '.join(means)}.")] if means else []
     lines = []
     for ipc in group.ipcs:
         for kind, values in accuracies.items():
@@ -60,7 +66,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         panel = panel._replace(marks=[Level(0.0), *marks], y="gain over hard labels, test points")
         shown = "Test accuracy of each source of labels minus hard labels, by images per class."
     told = table(lines, caption, folded=len(lines) > 24)
-    return Section(_title(group, kinds), [*_means(group, kinds), Chart("sources", [panel], shown), told])
+    return Section(_title(group, kinds), [*said, Chart("sources", [panel], shown), told])
 
 
 def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
@@ -70,13 +76,3 @@ def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
             if values := group.contrasts(kinds.get(kind, []), kinds.get(base, [])):
                 return words.compare(name, KINDS[base], values, verbs)
     return "Sources of labels side by side"
-
-
-def _means(group: Group, kinds: Mapping[str, Arms]) -> list[Text]:
-    """Each kind against hard labels, and views against a teacher, as means over the budgets that both have."""
-    said = []
-    for kind, base in [*((kind, "hard") for kind in kinds if kind != "hard"), ("views", "teacher")]:
-        sides = kinds.get(kind, []), kinds.get(base, [])
-        if ipcs := group.budgets(*sides):
-            said.append(f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides))}")
-    return [Text(f"Mean of the budgets that both have: {'; '.join(said)}.")] if said else []

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
-from jaxsoft.analysis.questions._choice import reached
+from jaxsoft.analysis.questions._verbs import reached
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxsoft import spec
-from jaxsoft.analysis.questions._choice import examples
+from jaxsoft.analysis.questions._verbs import examples
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics import fits, laws

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis.questions._choice import best_of, judged, treated, union
+from jaxsoft.analysis.questions._verbs import best_of, judged, treated, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel

@@ -120,8 +120,8 @@ def _distances(stories: Sequence[Story]) -> Table:
             line |= {"least": f"{mean.min():.4f}", "last": f"{mean[-1]:.4f}", "change": _nats(change)}
             lines.append({**line, "minus smoothing": _nats(beyond) if beyond.n else None, "n": change.n})
     caption = (
-        "Jensen-Shannon divergence from learned labels to pooled experts', in nats, with 95 % intervals; change: last minus "
-        "first. Minus smoothing: at the end, minus that of true classes smoothed to the same entropies."
+        "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, least and last; change: last "
+        "minus first, with 95 % intervals. Minus smoothing: at the end, minus that of true classes smoothed to equal entropies."
     )
     return table(lines, caption)
 

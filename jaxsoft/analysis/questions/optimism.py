@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft.analysis.questions._choice import by_ipc
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Level, Panel, Series

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxsoft.analysis.questions._choice import best_of, by_ipc, ran, reached, taught, union
+from jaxsoft.analysis.questions._verbs import best_of, by_ipc, ran, reached, taught, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series

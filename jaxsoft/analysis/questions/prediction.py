@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis.questions._choice import by_ipc
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxsoft.analysis.questions._choice import reached
+from jaxsoft.analysis.questions._verbs import reached
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series

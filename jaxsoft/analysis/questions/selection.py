@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from jaxsoft.analysis.questions._choice import by_ipc
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from jaxsoft.analysis.findings import choose
-from jaxsoft.analysis.questions._choice import examples
+from jaxsoft.analysis.questions._verbs import examples
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxsoft.analysis.findings import rank_correlation
-from jaxsoft.analysis.questions._choice import treated
+from jaxsoft.analysis.questions._verbs import treated
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series, cut, shades

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxsoft.analysis.questions._choice import best_of, ran, reached, union
+from jaxsoft.analysis.questions._verbs import best_of, ran, reached, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel, cut

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from jaxsoft.analysis.questions._choice import taught
+from jaxsoft.analysis.questions._verbs import taught
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series

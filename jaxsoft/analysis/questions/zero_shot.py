@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis.questions._choice import examples
+from jaxsoft.analysis.questions._verbs import examples
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series

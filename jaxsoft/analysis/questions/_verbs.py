@@ -1,4 +1,4 @@
-"""What several questions choose among: sets of arms, such as all cuts of one source."""
+"""What several questions ask: of sets of arms, such as all cuts of one source, of label specs, and of their own records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -48,7 +48,7 @@ def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
 
 
 def treated(group: Group, operation: str) -> dict[str, dict[Any, list[int]]]:
-    """What an operation ends, as a spec without it, and the arms by its argument, ascending; those without one left out."""
+    """The arms that end in an operation, by the spec without it and by its argument, ascending; arms without one are left out."""
     arms = group.arms.iloc[group.find(op=operation)]
     bases = arms.groupby("base", sort=False)
     return {str(base): {k: a.index.tolist() for k, a in own.groupby("value")} for base, own in bases}

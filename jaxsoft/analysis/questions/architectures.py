@@ -42,9 +42,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         for student in dict.fromkeys(student for _, student in taught):
             if of := {teacher: arms for (teacher, other), arms in there.items() if other == student}:
                 best.setdefault(ipc, {})[student] = best_of(group, ipc, of)
-    caption = (
-        "Label specs chosen on validation; gains over hard labels of the same student, paired; n seeds, 95 % intervals."
-    )
+    caption = "Label specs chosen on validation; gains over hard labels of the same student, paired; 95 % intervals."
     own = _own_kind(group, taught)
     said = [Text(f"Teachers of the student's own kind minus others: {words.signed(own)} on average.")] if own.n else []
     shown = table(list(lines.values()), caption, folded=len(lines) > 24)

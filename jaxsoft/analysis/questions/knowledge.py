@@ -93,14 +93,10 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
         panels = [Panel([heat], "k, probabilities kept", height=0.5 + 0.3 * len(ks))]
         if np.isfinite(hard).any():
             panels.append(Panel([Heat(hard, ["hard"], columns, "test accuracy, %", limits)], "", height=0.35))
-        caption = (
-            f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept. Dots: chosen on {group.on}."
-        )
+        caption = f"Test accuracy with `{source}|topk(k)`: all but the k largest zeroed. Dots: chosen on {group.on}."
         picks = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
-        said, alt = (
-            "lines: equal accuracy, %; dots: the k chosen",
-            f"Heat map of accuracy by k and IPC, {source}. Chosen: {picks}.",
-        )
+        alt = f"Heat map of accuracy by k and IPC, {source}. Chosen: {picks}."
+        said = "lines: equal accuracy, %; dots: the k chosen"
         charts.append(Chart("knowledge", panels, caption, said, alt, across=1))
     return charts
 

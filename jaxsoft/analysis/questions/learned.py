@@ -93,7 +93,8 @@ def _chart(story: Story) -> Chart:
     panels = [panel(top, "validation, %", height=1.8), panel(middle, "entropy, nats", height=1.5, from_zero=True)]
     panels += [panel(bottom, "divergence, nats", height=1.8)] if bottom else []
     caption = (
-        f"Learning at {words.budgets([story.ipc])}; divergence: Jensen-Shannon, from labels of one teacher or several."
+        f"Learning at {words.budgets([story.ipc])}; divergence is Jensen-Shannon, from labels of one teacher or of several "
+        "pooled."
     )
     return Chart(f"learned-ipc-{story.ipc}", panels, caption, "bands: 95 % intervals", across=1, units="subsets")
 

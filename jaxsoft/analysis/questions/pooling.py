@@ -43,9 +43,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         said += ": another first expert would move these numbers about as much as experts differ"
     if logits := by_ipc(({"IPC": ipc, **line} for ipc, (*_, line) in best.items()), _LOGITS):
         said = f"{words.compare('Pooled logits', 'probabilities', logits)}. {said}"
-    caption = (
-        f"Test accuracy of the pool chosen on {group.on} at the most experts, and paired differences, 95 % intervals."
-    )
+    caption = f"Test accuracy of the pool chosen on {group.on} at the most experts; paired differences; 95 % intervals."
     return Section(title, [Text(f"{said}."), _chart(group, sources, chosen), table(lines, caption)])
 
 

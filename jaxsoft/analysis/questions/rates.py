@@ -45,9 +45,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             n = value.n
         turned = ", ".join(f"{rate:g}: {words.difference(value)}" for rate, value in duel.turning.items())
         lines.append({**line, "soft − hard, points": duel.own, "turned at": turned or None, "n": n})
-    caption = (
-        f"Each at the rate chosen on {group.on}, 95 % intervals. Turned: shared rates at which the other side wins."
-    )
+    caption = f"Each at the rate chosen on {group.on}, 95 % intervals. Turned: shared rates at which the other wins."
     shown = words.listed(edges if len(edges) <= 4 else [*edges[:3], f"{len(edges) - 3} more"])
     edge = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
     warnings = [Text(edge, "warning")] if edges else []

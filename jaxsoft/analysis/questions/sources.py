@@ -56,9 +56,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             if value := values.get(ipc):
                 line = {"IPC": ipc, "source": KINDS[kind], "chosen label spec": group.chosen(ipc, kinds[kind])}
                 lines.append({**line, "test, %": value, _GAIN: gains.get(kind, {}).get(ipc), "n": value.n})
-    caption = (
-        f"Of each source the spec that is best on {group.on}; means over n seeds and paired gains, 95 % intervals."
-    )
+    caption = f"Of each source the spec best on {group.on}; means over n seeds and paired gains, 95 % intervals."
     drawn = zip(PALETTE, (gains if "hard" in kinds else accuracies).items())
     marks = [Series.of(KINDS[kind], values, colour=colour) for colour, (kind, values) in drawn]
     panel, shown = Panel(marks, height=2.9), "Test accuracy by source."

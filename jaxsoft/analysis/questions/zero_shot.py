@@ -135,9 +135,7 @@ def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Char
         each = {t: [estimate(subject) for subject in last.accuracy[t].T] for t in tried}
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
         panels.append(panel(each, f"subject class, at {words.budgets([last.ipc])}", shown))
-    caption = (
-        f"Test accuracy on the subject class alone, labels `{last.source}`. Dashed: chance, 1 of {classes} classes."
-    )
+    caption = f"Test accuracy on the subject class alone, labels `{last.source}`. Dashed: chance, 1 of {classes}."
     told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
     said = f"{len(last.classes)} subject classes; bars: 95 % intervals"
     return Chart("zero-shot", panels, caption, said, f"Accuracy on subjects. {'; '.join(told)}.", across=1)

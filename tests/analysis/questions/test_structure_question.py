@@ -11,7 +11,6 @@ from matplotlib.colors import to_hex
 from jaxsoft.analysis.questions import structure as question
 from jaxsoft.analysis.reading import read
 from jaxsoft.analysis.showing import chart, drawing
-from jaxsoft.analysis.showing.chart import Chart
 from jaxsoft.analysis.showing.page import Picture, Table
 from jaxsoft.analysis.statistics import structure
 

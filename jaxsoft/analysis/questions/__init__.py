@@ -4,7 +4,8 @@ There is nothing to register. A module here without a leading underscore defines
 
   ORDER                   where its answer stands among several; low numbers come first, and from BACKGROUND on an answer
                           follows what every report says and never gives it its title
-  answer(group, runs)     the section, or sections, that answer it for one group of members; None if it is not asked there
+  answer(group, runs)     the section, or sections, that answer it for one group of members; None if it is not asked there.
+                          Charts of one name are numbered
   of_runs(runs)           instead, or before: sections about what run folders hold beside their results
   TOGETHER      optional  columns in which the members of a group may differ, because they are what is compared
   private       optional  a mask of members that mean something to this question alone, so that curves of soft against hard
@@ -15,8 +16,10 @@ Whether a question is asked is read off the members themselves: their label spec
 """
 
 import importlib
+import itertools
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 
 import pandas as pd
@@ -38,32 +41,29 @@ def modules() -> list[ModuleType]:
 
 
 def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], runs: Sequence[Run]) -> list[Section]:
-    """The sections of one question, its charts drawn; empty if no group asks it.
+    """The sections of one question, its charts drawn and those of one name numbered; empty if no group asks it.
 
-    Args:
-      module: of the question.
-      split: the groups of members that may differ in some columns.
-      runs: where the members come from.
+    `split` gives the groups of members that may differ in some columns; `runs` are where the members come from.
     """
-    sections = [drawn(section) for section in (module.of_runs(runs) if hasattr(module, "of_runs") else [])]
-    if not hasattr(module, "answer"):
-        return sections
-    finished = [g for g in split(getattr(module, "TOGETHER", ())) if "done" in set(g.members["status"])]
-    answers = [(group, module.answer(group, runs)) for group in finished]
+    sections = list(module.of_runs(runs)) if hasattr(module, "of_runs") else []
+    parts = split(getattr(module, "TOGETHER", ())) if hasattr(module, "answer") else []
+    answers = [(group, module.answer(group, runs)) for group in parts if "done" in set(group.members["status"])]
     told = [(group, [found] if isinstance(found, Section) else found) for group, found in answers if found]
-    for i, (group, found) in enumerate(told, 1):
-        suffix = f"-{i}" if len(told) > 1 else ""
+    for group, found in told:
         name = f"{group.name[:1].upper()}{group.name[1:]}: " if group.name and len(told) > 1 else ""
-        sections += [drawn(section._replace(title=name + section.title), suffix) for section in found]
-    return sections
+        sections += [section._replace(title=name + section.title) for section in found]
+    names = Counter(block.name for section in sections for block in section.blocks if isinstance(block, Chart))
+    numbers = {name: itertools.count(1) for name, times in names.items() if times > 1}
+    return [drawn(section, numbers=numbers) for section in sections]
 
 
-def drawn(section: Section, suffix: str = "") -> Section:
-    """A section with its charts as pictures, whose names end with `suffix`."""
+def drawn(section: Section, suffix: str = "", numbers: Mapping[str, Iterator[int]] | None = None) -> Section:
+    """A section with its charts as pictures, whose names end with the next of their `numbers`, if they have, and `suffix`."""
 
     def picture(chart: Chart) -> Picture:
+        number = f"-{next(numbers[chart.name])}" if numbers and chart.name in numbers else ""
         alt = chart.alt or f"{chart.caption} {section.title}."
-        return Picture(chart.name + suffix, drawing.png(chart), alt, chart.caption)
+        return Picture(chart.name + number + suffix, drawing.png(chart), alt, chart.caption)
 
     return section._replace(blocks=[picture(b) if isinstance(b, Chart) else b for b in section.blocks])
 

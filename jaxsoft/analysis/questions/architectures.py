@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxsoft.analysis.questions._verbs import best_of, ran
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel, cut, spread
@@ -21,30 +22,27 @@ TOGETHER = ("model",)
 _MOST_PANELS = 3
 _GAIN = "gain over hard labels, points"
 
-Pairs = Mapping[tuple[str, str], Arms]
-"""Arms by teacher and student; the teacher of hard labels is empty."""
+Pairs = Mapping[tuple[str, str], Arms]  # by teacher and student; the teacher of hard labels is empty
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The matrix of teachers and students, and what a teacher of one's own kind is worth."""
     told = {tuple(run.teachers.get("teacher", {}).get("models") or ()) for run in runs} - {()}
     pairs = _pairs(group, told.pop()) if len(told) == 1 else {}
     taught = {pair: arms for pair, arms in pairs.items() if pair[0]}
     if len({teacher for teacher, _ in taught}) < 2:
         return None
-    lines = {}
+    lines, best = {}, {}
     for ipc in group.ipcs:
-        for (teacher, student), arms in taught.items():
-            if ran := group.ran(ipc, arms):
-                hard, test = group.ran(ipc, pairs.get(("", student), [])), group.accuracy(ipc, ran)
-                line = {"IPC": ipc, "teacher": f"`{teacher}`", "student": f"`{student}`"}
-                line |= {"chosen label spec": group.chosen(ipc, ran), "test, %": test}
-                lines[ipc, teacher, student] = {**line, _GAIN: group.contrast(ipc, ran, hard), "n": test.n}
-    caption = (
-        "Every teacher with every student: label spec chosen on validation, gain over hard labels of the same student "
-        "seed by seed; means over n seeds with 95 % intervals."
-    )
-    best = {ipc: _best(group, taught, ipc) for ipc in dict.fromkeys(ipc for ipc, *_ in lines)}
+        there = ran(group, ipc, taught)
+        for (teacher, student), arms in there.items():
+            hard, test = group.ran(ipc, pairs.get(("", student), [])), group.accuracy(ipc, arms)
+            line = {"IPC": ipc, "teacher": f"`{teacher}`", "student": f"`{student}`"}
+            line |= {"chosen label spec": group.chosen(ipc, arms), "test, %": test}
+            lines[ipc, teacher, student] = {**line, _GAIN: group.contrast(ipc, arms, hard), "n": test.n}
+        for student in dict.fromkeys(student for _, student in taught):
+            if of := {teacher: arms for (teacher, other), arms in there.items() if other == student}:
+                best.setdefault(ipc, {})[student] = best_of(group, ipc, of)
+    caption = "Label specs chosen on validation; gains over hard labels of the same student, paired; 95 % intervals."
     own = _own_kind(group, taught)
     said = [Text(f"Teachers of the student's own kind minus others: {words.signed(own)} on average.")] if own.n else []
     shown = table(list(lines.values()), caption, folded=len(lines) > 24)
@@ -54,13 +52,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 def _pairs(group: Group, models: Sequence[str]) -> Pairs:
     """Who labelled whom; the labels of pooled experts are left out."""
     found: dict[tuple[str, str], list[int]] = {}
-    one = group.members["model"].iat[0]
-    for arm, expert in enumerate(group.arms["expert"]):
-        student = str(group.arms["model"].iat[arm] if "model" in group.arms else one)
-        if 0 <= expert < len(models):
-            found.setdefault((str(models[expert]), student), []).append(arm)
-        elif arm in group.hard:
-            found.setdefault(("", student), []).append(arm)
+    students = group.arms.get("model", [group.members["model"].iat[0]] * len(group.arms))
+    for arm, (expert, student) in enumerate(zip(group.arms["expert"], students)):
+        if arm in group.hard or 0 <= expert < len(models):
+            teacher = "" if arm in group.hard else str(models[expert])
+            found.setdefault((teacher, str(student)), []).append(arm)
     return found
 
 
@@ -80,27 +76,14 @@ def _own_kind(group: Group, taught: Pairs) -> Estimate:
     return contrast(*(group.side(ipcs, arms, weight) for arms, weight in sides)) if sides and ipcs else NOTHING
 
 
-def _best(group: Group, taught: Pairs, ipc: int) -> dict[str, str]:
-    """Every student's teacher that is best on validation."""
-    found = {}
-    for student in dict.fromkeys(student for _, student in taught):
-        of = {teacher: group.ran(ipc, arms) for (teacher, s), arms in taught.items() if s == student}
-        if (pick := group.choose(ipc, sum(of.values(), []))) is not None:
-            found[student] = next(teacher for teacher, arms in of.items() if pick in arms)
-    return found
-
-
-def _sure(group: Group, taught: Pairs, ipc: int, teacher: str, student: str) -> bool:
-    """Whether the best teacher is better on test than the best of the others; True where there is no other."""
-    others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
-    ran = group.ran(ipc, others)
-    return not ran or group.contrast(ipc, group.ran(ipc, taught[teacher, student]), ran).sign > 0
-
-
 def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> str:
-    sure = sum(_sure(group, taught, ipc, teacher, student) for student, teacher in best.items())
+    """The best teachers of a budget, and for how many students they are better on test than the best of the others."""
+    own, sure = sum(_own(teacher, student) for student, teacher in best.items()), 0
+    for student, teacher in best.items():
+        others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
+        others, arms = group.ran(ipc, others), group.ran(ipc, taught[teacher, student])
+        sure += not others or group.contrast(ipc, arms, others).sign > 0
     clear = "" if sure == len(best) else f", clearly for {sure} of {len(best)}" if sure else ", not clearly for any"
-    own = sum(_own(teacher, student) for student, teacher in best.items())
     who = f"{own} of {len(best)} students learn best from their own kind"
     if own == len(best) > 1:
         who = "Every student learns best from its own kind"
@@ -114,23 +97,18 @@ def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mappin
     """Teachers by students, one panel for each of a few budgets: accuracy, and gain over hard labels below it."""
     teachers, students = (list(dict.fromkeys(names)) for names in ([t for _, t, _ in lines], [s for _, _, s in lines]))
     name = _GAIN if any(line[_GAIN].n for line in lines.values()) else "test, %"
-    shown = {place: line[name].mean for place, line in lines.items() if line[name].n}
+    shown, texts = {}, {}
+    for place, line in lines.items():
+        gain = f"\n{words.difference(line[_GAIN])}".replace(" [", "\n[") if line[_GAIN].n else ""
+        texts[place] = f"{words.percent(line['test, %'].mean)} %{gain}"
+        shown |= {place: line[name].mean} if line[name].n else {}
     rows, columns = ([n.replace("(", "\n(").replace(", ", ",\n") for n in side] for side in (teachers, students))
     ipcs, panels = list(best), []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
-        values = [[shown.get((ipc, t, s), np.nan) for s in students] for t in teachers]
-        texts = [[_text(lines.get((ipc, t, s))) for s in students] for t in teachers]
+        values = np.array([[shown.get((ipc, t, s), np.nan) for s in students] for t in teachers])
+        cells = [[texts.get((ipc, t, s), "") for s in students] for t in teachers]
         frames = [(teachers.index(teacher), students.index(student)) for student, teacher in best[ipc].items()]
-        limits = min(shown.values()), max(shown.values())
-        heat = Heat(np.array(values), rows, columns, name, limits, texts=texts, frames=frames)
+        heat = Heat(values, rows, columns, name, (min(shown.values()), max(shown.values())), texts=cells, frames=frames)
         panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=0.6 + 0.7 * len(teachers)))
     caption = "Test accuracy by architecture of teacher and student, and gain over hard labels of the same student. Framed: best."
     return Chart("architectures", panels, caption, "framed: best on validation", across=1)
-
-
-def _text(line: Mapping[str, Any] | None) -> str:
-    """A cell of the figure: accuracy, and below it the gain."""
-    if line is None:
-        return ""
-    gain = f"\n{words.difference(line[_GAIN])}".replace(" [", "\n[") if line[_GAIN].n else ""
-    return f"{words.percent(line['test, %'].mean)} %{gain}"

@@ -8,12 +8,12 @@ are more than the two or three stages that other questions let validation choose
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
+from jaxsoft.analysis.questions._verbs import reached
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
@@ -26,12 +26,8 @@ ORDER = 3
 _MOST_IPCS, _FEWEST_EPOCHS = 4, 4
 _AXIS = "teacher epoch (0 is the initialisation)"
 
-History = Mapping[int, tuple[float, float]]
-"""Validation accuracy (fraction) and label entropy (nats) of a teacher by epoch."""
-
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The best teacher epoch of each budget, with its interval, the teacher's accuracy and the entropy of its labels."""
     soft = group.arms.iloc[group.soft]
     bare = len(set(soft["family"])) == 1 and not any(soft["operations"]) and not soft["epoch"].isna().any()
     few = len(group.ipcs) <= _MOST_IPCS and len(set(soft["epoch"])) >= _FEWEST_EPOCHS
@@ -50,44 +46,37 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         lines.append({"IPC": ipc, "best epoch": _epoch(epoch), "test, %": value, **knew, "n": value.n})
     caption = (
         f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
-        "of the best epoch in resampled sets of seeds. Accuracy: each seed judges the epoch that the others choose."
+        "of the best epoch in resampled sets of seeds."
     )
-    title = _title(best, drawn(draws[:, -1] - draws[:, 0], n).sign)
+    first, last, moves = min(best), max(best), drawn(draws[:, -1] - draws[:, 0], n).sign
+    how = "More images want a later teacher" if moves > 0 else "More images want an earlier teacher"
+    path = f"epoch {_epoch(best[first])} at IPC {first}, {_epoch(best[last])} at {last}"
+    title = f"{how if moves else 'Best teacher by budget, no clear trend'}: {path}"
+    if first == last:
+        title = f"At IPC {first} the best teacher is that of epoch {_epoch(best[first])}"
     return Section(title, [_chart(group, best, history, whose), table(lines, caption)])
 
 
-def teacher_history(source: str, runs: Sequence[Run]) -> History:
-    """What single experts of a source knew at each epoch, on average; empty where no run says. Pooled, they know more."""
+def teacher_history(source: str, runs: Sequence[Run]) -> dict[int, list[float]]:
+    """What single experts of a source knew at each epoch, on average: validation accuracy and label entropy, in nats.
+
+    Empty where no run says. Pooled, they know more.
+    """
     call = spec.parse(source)[0]
     asked = range(call.args[0] if call.args else 3) if call.name == "teachers" else [call.kwargs.get("expert", 0)]
     for run in runs:
         experts = run.teachers.get("experts", [])
         if experts and max(asked) < len(experts):
-            records = [_known(experts[e]["history"]) for e in asked]
+            histories = [experts[e]["history"] for e in asked]
+            records = [{r["epoch"]: (r.get("val_accuracy"), r.get("label_entropy")) for r in own} for own in histories]
             shared = sorted(set.intersection(*map(set, records)))
-            pooled = {epoch: np.mean([record[epoch] for record in records], axis=0) for epoch in shared}
-            return {epoch: (float(accuracy), float(entropy)) for epoch, (accuracy, entropy) in pooled.items()}
+            known = [epoch for epoch in shared if all(None not in record[epoch] for record in records)]
+            return {epoch: np.mean([record[epoch] for record in records], axis=0).tolist() for epoch in known}
     return {}
-
-
-def _known(history: Sequence[Mapping]) -> dict[int, tuple[Any, Any]]:
-    """The epochs of one expert that hold both numbers."""
-    pairs = {record["epoch"]: (record.get("val_accuracy"), record.get("label_entropy")) for record in history}
-    return {epoch: pair for epoch, pair in pairs.items() if None not in pair}
 
 
 def _epoch(value: Estimate) -> str:
     return words.interval(value, "{:.0f}".format)
-
-
-def _title(best: Mapping[int, Estimate], moves: int) -> str:
-    first, last = min(best), max(best)
-    if first == last:
-        return f"At IPC {first} the best teacher is that of epoch {_epoch(best[first])}"
-    path = f"epoch {_epoch(best[first])} at IPC {first}, {_epoch(best[last])} at {last}"
-    if not moves:
-        return f"Best teacher by budget, no clear trend: {path}"
-    return f"More images want {'a later' if moves > 0 else 'an earlier'} teacher: {path}"
 
 
 def _cut(axes: Axes, foot: float) -> None:
@@ -95,15 +84,14 @@ def _cut(axes: Axes, foot: float) -> None:
     axes.set_ylim(max(axes.get_ylim()[0], foot))
 
 
-def _chart(group: Group, best: Mapping[int, Estimate], history: History, whose: str) -> Chart:
+def _chart(group: Group, best: Mapping[int, Estimate], history: Mapping[int, Sequence[float]], whose: str) -> Chart:
     """Test accuracy by teacher epoch, one panel for each IPC with its best epoch; below, what the teacher knew."""
     tried, panels = sorted(set(group.arms["epoch"].iloc[group.soft])), []
     for (ipc, epoch), colour in zip(best.items(), PALETTE):
-        own = {e: group.ran(ipc, group.find(epoch=e)) for e in tried}
-        values = {e: group.accuracy(ipc, arms) for e, arms in own.items() if arms}
+        values = reached(group, ipc, {e: group.find(epoch=e) for e in tried})
         hard = group.accuracy(ipc, group.ran(ipc, group.hard))
         marks: list[Mark] = [
-            Series("", list(values), list(values.values()), "band", colour=colour, marker="o", size=3.5),
+            Series.of("", values, "band", colour=colour, marker="o", size=3.5),
             Series("", [epoch.mean], [values[epoch.mean].mean], colour=colour, marker="*", size=13),
         ]
         marks += [] if math.isnan(epoch.low) else [Range(epoch.low, epoch.high, colour)]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from jaxsoft import spec
-from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.questions._verbs import examples
+from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics import fits, laws
 from jaxsoft.analysis.statistics.groups import Arms, Group
@@ -18,9 +19,8 @@ _NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The parameters of the law in images and label entries, for each family of cut labels."""
-    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
-    classes = group.classes or (len(examples.class_names) if examples else 0)
+    kept = examples(group, runs)
+    classes = group.classes or (len(kept.class_names) if kept else 0)
     surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]
     found = [fits.fit(laws.JOINT, s) for s in surfaces if all(len(set(line)) >= _FEWEST for line in s.x)]
     if not found:
@@ -34,9 +34,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     lines = []
     for fit in found:
         sizes = " × ".join(str(len(set(line))) for line in fit.x)
-        parameters = dict(zip(_NAMES, fit.parameters.values()))
-        cells = {"IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit}
-        lines.append({"labels": f"`{fit.name}`"} | parameters | cells)
+        line = {"labels": f"`{fit.name}`"} | dict(zip(_NAMES, fit.parameters.values()))
+        lines.append(line | {"IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit})
     caption = (
         "error = c + a · IPC^−b + d · k^−e, where k is the number of label entries kept, fitted to mean test errors; 95 % "
         "intervals over seeds. * is not identified. Misfit: how far cells are from the law, root mean square."
@@ -51,16 +50,14 @@ def cut_families(group: Group, classes: int) -> dict[str, dict[int, Arms]]:
     spec without `topk` keeps all classes, and is of every family of its other operations.
     """
     found: dict[tuple[str, ...], dict[int, Arms]] = {}
-    whole = {}
-    for arm in group.find((group.arms["source"] != "hard").to_numpy()):
+    for arm in group.find(group.arms["source"] != "hard"):
         calls = spec.parse(group.labels(arm))
         parts = tuple("topk(k)" if call.name == "topk" else str(call) for call in calls)
-        if "topk(k)" in parts:
-            cut, kept = found.setdefault(parts, {}), entries_kept(group.labels(arm), classes) or classes
-            cut[kept] = [*cut.get(kept, []), arm]
-        else:
-            whole.setdefault(parts, []).append(arm)
-    for parts, cut in found.items():
-        if rest := whole.get(tuple(part for part in parts if part != "topk(k)")):
-            cut[classes] = [*cut.get(classes, []), *rest]
-    return {"|".join(parts): found[parts] for parts in sorted(found, key=lambda parts: -len(found[parts]))}
+        kept = entries_kept(group.labels(arm), classes) or classes
+        cut = found.setdefault(parts, {})
+        cut[kept] = [*cut.get(kept, []), arm]
+    families = {parts: cut for parts, cut in found.items() if "topk(k)" in parts}
+    for parts, cut in families.items():
+        if whole := found.get(tuple(part for part in parts if part != "topk(k)")):
+            cut[classes] = [*cut.get(classes, []), *whole[classes]]
+    return {"|".join(parts): cut for parts, cut in sorted(families.items(), key=lambda one: -len(one[1]))}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from jaxsoft.analysis.questions._choice import best_of, judged
+from jaxsoft.analysis.questions._verbs import best_of, judged, treated, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel
@@ -21,72 +21,45 @@ from jaxsoft.analysis.statistics.worth import images_for
 
 ORDER = 5
 
-Cuts = dict[float, list[int]]
-"""The arms of one source by the k that is kept, infinite for all, ascending."""
+Cuts = dict[float, list[int]]  # the arms of one source by the k that is kept, infinite for all, ascending
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy by knowledge and data, a figure for each source of labels that was cut to several k."""
     cut = cut_sources(group)
-    ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, _all(cuts)))}
+    ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, union(cuts)))}
     if not ipcs:
         return None
     sources = {source: cut[source] for source in ipcs}
     least = {min(cuts) for cuts in sources.values()}
     smallest = f"k = {_name(min(least))}" if len(least) == 1 else "the smallest k"
-    chosen, lines, beyond = {}, {}, {}
+    over, chosen, lines = f"over {smallest}, points", {}, {}
     for ipc in sorted(set(sum(ipcs.values(), []))):
-        here = {source: _all(cuts) for source, cuts in sources.items() if ipc in ipcs[source]}
-        lines |= {(ipc, source): _line(group, source, sources[source], ipc, smallest) for source in here}
-        chosen[ipc] = source = best_of(group, ipc, here)
-        beyond[ipc] = lines[ipc, source][f"over {smallest}, points"]
-    caption = (
-        f"The source and the k chosen on {group.on} at each IPC: test accuracy, and gains, each seed against itself with the "
-        "k that the other seeds choose; 95 % intervals."
-    )
+        here = {source: union(cuts) for source, cuts in sources.items() if ipc in ipcs[source]}
+        for source, arms in here.items():
+            value, cuts = group.accuracy(ipc, arms), sources[source]
+            line = {"IPC": ipc, "source": f"`{source}`", "best k": _name(best_of(group, ipc, cuts)), "test, %": value}
+            line |= {"over hard, points": group.contrast(ipc, arms, group.hard)}
+            lines[ipc, source] = line | {over: group.contrast(ipc, arms, cuts[min(cuts)]), "n": value.n}
+        chosen[ipc] = best_of(group, ipc, here)
+    caption = f"The source and the k chosen on {group.on} at each IPC: test accuracy and paired gains, 95 % intervals."
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
-    said, most = _said(group, sum(map(_all, sources.values()), []), path), statistics.mode(chosen.values())
+    every, most = [arm for cuts in sources.values() for arm in union(cuts)], statistics.mode(chosen.values())
     tables = [table([lines[pair] for pair in chosen.items()], caption), *_iso(group, sources[most], ipcs[most])]
     if len(sources) > 1:
         caption = caption.replace("The source and the k", "Of every source the k")
         tables.append(table(list(lines.values()), caption, folded=True))
-    title = words.compare("Larger k", smallest, beyond)
-    return Section(title, [Text(said), *_charts(group, sources, ipcs), *tables])
+    title = words.compare("Larger k", smallest, {ipc: lines[ipc, source][over] for ipc, source in chosen.items()})
+    return Section(title, [Text(_said(group, every, path)), *_charts(group, sources, ipcs), *tables])
 
 
 def cut_sources(group: Group) -> dict[str, Cuts]:
     """Every source that was cut to several k, in the order of teacher epochs."""
-    found = {}
-    cut = group.arms.iloc[group.find(op="topk")]
-    for base in cut["base"].unique():
-        ks = sorted(cut["value"][cut["base"] == base].unique().tolist())
-        if len(ks) > 1:
-            cuts = {k: group.find(op="topk", base=base, value=k) for k in ks}
-            found[base] = cuts | ({math.inf: whole} if (whole := group.of(base)) else {})
-    return found
-
-
-def _all(cuts: Cuts) -> list[int]:
-    return sum(cuts.values(), [])
+    cut = {source: cuts for source, cuts in treated(group, "topk").items() if len(cuts) > 1}
+    return {base: cuts | ({math.inf: whole} if (whole := group.of(base)) else {}) for base, cuts in cut.items()}
 
 
 def _name(k: float) -> str:
     return "all" if math.isinf(k) else str(int(k))
-
-
-def _line(group: Group, source: str, cuts: Cuts, ipc: int, smallest: str) -> dict:
-    """One source at one IPC: the k chosen, its accuracy, and what it adds to hard labels and to the smallest k."""
-    arms = _all(cuts)
-    value = group.accuracy(ipc, arms)
-    return {
-        "IPC": ipc,
-        "source": f"`{source}`",
-        "best k": _name(best_of(group, ipc, cuts)),
-        "test, %": value,
-        "over hard, points": group.contrast(ipc, arms, group.hard),
-        f"over {smallest}, points": group.contrast(ipc, arms, cuts[min(cuts)]),
-        "n": value.n,
-    }
 
 
 def _said(group: Group, every: Arms, path: dict[int, str]) -> str:
@@ -95,9 +68,8 @@ def _said(group: Group, every: Arms, path: dict[int, str]) -> str:
     if over := group.contrasts(every, group.hard):
         sure = [ipc for ipc, sign in told(over).items() if sign > 0]
         said = f"With the k and the source chosen on {group.on} soft labels beat hard labels {words.where(sure, list(over))}. "
-    if len(set(path.values())) == 1:
-        return f"{said}Best k: {path[ipcs[0]]} {words.where(ipcs, ipcs)}."
-    return f"{said}Best k: {path[ipcs[0]]} at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}."
+    same = words.where(ipcs, ipcs) if len(set(path.values())) == 1 else ""
+    return f"{said}Best k: {path[ipcs[0]]} {same or f'at IPC {ipcs[0]}, {path[ipcs[-1]]} at IPC {ipcs[-1]}'}."
 
 
 def _surface(group: Group, sets: Iterable[Arms], ipcs: Sequence[int]) -> np.ndarray:
@@ -112,7 +84,7 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
     limits = float(ends[:, 0].min()), float(ends[:, 1].max())
     levels = list(MaxNLocator(12, steps=[1, 2, 5, 10]).tick_values(*(100 * end for end in limits)))
     charts = []
-    for i, (source, cuts) in enumerate(sources.items(), 1):
+    for source, cuts in sources.items():
         hard, values = maps[source][:1], maps[source][1:]
         columns, ks = [str(ipc) for ipc in ipcs[source]], list(cuts)
         best = [best_of(group, ipc, cuts) for ipc in ipcs[source]]
@@ -121,14 +93,11 @@ def _charts(group: Group, sources: dict[str, Cuts], ipcs: dict[str, list[int]]) 
         panels = [Panel([heat], "k, probabilities kept", height=0.5 + 0.3 * len(ks))]
         if np.isfinite(hard).any():
             panels.append(Panel([Heat(hard, ["hard"], columns, "test accuracy, %", limits)], "", height=0.35))
-        caption = (
-            f"Test accuracy with `{source}|topk(k)`: the k largest probabilities are kept, the others zeroed. On a line "
-            f"knowledge is exchanged for images at equal accuracy. Dots: the k chosen on {group.on}."
-        )
-        alt = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
-        alt = f"Heat map of accuracy by k and IPC, {source}. Chosen: {alt}."
-        name, said = f"knowledge{f'-{i}' * (len(sources) > 1)}", "lines: equal accuracy, %; dots: the k chosen"
-        charts.append(Chart(name, panels, caption, said, alt, 1))
+        caption = f"Test accuracy with `{source}|topk(k)`: all but the k largest zeroed. Dots: chosen on {group.on}."
+        picks = "; ".join(f"IPC {ipc}: k = {_name(k)}" for ipc, k in zip(columns, best))
+        alt = f"Heat map of accuracy by k and IPC, {source}. Chosen: {picks}."
+        said = "lines: equal accuracy, %; dots: the k chosen"
+        charts.append(Chart("knowledge", panels, caption, said, alt, across=1))
     return charts
 
 

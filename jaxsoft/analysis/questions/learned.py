@@ -4,6 +4,7 @@ Asked of runs that learned labels: `learned.json` tells how validation accuracy,
 to pooled experts' labels went while they were learned, subset by subset. Test accuracy is in the rows, as of any labels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,32 +13,44 @@ import numpy as np
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.reading.stories import Story, read_stories
 from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Mark, Panel, Series, shades
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 6
+_MOVES = {
+    (True, 1): "Learned labels are farther from experts' than smoothing",
+    (True, -1): "Learned labels are nearer to experts' than smoothing",
+    (True, 0): "Learned or smoothed, no clear difference to experts'",
+    (False, 1): "Learned labels move away from experts'",
+    (False, -1): "Learned labels near experts', as smoothing may, too",
+    (False, 0): "Learned labels show no clear move to experts'",
+}
+"""How labels went, by whether smoothing to equal entropies is known, and the sign of the difference."""
 
 
 def of_runs(runs: Sequence[Run]) -> list[Section]:
     """How labels were learned: what learning gains on validation with its figures, and where the labels went."""
-    told = [found for run in runs if (found := read_stories(run.folder))]
     said = (
         "Labels began as the true classes and followed the gradient of the loss on other training images, through the "
         "training of students. Validation chose nothing: the last labels count. All labels are judged by students of "
         "equal seeds."
     )
     sections = []
-    for i, stories in enumerate(told, 1):
-        ipc, sign = words.most({s.ipc: s.gain for s in stories})
-        size = words.signed(next(s.gain for s in stories if s.ipc == ipc))
+    for stories in filter(None, (read_stories(run.folder) for run in runs)):
+        gains = {s.ipc: s.gain for s in stories}
+        ipc, sign = words.most(gains)
         how = {1: "beat hard labels", -1: "lose to hard labels", 0: "show no clear gain"}[sign]
-        charts = [_chart(story, f"-{i}" if len(told) > 1 else "") for story in stories]
-        title = f"On validation learned labels {how}: {size} at IPC {ipc}"
-        sections.append(Section(title, [Text(said), *charts, _gains(stories)]))
-        if all(s.pooled for s in stories):
-            sections.append(Section(_toward(stories), [_distances(stories)]))
+        title = f"On validation learned labels {how}: {words.signed(gains[ipc])} at IPC {ipc}"
+        sections.append(Section(title, [Text(said), *map(_chart, stories), _gains(stories)]))
+        if all(s.pooled for s in stories):  # against those of the most experts
+            last = {s.ipc: list(s.pooled.values())[-1] for s in stories}
+            known = all(pooled.beyond.n for pooled in last.values())
+            moves = {ipc: pooled.beyond if known else pooled.approach for ipc, pooled in last.items()}
+            ipc, sign = words.most(moves)
+            title = f"{_MOVES[known, sign]}: {_nats(moves[ipc])} nats at IPC {ipc}"
+            sections.append(Section(title, [_distances(stories)]))
     return sections
 
 
@@ -62,52 +75,28 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(title, [*(Text(f"{text}.") for text in said), table(lines, f"Accuracy on test; {how}")])
 
 
-def _chart(story: Story, suffix: str) -> Chart:
+def _chart(story: Story) -> Chart:
     """Validation accuracy, entropy and divergence by outer step, beside hard and pooled experts' labels."""
 
     def line(name: str, values: np.ndarray, colour: Any) -> Series:
         means = [estimate(column) for column in values.T]
         return Series(name, story.steps.tolist(), means, "band", marker="o", size=3, colour=colour)
 
-    def panel(marks: Sequence[Mark], y: str, height: float, from_zero: bool = False) -> Panel:
-        return Panel(marks, y, "outer steps, updates of the labels", log=False, height=height, from_zero=from_zero)
-
-    top: list[Mark] = [
-        line("learned labels", story.accuracy, BLUE),
-        Level(float(story.hard.mean()), "hard labels", "black"),
-    ]
-    middle: list[Mark] = [line("learned labels", story.entropy, BLUE)]
-    for labels, pooled in list(story.pooled.items())[-1:]:
-        top.append(Level(float(pooled.accuracy.mean()), labels, ORANGE))
-        middle.append(Level(float(pooled.entropy.mean()), labels, ORANGE))
+    accuracy, entropy = line("learned labels", story.accuracy, BLUE), line("learned labels", story.entropy, BLUE)
+    levels = [(labels, pooled.accuracy, pooled.entropy) for labels, pooled in list(story.pooled.items())[-1:]]
+    top = [accuracy, Level(float(story.hard.mean()), "hard labels", "black")]
+    top += [Level(float(values.mean()), labels, ORANGE) for labels, values, _ in levels]
+    middle = [entropy, *(Level(float(values.mean()), labels, ORANGE) for labels, _, values in levels)]
     colours = zip(shades(len(story.pooled)), story.pooled.items())
     bottom = [line(f"from {labels}", pooled.divergence, colour) for colour, (labels, pooled) in colours]
-    panels = [panel(top, "validation, %", 1.8), panel(middle, "entropy, nats", 1.5, True)]
-    panels += [panel(bottom, "divergence, nats", 1.8)] if bottom else []
-    caption = f"Learning at {words.budgets([story.ipc])}; divergence is Jensen-Shannon, from labels of one teacher or of several pooled."
-    name = f"learned-ipc-{story.ipc}{suffix}"
-    return Chart(name, panels, caption, "bands: 95 % intervals", across=1, units="subsets")
-
-
-def _toward(stories: Sequence[Story]) -> str:
-    """Did learned labels come nearer to those of the most experts than equally soft labels that say nothing?"""
-    last = {s.ipc: list(s.pooled.values())[-1] for s in stories}
-    known = all(pooled.beyond.n for pooled in last.values())
-    values = {ipc: pooled.beyond if known else pooled.approach for ipc, pooled in last.items()}
-    ipc, sign = words.most(values)
-    if known:
-        how = {
-            1: "Learned labels are farther from experts' than smoothing",
-            -1: "Learned labels are nearer to experts' than smoothing",
-            0: "Learned or smoothed, no clear difference to experts'",
-        }
-    else:
-        how = {
-            1: "Learned labels move away from experts'",
-            -1: "Learned labels near experts', as smoothing may, too",
-            0: "Learned labels show no clear move to experts'",
-        }
-    return f"{how[sign]}: {_nats(values[ipc])} nats at IPC {ipc}"
+    panel = functools.partial(Panel, x="outer steps, updates of the labels", log=False)
+    panels = [panel(top, "validation, %", height=1.8), panel(middle, "entropy, nats", height=1.5, from_zero=True)]
+    panels += [panel(bottom, "divergence, nats", height=1.8)] if bottom else []
+    caption = (
+        f"Learning at {words.budgets([story.ipc])}; divergence is Jensen-Shannon, from labels of one teacher or of several "
+        "pooled."
+    )
+    return Chart(f"learned-ipc-{story.ipc}", panels, caption, "bands: 95 % intervals", across=1, units="subsets")
 
 
 def _gains(stories: Sequence[Story]) -> Table:
@@ -127,15 +116,13 @@ def _distances(stories: Sequence[Story]) -> Table:
     lines = []
     for s in stories:
         for labels, pooled in s.pooled.items():
-            mean = pooled.divergence.mean(0)
-            moments = {"first": mean[0], "least": mean.min(), "last": mean[-1]}
-            line = {"IPC": s.ipc, "pooled experts": f"`{labels}`"} | {k: f"{value:.4f}" for k, value in moments.items()}
-            beyond = _nats(pooled.beyond) if pooled.beyond.n else None
-            lines.append({**line, "change": _nats(pooled.approach), "minus smoothing": beyond, "n": pooled.approach.n})
+            mean, change, beyond = pooled.divergence.mean(0), pooled.approach, pooled.beyond
+            line = {"IPC": s.ipc, "pooled experts": f"`{labels}`", "first": f"{mean[0]:.4f}"}
+            line |= {"least": f"{mean.min():.4f}", "last": f"{mean[-1]:.4f}", "change": _nats(change)}
+            lines.append({**line, "minus smoothing": _nats(beyond) if beyond.n else None, "n": change.n})
     caption = (
-        "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, where its mean was least, and "
-        "at the end; the change is last minus first, each subset against itself, with 95 % intervals. Minus smoothing: at the "
-        "end, minus that of true classes smoothed to the same entropies."
+        "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, least and last; change: last "
+        "minus first, with 95 % intervals. Minus smoothing: at the end, minus that of true classes smoothed to equal entropies."
     )
     return table(lines, caption)
 

@@ -10,48 +10,42 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import Estimate, Side, contrast
+from jaxsoft.analysis.statistics.inference import Side, contrast
 
 ORDER = 15
 TOGETHER = ("protocol",)
-_CHECKPOINT, _WHOLE = "checkpoint", "all that is selected"
+_CHECKPOINT, _WHOLE = "checkpoint, points", "all that is selected, points"
 
-Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]
-"""Accuracies reported, and those selected on; NaN where a member is of the other protocol."""
+Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and selected on; NaN: of the other protocol
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """The gap of the checkpoint and the whole gap, by IPC, for hard and for soft labels."""
     sealed, paper = _protocols(group)
     known = "protocol" not in group.arms
-    lines, gaps = [], dict[tuple[str, str], dict[int, Estimate]]()
+    lines = []
     for i, ipc in enumerate(group.ipcs):
         for kind, arms in (("hard", group.hard), ("soft", group.soft)):
             ours, theirs = _side(sealed, i, arms, -1.0), _side(paper, i, arms)
             if not (ours and theirs and (whole := contrast(theirs, ours)).n):
                 continue
-            found = {_WHOLE: whole}
-            if known:
-                # Of the members that the sealed protocol selects, so that it is a part of the whole.
-                found = {_CHECKPOINT: contrast(theirs._replace(selection=ours.selection), ours), **found}
-            for part, value in found.items():
-                gaps.setdefault((kind, part), {})[ipc] = value
-            numbers = {f"{part}, points": value for part, value in found.items()}
-            lines.append({"IPC": ipc, "labels": kind, **numbers, "n": whole.n})
+            line = {"IPC": ipc, "labels": kind}
+            if known:  # of the members that the sealed protocol selects, so that it is a part of the whole
+                line[_CHECKPOINT] = contrast(theirs._replace(selection=ours.selection), ours)
+            lines.append({**line, _WHOLE: whole, "n": whole.n})
     if not lines:
         return None
-    marks = [
-        Series(
-            f"{kind} labels: {part}", list(values), list(values.values()), line=False,
-            colour=INK if kind == "hard" else BLUE, hollow=part == _CHECKPOINT,
-        )
-        for (kind, part), values in gaps.items()
-    ]  # fmt: skip
+    marks = []
+    for kind in dict.fromkeys(line["labels"] for line in lines):
+        for part in (_CHECKPOINT, _WHOLE):
+            values = by_ipc((line for line in lines if line["labels"] == kind), part)
+            style = {"line": False, "colour": INK if kind == "hard" else BLUE, "hollow": part == _CHECKPOINT}
+            marks += [Series.of(f"{kind} labels: {part.removesuffix(', points')}", values, **style)] if values else []
     panel = Panel([Level(0.0), *marks], "selected on test minus\non validation, points")
     caption = (
         "Test accuracy with selection on test minus with selection on validation, each seed against itself, with 95 % "
@@ -59,20 +53,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         f"do.{' Checkpoint: the same student at its best look on test, with what validation selects.' if known else ''}"
     )
     chart = Chart("optimism", [panel], "What selecting on test adds, by IPC.")
-    return Section(
-        _title([(line["labels"], line["IPC"], line[f"{_WHOLE}, points"]) for line in lines]),
-        [chart, table(lines, caption)],
-    )
-
-
-def _title(gaps: Sequence[tuple[str, int, Estimate]]) -> str:
-    """The largest whole gap of those that can be told."""
-    place, sign = words.most(dict(enumerate(value for *_, value in gaps)))
-    kind, ipc, value = gaps[place]
-    size = f"{words.signed(value)} at IPC {ipc}"
+    place, sign = words.most({i: line[_WHOLE] for i, line in enumerate(lines)})
+    kind, size = lines[place]["labels"], f"{words.signed(lines[place][_WHOLE])} at IPC {lines[place]['IPC']}"
+    title = f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {size}"
     if not sign:
-        return f"Selecting on test: no clear gain, {size} with {kind} labels"
-    return f"Selecting on test {'flatters' if sign > 0 else 'lowers'} {kind} labels: {size}"
+        title = f"Selecting on test: no clear gain, {size} with {kind} labels"
+    return Section(title, [chart, table(lines, caption)])
 
 
 def _protocols(group: Group) -> tuple[Reported, Reported]:

@@ -3,78 +3,47 @@
 `teachers(n, pool=P, epoch=e)` pools the experts 0 to n-1; `teacher(epoch=e)` is the first of them alone.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
-from jaxsoft import spec
-from jaxsoft.analysis.questions._choice import best_of
+from jaxsoft.analysis.questions._verbs import best_of, by_ipc, ran, reached, taught, union
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics.groups import Group
-from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
+from jaxsoft.analysis.statistics.inference import NOTHING
 
 ORDER = 13
+_LOGITS = "logits − probabilities, points"
 _STYLES = {"logits": (BLUE, "mean of logits"), "probabilities": (ORANGE, "mean of probabilities")}
 
-Pools = dict[tuple[str, int], list[int]]
-"""The arms of one source by pool and number of experts; one expert is its own mean, of the pool ""."""
-
-
-class Ends(NamedTuple):
-    """The fewest and the most experts of one source that were run at one IPC, the pool chosen at the most, and differences.
-
-    `gain` is the most minus the fewest, `logits` is logits minus probabilities at the most experts that have both.
-    """
-
-    fewest: int
-    most: int
-    pool: str
-    low: Estimate
-    high: Estimate
-    gain: Estimate
-    logits: Estimate
+Pools = dict[tuple[str, int], list[int]]  # arms by pool and number of experts; of one expert the pool is ""
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy by number of pooled experts, where some source was pooled over several numbers of them."""
     sources = {source: pools for source, pools in pooled(group).items() if len({n for _, n in pools}) > 1}
-    found = {(ipc, s): ends for ipc in group.ipcs for s, pools in sources.items() if (ends := _ends(group, ipc, pools))}
-    if not found:
+    lines, best, chosen = [], {}, {}
+    for ipc in group.ipcs:
+        ends = {source: found for source, pools in sources.items() if (found := _ends(group, ipc, pools))}
+        if ends:
+            chosen[ipc] = best_of(group, ipc, {source: union(sources[source]) for source in ends})
+            best[ipc] = ends[chosen[ipc]]
+        for source, (*_, line) in ends.items():
+            mark = " (chosen)" if len(sources) > 1 and source == chosen[ipc] else ""
+            lines.append({"IPC": ipc, "source": f"`{source}`{mark}", **line})
+    if not lines:
         return None
-    chosen = {
-        ipc: best_of(group, ipc, {s: sum(pools.values(), []) for s, pools in sources.items() if (ipc, s) in found})
-        for ipc in dict.fromkeys(ipc for ipc, _ in found)
-    }
-    lines = [
-        {
-            "IPC": ipc,
-            "source": f"`{source}`{' (chosen)' * (len(sources) > 1 and chosen[ipc] == source)}",
-            "experts": f"{ends.fewest} → {ends.most}",
-            "pool": ends.pool,
-            "fewest, %": ends.low,
-            "most, %": ends.high,
-            "gain, points": ends.gain,
-            "logits − probabilities, points": ends.logits,
-            "n": ends.gain.n,
-        }
-        for (ipc, source), ends in found.items()
-    ]
-    best = {ipc: found[ipc, source] for ipc, source in chosen.items()}
     fewest, most = ({ends[i] for ends in best.values()} for i in (0, 1))
     one = f"{max(most)} pooled experts" if len(most) == 1 else "Most experts"
     other = "the first alone" if fewest == {1} else f"{max(fewest)} experts" if len(fewest) == 1 else "the fewest"
-    title = words.compare(one, other, {ipc: ends.gain for ipc, ends in best.items()})
+    title = words.compare(one, other, {ipc: line["gain, points"] for ipc, (*_, line) in best.items()})
     said = "All seeds share one set of experts, so no interval covers which experts they happened to be"
-    if any(ends.fewest == 1 for ends in found.values()):
+    if any(line["experts"].startswith("1 ") for line in lines):
         said += ": another first expert would move these numbers about as much as experts differ"
-    if logits := {ipc: ends.logits for ipc, ends in best.items() if ends.logits.n}:
+    if logits := by_ipc(({"IPC": ipc, **line} for ipc, (*_, line) in best.items()), _LOGITS):
         said = f"{words.compare('Pooled logits', 'probabilities', logits)}. {said}"
-    caption = (
-        f"Accuracy with the fewest and with the most experts, of the pool chosen on {group.on} at the most; differences, each seed "
-        "against itself, 95 % intervals."
-    )
+    caption = f"Test accuracy of the pool chosen on {group.on} at the most experts; paired differences; 95 % intervals."
     return Section(title, [Text(f"{said}."), _chart(group, sources, chosen), table(lines, caption)])
 
 
@@ -82,42 +51,40 @@ def pooled(group: Group) -> dict[str, Pools]:
     """What remains of label specs without number and pool: the first expert alone, or any number of them."""
     found: dict[str, Pools] = {}
     for arm, line in enumerate(group.arms.to_dict("records")):
-        call, *rest = spec.parse(line["labels"])
         if line["source"] == "teachers" or (line["source"] == "teacher" and line["expert"] == 0):
-            when = {key: value for key, value in call.kwargs.items() if key not in ("n", "pool", "expert")}
-            pools = found.setdefault(spec.render((spec.Call("teacher", (), when), *rest)), {})
+            pools = found.setdefault(taught(line["labels"], "n", "pool", "expert"), {})
             pools.setdefault(("" if line["experts"] == 1 else line["pool"], line["experts"]), []).append(arm)
     return found
 
 
-def _ends(group: Group, ipc: int, pools: Pools) -> Ends | None:
-    """None where fewer than two numbers of experts were run."""
-    ran = {key: own for key, arms in sorted(pools.items()) if (own := group.ran(ipc, arms))}
-    numbers = sorted({n for _, n in ran})
+def _ends(group: Group, ipc: int, pools: Pools) -> tuple[int, int, dict] | None:
+    """The fewest and the most experts that were run at a budget, and the record of both; None where they are the same."""
+    own = dict(sorted(ran(group, ipc, pools).items()))
+    numbers = sorted({n for _, n in own})
     if len(numbers) < 2:
         return None
     fewest, most = numbers[0], numbers[-1]
-    pool, _ = best_of(group, ipc, {key: arms for key, arms in ran.items() if key[1] == most})
-    start = ran.get((pool, fewest)) or next(arms for (_, n), arms in ran.items() if n == fewest)
+    pool, _ = best_of(group, ipc, {key: arms for key, arms in own.items() if key[1] == most})
+    start = own.get((pool, fewest)) or next(arms for (_, n), arms in own.items() if n == fewest)
     # Where both pools start from one expert, the pool is chosen for each seed by the others.
-    end = sum((arms for (name, n), arms in ran.items() if n == most and (fewest == 1 or name == pool)), [])
-    both = [n for n in numbers if all((name, n) in ran for name in _STYLES)]
-    logits = group.contrast(ipc, *(ran[name, both[-1]] for name in _STYLES)) if both else NOTHING
-    accuracies = group.accuracy(ipc, start), group.accuracy(ipc, end)
-    return Ends(fewest, most, pool, *accuracies, group.contrast(ipc, end, start), logits)
+    end = union({key: arms for key, arms in own.items() if key[1] == most and (fewest == 1 or key[0] == pool)})
+    both = [n for n in numbers if all((name, n) in own for name in _STYLES)]
+    logits = group.contrast(ipc, *(own[name, both[-1]] for name in _STYLES)) if both else NOTHING
+    gain, values = group.contrast(ipc, end, start), {"fewest, %": start, "most, %": end}
+    line = {"experts": f"{fewest} → {most}", "pool": pool} | {n: group.accuracy(ipc, a) for n, a in values.items()}
+    line |= {"gain, points": gain, _LOGITS: logits, "n": gain.n}
+    return fewest, most, line
 
 
-def _chart(group: Group, sources: dict[str, Pools], chosen: dict[int, str]) -> Chart:
+def _chart(group: Group, sources: Mapping[str, Pools], chosen: Mapping[int, str]) -> Chart:
     """Test accuracy against the number of pooled experts, one panel for each IPC, with the source chosen there."""
     most = max(n for pools in sources.values() for _, n in pools)
     panels = []
     for ipc, source in chosen.items():
-        marks = []
+        values, marks = reached(group, ipc, dict(sorted(sources[source].items()))), []
         for name, (colour, label) in _STYLES.items():
-            own = {n: group.ran(ipc, arms) for (pool, n), arms in sorted(sources[source].items()) if pool in ("", name)}
-            values = {n: group.accuracy(ipc, arms) for n, arms in own.items() if arms}
-            if max(values, default=1) > 1:
-                marks.append(Series(label, list(values), list(values.values()), colour=colour))
+            own = {n: value for (pool, n), value in values.items() if pool in ("", name)}
+            marks += [Series.of(label, own, colour=colour)] if max(own, default=1) > 1 else []
         title = f"IPC {ipc}{f': {source}' if len(sources) > 1 else ''}"
         panels.append(Panel(marks, x="number of pooled experts", title=title, log=most > 12, height=2.3))
     picked = f", with the source that is best on {group.on} at each IPC" if len(sources) > 1 else ""

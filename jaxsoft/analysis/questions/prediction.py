@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
@@ -17,16 +18,8 @@ from jaxsoft.analysis.statistics.predict import chosen_epochs, predicted_accurac
 
 ORDER = 52
 _FEWEST_IPCS, _FEWEST_EPOCHS = 4, 3
-
-
-class Check(NamedTuple):
-    """One IPC predicted from the others, beside what was chosen and measured there; NaN where nothing was."""
-
-    ipc: int
-    epoch: Estimate
-    chosen: float
-    accuracy: Estimate
-    measured: float
+_EPOCH, _CHOSEN = "epoch, predicted", "epoch, chosen"
+_TEST, _MEASURED = "test, predicted, %", "test, measured, %"
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
@@ -38,12 +31,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     for t in np.flatnonzero(np.isnan(curve.draws[0]))[::-1].tolist():  # run, but by no unit that others choose for
         curve = curve.without(t)
     checks = predictions(group, dated, curve)
-    told = [c for c in checks if not math.isnan(c.accuracy.mean - c.measured)]
+    told = [c for c in checks if not math.isnan(c[_TEST].mean - c[_MEASURED])]
     if not told:
         return None
-    misses = sorted(abs(c.accuracy.mean - c.measured) for c in told)
+    misses = sorted(abs(c[_TEST].mean - c[_MEASURED]) for c in told)
     least, most = words.percent(misses[0]), words.percent(misses[-1])
-    inside, of = sum(_holds(c.epoch, c.chosen) for c in checks), len(checks) - 1
+    inside, of = sum(_holds(c[_EPOCH], c[_CHOSEN]) for c in checks), len(checks) - 1
     caption = (
         "Each budget left out and predicted from the others: teacher epoch by a line of ln(1 + epoch) in ln IPC, accuracy of "
         f"the best soft labels by a power law with a floor. {inside} of {of} chosen epochs lie in their intervals, "
@@ -51,24 +44,24 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "last row was not run."
     )
     title = f"Unseen budgets are missed by {least} to {most} points"
-    if all(_holds(c.accuracy, c.measured) for c in told):
+    if all(_holds(c[_TEST], c[_MEASURED]) for c in told):
         title = f"Accuracy of unseen budgets is foretold to within {most} points"
-    lines = [
-        {
-            "IPC": c.ipc,
-            "epoch, predicted": words.interval(c.epoch, "{:.0f}".format) if c.epoch.n else None,
-            "epoch, chosen": words.NONE if math.isnan(c.chosen) else f"{c.chosen:.0f}",
-            "test, predicted, %": c.accuracy,
-            "test, measured, %": c.measured,
-        }
-        for c in checks
+    lines = []
+    for c in checks:
+        epoch = words.interval(c[_EPOCH], "{:.0f}".format) if c[_EPOCH].n else None
+        lines.append({**c, _EPOCH: epoch, _CHOSEN: words.NONE if math.isnan(c[_CHOSEN]) else f"{c[_CHOSEN]:.0f}"})
+    seen = {ipc: drawn(line, curve.n) for ipc, line in zip(curve.x[0], curve.draws.T)}
+    marks = [
+        Series.of("measured, best soft labels", seen, "band", colour=BLUE, marker="o"),
+        Series.of("predicted", by_ipc(checks, _TEST), line=False, colour=ORANGE, marker="s", hollow=True),
     ]
+    shown = "The frontier, and its prediction.", "band and bars: 95 % intervals"
     title += f"; {inside} of {of} epochs in their intervals"
-    return Section(title, [_chart(curve, checks), table(lines, caption)])
+    return Section(title, [Chart("prediction", [Panel(marks)], *shown), table(lines, caption)])
 
 
-def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[Check]:
-    """Every budget predicted from the others, then one twice the largest from all."""
+def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[dict[str, Any]]:
+    """Every budget predicted from the others, then one twice the largest from all; NaN where nothing was run."""
     (ipcs, epochs), run = chosen_epochs(group, dated), curve.x[0].astype(int).tolist()
     chosen, measured = dict(zip(ipcs, epochs[0].tolist())), dict(zip(run, curve.draws[0].tolist()))
     found = []
@@ -76,20 +69,10 @@ def predictions(group: Group, dated: Arms, curve: fits.Curve) -> list[Check]:
         kept = [i for i, other in enumerate(ipcs) if other != ipc]
         epoch = predicted_epoch([ipcs[i] for i in kept], epochs[:, kept], len(group.units), ipc)
         accuracy = predicted_accuracy(curve.without(t) if ipc in measured else curve, ipc)
-        found.append(Check(ipc, epoch, chosen.get(ipc, math.nan), accuracy, measured.get(ipc, math.nan)))
+        line = {"IPC": ipc, _EPOCH: epoch, _CHOSEN: chosen.get(ipc, math.nan)}
+        found.append({**line, _TEST: accuracy, _MEASURED: measured.get(ipc, math.nan)})
     return found
 
 
 def _holds(value: Estimate, seen: float) -> bool:
     return bool(round(value.low, 6) <= seen <= round(value.high, 6))
-
-
-def _chart(curve: fits.Curve, checks: Sequence[Check]) -> Chart:
-    """Test accuracy of the best soft labels by budget, with its band, beside what the other budgets predict."""
-    told = {c.ipc: c.accuracy for c in checks if c.accuracy.n}
-    marks = [
-        Series("measured, best soft labels", curve.x[0], [drawn(line, curve.n) for line in curve.draws.T], "band",
-               colour=BLUE, marker="o"),
-        Series("predicted", list(told), list(told.values()), line=False, colour=ORANGE, marker="s", hollow=True),
-    ]  # fmt: skip
-    return Chart("prediction", [Panel(marks)], "The frontier, and its prediction.", "band and bars: 95 % intervals")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from jaxsoft.analysis.questions._verbs import by_ipc
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread
@@ -20,9 +21,7 @@ ORDER = 21
 TOGETHER = ("select",)
 _DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
 _MOST_PANELS = 3
-
-Ways = Mapping[tuple[int, str], Arms]
-"""By IPC and kind of labels, hard or soft, the arms of one label spec and setting, one for each way of choosing images."""
+_LESS = "hard minus soft, points"
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -31,34 +30,38 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """What choosing images is worth by IPC, with hard and with soft labels."""
     if "select" not in group.arms:
         return None
     kinds = {"hard": group.hard, "soft": group.soft}
     ways = {(ipc, kind): _ways(group, ipc, arms) for ipc in group.ipcs for kind, arms in kinds.items()}
-    spreads = {key: _spread(group, key[0], arms) for key, arms in ways.items() if len(arms) > 1}
+    tops = {(ipc, kind): group.side(ipc, arms) for (ipc, kind), arms in ways.items() if len(arms) > 1}
+    # The best way minus the worst one, each chosen by the other units.
+    spreads = {key: (top, Side(top.test, -top.selection, -1.0)) for key, top in tops.items()}
     worth = {key: value for key, sides in spreads.items() if (value := contrast(*sides)).n}
-    lines, lessened, select = [], {}, _select(group)
+    lines, select = [], group.arms["select"].fillna(words.NONE).astype(str).tolist()  # an older table does not say
     for (ipc, kind), value in worth.items():
         picks = [ways[ipc, kind][int(best(means(side.selection[:, 0])))] for side in spreads[ipc, kind]]
-        if kind == "soft" and (ipc, "hard") in worth:
-            less = contrast(*spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind]))
-            lessened |= {ipc: less} if less.n else {}
         named = {f"{name} way": f"`{select[arm]}`" for name, arm in zip(("best", "worst"), picks)}
-        line = {"IPC": ipc, "labels": f"`{group.labels(picks[0])}`", **named, "best minus worst, points": value}
-        lines.append({**line, "hard minus soft, points": lessened.get(ipc) if kind == "soft" else None, "n": value.n})
+        line = {
+            "IPC": ipc,
+            "labels": f"`{group.labels(picks[0])}`",
+            **named,
+            "best minus worst, points": value,
+            _LESS: None,
+        }
+        if kind == "soft" and (ipc, "hard") in worth:
+            line[_LESS] = contrast(
+                *spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind])
+            )
+        lines.append({**line, "n": value.n})
     if not lines:
         return None
     caption = (
-        "What choosing images is worth: the ways that are best and worst on validation, each seed judging what the others "
-        "rank so, on test; intervals were measured to cover 94 to 99 %. Hard minus soft: how much less choosing is worth with soft labels."
+        "The ways that are best and worst on validation, judged on test; intervals were measured to cover 94 to 99 %. Hard "
+        "minus soft: how much less choosing is worth with soft labels."
     )
-    return Section(_title(worth, lessened), [_chart(group, {key: ways[key] for key in worth}), table(lines, caption)])
-
-
-def _select(group: Group) -> list[str]:
-    """The way of each arm; a dash where an older table does not say."""
-    return group.arms["select"].fillna(words.NONE).astype(str).tolist()
+    title = _title(worth, by_ipc(lines, _LESS))
+    return Section(title, [_chart(group, select, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
 def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
@@ -68,12 +71,6 @@ def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
     scores = means(group.selection[:, group.ipcs.index(ipc)])
     ways = [part.index.tolist() for _, part in settings]
     return max(ways, key=lambda own: (len(own), round(float(scores[own].mean()), 12)), default=[])
-
-
-def _spread(group: Group, ipc: int, ways: Arms) -> tuple[Side, Side]:
-    """The best way minus the worst one, each chosen by the other units."""
-    top = group.side(ipc, ways)
-    return top, Side(top.test, -top.selection, -1.0)
 
 
 def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Estimate]) -> str:
@@ -89,9 +86,9 @@ def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Est
     return f"The choice of images matters {'less' if sign > 0 else 'more'} with soft labels: {size} at IPC {ipc}{of}"
 
 
-def _chart(group: Group, ways: Ways) -> Chart:
+def _chart(group: Group, select: Sequence[str], ways: Mapping[tuple[int, str], Arms]) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
-    select, ipcs = _select(group), sorted({ipc for ipc, _ in ways})
+    ipcs = sorted({ipc for ipc, _ in ways})
     names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not _DECILE.fullmatch(n), n))
     tenths = [_DECILE.sub(r"\1", name) for name in names]
     x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"
@@ -100,8 +97,7 @@ def _chart(group: Group, ways: Ways) -> Chart:
         marks = []
         for kind, colour in (("hard", INK), ("soft", BLUE)):
             values = {names.index(select[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
-            marks.append(Series(f"{kind} labels", list(values), list(values.values()), line=False, colour=colour))
-        marks = [series for series in marks if series.x]
+            marks += [Series.of(f"{kind} labels", values, line=False, colour=colour)] if values else []
         panels.append(Panel(marks, x=x, title=words.budgets([ipc]), names=tenths, height=2.2))
     caption = "Test accuracy by the way in which images were chosen, with the label spec that is best over all ways."
     return Chart("selection", panels, caption, across=1)

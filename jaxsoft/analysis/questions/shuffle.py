@@ -3,31 +3,24 @@
 `SOURCE|shuffle` keeps the largest probability and permutes the others: the same entropy, no structure.
 """
 
-from collections.abc import Mapping, Sequence
-
-import pandas as pd
+from collections.abc import Sequence
 
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Text, table
-from jaxsoft.analysis.statistics.groups import Group, treated
+from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 11
 _MOST_PANELS = 6
 
 
-def private(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Shuffled labels are a probe, no rival of hard labels."""
-    return treated(members, "shuffle")
-
-
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Hard, structured and shuffled labels against one another, by source and budget."""
-    shuffled = {str(group.arms["base"].iat[arm]): group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
-    sources = [labels for labels in map(str, group.arms["labels"]) if labels in shuffled]
-    pairs = {labels: (group.of(labels), shuffled[labels]) for labels in sources}
+    shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
+    pairs = {
+        labels: (group.of(labels), shuffled[labels]) for labels in map(str, group.arms["labels"]) if labels in shuffled
+    }
     structure = {labels: values for labels, pair in pairs.items() if (values := group.contrasts(*pair))}
     if not structure:
         return None
@@ -43,39 +36,24 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             soft, other, value = (values.get(ipc) for values in (*minus_hard[labels], structure[labels]))
             numbers = {"soft − hard, points": soft, "shuffled − hard, points": other, "soft − shuffled, points": value}
             lines.append({"IPC": ipc, "source": f"`{labels}`{mark}", **numbers, "n": structure[labels][ipc].n})
+    worth = {ipc: structure[labels][ipc] for ipc, labels in chosen.items()}
+    left = {ipc: value for ipc, labels in chosen.items() if (value := minus_hard[labels][1].get(ipc))}
+    sure = [ipc for ipc, sign in told(worth).items() if sign > 0]
+    said = (
+        f"Structure, soft minus shuffled, is worth more than nothing {words.where(sure, list(worth))} "
+        f"({len(sure)} of {len(worth)} budgets, Holm's correction); what shuffled labels keep is softness alone."
+    ) + (f" {words.compare('Shuffled labels', 'hard ones', left)}." if left else "")
     drawn = [labels for labels in structure if len(structure) <= _MOST_PANELS or labels in chosen.values()]
     panels = [_panel(labels, minus_hard[labels], structure[labels]) for labels in drawn[:_MOST_PANELS]]
-    worth = {ipc: structure[labels][ipc] for ipc, labels in chosen.items()}
-    left = {ipc: minus_hard[labels][1].get(ipc) for ipc, labels in chosen.items()}
+    caption = "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay."
+    shown = f"Paired differences on test with 95 % intervals. Chosen: the best source of each IPC on {group.on}."
     title = words.compare("Structure", "shuffling", worth, ("beats", "loses to"))
-    caption = (
-        "`shuffle` permutes all probabilities of a label but the largest: its entropy and its first guess stay, what it "
-        "says of the other classes is lost. Each seed against itself."
-    )
-    shown = (
-        "Differences in test points, each seed against itself, with 95 % intervals. Chosen: the best source of each IPC"
-    )
-    said = Text(_said(worth, {ipc: value for ipc, value in left.items() if value}))
-    return Section(
-        title, [said, Chart("shuffle", panels, caption, same_y=True), table(lines, f"{shown} on {group.on}.")]
-    )
+    return Section(title, [Text(said), Chart("shuffle", panels, caption, same_y=True), table(lines, shown)])
 
 
 def _panel(labels: str, minus_hard: Sequence[dict[int, Estimate]], structure: dict[int, Estimate]) -> Panel:
     """Soft and shuffled minus hard labels; without hard labels, soft minus shuffled."""
     soft, other = minus_hard
-    against = "hard" if soft else "shuffled"
     named = {"soft labels": (soft or structure, BLUE), "the same, shuffled": (other, ORANGE)}
-    marks = [
-        Series(name, list(line), list(line.values()), colour=colour) for name, (line, colour) in named.items() if line
-    ]
-    return Panel([Level(0.0), *marks], f"minus {against} labels, points", title=labels)
-
-
-def _said(worth: Mapping[int, Estimate], left: Mapping[int, Estimate]) -> str:
-    """At how many budgets structure itself is worth something, and what is left of labels without it."""
-    sure = [ipc for ipc, sign in told(worth).items() if sign > 0]
-    return (
-        f"Structure, soft minus shuffled, is worth more than nothing {words.where(sure, list(worth))} "
-        f"({len(sure)} of {len(worth)} budgets, Holm's correction); what shuffled labels keep is softness alone."
-    ) + (f" {words.compare('Shuffled labels', 'hard ones', left)}." if left else "")
+    marks = [Series.of(name, line, colour=colour) for name, (line, colour) in named.items() if line]
+    return Panel([Level(0.0), *marks], f"minus {'hard' if soft else 'shuffled'} labels, points", title=labels)

@@ -20,6 +20,7 @@ KINDS = {
     "views": "a teacher, by views",
     "pooled": "pooled teachers",
 }
+_GAIN = "gain over hard labels, points"
 _VERBS = {"smoothed": ("Smoothing", ("beats", "loses to")), "views": ("View labels", ("beat", "lose to"))}
 
 
@@ -43,32 +44,27 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     gains = {kind: group.contrasts(arms, kinds.get("hard", [])) for kind, arms in kinds.items() if kind != "hard"}
     accuracies = {kind: {ipc: group.accuracy(ipc, arms) for ipc in group.budgets(arms)} for kind, arms in kinds.items()}
+    means = []  # of the budgets that both have
+    for kind, base in [*((kind, "hard") for kind in gains), ("views", "teacher")]:
+        sides = kinds.get(kind, []), kinds.get(base, [])
+        if ipcs := group.budgets(*sides):
+            means.append(f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides))}")
+    said = [Text(f"Mean of the budgets that both have: {'; '.join(means)}.")] if means else []
     lines = []
     for ipc in group.ipcs:
         for kind, values in accuracies.items():
             if value := values.get(ipc):
                 line = {"IPC": ipc, "source": KINDS[kind], "chosen label spec": group.chosen(ipc, kinds[kind])}
-                numbers = {
-                    "test, %": value,
-                    "gain over hard labels, points": gains.get(kind, {}).get(ipc),
-                    "n": value.n,
-                }
-                lines.append(line | numbers)
-    caption = (
-        f"Of each source the spec that is best on {group.on}, each seed judging what the others choose; means over n seeds "
-        "with 95 % intervals, gains seed by seed."
-    )
-    marks = [
-        Series(KINDS[kind], list(values), list(values.values()), colour=PALETTE[i])
-        for i, (kind, values) in enumerate((gains if "hard" in kinds else accuracies).items())
-    ]
+                lines.append({**line, "test, %": value, _GAIN: gains.get(kind, {}).get(ipc), "n": value.n})
+    caption = f"Of each source the spec best on {group.on}; means over n seeds and paired gains, 95 % intervals."
+    drawn = zip(PALETTE, (gains if "hard" in kinds else accuracies).items())
+    marks = [Series.of(KINDS[kind], values, colour=colour) for colour, (kind, values) in drawn]
+    panel, shown = Panel(marks, height=2.9), "Test accuracy by source."
     if "hard" in kinds:
-        panel = Panel([Level(0.0), *marks], "gain over hard labels, test points", height=2.9)
+        panel = panel._replace(marks=[Level(0.0), *marks], y="gain over hard labels, test points")
         shown = "Test accuracy of each source of labels minus hard labels, by images per class."
-    else:
-        panel, shown = Panel(marks, height=2.9), "Test accuracy by source."
     told = table(lines, caption, folded=len(lines) > 24)
-    return Section(_title(group, kinds), [*_means(group, kinds), Chart("sources", [panel], shown), told])
+    return Section(_title(group, kinds), [*said, Chart("sources", [panel], shown), told])
 
 
 def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
@@ -78,15 +74,3 @@ def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
             if values := group.contrasts(kinds.get(kind, []), kinds.get(base, [])):
                 return words.compare(name, KINDS[base], values, verbs)
     return "Sources of labels side by side"
-
-
-def _means(group: Group, kinds: Mapping[str, Arms]) -> list[Text]:
-    """Each kind against hard labels, and views against a teacher, as means over the budgets that both have."""
-    pairs = [*((kind, "hard") for kind in kinds if kind != "hard"), ("views", "teacher")]
-    sides = {pair: [kinds.get(kind, []) for kind in pair] for pair in pairs}
-    said = [
-        f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides[kind, base]))}"
-        for kind, base in pairs
-        if (ipcs := group.budgets(*sides[kind, base]))
-    ]
-    return [Text(f"Mean of the budgets that both have: {'; '.join(said)}.")] if said else []

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 
 from jaxsoft.analysis.findings import choose
-from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.questions._verbs import examples
+from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.showing.drawing import Powers
@@ -21,14 +22,14 @@ _LIKELY = 0.5
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy against bytes, where soft labels differ in what they take, and some run knows what an image looks like."""
-    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
-    if examples is None:
+    kept = examples(group, runs)
+    if kept is None:
         return None
-    classes = len(examples.class_names)
+    classes = len(kept.class_names)
     specs = {labels: label_bits(labels, classes) for labels in dict.fromkeys(group.arms["labels"])}
     if len({bits for labels, bits in specs.items() if labels != "hard"}) < 2:
         return None
-    sizes = {"pixels": pixel_bits(examples.images.shape[1:]), "indices": _INDEX_BITS}
+    sizes = {"pixels": pixel_bits(kept.images.shape[1:]), "indices": _INDEX_BITS}
     found = {stored: purchases(group, classes, bits, specs) for stored, bits in sizes.items()}
     likely = {stored: [p.labels for p in each if p.share >= _LIKELY] for stored, each in found.items()}
     text = (
@@ -53,21 +54,16 @@ def _chart(found: Mapping[str, Sequence[Purchase]], on: str) -> Chart:
     """Accuracy against bytes of images and labels; colour: bits of a label; the frontier as steps."""
     panels = []
     for stored, each in found.items():
-        levels = sorted({p.bits for p in each if p.labels != "hard"})
-        kinds: list[tuple] = [
-            (None, "black", "s"),
-            *((bits, shade, "o") for bits, shade in zip(levels, shades(len(levels)))),
-        ]
         best = [p for p in each if p.pareto]
         marks = [Series("", [p.total / 8 for p in best], [p.accuracy.mean for p in best], "steps", colour=ORANGE)]
-        for bits, colour, marker in kinds:
+        levels = sorted({p.bits for p in each if p.labels != "hard"})
+        looks = [(None, "black", "s"), *((bits, shade, "o") for bits, shade in zip(levels, shades(len(levels))))]
+        for bits, colour, marker in looks:
             own = [p for p in each if (None if p.labels == "hard" else p.bits) == bits]
             bare = [p.accuracy._replace(low=math.nan, high=math.nan) for p in own]
             marks.append(Series("", [p.total / 8 for p in own], bare, "band", False, colour, marker))
         panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
-    caption = (
-        f"Every data set of the sweep by its bytes, on test; the line joins those that nothing cheaper matches on {on}."
-    )
+    caption = f"Every data set of the sweep on test; the line joins those that nothing cheaper matches on {on}."
     said = "black: hard labels; light: labels of more bits; line: the frontier"
     return Chart("storage", panels, caption, said, same_y=True)
 
@@ -79,23 +75,15 @@ def _bytes_axis(axes: Axes) -> None:
 
 
 def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
-    lines = [
-        {
-            "IPC": p.ipc,
-            "label spec": f"`{p.labels}`",
-            stored: words.bits(p.images),
-            "labels": words.bits(p.label_bits),
-            "test, %": p.accuracy,
-            "n": p.accuracy.n,
-            "certain": None if math.isnan(p.accuracy.low) else f"{100 * p.share:.0f} %",
-        }
-        for p in best
-    ]
+    lines = []
+    for p in best:
+        line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", stored: words.bits(p.images)}
+        line |= {"labels": words.bits(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
+        lines.append({**line, "certain": None if math.isnan(p.accuracy.low) else f"{100 * p.share:.0f} %"})
     how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
     caption = (
-        f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; entries of soft "
-        "labels as fp16, with indices where a label is cut; hard labels as class indices. Certain: how often a data set stays "
-        "on the frontier when seeds are resampled."
+        f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; soft labels as fp16, "
+        "with indices where cut; hard ones as class indices. Certain: how often a data set stays when seeds are resampled."
     )
     return table(lines, caption, folded=stored == "indices")
 

@@ -5,19 +5,19 @@ Asked whenever a run kept samples of its labels (`examples.npz`). Labels are the
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from jaxsoft.analysis.reading.read import LabelSample, Run
+from jaxsoft.analysis.reading.read import Examples, LabelSample, Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, HEAT, INK, ORANGE, Chart, Panel, spread
-from jaxsoft.analysis.showing.page import Block, Section, table
+from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics import structure
-from jaxsoft.analysis.statistics.inference import Estimate, estimate
+from jaxsoft.analysis.statistics.inference import estimate
 
 ORDER = 90
 _MOST_PANELS = 4
@@ -25,96 +25,67 @@ _NAMED = 30  # up to so many classes have their names at a matrix
 _RANKED = 100  # up to so many classes the effective rank has an interval: beyond, it would take long
 
 
-class Stage(NamedTuple):
-    """The labels of one teacher epoch.
-
-    Of training images: entropy (nats), mass of the likeliest 1 and 5 classes (fractions), effective rank. Of validation
-    images: calibration error (fraction), Brier score. Of both: alignment of mean labels with confusions.
-    """
-
-    epoch: int
-    entropy: Estimate
-    top1: Estimate
-    top5: Estimate
-    rank: Estimate
-    alignment: Estimate
-    calibration: Estimate
-    brier: Estimate
+Stage = dict[str, Any]  # the labels of one teacher epoch, by the columns of their table
 
 
 def of_runs(runs: Sequence[Run]) -> list[Section]:
     """One section for each teacher whose labels were kept."""
-    taught: dict[object, Run] = {}
+    taught: dict[object, tuple[str, Examples, LabelSample, LabelSample]] = {}
     for run in runs:
-        if run.examples is not None and run.examples.train is not None and run.examples.validation is not None:
-            taught.setdefault(run.teachers.get("teacher", {}).get("key", run.folder), run)
+        kept, key = run.examples, run.teachers.get("teacher", {}).get("key", run.folder)
+        if kept and kept.train and kept.validation:
+            taught.setdefault(key, (run.folder.name, kept, kept.train, kept.validation))
     sections = []
-    for i, run in enumerate(taught.values(), 1):
-        assert run.examples and run.examples.train and run.examples.validation
-        found = stages(run.examples.epochs.tolist(), run.examples.train, run.examples.validation)
-        of, suffix = (words.code(run.folder.name, 20), f"-{i}") if len(taught) > 1 else ("", "")
-        blocks = _blocks(found, run.examples.class_names, run.examples.train, run.examples.validation, suffix)
-        sections.append(Section(_title(found, of), blocks))
+    for folder, kept, *samples in taught.values():
+        found = stages(kept.epochs.tolist(), *samples)
+        charts = _entropies(found, *samples), _matrices(found, kept.class_names, *samples)
+        title = _title(found, words.code(folder, 20) if len(taught) > 1 else "")
+        train, validation = (f"{len(sample.labels):,}" for sample in samples)
+        caption = (
+            f"Labels by teacher epoch. Entropy, mass and rank: {train} training images; calibration error "
+            f"({structure.BINS} bins of equal mass) and Brier score: {validation} validation images; alignment: both. 95 % "
+            "intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which "
+            "intervals were measured to cover 92 to 93 %."
+        )
+        lines = [{**s, "effective rank": words.interval(s["effective rank"], "{:.1f}".format)} for s in found]
+        sections.append(Section(title, [*charts, table(lines, caption)]))
     return sections
 
 
 def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -> list[Stage]:
-    """The numbers of every epoch, with intervals over images.
+    """The numbers of every epoch, with intervals over images: of training images entropy, the mass of the likeliest classes
+    and the effective rank, of validation images calibration error and Brier score, of both the alignment of mean labels
+    with confusions.
 
     Students learn from labels of training images, so these are described. The teacher has not seen the validation
     images, so its errors on them are the confusions that the labels are compared with.
     """
-    few = train.probabilities.shape[-1] <= _RANKED
-    found = []
+    few, found = train.probabilities.shape[-1] <= _RANKED, []
     for epoch, p, q in zip(epochs, train.probabilities, validation.probabilities):
         own, held_out, errors = (p, train.labels), (q, validation.labels), (structure.predictions(q), validation.labels)
         rank = structure.jackknife(lambda p, _: structure.effective_rank(p), own, groups=structure.GROUPS if few else 1)
         aligned = structure.jackknife(structure.alignment, own, errors)
         # A correlation that was corrected for noise may come out above 1.
         aligned = aligned._replace(mean=min(aligned.mean, 1.0), low=min(aligned.low, 1.0), high=min(aligned.high, 1.0))
-        entropy, brier = estimate(structure.entropies(p)), estimate(structure.brier(*held_out))
         top1, top5 = (estimate(structure.top_mass(p, k)) for k in (1, 5))
-        calibration = structure.jackknife(structure.calibration_error, held_out)
-        found.append(Stage(epoch, entropy, top1, top5, rank, aligned, calibration, brier))
+        line = {"epoch": epoch, "entropy, nats": estimate(structure.entropies(p))}
+        line |= {"top-1 mass, %": top1, "top-5 mass, %": top5, "effective rank": rank, "alignment r": aligned}
+        line["calibration error, %"] = structure.jackknife(structure.calibration_error, held_out)
+        found.append(line | {"Brier score": estimate(structure.brier(*held_out))})
     return found
-
-
-def _blocks(
-    found: Sequence[Stage], names: Sequence[str], train: LabelSample, validation: LabelSample, suffix: str
-) -> list[Block]:
-    lines = [
-        {
-            "epoch": s.epoch,
-            "entropy, nats": s.entropy,
-            "top-1 mass, %": s.top1,
-            "top-5 mass, %": s.top5,
-            "effective rank": words.interval(s.rank, "{:.1f}".format),
-            "alignment r": s.alignment,
-            "calibration error, %": s.calibration,
-            "Brier score": s.brier,
-        }
-        for s in found
-    ]
-    caption = (
-        f"Labels by teacher epoch. Entropy, mass and rank: {len(train.labels):,} training images; calibration error "
-        f"({structure.BINS} bins of equal mass) and Brier score: {len(validation.labels):,} validation images; alignment: "
-        "both. 95 % intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which intervals were measured to cover 92 to 93 %."
-    )
-    charts = _entropies(found, train, validation), _matrices(found, names, train, validation)
-    return [*(chart._replace(name=chart.name + suffix) for chart in charts), table(lines, caption)]
 
 
 def _title(found: Sequence[Stage], of: str = "") -> str:
     """How the entropy goes, and whether labels go with the teacher's errors at the last epoch that can tell."""
-    first, last = found[0], found[-1]
-    told = [stage for stage in found if stage.epoch > 0 and not np.isnan(stage.alignment.low)]
-    start, change = f"From teacher epoch {first.epoch} to {last.epoch} labels", "do not lose entropy"
+    first, last = (found[i]["entropy, nats"] for i in (0, -1))
+    start, change = f"From teacher epoch {found[0]['epoch']} to {found[-1]['epoch']} labels", "do not lose entropy"
     if len(found) == 1:
-        start, change = f"Labels of teacher epoch {first.epoch}", f"hold {words.number(first.entropy.mean)} nats"
-    elif first.entropy.low > last.entropy.high:  # one image has no interval
-        change = f"lose {100 * (1 - last.entropy.mean / first.entropy.mean):.0f} % of entropy"
-    if told and told[-1].alignment.low > 0:
-        change += f"; at {told[-1].epoch} they mirror confusions, r = {words.number(told[-1].alignment.mean)}"
+        start, change = f"Labels of teacher epoch {found[0]['epoch']}", f"hold {words.number(first.mean)} nats"
+    elif first.low > last.high:  # one image has no interval
+        change = f"lose {100 * (1 - last.mean / first.mean):.0f} % of entropy"
+    known = [(s["epoch"], s["alignment r"]) for s in found if s["epoch"] > 0 and not np.isnan(s["alignment r"].low)]
+    for epoch, r in known[-1:]:
+        change += f"; at {epoch} they mirror confusions, r = {words.number(r.mean)}" if r.low > 0 else ""
     return f"{f'In {of} labels' if of else start} {change}"
 
 
@@ -131,32 +102,29 @@ def _entropies(found: Sequence[Stage], train: LabelSample, validation: LabelSamp
             values = structure.entropies(sample.probabilities[p])
             title, share = f"{name} images, n = {len(values):,}", np.full(len(values), 100 / len(values))
             axes.hist(np.minimum(values, most), 40, range=(0.0, most), weights=share, label=title, **style)
-        axes.axvline(found[p].entropy.mean, color=INK, lw=1.2, ls=(0, (4, 3)))
+        axes.axvline(found[p]["entropy, nats"].mean, color=INK, lw=1.2, ls=(0, (4, 3)))
 
-    means = [f"epoch {s.epoch}: mean {words.interval(s.entropy)} nats" for s in found]
+    means = [f"epoch {s['epoch']}: mean {words.interval(s['entropy, nats'])} nats" for s in found]
     style = {"y": "images, %", "x": f"entropy of a label, nats (uniform: {most:.2f})", "height": 1.3}
     shown = spread(len(found), _MOST_PANELS)
     panels = [Panel([functools.partial(histogram, p=p)], title=means[p], **style) for p in shown]
-    caption = (
-        "Entropy of single labels by teacher epoch. Dashed: the mean over training images, with its 95 % interval."
-    )
+    caption = "Entropy of single labels by teacher epoch. Dashed: mean over training images, with its 95 % interval."
     return Chart("entropy", panels, caption, "", f"Histograms of entropy. {'; '.join(means)}.", across=1)
 
 
 def _matrices(found: Sequence[Stage], names: Sequence[str], train: LabelSample, validation: LabelSample) -> Chart:
     """Class by class: the mean label of training images beside the confusions on validation images, early and late."""
-    trained = [p for p, stage in enumerate(found) if stage.epoch > 0] or [0]
-    shown, panels = sorted({trained[0], len(found) - 1}), []
-    named = [name[:10] for name in names] if len(names) <= _NAMED else []
-    for p in shown:
+    trained = [p for p, stage in enumerate(found) if stage["epoch"] > 0] or [0]
+    named, panels, told = [name[:10] for name in names] if len(names) <= _NAMED else [], [], []
+    for p in sorted({trained[0], len(found) - 1}):
         likeness = structure.class_means(train.probabilities[p], train.labels)
         confusion = structure.class_means(structure.predictions(validation.probabilities[p]), validation.labels)
         left = functools.partial(_matrix, values=likeness, title="mean label, %", names=named)
         right = functools.partial(_matrix, values=confusion, title="taken for, % of images", names=[])
-        panels.append(
-            Panel([left], "true class", "other class", f"epoch {found[p].epoch}\nlabels of training images", height=2.6)
-        )
-        r = words.interval(found[p].alignment)
+        epoch, r = found[p]["epoch"], words.interval(found[p]["alignment r"])
+        told.append(f"epoch {epoch}: r = {r}")
+        title = f"epoch {epoch}\nlabels of training images"
+        panels.append(Panel([left], "true class", "other class", title, height=2.6))
         panels.append(Panel([right], "", "other class", f"confusions on validation\nr = {r}", height=2.6))
     caption = (
         "Which classes labels of training images resemble, and which the teacher takes validation images for. r: correlation "
@@ -164,8 +132,7 @@ def _matrices(found: Sequence[Stage], names: Sequence[str], train: LabelSample, 
         "errors are too few."
     )
     n = f"{len(train.labels):,} training and {len(validation.labels):,} validation images; diagonals are left blank"
-    alt = "; ".join(f"epoch {found[p].epoch}: r = {words.interval(found[p].alignment)}" for p in shown)
-    return Chart("classes", panels, caption, n, f"Heat maps, class by class. {alt}.")
+    return Chart("classes", panels, caption, n, f"Heat maps, class by class. {'; '.join(told)}.")
 
 
 def _matrix(axes: Axes, values: Float[np.ndarray, "K K"], title: str, names: Sequence[str]) -> None:

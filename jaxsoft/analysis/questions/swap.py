@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float
 
 from jaxsoft.analysis.findings import rank_correlation
+from jaxsoft.analysis.questions._verbs import treated
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Level, Panel, Series, cut, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
-from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, curves, drawn, estimate
 
 ORDER = 10
@@ -35,47 +34,33 @@ class Curve(NamedTuple):
     trend: Estimate
 
 
-def private(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Swapped labels are a probe, no rival of hard labels."""
-    return members["op"] == "swap"
-
-
 def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     """One section for each source of labels that was swapped, where the source itself was trained on, too."""
-    sources = dict.fromkeys(map(str, group.arms["base"].iloc[group.find(op="swap")]))
-    found = {source: lines for source in sources if (lines := _curves(group, source))}
-    sections = []
-    for i, (source, lines) in enumerate(found.items(), 1):
-        name, one = (f"swap-{i}", source) if len(found) > 1 else ("swap", "")
-        blocks = [*_costs(lines), *_rising(lines), _chart(name, source, lines), _table(lines)]
-        sections.append(Section(_title(lines, one), blocks))
-    return sections
+    sources = {source: {0.0: group.of(source), **swaps} for source, swaps in treated(group, "swap").items()}
+    found = {source: lines for source, arms in sources.items() if (lines := _curves(group, arms))}
+    return [
+        Section(_title(lines, source if len(found) > 1 else ""), [*_said(lines), _chart(source, lines), _table(lines)])
+        for source, lines in found.items()
+    ]
 
 
-def _curves(group: Group, source: str) -> dict[int, Curve]:
+def _curves(group: Group, arms: Mapping[float, Arms]) -> dict[int, Curve]:
     """One curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
-    values = group.arms["value"].iloc[group.find(base=source, op="swap")].dropna()
-    ranks = {int(rank): group.find(base=source, op="swap", value=rank) for rank in sorted(set(values))}
-    ranks = {0: group.of(source)} | ranks
     found = {}
     for i, ipc in enumerate(group.ipcs):
-        picks = {rank: arm for rank, own in ranks.items() if (arm := group.choose(ipc, own)) is not None}
+        picks = {int(rank): arm for rank, own in arms.items() if (arm := group.choose(ipc, own)) is not None}
         values = group.test[:, i, list(picks.values())]
         values = values[np.isfinite(values).all(1)]
         if 0 in picks and len(picks) > 1 and len(values):
-            found[ipc] = _curve(list(picks)[1:], values)
+            ranks, n, draws = list(picks)[1:], len(values), curves(values)
+            plain = draws[:, :1]
+            relative = np.where(plain > 0, draws[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
+            rest = relative[:, np.array(ranks) > 1]
+            area = drawn(rest.mean(1), n) if rest.shape[1] else NOTHING
+            trend = drawn(rank_correlation(rest), n) if rest.shape[1] > 2 else NOTHING
+            by_rank = {rank: drawn(line, n) for rank, line in zip(ranks, relative.T)}
+            found[ipc] = Curve(estimate(values[:, 0]), by_rank, area, trend)
     return found
-
-
-def _curve(ranks: Sequence[int], values: Float[np.ndarray, "U R"]) -> Curve:
-    """`values`: without a swap, then with each."""
-    n, draws = len(values), curves(values)
-    plain = draws[:, :1]
-    relative = np.where(plain > 0, draws[:, 1:] / np.where(plain > 0, plain, 1.0), math.nan)
-    rest = relative[:, np.array(ranks) > 1]
-    area = drawn(rest.mean(1), n) if rest.shape[1] else NOTHING
-    trend = drawn(rank_correlation(rest), n) if rest.shape[1] > 2 else NOTHING
-    return Curve(estimate(values[:, 0]), {rank: drawn(line, n) for rank, line in zip(ranks, relative.T)}, area, trend)
 
 
 def _shared(lines: Mapping[int, Curve]) -> list[int]:
@@ -91,37 +76,29 @@ def _title(lines: Mapping[int, Curve], source: str) -> str:
     ipc, sign = words.most({n: e._replace(mean=e.mean - 1, low=e.low - 1, high=e.high - 1) for n, e in left.items()})
     what = f"swap({rank}) of `{cut(source, 22)}`" if source else f"Swapping the probability of rank {rank}"
     size = f"{words.accuracy(left[ipc])} %"
-    return (
-        f"{what} leaves {size} of accuracy at IPC {ipc}" if sign else f"{what}: no clear loss, {size} left at IPC {ipc}"
-    )
+    return f"{what}{f' leaves {size} of accuracy' if sign else f': no clear loss, {size} left'} at IPC {ipc}"
 
 
-def _costs(lines: Mapping[int, Curve]) -> list[Text]:
-    """The rank beside the largest whose exchange costs most on average, where there are several."""
+def _said(lines: Mapping[int, Curve]) -> list[Text]:
+    """Which rank beside the largest costs most on average, and whether relative accuracy rises with the rank."""
     each = {i: [c.relative[i].mean for c in lines.values() if i in c.relative] for i in _shared(lines) if i > 1}
     left = {rank: float(np.mean(values)) for rank, values in each.items()}
-    least = min(left, key=left.__getitem__, default=0)
-    if len(left) < 2 or math.isnan(left[least]):
-        return []
-    return [Text(f"Beyond rank 1, rank {least} costs most: {words.percent(left[least])} % is left on average.")]
+    least, said = min(left, key=left.__getitem__, default=0), []
+    if len(left) > 1 and not math.isnan(left[least]):
+        said.append(f"Beyond rank 1, rank {least} costs most: {words.percent(left[least])} % is left on average.")
+    if signs := {ipc: curve.trend.sign for ipc, curve in lines.items() if curve.trend.n}:
+        some = {verb: [ipc for ipc in signs if signs[ipc] == side] for verb, side in (("rises", 1), ("falls", -1))}
+        parts = [f"{verb} with the rank {words.where(ipcs, list(signs))}" for verb, ipcs in some.items() if ipcs]
+        why = ": the smaller a probability, the less its place is worth" if len(some["rises"]) == len(signs) else ""
+        how = words.listed(parts or ["shows no clear rise with the rank"])
+        said.append(f"Beyond rank 1, relative accuracy {how}{why}.")
+    return [Text(text) for text in said]
 
 
-def _rising(lines: Mapping[int, Curve]) -> list[Text]:
-    """Whether relative accuracy rises with the rank."""
-    signs = {ipc: curve.trend.sign for ipc, curve in lines.items() if curve.trend.n}
-    some = {verb: [ipc for ipc in signs if signs[ipc] == side] for verb, side in (("rises", 1), ("falls", -1))}
-    parts = [f"{verb} with the rank {words.where(ipcs, list(signs))}" for verb, ipcs in some.items() if ipcs]
-    why = ": the smaller a probability, the less its place is worth" if len(some["rises"]) == len(signs) else ""
-    said = words.listed(parts or ["shows no clear rise with the rank"])
-    return [Text(f"Beyond rank 1, relative accuracy {said}{why}.")] if signs else []
-
-
-def _chart(name: str, source: str, lines: Mapping[int, Curve]) -> Chart:
+def _chart(source: str, lines: Mapping[int, Curve]) -> Chart:
     """Relative accuracy against the rank that is swapped, one line for each IPC."""
-    marks = [
-        Series(f"IPC {ipc}", list(curve.relative), list(curve.relative.values()), "band", colour=colour)
-        for (ipc, curve), colour in zip(lines.items(), shades(len(lines)))
-    ]
+    colours = zip(lines.items(), shades(len(lines)))
+    marks = [Series.of(f"IPC {ipc}", curve.relative, "band", colour=colour) for (ipc, curve), colour in colours]
     last = max(rank for curve in lines.values() for rank in curve.relative)
     x = "rank i of the probability that is exchanged with the smallest"
     panel = Panel([Level(1.0), *marks], "relative accuracy, %", x, log=last > 15, height=3.0, from_zero=True)
@@ -129,7 +106,7 @@ def _chart(name: str, source: str, lines: Mapping[int, Curve]) -> Chart:
         f"Accuracy with `{source}|swap(i)` in percent of that with `{source}`, each seed against itself. A swap changes "
         "neither the entropy nor any probability's size, only the class that it speaks of."
     )
-    return Chart(name, [panel], caption, "bands: 95 % intervals over seeds")
+    return Chart("swap", [panel], caption, "bands: 95 % intervals over seeds")
 
 
 def _table(lines: Mapping[int, Curve]) -> Table:

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from jaxsoft import spec
+from jaxsoft.analysis.questions._verbs import taught
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
-from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
+from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics import variance
 from jaxsoft.analysis.statistics.groups import Group, factors
 from jaxsoft.analysis.statistics.inference import Estimate
@@ -46,8 +46,7 @@ class Crossed(NamedTuple):
     pairs: tuple[tuple[str, float], ...]
 
 
-Design = dict[tuple[int, int, int], float]
-"""Test accuracy by (subset, expert, seed)."""
+Design = dict[tuple[int, int, int], float]  # test accuracy by (subset, expert, seed)
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -62,10 +61,23 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     by_ipc = [list(own) for _, own in itertools.groupby(found, key=lambda one: one.ipc)]
     sections = []
     for own in by_ipc:
-        blocks: list[Block] = [Text(_said(own[0])), _components(own), _seeds(own)]
-        if not sections:
-            blocks.insert(1, _chart([first for first, *_ in by_ipc]))
-        sections.append(Section(_title(own[0]), blocks))
+        (images, experts, seeds), parts = own[0].levels, own[0].found
+        said = (
+            f"`{own[0].labels}` reaches {words.percent(parts.mean)} % over {images} subsets × "
+            f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
+            f"{_deviation(parts.total)} points (standard deviation) if everything is drawn anew."
+        )
+        if experts == 1:
+            said += " There is one expert, so its part is not known and not in these numbers."
+        if parts.missing:
+            said += (
+                f" Of {parts.cells} members {parts.missing} did not finish; their cells are filled in from the others."
+            )
+        top = max(parts.parts, key=lambda part: part.share.mean)
+        name, verb = _NAMES[top.factor], "explain" if top.factor in ("seed", REST) else "explains"
+        title = f"{name[:1].upper()}{name[1:]} {verb} {_share(top.share)} of the variance at IPC {own[0].ipc}"
+        figure = [] if sections else [_chart([first for first, *_ in by_ipc])]
+        sections.append(Section(title, [Text(said), *figure, _components(own), _seeds(own)]))
     return sections
 
 
@@ -96,11 +108,7 @@ def treatment(labels: str) -> tuple[str, int]:
     (('teacher(epoch=20)|topk(3)', 2), ('hard', 0))
     """
     expert = factors(labels)["expert"]
-    if expert < 0:
-        return labels, 0
-    source, *rest = spec.parse(labels)
-    others = {name: value for name, value in source.kwargs.items() if name != "expert"}
-    return spec.render((spec.Call("teacher", (), others), *rest)), expert
+    return (taught(labels, "expert"), expert) if expert >= 0 else (labels, 0)
 
 
 def _array(cells: Design) -> Float[np.ndarray, "S E T"] | None:
@@ -116,38 +124,17 @@ def _array(cells: Design) -> Float[np.ndarray, "S E T"] | None:
 def _pairs(labels: str, designs: dict[str, Design]) -> tuple[tuple[str, float], ...]:
     """The other treatments of one IPC, and the variance of the difference to each inside a cell."""
     own, pairs = designs[labels], []
-    experts = len({expert for _, expert, _ in own})
+    several = len({expert for _, expert, _ in own}) > 1
     for other, cells in designs.items():
-        named = len({expert for _, expert, _ in cells}) > 1  # else one of its members serves all experts
-        if other == labels or (named and experts == 1):  # told from the other side, where experts count
+        experts = {expert for _, expert, _ in cells}
+        if other == labels or (len(experts) > 1 and not several):  # told from the other side, where experts count
             continue
-        expert = next(iter(cells))[1]
-        partner = {cell: cells.get(cell if named else (cell[0], expert, cell[2])) for cell in own}
-        same = {cell: own[cell] - value for cell, value in partner.items() if value is not None}
+        # The one expert of the other treatment, or hard labels, serve all experts.
+        partner = {(s, e, t): (s, e if len(experts) > 1 else next(iter(experts)), t) for s, e, t in own}
+        same = {cell: own[cell] - cells[there] for cell, there in partner.items() if there in cells}
         if (array := _array(same)) is not None:
             pairs.append((other, variance.components(array, _FACTORS).total.mean))
     return tuple(pairs)
-
-
-def _title(one: Crossed) -> str:
-    """The source with the largest share."""
-    top = max(one.found.parts, key=lambda part: part.share.mean)
-    name, verb = _NAMES[top.factor], "explain" if top.factor in ("seed", REST) else "explains"
-    return f"{name[:1].upper()}{name[1:]} {verb} {_share(top.share)} of the variance at IPC {one.ipc}"
-
-
-def _said(one: Crossed) -> str:
-    (images, experts, seeds), found = one.levels, one.found
-    text = (
-        f"`{one.labels}` reaches {words.percent(found.mean)} % over {images} subsets × "
-        f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
-        f"{_deviation(found.total)} points (standard deviation) if everything is drawn anew."
-    )
-    if experts == 1:
-        text += " There is one expert, so its part is not known and not in these numbers."
-    if found.missing:
-        text += f" Of {found.cells} members {found.missing} did not finish; their cells are filled in from the others."
-    return text
 
 
 def _chart(found: Sequence[Crossed]) -> Chart:
@@ -155,8 +142,7 @@ def _chart(found: Sequence[Crossed]) -> Chart:
     marks = []
     for factor, colour in _COLOURS.items():
         shares = {x: part.share for x, one in enumerate(found) for part in one.found.parts if part.factor == factor}
-        if shares:
-            marks.append(Series(_NAMES[factor], list(shares), list(shares.values()), "columns", colour=colour))
+        marks += [Series.of(_NAMES[factor], shares, "columns", colour=colour)] if shares else []
     caption = (
         "Share of each source in the variance of test accuracy, with 95 % intervals: of a source with few levels they "
         "are wide, however many members there are."
@@ -167,24 +153,18 @@ def _chart(found: Sequence[Crossed]) -> Chart:
 
 
 def _components(found: Sequence[Crossed]) -> Table:
-    parts = [(one.labels, part) for one in found for part in one.found.parts]
-    lines = [
-        {
-            "treatment": f"`{labels}`",
-            "source": _NAMES[part.factor] + " *" * part.negative,
-            "levels": None if part.factor == REST else part.levels,
-            "variance, points^2": words.interval(part.variance, lambda value: f"{1e4 * value:.2f}"),
-            "standard deviation, points": _deviation(part.variance),
-            "share": _share(part.share),
-        }
-        for labels, part in parts
-    ]
+    lines = []
+    for labels, part in [(one.labels, part) for one in found for part in one.found.parts]:
+        line = {"treatment": f"`{labels}`", "source": _NAMES[part.factor] + " *" * part.negative}
+        line |= {"levels": None if part.factor == REST else part.levels}
+        line |= {"variance, points^2": words.interval(part.variance, lambda value: f"{1e4 * value:.2f}")}
+        lines.append({**line, "standard deviation, points": _deviation(part.variance), "share": _share(part.share)})
     caption = (
         "Variance components of test accuracy: random effects of a crossed design with one member a cell, by expected "
         "mean squares; interactions are in the rest. Generalized 95 % intervals."
     )
-    caption += " * The estimate was negative and is shown as 0." * any(part.negative for _, part in parts)
-    return table(lines, caption)
+    starred = any(line["source"].endswith(" *") for line in lines)
+    return table(lines, caption + " * The estimate was negative and is shown as 0." * starred)
 
 
 def _seeds(found: Sequence[Crossed]) -> Table:

@@ -17,12 +17,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from jaxsoft import spec
-from jaxsoft.analysis.reading.read import Run, examples_of
+from jaxsoft.analysis.questions._verbs import examples
+from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREY, INK, IPC, ORANGE, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics import inference
-from jaxsoft.analysis.statistics.groups import TUNABLE, Group, treated
+from jaxsoft.analysis.statistics.groups import TUNABLE, Group
 from jaxsoft.analysis.statistics.inference import Estimate, estimate
 
 ORDER = 4
@@ -46,22 +47,13 @@ class Subjects(NamedTuple):
     accuracy: dict[str, Float[np.ndarray, "U S"]]
     selection: float
 
-    def mean(self, treatment: str) -> Estimate:
-        """Mean over subjects inside a unit, then over units."""
-        return estimate(inference.means(self.accuracy[treatment].T))
-
-    def loss(self, treatment: str) -> Estimate:
-        """Treatment minus control, each unit against itself."""
-        return estimate(inference.means((self.accuracy[treatment] - self.accuracy["control"]).T))
-
-
-def private(members: pd.DataFrame) -> "pd.Series[bool]":
-    """Members without a class's images or labels; they belong on no curve of soft against hard labels."""
-    return members["without"].notna() | treated(members, "drop_class")
+    def mean(self, treatment: str, base: str = "") -> Estimate:
+        """Mean over subjects inside a unit, then over units; minus that of a `base`, each unit against itself."""
+        values = self.accuracy[treatment] - (self.accuracy[base] if base else 0.0)
+        return estimate(inference.means(values.T))
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy on the class that was left out, by treatment and IPC, against chance."""
     found = _subjects(group)
     if not found:
         return None
@@ -70,16 +62,19 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     lines = []
     for s in found:
         line = {"IPC": s.ipc, "labels": f"`{s.source}`"} | {f"{tells}, %": s.mean(t) for t, tells in _TELLS.items()}
-        line |= {f"{t} minus control, points": s.loss(t) for t in ("images", "labels")}
+        line |= {f"{t} minus control, points": s.mean(t, "control") for t in ("images", "labels")}
         lines.append({**line, "subjects": len(s.classes), "n": max(s.mean(t).n for t in _TELLS)})
     caption = (
         "Test accuracy on the subject class: mean over subjects inside a seed, then over n seeds, with 95 % intervals; "
         "differences are paired by seed and subject."
     )
-    examples = examples_of(runs, str(group.members["dataset"].iat[0]))
-    names = examples.class_names if examples else ()
+    title = "Too few members have finished to say what a class is without its images or labels"
+    if told := [t for t in ("images", "labels") if lead.mean(t).n]:
+        value, chance = words.accuracy(lead.mean(told[0])), words.percent(1 / group.classes)
+        title = f"{_TELLS[told[0]].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
+    names = kept.class_names if (kept := examples(group, runs)) else ()
     chart = _chart([s for s in soft if s.source == lead.source], group.classes, names)
-    return Section(_title(lead, group.classes), [chart, table(lines, caption)])
+    return Section(title, [chart, table(lines, caption)])
 
 
 def _subjects(group: Group) -> list[Subjects]:
@@ -126,14 +121,6 @@ def _dropped(labels: str) -> tuple[str, tuple[int, ...]]:
     return spec.render(tuple(call for call in calls if call.name != "drop_class")), dropped
 
 
-def _title(lead: Subjects, classes: int) -> str:
-    told = next((t for t in ("images", "labels") if lead.mean(t).n), None)
-    if told is None:
-        return "Too few members have finished to say what a class is without its images or labels"
-    value, chance = words.accuracy(lead.mean(told)), words.percent(1 / classes)
-    return f"{_TELLS[told].capitalize()} a class reaches {value} % at IPC {lead.ipc} (chance {chance} %)"
-
-
 def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Chart:
     """Accuracy on the subjects by IPC and treatment, and on each subject at the largest IPC if there are few classes."""
     last, tried = line[-1], [t for t in _TELLS if any(s.mean(t).n for s in line)]
@@ -148,13 +135,7 @@ def _chart(line: Sequence[Subjects], classes: int, names: Sequence[str]) -> Char
         each = {t: [estimate(subject) for subject in last.accuracy[t].T] for t in tried}
         shown = [names[c] if c < len(names) else str(c) for c in last.classes]
         panels.append(panel(each, f"subject class, at {words.budgets([last.ipc])}", shown))
-    caption = (
-        f"Test accuracy on the subject class alone with labels `{last.source}`; mean over subjects inside a seed, then over "
-        f"seeds. Dashed: chance, 1 of {classes} classes."
-    )
+    caption = f"Test accuracy on the subject class alone, labels `{last.source}`. Dashed: chance, 1 of {classes}."
     told = [f"IPC {s.ipc}: {', '.join(f'{_TELLS[t]} {words.accuracy(s.mean(t))} %' for t in tried)}" for s in line]
-    said, alt = (
-        f"{len(last.classes)} subject classes; bars: 95 % intervals",
-        f"Accuracy on subjects. {'; '.join(told)}.",
-    )
-    return Chart("zero-shot", panels, caption, said, alt, across=1)
+    said = f"{len(last.classes)} subject classes; bars: 95 % intervals"
+    return Chart("zero-shot", panels, caption, said, f"Accuracy on subjects. {'; '.join(told)}.", across=1)

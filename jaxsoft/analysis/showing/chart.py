@@ -3,7 +3,7 @@
 Names of axes and colour bars carry their units: what ends with `%` or `points` holds fractions, and is drawn a hundredfold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -40,6 +40,11 @@ class Series(NamedTuple):
     hollow: bool = False
     size: float = 5.0
     texts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, name: str, values: Mapping[Any, Value], look: str = "bars", **style: Any) -> "Series":
+        """Values by their places."""
+        return cls(name, list(values), list(values.values()), look, **style)
 
 
 class Level(NamedTuple):

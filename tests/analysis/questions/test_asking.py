@@ -41,6 +41,14 @@ def test_only_groups_that_answer_are_told_and_named(no_drawing):
     assert (alone.title, alone.blocks[0].name, alone.blocks[0].alt) == ("It is so", "so", "It. It is so.")
 
 
+def test_figures_of_one_name_are_numbered_and_others_are_not(no_drawing):
+    one, two = (Chart(name, [Panel([Level(0.5)])], "It.") for name in ("one", "two"))
+    module = types.ModuleType("asked")
+    module.answer = lambda group, runs: [Section("First", [one, two]), Section("Second", [one])]
+    told = synthetic.ask(module, [synthetic.row(1, "hard", 0, 0.5)])
+    assert [block.name for section in told for block in section.blocks] == ["one-1", "two", "one-2"]
+
+
 def test_every_question_has_its_place_and_an_answer():
     found = questions.modules()
     assert len(found) == len({module.__name__ for module in found}) >= 18

@@ -80,7 +80,7 @@ def test_the_answer():
         "`teacher(epoch=5)` at IPC 1, all of `teacher(epoch=5)` at IPC 10."
     )
     early, late = charts(section)
-    assert (early.name, late.name) == ("knowledge-1", "knowledge-2")
+    assert early.name == late.name == "knowledge"  # whoever asks numbers them
     (a, *_), (b, *_) = early.panels[0].marks, late.panels[0].marks
     assert a.limits == b.limits and a.levels == b.levels  # all figures share colours and levels
     assert [line["IPC"] for line in lines(section, -1)] == ["1", "1", "10", "10"] and section.blocks[-1].folded

@@ -34,14 +34,15 @@ def predictions(rows):
 
 def test_budgets_that_follow_a_law_are_foretold():
     *checks, beyond = predictions(members())
-    assert [check.ipc for check in checks] == list(IPCS)
+    assert [check["IPC"] for check in checks] == list(IPCS)
     for check in checks:
-        assert check.chosen == EPOCHS[IPCS.index(check.ipc)]
-        assert abs(np.log1p(check.epoch.mean) - np.log1p(check.chosen)) < 1e-6
-        assert abs(check.accuracy.mean - check.measured) < 0.03
-        assert check.accuracy.low <= check.accuracy.mean <= check.accuracy.high
-    assert beyond.ipc == 32 and math.isnan(beyond.chosen) and math.isnan(beyond.measured)
-    assert round(beyond.epoch.mean) == 127 and abs(beyond.accuracy.mean - (0.9 - 0.5 * 32**-0.5)) < 0.02
+        assert check["epoch, chosen"] == EPOCHS[IPCS.index(check["IPC"])]
+        assert abs(np.log1p(check["epoch, predicted"].mean) - np.log1p(check["epoch, chosen"])) < 1e-6
+        assert abs(check["test, predicted, %"].mean - check["test, measured, %"]) < 0.03
+        assert check["test, predicted, %"].low <= check["test, predicted, %"].mean <= check["test, predicted, %"].high
+    assert beyond["IPC"] == 32 and math.isnan(beyond["epoch, chosen"]) and math.isnan(beyond["test, measured, %"])
+    assert round(beyond["epoch, predicted"].mean) == 127
+    assert abs(beyond["test, predicted, %"].mean - (0.9 - 0.5 * 32**-0.5)) < 0.02
 
 
 def test_the_answer_names_the_largest_miss_and_the_table_every_budget(no_drawing):
@@ -74,7 +75,9 @@ def test_the_frontier_and_the_predictions_are_drawn():
 def test_budgets_without_dated_labels_or_without_a_unit_to_judge_are_no_points():
     undated = [synthetic.row(32, "learned", s, 0.85) for s in range(6)]
     *checks, _ = predictions(members() + undated)
-    assert (checks[-1].ipc, math.isnan(checks[-1].chosen)) == (32, True) and checks[-1].measured == pytest.approx(0.85)
+    last = checks[-1]
+    assert last["IPC"] == 32 and math.isnan(last["epoch, chosen"])
+    assert last["test, measured, %"] == pytest.approx(0.85)
     alone = [synthetic.row(32, f"teacher(epoch={EPOCHS[s]})", s, 0.8, epoch=EPOCHS[s]) for s in (0, 1)]
     *_, table = prediction.answer(synthetic.one_group(members() + alone), []).blocks
     assert [line[0] for line in table.rows] == ["1", "2", "4", "8", "16", "64"]

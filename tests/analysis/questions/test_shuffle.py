@@ -80,7 +80,7 @@ def test_the_title_is_short_where_budgets_disagree():
 def test_shuffled_labels_are_no_rivals_of_hard_ones():
     asked = ["teacher(epoch=5)", "teacher(epoch=5)|shuffle", "teacher|shuffle|topk(3)", "hard"]
     members = groups.tidy([synthetic.row(1, labels, 0, 0.5) for labels in asked])
-    assert shuffle.private(members).tolist() == [False, True, True, False]
+    assert groups.is_probe(members).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize(("epochs", "shown"), [((5, 11, 20), 3), (range(1, 9), 1)])

@@ -107,4 +107,4 @@ def test_the_figure_holds_the_curve():
 def test_not_asked_without_swaps_or_without_what_they_changed():
     assert synthetic.ask(swap, synthetic.rows(seeds=2, ipcs=(1, 5), epochs=(5, 20))) == []
     assert synthetic.ask(swap, [r for r in rows({1: 0.5, 2: 0.7}) if "swap" in r["labels"]]) == []
-    assert swap.private(groups.tidy(rows({3: 0.5}, seeds=1))).tolist() == [False, True]
+    assert groups.is_probe(groups.tidy(rows({3: 0.5}, seeds=1))).tolist() == [False, True]

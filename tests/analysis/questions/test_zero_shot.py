@@ -96,10 +96,10 @@ def test_the_rate_is_that_of_the_best_control():
     assert mean(tell(rows)[1][0]["without its images, %"]) == "37.5"
 
 
-def test_rows_of_a_treatment_are_private_and_the_control_is_not():
+def test_rows_of_a_treatment_are_probes_and_the_control_is_not():
     control, images, _, labels, _ = study(1)
-    assert zero_shot.private(groups.tidy([control, images, labels])).tolist() == [False, True, True]
-    assert not zero_shot.private(groups.tidy([synthetic.row(1, "hard", 0, 0.5)])).any()
+    assert groups.is_probe(groups.tidy([control, images, labels])).tolist() == [False, True, True]
+    assert not groups.is_probe(groups.tidy([synthetic.row(1, "hard", 0, 0.5)])).any()
 
 
 def test_hard_labels_are_a_source_too_but_do_not_lead():

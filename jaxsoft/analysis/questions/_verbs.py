@@ -1,0 +1,65 @@
+"""What several questions ask: of sets of arms, such as all cuts of one source, of label specs, and of their own records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from jaxsoft import spec
+from jaxsoft.analysis.reading.read import Examples, Run, examples_of
+from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.inference import Estimate
+
+K = TypeVar("K")
+
+
+def union(sets: Mapping[K, Arms]) -> list[int]:
+    """All arms of several sets."""
+    return [arm for arms in sets.values() for arm in arms]
+
+
+def ran(group: Group, ipc: int, sets: Mapping[K, Arms]) -> dict[K, list[int]]:
+    """Of several sets of arms what was run at a budget, sets of which nothing was left out."""
+    return {key: own for key, arms in sets.items() if (own := group.ran(ipc, arms))}
+
+
+def reached(group: Group, ipc: int, sets: Mapping[K, Arms]) -> dict[K, Estimate]:
+    """The accuracies of several sets of arms at a budget, of the best of each."""
+    return {key: group.accuracy(ipc, own) for key, own in ran(group, ipc, sets).items()}
+
+
+def best_of(group: Group, ipc: int, sets: Mapping[K, Arms]) -> K:
+    """Of several sets of arms, some of which were run at a budget, the one that holds what is chosen there."""
+    pick = group.choose(ipc, union(sets))
+    return next(key for key, arms in sets.items() if pick in arms)
+
+
+def judged(group: Group, arms: Arms) -> list[int]:
+    """The budgets at which some unit was run with the arm that the other units choose."""
+    return [ipc for ipc in group.budgets(arms) if group.accuracy(ipc, arms).n]
+
+
+def by_ipc(lines: Iterable[Mapping[str, Any]], column: str) -> dict[int, Estimate]:
+    """What records of a table have in a column, by budget; those without are left out."""
+    return {line["IPC"]: line[column] for line in lines if line.get(column) and line[column].n}
+
+
+def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
+    """The images that some run kept of the data set of a group."""
+    return examples_of(runs, str(group.members["dataset"].iat[0]))
+
+
+def treated(group: Group, operation: str) -> dict[str, dict[Any, list[int]]]:
+    """The arms that end in an operation, by the spec without it and by its argument, ascending; arms without one are left out."""
+    arms = group.arms.iloc[group.find(op=operation)]
+    bases = arms.groupby("base", sort=False)
+    return {str(base): {k: a.index.tolist() for k, a in own.groupby("value")} for base, own in bases}
+
+
+def taught(labels: str, *apart: str) -> str:
+    """A label spec of a teacher or of several, as one of a teacher without some of its arguments.
+
+    >>> taught("teachers(3, pool=logits, epoch=20)|topk(3)", "pool")
+    'teacher(epoch=20)|topk(3)'
+    """
+    source, *rest = spec.parse(labels)
+    kept = {name: value for name, value in source.kwargs.items() if name not in apart}
+    return spec.render((spec.Call("teacher", (), kept), *rest))

@@ -8,7 +8,7 @@ from jaxsoft.analysis.findings import Choice, Findings, Frontier, frontiers
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Block, Fact, Facts, Section, Table, Text, table
-from jaxsoft.analysis.statistics.fits import BEST, Law, best_form
+from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
 from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, estimate, told
 from jaxsoft.analysis.tables import both_open, budget_table, law_table, sign_of_bound, value_of_a_label
@@ -246,7 +246,7 @@ def _laws(found: Findings) -> list[Section]:
 
 def _falls(law: Law) -> str:
     """How error falls with IPC; empty where AICc prefers a law without an exponent, or none is identified."""
-    best, exponent = best_form(law.rivals), law.fit.parameters["exponent"]
+    best, exponent = law.best, law.fit.parameters["exponent"]
     if not (best and "exponent" in best.parameters and exponent.identified):
         return ""
     return f"as IPC^−{exponent.value:.2f} with {'hard' if law.fit.name == 'hard' else 'the best soft'} labels"

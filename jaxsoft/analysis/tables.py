@@ -7,7 +7,7 @@ from jaxsoft.analysis.findings import Findings, findings
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.page import Table, table
 from jaxsoft.analysis.statistics import laws
-from jaxsoft.analysis.statistics.fits import BEST, Fit, Law, best_form
+from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, groups, tidy
 from jaxsoft.analysis.statistics.worth import Worth
 from jaxsoft.types import Row
@@ -44,19 +44,21 @@ def budget_table(found: Findings) -> Table:
 def law_table(found: Sequence[Law]) -> Table:
     """The law of each curve with intervals, the form that AICc prefers, extrapolation, and what the data cannot tell."""
     lines = []
-    for fit, rivals in found:
-        seen = fit.held_out
+    for law in found:
+        fit = law.fit
         lines.append(
             {
                 "labels": fit.name if fit.name == BEST else f"`{fit.name}`",
                 **{f"{name} {letter}": fit.parameters[name] for name, letter in zip(fit.form.parameters, "cab")},
                 "budgets × seeds": f"{fit.x.shape[1]} × {fit.n}",
-                "form by AICc": _form(rivals),
-                "largest IPC unseen, points": f"{words.points(seen.error)} at {seen.ipc}" if seen else None,
+                "form by AICc": _form(law),
+                "largest IPC unseen, points": None
+                if math.isnan(fit.unseen)
+                else f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}",
                 "what the data tell": fit.note or None,
             }
         )
-    formulas = "; ".join(f"{form.name}, {form.formula}" for form in laws.FORMS.values())
+    formulas = "; ".join(f"{form.name}, {form.formula}" for form in laws.FORMS)
     caption = (
         "error = c + a · n^−b in images per class n, fitted to mean test errors; * is not identified. 95 % intervals over seeds, "
         "which were measured to cover 90 to 96 % where this form holds. Form by AICc: the best of "
@@ -66,11 +68,11 @@ def law_table(found: Sequence[Law]) -> Table:
     return table(lines, caption)
 
 
-def _form(rivals: Sequence[Fit]) -> str:
+def _form(law: Law) -> str:
     """The form of law that AICc chooses, and those that it cannot tell from it."""
-    if not (best := best_form(rivals)):
+    if not (best := law.best):
         return "too few budgets"
-    near = [fit.form.name for fit in rivals if fit is not best and fit.aicc < best.aicc + 2]
+    near = [fit.form.name for fit in law.rivals if fit is not best and fit.aicc < best.aicc + 2]
     return best.form.name + (f", or {words.listed(near)}" if near else "")
 
 

@@ -3,13 +3,14 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import synthetic
 
 from jaxsoft.analysis import tables
 from jaxsoft.analysis.findings import findings
-from jaxsoft.analysis.statistics import fits, laws
-from jaxsoft.analysis.statistics.fits import BEST, Fit, HeldOut, Law, Parameter
+from jaxsoft.analysis.statistics import laws
+from jaxsoft.analysis.statistics.fits import BEST, Fit, Law, Parameter
 from jaxsoft.analysis.statistics.groups import groups, tidy
 from jaxsoft.analysis.statistics.worth import Worth
 
@@ -110,17 +111,16 @@ def test_laws_of_hard_labels_of_chosen_specs_and_of_the_best(found):
         assert line["labels"] == (BEST if law.fit.name == BEST else f"`{law.fit.name}`")
         assert line["form by AICc"].startswith(best.form.name) and line["budgets × seeds"] == "6 × 6"
         error, at = line["largest IPC unseen, points"].split(" at ")
-        assert law.fit.held_out is not None and at == "50" and law.fit.form is laws.FLOOR
-        assert number(error) == pytest.approx(100 * law.fit.held_out.error, abs=0.051)
+        assert at == "50" and law.fit.form is laws.FLOOR
+        assert number(error) == pytest.approx(100 * law.fit.unseen, abs=0.051)
 
 
 def test_forms_that_cannot_be_told_apart_are_named_together():
     def fit(form, aicc, predicted):
         parameters = dict.fromkeys(form.parameters, Parameter(0.5, NAN, NAN, False))
-        held_out = HeldOut(50, predicted, 0.9)
-        return Fit("hard", form, parameters, x, 10, aicc, held_out, 0.0, 1.0, "")
+        return Fit("hard", form, parameters, x, 10, "", aicc, predicted - 0.9, 0.0, 1.0)
 
-    x = fits.fit_points([1, 5, 9, 20, 40, 50], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).x
+    x = np.array([[1.0, 5, 9, 20, 40, 50]])
     near = (fit(laws.FLOOR, 8.0, 0.913), fit(laws.POWER, 9.5, 0.95), fit(laws.SATURATING, 10.5, 0.8))
     few = (fit(laws.POWER, 5.0, 0.95), fit(laws.FLOOR, NAN, 0.88), fit(laws.SATURATING, NAN, 0.88))
     told, bare = records(tables.law_table([Law(near[0], near), Law(few[1], few)]))

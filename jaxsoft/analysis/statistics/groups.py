@@ -5,7 +5,6 @@ rates are one thing, the choice among arms, so hard and soft labels are tuned al
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -261,7 +260,9 @@ def _shown(value: Any) -> str:
 
 
 def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
-    members = members.assign(unit=_units(members))
+    """Members that share a curve as arrays."""
+    # Seeds that share their images vary together, so that they are averaged; of one subset alone they are all the units there are.
+    members = members.assign(unit=members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"])
     settings = [c for c in (*TUNABLE, *together) if members[c].nunique(dropna=False) > 1]
     keys = ["labels", *settings]
     arms = members.drop_duplicates(keys)[[*keys, *FACTORS]]
@@ -282,19 +283,7 @@ def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
 
 
 def _cells(members: pd.DataFrame, column: str, axes: Sequence[Sequence[int]], classes: int) -> np.ndarray:
-    guess = 1 / classes if classes > 1 else 0.0
-    values = pd.to_numeric(members[column]).where(members["status"] == "done", guess).to_numpy(float)
-    at = [pd.Index(axis).get_indexer(pd.Index(members[name])) for axis, name in zip(axes, ("unit", "ipc", "arm"))]
-    shape = tuple(map(len, axes))
-    cell = np.ravel_multi_index(at, shape)[np.isfinite(values)]
-    count, sums = (np.bincount(cell, w, math.prod(shape)) for w in (None, values[np.isfinite(values)]))
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan).reshape(shape)
-
-
-def _units(members: pd.DataFrame) -> "pd.Series[int]":
-    """The unit of each member: its seed, but its subset where seeds repeat on several subsets of images.
-
-    Seeds that share their images vary together, so that they are averaged; where there is one subset alone, its seeds are
-    all the units there are.
-    """
-    return members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"]
+    """Means of a column by unit, budget and arm."""
+    values = pd.to_numeric(members[column]).where(members["status"] == "done", 1 / classes if classes > 1 else 0.0)
+    means = values.groupby([members[name] for name in ("unit", "ipc", "arm")]).mean()
+    return means.reindex(pd.MultiIndex.from_product(axes)).to_numpy(float).reshape([*map(len, axes)])

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft import errors
-
 EXPONENTS = (0.02, 5.0)
 """Where exponents are searched; an interval that reaches an end does not identify one."""
 
@@ -63,19 +61,8 @@ FLOOR = Form("power with floor", "c + a · n^−b", True, (_IMAGES,))
 SATURATING = Form("log-saturating", "c + a · log2(max(m / n, 1))", True, (_KNEE,))
 JOINT = Form("joint", "c + a · n^−b + d · k^−e", True, (_IMAGES, _ENTRIES))
 """Additive in images n and label entries k: Hoffmann et al., "Training Compute-Optimal Large Language Models" (2022), 3.3."""
-FORMS = {form.name: form for form in (POWER, FLOOR, SATURATING)}
+FORMS = (POWER, FLOOR, SATURATING)
 """Laws of images alone. The log-saturating law: accuracy gains `a` with every doubling of n until n = m, then stays."""
-
-
-def form_named(name: str) -> Form:
-    """The form of that name.
-
-    Raises:
-      ConfigError: there is none.
-    """
-    if name not in FORMS:
-        raise errors.ConfigError(errors.unknown("form of law", name, FORMS, "jaxsoft/analysis/statistics/laws.py"))
-    return FORMS[name]
 
 
 def solve(
@@ -90,7 +77,7 @@ def solve(
     c = 0, and the knee where its line would reach no error.
 
     Args:
-      form: one of `FORMS`, or `JOINT`.
+      form: what is fitted.
       x: of each basis, at T points; images per class ascending where they are all there is.
       error: mean errors as fractions, one curve per row.
       weight: 1 / variance of each mean.
@@ -132,16 +119,8 @@ def aicc(chi2: float, points: int, parameters: int, known: bool = True) -> float
     r"""Akaike's criterion with its correction for few points: lower is better, differences below 2 tell nothing.
 
     $\chi^2 + 2 k + 2 k (k + 1) / (T - k - 1)$ where the weights are known variances, and
-    $T \ln(\chi^2 / T)$ in place of $\chi^2$, with the variance as one more parameter, where they are relative.
-
-    Args:
-      chi2: weighted sum of squares.
-      points: T, IPC values.
-      parameters: k, free parameters of the form.
-      known: whether each weight is 1 / variance, not only in proportion to it.
-
-    Returns:
-      NaN with fewer than k + 2 points (k + 3 with an unknown variance), where it does not exist.
+    $T \ln(\chi^2 / T)$ in place of $\chi^2$, with the variance as one more parameter, where they are not `known`. NaN with fewer
+    than k + 2 points T (k + 3 with an unknown variance), where it does not exist.
 
     Reference: Hurvich and Tsai, "Regression and time series model selection in small samples" (1989).
 

@@ -83,11 +83,8 @@ def alignment(
 
     Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors
     a teacher makes; r is corrected for it, and a little above 1 at times; NaN where noise explains all that varies.
-
-    Args:
-      values: soft labels, or one-hot predictions, of images of the true classes `labels`. Classes with fewer than two
-        images on a side are left out.
-      others: those of other images: the two sets must not overlap, or their noise would correlate too.
+    The two sets of images must not overlap, or their noise would correlate too. Classes with fewer than two images on a side
+    are left out.
 
     Reference: Spearman, "The proof and measurement of association between two things" (1904).
     """
@@ -138,11 +135,8 @@ def jackknife(
 
     Args:
       statistic: called with the arrays of all samples in turn, (probabilities, labels, probabilities, ...).
-      samples: independent sets of images. A group takes its share of every class of every set.
+      samples: independent sets of images, of which the smallest gives n. A group takes its share of every class of every set.
       groups: G.
-
-    Returns:
-      The statistic, its standard error, the interval, and the images of the smallest set.
 
     Reference: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Kott (2001) for groups.
     """

@@ -98,7 +98,7 @@ def test_worth_says_where_the_measured_range_ends(ratio, low, high, text):
 def test_the_value_of_a_label(smallest, largest, said, bound):
     whole = Worth(0, 1.8, 1.5, 2.2, smallest, largest, 10, (1, 5))
     assert said in tables.value_of_a_label(whole)
-    assert tables.both_open(whole) == (bound is None) and bound in (None, tables.sign_of_bound(whole))
+    assert whole.bound == bound
     one = whole._replace(low=NAN, high=NAN, over=(5,), smallest=0.1, largest=9.0)
     assert "is worth 1.8 hard-labelled images (at 5 images per class" in tables.value_of_a_label(one)
 

@@ -27,17 +27,10 @@ class Text(NamedTuple):
     kind: str = "plain"
 
 
-class Fact(NamedTuple):
-    """A number worth a large type, and what it is."""
-
-    value: str
-    meaning: str
-
-
 class Facts(NamedTuple):
-    """Two to four facts side by side."""
+    """Two to four numbers worth a large type side by side, each with what it is."""
 
-    items: tuple[Fact, ...]
+    items: Sequence[tuple[str, str]]
 
 
 class Picture(NamedTuple):

@@ -32,6 +32,13 @@ class Worth(NamedTuple):
     n: int
     over: tuple[int, ...] = ()
 
+    @property
+    def bound(self) -> str | None:
+        """The sign of a ratio that is a bound, else empty; None where both ends are open, and it says nothing."""
+        if self.smallest == 0:
+            return None if math.isinf(self.largest) else "≤ "
+        return "≥ " if math.isinf(self.largest) else ""
+
 
 class Purchase(NamedTuple):
     """One IPC with one label spec: bits of all its images, of all its labels and of one, and the test accuracy they give.

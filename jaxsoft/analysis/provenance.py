@@ -14,12 +14,7 @@ _SHOWN = 8
 
 
 def provenance(members: pd.DataFrame, runs: Sequence[Run]) -> Section:
-    """Everything that is needed to trust or repeat the numbers.
-
-    Args:
-      members: all of the page, failed ones too.
-      runs: where they come from.
-    """
+    """Everything that is needed to trust or repeat the numbers of all members of a page."""
     done = list(members["status"]).count("done")
     lines = [("members", f"{done} finished, {len(members) - done} failed")]
     for column in (column for column in _SHARED if column in members):

@@ -39,9 +39,9 @@ def budget_table(found: Findings) -> Table:
     tried = [c.replace("_", " ") for c in TUNABLE if c in found.group.arms]
     alike = f" and {words.listed(tried)}, for hard labels too," if tried else ""
     caption = (
-        f"Test accuracy, label spec{alike} chosen on {found.group.on}; means over n seeds with 95 % intervals, each row by "
-        "itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is unsure "
-        "they were measured to cover 93 to 100 %."
+        f"Test accuracy, label spec{alike} chosen on {found.group.on}; means over n seeds with 95 % intervals, each row "
+        "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
+        "unsure they were measured to cover 93 to 100 %."
     )
     return table(budget_lines(found), caption if found.choices else "Test accuracy.")
 

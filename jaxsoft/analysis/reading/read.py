@@ -179,7 +179,8 @@ def read_examples(path: Path) -> Examples | None:
 
 
 def _examples(z: Any) -> Examples:
-    images, epochs, names = z["images"], z["epochs"], tuple(_name(str(name)) for name in z["class_names"])
+    images, epochs, names = z["images"], z["epochs"], tuple(plain(str(name)) for name in z["class_names"])
+    names = tuple(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names)
     if (images.dtype, epochs.dtype) != (np.uint8, np.int32):
         raise ValueError(f"expected uint8 images and int32 epochs, got {images.dtype} and {epochs.dtype}")
     if epochs.ndim != 1 or len(epochs) == 0 or epochs.min() < 0:
@@ -190,12 +191,6 @@ def _examples(z: Any) -> Examples:
     kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
     given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}
     return Examples(images, labels, epochs, probabilities, names, **given)
-
-
-def _name(text: str) -> str:
-    """The name of a class as it may be shown."""
-    text = plain(text)
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

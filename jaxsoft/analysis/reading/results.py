@@ -65,12 +65,7 @@ def read_results(path: str | os.PathLike) -> list[Row]:
 
 
 def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: bool = False) -> list[Row]:
-    """Rows of several runs as one; a member that several runs hold is taken once.
-
-    Args:
-      tables: rows of each run.
-      names: of each run, for the message.
-      mix: join runs of different data or protocols all the same.
+    """Rows of several runs, which have `names`, as one; a member that several runs hold is taken once.
 
     Raises:
       ConfigError: without `mix`, when the runs differ in data or protocol; names what differs.
@@ -130,7 +125,7 @@ def _check(columns: dict[str, list[Any]], path: Path) -> None:
 
 
 class _Kind(NamedTuple):
-    """How the texts of a column are read, ValueError for what is none; what it expects; how an empty field is written."""
+    """How a text of a column is read, ValueError for none; what the column expects; how an empty field is written."""
 
     read: Callable[[str], Any]
     expected: str = "text"

@@ -119,7 +119,7 @@ def _bare(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    """Markdown that cannot become a tag or a link, or end its line; what stands between backticks is shown as it is anyway."""
+    """Markdown that cannot become a tag or a link, or end its line; between backticks all is shown as it is anyway."""
     parts = re.split("(`[^`]*`)", errors.shown(" ".join(text.split())))
     for i in range(0, len(parts), 2):
         parts[i] = re.sub("<(?=[a-zA-Z/!?])", "&lt;", parts[i])

@@ -1,4 +1,4 @@
-"""Laws fitted to the curves of a group, and what they, and lines through its chosen epochs, say of a budget that was not run."""
+"""Laws fitted to the curves of a group, and what they, and lines through chosen epochs, say of a budget not run."""
 
 import math
 from collections.abc import Sequence
@@ -57,9 +57,9 @@ class Curve(NamedTuple):
 class Fit:
     """One form of law, fitted to one curve; its parameters are named as in the form. NaN: the points are too few.
 
-    `unseen`: the accuracy of the largest IPC as the law fitted to the others predicts it, minus the measured one. `misfit`
-    is the weighted root mean square by which means miss the law (a fraction), `excess` the same in their standard errors,
-    about 1 when the law holds. What the data cannot tell is said in `note`.
+    What the data cannot tell is said in `note`. `unseen`: the accuracy of the largest IPC as the law fitted to the
+    others predicts it, minus the measured one. `misfit` is the weighted root mean square by which means miss the law (a
+    fraction), `excess` the same in their standard errors, about 1 when the law holds.
     """
 
     name: str
@@ -191,8 +191,8 @@ def weights(values: Float[np.ndarray, "U T"], ipc: Float[np.ndarray, "T"]) -> tu
 def predicted_accuracy(of: Curve, ipc: int) -> Estimate:
     """The test accuracy at an IPC by the power law with a floor of a curve.
 
-    In every bootstrap draw the labels are chosen anew and the law is fitted anew. The interval knows of seeds and of the
-    choice of labels, not of the choice of the law.
+    In every bootstrap draw the labels are chosen anew and the law is fitted anew. The interval knows of seeds and of
+    the choice of labels, not of the choice of the law.
     """
     few = of.x.shape[1] < len(laws.FLOOR.parameters)
     return NOTHING if few else drawn(predicted(laws.FLOOR, of, np.array([[ipc]], float)), of.n)
@@ -209,9 +209,10 @@ def chosen_epochs(group: Group, arms: Arms) -> tuple[list[int], Float[np.ndarray
 
 
 def predicted_epoch(ipcs: Sequence[int], epochs: Float[np.ndarray, "R T"], n: int, ipc: int) -> Estimate:
-    r"""The teacher epoch that an IPC would choose: $\ln(1 + epoch) = \alpha + \beta \ln n$ by least squares in every draw.
+    r"""The teacher epoch that an IPC would choose: $\ln(1 + epoch) = \alpha + \beta \ln n$, fitted in every draw.
 
-    The line is fitted to epochs that were chosen, not in between those that were tried; the interval says how far draws agree.
+    The line is fitted to epochs that were chosen, not in between those that were tried; the interval says how far draws
+    agree.
     """
     if len(ipcs) < 2:
         return NOTHING

@@ -1,6 +1,7 @@
-"""The one rule by which every number of a report gets its interval, and every choice is judged; docs/protocol.md tells it whole.
+"""The one rule by which every number of a report gets its interval, and every choice is judged; see docs/protocol.md.
 
-A unit is a seed, or a subset of images where several seeds share subsets (`units` of a group). NaN: a member was not run.
+A unit is a seed, or a subset of images where several seeds share subsets (`units` of a group). NaN: a member was not
+run.
 """
 
 import functools
@@ -54,10 +55,11 @@ def estimate(values: Float[np.ndarray, "U"]) -> Estimate:
     values = values[np.isfinite(values)]
     if not (n := len(values)):
         return NOTHING
-    return _with_error(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n)
+    return with_error(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n)
 
 
-def _with_error(mean: float, sem: float, n: int) -> Estimate:
+def with_error(mean: float, sem: float, n: int) -> Estimate:
+    """A value with the t interval of its standard error over n units."""
     half = sem * float(scipy.stats.t.ppf(1 - LEVEL / 2, n - 1)) if n >= FEWEST else math.nan
     return Estimate(mean, sem, mean - half, mean + half, n)
 
@@ -120,7 +122,7 @@ def curves(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> 
 def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
     r"""The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out.
 
-    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$ of the draws lie outside on either side: the plain 0.025 is too narrow for few units.
+    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$ of the draws lie outside on either side: 0.025 is too narrow for few units.
     Below 5 units, where such intervals were measured to cover 73 to 80 %, there is none.
 
     Reference: Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 4.1, expanded percentiles.
@@ -176,7 +178,7 @@ def choices(side: Side, drawn: Float[np.ndarray, "R U"]) -> Int[np.ndarray, "R U
 
 
 def judged(sides: Sequence[Side], drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
-    """The weighted sum of what each unit reaches under the choices of the others of its draw; NaN where it was not run."""
+    """The weighted sum of what each unit reaches under the choices of the others of its draw; NaN: it was not run."""
     return np.sum([side.weight * _picked(side.test[None], choices(side, drawn)) for side in sides], axis=0)
 
 
@@ -194,21 +196,23 @@ def by_unit(*sides: Side) -> Float[np.ndarray, "U T"]:
 def contrast(*sides: Side) -> Estimate:
     """The weighted sum of what the best arm of each side is worth, by units that had no part in choosing it.
 
-    One side is an accuracy, two of weights 1 and -1 a paired difference, over the budgets that all sides have. Where every
-    draw of units chooses alike this is the t interval of one value a unit. Else its variance weighs two: a third of that of
-    the values so judged, which share their choices and vary too little (intervals covered 77 to 97 %), and two thirds of that
-    of choosing and judging anew in bootstrap draws, which varies too much (95 to 100 %); it is never less than the first.
+    One side is an accuracy, two of weights 1 and -1 a paired difference, over the budgets that all sides have. Where
+    every draw of units chooses alike this is the t interval of one value a unit. Else its variance weighs two: a third
+    of that of the values so judged, which share their choices and vary too little (intervals covered 77 to 97 %), two
+    thirds of that of choosing and judging anew in bootstrap draws, which varies too much (95 to 100 %); never less than
+    the first.
     """
     values = by_unit(*sides)
     values = values[:, np.isfinite(values).any(0)]
     if not values.size:
         return NOTHING
     found, there = estimate(values.mean(1)), np.isfinite(values).all(1)
-    if found.n < FEWEST or all(_sure(side.selection) for side in sides):
+    draws = (resampled_means(side.selection, CHOICES) for side in sides if side.selection.shape[-1] > 1)
+    if found.n < FEWEST or all(len(np.unique(best(mean), axis=0)) == 1 for mean in draws):
         return found
     kept = [side._replace(test=side.test[there], selection=side.selection[there]) for side in sides]
     spread = float(np.nanstd(_means_of_draws(kept)))
-    return _with_error(found.mean, max(found.sem, math.sqrt((found.sem**2 + 2 * spread**2) / 3)), found.n)
+    return with_error(found.mean, max(found.sem, math.sqrt((found.sem**2 + 2 * spread**2) / 3)), found.n)
 
 
 def redrawn(side: Side) -> Float[np.ndarray, "R T"]:
@@ -224,11 +228,6 @@ def redrawn(side: Side) -> Float[np.ndarray, "R T"]:
 def chosen(selection: Float[np.ndarray, "U T A"]) -> Int[np.ndarray, "R T"]:
     """The best arm of each budget by all units, then in every bootstrap draw; -1 where nothing was run."""
     return np.stack([best(curves(budget)) for budget in selection.swapaxes(0, 1)], 1)
-
-
-def _sure(selection: Float[np.ndarray, "U T A"]) -> bool:
-    """Whether every draw of units chooses the same arm."""
-    return selection.shape[-1] == 1 or len(np.unique(best(resampled_means(selection, CHOICES)), axis=0)) == 1
 
 
 def _means_of_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:

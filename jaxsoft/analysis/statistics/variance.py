@@ -18,7 +18,7 @@ REST = "rest"
 
 
 class Component(NamedTuple):
-    """One factor's variance, in squared units, and its share of the sum; `negative`: the estimate was below 0, shown as 0."""
+    """One factor's variance, in squared units, and its share of the sum; `negative`: it was estimated below 0."""
 
     factor: str
     levels: int

@@ -164,11 +164,7 @@ def label_bits(labels: str, classes: int) -> int:
 
 
 def pixel_bits(shape: Sequence[int]) -> int:
-    """Bits of an image of that shape (H, W, C) in uint8, not compressed.
-
-    >>> pixel_bits((32, 32, 3))
-    24576
-    """
+    """Bits of an image of that shape (H, W, C) in uint8, not compressed."""
     return 8 * math.prod(map(int, shape))
 
 

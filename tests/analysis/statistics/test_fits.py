@@ -253,7 +253,7 @@ def test_points_of_a_joint_law_weigh_alike_where_some_have_no_spread():
     assert fits.surface(group, arms, "").known
     test = group.test.copy()
     test[:, :, arms[4]] = 0.5
-    curve = fits.surface(dataclasses.replace(group, test=test, known={}), arms, "")
+    curve = fits.surface(dataclasses.replace(group, test=test), arms, "")
     assert not curve.known and (curve.weight == 1).all()
 
 

@@ -203,18 +203,19 @@ def _frontier(found: Findings, maps: bool) -> list[Section]:
 
 def _map(one: Frontier, i: int, on: str) -> Chart:
     """Soft minus hard by teacher epoch and budget."""
-    texts = [[words.points(value) for value in line] for line in one.difference]
-    frames = [(row, column) for column, row in enumerate(one.best) if row >= 0]
+    values, epochs, ipcs = one.difference.to_numpy(), one.difference.index.tolist(), one.difference.columns.tolist()
+    texts = [[words.points(value) for value in line] for line in values]
+    frames = [(epochs.index(epoch), ipcs.index(ipc)) for ipc, epoch in one.best.items()]
     # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.
-    limit = max(0.01, 2 * float(one.difference.max(initial=0.0)))
-    rows, columns = [*map(str, one.epochs)], [*map(str, one.ipcs)]
-    heat = Heat(one.difference, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
+    limit = max(0.01, 2 * float(values.max(initial=0.0)))
+    rows, columns = [*map(str, epochs)], [*map(str, ipcs)]
+    heat = Heat(values, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
     caption = (
         f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
         f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain."
     )
-    panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(one.epochs), 8.0))
-    best = "; ".join(f"IPC {one.ipcs[column]}: epoch {one.epochs[row]}" for row, column in frames)
+    panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(epochs), 8.0))
+    best = "; ".join(f"IPC {ipc}: epoch {epoch}" for ipc, epoch in one.best.items())
     alt = f"Heat map by teacher epoch and budget. Best {best}."
     return Chart("frontier" if i == 1 else f"frontier-{i}", [panel], caption, "", alt)
 

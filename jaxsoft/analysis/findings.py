@@ -112,6 +112,7 @@ def frontiers(group: Group) -> list[Frontier]:
         every = arms.index.tolist()
         ipcs = group.budgets(every, group.hard)
         values = {ipc: [group.contrast(ipc, own, group.hard).mean for own in by_epoch.values()] for ipc in ipcs}
-        best = {ipc: int(arms["epoch"][arm]) for ipc in ipcs if (arm := group.choose(ipc, every)) is not None}
+        picks = {ipc: arm for ipc in ipcs if (arm := group.choose(ipc, every)) is not None}
+        best = {ipc: int(group.arms["epoch"].to_numpy(float)[arm]) for ipc, arm in picks.items()}
         found.append(Frontier(str(family), pd.DataFrame(values, [*by_epoch]), best))
     return sorted(found, key=lambda one: -len(one.difference))

@@ -203,7 +203,7 @@ def _frontier(found: Findings, maps: bool) -> list[Section]:
 
 def _map(one: Frontier, i: int, on: str) -> Chart:
     """Soft minus hard by teacher epoch and budget."""
-    values, epochs, ipcs = one.difference.to_numpy(), one.difference.index.tolist(), one.difference.columns.tolist()
+    values, epochs, ipcs = one.difference.to_numpy(), [*one.difference.index], [*map(int, one.difference.columns)]
     texts = [[words.points(value) for value in line] for line in values]
     frames = [(epochs.index(epoch), ipcs.index(ipc)) for ipc, epoch in one.best.items()]
     # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.

@@ -31,11 +31,11 @@ def _course(run: Run, experts: Sequence[pd.DataFrame], choices: Sequence[Choice]
     panels = []
     for name, (axis, colour) in _TOLD.items():
         known = [history.dropna(subset=[name]) for history in experts]
-        style = {"colour": colour, "marker": ","}
-        lines = [Series("", [*own["epoch"]], [*own[name].astype(float)], "band", **style) for own in known]
+        points = [(own["epoch"].tolist(), own[name].astype(float).tolist()) for own in known]
+        lines = [Series("", x, y, "band", colour=colour, marker=",") for x, y in points]
         marks = [Upright(epoch, text if name == "label_entropy" else "") for epoch, text in texts.items()]
-        x = "teacher epoch (0 is the initialisation)"
-        panels.append(Panel([*lines, *marks], axis, x, log=False, height=1.8, from_zero=True))
+        at = "teacher epoch (0 is the initialisation)"
+        panels.append(Panel([*lines, *marks], axis, at, log=False, height=1.8, from_zero=True))
     caption = (
         f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
     )
@@ -49,11 +49,12 @@ def _title(experts: Sequence[pd.DataFrame]) -> str:
     known = experts[0].dropna()
     if not len(known):
         return "How the teacher learned"
-    last = [float(held.iat[-1]) for history in experts if len(held := history["val_accuracy"].dropna())]
+    held = [history["val_accuracy"].dropna().to_numpy(float) for history in experts]
+    last = [float(values[-1]) for values in held if len(values)]
     reached = f"The teacher reaches {words.percent(last[0])} % on validation"
     if len(last) > 1:
         reached = f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} % on validation"
-    first, final = (words.number(float(known["label_entropy"].iat[i])) for i in (0, -1))
+    first, final = map(words.number, known["label_entropy"].to_numpy(float)[[0, -1]])
     return f"{reached}; label entropy goes from {first} to {final} nats"
 
 

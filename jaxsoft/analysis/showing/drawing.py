@@ -219,7 +219,7 @@ def _draw_heat(axes: Axes, heat: Heat) -> None:
     size = 8.5 if values.shape[1] <= 8 else 7.0
     for r, line in enumerate(heat.texts if values.size <= _MOST_TEXTS else ()):
         for c, text in enumerate(line):
-            dark = heat.diverging and abs(values[r, c]) > 0.65 * norm.vmax
+            dark = heat.diverging and abs(values[r, c]) > 0.65 * (norm.vmax or 0.0)
             axes.text(c, r, text, ha="center", va="center", fontsize=size, color="white" if dark else INK)
     for r, c in heat.frames:
         edge = INK if heat.diverging else ORANGE

@@ -118,7 +118,8 @@ def read_teachers(path: Path) -> dict[str, Any]:
         numbers = [record.get(name) for record in records for name in ("val_accuracy", "label_entropy")]
         if not all(value is None or math.isfinite(value) for value in numbers):
             raise ValueError("a number is not finite")
-        texts = [found.get("teacher", {}).get("key", ""), *found.get("resolved", {}).values()]
+        teacher, resolved = found.get("teacher", {}), found.get("resolved", {})
+        texts = [teacher.get("key", ""), *(teacher.get("models") or []), *resolved.values()]
         if {type(record["epoch"]) for record in records} - {int} or {type(text) for text in texts} - {str}:
             raise TypeError("an epoch is no integer, or a name no text")
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:

@@ -106,7 +106,8 @@ def frontiers(group: Group) -> list[Frontier]:
     """
     found = []
     for family, arms in group.arms[group.arms["epoch"].notna()].groupby("family", sort=True):
-        by_epoch = {int(epoch): own.index.tolist() for epoch, own in arms.groupby("epoch")}
+        epochs = arms["epoch"].to_numpy(float)
+        by_epoch = {int(epoch): arms.index[epochs == epoch].tolist() for epoch in np.unique(epochs)}
         if len(by_epoch) < 2 or not group.hard:
             continue
         every = arms.index.tolist()

@@ -238,8 +238,7 @@ def _shown(value: Any) -> str:
 
 def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
     """Members that share a curve as arrays."""
-    # Seeds that share their images vary together and are averaged; of one subset alone they are all the units there
-    # are.
+    # Seeds that share their images vary together and are averaged; of one subset alone they are the units.
     members = members.assign(unit=members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"])
     settings = [c for c in (*TUNABLE, *together) if members[c].nunique(dropna=False) > 1]
     keys = ["labels", *settings]

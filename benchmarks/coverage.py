@@ -22,7 +22,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft.analysis import findings
-from jaxsoft.analysis.statistics import fits, groups, inference, laws, predict, structure, variance, worth
+from jaxsoft.analysis.statistics import fits, groups, inference, laws, structure, variance, worth
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.experiment.machine.environment import environment
 
@@ -148,7 +148,7 @@ def exponent(rng: Random, draw: Draw, arms: Sequence[int]) -> Any:
 
 def unseen(rng: Random, draw: Draw) -> Estimate:
     """The accuracy of hard labels at the largest budget by the law of the others."""
-    return predict.predicted_accuracy(few(fits.curve(group(draw(rng)[:, 0]), [0], "")).without(-1), IPCS[-1])
+    return fits.predicted_accuracy(few(fits.curve(group(draw(rng)[:, 0]), [0], "")).without(-1), IPCS[-1])
 
 
 def rate(rng: Random, draw: Draw) -> Any:

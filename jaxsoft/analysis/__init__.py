@@ -3,19 +3,14 @@
 import os
 import sys
 
+try:
+    import matplotlib  # noqa: F401
+except (
+    Exception
+):  # broken settings of the user's own, each with errors of its own: ours need none, and no report is lost
+    kept = {name: os.environ.pop(name) for name in ("MPLBACKEND", "MATPLOTLIBRC") if name in os.environ}
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        del sys.modules[name]
+    import matplotlib  # noqa: F401
 
-def _import_matplotlib() -> None:
-    """Import it whatever the user's settings of it are: ours need none, and broken ones must not cost a report."""
-    try:
-        import matplotlib  # noqa: F401
-    except Exception:  # an unknown backend, a file that is no text: each has errors of its own
-        kept = {name: os.environ.pop(name) for name in ("MPLBACKEND", "MATPLOTLIBRC") if name in os.environ}
-        for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
-            del sys.modules[name]
-        try:
-            import matplotlib  # noqa: F401
-        finally:
-            os.environ.update(kept)
-
-
-_import_matplotlib()
+    os.environ.update(kept)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from jaxtyping import Float
 
@@ -48,16 +49,11 @@ class Findings:
 
 
 class Frontier(NamedTuple):
-    """Soft minus hard (a fraction) by teacher epoch P and IPC I for one family of labels, and the best epoch of each IPC.
-
-    `best` indexes P, -1 where nothing was run.
-    """
+    """Soft minus hard (a fraction) by teacher epoch and IPC for one family of labels, and the best epoch of each IPC."""
 
     family: str
-    epochs: tuple[int, ...]
-    ipcs: tuple[int, ...]
-    difference: Float[np.ndarray, "P I"]
-    best: tuple[int, ...]
+    difference: pd.DataFrame
+    best: dict[int, int]
 
 
 def findings(group: Group) -> Findings:
@@ -114,9 +110,10 @@ def frontiers(group: Group) -> list[Frontier]:
         by_epoch = {int(epoch): arms.index[epochs == epoch].tolist() for epoch in np.unique(epochs)}
         if len(by_epoch) < 2 or not group.hard:
             continue
-        ipcs = group.budgets(arms.index.tolist(), group.hard)
-        values = [[group.contrast(ipc, own, group.hard).mean for ipc in ipcs] for own in by_epoch.values()]
-        chosen = (group.choose(ipc, arms.index.tolist()) for ipc in ipcs)
-        best = tuple(-1 if arm is None else [arm in own for own in by_epoch.values()].index(True) for arm in chosen)
-        found.append(Frontier(str(family), tuple(by_epoch), tuple(ipcs), np.array(values), best))
-    return sorted(found, key=lambda f: -len(f.epochs))
+        every = arms.index.tolist()
+        ipcs = group.budgets(every, group.hard)
+        values = {ipc: [group.contrast(ipc, own, group.hard).mean for own in by_epoch.values()] for ipc in ipcs}
+        picks = {ipc: arm for ipc in ipcs if (arm := group.choose(ipc, every)) is not None}
+        best = {ipc: int(group.arms["epoch"].to_numpy(float)[arm]) for ipc, arm in picks.items()}
+        found.append(Frontier(str(family), pd.DataFrame(values, [*by_epoch]), best))
+    return sorted(found, key=lambda one: -len(one.difference))

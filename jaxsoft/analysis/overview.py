@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from jaxsoft.analysis.findings import Choice, Findings, Frontier, frontiers
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREY, ORANGE, PALETTE, Chart, Heat, Level, Panel, Series, shades
-from jaxsoft.analysis.showing.page import Block, Fact, Facts, Section, Table, Text, table
-from jaxsoft.analysis.statistics.fits import BEST, Law, best_form
+from jaxsoft.analysis.showing.page import Block, Facts, Section, Table, Text, table
+from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
 from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, estimate, told
-from jaxsoft.analysis.tables import both_open, budget_table, law_table, sign_of_bound, value_of_a_label
+from jaxsoft.analysis.tables import budget_lines, budget_table, law_table, value_of_a_label
 
 _LONG = 24
 """A table of more lines is folded."""
@@ -39,10 +39,7 @@ def _reached(group: Group, ipc: int, arms: Arms) -> str:
 def sections(found: Findings, name: str, maps: bool) -> list[tuple[str, Callable[[], list[Section]]]]:
     """The sections of one group as what they tell, and how to make them, so that one that fails takes no other with it.
 
-    Args:
-      found: its analysis.
-      name: of the group, where there are several, else empty.
-      maps: whether to draw teacher epochs against budgets; a question that was asked may have drawn them already.
+    `name` is empty where there is one group; `maps`: draw teacher epochs against budgets, as no question has.
     """
     parts = [
         ("the answer of a group", lambda: [_answer(found, name)]),
@@ -59,10 +56,9 @@ def _answer(found: Findings, name: str) -> Section:
     said = [_comparison(c) for c in _shown(found)] or ["There are no soft labels to compare hard ones with."]
     said += [f"{path}."] if (path := _path(found)) else []
     said += [value_of_a_label(found.worth)] if found.worth else []
-    blocks: list[Block] = [Text(" ".join(said), "lead")]
-    if facts := _facts(found):
-        blocks.append(Facts(facts))
-    return Section(f"{name}: {headline(found)}" if name else "", [*blocks, *warnings(found.group)])
+    facts = [Facts(facts)] if (facts := _facts(found)) else []
+    blocks = [Text(" ".join(said), "lead"), *facts, *warnings(found.group)]
+    return Section(f"{name}: {headline(found)}" if name else "", blocks)
 
 
 def _shown(found: Findings) -> list[Choice]:
@@ -103,22 +99,21 @@ def _path(found: Findings) -> str:
     return f"{trends.get(found.trend.sign, 'The best teacher epoch shows no clear trend with images')}: {path}"
 
 
-def _facts(found: Findings) -> tuple[Fact, ...]:
+def _facts(found: Findings) -> list[tuple[str, str]]:
     facts = []
     if found.differences:
         ipc, _ = words.most(found.differences)
         meaning = f"soft minus hard labels at {words.budgets([ipc])}"
         meaning += f", the largest of {len(found.differences)} budgets" if len(found.differences) > 1 else ""
-        facts.append(Fact(f"{words.points(found.differences[ipc].mean)} points", meaning))
+        facts.append((f"{words.points(found.differences[ipc].mean)} points", meaning))
     if found.worth:
-        bound = "" if both_open(found.worth) else sign_of_bound(found.worth)
-        meaning = "hard-labelled images that one soft-labelled image is worth"
-        facts.append(Fact(f"{bound}{words.times(found.worth.ratio)} ×", meaning))
+        ratio = f"{found.worth.bound or ''}{words.times(found.worth.ratio)} ×"
+        facts.append((ratio, "hard-labelled images that one soft-labelled image is worth"))
     if known := _dated(found):
-        ends = [str(known[i].epoch) for i in (0, -1)] if len({c.epoch for c in known}) > 1 else [str(known[0].epoch)]
+        ends = known[:1] if len({c.epoch for c in known}) == 1 else (known[0], known[-1])
         meaning = f"best teacher epoch, from {known[0].ipc} to {words.budgets([known[-1].ipc])}"
-        facts.append(Fact(" → ".join(ends), meaning))
-    return tuple(facts)
+        facts.append((" → ".join(str(c.epoch) for c in ends), meaning))
+    return facts
 
 
 def warnings(group: Group) -> list[Block]:
@@ -208,18 +203,19 @@ def _frontier(found: Findings, maps: bool) -> list[Section]:
 
 def _map(one: Frontier, i: int, on: str) -> Chart:
     """Soft minus hard by teacher epoch and budget."""
-    texts = [[words.points(value) for value in line] for line in one.difference]
-    frames = [(row, column) for column, row in enumerate(one.best) if row >= 0]
+    values, epochs, ipcs = one.difference.to_numpy(), [*one.difference.index], [*map(int, one.difference.columns)]
+    texts = [[words.points(value) for value in line] for line in values]
+    frames = [(epochs.index(epoch), ipcs.index(ipc)) for ipc, epoch in one.best.items()]
     # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.
-    limit = max(0.01, 2 * float(one.difference.max(initial=0.0)))
-    rows, columns = [*map(str, one.epochs)], [*map(str, one.ipcs)]
-    heat = Heat(one.difference, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
+    limit = max(0.01, 2 * float(values.max(initial=0.0)))
+    rows, columns = [*map(str, epochs)], [*map(str, ipcs)]
+    heat = Heat(values, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
     caption = (
         f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
         f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain."
     )
-    panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(one.epochs), 8.0))
-    best = "; ".join(f"IPC {one.ipcs[column]}: epoch {one.epochs[row]}" for row, column in frames)
+    panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(epochs), 8.0))
+    best = "; ".join(f"IPC {ipc}: epoch {epoch}" for ipc, epoch in one.best.items())
     alt = f"Heat map by teacher epoch and budget. Best {best}."
     return Chart("frontier" if i == 1 else f"frontier-{i}", [panel], caption, "", alt)
 
@@ -227,9 +223,10 @@ def _map(one: Frontier, i: int, on: str) -> Chart:
 def _certainty(found: Findings) -> Table:
     lines = []
     for c in found.choices:
-        others = [f"`{k}` {100 * v:.0f} %" for k, v in c.shares.items() if k != c.labels and v >= 0.005]
-        again = {"chosen again": f"{100 * c.shares.get(c.labels, 0):.0f} %", "otherwise": ", ".join(others[:2]) or None}
-        lines.append({"IPC": c.ipc, "chosen label spec": f"`{c.labels}`"} | again)
+        shares = {labels: f"{100 * share:.0f} %" for labels, share in c.shares.items() if share >= 0.005}
+        again = {"chosen again": shares.pop(c.labels, "0 %")}
+        others = ", ".join([f"`{labels}` {share}" for labels, share in shares.items()][:2])
+        lines.append({"IPC": c.ipc, "chosen label spec": f"`{c.labels}`", **again, "otherwise": others or None})
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
     if found.trend.n:
         caption += f" Rank correlation of best epoch and IPC: {words.interval(found.trend)} (measured to cover 99 %)."
@@ -246,7 +243,7 @@ def _laws(found: Findings) -> list[Section]:
 
 def _falls(law: Law) -> str:
     """How error falls with IPC; empty where AICc prefers a law without an exponent, or none is identified."""
-    best, exponent = best_form(law.rivals), law.fit.parameters["exponent"]
+    best, exponent = law.best, law.fit.parameters["exponent"]
     if not (best and "exponent" in best.parameters and exponent.identified):
         return ""
     return f"as IPC^−{exponent.value:.2f} with {'hard' if law.fit.name == 'hard' else 'the best soft'} labels"
@@ -254,17 +251,10 @@ def _falls(law: Law) -> str:
 
 def settings_section(parts: Sequence[Findings]) -> Section:
     """Soft against hard labels in many groups at once, a line for each group and budget."""
-    lines, signs = [], list[int]()
-    for found in parts:
-        group, own = found.group, {"setting": found.group.name}
-        signs += told(found.differences).values()
-        for c in found.choices:
-            numbers = {"hard labels, %": c.hard, "soft labels, %": c.test, "difference, points": c.difference}
-            told_of = {"chosen label spec": f"`{c.labels}`", "n": c.difference.n or c.test.n}
-            lines.append(own | {"IPC": c.ipc} | numbers | told_of)
-        for ipc in [] if found.choices else group.budgets(group.hard):
-            value = group.accuracy(ipc, group.hard)
-            lines.append(own | {"IPC": ipc, "hard labels, %": value, "n": value.n})
+    lines = [{"setting": found.group.name} | line for found in parts for line in budget_lines(found)]
+    for line in lines:
+        line.pop("one label is worth", None)
+    signs = [sign for found in parts for sign in told(found.differences).values()]
     title = f"In {len(parts)} settings soft labels win {signs.count(1)} of {len(signs)} times, hard labels {signs.count(-1)}"
     title = title if signs else f"{len(parts)} settings, without soft labels beside hard ones in any"
     caption = (

@@ -8,19 +8,13 @@ import pandas as pd
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.page import Block, Section, Table, Text
-from jaxsoft.types import Row
 
 _SHARED = ("dataset", "fingerprint", "model", "protocol", "select", "learning_rate", "weight_decay", "steps", "device")
 _SHOWN = 8
 
 
 def provenance(members: pd.DataFrame, runs: Sequence[Run]) -> Section:
-    """Everything that is needed to trust or repeat the numbers.
-
-    Args:
-      members: all of the page, failed ones too.
-      runs: where they come from.
-    """
+    """Everything that is needed to trust or repeat the numbers of all members of a page."""
     done = list(members["status"]).count("done")
     lines = [("members", f"{done} finished, {len(members) - done} failed")]
     for column in (column for column in _SHARED if column in members):
@@ -40,47 +34,37 @@ def _of_run(run: Run, where: str) -> list[Block]:
     blocks: list[Block] = []
     if resolved := _flat(run.teachers.get("resolved", {})):
         blocks.append(Table(("asked for", "became"), resolved, f"Label specs{where} and the epochs they resolved to."))
-    told = [("env", "Versions and device", start) for start in _starts(run.env)]
+    starts = run.env["starts"] if isinstance(run.env.get("starts"), list) else [run.env]  # older runs tell of one
+    differ = [start for i, start in enumerate(starts) if isinstance(start, Mapping) and start not in starts[:i]]
+    told = [("env", "Versions and device", start) for start in differ]
     told += [("timing", "Times", run.timing), ("config", "All settings", run.config)]
     for name, title, document in told:
         if flat := _flat(document):
             blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
     planned, held = run.plan.get("members"), len(run.rows)
-    if isinstance(planned, list) and (others := _others(planned, run.rows)):
-        told = f"{others} of {held} members{where} are of code or settings that were edited since; the run goes on with others."
-        blocks.append(Text(told, "warning"))
-    elif isinstance(planned, list) and held < len(planned):
-        told = f"{held} of {len(planned)} planned members{where} are in; the run is not finished."
-        blocks.append(Text(told, "warning"))
+    if isinstance(planned, list):
+        keys = {member.get("member") for member in planned if isinstance(member, dict)}
+        if others := sum(row["member"] not in keys for row in run.rows):
+            said = f"{others} of {held} members{where} are of code or settings that were edited since; the run goes on with others."
+            blocks.append(Text(said, "warning"))
+        elif held < len(planned):
+            said = f"{held} of {len(planned)} planned members{where} are in; the run is not finished."
+            blocks.append(Text(said, "warning"))
     if run.damaged:
         named = words.listed([words.code(name) for name in run.damaged])
         blocks.append(Text(f"Left out, because it is damaged in the run folder{where}: {named}.", "warning"))
-    absent = [name for name, there in _artefacts(run).items() if not there]
-    if absent := [name for name in absent if not any(words.code(file) in name for file in run.damaged)]:
+    artefacts = {
+        "teachers.json": ("the teacher's course", run.teachers.get("experts")),
+        "examples.npz": ("images with labels", run.examples),
+        "config.json": ("settings", run.config),
+        "env.json": ("versions", run.env),
+    }
+    absent = [
+        f"{what} (`{name}`)" for name, (what, there) in artefacts.items() if not there and name not in run.damaged
+    ]
+    if absent:
         blocks.append(Text(f"Left out, because the run folder{where} does not hold it: {words.listed(absent)}."))
     return blocks
-
-
-def _others(planned: Sequence[Any], rows: Sequence[Row]) -> int:
-    """How many rows are of members that the plan does not hold."""
-    keys = {member.get("member") for member in planned if isinstance(member, dict)}
-    return sum(row["member"] not in keys for row in rows)
-
-
-def _starts(env: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What each start of a run was made with, as far as starts differ; older runs tell of one."""
-    starts = env.get("starts")
-    known = [start for start in starts if isinstance(start, Mapping)] if isinstance(starts, list) else [env]
-    return [start for i, start in enumerate(known) if start not in known[:i]]
-
-
-def _artefacts(run: Run) -> dict[str, bool]:
-    return {
-        "the teacher's course (`teachers.json`)": bool(run.teachers.get("experts")),
-        "images with labels (`examples.npz`)": run.examples is not None,
-        "settings (`config.json`)": bool(run.config),
-        "versions (`env.json`)": bool(run.env),
-    }
 
 
 def _seeds(members: pd.DataFrame) -> str:

@@ -29,10 +29,10 @@ FILES = ("report.html", "summary.md", "plots/")
 """What a report writes to a run folder, and may write anew."""
 _SUMMARY, _PLOTS = "summary.md", "plots"
 _MOST_BYTES = 2**28
-_MAPPED = ("epochs", "temperature")
+_MAPPED = (".epochs", ".temperature")
 """Questions that draw teacher epochs against budgets themselves."""
-_FAILED = {"member": "member", "ipc": "IPC", "labels": "labels", "seed": "seed"}
-_FAILED |= {"learning_rate": "learning rate", "first_bad_step": "first bad step"}
+_TOLD = ["member", "ipc", "labels", "seed", "learning_rate", "first_bad_step"]
+"""What is told of a member that failed."""
 _LEFT_OUT = "The same question in further settings; report fewer runs or settings at once to see more of each."
 log = logging.getLogger(__name__)
 
@@ -80,19 +80,13 @@ def _write(target: Path, written: Mapping[str, bytes]) -> None:
     (target / _PLOTS).mkdir(exist_ok=True)
     if folders := [name for name in written if (target / name).is_dir() and not (target / name).is_symlink()]:
         raise OSError(0, f"{folders[0]} is a folder")
-    stale = _pictures(target) - written.keys()
-    files.replace_all(target, written)
-    for name in stale:
-        (target / name).unlink(missing_ok=True)
-
-
-def _pictures(target: Path) -> set[str]:
-    """The figures that the report in a folder shows."""
     try:
-        text = files.read(target / _SUMMARY, _MOST_BYTES).decode(errors="replace")
+        earlier = files.read(target / _SUMMARY, _MOST_BYTES).decode(errors="replace")
     except OSError:
-        return set()
-    return set(re.findall(rf"\]\(({_PLOTS}/[a-z0-9-]+\.png)\)", text))
+        earlier = ""
+    files.replace_all(target, written)
+    for name in {*re.findall(rf"\]\(({_PLOTS}/[a-z0-9-]+\.png)\)", earlier)} - written.keys():
+        (target / name).unlink(missing_ok=True)
 
 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
@@ -111,7 +105,7 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     sections += [] if few else _tried("the table of settings", lost, [], lambda: [overview.settings_section(found)])
     title = sections[0].title if sections else _title(found, lost)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
-    maps = not any(_name(module) in _MAPPED for module in asked)
+    maps = not any(module.__name__.endswith(_MAPPED) for module in asked)
     sections = [*answers, *_of_groups(found if few else [], bool(answers), len(members) - len(common), maps, lost)]
     if not (found and few) and (warnings := [w for part in groups(members)[:1] for w in overview.warnings(part)]):
         sections.append(Section("What to bear in mind", warnings))
@@ -121,7 +115,9 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
         told = _tried("the teacher's course", lost, [], teachers.sections, run, choices)
         sections += [questions.drawn(section, suffix) for section in told]
     made = _tried("how the numbers were made", lost, [], lambda: [provenance(members, runs)])
-    kicker = " · ".join(["jaxsoft", *_constant(members), f"{(members['status'] == 'done').sum()} members"])
+    shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
+    alike = [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
+    kicker = " · ".join(["jaxsoft", *alike, f"{(members['status'] == 'done').sum()} members"])
     return Page(kicker, title, [*sections, *lost, *made])
 
 
@@ -140,10 +136,6 @@ def _tried(what: str, lost: list[Section], instead: T, make: Callable[..., T], *
         return instead
 
 
-def _name(module: ModuleType) -> str:
-    return module.__name__.rsplit(".", 1)[-1]
-
-
 def _joined(runs: Sequence[Run], mix: bool) -> list[Row]:
     """The rows of all runs; where members differ in what no column says, a column `run` keeps them apart."""
     folders = [run.folder for run in runs]
@@ -159,7 +151,7 @@ def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) ->
     """The sections of every question that is asked; of many the last are told by their titles."""
     split, answers = functools.cache(functools.partial(groups, members)), dict[ModuleType, list[Section]]()
     for module in questions.modules():
-        what = f"the question of {_name(module).replace('_', ' ')}"
+        what = f"the question of {module.__name__.rpartition('.')[2].replace('_', ' ')}"
         if not (found := _tried(what, lost, [], questions.ask, module, split, runs)):
             continue
         *shown, last = answers[module] = found[:_MOST_SECTIONS]
@@ -197,18 +189,13 @@ def _title(found: Sequence[Findings], lost: Sequence[Section]) -> str:
     return overview.headline(found[0]) if len(found) == 1 else f"Soft against hard labels in {len(found)} settings"
 
 
-def _constant(members: pd.DataFrame) -> list[str]:
-    shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
-    return [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
-
-
 def _failed(members: pd.DataFrame) -> list[Section]:
     """The members that failed; none if none did."""
     bad = members[members["status"] == "failed"]
     if not len(bad):
         return []
-    records = pd.DataFrame(bad, columns=list(_FAILED)).rename(columns=_FAILED).head(50).to_dict("records")
-    lines = [{str(name): f"`{value}`" for name, value in row.items() if not pd.isna(value)} for row in records]
+    shown = bad.reindex(columns=_TOLD).rename(columns=lambda name: name.replace("ipc", "IPC").replace("_", " "))
+    lines = [{str(name): f"`{value}`" for name, value in row.dropna().items()} for _, row in shown.head(50).iterrows()]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
     told = table(lines, f"Members whose numbers stopped being finite.{more}")
     return [Section(f"{len(bad)} of {len(members)} members failed and count as guessing", [told])]

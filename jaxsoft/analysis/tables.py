@@ -2,24 +2,25 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from jaxsoft.analysis.findings import Findings, findings
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.page import Table, table
 from jaxsoft.analysis.statistics import laws
-from jaxsoft.analysis.statistics.fits import BEST, Fit, Law, best_form
+from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, groups, tidy
 from jaxsoft.analysis.statistics.worth import Worth
 from jaxsoft.types import Row
 
 
-def budget_table(found: Findings) -> Table:
-    """One row per IPC: hard labels, the chosen soft labels, their difference and what a label is worth."""
+def budget_lines(found: Findings) -> list[dict[str, Any]]:
+    """Each budget as a record: hard labels, the chosen soft labels, their difference and what a label is worth."""
     group, worths = found.group, {w.ipc: _worth(w) for w in found.worths}
     if not found.choices:
         own = {ipc: group.accuracy(ipc, group.hard) for ipc in group.budgets(group.hard)}
-        return table([{"IPC": ipc, "hard labels, %": e, "n": e.n} for ipc, e in own.items()], "Test accuracy.")
-    lines = [
+        return [{"IPC": ipc, "hard labels, %": value, "n": value.n} for ipc, value in own.items()]
+    return [
         {
             "IPC": c.ipc,
             "hard labels, %": c.hard,
@@ -31,32 +32,38 @@ def budget_table(found: Findings) -> Table:
         }
         for c in found.choices
     ]
-    tried = [c.replace("_", " ") for c in TUNABLE if c in group.arms]
+
+
+def budget_table(found: Findings) -> Table:
+    """One row per IPC; without soft labels those of hard ones alone."""
+    tried = [c.replace("_", " ") for c in TUNABLE if c in found.group.arms]
     alike = f" and {words.listed(tried)}, for hard labels too," if tried else ""
     caption = (
-        f"Test accuracy, label spec{alike} chosen on {group.on}; means over n seeds with 95 % intervals, each row by itself. "
-        "A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is unsure they "
-        "were measured to cover 93 to 100 %."
+        f"Test accuracy, label spec{alike} chosen on {found.group.on}; means over n seeds with 95 % intervals, each row "
+        "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
+        "unsure they were measured to cover 93 to 100 %."
     )
-    return table(lines, caption)
+    return table(budget_lines(found), caption if found.choices else "Test accuracy.")
 
 
 def law_table(found: Sequence[Law]) -> Table:
     """The law of each curve with intervals, the form that AICc prefers, extrapolation, and what the data cannot tell."""
     lines = []
-    for fit, rivals in found:
-        seen = fit.held_out
+    for law in found:
+        fit = law.fit
         lines.append(
             {
                 "labels": fit.name if fit.name == BEST else f"`{fit.name}`",
                 **{f"{name} {letter}": fit.parameters[name] for name, letter in zip(fit.form.parameters, "cab")},
                 "budgets × seeds": f"{fit.x.shape[1]} × {fit.n}",
-                "form by AICc": _form(rivals),
-                "largest IPC unseen, points": f"{words.points(seen.error)} at {seen.ipc}" if seen else None,
+                "form by AICc": _form(law),
+                "largest IPC unseen, points": None
+                if math.isnan(fit.unseen)
+                else f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}",
                 "what the data tell": fit.note or None,
             }
         )
-    formulas = "; ".join(f"{form.name}, {form.formula}" for form in laws.FORMS.values())
+    formulas = "; ".join(f"{form.name}, {form.formula}" for form in laws.FORMS)
     caption = (
         "error = c + a · n^−b in images per class n, fitted to mean test errors; * is not identified. 95 % intervals over seeds, "
         "which were measured to cover 90 to 96 % where this form holds. Form by AICc: the best of "
@@ -66,11 +73,11 @@ def law_table(found: Sequence[Law]) -> Table:
     return table(lines, caption)
 
 
-def _form(rivals: Sequence[Fit]) -> str:
+def _form(law: Law) -> str:
     """The form of law that AICc chooses, and those that it cannot tell from it."""
-    if not (best := best_form(rivals)):
+    if not (best := law.best):
         return "too few budgets"
-    near = [fit.form.name for fit in rivals if fit is not best and fit.aicc < best.aicc + 2]
+    near = [fit.form.name for fit in law.rivals if fit is not best and fit.aicc < best.aicc + 2]
     return best.form.name + (f", or {words.listed(near)}" if near else "")
 
 
@@ -112,22 +119,14 @@ def _formula(law: Law) -> str:
 
 def value_of_a_label(whole: Worth) -> str:
     """The sentence of the paper's title, measured; of a bound only the end of the interval that was measured."""
-    if both_open(whole):
+    if whole.bound is None:
         return "What one soft label is worth leaves the measured range on both sides; see the table."
-    bound = {"≥ ": "at least ", "≤ ": "at most ", "": ""}[sign_of_bound(whole)]
+    bound = {"≥ ": "at least ", "≤ ": "at most ", "": ""}[whole.bound]
     low = words.times(whole.low) if whole.low > 0 and whole.smallest else ""
     high = words.times(whole.high) if math.isfinite(whole.high + whole.largest) else ""
     ends = f" [{low}, {high}]" if low and high else f" (low end {low})" * bool(low) + f" (high end {high})" * bool(high)
     over = f"{'geometric mean over' if len(whole.over) > 1 else 'at'} {words.budgets(whole.over)}, n = {whole.n}"
     return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
-
-
-def both_open(whole: Worth) -> bool:
-    return whole.smallest == 0 and math.isinf(whole.largest)
-
-
-def sign_of_bound(whole: Worth) -> str:
-    return "≥ " if math.isinf(whole.largest) else "≤ " if whole.smallest == 0 else ""
 
 
 def _worth(value: Worth) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from jaxsoft.analysis.findings import Choice
@@ -12,29 +13,29 @@ from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series, U
 from jaxsoft.analysis.showing.page import Section
 
 _IMAGES, _EPOCHS, _BARS = 5, 4, 5
+_TOLD = {"val_accuracy": ("validation, %", BLUE), "label_entropy": ("label entropy, nats", ORANGE)}
 
 
 def sections(run: Run, choices: Sequence[Choice]) -> list[Section]:
     """The sections of one run folder, as far as it holds them."""
-    experts = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
+    histories = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
+    experts = [pd.DataFrame(history).reindex(columns=["epoch", *_TOLD]) for history in histories]
     found = [_course(run, experts, choices)] if experts else []
     return found + ([_labels(run.examples)] if run.examples is not None else [])
 
 
-def _course(run: Run, experts: Sequence[Sequence[dict]], choices: Sequence[Choice]) -> Section:
+def _course(run: Run, experts: Sequence[pd.DataFrame], choices: Sequence[Choice]) -> Section:
     """Validation accuracy and label entropy of the experts by epoch, one line each, chosen epochs marked."""
     chosen = {c.epoch: [d.ipc for d in choices if d.epoch == c.epoch] for c in choices if c.epoch is not None}
-    marks = [Upright(epoch, f"IPC {', '.join(map(str, ipcs))}") for epoch, ipcs in chosen.items()]
+    texts = {epoch: f"IPC {', '.join(map(str, ipcs))}" for epoch, ipcs in chosen.items()}
     panels = []
-    for name, axis, colour in (
-        ("val_accuracy", "validation, %", BLUE),
-        ("label_entropy", "label entropy, nats", ORANGE),
-    ):
-        known = [{h["epoch"]: float(h[name]) for h in history if h.get(name) is not None} for history in experts]
-        lines = [Series("", list(v), list(v.values()), "band", colour=colour, marker=",") for v in known]
-        dashed = marks if name == "label_entropy" else [mark._replace(text="") for mark in marks]
-        x = "teacher epoch (0 is the initialisation)"
-        panels.append(Panel([*lines, *dashed], axis, x, log=False, height=1.8, from_zero=True))
+    for name, (axis, colour) in _TOLD.items():
+        known = [history.dropna(subset=[name]) for history in experts]
+        points = [(own["epoch"].tolist(), own[name].astype(float).tolist()) for own in known]
+        lines = [Series("", x, y, "band", colour=colour, marker=",") for x, y in points]
+        marks = [Upright(epoch, text if name == "label_entropy" else "") for epoch, text in texts.items()]
+        at = "teacher epoch (0 is the initialisation)"
+        panels.append(Panel([*lines, *marks], axis, at, log=False, height=1.8, from_zero=True))
     caption = (
         f"{len(experts)} expert{'s' * (len(experts) > 1)} by epoch. Dashed: the epochs chosen, with their budgets."
     )
@@ -43,18 +44,18 @@ def _course(run: Run, experts: Sequence[Sequence[dict]], choices: Sequence[Choic
     return Section(_title(experts), [Chart("teacher", panels, caption, "", across=1)])
 
 
-def _title(experts: Sequence[Sequence[dict]]) -> str:
+def _title(experts: Sequence[pd.DataFrame]) -> str:
     """What the experts reach on validation at their last epoch, and how the entropy of the first one's labels goes."""
-    known = [h for h in experts[0] if h.get("val_accuracy") is not None and h.get("label_entropy") is not None]
-    if not known:
+    known = experts[0].dropna()
+    if not len(known):
         return "How the teacher learned"
-    held = [[h["val_accuracy"] for h in history if h.get("val_accuracy") is not None] for history in experts]
-    last = [values[-1] for values in held if values]
+    held = [history["val_accuracy"].dropna().to_numpy(float) for history in experts]
+    last = [float(values[-1]) for values in held if len(values)]
     reached = f"The teacher reaches {words.percent(last[0])} % on validation"
     if len(last) > 1:
         reached = f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} % on validation"
-    entropies = [words.number(float(h["label_entropy"])) for h in (known[0], known[-1])]
-    return f"{reached}; label entropy goes from {entropies[0]} to {entropies[1]} nats"
+    first, final = map(words.number, known["label_entropy"].to_numpy(float)[[0, -1]])
+    return f"{reached}; label entropy goes from {first} to {final} nats"
 
 
 def _labels(examples: Examples) -> Section:

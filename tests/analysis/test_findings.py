@@ -102,16 +102,17 @@ def test_where_nothing_finished_nothing_is_found():
 def test_map_is_the_mean_paired_difference_by_epoch_and_budget():
     rows = synthetic.rows(seeds=4, ipcs=(1, 10), epochs=(5, 20, 80))
     (found,) = frontiers(only(rows))
-    assert (found.family, found.epochs, found.ipcs) == ("teacher", (5, 20, 80), (1, 10))
+    epochs = found.difference.index.tolist()
+    assert (found.family, epochs, found.difference.columns.tolist()) == ("teacher", [5, 20, 80], [1, 10])
     test, val = (
         {(r["teacher_epoch"], r["ipc"], r["seed"]): r[c] for r in rows} for c in ("test_accuracy", "val_accuracy")
     )
-    for i, ipc in enumerate(found.ipcs):
-        for p, epoch in enumerate(found.epochs):
+    for ipc in (1, 10):
+        for epoch in epochs:
             expected = np.mean([test[epoch, ipc, s] - test[None, ipc, s] for s in range(4)])
-            assert found.difference[p, i] == pytest.approx(expected)
-        means = [np.mean([val[epoch, ipc, s] for s in range(4)]) for epoch in found.epochs]
-        assert found.best[i] == np.argmax(means)
+            assert found.difference.loc[epoch, ipc] == pytest.approx(expected)
+        means = [np.mean([val[epoch, ipc, s] for s in range(4)]) for epoch in epochs]
+        assert found.best[ipc] == epochs[np.argmax(means)]
 
 
 def test_families_differ_in_the_epoch_alone():
@@ -119,7 +120,8 @@ def test_families_differ_in_the_epoch_alone():
     cut = [{**r, "labels": r["labels"] + "|topk(3)"} for r in rows if r["teacher_epoch"] in (5, 20)]
     once = [{**r, "labels": r["labels"] + "|swap(1)"} for r in rows if r["teacher_epoch"] == 5]
     found = frontiers(only(rows + cut + once))
-    assert [(f.family, f.epochs) for f in found] == [("teacher", (5, 20, 80)), ("teacher|topk(3)", (5, 20))]
+    epochs = {one.family: one.difference.index.tolist() for one in found}
+    assert epochs == {"teacher": [5, 20, 80], "teacher|topk(3)": [5, 20]}
     assert frontiers(only([r for r in rows if r["labels"] != "hard"])) == []
 
 

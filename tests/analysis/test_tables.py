@@ -3,13 +3,14 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import synthetic
 
 from jaxsoft.analysis import tables
 from jaxsoft.analysis.findings import findings
-from jaxsoft.analysis.statistics import fits, laws
-from jaxsoft.analysis.statistics.fits import BEST, Fit, HeldOut, Law, Parameter
+from jaxsoft.analysis.statistics import laws
+from jaxsoft.analysis.statistics.fits import BEST, Fit, Law, Parameter
 from jaxsoft.analysis.statistics.groups import groups, tidy
 from jaxsoft.analysis.statistics.worth import Worth
 
@@ -97,7 +98,7 @@ def test_worth_says_where_the_measured_range_ends(ratio, low, high, text):
 def test_the_value_of_a_label(smallest, largest, said, bound):
     whole = Worth(0, 1.8, 1.5, 2.2, smallest, largest, 10, (1, 5))
     assert said in tables.value_of_a_label(whole)
-    assert tables.both_open(whole) == (bound is None) and bound in (None, tables.sign_of_bound(whole))
+    assert whole.bound == bound
     one = whole._replace(low=NAN, high=NAN, over=(5,), smallest=0.1, largest=9.0)
     assert "is worth 1.8 hard-labelled images (at 5 images per class" in tables.value_of_a_label(one)
 
@@ -110,17 +111,16 @@ def test_laws_of_hard_labels_of_chosen_specs_and_of_the_best(found):
         assert line["labels"] == (BEST if law.fit.name == BEST else f"`{law.fit.name}`")
         assert line["form by AICc"].startswith(best.form.name) and line["budgets × seeds"] == "6 × 6"
         error, at = line["largest IPC unseen, points"].split(" at ")
-        assert law.fit.held_out is not None and at == "50" and law.fit.form is laws.FLOOR
-        assert number(error) == pytest.approx(100 * law.fit.held_out.error, abs=0.051)
+        assert at == "50" and law.fit.form is laws.FLOOR
+        assert number(error) == pytest.approx(100 * law.fit.unseen, abs=0.051)
 
 
 def test_forms_that_cannot_be_told_apart_are_named_together():
     def fit(form, aicc, predicted):
         parameters = dict.fromkeys(form.parameters, Parameter(0.5, NAN, NAN, False))
-        held_out = HeldOut(50, predicted, 0.9)
-        return Fit("hard", form, parameters, x, 10, aicc, held_out, 0.0, 1.0, "")
+        return Fit("hard", form, parameters, x, 10, "", aicc, predicted - 0.9, 0.0, 1.0)
 
-    x = fits.fit_points([1, 5, 9, 20, 40, 50], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).x
+    x = np.array([[1.0, 5, 9, 20, 40, 50]])
     near = (fit(laws.FLOOR, 8.0, 0.913), fit(laws.POWER, 9.5, 0.95), fit(laws.SATURATING, 10.5, 0.8))
     few = (fit(laws.POWER, 5.0, 0.95), fit(laws.FLOOR, NAN, 0.88), fit(laws.SATURATING, NAN, 0.88))
     told, bare = records(tables.law_table([Law(near[0], near), Law(few[1], few)]))

@@ -18,9 +18,9 @@ from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Level, Mark, Panel, Range, Series
 from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.fits import chosen_epochs
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, drawn
-from jaxsoft.analysis.statistics.predict import chosen_epochs
 
 ORDER = 3
 _MOST_IPCS, _FEWEST_EPOCHS = 4, 4

@@ -12,9 +12,9 @@ from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics import fits
+from jaxsoft.analysis.statistics.fits import chosen_epochs, predicted_accuracy, predicted_epoch
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate, drawn
-from jaxsoft.analysis.statistics.predict import chosen_epochs, predicted_accuracy, predicted_epoch
 
 ORDER = 52
 _FEWEST_IPCS, _FEWEST_EPOCHS = 4, 3

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ _MOST_JSON_BYTES = 2**30
 _LONGEST_NAME = 100
 _TEXTS = ("config", "plan", "env", "timing")
 _BEGUN = ("config.json", "results.jsonl")  # a folder with one of these is a run's
+_NO_JSON = (json.JSONDecodeError, UnicodeDecodeError, RecursionError)
 _WAY_ON = "delete it and run the same command again"
 
 T = TypeVar("T")
@@ -113,7 +114,14 @@ def read_teachers(path: Path) -> dict[str, Any]:
     """
     found = read_json(path)
     try:
-        _check_teachers(found)
+        records = [record for expert in found.get("experts", []) for record in expert["history"]]
+        numbers = [record.get(name) for record in records for name in ("val_accuracy", "label_entropy")]
+        if not all(value is None or math.isfinite(value) for value in numbers):
+            raise ValueError("a number is not finite")
+        teacher, resolved = found.get("teacher", {}), found.get("resolved", {})
+        texts = [teacher.get("key", ""), *(teacher.get("models") or []), *resolved.values()]
+        if {type(record["epoch"]) for record in records} - {int} or {type(text) for text in texts} - {str}:
+            raise TypeError("an epoch is no integer, or a name no text")
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
         said = f"{type(problem).__name__}: {plain(str(problem))}"
         raise errors.DataError(f"{path} does not hold the experts of a run ({said}); {_WAY_ON}") from None
@@ -128,17 +136,16 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = files.unsealed(json.loads(files.read(path, _MOST_JSON_BYTES)))
-        if not isinstance(found, dict):
-            raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}; {_WAY_ON}")
-        return _printable(found)
     except FileNotFoundError:
         return {}
     except OSError as problem:
         raise errors.DataError(f"cannot read {path}: {problem.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise errors.DataError(f"cannot read {path}: not JSON; {_WAY_ON}") from None
-    except ValueError as problem:
-        raise errors.DataError(f"cannot read {path}: {problem}; {_WAY_ON}") from None
+    except (ValueError, RecursionError) as problem:
+        said = "not JSON" if isinstance(problem, _NO_JSON) else problem
+        raise errors.DataError(f"cannot read {path}: {said}; {_WAY_ON}") from None
+    if not isinstance(found, dict):
+        raise errors.DataError(f"{path} should hold a JSON object, got {type(found).__name__}; {_WAY_ON}")
+    return _printable(found)
 
 
 def _printable(value: Any) -> Any:
@@ -148,29 +155,6 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list):
         return [_printable(inner) for inner in value]
     return plain(value) if isinstance(value, str) else value
-
-
-def _check_teachers(found: Mapping[str, Any]) -> None:
-    """An expert's history is a list of epochs, each with numbers or null; what else is read of teachers is text."""
-    for expert in _expect(found.get("experts", []), list):
-        for record in _expect(expert["history"], list):
-            _expect(record["epoch"], int)
-            for name in ("val_accuracy", "label_entropy"):
-                if (value := record.get(name)) is not None and not math.isfinite(_expect(value, (int, float))):
-                    raise ValueError(f"{name} is {value}")
-    for asked in _expect(found.get("resolved", {}), dict).values():
-        _expect(asked, str)
-    teacher = _expect(found.get("teacher", {}), dict)
-    _expect(teacher.get("key", ""), str)
-    for model in _expect(teacher.get("models") or [], list):
-        _expect(model, str)
-
-
-def _expect(value: Any, kind: Any) -> Any:
-    """A value that is of the right type."""
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{type(value).__name__} where another type is expected")
-    return value
 
 
 def read_examples(path: Path) -> Examples | None:
@@ -196,7 +180,8 @@ def read_examples(path: Path) -> Examples | None:
 
 
 def _examples(z: Any) -> Examples:
-    images, epochs, names = z["images"], z["epochs"], tuple(_name(str(name)) for name in z["class_names"])
+    images, epochs, names = z["images"], z["epochs"], tuple(plain(str(name)) for name in z["class_names"])
+    names = tuple(name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in names)
     if (images.dtype, epochs.dtype) != (np.uint8, np.int32):
         raise ValueError(f"expected uint8 images and int32 epochs, got {images.dtype} and {epochs.dtype}")
     if epochs.ndim != 1 or len(epochs) == 0 or epochs.min() < 0:
@@ -207,12 +192,6 @@ def _examples(z: Any) -> Examples:
     kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
     given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}
     return Examples(images, labels, epochs, probabilities, names, **given)
-
-
-def _name(text: str) -> str:
-    """The name of a class as it may be shown."""
-    text = plain(text)
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxsoft import errors, files, spec
 from jaxsoft.types import Row
@@ -20,8 +20,8 @@ REQUIRED = (
 _OPTIONAL = ("teacher_epoch", "val_accuracy")
 _COUNTERS = re.compile(r"|index|level_0|Unnamed: ?\d+")
 """Names of columns in which a data frame counts its rows; they say nothing of members."""
-_NOTHING = ("", "nan", "NaN", "<NA>", "None")
-"""How an empty field of numbers is written by whoever writes them."""
+_BLANK, _NOTHING = ("",), ("", "nan", "NaN", "<NA>", "None")
+"""How an empty field is written, and one of numbers by whoever writes them."""
 _EXACT = 2**53  # up to here a float says which integer was meant
 _MOST_BYTES = 2**32
 
@@ -65,12 +65,7 @@ def read_results(path: str | os.PathLike) -> list[Row]:
 
 
 def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: bool = False) -> list[Row]:
-    """Rows of several runs as one; a member that several runs hold is taken once.
-
-    Args:
-      tables: rows of each run.
-      names: of each run, for the message.
-      mix: join runs of different data or protocols all the same.
+    """Rows of several runs, which have `names`, as one; a member that several runs hold is taken once.
 
     Raises:
       ConfigError: without `mix`, when the runs differ in data or protocol; names what differs.
@@ -88,10 +83,8 @@ def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: 
 def _fields(path: Path) -> list[list[str]]:
     """The lines of the table, taken apart; at least a header."""
     try:
-        with io.TextIOWrapper(files.opened(path), encoding="utf-8-sig", newline="") as file:
-            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-                raise errors.DataError(f"{path} holds more than the {_MOST_BYTES:,} bytes that are plausible")
-            found = list(csv.reader(file, strict=True))
+        text = files.read(path, _MOST_BYTES).decode("utf-8-sig")
+        found = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except FileNotFoundError:
         raise errors.DataError(f"no results at {path}; give a run folder that holds a results.csv") from None
     except UnicodeDecodeError:
@@ -107,12 +100,14 @@ def _fields(path: Path) -> list[list[str]]:
 
 def _column(name: str, texts: Sequence[str], path: Path) -> list[Any]:
     """The values of one column; each text is read once, however many lines hold it."""
-    read, known = _fraction if name.endswith("_accuracy") else _READERS.get(name, _anything), {}
+    kind = _FRACTION if name.endswith("_accuracy") else _KINDS.get(name, _FURTHER)
+    known: dict[str, Any] = dict.fromkeys(kind.nothing)
     for text in dict.fromkeys(texts):
         try:
-            known[text] = read(text)
-        except ValueError as problem:
-            raise errors.DataError(f"{path} line {texts.index(text) + 2}: {name} {problem}") from None
+            known[text] = None if text in known else kind.read(text)
+        except (ValueError, errors.ConfigError):
+            said = f"{name} expects {kind.expected}, got {plain(text)!r}"
+            raise errors.DataError(f"{path} line {texts.index(text) + 2}: {said}") from None
     return [known[text] for text in texts]
 
 
@@ -129,66 +124,53 @@ def _check(columns: dict[str, list[Any]], path: Path) -> None:
         raise errors.DataError(f"{path} holds a member twice")
 
 
-def _text(text: str) -> str | None:
-    return plain(text) or None
+class _Kind(NamedTuple):
+    """How a text of a column is read, ValueError for none; what the column expects; how an empty field is written."""
+
+    read: Callable[[str], Any]
+    expected: str = "text"
+    nothing: Sequence[str] = _NOTHING
 
 
-def _optional(text: str) -> str | None:
-    return None if text in _NOTHING else plain(text)
-
-
-def _labels(text: str) -> str | None:
-    try:
-        spec.parse(text or "hard")
-    except errors.ConfigError:
-        raise ValueError(f"expects a label spec, got {plain(text)!r}") from None
-    return plain(text) or None
-
-
-def _choice(choices: Sequence[str], text: str) -> str | None:
-    if text not in ("", *choices):
-        raise ValueError(f"expects {' or '.join(choices)}, got {plain(text)!r}")
-    return text or None
-
-
-def _number(what: str, is_one: Callable[[float], bool], text: str) -> float | None:
-    """A number, None for an empty field; what is none reads as NaN, which nothing accepts."""
-    if text in _NOTHING:
-        return None
-    if not is_one(value := _float(text)):
-        raise ValueError(f"expects {what}, got {plain(text)!r}")
+def _number(text: str, holds: Callable[[float], bool] = math.isfinite) -> float:
+    if not holds(value := float(text)):
+        raise ValueError
     return value
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _integer(text: str) -> int | None:
+def _integer(text: str) -> int:
+    """An integer, also as a data frame with gaps writes it: 3.0."""
     if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
         return int(text)
-    value = _number("an integer", lambda value: abs(value) <= _EXACT and value.is_integer(), text)
-    return None if value is None else int(value)
+    return int(_number(text, lambda value: abs(value) <= _EXACT and value.is_integer()))
 
 
-def _anything(text: str) -> float | str | None:
-    """A further column: a number where it is one, else text."""
-    return value if math.isfinite(value := _float(text)) else _optional(text)
+def _labels(text: str) -> str:
+    spec.parse(text)
+    return plain(text)
 
 
-_fraction = functools.partial(_number, "a fraction from 0 to 1", lambda value: 0 <= value <= 1)
-_READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("member", "dataset", "fingerprint", "model"), _text),
-    **dict.fromkeys(("device", "select", "accuracy_by_class"), _optional),
-    **dict.fromkeys(
-        ("seed", "subset_seed", "ipc", "teacher_epoch", "steps", "wave", "first_bad_step", "without"), _integer
-    ),
-    **dict.fromkeys(("learning_rate", "weight_decay"), functools.partial(_number, "a number", math.isfinite)),
-    "labels": _labels,
-    "status": functools.partial(_choice, ("done", "failed")),
-    "protocol": functools.partial(_choice, ("sealed", "paper", "both")),
+def _further(text: str) -> float | str:
+    """A column that we do not know: a number where it is one, else text."""
+    try:
+        return _number(text)
+    except ValueError:
+        return plain(text)
+
+
+def _one_of(*choices: str) -> _Kind:
+    return _Kind(lambda text: choices[choices.index(text)], " or ".join(choices), _BLANK)
+
+
+_TEXT, _FURTHER = _Kind(plain, nothing=_BLANK), _Kind(_further)
+_FRACTION = _Kind(functools.partial(_number, holds=lambda value: 0 <= value <= 1), "a fraction from 0 to 1")
+_KINDS: dict[str, _Kind] = {
+    **dict.fromkeys(("member", "dataset", "fingerprint", "model"), _TEXT),
+    **dict.fromkeys(("device", "select", "accuracy_by_class"), _Kind(plain)),
+    **dict.fromkeys(("seed", "subset_seed", "ipc", "teacher_epoch", "steps"), _Kind(_integer, "an integer")),
+    **dict.fromkeys(("wave", "first_bad_step", "without"), _Kind(_integer, "an integer")),
+    **dict.fromkeys(("learning_rate", "weight_decay"), _Kind(_number, "a number")),
+    "labels": _Kind(_labels, "a label spec", _BLANK),
+    "status": _one_of("done", "failed"),
+    "protocol": _one_of("sealed", "paper", "both"),
 }
-"""How the texts of a column are read; ValueError says what it expects. Further columns are read as `_anything`."""

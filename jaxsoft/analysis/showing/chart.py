@@ -21,8 +21,6 @@ IPC = "IPC, images per class"
 # Light enough at both ends for dark lines and figures to stand on it.
 HEAT = ListedColormap(matplotlib.colormaps["YlGnBu"](np.linspace(0.02, 0.62, 256))).with_extremes(bad="#eceef1")
 
-Value = Estimate | float
-
 
 class Series(NamedTuple):
     """Values by place, with their intervals as "bars", a "band", "columns" with bars, or "steps" without.
@@ -32,7 +30,7 @@ class Series(NamedTuple):
 
     name: str
     x: Sequence[float]
-    y: Sequence[Value]
+    y: Sequence[Estimate | float]
     look: str = "bars"
     line: bool = True
     colour: Any = None
@@ -86,11 +84,6 @@ class Heat(NamedTuple):
     frames: Sequence[tuple[int, int]] = ()
     dots: Sequence[tuple[int, int]] = ()
     levels: Sequence[float] = ()
-
-    @property
-    def colours(self) -> Any:
-        """The colour map."""
-        return "PuOr" if self.diverging else HEAT
 
 
 Mark = Series | Level | Upright | Range | Heat | Callable[[Axes], None]

@@ -20,6 +20,7 @@ from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 from jaxsoft import errors
 from jaxsoft.analysis.showing.chart import (
     GREY,
+    HEAT,
     INK,
     ORANGE,
     PALETTE,
@@ -32,7 +33,7 @@ from jaxsoft.analysis.showing.chart import (
     Upright,
     cut,
 )
-from jaxsoft.analysis.statistics.inference import Estimate
+from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 
 _WIDTH, _MOST_TEXTS, _DASHED = 5.2, 160, (0, (4, 3))
 _MARKERS = "osD^vP*X"
@@ -101,10 +102,8 @@ def _draw(chart: Chart) -> Figure:
     for axes in [axes for i, axes in enumerate(drawn) if alike_y and i % across]:
         axes.set_ylabel("")
     _legend(figure, drawn)
-    values = [
-        v for p in panels for mark in p.marks if isinstance(mark, Series) for v in mark.y if isinstance(v, Estimate)
-    ]
-    counts = {value.n for value in values} - {0}
+    values = (value for p in panels for mark in p.marks if isinstance(mark, Series) for value in mark.y)
+    counts = {value.n for value in values if isinstance(value, Estimate)} - {0}
     n = f"mean of {' to '.join(map(str, sorted({min(counts), max(counts)})))} {chart.units}; " if counts else ""
     if n or chart.said:
         figure.suptitle(f"{n}{chart.said}", x=0.01, ha="left", fontsize=8.5, color=GREY)
@@ -152,7 +151,8 @@ def _scale(name: str) -> float:
 
 
 def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> None:
-    known = [(float(x), v) for x, v in zip(mark.x, map(_ends, mark.y)) if not math.isnan(v[0])]
+    values = [v if isinstance(v, Estimate) else NOTHING._replace(mean=v) for v in mark.y]
+    known = [(float(x), (v.mean, v.low, v.high)) for x, v in zip(mark.x, values) if not math.isnan(v.mean)]
     if not known:
         return
     colour = PALETTE[i % len(PALETTE)] if mark.colour is None else mark.colour
@@ -176,10 +176,6 @@ def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> 
             axes.errorbar(x, mean, error, label=mark.name, capsize=3, **style, **fill)
     for place, top, text in zip(x, high, mark.texts):
         axes.annotate(text, (place, top), (0, 4), textcoords="offset points", ha="center", va="bottom", fontsize=8)
-
-
-def _ends(value: Estimate | float) -> tuple[float, float, float]:
-    return (value.mean, value.low, value.high) if isinstance(value, Estimate) else (value, math.nan, math.nan)
 
 
 def _beside(x: Sequence[float], i: int, count: int, panel: Panel) -> list[float]:
@@ -211,21 +207,19 @@ def _measured_axis(axes: Axes, values: Sequence[float], log_scale: bool, part: f
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _limits(heat: Heat) -> tuple[float, float]:
+def _norm(heat: Heat) -> Normalize:
     ends = np.array(heat.limits or (np.nanmin(heat.values), np.nanmax(heat.values)), float) * _scale(heat.label)
-    if heat.diverging:
-        most = max(1e-9, float(np.abs(ends).max()))
-        return -most, most
-    return float(ends[0]), float(ends[1])
+    most = max(1e-9, float(np.abs(ends).max()))
+    return Normalize(-most, most) if heat.diverging else Normalize(*ends)
 
 
 def _draw_heat(axes: Axes, heat: Heat) -> None:
-    values, norm = _scale(heat.label) * heat.values, Normalize(*_limits(heat))
-    axes.imshow(values, heat.colours, norm=norm, aspect="auto", origin="lower")
+    values, norm = _scale(heat.label) * heat.values, _norm(heat)
+    axes.imshow(values, "PuOr" if heat.diverging else HEAT, norm=norm, aspect="auto", origin="lower")
     size = 8.5 if values.shape[1] <= 8 else 7.0
     for r, line in enumerate(heat.texts if values.size <= _MOST_TEXTS else ()):
         for c, text in enumerate(line):
-            dark = heat.diverging and abs(values[r, c]) > 0.65 * _limits(heat)[1]
+            dark = heat.diverging and abs(values[r, c]) > 0.65 * (norm.vmax or 0.0)
             axes.text(c, r, text, ha="center", va="center", fontsize=size, color="white" if dark else INK)
     for r, c in heat.frames:
         edge = INK if heat.diverging else ORANGE
@@ -248,12 +242,13 @@ def _draw_heat(axes: Axes, heat: Heat) -> None:
 
 def _colour_bars(figure: Figure, drawn: Sequence[Axes], panels: Sequence[Panel]) -> None:
     """One bar for all heat maps of one name and scale."""
-    found: dict[tuple, list[tuple[Axes, Heat]]] = {}
+    found: dict[tuple, list[Axes]] = {}
     for axes, heat in ((axes, m) for axes, panel in zip(drawn, panels) for m in panel.marks if isinstance(m, Heat)):
-        found.setdefault((heat.label, heat.diverging, _limits(heat)), []).append((axes, heat))
-    for (label, _, limits), own in found.items():
-        colours = ScalarMappable(Normalize(*limits), own[0][1].colours)
-        bar = figure.colorbar(colours, ax=[axes for axes, _ in own], aspect=30, pad=0.02)
+        norm = _norm(heat)
+        found.setdefault((heat.label, heat.diverging, norm.vmin, norm.vmax), []).append(axes)
+    for (label, diverging, *limits), own in found.items():
+        colours = ScalarMappable(Normalize(*limits), "PuOr" if diverging else HEAT)
+        bar = figure.colorbar(colours, ax=own, aspect=30, pad=0.02)
         bar.set_label(label)
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
 

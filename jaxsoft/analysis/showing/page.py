@@ -27,17 +27,10 @@ class Text(NamedTuple):
     kind: str = "plain"
 
 
-class Fact(NamedTuple):
-    """A number worth a large type, and what it is."""
-
-    value: str
-    meaning: str
-
-
 class Facts(NamedTuple):
-    """Two to four facts side by side."""
+    """Two to four numbers worth a large type side by side, each with what it is."""
 
-    items: tuple[Fact, ...]
+    items: Sequence[tuple[str, str]]
 
 
 class Picture(NamedTuple):
@@ -89,45 +82,29 @@ def table(records: Sequence[Mapping[str, Any]], caption: str, folded: bool = Fal
 
 def to_html(page: Page) -> str:
     """One self-contained file: style and images inside, no script, nothing fetched."""
-    return _template().render(page=page)
+    return _templates().get_template("page.html").render(page=page)
 
 
-def to_markdown(page: Page, pictures: str = "plots") -> str:
-    """The same document in Markdown; `pictures` is the folder of the images."""
-    lines = [f"# {_safe(page.title)}", _safe(page.kicker)]
-    for section in page.sections:
-        lines += [f"## {_safe(section.title)}"] * bool(section.title)
-        lines += [_markdown(block, pictures) for block in section.blocks]
-    return "\n\n".join(lines) + "\n"
+def to_markdown(page: Page) -> str:
+    """The same document in Markdown, its images in `plots/`."""
+    return _templates().get_template("page.md").render(page=page)
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    tidy = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
-    env = jinja2.Environment(loader=jinja2.PackageLoader("jaxsoft.analysis.showing", "."), autoescape=True, **tidy)
-    env.filters |= {"rich": _rich, "bare": _bare, "base64": lambda png: base64.b64encode(png).decode(), "kinds": _kinds}
+def _templates() -> jinja2.Environment:
+    how: Any = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    folder, escaped = jinja2.PackageLoader("jaxsoft.analysis.showing", "."), jinja2.select_autoescape(["html"])
+    env = jinja2.Environment(loader=folder, autoescape=escaped, **how)
+    env.filters |= {"rich": _rich, "bare": _bare, "inert": _inert, "kinds": _kinds}
+    env.filters["base64"] = lambda png: base64.b64encode(png).decode()
     env.tests["kind"] = lambda block, name: type(block).__name__ == name
-    return env.get_template("page.html")
+    return env
 
 
 def _kinds(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
     """Of each column: numbers ("n") stand on the right, and only "long" text is wrapped."""
     columns = zip(*rows) if rows else [[""] for _ in header]
     return ["n" if all(map(_NUMBER.fullmatch, c)) else "long" if max(map(len, c)) > 60 else "" for c in columns]
-
-
-def _markdown(block: Block, pictures: str) -> str:
-    if isinstance(block, Text):
-        return f"> **Note.** {_safe(block.text)}" if block.kind == "warning" else _safe(block.text)
-    if isinstance(block, Facts):
-        return "\n".join(f"- **{_safe(f.value)}** {_safe(f.meaning)}" for f in block.items)
-    if isinstance(block, Picture):
-        return f"![{_safe(block.alt)}]({pictures}/{block.name}.png)\n\n*{_safe(block.caption)}*"
-    assert isinstance(block, Table)  # charts were drawn
-    folds = ("<details><summary>", "</summary>\n\n", "\n\n</details>") if block.folded else ("*", "*\n\n", "")
-    lines = [block.header, ["---"] * len(block.header), *block.rows]
-    rows = "\n".join("| " + " | ".join(_safe(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return folds[0] + _safe(block.caption) + folds[1] + rows + folds[2]
 
 
 def _rich(text: str) -> Markup:
@@ -141,12 +118,10 @@ def _bare(text: str) -> str:
     return errors.shown(text).replace("`", "")
 
 
-def _safe(text: str) -> str:
-    """Text that cannot become a tag or a link, or end its line; what stands between backticks is shown as it is anyway."""
-    parts = re.split("(`[^`]*`)", errors.shown(" ".join(text.split())))
-    return "".join(part if i % 2 else _inert(part) for i, part in enumerate(parts))
-
-
 def _inert(text: str) -> str:
-    text = re.sub("<(?=[a-zA-Z/!?])", "&lt;", text)
-    return text.replace("](", "]\\(").replace("![", "!\\[").replace("][", "]\\[")
+    """Markdown that cannot become a tag or a link, or end its line; between backticks all is shown as it is anyway."""
+    parts = re.split("(`[^`]*`)", errors.shown(" ".join(text.split())))
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub("<(?=[a-zA-Z/!?])", "&lt;", parts[i])
+        parts[i] = parts[i].replace("](", "]\\(").replace("![", "!\\[").replace("][", "]\\[")
+    return "".join(parts)

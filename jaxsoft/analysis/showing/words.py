@@ -32,32 +32,20 @@ def cell(name: str, value: Any) -> str:
     return form(value) if isinstance(value, float) else str(value)
 
 
-def percent(fraction: float) -> str:
-    """A fraction in percent with one decimal, without the sign.
+def number(value: float, form: str = ".2f") -> str:
+    """A number with two decimals, or in another `form`; a dash for NaN."""
+    return NONE if math.isnan(value) else f"{value:{form}}".replace("-", "−")
 
-    >>> percent(0.3149)
-    '31.5'
-    """
-    return NONE if math.isnan(fraction) else f"{100 * fraction:.1f}".replace("-", "−")
+
+def percent(fraction: float) -> str:
+    """A fraction in percent with one decimal, without the sign."""
+    return number(100 * fraction, ".1f")
 
 
 def points(fraction: float) -> str:
-    """A difference of fractions in points, with its sign.
-
-    >>> points(0.031), points(-0.0004), points(-0.2)
-    ('+3.1', '0.0', '−20.0')
-    """
-    text = NONE if math.isnan(fraction) else f"{100 * fraction:+.1f}"
-    return text.replace("-", "−") if float(text.strip(NONE) or 1) else text[1:]
-
-
-def number(value: float) -> str:
-    """A number with two decimals.
-
-    >>> number(-0.126), number(math.nan)
-    ('−0.13', '–')
-    """
-    return NONE if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+    """A difference of fractions in points, with its sign; what rounds to zero has none."""
+    text = number(100 * fraction, "+.1f")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(value: Estimate, form: Any = number) -> str:
@@ -92,11 +80,7 @@ def parameter(value: Parameter) -> str:
 
 
 def times(value: float) -> str:
-    """A ratio with two digits that count.
-
-    >>> times(2.345), times(12.4), times(0.9), times(0.02)
-    ('2.3', '12', '0.90', '0.02')
-    """
+    """A ratio with two digits that count: 2.3, 12, 0.90, 0.02."""
     digits = 0 if value >= 9.95 else 1 if value >= 0.995 else 2
     return f"{value:.{digits}f}" if value >= 0.1 else f"{value:.2g}"
 
@@ -108,20 +92,12 @@ def listed(items: Sequence[Any]) -> str:
 
 
 def budgets(ipcs: Sequence[int]) -> str:
-    """IPC values in words.
-
-    >>> budgets([1, 2, 5]), budgets([1])
-    ('1, 2 and 5 images per class', '1 image per class')
-    """
+    """IPC values in words: "1, 2 and 5 images per class"."""
     return f"{listed(ipcs)} image{'' if list(ipcs) == [1] else 's'} per class"
 
 
 def where(some: Sequence[int], of: Sequence[int]) -> str:
-    """At which of several budgets.
-
-    >>> where([1, 5], [1, 5]), where([5], [1, 5]), where([], [1, 5]), where([5], [5])
-    ('at every budget', 'at IPC 5', 'at no budget', 'at IPC 5')
-    """
+    """At which of several budgets: "at every budget", "at IPC 5", "at 4 of 6 budgets"."""
     if len(some) == len(of) > 1:
         return "at every budget"
     if not some:
@@ -139,20 +115,14 @@ def most(values: Mapping[int, Estimate]) -> tuple[int, int]:
 def compare(one: str, other: str, values: Mapping[int, Estimate], verbs: tuple[str, str] = ("beat", "lose to")) -> str:
     """One finding in plain words, for a title: who is better, at how many budgets, and by how much where it is most.
 
-    The budget told is the largest of those that pass Holm's correction over all of them.
-
     Args:
       one, other: plural subjects.
       values: accuracy of `one` minus that of `other` by budget, at least one.
       verbs: for a positive and for a negative difference.
 
-    >>> sure = Estimate(0.031, 0.002, 0.026, 0.036, 10)
-    >>> compare("Soft labels", "hard labels", {1: sure})
-    'Soft labels beat hard labels at IPC 1: +3.1 points [+2.6, +3.6]'
-    >>> compare("Soft labels", "hard labels", {1: sure, 10: Estimate(0.004, 0.003, -0.001, 0.008, 10)})
+    >>> sure, near = Estimate(0.031, 0.002, 0.026, 0.036, 10), Estimate(0.004, 0.003, -0.001, 0.008, 10)
+    >>> compare("Soft labels", "hard labels", {1: sure, 10: near})
     'Soft labels beat hard labels at 1 of 2 budgets, at IPC 1 by +3.1 points [+2.6, +3.6]'
-    >>> compare("Soft labels", "hard labels", {10: Estimate(0.004, 0.003, -0.001, 0.008, 10)})
-    'Soft labels and hard labels: no clear difference, +0.4 points [−0.1, +0.8] at IPC 10'
     """
     ipc, sign = most(values)
     size, signs = signed(values[ipc]), list(told(values).values())
@@ -170,11 +140,7 @@ def compare(one: str, other: str, values: Mapping[int, Estimate], verbs: tuple[s
 
 
 def code(text: object, most: int = 300) -> str:
-    """Text from outside between backticks, which nothing in it can end.
-
-    >>> code("a`b")
-    '`a\\\\x60b`'
-    """
+    """Text from outside between backticks, which nothing in it can end."""
     return f"`{plain(str(text)[:most]) or ' '}`"
 
 
@@ -184,11 +150,7 @@ def named(names: Sequence[str]) -> str:
 
 
 def bits(count: int) -> str:
-    """Bits as bytes, in a unit that fits.
-
-    >>> bits(8 * 512), bits(8 * 1536), bits(8 * 10**9)
-    ('512 B', '1.5 kB', '1.0 GB')
-    """
+    """Bits as bytes, in a unit that fits: 512 B, 1.5 kB, 1.0 GB."""
     size, units = count / 8, ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size, units = size / 1000, units[1:]

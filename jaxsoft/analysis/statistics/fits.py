@@ -1,4 +1,4 @@
-"""Laws fitted to curves: of the members of a group, or of points that were published."""
+"""Laws fitted to the curves of a group, and what they, and lines through chosen epochs, say of a budget not run."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft import errors
 from jaxsoft.analysis.statistics import laws
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, interval, means
+from jaxsoft.analysis.statistics.inference import FEWEST, FEWEST_DRAWN, NOTHING, Estimate, drawn, interval, means
 
 BEST = "best soft labels"
 _COUNTS = {2: "two", 3: "three", 5: "five"}
@@ -32,19 +31,6 @@ class Parameter(NamedTuple):
     low: float
     high: float
     identified: bool
-
-
-class HeldOut(NamedTuple):
-    """The accuracy of the largest IPC as a law fitted to the others predicts it, and as it was measured."""
-
-    ipc: int
-    predicted: float
-    measured: float
-
-    @property
-    def error(self) -> float:
-        """Predicted minus measured accuracy, a fraction."""
-        return self.predicted - self.measured
 
 
 class Curve(NamedTuple):
@@ -69,11 +55,11 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """One form of law, fitted to one curve; its parameters are named as in the form.
+    """One form of law, fitted to one curve; its parameters are named as in the form. NaN: the points are too few.
 
-    `aicc` is NaN, and `held_out` None, where the points are too few for them. `misfit` is the weighted root mean square by
-    which means miss the law (a fraction), `excess` the same in their standard errors, about 1 when the law holds. What the
-    data cannot tell is said in `note`.
+    What the data cannot tell is said in `note`. `unseen`: the accuracy of the largest IPC as the law fitted to the
+    others predicts it, minus the measured one. `misfit` is the weighted root mean square by which means miss the law (a
+    fraction), `excess` the same in their standard errors, about 1 when the law holds.
     """
 
     name: str
@@ -81,17 +67,11 @@ class Fit:
     parameters: dict[str, Parameter]
     x: Float[np.ndarray, "B T"]
     n: int
-    aicc: float
-    held_out: HeldOut | None
-    misfit: float
-    excess: float
     note: str
-
-    def accuracy(self, *x: Float[np.ndarray, "T"]) -> Float[np.ndarray, "T"]:
-        """Test accuracy (a fraction) that the law expects at images per class, and entries kept."""
-        values = [part.value for part in self.parameters.values()]
-        found = np.array(values if self.form.floor else [0.0, *values])
-        return 1 - laws.error_at(self.form, found[:, None], np.array(x, float))[0]
+    aicc: float = math.nan
+    unseen: float = math.nan
+    misfit: float = math.nan
+    excess: float = math.nan
 
 
 class Law(NamedTuple):
@@ -103,6 +83,11 @@ class Law(NamedTuple):
 
     fit: Fit
     rivals: tuple[Fit, ...]
+
+    @property
+    def best(self) -> Fit | None:
+        """The form with the lowest AICc; None where the points are too few to compare all forms."""
+        return None if any(math.isnan(one.aicc) for one in self.rivals) else self.rivals[0]
 
 
 def curve(group: Group, arms: Arms, name: str) -> Curve:
@@ -125,44 +110,9 @@ def surface(group: Group, cut: dict[int, Arms], name: str) -> Curve:
 
 def law(of: Curve) -> Law:
     """The law of one curve in images per class."""
-    rivals = [fit(form, of._replace(draws=of.draws[:1])) for form in laws.FORMS.values()]
+    rivals = [fit(form, of._replace(draws=of.draws[:1])) for form in laws.FORMS]
     rivals.sort(key=lambda one: np.nan_to_num(one.aicc, nan=math.inf))
     return Law(fit(laws.FLOOR, of), tuple(rivals))
-
-
-def best_form(fits: Sequence[Fit]) -> Fit | None:
-    """The form with the lowest AICc; None where the points are too few to compare all forms."""
-    if not fits or any(math.isnan(one.aicc) for one in fits):
-        return None
-    return min(fits, key=lambda one: one.aicc)
-
-
-def fit_points(
-    ipc: Sequence[int], accuracy: Sequence[float], form: str = laws.FLOOR.name, spread: Sequence[float] | None = None
-) -> Fit:
-    """Fit one form of law to a published curve, of which no seeds are known; there are no intervals.
-
-    Args:
-      ipc: images per class, in any order, each once.
-      accuracy: fractions.
-      form: one of `laws.FORMS`.
-      spread: standard deviations of the accuracies (fractions, above 0), to weigh them; by default all weigh alike.
-
-    Raises:
-      ConfigError: lengths differ, an IPC is not positive or comes twice, an accuracy is no fraction, a spread is not
-        above 0, or there is no such form.
-
-    >>> found = fit_points([1, 10, 100], [0.2, 0.6, 0.8], form="power")
-    >>> {name: round(p.value, 2) for name, p in found.parameters.items()}
-    {'scale': 0.8, 'exponent': 0.3}
-    """
-    given = np.array(ipc, float), np.array(accuracy, float), np.array(spread or np.ones(len(ipc)), float)
-    if len({len(values) for values in given}) > 1 or len(set(ipc)) < len(ipc):
-        raise errors.ConfigError(f"ipc {list(ipc)}: give one accuracy (and spread) for each IPC, each IPC once")
-    if not (np.all(given[0] > 0) and np.all((given[1] >= 0) & (given[1] <= 1)) and np.all(given[2] > 0)):
-        raise errors.ConfigError("ipc and spread must be above 0 and accuracy a fraction in [0, 1], not percent")
-    x, values, sd = (part[np.argsort(given[0])][None] for part in given)
-    return fit(laws.form_named(form), Curve("published", x, values, sd[0] ** -2.0, False, 0))
 
 
 def fit(form: laws.Form, of: Curve) -> Fit:
@@ -171,20 +121,35 @@ def fit(form: laws.Form, of: Curve) -> Fit:
     freedom = points - len(names)
     if freedom < 0 or min(len(np.unique(line)) for line in of.x) < 2:
         unknown = dict.fromkeys(names, Parameter(math.nan, math.nan, math.nan, False))
-        note = f"{points} points cannot fix {_COUNTS[len(names)]} parameters"
-        return Fit(of.name, form, unknown, of.x, of.n, math.nan, None, math.nan, math.nan, note)
-    draws = np.concatenate([of.draws[:1], of.draws[1:][np.isfinite(of.draws[1:]).all(1)]])
-    found, loss = laws.solve(form, of.x, 1 - draws, of.weight)
-    parameters = dict(zip(names, map(_parameter, found if form.floor else found[1:], _bounds(form, of), [of.n] * 5)))
+        return Fit(of.name, form, unknown, of.x, of.n, f"{points} points cannot fix {_COUNTS[len(names)]} parameters")
+    found, loss = laws.solve(form, of.x, 1 - _whole(of.draws), of.weight)
+    parameters = {}
+    for name, values, ends in zip(names, found if form.floor else found[1:], _bounds(form, of)):
+        low, high = interval(values[1:], of.n)
+        inside = ends is not None and ends[0] * 1.01 + 1e-6 < low and high < ends[1] * 0.99
+        parameters[name] = Parameter(float(values[0]), low, high, inside)
     for scale, shape, *_ in form.bases:  # nothing has any shape
         known = parameters[scale].identified and parameters[shape].identified
         parameters[shape] = parameters[shape]._replace(identified=known)
-    chi2 = max(float(loss[0]), 0.0)
+    chi2, unseen = max(float(loss[0]), 0.0), math.nan
+    if len(of.x) == 1 and freedom:
+        others = of.without(-1)._replace(draws=of.draws[:1, :-1])
+        unseen = float(predicted(form, others, of.x[:, -1:])[0] - of.draws[0, -1])
     excess = math.sqrt(chi2 / freedom) if of.known and freedom else math.nan
-    score = laws.aicc(float(loss[0]), points, len(names), of.known)
     note = _note(parameters, freedom, of.n, excess if len(of.x) > 1 else 0.0)
-    misfit = math.sqrt(chi2 / of.weight.sum())
-    return Fit(of.name, form, parameters, of.x, of.n, score, _held_out(form, of), misfit, excess, note)
+    score = laws.aicc(float(loss[0]), points, len(names), of.known)
+    return Fit(of.name, form, parameters, of.x, of.n, note, score, unseen, math.sqrt(chi2 / of.weight.sum()), excess)
+
+
+def predicted(form: laws.Form, of: Curve, x: Float[np.ndarray, "B 1"]) -> Float[np.ndarray, "R"]:
+    """The test accuracy at a point by a form fitted to the means of a curve, then to every whole draw of them."""
+    found, _ = laws.solve(form, of.x, 1 - _whole(of.draws), of.weight)
+    return 1 - laws.error_at(form, found, x)[:, 0]
+
+
+def _whole(draws: Float[np.ndarray, "R T"]) -> Float[np.ndarray, "Q T"]:
+    """The data, which come first, and the draws in which every budget was run."""
+    return draws[np.isfinite(draws).all(1) | (np.arange(len(draws)) == 0)]
 
 
 def _bounds(form: laws.Form, of: Curve) -> list[tuple[float, float] | None]:
@@ -196,27 +161,10 @@ def _bounds(form: laws.Form, of: Curve) -> list[tuple[float, float] | None]:
     return [*([positive] * form.floor), *(bound for pair in pairs for bound in pair)]
 
 
-def _parameter(fits: Float[np.ndarray, "R"], bounds: tuple[float, float] | None, n: int) -> Parameter:
-    """The fit to the data, which comes first, with the interval of the fits to the draws."""
-    low, high = interval(fits[1:], n)
-    inside = bounds is not None and bounds[0] * 1.01 + 1e-6 < low and high < bounds[1] * 0.99
-    return Parameter(float(fits[0]), low, high, inside)
-
-
-def _held_out(form: laws.Form, of: Curve) -> HeldOut | None:
-    """What the form, fitted without the largest IPC, says of it; None where the others cannot fix its parameters."""
-    if len(of.x) > 1 or of.x.shape[1] <= len(form.parameters):
-        return None
-    rest = of.without(-1)
-    found, _ = laws.solve(form, rest.x, 1 - rest.draws[:1], rest.weight)
-    told = 1 - laws.error_at(form, found, of.x[:, -1:])[0, 0]
-    return HeldOut(int(of.x[0, -1]), float(told), float(of.draws[0, -1]))
-
-
 def _note(found: dict[str, Parameter], freedom: int, n: int, excess: float) -> str:
     """What the fit cannot tell, in words."""
     if n < FEWEST_DRAWN:
-        return f"fewer than {FEWEST_DRAWN} seeds, no interval" if n else "no seeds are known, no interval"
+        return f"fewer than {FEWEST_DRAWN} seeds, no interval"
     if not freedom:
         return f"as many points as parameters, {len(found)}, an exact fit"
     parts = [text for name, text in _UNTOLD.items() if name in found and not found[name].identified]
@@ -238,3 +186,36 @@ def weights(values: Float[np.ndarray, "U T"], ipc: Float[np.ndarray, "T"]) -> tu
     x = np.log(ipc)
     smooth = np.polyval(np.polyfit(x, np.log(np.maximum(sem, 0.1 * sem.max())), min(1, len(ipc) - 1)), x)
     return np.exp(-2 * smooth), bool(count.min() >= FEWEST)
+
+
+def predicted_accuracy(of: Curve, ipc: int) -> Estimate:
+    """The test accuracy at an IPC by the power law with a floor of a curve.
+
+    In every bootstrap draw the labels are chosen anew and the law is fitted anew. The interval knows of seeds and of
+    the choice of labels, not of the choice of the law.
+    """
+    few = of.x.shape[1] < len(laws.FLOOR.parameters)
+    return NOTHING if few else drawn(predicted(laws.FLOOR, of, np.array([[ipc]], float)), of.n)
+
+
+def chosen_epochs(group: Group, arms: Arms) -> tuple[list[int], Float[np.ndarray, "R T"]]:
+    """The budgets at which dated labels were run, and the teacher epoch chosen in the data and in every bootstrap draw.
+
+    NaN in draws of units of which none was run at a budget.
+    """
+    ipcs = group.budgets(arms)
+    picks = group.choices(ipcs, arms)
+    return ipcs, np.where(picks >= 0, group.arms["epoch"].to_numpy(float)[picks], np.nan)
+
+
+def predicted_epoch(ipcs: Sequence[int], epochs: Float[np.ndarray, "R T"], n: int, ipc: int) -> Estimate:
+    r"""The teacher epoch that an IPC would choose: $\ln(1 + epoch) = \alpha + \beta \ln n$, fitted in every draw.
+
+    The line is fitted to epochs that were chosen, not in between those that were tried; the interval says how far draws
+    agree.
+    """
+    if len(ipcs) < 2:
+        return NOTHING
+    whole = epochs[np.isfinite(epochs).all(1)]
+    slope, start = np.polyfit(np.log(ipcs), np.log1p(whole).T, 1)
+    return drawn(np.expm1(start + slope * math.log(ipc)), n)

@@ -5,10 +5,9 @@ rates are one thing, the choice among arms, so hard and soft labels are tuned al
 """
 
 import functools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,22 +29,8 @@ _CELL = ["seed", "subset_seed", "ipc", "labels"]
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
 
-T = TypeVar("T")
 Arms = Sequence[int]
 """Positions of arms in a group."""
-
-
-def _once(verb: Callable[..., T]) -> Callable[..., T]:
-    """A verb of a group whose answers are kept, as several questions ask for the same."""
-
-    @functools.wraps(verb)
-    def asked(group: "Group", *given: Any) -> T:
-        key = (verb, *(tuple(part) if isinstance(part, Sequence) else part for part in given))
-        if key not in group.known:
-            group.known[key] = verb(group, *given)
-        return group.known[key]
-
-    return asked
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,6 @@ class Group:
       test, selection: accuracies on test, and on what choices are made on (`values`).
       on: what choices are made on, "validation" or "test".
       classes: K, 0 if the table does not tell.
-      known: what was asked before (`_once`).
     """
 
     name: str
@@ -73,7 +57,6 @@ class Group:
     selection: Float[np.ndarray, "U I A"]
     on: str
     classes: int
-    known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def values(self, column: str) -> Float[np.ndarray, "U I A"]:
         """Means of a column of accuracies by cell, NaN where no member was run; a member that failed counts as guessing."""
@@ -130,12 +113,10 @@ class Group:
         at = np.ix_(range(len(self.units)), [self.ipcs.index(n) for n in np.atleast_1d(ipc)], list(arms))
         return Side(self.test[at], self.selection[at], weight)
 
-    @_once
     def accuracy(self, ipc: int | Sequence[int], arms: Arms) -> Estimate:
         """Test accuracy of the best of some arms, chosen by the other units; the mean of several budgets."""
         return inference.contrast(self.side(ipc, arms)) if len(arms) else NOTHING
 
-    @_once
     def contrast(self, ipc: int | Sequence[int], arms: Arms, others: Arms) -> Estimate:
         """`accuracy` of some arms minus that of others, each unit against itself; a fraction."""
         if not (len(arms) and len(others)):
@@ -146,7 +127,6 @@ class Group:
         """`contrast` at every budget at which some unit has both sides."""
         return {ipc: value for ipc in self.budgets(arms, others) if (value := self.contrast(ipc, arms, others)).n}
 
-    @_once
     def curve(self, arms: Arms) -> tuple[list[int], Float[np.ndarray, "U T"], Float[np.ndarray, "R T"]]:
         """The best of some arms over T budgets: these, accuracies by unit, and their means, then every bootstrap draw's."""
         if not (ipcs := self.budgets(arms)):
@@ -154,7 +134,6 @@ class Group:
         side = self.side(ipcs, arms)
         return ipcs, inference.by_unit(side), inference.redrawn(side)
 
-    @_once
     def choices(self, ipcs: Sequence[int], arms: Arms) -> Int[np.ndarray, "R T"]:
         """The arm chosen at each budget by all units, then in every bootstrap draw of units; -1 where nothing was run."""
         if not ipcs:
@@ -233,11 +212,8 @@ def collide(members: pd.DataFrame) -> bool:
 def groups(members: pd.DataFrame, together: Sequence[str] = ()) -> list[Group]:
     """Split a table into those that may share one curve: equal dataset, model, protocol and whatever is not tuned.
 
-    Groups come in the order in which their first members do.
-
-    Args:
-      members: of `tidy`.
-      together: columns that may differ inside a group all the same, because they are what is compared.
+    Groups come in the order in which their first members do. Columns `together` may differ inside a group all the same,
+    because they are what is compared.
     """
     differ = varying(members)
     apart = [c for c in sorted({*IDENTITY, *differ} - {*TUNABLE, *together}) if members[c].nunique(dropna=False) > 1]
@@ -261,7 +237,9 @@ def _shown(value: Any) -> str:
 
 
 def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
-    members = members.assign(unit=_units(members))
+    """Members that share a curve as arrays."""
+    # Seeds that share their images vary together and are averaged; of one subset alone they are the units.
+    members = members.assign(unit=members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"])
     settings = [c for c in (*TUNABLE, *together) if members[c].nunique(dropna=False) > 1]
     keys = ["labels", *settings]
     arms = members.drop_duplicates(keys)[[*keys, *FACTORS]]
@@ -282,19 +260,7 @@ def _group(members: pd.DataFrame, name: str, together: Sequence[str]) -> Group:
 
 
 def _cells(members: pd.DataFrame, column: str, axes: Sequence[Sequence[int]], classes: int) -> np.ndarray:
-    guess = 1 / classes if classes > 1 else 0.0
-    values = pd.to_numeric(members[column]).where(members["status"] == "done", guess).to_numpy(float)
-    at = [pd.Index(axis).get_indexer(pd.Index(members[name])) for axis, name in zip(axes, ("unit", "ipc", "arm"))]
-    shape = tuple(map(len, axes))
-    cell = np.ravel_multi_index(at, shape)[np.isfinite(values)]
-    count, sums = (np.bincount(cell, w, math.prod(shape)) for w in (None, values[np.isfinite(values)]))
-    return np.where(count > 0, sums / np.maximum(count, 1), np.nan).reshape(shape)
-
-
-def _units(members: pd.DataFrame) -> "pd.Series[int]":
-    """The unit of each member: its seed, but its subset where seeds repeat on several subsets of images.
-
-    Seeds that share their images vary together, so that they are averaged; where there is one subset alone, its seeds are
-    all the units there are.
-    """
-    return members["seed" if members["subset_seed"].nunique() == 1 else "subset_seed"]
+    """Means of a column by unit, budget and arm."""
+    values = pd.to_numeric(members[column]).where(members["status"] == "done", 1 / classes if classes > 1 else 0.0)
+    means = values.groupby([members[name] for name in ("unit", "ipc", "arm")]).mean()
+    return means.reindex(pd.MultiIndex.from_product(axes)).to_numpy(float).reshape([*map(len, axes)])

@@ -1,22 +1,7 @@
-"""The one rule by which every number of a report gets its interval, and every choice is judged.
+"""The one rule by which every number of a report gets its interval, and every choice is judged; see docs/protocol.md.
 
-Units. A unit is a seed, or a subset of images where several seeds share subsets (`units` of a group); members of one unit
-are averaged, and units are what is counted, resampled and left out.
-
-Means. A mean over n units has Student's t interval; n below 3 has none.
-
-Choices. The best of several arms (label specs, rates, ways) is judged by units that had no part in choosing: each unit is
-judged under what the other units choose on the selection column. Its variance weighs two: a third of that of the values so judged,
-which share their choices and vary too little (intervals of it covered 77 to 97 %), and two thirds of that of choosing and judging
-anew in bootstrap draws of units, which varies too much (95 to 100 %); it is never less than the first. docs/results.md has the
-coverage that was measured.
-
-Curves. What has no t interval (exponents, chosen epochs, exchange rates) has an expanded percentile interval of bootstrap
-draws, in which every choice is made anew; below 5 units, where such intervals were measured to cover 73 to 80 %, it has none.
-
-Failures. A failed member counts as guessing, one of K classes; a gap in the table means that a member was not run.
-
-Several. A sentence that speaks for several budgets at once tells a difference where its p value passes Holm's correction.
+A unit is a seed, or a subset of images where several seeds share subsets (`units` of a group). NaN: a member was not
+run.
 """
 
 import functools
@@ -70,10 +55,11 @@ def estimate(values: Float[np.ndarray, "U"]) -> Estimate:
     values = values[np.isfinite(values)]
     if not (n := len(values)):
         return NOTHING
-    return _with_error(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n)
+    return with_error(float(values.mean()), float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n)
 
 
-def _with_error(mean: float, sem: float, n: int) -> Estimate:
+def with_error(mean: float, sem: float, n: int) -> Estimate:
+    """A value with the t interval of its standard error over n units."""
     half = sem * float(scipy.stats.t.ppf(1 - LEVEL / 2, n - 1)) if n >= FEWEST else math.nan
     return Estimate(mean, sem, mean - half, mean + half, n)
 
@@ -133,25 +119,19 @@ def curves(values: Float[np.ndarray, "U *cell"], resamples: int = RESAMPLES) -> 
     return np.concatenate([means(values)[None], resampled_means(values, resamples)])
 
 
-def tail(n: int) -> float:
-    r"""Share of a bootstrap distribution of n units that lies outside the 95 % interval on either side.
+def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
+    r"""The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out.
 
-    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$: the plain 0.025 gives intervals that are too narrow for few units.
+    $\Phi(\sqrt{n/(n-1)}\, t_{0.025, n-1})$ of the draws lie outside on either side: 0.025 is too narrow for few units.
+    Below 5 units, where such intervals were measured to cover 73 to 80 %, there is none.
 
     Reference: Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 4.1, expanded percentiles.
-
-    >>> round(tail(10), 4), round(tail(100000), 4)
-    (0.0086, 0.025)
     """
-    return float(scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(LEVEL / 2, n - 1)))
-
-
-def interval(draws: Float[np.ndarray, "R"], n: int) -> tuple[float, float]:
-    """The 95 % interval of bootstrap draws over n units; draws may be infinite, NaN draws are left out."""
     draws = draws[~np.isnan(draws)]
     if n < FEWEST_DRAWN or not len(draws):
         return math.nan, math.nan
-    low, high = np.quantile(draws, (tail(n), 1 - tail(n)), method="inverted_cdf")
+    tail = scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(LEVEL / 2, n - 1))
+    low, high = np.quantile(draws, (tail, 1 - tail), method="inverted_cdf")
     return float(low), float(high)
 
 
@@ -197,9 +177,9 @@ def choices(side: Side, drawn: Float[np.ndarray, "R U"]) -> Int[np.ndarray, "R U
     return np.stack([np.where(picks >= 0, picks, everyone) for picks in apart], 1)
 
 
-def judged(side: Side, drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
-    """What each unit reaches at each budget under the choice of the others of its draw; NaN where it was not run."""
-    return _picked(side.test[None], choices(side, drawn))
+def judged(sides: Sequence[Side], drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
+    """The weighted sum of what each unit reaches under the choices of the others of its draw; NaN: it was not run."""
+    return np.sum([side.weight * _picked(side.test[None], choices(side, drawn)) for side in sides], axis=0)
 
 
 def _picked(test: Float[np.ndarray, "*#cell A"], picks: Int[np.ndarray, "*cell"]) -> Float[np.ndarray, "*cell"]:
@@ -209,31 +189,30 @@ def _picked(test: Float[np.ndarray, "*#cell A"], picks: Int[np.ndarray, "*cell"]
 
 
 def by_unit(*sides: Side) -> Float[np.ndarray, "U T"]:
-    """What the best arms of the sides reach, each chosen by the other units, as a weighted sum unit by unit."""
-    return _sum(sides, np.ones((1, len(sides[0].test))))[0]
-
-
-def _sum(sides: Sequence[Side], drawn: Float[np.ndarray, "R U"]) -> Float[np.ndarray, "R U T"]:
-    return np.sum([side.weight * judged(side, drawn) for side in sides], axis=0)
+    """The same of the units themselves, each once."""
+    return judged(sides, np.ones((1, len(sides[0].test))))[0]
 
 
 def contrast(*sides: Side) -> Estimate:
     """The weighted sum of what the best arm of each side is worth, by units that had no part in choosing it.
 
-    One side is an accuracy, two of weights 1 and -1 a paired difference, over the budgets that all sides have. Where every
-    draw of units chooses alike this is the t interval of one value a unit; else the spread of choosing and judging anew
-    enters its error.
+    One side is an accuracy, two of weights 1 and -1 a paired difference, over the budgets that all sides have. Where
+    every draw of units chooses alike this is the t interval of one value a unit. Else its variance weighs two: a third
+    of that of the values so judged, which share their choices and vary too little (intervals covered 77 to 97 %), two
+    thirds of that of choosing and judging anew in bootstrap draws, which varies too much (95 to 100 %); never less than
+    the first.
     """
     values = by_unit(*sides)
     values = values[:, np.isfinite(values).any(0)]
     if not values.size:
         return NOTHING
     found, there = estimate(values.mean(1)), np.isfinite(values).all(1)
-    if found.n < FEWEST or all(_sure(side.selection) for side in sides):
+    draws = (resampled_means(side.selection, CHOICES) for side in sides if side.selection.shape[-1] > 1)
+    if found.n < FEWEST or all(len(np.unique(best(mean), axis=0)) == 1 for mean in draws):
         return found
     kept = [side._replace(test=side.test[there], selection=side.selection[there]) for side in sides]
     spread = float(np.nanstd(_means_of_draws(kept)))
-    return _with_error(found.mean, max(found.sem, math.sqrt((found.sem**2 + 2 * spread**2) / 3)), found.n)
+    return with_error(found.mean, max(found.sem, math.sqrt((found.sem**2 + 2 * spread**2) / 3)), found.n)
 
 
 def redrawn(side: Side) -> Float[np.ndarray, "R T"]:
@@ -251,14 +230,9 @@ def chosen(selection: Float[np.ndarray, "U T A"]) -> Int[np.ndarray, "R T"]:
     return np.stack([best(curves(budget)) for budget in selection.swapaxes(0, 1)], 1)
 
 
-def _sure(selection: Float[np.ndarray, "U T A"]) -> bool:
-    """Whether every draw of units chooses the same arm."""
-    return selection.shape[-1] == 1 or len(np.unique(best(resampled_means(selection, CHOICES)), axis=0)) == 1
-
-
 def _means_of_draws(sides: Sequence[Side]) -> Float[np.ndarray, "R"]:
     """The mean over units and budgets of choosing and judging anew in every bootstrap draw."""
     drawn = counts(len(sides[0].test), CHOICES)
-    values = _sum(sides, drawn)
+    values = judged(sides, drawn)
     weight = np.isfinite(values) * drawn[..., None]
     return means(_ratio((weight * np.nan_to_num(values)).sum(1), weight.sum(1)).T)

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft import errors
-
 EXPONENTS = (0.02, 5.0)
 """Where exponents are searched; an interval that reaches an end does not identify one."""
 
@@ -44,38 +42,21 @@ class Form:
         return (*(["floor"] if self.floor else []), *(name for basis in self.bases for name in basis[:2]))
 
 
-def _power(exponent: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return x**-exponent
-
-
-def _doublings(knee: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """How many doublings of the images are left before the knee."""
-    return np.log2(np.maximum(knee / x, 1.0))
-
-
-_IMAGES = Basis("scale", "exponent", _power, lambda ipc: EXPONENTS)
-_ENTRIES = Basis("label_scale", "label_exponent", _power, lambda k: EXPONENTS)
-# A knee before the second IPC cannot be told from a steeper slope, so the search starts there.
-_KNEE = Basis("scale", "knee", _doublings, lambda ipc: (float(ipc[1]), float(ipc[-1])))
+_IMAGES = Basis("scale", "exponent", lambda b, ipc: ipc**-b, lambda ipc: EXPONENTS)
+_ENTRIES = Basis("label_scale", "label_exponent", lambda e, k: k**-e, lambda k: EXPONENTS)
+# Doublings left before the knee. One before the second IPC cannot be told from a steeper slope: the search starts
+# there.
+_KNEE = Basis(
+    "scale", "knee", lambda m, ipc: np.log2(np.maximum(m / ipc, 1.0)), lambda ipc: (float(ipc[1]), float(ipc[-1]))
+)
 
 POWER = Form("power", "a · n^−b", False, (_IMAGES,))
 FLOOR = Form("power with floor", "c + a · n^−b", True, (_IMAGES,))
 SATURATING = Form("log-saturating", "c + a · log2(max(m / n, 1))", True, (_KNEE,))
 JOINT = Form("joint", "c + a · n^−b + d · k^−e", True, (_IMAGES, _ENTRIES))
 """Additive in images n and label entries k: Hoffmann et al., "Training Compute-Optimal Large Language Models" (2022), 3.3."""
-FORMS = {form.name: form for form in (POWER, FLOOR, SATURATING)}
+FORMS = (POWER, FLOOR, SATURATING)
 """Laws of images alone. The log-saturating law: accuracy gains `a` with every doubling of n until n = m, then stays."""
-
-
-def form_named(name: str) -> Form:
-    """The form of that name.
-
-    Raises:
-      ConfigError: there is none.
-    """
-    if name not in FORMS:
-        raise errors.ConfigError(errors.unknown("form of law", name, FORMS, "jaxsoft/analysis/statistics/laws.py"))
-    return FORMS[name]
 
 
 def solve(
@@ -90,7 +71,7 @@ def solve(
     c = 0, and the knee where its line would reach no error.
 
     Args:
-      form: one of `FORMS`, or `JOINT`.
+      form: what is fitted.
       x: of each basis, at T points; images per class ascending where they are all there is.
       error: mean errors as fractions, one curve per row.
       weight: 1 / variance of each mean.
@@ -115,8 +96,10 @@ def solve(
         best = np.take_along_axis(tried, tried[0].argmin(0)[None, None], 1)[:, 0]
         centre, reach = best[2 + len(x) :], reach * finer
     loss, c, scales, shapes = best[0], best[1], best[2 : 2 + len(x)], best[2 + len(x) :]
-    if form.bases[0].shape == "knee":
-        c, shapes = _unbent(c, scales, shapes, float(ends[0, 1, 0]))
+    if form is SATURATING:  # a knee at the last IPC is a line, on to where no error is, within what a float can hold
+        line = (shapes[0] > ends[0, 1] - 1e-9) & (scales[0] > 0)
+        further = shapes[0] + np.minimum(c / np.where(line, scales[0], 1.0), 512.0) * math.log(2)
+        c, shapes = np.where(line, 0.0, c), np.where(line, further, shapes[0])[None]
     terms = [part for pair in zip(scales, np.exp(shapes)) for part in pair]
     return np.stack([c, *terms]), loss * weight.sum()
 
@@ -131,17 +114,9 @@ def error_at(form: Form, parameters: Float[np.ndarray, "P R"], x: Float[np.ndarr
 def aicc(chi2: float, points: int, parameters: int, known: bool = True) -> float:
     r"""Akaike's criterion with its correction for few points: lower is better, differences below 2 tell nothing.
 
-    $\chi^2 + 2 k + 2 k (k + 1) / (T - k - 1)$ where the weights are known variances, and
-    $T \ln(\chi^2 / T)$ in place of $\chi^2$, with the variance as one more parameter, where they are relative.
-
-    Args:
-      chi2: weighted sum of squares.
-      points: T, IPC values.
-      parameters: k, free parameters of the form.
-      known: whether each weight is 1 / variance, not only in proportion to it.
-
-    Returns:
-      NaN with fewer than k + 2 points (k + 3 with an unknown variance), where it does not exist.
+    $\chi^2 + 2 k + 2 k (k + 1) / (T - k - 1)$ where the weights are known variances, and $T \ln(\chi^2 / T)$ in place
+    of $\chi^2$, with the variance as one more parameter, where they are not `known`. NaN with fewer than k + 2 points T
+    (k + 3 with an unknown variance), where it does not exist.
 
     Reference: Hurvich and Tsai, "Regression and time series model selection in small samples" (1989).
 
@@ -153,13 +128,6 @@ def aicc(chi2: float, points: int, parameters: int, known: bool = True) -> float
         return math.nan
     badness = chi2 if known else points * math.log(max(chi2 / points, 1e-300))
     return badness + 2 * count + 2 * count * (count + 1) / (points - count - 1)
-
-
-def _unbent(c: np.ndarray, a: np.ndarray, shape: np.ndarray, last: float) -> tuple[np.ndarray, np.ndarray]:
-    """A knee at the last IPC is a line without one: it goes on until there is no error, within what a float can hold."""
-    line = (shape[0] > last - 1e-9) & (a[0] > 0)
-    further = shape[0] + np.minimum(c / np.where(line, a[0], 1.0), 512.0) * math.log(2)
-    return np.where(line, 0.0, c), np.where(line, further, shape[0])[None]
 
 
 def _linear(

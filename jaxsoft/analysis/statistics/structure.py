@@ -5,7 +5,6 @@ Labels are probabilities [N, K] of N images with true classes [N]. Entropies are
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Int
 
-from jaxsoft.analysis.statistics.inference import Estimate
+from jaxsoft.analysis.statistics.inference import FEWEST, Estimate, with_error
 
 GROUPS = 20
 """Groups of images of the jackknife."""
@@ -26,11 +25,7 @@ def entropies(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]
 
 
 def top_mass(probabilities: Float[np.ndarray, "N K"], k: int) -> Float[np.ndarray, "N"]:
-    """The probability that the k most likely classes of each label hold together.
-
-    >>> top_mass(np.array([[0.5, 0.125, 0.375]]), 2)
-    array([0.875])
-    """
+    """The probability that the k most likely classes of each label hold together."""
     return np.sort(probabilities.astype(np.float64), -1)[:, -k:].sum(-1)
 
 
@@ -52,13 +47,12 @@ def effective_rank(probabilities: Float[np.ndarray, "N K"]) -> float:
     return float(np.exp(scipy.stats.entropy(values))) if len(values) else 0.0
 
 
-def class_means(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Float[np.ndarray, "K K"]:
-    """The mean label of each true class, one a row; NaN where a class has no image."""
-    return _by_class(values, labels).mean().reindex(range(values.shape[1])).to_numpy()
-
-
-def _by_class(values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Any:
-    return pd.DataFrame(values.astype(np.float64)).groupby(labels)
+def class_means(
+    values: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"], how: str = "mean"
+) -> Float[np.ndarray, "K K"]:
+    """The mean label of each true class, one a row, or its standard errors (`sem`); NaN of too few images."""
+    of_classes = pd.DataFrame(values.astype(np.float64)).groupby(labels).agg(how)
+    return of_classes.reindex(range(values.shape[1])).to_numpy()
 
 
 def predictions(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
@@ -83,18 +77,15 @@ def alignment(
 
     Of few images the matrices are noisy, which pulls the plain correlation towards 0, and the more so the fewer errors
     a teacher makes; r is corrected for it, and a little above 1 at times; NaN where noise explains all that varies.
-
-    Args:
-      values: soft labels, or one-hot predictions, of images of the true classes `labels`. Classes with fewer than two
-        images on a side are left out.
-      others: those of other images: the two sets must not overlap, or their noise would correlate too.
+    The two sets of images must not overlap, or their noise would correlate too. Classes with fewer than two images on a
+    side are left out.
 
     Reference: Spearman, "The proof and measurement of association between two things" (1904).
     """
-    classes, sides = range(values.shape[1]), (_by_class(values, labels), _by_class(others, other_labels))
-    means = np.array([side.mean().reindex(classes) for side in sides])
-    noise = np.array([side.sem().reindex(classes) for side in sides]) ** 2
-    there = off_diagonal(len(classes)) & np.isfinite(noise).all(0)
+    sides = (values, labels), (others, other_labels)
+    means, errors = (np.array([class_means(*side, how) for side in sides]) for how in ("mean", "sem"))
+    noise = errors**2
+    there = off_diagonal(values.shape[1]) & np.isfinite(noise).all(0)
     if there.sum() < 3:
         return math.nan
     covariance = np.cov(means[:, there], ddof=0)
@@ -138,22 +129,17 @@ def jackknife(
 
     Args:
       statistic: called with the arrays of all samples in turn, (probabilities, labels, probabilities, ...).
-      samples: independent sets of images. A group takes its share of every class of every set.
+      samples: independent sets of images, of which the smallest gives n. A group has its share of every class of each.
       groups: G.
-
-    Returns:
-      The statistic, its standard error, the interval, and the images of the smallest set.
 
     Reference: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11; Kott (2001) for groups.
     """
     n = min(len(labels) for _, labels in samples)
     groups = min(groups, n)
     whole = statistic(*(array for sample in samples for array in sample))
-    if groups < 3:
+    if groups < FEWEST:
         return Estimate(whole, math.nan, math.nan, math.nan, n)
     # Ranks in the order of classes deal the images of every class out to all groups.
     turns = [scipy.stats.rankdata(labels, "ordinal") % groups for _, labels in samples]
     left = np.array([statistic(*(a[t != g] for s, t in zip(samples, turns) for a in s)) for g in range(groups)])
-    error = float(left.std() * math.sqrt(groups - 1))
-    half = float(scipy.stats.t.ppf(0.975, groups - 1)) * error
-    return Estimate(whole, error, whole - half, whole + half, n)
+    return with_error(whole, float(left.std() * math.sqrt(groups - 1)), groups)._replace(n=n)

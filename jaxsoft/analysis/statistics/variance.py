@@ -10,15 +10,15 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft import errors
-from jaxsoft.analysis.statistics.inference import Estimate
+from jaxsoft.analysis.statistics.inference import LEVEL, Estimate
 
-DRAWS = 20_000
+DRAWS, _POWER = 20_000, 0.8
 REST = "rest"
 """The residual: interactions of the factors, and whatever else differs from cell to cell."""
 
 
 class Component(NamedTuple):
-    """One factor's variance and its share of the total; `negative`: the estimate was below 0 and is shown as 0."""
+    """One factor's variance, in squared units, and its share of the sum; `negative`: it was estimated below 0."""
 
     factor: str
     levels: int
@@ -51,9 +51,6 @@ def components(values: Float[np.ndarray, "*levels"], factors: Sequence[str]) -> 
       values: one value for each combination of levels, NaN where a member is missing. Missing cells take the value of
         the additive fit to the others, at the cost of a degree of freedom each; meant for a few of many.
       factors: names of the axes. An axis of one level is no factor and is left out.
-
-    Returns:
-      Components in squared units of the values, negative estimates as 0, and shares of their sum.
 
     Raises:
       DataError: there is no factor, or too few cells to leave a residual.
@@ -95,18 +92,13 @@ def _sums_of_squares(values: np.ndarray, there: np.ndarray, levels: Sequence[int
     return filled, np.array([*(len(values) * mean.var() for mean in means), ((filled - fitted) ** 2).sum()])
 
 
-def seeds_needed(variance: float, difference: float, paired: bool, level: float = 0.05, power: float = 0.8) -> int:
-    """How many seeds a t test needs to tell a difference, by its power under the noncentral t distribution.
+def seeds_needed(variance: float, difference: float, paired: bool) -> int:
+    """The least n of seeds with which a two-sided t test of level 0.05 tells a difference with probability 0.8.
 
     Args:
       variance: of the differences within a seed if paired, else of one treatment's values; squared units.
       difference: that is to be told, in the same units.
       paired: one sample of differences; else two independent samples, and the answer is the seeds of each.
-      level: of the two-sided test.
-      power: probability of telling a difference of this size.
-
-    Returns:
-      The smallest sufficient n, at least 2.
 
     Reference: Cohen, "Statistical Power Analysis" (1988), chapter 2.
 
@@ -114,16 +106,16 @@ def seeds_needed(variance: float, difference: float, paired: bool, level: float 
     (34, 64)
     """
     samples = 1 if paired else 2
-    z = scipy.stats.norm.ppf(1 - level / 2) + scipy.stats.norm.ppf(power)
+    z = scipy.stats.norm.ppf(1 - LEVEL / 2) + scipy.stats.norm.ppf(_POWER)
     least = max(2, math.floor(samples * variance * (z / difference) ** 2))  # never more than enough
 
     def told(n: int) -> float:
         freedom, shift = samples * (n - 1), difference * math.sqrt(n / (samples * variance))
-        edge = scipy.stats.t.ppf(1 - level / 2, freedom)
+        edge = scipy.stats.t.ppf(1 - LEVEL / 2, freedom)
         return float(scipy.stats.nct.sf(edge, freedom, shift) + scipy.stats.nct.cdf(-edge, freedom, shift))
 
     # Of a variance that is none, or too small for the distribution, the power is no number: the least is enough.
-    return next(n for n in itertools.count(least) if not (variance > 0 and told(n) < power))
+    return next(n for n in itertools.count(least) if not (variance > 0 and told(n) < _POWER))
 
 
 def _estimate(draws: Float[np.ndarray, "R"]) -> Estimate:

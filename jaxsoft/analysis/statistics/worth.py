@@ -8,12 +8,12 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Bool, Float
 
-from jaxsoft import errors, spec
+from jaxsoft import spec
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate, curves, interval, means
 
-VALUE_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
-"""Bits of one entry of a soft label, by the name of its number format."""
+_VALUE_BITS = 16
+"""Bits v of one entry of a soft label, in half precision."""
 
 
 class Worth(NamedTuple):
@@ -31,6 +31,13 @@ class Worth(NamedTuple):
     largest: float
     n: int
     over: tuple[int, ...] = ()
+
+    @property
+    def bound(self) -> str | None:
+        """The sign of a ratio that is a bound, else empty; None where both ends are open, and it says nothing."""
+        if self.smallest == 0:
+            return None if math.isinf(self.largest) else "≤ "
+        return "≥ " if math.isinf(self.largest) else ""
 
 
 class Purchase(NamedTuple):
@@ -138,51 +145,26 @@ def entries_kept(labels: str, classes: int) -> int | None:
     return min([*cuts, classes])
 
 
-def label_bits(labels: str, classes: int, value: str = "fp16") -> int:
-    """Bits that the labels of one image take.
+def label_bits(labels: str, classes: int) -> int:
+    """Bits that the labels of one image take, of K classes.
 
       hard: ceil(log2 K)    dense: K v    topk(k): min(k (v + ceil(log2 K)), K v)    views=V: V times that
 
     Hard labels stay hard labels whatever is done to them: `hard|smooth(0.1)` follows from the class. The views themselves
     follow from a seed and take no bits.
 
-    Args:
-      labels: a label spec.
-      classes: K.
-      value: the format of an entry, one of `VALUE_BITS`; v are its bits.
-
-    Raises:
-      ConfigError: unreadable spec, or no such format.
-
-    >>> label_bits("hard", 100), label_bits("teacher(epoch=5)|topk(3)", 100), label_bits("teacher(views=4)", 100, "int8")
-    (7, 69, 3200)
+    >>> label_bits("hard", 100), label_bits("teacher(epoch=5)|topk(3)", 100), label_bits("teacher(views=4)", 100)
+    (7, 69, 6400)
     """
-    if value not in VALUE_BITS:
-        raise errors.ConfigError(
-            errors.unknown("number format", value, VALUE_BITS, "jaxsoft/analysis/statistics/worth.py")
-        )
-    index, kept = index_bits(classes), entries_kept(labels, classes)
+    index, kept = (classes - 1).bit_length(), entries_kept(labels, classes)
     if kept is None:
         return index
-    once = min(kept * (VALUE_BITS[value] + index), classes * VALUE_BITS[value])
+    once = min(kept * (_VALUE_BITS + index), classes * _VALUE_BITS)
     return once * max(int(spec.parse(labels)[0].kwargs.get("views", 0)), 1)
 
 
-def index_bits(count: int) -> int:
-    """Bits of an index into `count` things: ceil(log2 count). An image of a public train set is one such index.
-
-    >>> index_bits(50_000), index_bits(10), index_bits(1)
-    (16, 4, 0)
-    """
-    return (count - 1).bit_length()
-
-
 def pixel_bits(shape: Sequence[int]) -> int:
-    """Bits of an image of that shape (H, W, C) in uint8, not compressed.
-
-    >>> pixel_bits((32, 32, 3))
-    24576
-    """
+    """Bits of an image of that shape (H, W, C) in uint8, not compressed."""
     return 8 * math.prod(map(int, shape))
 
 
@@ -192,7 +174,7 @@ def purchases(group: Group, classes: int, image_bits: int, specs: Mapping[str, i
     Args:
       group: members that may share a curve.
       classes: K; a data set holds K times IPC images.
-      image_bits: bits of one image, from `pixel_bits` or `index_bits`.
+      image_bits: bits of one image: of its pixels, or of its place in a public set.
       specs: label specs, and the bits of one of their labels.
     """
     cells = [(ipc, labels) for labels in specs for ipc in group.budgets(group.of(labels))]

@@ -83,12 +83,14 @@ def test_map_frames_the_best_epoch_of_each_budget_and_writes_the_points(found):
     (one,) = findings.frontiers(found.group)
     (own, bar), _ = axes(overview_chart(found, "frontier"))
     frames = [p for p in own.patches if isinstance(p, Rectangle)]
-    assert [(round(f.get_x() + 0.47), round(f.get_y() + 0.47)) for f in frames] == list(enumerate(one.best))
+    framed = {round(f.get_x() + 0.47): round(f.get_y() + 0.47) for f in frames}
+    epochs = one.difference.index.tolist()
+    assert framed == {column: epochs.index(epoch) for column, epoch in enumerate(one.best.values())}
     np.testing.assert_allclose(own.images[0].get_array(), 100 * one.difference)
     low, high = own.images[0].get_clim()
     assert low == -high and bar.get_ylabel() == "soft minus hard, test points"
     texts = [t.get_text() for t in own.texts]
-    assert texts[0] == f"{100 * one.difference[0, 0]:+.1f}".replace("-", "−") and len(texts) == 9
+    assert texts[0] == f"{100 * one.difference.iat[0, 0]:+.1f}".replace("-", "−") and len(texts) == 9
 
 
 def taught(history, choices=()):

@@ -5,13 +5,13 @@ import tables
 from document import Tree, assert_inert
 
 from jaxsoft.analysis.showing import page, words
-from jaxsoft.analysis.showing.page import Fact, Facts, Page, Picture, Section, Table, Text
+from jaxsoft.analysis.showing.page import Facts, Page, Picture, Section, Table, Text
 from jaxsoft.analysis.statistics.inference import Estimate
 
 
 def test_page_blocks_in_both_renderings():
     blocks = [
-        Text("plain `a|b` at 5 %", "lead"), Text("mind", "warning"), Facts((Fact("2 ×", "more"),)),
+        Text("plain `a|b` at 5 %", "lead"), Text("mind", "warning"), Facts([("2 ×", "more")]),
         Picture("curve", b"png", "a curve", "its caption"), Table(("a", "n"), [("`x|y`", "1")], "table"),
         Table(("k",), [("v",)], "more", folded=True),
     ]  # fmt: skip
@@ -42,7 +42,7 @@ def test_a_table_of_records_formats_by_its_units_and_leaves_out_what_nobody_has(
 
 def document(text):
     blocks = [
-        Text(text), Text(text, "warning"), Facts((Fact(text, text),)), Picture("curve", b"png", text, text),
+        Text(text), Text(text, "warning"), Facts([(text, text)]), Picture("curve", b"png", text, text),
         Table((text, "n"), [(text, "1")], text), Table((text,), [(words.code(text),)], text, folded=True),
     ]  # fmt: skip
     return Page(text, text, [Section(text, blocks)])

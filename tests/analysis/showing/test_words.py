@@ -43,6 +43,12 @@ def test_intervals_are_shown_where_there_are_any():
     assert words.signed(told(0.01, 0.03, n=2)) == "+2.0 points (n = 2)"
 
 
+def test_ratios_budgets_and_bytes_in_words():
+    assert [words.times(x) for x in (2.345, 12.4, 0.9, 0.02)] == ["2.3", "12", "0.90", "0.02"]
+    assert [words.budgets(x) for x in ([1, 2, 5], [1])] == ["1, 2 and 5 images per class", "1 image per class"]
+    assert [words.bits(8 * x) for x in (512, 1536, 10**9)] == ["512 B", "1.5 kB", "1.0 GB"]
+
+
 def test_parameters_that_are_not_identified_have_a_star():
     assert words.parameter(Parameter(0.623, 0.5, 0.7, True)) == "0.62 [0.50, 0.70]"
     assert words.parameter(Parameter(0.623, NAN, NAN, False)) == "0.62 *"
@@ -65,7 +71,7 @@ def test_a_cell_is_written_as_the_name_of_its_column_says(name, value, text):
 @pytest.mark.parametrize(
     "some, of, text",
     [([1, 2], [1, 2], "at every budget"), ([1, 2, 5], [1, 2, 5, 9], "at IPC 1, 2 and 5"),
-     ([1, 2, 5, 9], [1, 2, 5, 9, 20], "at 4 of 5 budgets"), ([], [], "at no budget")],
+     ([1, 2, 5, 9], [1, 2, 5, 9, 20], "at 4 of 5 budgets"), ([], [], "at no budget"), ([5], [5], "at IPC 5")],
 )  # fmt: skip
 def test_where(some, of, text):
     assert words.where(some, of) == text

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from jaxsoft import errors
 from jaxsoft.analysis.statistics import laws
 
 IPC = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
@@ -120,8 +119,3 @@ def test_aicc_by_hand():
     assert laws.aicc(0.06, points=6, parameters=2, known=False) == pytest.approx(6 * math.log(0.01) + 6 + 24 / 2)
     assert math.isnan(laws.aicc(7.0, points=5, parameters=3, known=False))
     assert math.isnan(laws.aicc(7.0, points=4, parameters=3))
-
-
-def test_an_unknown_form_lists_the_nearest():
-    with pytest.raises(errors.ConfigError, match="unknown form of law 'powr'.*power"):
-        laws.form_named("powr")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft.analysis.statistics import fits, predict
+from jaxsoft.analysis.statistics import fits
 
 IPCS, EPOCHS = (1, 2, 5, 10, 20, 50), (3, 5, 7, 10, 14, 20, 28, 40, 57, 80, 113)
 
@@ -31,12 +31,12 @@ def members(ipcs=IPCS, spread=0.004, seeds=10, seed=0):
 
 def epoch_of(rows, ipc):
     group = synthetic.one_group(rows)
-    return predict.predicted_epoch(*predict.chosen_epochs(group, group.soft), len(group.units), ipc)
+    return fits.predicted_epoch(*fits.chosen_epochs(group, group.soft), len(group.units), ipc)
 
 
 def accuracy_of(rows, ipc):
     group = synthetic.one_group(rows)
-    return predict.predicted_accuracy(fits.curve(group, group.soft, fits.BEST), ipc)
+    return fits.predicted_accuracy(fits.curve(group, group.soft, fits.BEST), ipc)
 
 
 def test_an_epoch_that_grows_with_a_power_of_ipc_is_predicted():
@@ -73,5 +73,5 @@ def test_what_cannot_be_predicted_is_nothing():
     assert math.isnan(epoch_of(members(ipcs=(5,)), 10).mean)
     assert math.isnan(accuracy_of(members(seeds=2), 100).low)
     hard = synthetic.one_group([synthetic.row(n, "hard", s, 0.5) for n in IPCS for s in range(3)])
-    ipcs, epochs = predict.chosen_epochs(hard, hard.soft)
-    assert (ipcs, epochs.shape) == ([], (1, 0)) and predict.predicted_epoch(ipcs, epochs, 3, 10).n == 0
+    ipcs, epochs = fits.chosen_epochs(hard, hard.soft)
+    assert (ipcs, epochs.shape) == ([], (1, 0)) and fits.predicted_epoch(ipcs, epochs, 3, 10).n == 0

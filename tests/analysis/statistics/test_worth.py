@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import synthetic
 
-from jaxsoft import errors
 from jaxsoft.analysis.statistics import worth
 from jaxsoft.analysis.statistics.groups import groups, tidy
 
@@ -143,34 +142,30 @@ def test_images_for_an_accuracy_have_intervals_over_seeds_and_stay_monotone():
 
 
 @pytest.mark.parametrize(
-    "labels, classes, value, bits",
+    "labels, classes, bits",
     [
-        ("hard", 10, "fp16", 4),
-        ("hard|smooth(0.1)", 1000, "fp32", 10),
-        ("teacher(epoch=3)", 10, "fp32", 320),
-        ("teacher(epoch=3)|temperature(2)", 10, "fp16", 160),
-        ("teachers(3)", 200, "int8", 1600),
-        ("teacher|topk(5)", 200, "fp16", 5 * (16 + 8)),
-        ("teacher|topk(k=5)|renormalize", 200, "fp32", 5 * (32 + 8)),
-        ("teacher|topk(10)", 10, "fp16", 160),  # all entries need no indices
-        ("teacher|topk(9)", 10, "fp16", 160),  # nine with indices would take more than ten without
-        ("teacher(epoch=3, views=300)|topk(2)", 100, "int8", 300 * 2 * (8 + 7)),
-        ("teachers(2, views=0)", 10, "fp16", 160),
-        ("learned", 10, "fp16", 160),
+        ("hard", 10, 4),
+        ("hard|smooth(0.1)", 1000, 10),
+        ("hard", 1024, 10),
+        ("hard", 1025, 11),
+        ("teacher(epoch=3)", 10, 160),
+        ("teacher(epoch=3)|temperature(2)", 10, 160),
+        ("teachers(3)", 200, 3200),
+        ("teacher|topk(5)", 200, 5 * (16 + 8)),
+        ("teacher|topk(k=5)|renormalize", 200, 5 * (16 + 8)),
+        ("teacher|topk(10)", 10, 160),  # all entries need no indices
+        ("teacher|topk(9)", 10, 160),  # nine with indices would take more than ten without
+        ("teacher(epoch=3, views=300)|topk(2)", 100, 300 * 2 * (16 + 7)),
+        ("teachers(2, views=0)", 10, 160),
+        ("learned", 10, 160),
     ],
 )
-def test_bits_of_a_label(labels, classes, value, bits):
-    assert worth.label_bits(labels, classes, value) == bits
+def test_bits_of_a_label(labels, classes, bits):
+    assert worth.label_bits(labels, classes) == bits
 
 
-def test_an_unknown_format_is_refused():
-    with pytest.raises(errors.ConfigError, match="unknown number format 'fp8'"):
-        worth.label_bits("teacher", 10, "fp8")
-
-
-def test_bits_of_an_image_are_its_pixels_or_its_place_in_a_public_set():
+def test_bits_of_an_image_are_its_pixels():
     assert worth.pixel_bits((64, 64, 3)) == 64 * 64 * 3 * 8
-    assert [worth.index_bits(n) for n in (2, 3, 1024, 1025)] == [1, 2, 10, 11]
 
 
 def test_the_pareto_set_by_hand():

@@ -221,9 +221,8 @@ def curves(tables: int) -> Iterator[Case]:
         target = float((expected[0, 2, 0] + expected[0, 3, 0]) / 2)
         needed = float(worth.images_for(of, [0], [target])[0, 0])
         yield Case("images for an accuracy", n, partial(images, draw=draw, target=target), needed)
-        for at, ipc in list(enumerate(IPCS))[1::2]:
-            best_one = EPOCHS[int(moves[at].argmax())]
-            yield Case("best epoch of a budget", n, partial(epoch, draw=draw, at=at), best_one)
+        for at, oldest in enumerate(moves.argmax(1)):
+            yield Case("best epoch of a budget", n, partial(epoch, draw=draw, at=at), EPOCHS[oldest])
         cut = partial(surfaces, n=n)
         yield Case("joint law, exponent of images", n, partial(joint, draw=cut, name="exponent"), 0.6, times=DEAR)
         yield Case(

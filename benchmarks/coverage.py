@@ -29,7 +29,9 @@ from jaxsoft.experiment.machine.environment import environment
 UNITS, ARMS, LUCK = (5, 10, 20), (2, 5, 11), (0.0, 0.5)
 GAPS = (0.0, 0.02, 0.2)
 """From the worst of several arms to the best one: equal, slightly and clearly different."""
-IPCS, EPOCHS = (1, 2, 5, 10, 20, 50), (5, 10, 20, 45)
+IPCS, EPOCHS, KEPT = (1, 2, 5, 10, 20, 50), (5, 10, 20, 45), (1, 2, 5, 10)
+CHEAP, DEAR = 5, 0.25
+"""Choices are fast to judge and joint laws slow: they have so many times the trials."""
 IMAGES, OWN, SOURCES = 0.03, 0.02, (0.02, 0.03, 0.01)
 """Standard deviations: what images do to a unit, what luck does to an arm on a unit, and the sources of a crossed design."""
 FOR_TRUTH = 20
@@ -43,7 +45,7 @@ Draw = Callable[..., Float[np.ndarray, "2 R U *cell A"]]
 class Case(NamedTuple):
     """A statistic over n units, its estimate from a table drawn anew, and its truth.
 
-    `null`: there is no difference. `slow`: it has so many times fewer trials.
+    `null`: there is no difference. `times`: it has so many times the trials.
     """
 
     statistic: str
@@ -51,7 +53,7 @@ class Case(NamedTuple):
     trial: Callable[[Random], Estimate | Any]
     truth: float
     null: bool = False
-    slow: int = 1
+    times: float = 1
 
 
 def accuracies(
@@ -104,19 +106,19 @@ def choices(tables: int) -> Iterator[Case]:
     """One arm a side, the best of several, the difference of two such choices, and best minus worst."""
     for n in (3, *UNITS):
         alone, pair = (partial(accuracies, truth=np.full(arms, 0.6), n=n) for arms in (1, 2))
-        yield Case("mean accuracy, one arm", n, partial(accuracy, draw=alone), 0.6)
-        yield Case("paired difference, one arm a side", n, partial(difference, draw=pair), 0.0, null=True)
-        yield Case("any of 6 paired differences told (Holm)", n, partial(several, draw=pair), math.nan, null=True)
+        yield Case("mean accuracy, one arm", n, partial(accuracy, draw=alone), 0.6, times=CHEAP)
+        yield Case("paired difference, one arm a side", n, partial(difference, draw=pair), 0.0, True, CHEAP)
+        yield Case("any of 6 paired differences told (Holm)", n, partial(several, draw=pair), math.nan, True, CHEAP)
     for arms, n, gap, correlation in itertools.product(ARMS, UNITS, GAPS, LUCK):
         truth = np.linspace(0.6 - gap, 0.6, arms)
         draw = partial(accuracies, truth=truth, n=n, correlation=correlation)
         both = partial(draw, truth=np.tile(truth, 2))
         test, selection = many = draw(np.random.default_rng(1), tables)
         best, worst = (float(chosen(values).mean()) for values in (many, np.stack([test, -selection])))
-        yield Case(f"best of {arms} arms", n, partial(accuracy, draw=draw), best)
-        yield Case(f"best minus best of {arms} arms", n, partial(difference, draw=both), 0.0, null=True)
+        yield Case(f"best of {arms} arms", n, partial(accuracy, draw=draw), best, times=CHEAP)
+        yield Case(f"best minus best of {arms} arms", n, partial(difference, draw=both), 0.0, True, CHEAP)
         if arms == max(ARMS):
-            yield Case(f"best minus worst of {arms} ways", n, partial(spread, draw=draw), best - worst, null=gap == 0)
+            yield Case(f"best minus worst of {arms} ways", n, partial(spread, draw=draw), best - worst, gap == 0, CHEAP)
 
 
 def curves_of(rng: Random, tables: int = 1, *, gains: Float[np.ndarray, "I A"], n: int) -> np.ndarray:
@@ -126,14 +128,14 @@ def curves_of(rng: Random, tables: int = 1, *, gains: Float[np.ndarray, "I A"], 
     return np.clip(np.concatenate([hard, hard + gains], 1) + noise / np.sqrt(np.array(IPCS))[:, None], 0, 1)
 
 
-def group(values: Float[np.ndarray, "2 U I A"]) -> groups.Group:
+def group(values: Float[np.ndarray, "2 U I A"], ipcs: Sequence[int] = IPCS) -> groups.Group:
     """Hard labels and, after them, those of a teacher at several epochs."""
     labels = ["hard", *(f"teacher(epoch={epoch})" for epoch in EPOCHS)][: values.shape[-1]]
     arms = pd.DataFrame(
         {"labels": labels, "epoch": [math.nan, *map(float, EPOCHS)][: len(labels)], "family": "teacher"}
     )
     units = tuple(range(values.shape[1]))
-    return groups.Group("", pd.DataFrame(), arms, units, IPCS, values[0], values[1], "validation", 10)
+    return groups.Group("", pd.DataFrame(), arms, units, tuple(ipcs), values[0], values[1], "validation", 10)
 
 
 def few(curve: fits.Curve) -> fits.Curve:
@@ -155,6 +157,40 @@ def rate(rng: Random, draw: Draw) -> Any:
     """What a soft label is worth over all budgets."""
     made = group(draw(rng)[:, 0])
     return worth.worths(made, made.soft)[1] or NOTHING
+
+
+def images(rng: Random, draw: Draw, target: float) -> Estimate:
+    """The images per class that an accuracy takes with hard labels."""
+    made = group(draw(rng)[:, 0])
+    value, low, high = worth.images_for(made, made.hard, [target])[:, 0]
+    return Estimate(value, math.nan, low, high, len(made.units))
+
+
+def epoch(rng: Random, draw: Draw, at: int) -> Estimate:
+    """The best epoch of budget number `at`."""
+    made = group(draw(rng)[:, 0])
+    return inference.drawn(predict.chosen_epochs(made, made.soft)[1][:, at], len(made.units))
+
+
+def surfaces(rng: Random, tables: int = 1, *, n: int) -> np.ndarray:
+    """Tables [2, R, U, I, A] of labels cut to k entries, whose error is 0.02 + 0.3 IPC^-0.6 + 0.2 k^-0.8."""
+    error = 0.02 + 0.3 * np.array(IPCS)[:, None] ** -0.6 + 0.2 * np.array(KEPT) ** -0.8
+    noise = accuracies(rng, tables, truth=np.zeros(error.shape), n=n)
+    return np.clip(1 - error + noise / np.sqrt(np.array(IPCS))[:, None], 0, 1)
+
+
+def joint(rng: Random, draw: Draw, name: str) -> Any:
+    """An exponent of the law in images and label entries."""
+    cut = {k: [arm] for arm, k in enumerate(KEPT)}
+    return fits.fit(laws.JOINT, fits.surface(group(draw(rng)[:, 0]), cut, "")).parameters[name]
+
+
+def dearer(rng: Random, draw: Draw) -> Estimate:
+    """Labels of twice the bits that are worth no more: 1 if 95 % of the draws see them on the frontier."""
+    made = group(draw(rng)[:, 0][:, :, None], [10])
+    bits = dict(zip(made.arms["labels"], (10, 20)))
+    found = {p.labels: p.share for p in worth.purchases(made, 10, 100, bits)}
+    return Estimate(0.0, 0.0, math.inf if found[made.labels(1)] >= 0.95 else math.nan, math.nan, 0)
 
 
 def trend(rng: Random, draw: Draw) -> Estimate:
@@ -182,6 +218,11 @@ def curves(tables: int) -> Iterator[Case]:
         truth = 1 - (0.02 + 0.4 * IPCS[-1] ** -0.6)
         yield Case("accuracy of an unseen budget", n, partial(unseen, draw=draw), truth)
         yield Case("worth of a label", n, partial(rate, draw=draw), whole.ratio)
+        target = float((expected[0, 2, 0] + expected[0, 3, 0]) / 2)
+        needed = float(worth.images_for(of, [0], [target])[0, 0])
+        yield Case("images for an accuracy", n, partial(images, draw=draw, target=target), needed)
+        for at, oldest in enumerate(moves.argmax(1)):
+            yield Case("best epoch of a budget", n, partial(epoch, draw=draw, at=at), EPOCHS[oldest])
         yield Case("trend of the best epoch", n, partial(trend, draw=draw), moved)
         yield Case("trend of the best epoch, all alike", n, partial(trend, draw=still), 0.0, null=True)
 
@@ -213,7 +254,15 @@ def left_out(rng: Random, measure: Callable[..., float], images: int) -> Estimat
 
 
 def others() -> Iterator[Case]:
-    """Variance components of crossed designs, and statistics of labels over images."""
+    """Joint laws, the byte frontier, variance components of crossed designs, and statistics of labels over images."""
+    for n in UNITS:
+        cut = partial(surfaces, n=n)
+        yield Case("joint law, exponent of images", n, partial(joint, draw=cut, name="exponent"), 0.6, times=DEAR)
+        yield Case(
+            "joint law, exponent of label entries", n, partial(joint, draw=cut, name="label_exponent"), 0.8, times=DEAR
+        )
+        pair = partial(accuracies, truth=np.full(2, 0.6), n=n)
+        yield Case("dearer labels told on the byte frontier", n, partial(dearer, draw=pair), math.nan, True, CHEAP)
     for size, i in itertools.product((3, 5, 10), range(4)):
         yield Case("variance component, n levels", size, partial(component, size=size, i=i), (*SOURCES, OWN)[i] ** 2)
     for name, measured in {"effective rank": rank, "calibration error": structure.calibration_error}.items():
@@ -233,7 +282,7 @@ class Measured(NamedTuple):
 
 def measure(case: Case, trials: int) -> Measured:
     """One case; trials without an interval do not count."""
-    trials = max(1, trials // case.slow)
+    trials = max(1, int(trials * case.times))
     ends = np.array(
         [(found.low, found.high) for i in range(trials) for found in [case.trial(np.random.default_rng(i))]]
     )
@@ -266,7 +315,7 @@ def main() -> None:
     args = parser.parse_args()
     start = time.perf_counter()
     tables = FOR_TRUTH * args.trials
-    cases = [*curves(tables), *choices(tables), *others()]  # the slowest first
+    cases = [*others(), *curves(tables), *choices(tables)]  # the slowest first
     with ProcessPoolExecutor(args.processes) as pool:
         found = list(pool.map(measure, cases, itertools.repeat(args.trials)))
     print(table(list(zip(cases, found))))

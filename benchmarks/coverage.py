@@ -22,6 +22,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from jaxsoft.analysis import findings
+from jaxsoft.analysis.questions import swap
 from jaxsoft.analysis.statistics import fits, groups, inference, laws, structure, variance, worth
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.experiment.machine.environment import environment
@@ -169,7 +170,7 @@ def images(rng: Random, draw: Draw, target: float) -> Estimate:
 def epoch(rng: Random, draw: Draw, at: int) -> Estimate:
     """The best epoch of budget number `at`."""
     made = group(draw(rng)[:, 0])
-    return inference.drawn(predict.chosen_epochs(made, made.soft)[1][:, at], len(made.units))
+    return inference.drawn(fits.chosen_epochs(made, made.soft)[1][:, at], len(made.units))
 
 
 def surfaces(rng: Random, tables: int = 1, *, n: int) -> np.ndarray:
@@ -181,7 +182,7 @@ def surfaces(rng: Random, tables: int = 1, *, n: int) -> np.ndarray:
 
 def joint(rng: Random, draw: Draw, name: str) -> Any:
     """An exponent of the law in images and label entries."""
-    cut = {k: [arm] for arm, k in enumerate(KEPT)}
+    cut: dict[int, groups.Arms] = {k: [arm] for arm, k in enumerate(KEPT)}
     return fits.fit(laws.JOINT, fits.surface(group(draw(rng)[:, 0]), cut, "")).parameters[name]
 
 
@@ -191,6 +192,12 @@ def dearer(rng: Random, draw: Draw) -> Estimate:
     bits = dict(zip(made.arms["labels"], (10, 20)))
     found = {p.labels: p.share for p in worth.purchases(made, 10, 100, bits)}
     return Estimate(0.0, 0.0, math.inf if found[made.labels(1)] >= 0.95 else math.nan, math.nan, 0)
+
+
+def swapped(rng: Random, draw: Draw) -> Estimate:
+    """What is left of accuracy when the second largest probability is exchanged."""
+    made = group(draw(rng)[:, 0][:, :, None], [10])
+    return swap.relative(made, {0.0: [0], 2.0: [1], 3.0: [2]})[10].relative[2]
 
 
 def trend(rng: Random, draw: Draw) -> Estimate:
@@ -261,6 +268,8 @@ def others() -> Iterator[Case]:
         yield Case(
             "joint law, exponent of label entries", n, partial(joint, draw=cut, name="label_exponent"), 0.8, times=DEAR
         )
+        left = partial(accuracies, truth=np.array([0.6, 0.45, 0.54]), n=n)
+        yield Case("accuracy left by a swap", n, partial(swapped, draw=left), 0.45 / 0.6, times=CHEAP)
         pair = partial(accuracies, truth=np.full(2, 0.6), n=n)
         yield Case("dearer labels told on the byte frontier", n, partial(dearer, draw=pair), math.nan, True, CHEAP)
     for size, i in itertools.product((3, 5, 10), range(4)):

@@ -37,15 +37,15 @@ class Curve(NamedTuple):
 def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
     """One section for each source of labels that was swapped, where the source itself was trained on, too."""
     sources = {source: {0.0: group.of(source), **swaps} for source, swaps in treated(group, "swap").items()}
-    found = {source: lines for source, arms in sources.items() if (lines := _curves(group, arms))}
+    found = {source: lines for source, arms in sources.items() if (lines := relative(group, arms))}
     return [
         Section(_title(lines, source if len(found) > 1 else ""), [*_said(lines), _chart(source, lines), _table(lines)])
         for source, lines in found.items()
     ]
 
 
-def _curves(group: Group, arms: Mapping[float, Arms]) -> dict[int, Curve]:
-    """One curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
+def relative(group: Group, arms: Mapping[float, Arms]) -> dict[int, Curve]:
+    """Accuracy with the arms of each rank in units of that of rank 0, which swaps nothing: one curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
     found = {}
     for i, ipc in enumerate(group.ipcs):
         picks = {int(rank): arm for rank, own in arms.items() if (arm := group.choose(ipc, own)) is not None}

@@ -40,7 +40,7 @@ class Series(NamedTuple):
     texts: Sequence[str] = ()
 
     @classmethod
-    def of(cls, name: str, values: Mapping[Any, Value], look: str = "bars", **style: Any) -> "Series":
+    def of(cls, name: str, values: Mapping[Any, Estimate | float], look: str = "bars", **style: Any) -> "Series":
         """Values by their places."""
         return cls(name, list(values), list(values.values()), look, **style)
 

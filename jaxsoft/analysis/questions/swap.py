@@ -45,7 +45,10 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
 
 
 def relative(group: Group, arms: Mapping[float, Arms]) -> dict[int, Curve]:
-    """Accuracy with the arms of each rank in units of that of rank 0, which swaps nothing: one curve for each IPC; of units that were run with and without every swap, so that all points are paired."""
+    """Accuracy with the arms of each rank, relative to rank 0, which swaps nothing: a curve for each IPC.
+
+    Of units that were run with and without every swap, so that all points are paired.
+    """
     found = {}
     for i, ipc in enumerate(group.ipcs):
         picks = {int(rank): arm for rank, own in arms.items() if (arm := group.choose(ipc, own)) is not None}

@@ -50,9 +50,7 @@ def learn_labels(
     folder: Path | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> list[Float[np.ndarray, "_ K"]]:
-    """Learn the labels of subsets, or read those that the folder has; subsets of equal size are learned at once.
-
-    The run folder is written after every turn, so that a run that is resumed learns only what is missing.
+    """Learn the labels of subsets, those of equal size at once, or read what the folder has; written after every turn.
 
     Args:
       settings: `learned`, `student.model`, and how much memory.

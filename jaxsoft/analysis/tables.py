@@ -41,7 +41,7 @@ def budget_table(found: Findings) -> Table:
     caption = (
         f"Test accuracy, label spec{alike} chosen on {found.group.on}; means over n seeds with 95 % intervals, each row "
         "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
-        "unsure they were measured to cover 93 to 100 %."
+        "unsure they were measured to cover 94 to 100 %."
     )
     return table(budget_lines(found), caption if found.choices else "Test accuracy.")
 

@@ -38,7 +38,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         lines.append(line | {"IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit})
     caption = (
         "error = c + a · IPC^−b + d · k^−e, where k is the number of label entries kept, fitted to mean test errors; 95 % "
-        "intervals over seeds. * is not identified. Misfit: how far cells are from the law, root mean square."
+        "intervals over seeds, measured to cover 88 to 97 %. * is not identified. Misfit: how far cells are from the law, root mean square."
     )
     return Section(title, [table(lines, caption), *(Text(f"`{fit.name}`: {fit.note}.") for fit in found if fit.note)])
 

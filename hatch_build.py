@@ -1,4 +1,4 @@
-"""What a build adds to the files: the commit they are of. An editable install asks git, and finds configs/ beside it."""
+"""What a build adds: the commit, and to a wheel the experiments. An editable install finds both where they are."""
 
 import runpy
 import tempfile
@@ -7,16 +7,19 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-HOME = "jaxsoft/experiment/machine"
+MACHINE = "jaxsoft/experiment/machine"
 
 
 class Hook(BuildHookInterface):
-    """Hatchling calls it before each build of a wheel or a source distribution."""
+    """Called before each build of a wheel or a source distribution."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        commit = runpy.run_path(str(Path(self.root, HOME, "commit.py")))["commit"]()
-        if commit and version == "standard":
-            self.made = tempfile.NamedTemporaryFile("w", suffix="COMMIT")  # gone with this object
-            self.made.write(f"{commit}\n")
-            self.made.flush()
-            build_data["force_include"][self.made.name] = f"{HOME}/COMMIT"
+        if version == "editable":
+            return
+        if self.target_name == "wheel":
+            build_data["force_include"][str(Path(self.root, "configs"))] = "jaxsoft/configs"
+        if commit := runpy.run_path(str(Path(self.root, MACHINE, "commit.py")))["commit"]():
+            self.written = tempfile.NamedTemporaryFile("w")  # there as long as this object is
+            self.written.write(f"{commit}\n")
+            self.written.flush()
+            build_data["force_include"][self.written.name] = f"{MACHINE}/COMMIT"

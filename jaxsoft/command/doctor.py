@@ -70,15 +70,16 @@ def _package(asked: Requirement) -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     """Versions, and the devices that JAX really computes on."""
-    starting.set_up_jax(keep_programs=True)
+    starting.set_up_jax(keep_programs=False)  # JAX would make the folder for them
     import jax
 
     from jaxsoft.experiment.machine.environment import environment
 
     seen = environment()
     jax.block_until_ready(jax.numpy.ones(8) + 1)
-    versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in seen["versions"].items())
-    yield OK, f"{versions}; commit {seen['commit'] or 'not known'}"
+    del seen["versions"]["python"]  # told already
+    versions = [f"{name} {version or 'not installed'}" for name, version in seen["versions"].items()]
+    yield OK, f"{', '.join(versions)}; commit {seen['commit'] or 'not known'}"
     yield OK, f"{seen['device_count']} x {seen['device']}, platform {jax.default_backend()}; {seen['platform']}"
     if jax.default_backend() == "cpu":
         yield from _unseen_gpus()
@@ -129,9 +130,7 @@ def _memory() -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     """Where compiled programs are kept: a folder, or what only JAX can open."""
-    import jax
-
-    where = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    where = starting.programs_folder()
     yield (OK, f"compiled programs: {where}") if "://" in where else _folder("compiled programs", Path(where))
 
 

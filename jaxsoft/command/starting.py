@@ -35,6 +35,13 @@ def set_up_jax(keep_programs: bool) -> None:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, cores))
     if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", programs_folder())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def programs_folder() -> str:
+    """Where compiled programs are kept: where the user says, else in the user's cache; it may be a URL."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
+    return jax.config.jax_compilation_cache_dir or str(cache)  # pyright: ignore[reportAttributeAccessIssue]

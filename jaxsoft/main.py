@@ -160,7 +160,7 @@ def _configs(argv: Sequence[str]) -> int:
     if not words:
         _say("\n".join(experiments.listed()))
         _say(
-            "jaxsoft run NAME starts one, NAME:quick a small one, NAME:data=cifar10 most of them on other data (jaxsoft data list)"
+            "jaxsoft run NAME starts one, NAME:quick a small one, NAME:data=cifar10 most on other data (jaxsoft data list)"
         )
     elif words[0] == "copy" and len(words) in (2, 3):
         written = experiments.copy(words[1], Path(*words[2:]))

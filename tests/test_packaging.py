@@ -1,4 +1,4 @@
-"""What is built: a wheel that carries the experiments, a source distribution that has all that is tracked, the commit."""
+"""What is built: a wheel that carries the experiments, a source distribution with all that is tracked, the commit."""
 
 import subprocess
 import sys

@@ -49,9 +49,10 @@ def folder(text: str, flag: str) -> Path | None:
 
 
 def settings(argv: Sequence[str], **defaults: Any) -> tuple[config.Settings, dict[str, Any]]:
-    """The settings of an experiment as the command line changes them, checked; and the value of every flag, see `parse`.
+    """The settings of an experiment as the command line changes them, checked; and the value of every flag (`parse`).
 
-    A word such as `swap:quick` names an experiment that comes with jaxsoft, whatever files there are; `--config` a file.
+    A word such as `swap:quick` names an experiment that comes with jaxsoft, whatever files there are; `--config` is
+    for a file.
 
     Raises:
       ConfigError: the experiment, the file, a setting or a flag is not as it should be.

@@ -152,7 +152,7 @@ def _runs() -> Iterator[Finding]:
 
 
 def _folder(what: str, path: Path, otherwise: str = WARNING) -> Finding:
-    """A folder that is written to, or the one above it that there is; `otherwise` is the state if that is impossible."""
+    """A folder that is written to, or the one above it that there is; `otherwise` is the state where nothing can be."""
     path = path.absolute()
     there = next(one for one in (path, *path.parents) if os.path.exists(one))
     free = shutil.disk_usage(there).free / 1e9

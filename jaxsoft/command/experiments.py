@@ -1,4 +1,4 @@
-"""The experiments that come with jaxsoft: the files of configs/, in an installed package or beside one that is edited."""
+"""The experiments that come with jaxsoft: the files of configs/, inside of an installed package, beside a checkout's."""
 
 import ast
 import re

@@ -91,6 +91,7 @@ def test_help_has_every_setting_with_a_default_that_reads_back(capsys):
     pairs = [tuple(shlex.split(line)[0].removeprefix("--").split("=", 1)) for line in lines[::2]]
     assert {path for path, _ in pairs} == set(config._KNOWN)
     assert config.read_with({}, pairs) == config.Settings()
+    assert ("config.sweep.labels", "hard,teacher(epoch=10)") in pairs
     told = dict(zip((path for path, _ in pairs), lines[1::2]))
     assert told["config.teacher.experts"] == "    (int >= 1 and <= 1000) how many, trained at once"
     assert told["config.learned.pool"].startswith("    (one of fresh, persistent) students begin anew")

@@ -159,9 +159,7 @@ def _configs(argv: Sequence[str]) -> int:
     words, _ = arguments.parse(argv)
     if not words:
         _say("\n".join(experiments.listed()))
-        _say(
-            "jaxsoft run NAME starts one, NAME:quick a small one, NAME:data=cifar10 most on other data (jaxsoft data list)"
-        )
+        _say("jaxsoft run NAME starts one, NAME:quick a small one, most take NAME:data=cifar10 (see jaxsoft data list)")
     elif words[0] == "copy" and len(words) in (2, 3):
         written = experiments.copy(words[1], Path(*words[2:]))
         _say(f"{written} is yours to change; then: jaxsoft run --config={shlex.quote(str(written))}")

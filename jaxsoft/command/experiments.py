@@ -1,4 +1,4 @@
-"""The experiments that come with jaxsoft: the files of configs/, inside of an installed package, beside a checkout's."""
+"""The experiments that come with jaxsoft: files of configs/, inside of an installed package, beside one in a checkout."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The experiments that come with jaxsoft: files of configs/, inside of an installed package, beside one in a checkout."""
+"""The experiments that come with jaxsoft: files of configs/, inside of an installed package or beside a checkout's."""
 
 import ast
 import re

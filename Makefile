@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test bench bench-gpu lint clean
 
 demo: $(VENV)/.run
-	$(BIN)/jaxsoft run --config=configs/digits.py
+	$(BIN)/jaxsoft run digits
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

@@ -104,9 +104,9 @@ def chunks(size: str, ipc: tuple[int, ...], seeds: int, steps: int, evaluations:
     import sweeps
 
     from jaxsoft import data
-    from jaxsoft import main as command_line
+    from jaxsoft.command import starting
 
-    command_line.set_up_jax(keep_programs=True)
+    starting.set_up_jax(keep_programs=True)
     student = {"student.model": SIZES[size]["model"], "student.steps": steps, "student.evaluations": evaluations}
     sweep = {"sweep.ipc": ipc, "sweep.labels": ("hard",), "sweep.seed": range(seeds)}
     wave = sweeps.wave(sweeps.settings("digits", changes=student | sweep), data.load("digits", validation=0.2))

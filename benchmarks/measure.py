@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from jaxsoft import main
+from jaxsoft.command import starting
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program
@@ -29,7 +29,7 @@ def arguments(doc: str | None) -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="cpu", help="what is measured, and how long it may take")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
     args = parser.parse_args()
-    main.set_up_jax(keep_programs=True)
+    starting.set_up_jax(keep_programs=True)
     return args
 
 

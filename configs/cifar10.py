@@ -2,7 +2,7 @@
 
 Claim     random real images with soft labels lie below distilled ones, and come within a point of DM at IPC 50
 Table     2, last column
-Command   jaxsoft data prepare cifar10 && jaxsoft run --config=configs/cifar10.py
+Command   jaxsoft data prepare cifar10 && jaxsoft run cifar10
 Expected  test accuracy 21.1 (.5), 46.3 (.8), 62.1 (.5) at IPC 1, 10, 50; published, under the paper's protocol
           (`:protocol=paper`), which also selects on test. Hard labels: 14.4, 26.0, 43.4, and in later tables 15.4, 31.0,
           50.6. Measured at IPC 1 alone, with an expert of 54.3% (rate 5e-3, epoch 5) and n = 4 subsets, on two CPU

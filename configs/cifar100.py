@@ -2,7 +2,7 @@
 
 Claim     random real images with soft labels lie above DM at every IPC, and within a point of MTT at IPC 50
 Table     2, middle column
-Command   jaxsoft data prepare cifar100 && jaxsoft run --config=configs/cifar100.py
+Command   jaxsoft data prepare cifar100 && jaxsoft run cifar100
 Expected  test accuracy 16.0 (.3), 34.3 (.2), 47.1 (.4), 51.3 (.5) at IPC 1, 10, 50, 100; published, under the
           paper's protocol (`:protocol=paper`), which also selects on test. Hard labels: 4.2, 14.6, 30.0 at 1, 10, 50.
           An independent reproduction found 15.0, 34.9, 46.9, 48.7. Not run here.

@@ -2,7 +2,7 @@
 
 Claim     labels of one architecture teach another as well as its own
 Table     1
-Command   jaxsoft run --config=configs/cross_architecture.py
+Command   jaxsoft run cross_architecture
 Expected  ImageNet-1K at IPC 1, 10, 50, 100, 200: R18 expert, R18 student 6.6, 23.9, 47.9, 53.4, 56.8; R50 student 6.8, 24.0,
           53.1, 57.6, 62.3. R50 expert, R18 student 6.7, 22.9, 43.0, 53.5, 56.5; R50 student 7.3, 23.9, 53.2, 58.3, 62.7.
           Published. The presets have no settings for ImageNet-1K.

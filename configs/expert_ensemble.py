@@ -2,7 +2,7 @@
 
 Claim     labels of pooled experts are better than any one expert's
 Figure    student accuracy by the number of experts
-Command   jaxsoft run --config=configs/expert_ensemble.py
+Command   jaxsoft run expert_ensemble
 Expected  accuracy rises with the number of experts
 Time      5.4 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

@@ -2,7 +2,7 @@
 
 Claim     the best teacher is early for few images and late for many: a Pareto frontier of knowledge and data
 Figure    5
-Command   jaxsoft run --config=configs/frontier.py
+Command   jaxsoft run frontier
 Expected  CIFAR-100 at IPC 1, 5, 10, 50, 100: epoch 4 12.5, 17, 18, 19, 19; 10 15.1, 23.7, 26.3, 29.1, 29.9; 24 13.7, 28,
           32.4, 38.8, 40.2; 57 10.2, 24.6, 32.6, 45.8, 48.3; 125 8.2, 20.7, 28.9, 45.9, 50.1; hard 4.6, 13, 19.1, 36.7,
           44.8. An independent reproduction, read off its chart to half a point; its experts have 48.5 and 53.9% on test

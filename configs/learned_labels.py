@@ -2,7 +2,7 @@
 
 Claim     learned labels come to resemble the labels of pooled experts, and teach as well
 Figure    distance between learned and ensemble labels, and accuracy beside it
-Command   jaxsoft run --config=configs/learned_labels.py
+Command   jaxsoft run learned_labels
 Expected  learned labels lie near those of several experts, by Jensen-Shannon divergence
 Time      1.3 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

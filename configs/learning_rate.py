@@ -2,7 +2,7 @@
 
 Claim     ours: what soft labels gain is not owed to one lucky rate
 Table     7, the rates chosen
-Command   jaxsoft run --config=configs/learning_rate.py
+Command   jaxsoft run learning_rate
 Expected  student rates at IPC 1, 10, 50: CIFAR-10 and CIFAR-100 .01 throughout, TinyImageNet .01, .1, .1. Published.
 Departs   the paper's sweep ends at .05, where its own choice for TinyImageNet is .1: there the rates go to .1
 Time      3.0 min on digits: two cores of an AMD EPYC that did other work too, experts trained before

@@ -2,7 +2,7 @@
 
 Claim     the paper selects checkpoint, teacher epoch and rate on test; ours: this flatters its numbers by a measurable gap
 Table     2 and 7, whose numbers were selected on test
-Command   jaxsoft run --config=configs/optimism.py
+Command   jaxsoft run optimism
 Expected  a positive gap, of a size that the paper does not give
 Time      2.8 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

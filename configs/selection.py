@@ -2,7 +2,7 @@
 
 Claim     with soft labels the choice of images matters little; random images will do
 Figure    accuracy by decile of per-class cross-entropy, 0 the easiest
-Command   jaxsoft run --config=configs/selection.py
+Command   jaxsoft run selection
 Expected  smaller differences between deciles with soft labels than with hard ones
 Time      2.1 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

@@ -2,7 +2,7 @@
 
 Claim     smoothed labels are soft without structure and gain little; an expert's labels gain most
 Table     1
-Command   jaxsoft run --config=configs/smoothing.py
+Command   jaxsoft run smoothing
 Expected  ImageNet-1K, ResNet-18, at IPC 1, 10, 50, 100, 200: hard .6, 3.9, 20.4, 28.2, 37.8; expert 6.6, 23.9, 47.9, 53.4,
           56.8; CutMix labels 1.6, 25.8, 54.3, 54.7, 57.7. Published. The presets have no settings for it.
 Time      2.2 min on digits: two cores of an AMD EPYC that did other work too, experts trained before

@@ -3,7 +3,7 @@
 Claim     swapped and shuffled labels lose, early teachers and pooled experts win, temperature does not replace age, and a
           class without images is recognised
 Figure    a first look at swap, shuffle, temperature, pooling, teacher epoch and zero-shot classes
-Command   jaxsoft run --config=configs/survey.py, or with another dataset: configs/survey.py:quick,data=cifar10
+Command   jaxsoft run survey, or with another dataset: jaxsoft run survey:quick,data=cifar10
 Expected  the answers of the experiments that ask one thing each, with wider intervals
 Quick     `:quick`, fewer of everything; on digits seconds, on other data a reduced study of minutes
 

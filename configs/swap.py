@@ -2,7 +2,7 @@
 
 Claim     the first few entries carry most of what a student learns, and the more images there are the fewer they are
 Figure    relative accuracy by the rank that was swapped
-Command   jaxsoft run --config=configs/swap.py
+Command   jaxsoft run swap
 Expected  relative accuracy on CIFAR-100 at IPC 1, 10, 50: rank 1 .475, .345, .165; 2 .71, .74, .78; 4 .78, .845, .91;
           8 .865, .89, .955; 16 .875, .935, .985; from 64 on .95 to 1. An independent reproduction, read off its chart.
 Time      5.6 min on digits: two cores of an AMD EPYC that did other work too, experts trained before

@@ -2,7 +2,7 @@
 
 Claim     an early-stopped teacher labels best, and the fewer the images the earlier it has to stop
 Table     7, the epochs chosen; the figure of accuracy, label entropy and expert accuracy by expert epoch
-Command   jaxsoft run --config=configs/teacher_epoch.py
+Command   jaxsoft run teacher_epoch
 Expected  accuracy of the best expert at IPC 1, 10, 50, 100: CIFAR-10 56.0, 65.1, 74.9, 76.5; CIFAR-100 33.1, 47.6, 52.7,
           52.7 (epochs 13, 36, 125, 125); TinyImageNet 19.2, 35.0, 38.1, 38.8 (11, 50, 90, 102). Published, on test. A
           reproduction's label entropy on CIFAR-100 falls from 4.49 nats at epoch 0 to 3.26 at 13, 2.39 at 36, 1.27 at 125.

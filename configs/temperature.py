@@ -2,7 +2,7 @@
 
 Claim     no temperature of a late teacher's labels replaces stopping it early
 Figure    student accuracy over expert epoch and temperature
-Command   jaxsoft run --config=configs/temperature.py
+Command   jaxsoft run temperature
 Expected  the best cell lies at an early epoch, not at a softened late one
 Time      3.7 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

@@ -2,7 +2,7 @@
 
 Claim     random real images with soft labels beat the distillation methods of that table from IPC 10 on, not at IPC 1
 Table     2, first column
-Command   jaxsoft data prepare tiny_imagenet && jaxsoft run --config=configs/tiny_imagenet.py
+Command   jaxsoft data prepare tiny_imagenet && jaxsoft run tiny_imagenet
 Expected  test accuracy 7.6 (.3), 27.2 (.4), 35.6 (.4), 38.2 (.2) at IPC 1, 10, 50, 100; published, under the paper's
           protocol (`:protocol=paper`), which also selects on test. Hard labels: 1.4, 5.0, 15.0 at IPC 1, 10, 50. Not run
           here, and no reproduction is known.

@@ -2,7 +2,7 @@
 
 Claim     more entries of a label stand for fewer images: a data-knowledge scaling law
 Figure    accuracy by images per class and by the k entries that are kept
-Command   jaxsoft run --config=configs/topk.py
+Command   jaxsoft run topk
 Expected  curves ordered by k; the paper's sweep of TinyImageNet has 550 students for each teacher epoch
 Time      5.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

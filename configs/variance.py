@@ -2,7 +2,7 @@
 
 Claim     ours: the spread over initialisations alone, as the paper gives it, leaves out most of what a new run would change
 Table     2, the spreads in its brackets
-Command   jaxsoft run --config=configs/variance.py
+Command   jaxsoft run variance
 Expected  published spreads are .2 to .8 points, over five initialisations of one subset and one expert
 Time      3.2 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

@@ -2,7 +2,7 @@
 
 Claim     a student recognises a class without an image of it, from the mass that it has in the labels of others
 Figure    accuracy on the subject class without its images, without its labels, and with both
-Command   jaxsoft run --config=configs/zero_shot.py
+Command   jaxsoft run zero_shot
 Expected  without its images, the 40 subject classes of TinyImageNet are recognised far more often than never
 Time      6.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim

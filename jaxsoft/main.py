@@ -1,32 +1,36 @@
 """The command line: flags, one call each, and exit codes.
 
-  jaxsoft run --config=FILE.py[:ARGS] [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run] [--nocompilation_cache]
-              [--process=auto | --process=I/N --coordinator=HOST:PORT]
+  jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
+              [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
+  jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
+  jaxsoft doctor
 
-Exit codes: 0 done, 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed members, 75 interrupted
-and resumable.
+NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
+file of your own is given with --config. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
+`jaxsoft doctor` says whether a run can start here.
+
+Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
+members, 75 interrupted and resumable.
 """
 
-import contextlib
 import functools
 import logging
-import os
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxsoft import errors
-from jaxsoft.command import stopping, streams
+from jaxsoft.command import starting, stopping, streams
 
 log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
-_MOST_CPU_DEVICES = 8  # each holds a copy of the images
 
 
 def entry() -> None:
@@ -50,10 +54,21 @@ def main(argv: Sequence[str]) -> int:
     Returns:
       The exit code.
     """
-    commands = {"run": _run, "report": _report, "data": _data, "verify": _verify}
+    commands = {
+        "run": _run,
+        "configs": _configs,
+        "report": _report,
+        "data": _data,
+        "verify": _verify,
+        "doctor": _doctor,
+    }
     try:
         if not argv or argv[0] == "help" or _HELP.intersection(argv):
             print(__doc__)
+            if argv and argv[0] == "run":
+                from jaxsoft import config
+
+                _say("\n".join(["Settings, with their defaults:\n", *config.described()]))
             return 0
         if argv[0] == "--version":
             from jaxsoft import __version__
@@ -75,15 +90,11 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    settings, others = arguments.settings(argv)
     flags = {"workdir": "", "dry_run": False, "compilation_cache": True, "process": "", "coordinator": ""}
-    words, given = arguments.parse(others, **flags)
-    if words:
-        extra = errors.quoted(words[0])
-        raise errors.ConfigError(f"unexpected argument {extra}; settings are written --config.KEY=VALUE")
+    settings, given = arguments.settings(argv, **flags)
     workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
-    with _starting_jax():
-        set_up_jax(keep_programs=given["compilation_cache"])
+    with starting.starting_jax():
+        starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics
         from jaxsoft.console import Console
         from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
@@ -142,6 +153,33 @@ def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = 
     return written
 
 
+def _configs(argv: Sequence[str]) -> int:
+    from jaxsoft.command import arguments, experiments
+
+    words, _ = arguments.parse(argv)
+    if not words:
+        _say("\n".join(experiments.listed()))
+        _say("jaxsoft run NAME starts one, NAME:quick a small one, most take NAME:data=cifar10 (see jaxsoft data list)")
+    elif words[0] == "copy" and len(words) in (2, 3):
+        written = experiments.copy(words[1], Path(*words[2:]))
+        _say(f"{written} is yours to change; then: jaxsoft run --config={shlex.quote(str(written))}")
+    else:
+        raise errors.ConfigError("expected: jaxsoft configs, or jaxsoft configs copy NAME [FOLDER]")
+    return 0
+
+
+def _doctor(argv: Sequence[str]) -> int:
+    from jaxsoft.command import arguments, doctor
+
+    if arguments.parse(argv)[0]:
+        raise errors.ConfigError("jaxsoft doctor takes no words")
+    found = doctor.examine()
+    for state, text in found:
+        _say(f"{state:8} {errors.shown(text)}")
+    _say("no run can start" if doctor.is_ill(found) else "a run can start: jaxsoft run digits:quick")
+    return errors.JaxsoftError.exit_code if doctor.is_ill(found) else 0
+
+
 def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
@@ -158,7 +196,7 @@ def _data(argv: Sequence[str]) -> int:
 
     words, given = arguments.parse(argv, root="", source="", resize=None)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
-    with _starting_jax():
+    with starting.starting_jax():
         from jaxsoft import data
         from jaxsoft.console import Console
 
@@ -186,7 +224,7 @@ def _verify(argv: Sequence[str]) -> int:
     where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR")
-    with _starting_jax():
+    with starting.starting_jax():
         from jaxsoft.experiment.store import manifest
 
     problems = manifest.verify(where)
@@ -198,33 +236,3 @@ def _verify(argv: Sequence[str]) -> int:
 
 def _say(text: object) -> None:
     print(errors.lines(str(text)))
-
-
-@contextlib.contextmanager
-def _starting_jax() -> Iterator[None]:
-    """What JAX says of its environment, in one line: a platform that is not there, a switch neither on nor off.
-
-    Raises:
-      ConfigError: it cannot start.
-    """
-    try:
-        yield
-    except (RuntimeError, ValueError, AssertionError) as problem:
-        names = sorted(name for name in os.environ if name.startswith(("JAX_", "XLA_", "CUDA_VISIBLE")))
-        reason = str(problem).strip().partition("\n")[0] or "no platform that was asked for is here"
-        told = ", ".join(f"{name}={os.environ[name]}" for name in names) or "no variable of JAX is set"
-        raise errors.ConfigError(f"JAX cannot start: {reason} ({told})") from None
-
-
-def set_up_jax(keep_programs: bool) -> None:
-    """One device for each core on CPU, and a persistent compilation cache; what the user has set up stays."""
-    import jax
-
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, cores))
-    if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.path.expanduser("~")) / ".cache") / "jaxsoft" / "xla"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -10,7 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("command.arguments", "api"),
+    ("command.arguments", "command.doctor", "api"),
     ("analysis",),
     ("experiment",),
     ("training",),
@@ -24,7 +24,8 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config",),
     ("config.settings",),
     ("numerics", "console"),
-    ("spec", "rng", "types", "config.values", "command.stopping", "command.streams", "sources"),
+    ("spec", "rng", "types", "config.values", "sources"),
+    ("command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "command"),  # the last is empty but for its modules
 )
 ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise

@@ -13,6 +13,8 @@ from jaxsoft import config, errors
 from jaxsoft.main import main
 
 DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
+COMMANDS = ("run", "configs", "report", "data", "verify", "doctor")
+NEEDED = "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
 SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
 
 
@@ -45,10 +47,13 @@ def dry_run(refused):
 
 
 def test_without_words_there_is_help(capsys):
-    for argv in ([], ["--help"], ["-h"], ["help"], *([c, "--help"] for c in ("run", "report", "data", "verify"))):
+    for argv in ([], ["--help"], ["-h"], ["help"], *([c, "--help"] for c in COMMANDS)):
         assert main(argv) == 0
         told = capsys.readouterr()
-        assert "jaxsoft run --config=FILE.py" in told.out and "Exit codes: 0 done, 2 settings" in told.out
+        assert (
+            "jaxsoft run NAME[:ARGS] | --config=FILE.py" in told.out
+            and "Exit codes: 0 done, 1 no run can start (doctor), 2 settings" in told.out
+        )
         assert told.err == ""
     assert main(["run", f"--config={DIGITS}", "--helpfull"]) == 0
 
@@ -61,9 +66,14 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, report, data, verify"),
-        (["run"], "jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py"),
-        (["run", "--config"], "jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py"),
+        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, verify, doctor"),
+        (["run"], NEEDED),
+        (["run", "--config"], NEEDED),
+        (["run", "digits", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),
+        (["run", "digits:quik"], "unknown config argument 'quik'; choices: quick"),
+        (["configs", "x"], "expected: jaxsoft configs, or jaxsoft configs copy NAME [FOLDER]"),
+        (["configs", "copy"], "expected: jaxsoft configs, or jaxsoft configs copy NAME [FOLDER]"),
+        (["doctor", "x"], "jaxsoft doctor takes no words"),
         (["run", f"--config={DIGITS}", "--wrkdir=x"], "unknown flag --wrkdir; did you mean --workdir?"),
         (["run", f"--config={DIGITS}", "--workdir"], "Missing value for flag --workdir"),
         (["run", f"--config={DIGITS}", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),

@@ -30,9 +30,8 @@ def test_the_opening_script_trains_its_students_and_prints_the_table():
     assert [row.split()[0] for row in rows[:2]] == ["2", "5"]
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"`(jaxsoft run --config=[^`]+)`", README))))
-def test_every_run_command_names_a_config_that_is_there_and_reads(command, monkeypatch):
-    monkeypatch.chdir(ROOT)
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`(jaxsoft run (?!--)[^`]+)`", README))))
+def test_every_run_command_names_an_experiment_that_is_there_and_reads(command, monkeypatch):
     read: list[config.Settings] = []
     monkeypatch.setattr(main, "_run", lambda argv: read.append(arguments.settings(argv)[0]) or 0)
     assert main.main(shlex.split(command)[1:]) == 0

@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from jaxsoft import config, errors
+from jaxsoft.command import experiments
 from jaxsoft.config import values
 
 
@@ -47,12 +48,32 @@ def folder(text: str, flag: str) -> Path | None:
     return Path(values.path(text, flag)) if text else None
 
 
-def settings(argv: Sequence[str]) -> tuple[config.Settings, list[str]]:
-    """The settings of the config file as the command line changes them, checked; and the words that are not about them.
+def settings(argv: Sequence[str], **defaults: Any) -> tuple[config.Settings, dict[str, Any]]:
+    """The settings of an experiment as the command line changes them, checked; and the value of every flag (`parse`).
+
+    A word such as `swap:quick` names an experiment that comes with jaxsoft, whatever files there are; `--config` is
+    for a file.
 
     Raises:
-      ConfigError: the file, or a setting, is not as it should be.
+      ConfigError: the experiment, the file, a setting or a flag is not as it should be.
     """
+    source, overrides, others = _split(argv)
+    words, given = parse(others, **defaults)
+    if not (source or words):
+        raise errors.ConfigError(
+            "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
+        )
+    if extra := words[0 if source else 1 :]:
+        raise errors.ConfigError(
+            f"unexpected argument {errors.quoted(extra[0])}; settings are written --config.KEY=VALUE"
+        )
+    name, colon, argument = (values.path(source, "--config") if source else words[0]).partition(":")
+    where = Path(name) if source else experiments.path(name)
+    return _load(where, [argument] if colon else [], overrides), given
+
+
+def _split(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """The config file, the settings that are changed, and the words that are about neither."""
     source, overrides, others, words = "", [], [], iter(argv)
     for word in words:
         name, equals, text = word.lstrip("-").partition("=")
@@ -61,15 +82,12 @@ def settings(argv: Sequence[str]) -> tuple[config.Settings, list[str]]:
             continue
         text = text if equals else next(words, None)
         if name == "config":
-            source = text
+            source = text or ""
         elif text is None:
             raise errors.ConfigError(f"{word} needs a value: {word}=VALUE")
         else:
             overrides.append((name, text))
-    if not source:
-        raise errors.ConfigError("jaxsoft run needs --config=FILE.py, such as --config=configs/digits.py")
-    name, colon, argument = values.path(source, "--config").partition(":")
-    return _load(Path(name), [argument] if colon else [], overrides), others
+    return source, overrides, others
 
 
 def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, str]]) -> config.Settings:
@@ -78,6 +96,8 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
         folder = path.parent if path.parent.is_dir() else Path(".")
         known = [str(p) for p in (*folder.glob("*.py"), *Path("configs").glob("*.py"))]
         near = f"; nearest: {errors.nearest(str(path), known)}" if known else ""
+        if path.stem in experiments.names():
+            near += f"; the experiment that comes with jaxsoft: jaxsoft run {path.stem}"
         raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
     try:
         scope = runpy.run_path(str(path))

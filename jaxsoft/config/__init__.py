@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import operator
+import shlex
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from jaxsoft.config import values
 from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training
 
 __all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
-__all__ += ["as_dict", "closest", "default", "parse_arg", "read", "read_with"]
+__all__ += ["as_dict", "closest", "default", "described", "parse_arg", "read", "read_with"]
 
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
@@ -135,6 +136,18 @@ def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
 
 def _unknown(path: str) -> errors.ConfigError:
     return errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
+
+
+def described() -> list[str]:
+    """Every setting in two lines: as a command line would give it its default; what it takes, and what it means."""
+    lines, defaults = [], Settings()
+    for path, (wanted, rule) in _KNOWN.items():
+        value = values.written(operator.attrgetter(path.removeprefix("config."))(defaults))
+        lines += [
+            f"--{path}={shlex.quote(value) if value else ''}",
+            f"    ({values.rule_of(wanted, rule)}) {rule['doc']}",
+        ]
+    return lines
 
 
 def closest(path: str) -> str:

@@ -85,7 +85,7 @@ def _plain(value: Any, wanted: type) -> Any:
 def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
     """What a setting expects; nothing where the value is that."""
     if choices := rule.get("choices"):
-        return "" if value in choices else f"one of {', '.join(choices)}"
+        return "" if value in choices else rule_of(wanted, rule)
     if rule.get("names") == "folder":
         return "" if type(value) is str and _is_name(value) else "a name for a folder, without / and of one line"
     bounds = {name: rule[name] for name in _BOUNDS if name in rule}
@@ -99,6 +99,32 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
     fits = type(value) is wanted and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
     if fits and (wanted is not str or "\0" not in str(value)):  # no file can have such a name
         return ""
+    return _told(wanted, bounds)
+
+
+def rule_of(wanted: Any, rule: Mapping[str, Any]) -> str:
+    """What a setting of a type and rule takes, in words.
+
+    >>> rule_of(tuple[int, ...], {"low": 1}), rule_of(str, {"choices": ("fresh", "persistent")})
+    ('int >= 1, several with commas', 'one of fresh, persistent')
+    """
+    if typing.get_origin(wanted) is tuple:
+        return f"{rule_of(typing.get_args(wanted)[0], rule)}, several with commas"
+    if choices := rule.get("choices"):
+        return f"one of {', '.join(choices)}"
+    return _told(wanted, {name: rule[name] for name in _BOUNDS if name in rule})
+
+
+def written(value: Any) -> str:
+    """A value as a command line has it; `parsed` reads it back.
+
+    >>> written(("hard", "teacher(epoch=2)")), written(0.1)
+    ('hard,teacher(epoch=2)', '0.1')
+    """
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _told(wanted: type, bounds: Mapping[str, Any]) -> str:
     told = " and ".join(f"{_BOUNDS[name][0]} {bound}" for name, bound in bounds.items())
     return f"{wanted.__name__} {told}".strip()
 

@@ -5,4 +5,5 @@ from jaxsoft.data.datasets import available as available
 from jaxsoft.data.datasets import load as load
 from jaxsoft.data.datasets import names as names
 from jaxsoft.data.datasets import prepare as prepare
+from jaxsoft.data.datasets import root_folder as root_folder
 from jaxsoft.data.datasets import verify as verify

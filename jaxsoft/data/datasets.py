@@ -93,7 +93,7 @@ def prepare(
       ConfigError, DataError: an unknown name, a resize that does not apply; files absent or damaged, the disk full.
     """
     asked = _Asked(name, root, resize)
-    where = _root(source or root)
+    where = root_folder(source or root)
     found = asked.known.find(where, asked.argument)
     if found is None:
         raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
@@ -118,7 +118,7 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
-    where, known, listed = _root(root), sets.published(), []
+    where, known, listed = root_folder(root), sets.published(), []
     prepared_here = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
     for folder in [where / name for name in known] + [path for path in prepared_here if path.name not in known]:
         one = known.get(folder.name)
@@ -139,7 +139,7 @@ class _Asked:
     def __init__(self, name: str, root: str | Path | None, resize: int | None):
         stem, colon, argument = name.partition(":")
         self.argument = re.sub(f"/({tfds.VERSION})$", r":\1", argument) if stem == "tfds" else argument
-        self.name, self.resize, self.root = stem + colon + self.argument, resize, _root(root)
+        self.name, self.resize, self.root = stem + colon + self.argument, resize, root_folder(root)
         self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
         known = sets.published()
         if stem not in known:
@@ -175,7 +175,7 @@ class _Asked:
         raise errors.DataError(f"{self.name} {refusal[state]}")
 
 
-def _root(root: str | Path | None) -> Path:
+def root_folder(root: str | Path | None = None) -> Path:
     """The folder of prepared sets; a machine without a home folder keeps them with its temporary files."""
     if root or os.environ.get("JAXSOFT_DATA"):
         return Path(root or os.environ["JAXSOFT_DATA"]).expanduser()

@@ -213,12 +213,12 @@ def test_available_says_in_which_state_each_dataset_is(cifar):
 
 def test_where_data_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXSOFT_DATA", str(tmp_path / "a"))
-    assert datasets._root(None) == tmp_path / "a"
-    assert datasets._root(tmp_path / "b") == tmp_path / "b"
+    assert datasets.root_folder(None) == tmp_path / "a"
+    assert datasets.root_folder(tmp_path / "b") == tmp_path / "b"
     monkeypatch.delenv("JAXSOFT_DATA")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert datasets._root(None) == tmp_path / ".cache" / "jaxsoft" / "data"
+    assert datasets.root_folder(None) == tmp_path / ".cache" / "jaxsoft" / "data"
     monkeypatch.setenv("HOME", str(tmp_path / "missing"))
-    assert datasets._root(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"
+    assert datasets.root_folder(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does without HOME and without a user entry
-    assert datasets._root(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"
+    assert datasets.root_folder(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"

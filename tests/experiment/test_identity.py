@@ -14,6 +14,7 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, sources
+from jaxsoft.experiment.machine import commit as built
 from jaxsoft.experiment.machine import environment
 from jaxsoft.experiment.plan import identity
 from jaxsoft.experiment.store import folder, manifest, starts
@@ -193,13 +194,13 @@ def test_the_environment():
 
 
 def test_no_commit_without_git_or_in_a_foreign_checkout(tmp_path, monkeypatch):
-    here = os.path.dirname(environment.__file__)
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
-    assert environment.commit() is None
+    here = os.path.dirname(built.__file__)
+    monkeypatch.setattr(built, "__file__", str(tmp_path / "commit.py"))
+    assert built.commit() is None
     author = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert environment.commit() is None
-    monkeypatch.setattr(environment, "__file__", os.path.join(here, "environment.py"))
+    assert built.commit() is None
+    monkeypatch.setattr(built, "__file__", os.path.join(here, "commit.py"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment.commit() is None
+    assert built.commit() is None

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs.prepare import Inputs
-from jaxsoft.experiment.machine.environment import commit
+from jaxsoft.experiment.machine.commit import commit
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.labels.spec import LabelSpec

@@ -34,7 +34,7 @@ _ENGINE = (
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_SILENT = ("jaxsoft.errors", "jaxsoft.spec")  # what they do is to refuse
+_SILENT = ("jaxsoft.errors", "jaxsoft.imports", "jaxsoft.spec")  # what they do is to find or to refuse
 
 
 class _Place(NamedTuple):

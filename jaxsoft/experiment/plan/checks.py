@@ -99,8 +99,8 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    given = ("labels", "ipc", "key", "difficulty")
-    return spec.resolve(text, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
+    where, given = "jaxsoft/data/select.py", ("labels", "ipc", "key")
+    return spec.resolve(text, spec.public_functions(select), "selection", where, given, ("difficulty",))
 
 
 def by_difficulty(text: str) -> bool:

@@ -29,12 +29,21 @@ READ: dict[Path, bytes] = {}
 """The source of every module that was imported from outside of libraries, as it was then."""
 
 _config: Path | None = None
+_caches: list[Callable[[], None]] = []
+_found: dict[int, tuple[Any, str, str]] = {}  # what paths led to, with module and name; held, so that its id is its own
 
 
 def beside(config: Path | None) -> None:
-    """Look for modules beside this config file from now on; None: on sys.path alone."""
+    """Look for modules beside this config file from now on, as they are now; None: on sys.path alone."""
     global _config
     _config = config and config.resolve()
+    if old := [name for name in sys.modules if name.startswith(_PREFIX)]:
+        for name in old:
+            del sys.modules[name]
+        for clear in _caches:
+            clear()
+        if jax := sys.modules.get("jax"):  # its programs are known by texts of specs
+            jax.clear_caches()
 
 
 def is_outside(name: str) -> bool:
@@ -42,14 +51,17 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def place(path: str) -> tuple[str, str]:
-    """The full name of the module, imported if need be, and the name in it.
+def cached(function: Callable[..., Any]) -> Any:
+    """`functools.cache` for what depends on what paths lead to: emptied when modules are looked for beside another config."""
+    kept = functools.lru_cache(2**16)(function)
+    _caches.append(kept.cache_clear)
+    return kept
 
-    Raises:
-      ConfigError: there is no such module, or it fails.
-    """
-    where, _, name = path.partition(":")
-    return _imported(where).__name__, name
+
+def place(function: Callable[..., Any]) -> tuple[str, str]:
+    """The full name of the module where a function is defined, or where a path found it, and its name there."""
+    _, *found = _found.get(id(function), (function, function.__module__, function.__qualname__.partition(".")[0]))
+    return found[0], found[1]
 
 
 def function(path: str) -> Callable[..., Any]:
@@ -69,6 +81,7 @@ def function(path: str) -> Callable[..., Any]:
         )
     if not callable(found):
         raise errors.ConfigError(f"{path} is not a function, but of type {type(found).__name__}")
+    _found[id(found)] = found, module.__name__, name
     return found
 
 

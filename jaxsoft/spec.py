@@ -115,7 +115,8 @@ def resolve(
     call = parse_one(text)
     function = find(call.name, functions, kind, where)
     check_takes(call.name, function, kind, given)
-    return functools.partial(function, **bind(call, function, (*given, *offered), text))
+    filled = functools.partial(function, **bind(call, function, (*given, *offered), text))
+    return imports.telling(call.name)(filled) if imports.is_outside(call.name) else filled
 
 
 def check_takes(name: str, function: Callable[..., Any], kind: str, given: tuple[str, ...]) -> None:

@@ -21,7 +21,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxsoft import errors, spec
+from jaxsoft import errors, imports, spec
+
+_HERE = "jaxsoft/training/augment.py"
 
 
 class Augmentation(NamedTuple):
@@ -54,16 +56,18 @@ def build(text: str) -> Augmentation:
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
     """
-    return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/training/augment.py")()
+    return spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
 
 
 def functions(text: str) -> list[Callable]:
     """What a spec names, which `build` knows: the augmentation, and the operations that its arguments speak of."""
     call = spec.parse_one(text)
-    chosen = _returning(Augmentation)[call.name]
-    usual = {name: p.default for name, p in inspect.signature(chosen).parameters.items()}
-    words = "_".join(map(str, (usual | spec.bind(call, chosen)).values())).split("_")
-    return [chosen, *(operation for name, operation in _returning(Change).items() if name in words)]
+    chosen = spec.find(call.name, _returning(Augmentation), "augmentation", _HERE)
+    usual = {name: p.default for name, p in spec.parameters(chosen).items()}
+    given = usual | spec.bind(call, chosen)
+    own, words = _returning(Change), [word for value in given.values() for word in _words(str(value))]
+    outside = [] if imports.is_outside(call.name) else [word for word in words if imports.is_outside(word)]
+    return [chosen, *(own[name] for name in own if name in words), *map(imports.function, outside)]
 
 
 def none() -> Augmentation:
@@ -74,7 +78,8 @@ def none() -> Augmentation:
 def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Differentiable siamese augmentation: one operation a step for the whole batch, its parameters drawn per image.
 
-    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters.
+    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters. Where one is
+    your own, they are joined by a comma: `dsa("crop,mylab.augment:blur")`.
     """
     draws = _operations(operations)
 
@@ -241,13 +246,18 @@ def _pick(changes: list[Change], drawn: jax.Array) -> Change:
 
 
 def _operations(names: str) -> list[Callable[..., Change]]:
-    functions = _returning(Change)
-    for name in names.split("_"):
-        if name not in functions:
-            raise errors.ConfigError(
-                errors.unknown("augmentation operation", name, functions, "jaxsoft/training/augment.py")
-            )
-    return [functions[name] for name in names.split("_")]
+    return list(map(_operation, _words(names)))
+
+
+def _operation(name: str) -> Callable[..., Change]:
+    kind, given = "augmentation operation", ("u", "height", "width")
+    function = spec.find(name, _returning(Change), kind, _HERE)
+    spec.check_takes(name, function, kind, given)
+    return imports.telling(name)(function) if imports.is_outside(name) else function
+
+
+def _words(names: str) -> list[str]:
+    return names.replace(" ", "").split("," if "," in names or imports.is_outside(names) else "_")
 
 
 def _returning(kind: object) -> dict[str, Callable]:

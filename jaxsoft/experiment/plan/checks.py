@@ -21,6 +21,7 @@ from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
+SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
 _MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
@@ -99,8 +100,7 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    where, given = "jaxsoft/data/select.py", ("labels", "ipc", "key")
-    return spec.resolve(text, spec.public_functions(select), "selection", where, given, ("difficulty",))
+    return spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), ("difficulty",))
 
 
 def by_difficulty(text: str) -> bool:

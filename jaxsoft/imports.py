@@ -58,6 +58,11 @@ def cached(function: Callable[..., Any]) -> Any:
     return kept
 
 
+def is_found(function: Callable[..., Any]) -> bool:
+    """Whether a path led to a function."""
+    return id(function) in _found
+
+
 def place(function: Callable[..., Any]) -> tuple[str, str]:
     """The full name of the module where a function is defined, or where a path found it, and its name there."""
     _, *found = _found.get(id(function), (function, function.__module__, function.__qualname__.partition(".")[0]))

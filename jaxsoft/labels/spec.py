@@ -255,7 +255,7 @@ def operation(name: str) -> Callable[..., Any]:
 
 
 def _operation(call: Call, text: str) -> Call:
-    if call.name in _SOURCES:
+    if call.name in _SOURCES and call.name not in language.public_functions(ops):
         raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
     function = operation(call.name)
     given = language.bind(call, function, _SUPPLIED, text)

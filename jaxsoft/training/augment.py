@@ -62,12 +62,22 @@ def build(text: str) -> Augmentation:
 def functions(text: str) -> list[Callable]:
     """What a spec names, which `build` knows: the augmentation, and the operations that its arguments speak of."""
     call = spec.parse_one(text)
-    chosen = spec.find(call.name, _returning(Augmentation), "augmentation", _HERE)
-    usual = {name: p.default for name, p in spec.parameters(chosen).items()}
-    given = usual | spec.bind(call, chosen)
-    own, words = _returning(Change), [word for value in given.values() for word in _words(str(value))]
-    outside = [] if imports.is_outside(call.name) else [word for word in words if imports.is_outside(word)]
-    return [chosen, *(own[name] for name in own if name in words), *map(imports.function, outside)]
+    chosen = _returning(Augmentation)[call.name]
+    usual = {name: p.default for name, p in inspect.signature(chosen).parameters.items()}
+    words = "_".join(map(str, (usual | spec.bind(call, chosen)).values())).split("_")
+    return [chosen, *(operation for name, operation in _returning(Change).items() if name in words)]
+
+
+def code_of(text: str) -> list[Callable]:
+    """The same, where paths name some of them."""
+    call = spec.parse_one(text)
+    if imports.is_outside(call.name):
+        return [imports.function(call.name)]
+    if call.name not in ("one_of", "compose"):
+        return functions(text)
+    chosen = _returning(Augmentation)[call.name]
+    (inner,) = spec.bind(call, chosen).values()
+    return [chosen, *(spec.find(own.name, _returning(Change), "", "") for own in spec.parse(inner))]
 
 
 def none() -> Augmentation:
@@ -78,8 +88,7 @@ def none() -> Augmentation:
 def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Differentiable siamese augmentation: one operation a step for the whole batch, its parameters drawn per image.
 
-    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters. Where one is
-    your own, they are joined by a comma: `dsa("crop,mylab.augment:blur")`.
+    The `operations`, joined by an underscore, are equally likely. Leave out `flip` for digits and letters.
     """
     draws = _operations(operations)
 
@@ -93,6 +102,29 @@ def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation
 def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Every one of `operations` at every step, in the order given; each acts on the output of the one before."""
     draws = _operations(operations)
+
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
+        for i, draw in enumerate(draws):
+            image = apply(image, draw(u[3 * i : 3 * i + 3], *image.shape[:2]))
+        return image
+
+    return Augmentation(3 * len(draws), change)
+
+
+def one_of(operations: str) -> Augmentation:
+    """As `dsa`, with `operations` of your own too, joined by bars: `one_of("crop|mylab.augment:blur(2)")`."""
+    draws = _any_operations(operations)
+
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
+        drawn = _integer(step_u, 0, len(draws) - 1)
+        return apply(image, _pick([draw(u, *image.shape[:2]) for draw in draws], drawn))
+
+    return Augmentation(3, change)
+
+
+def compose(operations: str) -> Augmentation:
+    """As `dsa_all`, with `operations` of your own too, joined by bars, as for `one_of`."""
+    draws = _any_operations(operations)
 
     def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
         for i, draw in enumerate(draws):
@@ -246,18 +278,18 @@ def _pick(changes: list[Change], drawn: jax.Array) -> Change:
 
 
 def _operations(names: str) -> list[Callable[..., Change]]:
-    return list(map(_operation, _words(names)))
+    functions = _returning(Change)
+    for name in names.split("_"):
+        if name not in functions:
+            raise errors.ConfigError(
+                errors.unknown("augmentation operation", name, functions, "jaxsoft/training/augment.py")
+            )
+    return [functions[name] for name in names.split("_")]
 
 
-def _operation(name: str) -> Callable[..., Change]:
-    kind, given = "augmentation operation", ("u", "height", "width")
-    function = spec.find(name, _returning(Change), kind, _HERE)
-    spec.check_takes(name, function, kind, given)
-    return imports.telling(name)(function) if imports.is_outside(name) else function
-
-
-def _words(names: str) -> list[str]:
-    return names.replace(" ", "").split("," if "," in names or imports.is_outside(names) else "_")
+def _any_operations(text: str) -> list[Callable[..., Change]]:
+    known = _returning(Change), "augmentation operation", _HERE, ("u", "height", "width")
+    return [spec.resolve(str(call), *known) for call in spec.parse(text)]
 
 
 def _returning(kind: object) -> dict[str, Callable]:

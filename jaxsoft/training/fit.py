@@ -64,7 +64,7 @@ class Recipe(NamedTuple):
             f"model {self.model}": sources.digest(models.function(self.model)),
             f"optimizer {self.optimizer}": sources.digest(optimizer),
             f"schedule {self.schedule}": sources.digest(schedule),
-            f"augmentation {self.augment}": sources.digest(*augment.functions(self.augment)),
+            f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
         }
 
 

@@ -51,7 +51,7 @@ def test_the_page_is_true_for_every_kind(finished):
     found = rows(finished / "run")
     assert set(found) == {"hard", "teacher(epoch=5)|mine:floor(least=0.01)"}
     assert {(row["model"], row["select"], row["status"]) for row in found.values()} == {
-        ("mine:small(width=8)", "mine:shuffled", "done")
+        ("mine:Small(width=8)", "mine:shuffled", "done")
     }
     assert not any(str(finished) in entry for entry in sys.path)
     assert not list(finished.glob("__pycache__"))

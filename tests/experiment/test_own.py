@@ -85,6 +85,7 @@ def test_a_run_goes_on_from_another_folder_and_knows_what_was_edited(finished, t
         ({"select": "bad:first"}, "config.select: bad:first should return images of class k in row k"),
         ({"select": "bad:anew"}, "config.select: bad:anew should return for ipc=1 the first columns of ipc=2"),
         ({"student.model": "bad:missing"}, "config.student.model: module bad has no function 'missing'; it has: "),
+        ({"student.model": "bad:wide"}, "config.student.model: bad:wide: FOLDER/bad.py, line 22: TypeError: "),
         ({"student.model": "nowhere:net"}, "config.student.model: module nowhere not found beside FOLDER/study.py nor on sys.path"),
     ],
 )  # fmt: skip
@@ -117,4 +118,9 @@ def first(labels, ipc, key):
     return np.arange(ipc * 10).reshape(10, ipc)
 def anew(labels, ipc, key):
     return np.stack([np.flatnonzero(labels == c)[ipc : 2 * ipc] for c in range(10)])
+import flax.linen as nn
+class wide(nn.Module):
+    num_classes: int
+    def __call__(self, x, **_):
+        return x + "a"
 """

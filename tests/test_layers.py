@@ -25,7 +25,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config.settings",),
     ("numerics", "console"),
     ("spec", "rng", "types", "config.values", "sources"),
-    ("command.experiments", "command.starting", "command.stopping", "command.streams"),
+    ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "command"),  # the last is empty but for its modules
 )
 ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise

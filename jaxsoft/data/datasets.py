@@ -31,7 +31,8 @@ def load(
     Args:
       name: a dataset, such as cifar10, digits or tfds:mnist (`names()` lists them).
       root: folder of the prepared sets; default `$JAXSOFT_DATA`, else `~/.cache/jaxsoft/data`.
-      validation: share of the published train images of each class to carve off, at least 1 image unless 0.
+      validation: share of the published train images of each class to carve off, at least 1 image unless 0. A validation
+        split that the set has of its own is used whole, or left out if 0.
       resize: side in pixels that the images were prepared with, where that is a choice.
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
@@ -108,9 +109,12 @@ def prepare(
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
     """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
-    loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
-    counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
-    return f"{loaded.name}: {counts} are as they were prepared"
+    asked = _Asked(name, root, resize)
+    whole = asked.open()  # which compares every byte
+    held = whole.manifest.held
+    counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
+    counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"
+    return f"{asked.name}: {counts} are as they were prepared"
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
@@ -195,7 +199,11 @@ def _state(known: sets.Published, folder: Path, root: Path, argument: str) -> st
 
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Which stored rows are train and which validation: the first and the last of each class."""
+    """Which stored rows are train and which validation: the first and the last of each class, or the set's own."""
+    if own := whole.manifest.held:
+        labels = whole.train.labels[:-own]
+        in_train = classes.rank(labels) < (limit or len(labels))
+        return np.r_[in_train, np.zeros(own, bool)], np.r_[np.zeros(len(labels), bool), np.full(own, validation > 0)]
     labels = whole.train.labels
     held = classes.portion(labels, validation) if validation else 0
     kept = np.bincount(labels) - held

@@ -33,7 +33,8 @@ class Raw:
     """A published dataset: its classes, its two splits, where it comes from and under which terms.
 
     `origin` is the folder that it was read from where the name does not say which images these are; `notes`, called
-    once every image is read, says what was left out and what a user should know, a line each.
+    once every image is read, says what was left out and what a user should know, a line each. The last `held` of the
+    train images are a validation split that the set has of its own.
     """
 
     class_names: tuple[str, ...]
@@ -43,6 +44,7 @@ class Raw:
     licence: str
     origin: str = ""
     notes: Callable[[], list[str]] = list
+    held: int = 0
 
 
 def carve(part: Part, held: Int[np.ndarray, "K"] | None = None) -> tuple[Part, Part]:

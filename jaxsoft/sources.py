@@ -1,19 +1,21 @@
 """What code computes, as a digest of its source: a change of meaning changes it, a comment does not.
 
-A function is followed by name through its own package, whose modules define all at their top and import by `from`: to
-what it calls, to the classes that it makes, to the constants that it reads. Of these the syntax trees count, without
-docstrings. Files are read when the package starts, so that what is digested is what runs, whatever is edited meanwhile.
+A function is followed by name through its own package: to what it calls, to the classes that it makes, to the constants
+that it reads. Of these the syntax trees count, without docstrings. Files are read when the package starts, and users'
+modules when they are imported, so that what is digested is what runs, whatever is edited meanwhile. A user's function is
+followed through all that is not installed, and through this package; what it uses of libraries counts by its name.
 """
 
 import ast
 import contextlib
 import functools
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxsoft import files
+from jaxsoft import files, imports
 
 ENGINE = 3
 """Version of what every number goes through, whatever a spec names: orders, streams, losses, the loop, evaluation.
@@ -34,7 +36,8 @@ _ENGINE = (
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_SILENT = ("jaxsoft.errors", "jaxsoft.spec")  # what they do is to refuse
+_COMPOUND = (ast.If, ast.Try, ast.With, ast.For, ast.While)
+_SILENT = ("jaxsoft.errors", "jaxsoft.imports", "jaxsoft.spec")  # what they do is to find or to refuse
 
 
 class _Place(NamedTuple):
@@ -45,28 +48,35 @@ class _Place(NamedTuple):
 
 
 class _Module(NamedTuple):
-    """A module: what its top defines, and what its imported names stand for (a module where the name is empty)."""
+    """A module: what its top defines, what its imported names stand for, whose names it takes by `*`, all statements."""
 
     defined: dict[str, list[ast.stmt]]
-    imported: dict[str, _Place]
+    imported: dict[str, list[_Place]]
+    stars: list[str]
+    whole: list[ast.stmt]
 
 
-@functools.lru_cache(1024)
 def digest(*functions: Callable[..., Any]) -> str:
-    """Twelve hex digits over functions, defined at the top of modules, and all that they use of their own package.
+    """Twelve hex digits over functions, defined at the top of modules, and all that they use.
 
-    The same for the same syntax trees, in every process and on every Python.
+    The same for the same syntax trees, in every process and on every Python, wherever a user's modules lie.
     """
+    return _digest(*(_reached(_Place(*imports.place(function))) for function in functions))
+
+
+@imports.cached
+def _digest(*places: _Place) -> str:
     found: dict[_Place, str] = {}
-    left = [_Place(f.__module__, f.__qualname__.partition(".")[0]) for f in functions]
+    left = list(places)
     while left:
         place = left.pop()
         if place in found or place.module in _SILENT:
             continue
-        statements = _module(place.module).defined.get(place.name, [])
+        statements = _statements(place)
         found[place] = _text(statements)
         left += [p for s in statements for p in _used(place.module, s)]
-    return _hash(f"{place.module}:{place.name}\n{found[place]}" for place in sorted(found))
+    named = sorted((imports.plain(place.module), place.name, text) for place, text in found.items())
+    return _hash(f"{module}:{name}\n{text}" for module, name, text in named)
 
 
 def engine() -> str:
@@ -94,54 +104,125 @@ def _hash(texts: Iterable[str]) -> str:
     return files.digest(["\n".join(texts)])[:12]
 
 
+def _statements(place: _Place) -> list[ast.stmt]:
+    """What defines a name; the whole of a user's module where nothing at its top does."""
+    there = _module(place.module)
+    return there.defined.get(place.name, [] if _is_own(place.module) else there.whole)
+
+
 def _used(module: str, statement: ast.stmt) -> Iterator[_Place]:
-    """The names of this package that a statement speaks of."""
+    """What a statement speaks of. In a user's module that is also a library, by name, or a module as a whole."""
+    for name, *attributes in _chains(statement):
+        for place in _meanings(module, name):
+            if _is_followed(place.module, module):
+                place = _reached(place, attributes)
+            else:
+                place = _Place("", "" if _is_own(module) else ".".join(place))
+            if place.name or not _is_own(module):
+                yield place
+
+
+def _chains(statement: ast.stmt) -> Iterator[list[str]]:
+    """Every `a` and `a.b.c` of a statement as its names."""
+    left: list[ast.AST] = [statement]
+    while left:
+        node = left.pop()
+        if names := _chain(node):
+            yield names
+        else:
+            left += ast.iter_child_nodes(node)
+
+
+def _chain(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*inner, node.attr] if (inner := _chain(node.value)) else []
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+def _meanings(module: str, name: str, seen: tuple[str, ...] = ()) -> list[_Place]:
+    """What a module defines, and imports, by a name: several where it tries one and then another."""
     own = _module(module)
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and node.id in own.defined:
-            yield _Place(module, node.id)
-        elif isinstance(node, ast.Name) and (place := own.imported.get(node.id)) and place.name:
-            yield place
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if (place := own.imported.get(node.value.id)) and not place.name:
-                yield _place(place.module, node.attr)
+    found = [_Place(module, name)] if name in own.defined else []
+    found += own.imported.get(name, [])
+    inner = (star for star in own.stars if star not in (module, *seen) and _is_followed(star, module))
+    return found or [place for star in inner for place in _meanings(star, name, (module, *seen))]
 
 
-@functools.lru_cache(256)
+def _reached(place: _Place, attributes: Sequence[str] = ()) -> _Place:
+    """Where a place, or what attributes of a module lead to, is defined: a module's has no name."""
+    seen: set[_Place] = set()
+    while place.name and place not in seen:
+        seen.add(place)
+        if _file(f"{place.module}.{place.name}"):
+            place = _Place(f"{place.module}.{place.name}", "")
+        elif (next_ := _meanings(*place)) and _is_followed(next_[0].module, place.module):
+            place = next_[0]
+    return place if place.name or not attributes else _reached(_Place(place.module, attributes[0]), attributes[1:])
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == "jaxsoft"
+
+
+@imports.cached
+def _is_followed(module: str, by: str) -> bool:
+    """Whether what a module names of another counts by its meaning: not if that is a library's."""
+    top, own = module.partition(".")[0], by.partition(".")[0]
+    if top in (own, "jaxsoft") or _is_own(by):
+        return top in (own, "jaxsoft")
+    spec = importlib.util.find_spec(top)
+    where = [*(spec.submodule_search_locations or ()), spec.origin or ""][0] if spec else ""
+    return os.path.isabs(where) and not imports.is_library(where)
+
+
+@imports.cached
 def _module(name: str) -> _Module:
-    path = _file(name)
-    tree = ast.parse(_READ.get(path) or path.read_bytes() if path else "")
-    package = name.partition(".")[0]
-    imported = {
-        alias.asname or alias.name: _place(node.module, alias.name)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == package
-        for alias in node.names
-    }
+    path, tree = _file(name), ast.Module([], [])
+    if path:
+        with contextlib.suppress(SyntaxError):  # of a file that nothing has imported
+            tree = ast.parse(_READ.get(path) or imports.READ.get(path) or path.read_bytes())
+    top = [(_bare(node), _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     defined: dict[str, list[ast.stmt]] = {}
-    top = [(node, _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     for node, names in top:
         for own in names:
-            defined.setdefault(own, []).append(_bare(node))
+            defined.setdefault(own, []).append(node)
     for node, names in top:
-        if not names:  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
-            for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys():
+        if not names or isinstance(
+            node, _COMPOUND
+        ):  # such as `f.defvjp(forward, backward)`: it belongs to all that it names
+            for own in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defined.keys() - {*names}:
                 defined[own].append(node)
-    return _Module(defined, imported)
+    imported: dict[str, list[_Place]] = {}
+    for own, place in (pair for node in ast.walk(tree) for pair in _imports(name, path, node)):
+        imported.setdefault(own, []).append(place)
+    stars = [place.module for place in imported.pop("*", [])]
+    return _Module(defined, imported, stars, [node for node, _ in top])
 
 
-def _place(module: str, name: str) -> _Place:
-    """What a name of a module is: itself a module, or what is defined there, or in the module that it is had from."""
-    if _file(f"{module}.{name}"):
-        return _Place(f"{module}.{name}", "")
-    there = _module(module)
-    return there.imported[name] if name not in there.defined and name in there.imported else _Place(module, name)
+def _imports(module: str, path: Path | None, node: ast.AST) -> Iterator[tuple[str, _Place]]:
+    """The names that an import statement of a module binds, and what they stand for; a module has no name."""
+    package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
+    for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+        if isinstance(node, ast.Import):
+            there, short = imports.name_in(module, alias.name), alias.name.partition(".")[0]
+            top = there.removesuffix(alias.name) + short  # `import a.b` binds a
+            yield alias.asname or short, _Place(there if alias.asname else top, "")
+            continue
+        there = node.module or ""
+        if node.level:
+            there = importlib.util.resolve_name("." * node.level + there, package)
+        else:
+            there = imports.name_in(module, there, [alias.name])
+        yield alias.asname or alias.name, _Place(there, alias.name)
 
 
 def _names(node: ast.stmt) -> list[str]:
     """What a statement at the top of a module defines."""
     if isinstance(node, _DEFINITIONS):
         return [node.name]
+    if isinstance(node, _COMPOUND):
+        inner = (part for part in ast.walk(node) if isinstance(part, ast.stmt) and part is not node)
+        return list(dict.fromkeys(name for part in inner for name in _names(part)))
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return [t.id for target in targets if target for t in ast.walk(target) if isinstance(t, ast.Name)]
 
@@ -154,9 +235,9 @@ def _bare(node: ast.stmt) -> ast.stmt:
     return node
 
 
-@functools.lru_cache(1024)
+@imports.cached
 def _file(module: str) -> Path | None:
     """The source of a module, found without running it."""
-    with contextlib.suppress(ImportError, AttributeError, ValueError):
+    with contextlib.suppress(Exception):  # of packages on the way, which run
         path = Path(getattr(importlib.util.find_spec(module), "origin", None) or "")
         return path if path.suffix == ".py" and path.is_file() else None

@@ -1,7 +1,8 @@
 """The little language of configs: `name(arguments)`, several joined by a bar.
 
 A string such as `teacher(epoch=11)|temperature(2)|topk(10)` or `convnet(depth=3, width=128)` names functions of a module
-and their arguments. It is parsed as a Python expression and only walked, never evaluated.
+and their arguments. It is parsed as a Python expression and only walked, never evaluated. A name may be the path of a
+user's own function, such as `mylab.nets:tall(width=8)`; see `imports`.
 """
 
 import ast
@@ -9,10 +10,14 @@ import functools
 import inspect
 import keyword
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from jaxsoft import errors
+from jaxsoft import errors, imports
+
+_SWAPPED = {":": "@", "@": ":"}  # `a.b:c(1)` is no expression of Python, `a.b@c(1)` is, and binds tighter than a bar
+_TEXT_OR_SIGN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[:@]""")
 
 
 class Call(NamedTuple):
@@ -34,7 +39,8 @@ def parse(text: str) -> tuple[Call, ...]:
     ['teacher(epoch=11)', 'topk(10)']
     """
     try:
-        return _calls(ast.parse(text.strip(), mode="eval").body)
+        expression = _TEXT_OR_SIGN.sub(lambda found: _SWAPPED.get(found[0], found[0]), text.strip())
+        return _calls(ast.parse(expression, mode="eval").body)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
         expected = "name(arguments)|..., such as 'hard', 'teacher(epoch=5)|topk(3)'"
         raise errors.ConfigError(f"cannot read spec {text!r}; expected {expected}") from None
@@ -61,8 +67,8 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
     Raises:
       ConfigError: too many, unknown, missing or wrongly typed arguments.
     """
-    legal = [p for p in inspect.signature(function).parameters.values() if p.name not in given]
-    signature = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in legal])
+    legal = [p for p in parameters(function).values() if p.name not in given]
+    signature = inspect.Signature([p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in sorted(legal, key=_is_optional)])
     try:
         bound = signature.bind(*call.args, **call.kwargs).arguments
         for name, value in bound.items():
@@ -78,20 +84,58 @@ def bind(call: Call, function: Callable[..., Any], given: tuple[str, ...] = (), 
     return bound
 
 
+def find(name: str, functions: Mapping[str, Callable[..., Any]], kind: str, where: str) -> Callable[..., Any]:
+    """The function that a name of a spec stands for: one of these, or what a path such as `mylab.nets:tall` leads to.
+
+    Raises:
+      ConfigError: there is none; `kind` ("schedule") and `where` all of them are say what was wanted.
+    """
+    if imports.is_outside(name):
+        return imports.function(name)
+    if name not in functions:
+        raise errors.ConfigError(errors.unknown(kind, name, functions, where))
+    return functions[name]
+
+
 def resolve(
-    text: str, functions: Mapping[str, Callable[..., Any]], kind: str, where: str, given: tuple[str, ...] = ()
+    text: str,
+    functions: Mapping[str, Callable[..., Any]],
+    kind: str,
+    where: str,
+    given: tuple[str, ...] = (),
+    offered: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
     """The function that a one-call spec such as `step(0.3, parts=4)` names, with the user's arguments filled in.
 
-    The caller supplies the parameters `given` later; messages say `kind` ("schedule"), and `where` all of them are.
+    The caller supplies the parameters `given` later, and those `offered` if the function has them; see `find`.
 
     Raises:
-      ConfigError: unknown name or wrong arguments.
+      ConfigError: unknown name, wrong arguments, or a function of the user's that does not take first what is given.
     """
     call = parse_one(text)
-    if call.name not in functions:
-        raise errors.ConfigError(errors.unknown(kind, call.name, functions, where))
-    return functools.partial(functions[call.name], **bind(call, functions[call.name], given, text))
+    function = find(call.name, functions, kind, where)
+    check_takes(call.name, function, kind, given)
+    filled = functools.partial(function, **bind(call, function, (*given, *offered), text))
+    return imports.telling(call.name)(filled) if imports.is_outside(call.name) else filled
+
+
+def check_takes(name: str, function: Callable[..., Any], kind: str, given: tuple[str, ...]) -> None:
+    """Refuse a function that does not take first what every one of its kind is given."""
+    if (own := tuple(parameters(function)))[: len(given)] != given:
+        wanted, there = ", ".join(given), ", ".join(own) or "nothing"
+        raise errors.ConfigError(f"{name} cannot be used as {kind}: it should take first {wanted}; it takes {there}")
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a function takes by name, with its annotations as types where they are written as text."""
+    try:
+        found = inspect.signature(function, eval_str=True)
+    except NameError:  # known to type checkers only
+        found = inspect.signature(function)
+    except ValueError as problem:  # of a builtin
+        raise errors.ConfigError(str(problem)) from None
+    kinds = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return {name: p for name, p in found.parameters.items() if p.kind not in kinds}
 
 
 def public_functions(module: Any) -> dict[str, Callable[..., Any]]:
@@ -103,6 +147,9 @@ def public_functions(module: Any) -> dict[str, Callable[..., Any]]:
 def _calls(node: ast.expr) -> tuple[Call, ...]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _calls(node.left) + _calls(node.right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        (call,) = _calls(node.right)
+        return (call._replace(name=f"{_dotted(node.left)}:{call.name}"),)
     if isinstance(node, ast.Name):
         return (Call(node.id),)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -112,6 +159,14 @@ def _calls(node: ast.expr) -> tuple[Call, ...]:
                 raise ValueError
             kwargs[given.arg] = _value(given.value)
         return (Call(node.func.id, tuple(map(_value, node.args)), kwargs),)
+    raise ValueError
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    if isinstance(node, ast.Name):
+        return node.id
     raise ValueError
 
 
@@ -129,6 +184,10 @@ def _value(node: ast.expr) -> Any:
 def _show(value: Any) -> str:
     bare = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
     return value if bare else repr(value)
+
+
+def _is_optional(p: inspect.Parameter) -> bool:
+    return p.default is not p.empty
 
 
 def _described(p: inspect.Parameter) -> str:

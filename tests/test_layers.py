@@ -25,6 +25,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config.settings",),
     ("numerics", "console"),
     ("spec", "rng", "types", "config.values", "command.stopping", "command.streams", "sources"),
+    ("imports",),
     ("errors", "files", "command"),  # the last is empty but for its modules
 )
 ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise

@@ -55,7 +55,7 @@ def tried(tmp_path, monkeypatch):
             texts[name] = texts[name].replace(old, new)
         for name, text in texts.items():
             (package / f"{name}.py").write_text(text)
-        for cached in (sources.digest, sources._module, sources._file):
+        for cached in (sources._digest, sources._module, sources._file, sources._is_followed):
             cached.cache_clear()
         for module in [name for name in sys.modules if name.startswith("jaxsoft_tried")]:
             del sys.modules[module]
@@ -64,7 +64,7 @@ def tried(tmp_path, monkeypatch):
         return sources.digest(first.treated), sources.digest(first.alone)
 
     yield digests
-    for cached in (sources.digest, sources._module, sources._file):
+    for cached in (sources._digest, sources._module, sources._file, sources._is_followed):
         cached.cache_clear()
 
 

@@ -1,14 +1,13 @@
 """From the words of a command line to flags and settings; every mistake is one line."""
 
 import runpy
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from jaxsoft import config, errors
+from jaxsoft import config, errors, imports
 from jaxsoft.config import values
 
 
@@ -79,6 +78,7 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
         known = [str(p) for p in (*folder.glob("*.py"), *Path("configs").glob("*.py"))]
         near = f"; nearest: {errors.nearest(str(path), known)}" if known else ""
         raise errors.ConfigError(f"config file {path} not found (current folder: {Path.cwd()}){near}")
+    imports.beside(path)
     try:
         scope = runpy.run_path(str(path))
         if "get_config" not in scope:
@@ -87,10 +87,4 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
     except errors.JaxsoftError:
         raise
     except (Exception, SystemExit) as problem:
-        frames = traceback.extract_tb(problem.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-        text = errors.first_line(problem)
-        if isinstance(problem, SyntaxError):
-            lines, text = [problem.lineno], problem.msg
-        where = f"{path}, line {lines[-1]}" if lines and lines[-1] else path
-        raise errors.ConfigError(f"config file {where}: {type(problem).__name__}: {text}") from None
+        raise errors.ConfigError(f"config file {imports.located(problem, str(path))}") from None

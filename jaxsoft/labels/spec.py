@@ -6,18 +6,16 @@ know something about labels asks for the parts of what `parse` gave.
 """
 
 import dataclasses
-import functools
-import inspect
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import errors, rng
+from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
 from jaxsoft.labels import ops
 from jaxsoft.spec import Call
@@ -63,7 +61,7 @@ class LabelSpec:
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
 
     @staticmethod
-    @functools.lru_cache(2**16)  # a run asks for the specs of its members again and again; for a kB each they are kept
+    @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
     def parse(text: str) -> "LabelSpec":
         """Read a label spec, and bind every argument.
 
@@ -186,11 +184,10 @@ class LabelSpec:
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
         for call in (*first, *self.operations):
-            function = getattr(ops, call.name)
-            wanted = inspect.signature(function).parameters
+            wanted = language.parameters(operation(call.name))
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            row = function(row, *call.args, **supplied)
+            row = _treated(call, row, supplied)
         return row
 
 
@@ -248,15 +245,38 @@ def teachers(
 _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned)}
 
 
+def operation(name: str) -> Callable[..., Any]:
+    """The function that an operation of a label spec names.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    return language.find(name, language.public_functions(ops), "label operation", "jaxsoft/labels/ops.py")
+
+
 def _operation(call: Call, text: str) -> Call:
-    operations = language.public_functions(ops)
-    if call.name in operations:
-        given = language.bind(call, operations[call.name], _SUPPLIED, text)
-        parameters = inspect.signature(operations[call.name]).parameters.values()
-        return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
-    if call.name in _SOURCES:
+    if call.name in _SOURCES and call.name not in language.public_functions(ops):
         raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-    raise errors.ConfigError(errors.unknown("label operation", call.name, operations, "jaxsoft/labels/ops.py"))
+    function = operation(call.name)
+    given = language.bind(call, function, _SUPPLIED, text)
+    if imports.is_outside(call.name):  # its defaults may be what no spec can say
+        language.check_takes(call.name, function, "label operation", ("row",))
+        return Call(call.name, (), given)
+    parameters = language.parameters(function).values()
+    return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
+
+
+def _treated(call: Call, row: Array, supplied: Mapping[str, Any]) -> Array:
+    """What an operation makes of a row; of a user's it is checked that it is a row again."""
+    function = operation(call.name)
+    if not imports.is_outside(call.name):
+        return function(row, *call.args, **supplied)
+    with imports.telling(call.name):
+        treated = jnp.asarray(function(row, **call.kwargs, **supplied))
+    if treated.shape != row.shape or not jnp.issubdtype(treated.dtype, jnp.floating):
+        told = f"{len(row)} floats, got {treated.dtype} of shape {treated.shape}"
+        raise errors.ConfigError(f"{call.name} should return {told}")
+    return treated
 
 
 def _not_a_source(name: str, text: str) -> str:

@@ -14,6 +14,8 @@ from flax import linen as nn
 
 from jaxsoft import spec
 
+_KIND = "model", "jaxsoft/models/"
+
 
 def build(text: str, num_classes: int) -> nn.Module:
     """The network that a spec names, such as `convnet(depth=2, width=16)`.
@@ -26,12 +28,12 @@ def build(text: str, num_classes: int) -> nn.Module:
     >>> build("mlp(hidden=8)", num_classes=3).hidden
     8
     """
-    return spec.resolve(text, architectures(), "model", "jaxsoft/models/", given=("num_classes",))(num_classes)
+    return spec.resolve(text, architectures(), *_KIND, given=("num_classes",))(num_classes)
 
 
 def function(text: str) -> Callable[..., nn.Module]:
     """The architecture that a spec names, which `build` knows."""
-    return architectures()[spec.parse_one(text).name]
+    return spec.find(spec.parse_one(text).name, architectures(), *_KIND)
 
 
 def architectures() -> dict[str, Callable[..., nn.Module]]:

@@ -21,7 +21,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxsoft import errors, spec
+from jaxsoft import errors, imports, spec
+
+_HERE = "jaxsoft/training/augment.py"
 
 
 class Augmentation(NamedTuple):
@@ -54,7 +56,7 @@ def build(text: str) -> Augmentation:
     Raises:
       ConfigError: the name, an argument or an operation is unknown.
     """
-    return spec.resolve(text, _returning(Augmentation), "augmentation", "jaxsoft/training/augment.py")()
+    return spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
 
 
 def functions(text: str) -> list[Callable]:
@@ -64,6 +66,18 @@ def functions(text: str) -> list[Callable]:
     usual = {name: p.default for name, p in inspect.signature(chosen).parameters.items()}
     words = "_".join(map(str, (usual | spec.bind(call, chosen)).values())).split("_")
     return [chosen, *(operation for name, operation in _returning(Change).items() if name in words)]
+
+
+def code_of(text: str) -> list[Callable]:
+    """The same, where paths name some of them."""
+    call = spec.parse_one(text)
+    if imports.is_outside(call.name):
+        return [imports.function(call.name)]
+    if call.name not in ("one_of", "compose"):
+        return functions(text)
+    chosen = _returning(Augmentation)[call.name]
+    (inner,) = spec.bind(call, chosen).values()
+    return [chosen, *(spec.find(own.name, _returning(Change), "", "") for own in spec.parse(inner))]
 
 
 def none() -> Augmentation:
@@ -88,6 +102,29 @@ def dsa(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation
 def dsa_all(operations: str = "color_crop_cutout_flip_scale_rotate") -> Augmentation:
     """Every one of `operations` at every step, in the order given; each acts on the output of the one before."""
     draws = _operations(operations)
+
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
+        for i, draw in enumerate(draws):
+            image = apply(image, draw(u[3 * i : 3 * i + 3], *image.shape[:2]))
+        return image
+
+    return Augmentation(3 * len(draws), change)
+
+
+def one_of(operations: str) -> Augmentation:
+    """As `dsa`, with `operations` of your own too, joined by bars: `one_of("crop|mylab.augment:blur(2)")`."""
+    draws = _any_operations(operations)
+
+    def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
+        drawn = _integer(step_u, 0, len(draws) - 1)
+        return apply(image, _pick([draw(u, *image.shape[:2]) for draw in draws], drawn))
+
+    return Augmentation(3, change)
+
+
+def compose(operations: str) -> Augmentation:
+    """As `dsa_all`, with `operations` of your own too, joined by bars, as for `one_of`."""
+    draws = _any_operations(operations)
 
     def change(image: jax.Array, u: jax.Array, step_u: jax.Array) -> jax.Array:
         for i, draw in enumerate(draws):
@@ -248,6 +285,11 @@ def _operations(names: str) -> list[Callable[..., Change]]:
                 errors.unknown("augmentation operation", name, functions, "jaxsoft/training/augment.py")
             )
     return [functions[name] for name in names.split("_")]
+
+
+def _any_operations(text: str) -> list[Callable[..., Change]]:
+    known = _returning(Change), "augmentation operation", _HERE, ("u", "height", "width")
+    return [spec.resolve(str(call), *known) for call in spec.parse(text)]
 
 
 def _returning(kind: object) -> dict[str, Callable]:

@@ -19,6 +19,9 @@ from jaxsoft import models, rng, sources, spec
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, losses, optim, schedules, views
 
+_OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
+_SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
+
 
 class Recipe(NamedTuple):
     """What all members of a bucket share; static in the compiled program.
@@ -48,26 +51,20 @@ class Recipe(NamedTuple):
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
-        given = ("learning_rate", "weight_decay")
-        return spec.resolve(
-            self.optimizer, spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py", given
-        )
+        return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
 
     def build_schedule(self) -> Callable[[Array], Array]:
-        functions = spec.public_functions(schedules)
-        return spec.resolve(self.schedule, functions, "schedule", "jaxsoft/training/schedules.py", ("progress",))
+        return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""
-        optimizer, schedule = (
-            spec.public_functions(module)[spec.parse_one(text).name]
-            for module, text in ((optim, self.optimizer), (schedules, self.schedule))
-        )
+        optimizer = spec.find(spec.parse_one(self.optimizer).name, *_OPTIMIZERS)
+        schedule = spec.find(spec.parse_one(self.schedule).name, *_SCHEDULES)
         return {
             f"model {self.model}": sources.digest(models.function(self.model)),
             f"optimizer {self.optimizer}": sources.digest(optimizer),
             f"schedule {self.schedule}": sources.digest(schedule),
-            f"augmentation {self.augment}": sources.digest(*augment.functions(self.augment)),
+            f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
         }
 
 

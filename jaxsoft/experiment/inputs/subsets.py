@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Int32
 from scipy.special import log_softmax
 
 from jaxsoft import config, rng
-from jaxsoft.experiment.plan import checks, sweep
+from jaxsoft.experiment.plan import checks, sweep, trials
 from jaxsoft.experiment.plan.sweep import Draw, MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.types import Dataset
@@ -25,7 +25,8 @@ def draw_tables(
         choose = named(draw.select)
         given = {"difficulty": found()} if "difficulty" in inspect.signature(choose).parameters else {}
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
-        tables[draw] = np.asarray(choose(dataset.train.labels, ipc, key=key, **given))
+        table = choose(dataset.train.labels, ipc, key=key, **given)
+        tables[draw] = trials.check_table(draw.select, table, dataset.train.labels, ipc)
     return tables
 
 

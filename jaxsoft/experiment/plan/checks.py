@@ -13,7 +13,7 @@ from jaxsoft import config, data, errors, rng, spec
 from jaxsoft.data import normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import sweep
+from jaxsoft.experiment.plan import sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture, expectations
 from jaxsoft.labels.spec import LabelSpec
@@ -21,6 +21,7 @@ from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
+SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
 _MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
@@ -79,7 +80,15 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         ipc = max(m.ipc for m in members if m.select == text)
         with _about(key):  # once, as if all images were equally difficult
             given = {"difficulty": np.zeros(len(dataset.train))} if by_difficulty(text) else {}
-            selection(text)(dataset.train.labels, ipc, key=rng.key(0, rng.Stream.SUBSET), **given)
+            choose = functools.partial(
+                selection(text), dataset.train.labels, key=rng.key(0, rng.Stream.SUBSET), **given
+            )
+            trials.check_table(text, choose(ipc), dataset.train.labels, ipc)
+            trials.check_nested(text, choose, ipc)
+    for name in _trained(settings):
+        for setting, try_ in trials.of_training(getattr(settings, name), dataset.image_shape):
+            with _about(f"config.{name}.{setting}"):
+                try_()
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
@@ -99,8 +108,7 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    given = ("labels", "ipc", "key", "difficulty")
-    return spec.resolve(text, spec.public_functions(select), "selection", "jaxsoft/data/select.py", given)
+    return spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), ("difficulty",))
 
 
 def by_difficulty(text: str) -> bool:
@@ -113,7 +121,7 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
     yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
     for text, key in _selections(settings).items():
         yield key, functools.partial(selection, text)
-    for name in ("teacher", "student", *(("learned",) if _learns(settings) else ())):
+    for name in _trained(settings):
         part = getattr(settings, name)
         recipe = Recipe("", 10, 1, 1, part.optimizer, part.schedule)
         yield f"config.{name}.optimizer", recipe.build_optimizer
@@ -121,6 +129,11 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
     for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
+
+
+def _trained(settings: config.Settings) -> tuple[str, ...]:
+    """The groups of settings by which networks are trained."""
+    return ("teacher", "student", "learned") if _learns(settings) else ("teacher", "student")
 
 
 def _learns(settings: config.Settings) -> bool:

@@ -4,17 +4,15 @@ Data, settings, experts, the code that specs name, the engine, and the settings 
 other code is another key, so edited code never gets old numbers; `edited` says what that was.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxsoft import config, errors, numerics, sources, spec
-from jaxsoft.data import select as selecting
+from jaxsoft import config, errors, imports, numerics, sources, spec
 from jaxsoft.experiment.learned import learn as learning
+from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels import ops
-from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.spec import LabelSpec, operation
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
@@ -44,16 +42,15 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 
 def code_of(settings: config.Settings, model: str, labels: str, select: str) -> dict[str, str]:
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
-    own, operations, ways = settings.student, spec.public_functions(ops), spec.public_functions(selecting)
-    called, way = [operation.name for operation in LabelSpec.parse(labels).operations], spec.parse_one(select).name
+    own, called, way = settings.student, LabelSpec.parse(labels).operations, spec.parse_one(select).name
     return {
         **_of_training(model, own.optimizer, own.schedule, own.augment),
-        **{f"label operation {name}": sources.digest(operations[name]) for name in called},
-        f"selection {way}": sources.digest(ways[way]),
+        **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in called},
+        f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
     }
 
 
-@functools.cache
+@imports.cached
 def _of_training(model: str, optimizer: str, schedule: str, augment: str) -> dict[str, str]:
     return Recipe(model, 1, 1, 1, optimizer, schedule, augment).code()
 

@@ -1,0 +1,88 @@
+"""What users' functions return, tried on shapes before anything is trained; what is not as it should be is one line."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Int
+
+from jaxsoft import config, errors, imports, spec
+from jaxsoft.training import augment
+from jaxsoft.training.fit import Recipe
+
+_NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
+
+
+def of_training(part: config.Training | config.Learned, image_shape: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """A setting, and what tries it, for each function of the user's own that trains a network.
+
+    Those raise ConfigError.
+    """
+    recipe = Recipe("", 10, 1, 1, part.optimizer, part.schedule, part.augment)
+    if _name(part.optimizer):
+        yield "optimizer", lambda: _optimizer(_name(part.optimizer), recipe.build_optimizer())
+    if _name(part.schedule):
+        yield "schedule", lambda: _shaped(_name(part.schedule), (), recipe.build_schedule(), _NUMBER)
+    if any(map(imports.is_found, augment.code_of(part.augment))):
+        yield "augment", lambda: _augmentation(part.augment, image_shape)
+
+
+def check_table(text: str, table: Any, labels: Int[np.ndarray, "N"], ipc: int) -> np.ndarray:
+    """The table of a selection, positions in train, [K, ipc]; of a user's it is checked that it is one.
+
+    Raises:
+      ConfigError: another shape, a place that there is not, an image of another class, or one twice.
+    """
+    table, name = np.asarray(table), _name(text)
+    if not name:
+        return table
+    wanted = (int(labels.max()) + 1, ipc)
+    if table.shape != wanted or not np.issubdtype(table.dtype, np.integer):
+        told = f"{list(wanted)} positions in train, got {table.dtype} {list(table.shape)}"
+        raise errors.ConfigError(f"{name} should return {told}")
+    if table.min() < 0 or table.max() >= len(labels) or len(np.unique(table)) < table.size:
+        raise errors.ConfigError(f"{name} should return positions in 0..{len(labels) - 1}, each once")
+    if (labels[table] != np.arange(len(table))[:, None]).any():
+        raise errors.ConfigError(f"{name} should return images of class k in row k")
+    return table
+
+
+def check_nested(text: str, choose: Callable[[int], np.ndarray], ipc: int) -> None:
+    """Refuse a selection whose smaller tables are not the first columns of its larger ones."""
+    if _name(text) and ipc > 1 and not np.array_equal(choose(ipc)[:, :-1], choose(ipc - 1)):
+        raise errors.ConfigError(f"{_name(text)} should return for ipc={ipc - 1} the first columns of ipc={ipc}")
+
+
+def _name(text: str) -> str:
+    """The path that a spec names; empty where it is a function of this package."""
+    name = spec.parse_one(text).name
+    return name if imports.is_outside(name) else ""
+
+
+def _optimizer(name: str, build: Callable[..., Any]) -> None:
+    def update(rate: jax.Array, decay: jax.Array, vector: jax.Array) -> jax.Array:
+        made = build(rate, decay)
+        if not isinstance(made, optax.GradientTransformation):
+            told = f"should return an optax.GradientTransformation, got {type(made).__name__}"
+            raise errors.ConfigError(f"{name} {told}")
+        return made.update(vector, made.init(vector), vector)[0]
+
+    _shaped(name, (3,), update, _NUMBER, _NUMBER, jax.ShapeDtypeStruct((3,), jnp.float32))
+
+
+def _augmentation(text: str, image_shape: tuple[int, ...]) -> None:
+    made = augment.build(text)
+    if not isinstance(made, augment.Augmentation):
+        raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
+    image, u = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (image_shape, (made.draws,)))
+    _shaped(text, image_shape, made.change, image, u, _NUMBER)
+
+
+def _shaped(name: str, shape: tuple[int, ...], function: Callable[..., Any], *inputs: jax.ShapeDtypeStruct) -> None:
+    with imports.telling(name):
+        found = jax.eval_shape(lambda *given: jnp.asarray(function(*given)), *inputs)
+    if found.shape != shape or not jnp.issubdtype(found.dtype, jnp.floating):
+        raise errors.ConfigError(f"{name} should give float32 {list(shape)}, got {found.dtype} {list(found.shape)}")

@@ -15,7 +15,7 @@ def setting(default: Any, doc: str, **rule: Any) -> Any:
 class Data:
     """Which images."""
 
-    name: str = setting("digits", "dataset: a file of jaxsoft/data, or tfds:<name>")
+    name: str = setting("digits", "dataset: a file of jaxsoft/data/sets, tfds:<name>, or package.module:function")
     root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder", names="path")
     validation: float = setting(
         0.1, "share of each class, or the set's own; 0 where the test chooses", low=0.0, high=0.5

@@ -1,11 +1,12 @@
-"""A user's own arrays as a dataset: `jaxsoft.Dataset.from_arrays` says how."""
+"""A user's own arrays as a dataset: by `jaxsoft.Dataset.from_arrays`, or returned by a function that a config names."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from jaxsoft import errors
+from jaxsoft import errors, spec
 from jaxsoft.data import arrays, classes, raw
 from jaxsoft.types import Dataset, Split
 
@@ -25,6 +26,29 @@ def from_arrays(images: Any, labels: Any, class_names: Any, validation: Any, tes
             out = classes.held_out(whole.labels[left], counts)
             parts[split], left = _taken(whole, left[out]), left[~out]
     return arrays.checked(Dataset(name, names, train=_taken(whole, left), **parts))
+
+
+def from_function(text: str, validation: float, limit: int | None) -> Dataset:
+    """What the function of a spec such as `mylab.data:birds(side=32)` returns; the rest is as in `load`.
+
+    Raises:
+      ConfigError: there is no such function, it fails, or it returns neither a Dataset nor (images, labels).
+      DataError: its arrays are not clear.
+    """
+    made = spec.resolve(text, {}, "dataset", "jaxsoft data list")()
+    if isinstance(made, Dataset):
+        data = arrays.checked(made)
+        data = data if validation else dataclasses.replace(data, validation=_taken(data.validation, np.arange(0)))
+    elif (pair := _pair(made)) is not None:
+        data = from_arrays(pair.images, pair.labels, None, validation, None, text)
+    else:
+        told = f"should return a jaxsoft.Dataset or (images, labels), got {errors.quoted(type(made).__name__)}"
+        raise errors.ConfigError(f"{spec.parse_one(text).name} {told}")
+    if limit:
+        beyond = np.maximum(np.bincount(data.train.labels) - limit, 0)
+        kept = ~classes.held_out(data.train.labels, beyond)
+        data = dataclasses.replace(data, train=_taken(data.train, np.flatnonzero(kept)))
+    return arrays.checked(data)
 
 
 def _numbers(labels: Any, who: str) -> tuple[str, ...]:

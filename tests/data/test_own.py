@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from jaxsoft import errors, types
+import jaxsoft
+from jaxsoft import data, errors, types
 from jaxsoft.types import Dataset, Split
 
 LABELS = np.array([0] * 30 + [1] * 10 + [2] * 5)
@@ -121,3 +122,87 @@ def test_images_that_are_not_clear_are_one_line(images, message):
     with pytest.raises(errors.DataError, match=re.escape(message)) as refused:
         Dataset.from_arrays(images, LABELS)
     assert "\n" not in str(refused.value)
+
+
+BIRDS = """
+import numpy as np
+from jaxsoft import Dataset
+
+def pair(count: int = 40, broken: bool = False):
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 4
+    return rng.random((count, 5, 6)), labels + broken
+
+def made(count: int = 40, name: str = "birds"):
+    return Dataset.from_arrays(*pair(count), validation=0.25, name=name)
+
+def nothing():
+    return {"images": 3}
+
+def fails():
+    return np.zeros(3)[4]
+"""
+
+
+@pytest.fixture
+def birds(tmp_path, monkeypatch):
+    (tmp_path / "some_birds.py").write_text(BIRDS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "some_birds"
+
+
+def test_a_function_that_returns_images_and_labels_is_a_dataset(birds):
+    loaded = jaxsoft.load(f"{birds}:pair(count=80)")
+    assert (loaded.name, loaded.image_shape, loaded.class_names) == (f"{birds}:pair(count=80)", (5, 6, 1), (*"0123",))
+    assert [len(s) for s in (loaded.train, loaded.validation, loaded.test)] == [56, 8, 16]
+    none, few = jaxsoft.load(f"{birds}:pair", validation=0.0), jaxsoft.load(f"{birds}:pair", limit=3)
+    assert [len(s) for s in (none.train, none.validation, none.test)] == [32, 0, 8]
+    assert np.bincount(few.train.labels).tolist() == [3] * 4 and len(few.validation) == 4
+    assert len({d.fingerprint for d in (loaded, none, few)}) == 3
+
+
+def test_a_function_that_returns_a_dataset_keeps_its_name_and_its_splits(birds):
+    loaded = jaxsoft.load(f"{birds}:made")
+    assert (loaded.name, len(loaded.train), len(loaded.validation)) == ("birds", 24, 8)
+    assert jaxsoft.load(f"{birds}:made", validation=0.5).fingerprint == loaded.fingerprint
+    none = jaxsoft.load(f"{birds}:made(name=owls)", validation=0.0, limit=2)
+    assert (none.name, len(none.train), len(none.validation)) == ("owls", 8, 0)
+
+
+@pytest.mark.parametrize(
+    "name, more, message",
+    [
+        ("some_birds:nests", {}, "module some_birds has no function 'nests'; it has: "),
+        ("no_such_birds:pair", {}, "module no_such_birds not found on sys.path"),
+        (
+            "some_birds:pair(size=3)",
+            {},
+            "some_birds:pair(size=3).*usage: some_birds:pair(count: int=40, broken: bool=False)",
+        ),
+        (
+            "some_birds:pair(broken=True)",
+            {},
+            "some_birds:pair(broken=True): labels run from 1 to 4, but there are 4 classes",
+        ),
+        (
+            "some_birds:nothing",
+            {},
+            "some_birds:nothing should return a jaxsoft.Dataset or (images, labels), got 'dict'",
+        ),
+        ("some_birds:fails", {}, "some_birds:fails: .*some_birds.py, line 17: IndexError: index 4 is out of bounds"),
+        ("some_birds:pair", {"resize": 8}, "resize=8 cannot be: images of some_birds:pair are of the size"),
+        ("cifar10:pair", {}, "only tfds takes a name after a colon"),
+    ],
+)
+def test_a_function_that_gives_no_dataset_is_one_line(birds, name, more, message):
+    with pytest.raises(
+        (errors.ConfigError, errors.DataError), match=re.escape(message).replace(r"\.\*", ".*")
+    ) as refused:
+        jaxsoft.load(name, **more)
+    assert "\n" not in str(refused.value)
+
+
+def test_of_a_function_nothing_is_prepared(birds):
+    for ask in (data.prepare, data.verify):
+        with pytest.raises(errors.ConfigError, match="some_birds:pair names a function: there is nothing to prepare"):
+            ask(f"{birds}:pair")

@@ -24,7 +24,7 @@ def beside_nothing_afterwards():
     imports.beside(None)
 
 
-def test_own_arrays_are_run_resumed_and_reported(tmp_path, capsys):
+def test_own_arrays_are_run_resumed_and_reported(tmp_path, capsys, caplog):
     (tmp_path / "own_arrays.py").write_text(DATA)
     config = tiny_run.config_file(
         tmp_path, {"data.name": "own_arrays:two_channels", "data.limit": 0, "sweep.seed": (0,)}
@@ -36,6 +36,7 @@ def test_own_arrays_are_run_resumed_and_reported(tmp_path, capsys):
         assert kept["images"].dtype == np.uint8 and kept["images"].shape == (3, 5, 7, 2) and kept["images"].max() > 200
     report = (tmp_path / "run" / "report.html").read_text()
     assert "own_arrays:two_channels" in report and "What the teacher says of single images" in report
+    assert "could not be drawn" not in caplog.text
     assert main.main(command) == 0
     assert "students: 0 of 4 left" in capsys.readouterr().out
     (tmp_path / "own_arrays.py").write_text(DATA.replace("seed: int = 0", "seed: int = 1"))

@@ -202,18 +202,18 @@ def _module(name: str) -> _Module:
 def _imports(module: str, path: Path | None, node: ast.AST) -> Iterator[tuple[str, _Place]]:
     """The names that an import statement of a module binds, and what they stand for; a module has no name."""
     package = module if path and path.name == "__init__.py" else module.rpartition(".")[0]
-    for alias in node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
-        if isinstance(node, ast.Import):
+    if isinstance(node, ast.Import):
+        for alias in node.names:
             there, short = imports.name_in(module, alias.name), alias.name.partition(".")[0]
             top = there.removesuffix(alias.name) + short  # `import a.b` binds a
             yield alias.asname or short, _Place(there if alias.asname else top, "")
-            continue
-        there = node.module or ""
-        if node.level:
-            there = importlib.util.resolve_name("." * node.level + there, package)
-        else:
-            there = imports.name_in(module, there, [alias.name])
-        yield alias.asname or alias.name, _Place(there, alias.name)
+    elif isinstance(node, ast.ImportFrom):
+        inner = node.module or ""
+        for alias in node.names:
+            there = imports.name_in(module, inner, [alias.name])
+            if node.level:
+                there = importlib.util.resolve_name("." * node.level + inner, package)
+            yield alias.asname or alias.name, _Place(there, alias.name)
 
 
 def _names(node: ast.stmt) -> list[str]:

@@ -94,7 +94,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     if (last := max(m.without for m in members)) >= dataset.num_classes:
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for model, key in _models(settings).items():
-        with _about(key):
+        with _about(key), trials.telling(model):
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
 

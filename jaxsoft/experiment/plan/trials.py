@@ -1,5 +1,6 @@
 """What users' functions return, tried on shapes before anything is trained; what is not as it should be is one line."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,11 @@ def of_training(part: config.Training | config.Learned, image_shape: tuple[int, 
         yield "schedule", lambda: _shaped(_name(part.schedule), (), recipe.build_schedule(), _NUMBER)
     if any(map(imports.is_found, augment.code_of(part.augment))):
         yield "augment", lambda: _augmentation(part.augment, image_shape)
+
+
+def telling(text: str) -> contextlib.AbstractContextManager[None]:
+    """Say in one line what goes wrong in what a spec names, if that is a user's own."""
+    return imports.telling(name) if (name := _name(text)) else contextlib.nullcontext()
 
 
 def check_table(text: str, table: Any, labels: Int[np.ndarray, "N"], ipc: int) -> np.ndarray:
@@ -63,7 +69,7 @@ def _name(text: str) -> str:
 
 
 def _optimizer(name: str, build: Callable[..., Any]) -> None:
-    def update(rate: jax.Array, decay: jax.Array, vector: jax.Array) -> jax.Array:
+    def update(rate: jax.Array, decay: jax.Array, vector: jax.Array) -> Any:
         made = build(rate, decay)
         if not isinstance(made, optax.GradientTransformation):
             told = f"should return an optax.GradientTransformation, got {type(made).__name__}"

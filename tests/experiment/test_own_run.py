@@ -1,13 +1,16 @@
 """Arrays of a user's own in a whole run: a function beside the config, a run folder, resume, refusal and report."""
 
-import zipfile
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny_run
 
+import jaxsoft
 from jaxsoft import imports, main
 
+PAGE = (Path(__file__).parents[2] / "docs" / "own.md").read_text()
 DATA = """
 import numpy as np
 
@@ -32,7 +35,7 @@ def test_own_arrays_are_run_resumed_and_reported(tmp_path, capsys, caplog):
     command = ["run", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
     assert main.main(command) == 0
     assert "own_arrays:two_channels, 78 train, 18 validation, 24 test images of 5x7x2" in capsys.readouterr().out
-    with zipfile.ZipFile(tmp_path / "run" / "examples.npz"), np.load(tmp_path / "run" / "examples.npz") as kept:
+    with np.load(tmp_path / "run" / "examples.npz") as kept:
         assert kept["images"].dtype == np.uint8 and kept["images"].shape == (3, 5, 7, 2) and kept["images"].max() > 200
     report = (tmp_path / "run" / "report.html").read_text()
     assert "own_arrays:two_channels" in report and "What the teacher says of single images" in report
@@ -42,6 +45,15 @@ def test_own_arrays_are_run_resumed_and_reported(tmp_path, capsys, caplog):
     (tmp_path / "own_arrays.py").write_text(DATA.replace("seed: int = 0", "seed: int = 1"))
     assert main.main(command) == 4
     assert "fingerprint" in capsys.readouterr().err
+
+
+def test_the_page_is_true_of_a_dataset(tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(def shades.*?)```", PAGE, re.DOTALL)
+    (named,) = re.findall(r'data.name = "mine:(.*?)"', PAGE)
+    (tmp_path / "page_data.py").write_text(f"import numpy as np\n{code}")
+    monkeypatch.syspath_prepend(tmp_path)
+    data = jaxsoft.load(f"page_data:{named}")
+    assert (data.image_shape, data.num_classes, len(data.test)) == ((8, 8, 1), 3, 60)
 
 
 def test_a_function_that_is_not_there_is_one_line_and_nothing_is_written(tmp_path, capsys):

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from jaxsoft import errors, imports, sources, spec
+from jaxsoft.training import augment
 
 NET = '''"""A module."""
 import random
@@ -152,3 +153,9 @@ def test_a_function_is_followed_from_where_it_is_only_imported_and_through_what_
     tried = sources.digest(imports.function("tried:f"))
     folder(("near.py", "100.5", "101.5"))
     assert sources.digest(imports.function("tried:f")) != tried
+
+
+def test_the_code_of_an_augmentation_is_that_of_the_operations_it_joins(folder):
+    folder()
+    assert [f.__name__ for f in augment.code_of("one_of('crop|net:alone')")] == ["one_of", "crop", "alone"]
+    assert [f.__name__ for f in augment.code_of("net:alone")] == ["alone"]

@@ -27,7 +27,7 @@ def train_students(
     """Train every student of a sweep at once, in one compiled program.
 
     Args:
-      dataset: from `load`, or your own arrays in a `Dataset`.
+      dataset: from `load`, or of your own arrays from `Dataset.from_arrays`.
       experts: from `teach`, on this dataset; label specs speak of them.
       student: what the sweep does not vary.
       sweep: axes; their product is the members.
@@ -40,6 +40,18 @@ def train_students(
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
       DataError: arrays of your own are not what they must be.
+
+    >>> import numpy as np
+    >>> from jaxsoft import Student, Sweep, Teacher, teach
+    >>> labels = np.arange(80) % 2
+    >>> images = (np.random.default_rng(0).random((80, 6, 4)) + labels[:, None, None]) / 2
+    >>> data = Dataset.from_arrays(images, labels, class_names=("dark", "light"))
+    >>> experts = teach(data, Teacher(model="mlp(hidden=8)", epochs=2, batch=8, learning_rate=0.3))
+    >>> student = Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)
+    >>> sweep = Sweep(ipc=(2,), labels=("hard", "teacher(epoch=2)"), seed=(0,))
+    >>> rows = train_students(data, experts, student, sweep)
+    >>> [(row["dataset"], row["labels"], row["test_accuracy"]) for row in rows]
+    [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
     """
     dataset = arrays.checked(dataset)
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):

@@ -48,6 +48,40 @@ class Dataset:
     licence: str = ""
     sound: bool = field(default=False, init=False, repr=False, compare=False)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        class_names: Any = None,
+        validation: Any = 0.1,
+        test: Any = None,
+        name: str = "own",
+    ) -> "Dataset":
+        """A dataset of your own images, which are copied.
+
+        Args:
+          images: [N, H, W, C] or [N, H, W] of any size: uint8, floats in [0, 1], or what `data/arrays.py` can tell.
+          labels: [N], class numbers 0 to K - 1; classes may differ in size.
+          class_names: K of them; the numbers if not given.
+          validation, test: (images, labels), or the share of each class that becomes one, by a fixed shuffle and at
+            least one image: `test` of all, a fifth if not given, then `validation` of what is left, none if 0.
+          name: the column `dataset` of the results.
+
+        Raises:
+          ConfigError: a share that there is not, or that leaves a class without train images.
+          DataError: arrays that are not clear; names the first row that is wrong.
+
+        >>> import numpy as np
+        >>> data = Dataset.from_arrays(np.random.default_rng(0).random((40, 8, 6)), np.arange(40) % 4)
+        >>> len(data.train), len(data.validation), len(data.test), data.image_shape
+        (28, 4, 8, (8, 6, 1))
+        """
+        from jaxsoft.data import own  # the one import that goes up: arrays are checked there
+
+        return own.from_arrays(images, labels, class_names, validation, test, name)
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)

@@ -1,6 +1,7 @@
 """The Python interface: the stages of a run as functions, with the numbers of a run."""
 
 import dataclasses
+import doctest
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxsoft
-from jaxsoft import config, errors
+from jaxsoft import api, config, errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
 
@@ -68,6 +69,22 @@ def test_own_arrays_make_a_dataset():
         assert [row["test_accuracy"] for row in told[-1]] == [1.0] * 4
         assert {row["dataset"] for row in told[-1]} == {"mine"}
     assert [[row["val_accuracy"] for row in rows] for rows in told] == [[1.0] * 4] * 2
+
+
+def test_the_example_is_true():
+    assert doctest.testmod(api).failed == 0
+
+
+def test_own_images_that_are_not_square_and_of_two_channels_teach_a_convnet():
+    labels = np.arange(60) % 2
+    images = np.random.default_rng(0).integers(0, 60, (60, 8, 12, 2), np.uint8)
+    images[labels == 1, :4] += 190
+    data = jaxsoft.Dataset.from_arrays(images, labels)
+    net = "convnet(depth=1, width=8)"
+    experts = jaxsoft.teach(data, dataclasses.replace(TEACHER, model=net, batch=8, learning_rate=0.05))
+    student = dataclasses.replace(STUDENT, model=net, steps=16)
+    rows = jaxsoft.train_students(data, experts, student, SWEEP)
+    assert {row["status"] for row in rows} == {"done"} and min(row["test_accuracy"] for row in rows) > 0.9
 
 
 def test_own_arrays_that_would_be_scaled_wrongly_are_refused(experts):

@@ -6,7 +6,10 @@ import pathlib
 import re
 import shlex
 
+import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from jaxsoft import config, main
 from jaxsoft.command import arguments
@@ -36,6 +39,31 @@ def test_every_run_command_names_an_experiment_that_is_there_and_reads(command, 
     monkeypatch.setattr(main, "_run", lambda argv: read.append(arguments.settings(argv)[0]) or 0)
     assert main.main(shlex.split(command)[1:]) == 0
     assert read[0].data.name in command
+
+
+def test_the_commands_for_a_folder_of_ones_own_train_students_on_it(tmp_path, monkeypatch):
+    """As they stand, with smaller networks, fewer steps and one seed."""
+    row = next(line for line in README.splitlines() if line.startswith("| your own folder"))
+    prepare, run = re.findall(r"`jaxsoft ([^`]+)`", row)
+    digits = load_digits()
+    for i, (pixels, label) in enumerate(zip(digits.images[:300], digits.target)):
+        path = tmp_path / "digits" / ("train", "val", "test")[i % 3] / str(label) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(path)
+    monkeypatch.setenv("JAXSOFT_DATA", str(tmp_path / "prepared"))
+    monkeypatch.chdir(ROOT)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main.main(shlex.split(prepare.replace("DIR", str(tmp_path / "digits")))) == 0
+        small = [f"--config.{who}.model=mlp(hidden=8)" for who in ("teacher", "student")]
+        more = (
+            "--config.student.steps=8",
+            "--config.sweep.seed=0",
+            "--config.teacher.store=",
+            f"--workdir={tmp_path / 'run'}",
+        )
+        assert main.main([*shlex.split(run), *small, *more]) == 0
+    assert "10 classes; train: 100 images of train; validation: 100 of val; test: 100 of test" in printed.getvalue()
+    assert (tmp_path / "run" / "report.html").exists()
 
 
 def test_every_label_spec_in_the_tables_is_read():

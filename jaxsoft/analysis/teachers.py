@@ -77,7 +77,7 @@ def _labels(examples: Examples) -> Section:
     def pictures(axes: Axes) -> None:
         for row, pixels in enumerate(shown):
             bottom = row * (bars + 1) + bars - 0.5
-            square = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+            square = pixels if pixels.shape[-1] in (3, 4) else pixels[..., 0]
             axes.imshow(square, cmap="gray", extent=(0, bars, bottom, bottom - bars), aspect="auto")
         axes.set(xlim=(0, bars))
         axes.set_box_aspect((len(images) * (bars + 1) + 0.4) / bars)  # square pixels

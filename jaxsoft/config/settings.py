@@ -15,9 +15,11 @@ def setting(default: Any, doc: str, **rule: Any) -> Any:
 class Data:
     """Which images."""
 
-    name: str = setting("digits", "dataset: a file of jaxsoft/data, or tfds:<name>")
+    name: str = setting("digits", "dataset: a file of jaxsoft/data/sets, tfds:<name>, or package.module:function")
     root: str = setting("", "folder of prepared data; empty: $JAXSOFT_DATA, else a per-user cache folder", names="path")
-    validation: float = setting(0.1, "share held out of each class; 0 where the test chooses", low=0.0, high=0.5)
+    validation: float = setting(
+        0.1, "share of each class, or the set's own; 0 where the test chooses", low=0.0, high=0.5
+    )
     limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
     resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
     normalize: str = setting("standardize", "what networks see: standardize, zca, zca(regularization=0.1) or none")

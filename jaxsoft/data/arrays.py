@@ -11,7 +11,7 @@ than 16 in uint16, as cameras give them.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from jaxsoft.data import refusals
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
-_COLOURS = (1, 3)
+_CHANNELS = 4  # at most, of what counts as channels first
 _HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
 
@@ -51,35 +51,43 @@ def checked(dataset: Dataset) -> Dataset:
     if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))
-    listed: Any = dataset.class_names
-    names = () if isinstance(listed, str) or not hasattr(listed, "__iter__") else tuple(listed)
-    if not names or not all(isinstance(name, str) for name in names):
-        told = errors.shown(f"{listed!r:.100}")
-        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
-    names, splits = tuple(map(str, names)), {}
-    for name, split in given.items():
-        images = _pixels(split.images, f"{who}: {name} images")
-        splits[name] = Split(images, _labels(split.labels, f"{who}: {name} labels", len(images), len(names)))
-        if len(images) == 0 and name != "validation":
+    names = class_names(dataset.class_names, who)
+    splits = {name: split(part, names, f"{who}: {name}") for name, part in given.items()}
+    for name, part in splits.items():
+        if len(part) == 0 and name != "validation":
             raise errors.DataError(f"{who}: the {name} split is empty")
-        shape, wanted = (refusals.size(part.images.shape[1:]) for part in (splits[name], splits["train"]))
+        shape, wanted = (refusals.size(one.images.shape[1:]) for one in (part, splits["train"]))
         if shape != wanted:
             raise errors.DataError(f"{who}: {name} and train images differ in shape ({shape} and {wanted})")
     refusals.check_classes(splits["train"].labels, names, who)
     return vouched(dataclasses.replace(dataset, class_names=names, fingerprint=_fingerprint(splits), **splits))
 
 
+def class_names(listed: Any, who: str) -> tuple[str, ...]:
+    """The names of classes 0, 1, ...; DataError if they are none."""
+    names = () if isinstance(listed, str) or not hasattr(listed, "__iter__") else tuple(listed)
+    if not names or not all(isinstance(name, str) for name in names):
+        told = errors.shown(f"{listed!r:.100}")
+        raise errors.DataError(f"{who}: class_names are {told}; wanted one name for each class")
+    return tuple(map(str, names))
+
+
+def split(given: Split, names: Sequence[str], what: str) -> Split:
+    """Images and labels as the package works on them; DataError names `what`, and the first row that is wrong."""
+    images = _pixels(given.images, f"{what} images")
+    return Split(images, _labels(given.labels, f"{what} labels", len(images), len(names)))
+
+
 def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
     """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
-    array, wanted = _array(images, what), "wanted [N, H, W, C]"
+    array, wanted = array_of(images, what), "wanted [N, H, W, C], or [N, H, W]"
     shape = refusals.size(array.shape)
     if array.dtype.kind not in "biuf":
         raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
-    if array.ndim == 3:
-        raise errors.DataError(f"{what} have no axis of channels, shape {shape}; {wanted}: images[..., None]")
+    array = array[..., None] if array.ndim == 3 else array
     if array.ndim != 4:
         raise errors.DataError(f"{what} have shape {shape}; {wanted}")
-    if array.shape[1] in _COLOURS and min(array.shape[2:]) > 4:
+    if array.shape[1] <= _CHANNELS < min(array.shape[2:]):
         hint = "images.transpose(0, 2, 3, 1)"
         raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
     if len(array) and not array.size:
@@ -96,15 +104,13 @@ def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
         return array.astype(np.uint8, copy=False)
     if kind == "f" and 0 <= low and _BLACK < high <= 1:
         return array.astype(np.float32, copy=False)
-    advice = _advice(kind, float(low), float(high))
+    advice = _advice(kind, float(low), float(high)) if np.isfinite([low, high]).all() else _not_finite(array)
     found = f"{what} are {array.dtype.name} from {low:.6g} to {high:.6g}"
     raise errors.DataError(f"{found}; wanted uint8, or floats in [0, 1]{advice}")
 
 
 def _advice(kind: str, low: float, high: float) -> str:
     """How to convert images of this range, if it tells what they are."""
-    if not np.isfinite([low, high]).all():
-        return ""
     bits = int(high).bit_length()
     of_255 = "; if 255 is white: images / 255" if kind == "f" else "; if these are bytes: images.astype(np.uint8)"
     black = "; these are nearly black: masks are bool, and what was divided by 255 once is not divided again"
@@ -119,9 +125,14 @@ def _advice(kind: str, low: float, high: float) -> str:
     return next((advice for fits, advice in rules if fits), "")
 
 
+def _not_finite(images: np.ndarray) -> str:
+    row = int(np.argmin(np.isfinite(images).all(axis=(1, 2, 3))))
+    return f"; row {row} is the first with a pixel that is no number"
+
+
 def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
     """Class numbers as int32; whole floats are numbers too."""
-    array = _array(labels, what)
+    array = array_of(labels, what)
     array = array.astype(np.int32) if array.dtype.kind == "b" else array
     wanted = f"wanted one class number for each of the {count} images"
     if array.shape != (count,):
@@ -132,18 +143,25 @@ def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.nd
     if count == 0:
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iuf":
-        raise errors.DataError(f"{what} are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}")
-    if array.dtype.kind == "f" and (broken := array[array != np.floor(array)]).size:
-        raise errors.DataError(f"{what} are not whole numbers, such as {broken[0]:.6g}; {wanted}")
+        way = ": names, labels = np.unique(labels, return_inverse=True)" * (array.dtype.kind in "US")
+        raise errors.DataError(f"{what} are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}{way}")
+    if array.dtype.kind == "f" and (broken := array != np.floor(array)).any():
+        raise errors.DataError(f"{what} are not whole numbers: {_first(array, broken)}; {wanted}")
     low, high = array.min(), array.max()
     if low < 0 or high >= num_classes:
         hint = ": labels - 1" if (low, high) == (1, num_classes) else ""
-        found = f"{what} run from {low:.6g} to {high:.6g}, but there are {num_classes} class names"
-        raise errors.DataError(f"{found}; wanted 0 to {num_classes - 1}{hint}")
+        found = f"{what} run from {low:.6g} to {high:.6g}, but there are {num_classes} classes"
+        beyond = _first(array, (array < 0) | (array >= num_classes))
+        raise errors.DataError(f"{found}: {beyond}; wanted 0 to {num_classes - 1}{hint}")
     return array.astype(np.int32, copy=False)
 
 
-def _array(values: Any, what: str) -> np.ndarray:
+def _first(labels: np.ndarray, wrong: np.ndarray) -> str:
+    row = int(np.argmax(wrong))
+    return f"row {row} is {labels[row]:.6g}"
+
+
+def array_of(values: Any, what: str) -> np.ndarray:
     """An array of numbers of any kind, in this machine's byte order."""
     if isinstance(values, np.ma.MaskedArray):
         raise errors.DataError(f"{what} are a masked array; what is masked would be read: use its filled() form")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 from jaxsoft import errors
 
@@ -40,6 +40,14 @@ def portion(labels: Int[np.ndarray, "N"], share: float) -> Int[np.ndarray, "K"]:
     [5, 1]
     """
     return np.maximum(1, np.round(share * np.bincount(labels))).astype(np.int64)
+
+
+def held_out(labels: Int[np.ndarray, "N"], counts: Int[np.ndarray, "K"]) -> Bool[np.ndarray, "N"]:
+    """Which rows are split off: `counts[k]` of class k, the last of it in the fixed shuffle."""
+    order, out = spread(labels), np.zeros(len(labels), bool)
+    shuffled = labels[order]
+    out[order] = rank(shuffled) >= (np.bincount(labels, minlength=len(counts)) - counts)[shuffled]
+    return out
 
 
 def check_ipc(ipc: int, labels: Int32[np.ndarray, "N"], class_names: Sequence[str] = ()) -> None:

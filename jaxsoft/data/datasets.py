@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from jaxsoft import errors, files, types
-from jaxsoft.data import arrays, classes, prepared, sets
+from jaxsoft import errors, files, imports, types
+from jaxsoft.data import arrays, classes, own, prepared, sets
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
@@ -29,9 +29,11 @@ def load(
     """Open a prepared dataset and cut its three splits.
 
     Args:
-      name: a dataset, such as cifar10, digits or tfds:mnist (`names()` lists them).
+      name: a dataset, such as cifar10, digits or tfds:mnist (`names()` lists them); or `package.module:function` with its
+        arguments, if any: your own, which returns a `Dataset`, or images and labels as `Dataset.from_arrays` takes them.
       root: folder of the prepared sets; default `$JAXSOFT_DATA`, else `~/.cache/jaxsoft/data`.
-      validation: share of the published train images of each class to carve off, at least 1 image unless 0.
+      validation: share of the published train images of each class to carve off, at least 1 image unless 0. A validation
+        split that the set has of its own is used whole, or left out if 0.
       resize: side in pixels that the images were prepared with, where that is a choice.
       limit: keep only the first so many train images of each class, after a fixed shuffle.
 
@@ -49,6 +51,10 @@ def load(
         raise errors.ConfigError(f"validation expects a share in [0, 1), got {validation}")
     if limit is not None and limit < 1:
         raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
+    if _is_function(name):
+        if resize is not None:
+            raise errors.ConfigError(f"resize={resize} cannot be: images of {name} are of the size that it gives them")
+        return own.from_function(name, validation, limit)
     asked = _Asked(name, root, resize)
     whole = asked.open()
     manifest, in_train, in_validation = whole.manifest, *_cut(whole, validation, limit)
@@ -108,9 +114,12 @@ def prepare(
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
     """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
-    loaded = load(name, root, validation=0.0, resize=resize)  # which compares every byte
-    counts = f"{len(loaded.train):,} train and {len(loaded.test):,} test images of {loaded.num_classes} classes"
-    return f"{loaded.name}: {counts} are as they were prepared"
+    asked = _Asked(name, root, resize)
+    whole = asked.open()  # which compares every byte
+    held = whole.manifest.held
+    counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
+    counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"
+    return f"{asked.name}: {counts} are as they were prepared"
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
@@ -142,6 +151,8 @@ class _Asked:
         self.name, self.resize, self.root = stem + colon + self.argument, resize, root_folder(root)
         self.folder = self.root / (re.sub(r"[:/]", "-", self.name) + (f"-{resize}px" if resize else ""))
         known = sets.published()
+        if _is_function(name):
+            raise errors.ConfigError(f"{name} names a function: there is nothing to prepare or to verify")
         if stem not in known:
             raise errors.ConfigError(errors.unknown("dataset", name, known, "jaxsoft data list"))
         if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, self.argument)) or bool(colon) != bool(argument):
@@ -175,6 +186,11 @@ class _Asked:
         raise errors.DataError(f"{self.name} {refusal[state]}")
 
 
+def _is_function(name: str) -> bool:
+    """Whether a name is the path of a user's function."""
+    return imports.is_outside(name) and name.partition(":")[0] not in sets.published()
+
+
 def root_folder(root: str | Path | None = None) -> Path:
     """The folder of prepared sets; a machine without a home folder keeps them with its temporary files."""
     if root or os.environ.get("JAXSOFT_DATA"):
@@ -195,7 +211,13 @@ def _state(known: sets.Published, folder: Path, root: Path, argument: str) -> st
 
 
 def _cut(whole: prepared.Prepared, validation: float, limit: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Which stored rows are train and which validation: the first and the last of each class."""
+    """Which stored rows are train and which validation: the first and the last of each class, or the set's own."""
+    if count := whole.manifest.held:
+        labels = whole.train.labels[:-count]
+        in_train = classes.rank(labels) < (limit or len(labels))
+        return np.r_[in_train, np.zeros(count, bool)], np.r_[
+            np.zeros(len(labels), bool), np.full(count, validation > 0)
+        ]
     labels = whole.train.labels
     held = classes.portion(labels, validation) if validation else 0
     kept = np.bincount(labels) - held

@@ -9,7 +9,7 @@ from jaxtyping import Int, Int32, UInt8
 
 from jaxsoft.data import classes
 
-_TEST_SHARE = 0.2  # of each class, where a set has no test split of its own
+TEST_SHARE = 0.2  # of each class, where a set has no test split of its own
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Raw:
     """A published dataset: its classes, its two splits, where it comes from and under which terms.
 
     `origin` is the folder that it was read from where the name does not say which images these are; `notes`, called
-    once every image is read, says what was left out and what a user should know, a line each.
+    once every image is read, says what was left out and what a user should know, a line each. The last `held` of the
+    train images are a validation split that the set has of its own.
     """
 
     class_names: tuple[str, ...]
@@ -43,12 +44,11 @@ class Raw:
     licence: str
     origin: str = ""
     notes: Callable[[], list[str]] = list
+    held: int = 0
 
 
 def carve(part: Part, held: Int[np.ndarray, "K"] | None = None) -> tuple[Part, Part]:
     """The images that stay and those split off by the fixed shuffle: `held[k]` of class k, else a fifth of each class."""
-    held = classes.portion(part.labels, _TEST_SHARE) if held is None else held
-    order = classes.spread(part.labels)
-    labels = part.labels[order]
-    out = classes.rank(labels) >= (np.bincount(labels, minlength=len(held)) - held)[labels]
-    return part.take(np.sort(order[~out])), part.take(np.sort(order[out]))
+    held = classes.portion(part.labels, TEST_SHARE) if held is None else held
+    out = classes.held_out(part.labels, held)
+    return part.take(np.flatnonzero(~out)), part.take(np.flatnonzero(out))

@@ -64,6 +64,13 @@ def test_whatever_the_type_a_network_sees_the_same_pixels(images, exact, how):
     np.testing.assert_allclose(normalizers[1](found), seen[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_images_of_one_to_four_channels_and_without_an_axis_of_them(channels):
+    images = BYTES[..., [0, 1, 2, 0][:channels]]
+    assert arrays.checked(made(images)).image_shape == (5, 6, channels)
+    assert arrays.checked(made(BYTES[..., 0])).image_shape == (5, 6, 1)
+
+
 def test_masks_are_black_and_white():
     masks = BYTES > 100
     assert (arrays.checked(made(masks)).train.images == 255 * masks).all()
@@ -91,12 +98,15 @@ def test_a_memory_map_is_read_where_it_lies(tmp_path):
         (BYTES.astype(np.int32) * 257, "int32 from 0 to 65535; wanted uint8, or floats in"),
         (BYTES.astype(np.int64) - 128, "int64 from -128 to 127"),
         (BYTES.astype(np.int8), "int8 from -128 to 127"),
-        (np.where(BYTES == 255, np.nan, unit(np.float32)), "float32 from nan to nan; wanted"),
-        (np.where(BYTES == 255, np.inf, unit(np.float32)), "float32 from 0 to inf; wanted"),
-        (BYTES[..., 0], r"no axis of channels, shape 12x5x6; wanted \[N, H, W, C\]: images\[..., None\]"),
-        (BYTES.reshape(12, -1), r"have shape 12x90; wanted \[N, H, W, C\]"),
+        (
+            np.where(BYTES == 255, np.nan, unit(np.float32)),
+            "float32 from nan to nan; wanted .*; row 0 is the first with a pixel that is no number$",
+        ),
+        (np.where(BYTES == 255, np.inf, unit(np.float32)), "float32 from 0 to inf; wanted .*; row 0 is the first"),
+        (BYTES.reshape(12, -1), r"have shape 12x90; wanted \[N, H, W, C\], or \[N, H, W\]$"),
         (BYTES.transpose(0, 3, 1, 2), r"channels first, shape 12x3x5x6; .*: images.transpose\(0, 2, 3, 1\)"),
         (BYTES[..., :1].transpose(0, 3, 1, 2), "channels first, shape 12x1x5x6"),
+        (BYTES[..., [0, 1, 2, 0]].transpose(0, 3, 1, 2), "channels first, shape 12x4x5x6"),
         (BYTES[:, :0], "no pixels, shape 12x0x6x3"),
         (BYTES.astype(complex), "complex128"),
         (BYTES.astype(str), "wanted numbers of one shape"),
@@ -121,17 +131,17 @@ def test_whole_numbers_are_labels(labels):
 @pytest.mark.parametrize(
     "labels, message",
     [
-        (LABELS + 1, "labels run from 1 to 3, but there are 3 class names; wanted 0 to 2: labels - 1"),
-        (LABELS - 1, "labels run from -1 to 1, but there are 3 class names; wanted 0 to 2$"),
-        (LABELS + 0.5, "labels are not whole numbers, such as 0.5"),
-        (np.where(LABELS == 1, np.nan, LABELS), "not whole numbers, such as nan"),
+        (LABELS + 1, "labels run from 1 to 3, but there are 3 classes: row 2 is 3; wanted 0 to 2: labels - 1"),
+        (LABELS - 1, "labels run from -1 to 1, but there are 3 classes: row 0 is -1; wanted 0 to 2$"),
+        (LABELS + 0.5, "labels are not whole numbers: row 0 is 0.5"),
+        (np.where(LABELS == 1, np.nan, LABELS), "not whole numbers: row 1 is nan"),
         (np.where(LABELS == 1, np.inf, LABELS), "from 0 to inf"),
         (np.full(12, 2**63, np.uint64), "from 9.22337e"),
         (np.eye(3)[LABELS], r"have shape 12x3; .*: labels.argmax\(1\), if these are one-hot"),
         (LABELS[:, None], r"have shape 12x1; .*: labels\[:, 0\]"),
         (LABELS[:5], "have shape 5; wanted one class number for each of the 12 images"),
         (3, "have shape of one number"),
-        ([*"abcabcabcabc"], "labels are str32; .*, 0 to 2"),
+        ([*"abcabcabcabc"], r"labels are str32; .*, 0 to 2: names, labels = np.unique\(labels"),
         (np.zeros(12), r"class 1 \(b\) has no train images, of 3 class names"),
     ],
 )
@@ -147,7 +157,7 @@ def test_labels_that_are_no_class_numbers_are_refused(labels, message):
         ({"names": "abc"}, "class_names are 'abc'; wanted one name for each class"),
         ({"names": ()}, r"class_names are \(\)"),
         ({"names": (*NAMES, "d")}, r"class 3 \(d\) has no train images, of 4 class names"),
-        ({"names": NAMES[:2]}, "from 0 to 2, but there are 2 class names"),
+        ({"names": NAMES[:2]}, "from 0 to 2, but there are 2 classes: row 2 is 2"),
         ({"test": types.Split(BYTES[:0], LABELS[:0])}, "mine: the test split is empty"),
         ({"train": types.Split(BYTES[:0], LABELS[:0])}, "mine: the train split is empty"),
         ({"test": types.Split(BYTES[:, 1:], LABELS)}, r"test and train images differ in shape \(4x6x3 and 5x6x3\)"),

@@ -51,7 +51,7 @@ def test_what_is_left_out_is_counted_and_named(root):
     assert loaded.class_names == ("cat", "dog")
     assert len(loaded.train) + len(loaded.test) == 8
     assert said == [
-        "a fifth of each class of own is the test split",
+        "2 classes; train: 6 images of own; validation: cut from train; test: 2 of own, a fifth of each class",
         "left out: files of the system: 2 (__MACOSX/cat/x.png, cat/@eaDir/t.jpg)",
         "left out: files that are no images: 3, of them 1 .txt, 1 no ending, 1 .md (cat/notes.txt, cat/plain, readme.md)",
         "left out: folders without an image: 1 (empty)",
@@ -121,7 +121,7 @@ def test_splits_in_any_case(root, train, test):
     put(root / test / "dog" / "7.png", 7)
     loaded, said = prepared(root)
     assert (len(loaded.train), reds(loaded.test)) == (8, [(1, 7)])
-    assert said[0] == f"{test} is the test split"
+    assert said[0] == f"2 classes; train: 8 images of {train}; validation: cut from train; test: 1 of {test}"
     assert "classes with no test image: nothing is said of their accuracy: cat" in said
 
 
@@ -132,24 +132,47 @@ def test_an_unlabelled_test_is_not_used(root, inner):
     put(root / "val" / "cat" / "9.png", 9)
     loaded, said = prepared(root)
     assert reds(loaded.test) == [(0, 9)]
-    assert said[0] == "test has no folders of the train classes, so its images have no labels"
+    assert said[0] == "2 classes; train: 8 images of train; validation: cut from train; test: 1 of val"
+    assert said[1] == "test has no folders of the train classes, so its images have no labels"
     assert f"left out: images that lie in no class folder: 1 (test/{inner}8.png)" in said
-    assert "val is the test split" in said
 
 
-def test_validation_beside_a_test_and_other_folders_are_left_out_and_named(root):
-    for split in ("train", "val", "test"):
-        put_classes(root / split, ("cat", "dog"))
+def test_splits_of_their_own_are_used_and_other_folders_left_out_and_named(root):
+    for split, count in (("train", 3), ("val", 2), ("test", 1)):
+        put_classes(root / split, ("cat", "dog"), count)
+    put(root / "val" / "dog" / "7.png", 7)
     put(root / "extra" / "cat" / "e.png")
     put(root / "loose.png")
-    loaded, said = prepared(root)
-    assert (len(loaded.train), len(loaded.test)) == (8, 8)
-    assert (
-        "left out: images of val, which is not used, as validation is cut from the train images: 8 "
-        "(val/cat/0.png, val/cat/1.png, val/cat/2.png, val/cat/3.png, val/dog/0.png, and 3 more)"
-    ) in said
-    assert "left out: images beside the train and test folders: 1 (extra/cat/e.png)" in said
-    assert "left out: images that lie in no class folder: 1 (loose.png)" in said
+    without, said = prepared(root)
+    assert said == [
+        "2 classes; train: 6 images of train; validation: 5 of val; test: 2 of test",
+        "left out: images beside the folders of splits: 1 (extra/cat/e.png)",
+        "left out: images that lie in no class folder: 1 (loose.png)",
+    ]
+    loaded, smaller = (data.load("image_folder", root.parent / "prepared", limit=limit) for limit in (None, 2))
+    assert reds(loaded.validation) == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 7)] == reds(smaller.validation)
+    assert reds(loaded.train) == reds(without.train) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert reds(loaded.test) == [(0, 0), (1, 0)] and len(without.validation) == 0 and len(smaller.train) == 4
+    assert len({loaded.fingerprint, without.fingerprint, smaller.fingerprint}) == 3
+    told = data.verify("image_folder", root.parent / "prepared")
+    assert told == "image_folder: 6 train, 5 validation and 2 test images of 2 classes are as they were prepared"
+
+
+def test_a_validation_folder_without_a_class_is_told(root):
+    put_classes(root / "train", ("cat", "dog"), 1)
+    put_classes(root / "test", ("cat", "dog"))
+    put(root / "val" / "cat" / "8.png", 8)
+    assert prepared(root)[1][1:] == ["classes with no validation image: they have no say in what is chosen: dog"]
+
+
+def test_a_class_that_is_in_validation_alone_is_refused(root):
+    put_classes(root / "train", ("cat", "dog"))
+    put_classes(root / "test", ("cat", "dog"))
+    put_classes(root / "val", ("cat", "fox"))
+    with pytest.raises(
+        errors.DataError, match="val holds folders that are not among the 2 classes of the train.*: fox"
+    ):
+        prepared(root)
 
 
 def test_images_at_any_depth(root):

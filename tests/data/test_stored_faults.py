@@ -156,6 +156,7 @@ def test_a_header_that_claims_something_else_is_refused(tmp_path, claim):
         ("train_counts", [10, 10, 10, 0]), ("test_counts", [0, 0, 0]), ("test_counts", [3, 3, 3, 0]), ("test_counts", []),
         ("digests", {}), ("digests", None), ("digests", dict.fromkeys(reading.ARRAYS, "x" * 64)),
         ("chunks", {}), ("chunks", dict.fromkeys(reading.ARRAYS, [])), ("chunks", dict.fromkeys(reading.ARRAYS, [1])),
+        ("held", 30), ("held", -1), ("held", 1.0), ("held", True),
         ("source", None), ("licence", ["CC"]), ("format", "2"), ("further", 1),
     ],
 )  # fmt: skip

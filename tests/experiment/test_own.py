@@ -47,7 +47,7 @@ def finished(tmp_path_factory):
 
 
 def test_the_page_is_true_for_every_kind(finished):
-    assert len(CODE) == 7 and all(len(code.splitlines()) <= 15 for code in CODE)
+    assert len(CODE) == 8 and all(len(code.splitlines()) <= 15 for code in CODE)
     found = rows(finished / "run")
     assert set(found) == {"hard", "teacher(epoch=5)|mine:floor(least=0.01)"}
     assert {(row["model"], row["select"], row["status"]) for row in found.values()} == {

@@ -187,7 +187,7 @@ def _examples(z: Any) -> Examples:
     if epochs.ndim != 1 or len(epochs) == 0 or epochs.min() < 0:
         raise ValueError("epochs should be a list of numbers from 0")
     probabilities, labels = _labels(z, "", np.float32, len(epochs), len(names))
-    if images.ndim != 4 or len(images) != len(labels) or images.shape[-1] not in (1, 3, 4) or not images.size:
+    if images.ndim != 4 or len(images) != len(labels) or not images.size:
         raise ValueError("images and labels do not fit each other")
     kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
     given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}

@@ -33,7 +33,8 @@ class Manifest:
     """What the JSON file says, sealed with its own digest; it is believed only if all of it makes sense.
 
     `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
-    can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin and notes.
+    can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin, notes and `held`, which is written if
+    it is not 0.
     """
 
     name: str
@@ -47,10 +48,11 @@ class Manifest:
     chunks: dict[str, list[str]] = field(default_factory=dict)
     origin: str = ""
     notes: list[str] = field(default_factory=list)
+    held: int = 0
 
     def text(self) -> bytes:
         """The content of the file."""
-        told = asdict(self)
+        told = {key: value for key, value in asdict(self).items() if key != "held" or value}
         return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
 
 
@@ -116,7 +118,9 @@ def _makes_sense(told: dict[str, Any]) -> bool:
         and all(type(text) is str for text in itertools.chain(texts, *chunks.values()))
         and all(type(count) is int for count in (*train, *test))
         and len(names) == len(train) >= len(test)
+        and type(held := told.get("held", 0)) is int
         and min(train) > 0
+        and 0 <= held < sum(train)
         and min(test) >= 0 < sum(test)
         and digests.keys() == set(ARRAYS)
         and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())

@@ -139,8 +139,9 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
     for split, part in (("train", found.train), ("test", found.test)):
         if len(part.labels) == 0 or not 0 <= part.labels.min() <= part.labels.max() < len(found.class_names):
             raise errors.DataError(f"{name}: the {split} split is empty or has labels beyond its class names")
-    refusals.check_classes(found.train.labels, found.class_names, name)
-    return replace(found, train=found.train.take(classes.spread(found.train.labels)))
+    labels, held = np.split(found.train.labels, [len(found.train.labels) - found.held])
+    refusals.check_classes(labels, found.class_names, name)
+    return replace(found, train=found.train.take(np.r_[classes.spread(labels), len(labels) : len(labels) + len(held)]))
 
 
 def _written(
@@ -165,7 +166,7 @@ def _written(
     train, test = (np.bincount(part.labels).tolist() for part in (found.train, found.test))
     whole, chunks = (dict(zip(arrays, column)) for column in zip(*map(_digests, arrays.values())))
     known = {"source": found.source, "licence": found.licence, "origin": found.origin, "notes": found.notes()}
-    return reading.Manifest(name, list(found.class_names), train, test, whole, chunks=chunks, **known)
+    return reading.Manifest(name, list(found.class_names), train, test, whole, chunks=chunks, held=found.held, **known)
 
 
 def _digests(file: io.BufferedIOBase) -> tuple[str, list[str]]:

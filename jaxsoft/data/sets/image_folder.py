@@ -1,9 +1,9 @@
-"""Anybody's images: a folder with one subfolder per class, or train and test folders that hold such folders; all else is left out and told."""
+"""Anybody's images: a folder of class folders, or of splits that hold class folders; all else is left out and told."""
 
 import collections
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,13 @@ from jaxsoft.data.prepared import MANIFEST
 from jaxsoft.data.sets import Published
 
 LICENCE = "that of the images"
-FILES = "one folder of images per class, or train/ and test/ that hold such folders (PNG, JPEG, WebP, TIFF and others)"
+FILES = "one folder of images per class, or train/, val/ and test/ that hold such folders (PNG, JPEG, WebP, TIFF and others)"
 
 _TRAIN = {"train", "training"}
 _TEST = {"test", "testing"}
 _VALIDATION = {"val", "valid", "validation"}
 _SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__"}
+_SPLITS: tuple[str, ...] = ("train", "test", "validation")
 _LEFT_OUT = "left out: "
 _IN_NO_CLASS = "images that lie in no class folder"
 _OTHER = "files that are no images"
@@ -99,11 +100,11 @@ def find(where: Path, argument: str) -> Path | None:
 
 
 def read(found: Path, resize: int | None) -> raw.Raw:
-    """Train and test as the subfolders say (test before val); without them a fifth of each class becomes the test."""
+    """Splits as the subfolders say; without a test val becomes it, and without both a fifth of each class."""
     seen = _Listing(found)
-    tree, *tests = _trees(found)
+    tree, *others = _trees(found)
     paths = seen.classes(tree)
-    test_paths = _test(tree, tests, paths, seen) if tree != found else {}
+    labelled = _labelled(tree, others, paths, seen) if tree != found else []
     splits = _TRAIN | _TEST | _VALIDATION
     if len(paths) < 2 or all(name.lower() in splits for name in paths):
         what = f"images of {len(paths)} classes" + f" ({', '.join(paths)})" * bool(paths)
@@ -113,22 +114,45 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     for name in names:
         spellings[name.casefold()].append(name)
     seen.remarks += [f"{' and '.join(same)} are classes of their own" for same in spellings.values() if len(same) > 1]
-    train, test = (_part(some, list(paths), resize, seen) for some in (paths, test_paths))
-    if not test_paths:
+    train, *rest = (_part(some, list(paths), resize, seen) for some in (paths, *(own for _, own in labelled)))
+    sources = [tree, *(folder for folder, _ in labelled)]
+    if not rest:
         if alone := _those(names, np.bincount(train.labels) == 1):
             told = f"classes with one image cannot be split into train and test: {alone}"
             raise errors.DataError(f"{told}; add images, or a test folder")
-        seen.remarks.append(f"a fifth of each class of {errors.shown(tree.name)} is the test split")
-        train, test = raw.carve(train)
-    train_counts, test_counts = (np.bincount(part.labels, minlength=len(names)) for part in (train, test))
-    ills = {
-        "one train image: validation, which takes one of each class, would leave none": train_counts == 1,
-        "two train images: one of them is for validation, so IPC is 1 at most": train_counts == 2,
-        "no test image: nothing is said of their accuracy": test_counts == 0,
-    }
-    seen.remarks += [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
+        train, *rest = raw.carve(train)
+    parts = dict(zip(_SPLITS, (train, *rest)))
+    seen.remarks[:0] = [_found(names, parts, sources)]
+    seen.remarks += _ills(names, parts)
+    held = parts.get("validation", train.take(np.arange(0)))
+    whole = raw.Part(np.r_[train.labels, held.labels], [*train.items, *held.items], train.read)
     source = f"image folder {errors.shown(found.resolve().name)}"
-    return raw.Raw(names, train, test, source, LICENCE, os.path.realpath(found), seen.notes)
+    origin = os.path.realpath(found)
+    return raw.Raw(names, whole, rest[0], source, LICENCE, origin, seen.notes, len(held.items))
+
+
+def _found(names: Sequence[str], parts: Mapping[str, raw.Part], sources: Sequence[Path]) -> str:
+    """The one line that says which folder became which split."""
+    where = [errors.shown(source.name or source.resolve().name) for source in sources]
+    train, test, validation = (f"{len(parts[s].items):,}" if s in parts else "" for s in _SPLITS)
+    told = f"{len(names)} classes; train: {train} images of {where[0]}; "
+    told += f"validation: {validation} of {where[2]}; " if validation else "validation: cut from train; "
+    return told + (f"test: {test} of {where[1]}" if where[1:] else f"test: {test} of {where[0]}, a fifth of each class")
+
+
+def _ills(names: Sequence[str], parts: Mapping[str, raw.Part]) -> list[str]:
+    """What is wrong with classes of hardly any images."""
+    counts = {split: np.bincount(part.labels, minlength=len(names)) for split, part in parts.items()}
+    one, two = (counts["train"] == few for few in (1, 2))
+    ills = {"no test image: nothing is said of their accuracy": counts["test"] == 0}
+    if "validation" in parts:
+        ills |= {"no validation image: they have no say in what is chosen": counts["validation"] == 0}
+    else:
+        ills |= {
+            "one train image: validation, which takes one of each class, would leave none": one,
+            "two train images: one of them is for validation, so IPC is 1 at most": two,
+        }
+    return [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
 
 
 def _trees(found: Path) -> list[Path]:
@@ -147,30 +171,27 @@ def _trees(found: Path) -> list[Path]:
     return [found]
 
 
-def _test(tree: Path, tests: list[Path], train: Paths, seen: _Listing) -> Paths:
-    """The labelled test split, or none; what lies beside the splits is left out."""
-    chosen: Paths = {}
-    for folder in tests:
-        if chosen:
-            unused = f"images of {folder.name}, which is not used, as validation is cut from the train images"
-            seen.images(folder, unused)
-            continue
+def _labelled(tree: Path, others: list[Path], train: Paths, seen: _Listing) -> list[tuple[Path, Paths]]:
+    """The labelled splits beside the train folder: the test, then validation; what lies beside them is left out."""
+    found: list[tuple[Path, Paths]] = []
+    for folder in others:
         held = seen.classes(folder)
         strangers = [name for name in held if name not in train]
-        if len(held) == len(strangers) == 1:  # a folder such as images/, which is no class
-            seen.tell(f"{_LEFT_OUT}{_IN_NO_CLASS}", *held[strangers[0]])
-        elif strangers:
+        if held and not strangers:
+            found.append((folder, held))
+        elif len(held) > 1:
             told = f"{folder} holds folders that are not among the {len(train)} classes of the train folder"
             raise errors.DataError(errors.shown(f"{told}: {refusals.listed(strangers)}"))
         else:
-            chosen = held
-        labels = "is the test split" if chosen else "has no folders of the train classes, so its images have no labels"
-        seen.remarks.append(f"{errors.shown(folder.name)} {labels}")
+            for paths in held.values():  # of a folder such as images/, which is no class
+                seen.tell(f"{_LEFT_OUT}{_IN_NO_CLASS}", *paths)
+            told = "has no folders of the train classes, so its images have no labels"
+            seen.remarks.append(f"{errors.shown(folder.name)} {told}")
     for folder in _subfolders(seen.root):
-        if folder not in (tree, *tests):
-            seen.images(folder, "images beside the train and test folders")
+        if folder not in (tree, *others):
+            seen.images(folder, "images beside the folders of splits")
     seen.images(seen.root, _IN_NO_CLASS, loose=True)
-    return chosen
+    return found
 
 
 def _those(names: Sequence[str], where: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num, UInt8
 
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.folder import RunFolder, read_arrays, write_arrays
@@ -42,7 +42,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     bank = experts.logits(together, np.arange(len(together), dtype=np.int32), epochs)
     said = np.stack([np.asarray(label_rows(replace(source, epoch=epoch), bank), np.float32) for epoch in epochs])
     arrays = {
-        "images": images[: len(shown)],
+        "images": _bytes(images[: len(shown)]),
         "epochs": np.array(epochs, np.int32),
         "class_names": np.array(dataset.class_names),
     }
@@ -51,6 +51,11 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
             kind = np.float16 if prefix else np.float32
             arrays |= {f"{prefix}labels": own, f"{prefix}probabilities": rows.astype(kind)}
     write_arrays(folder.path / NAME, {"sha256": np.array(digest(arrays)), **arrays})
+
+
+def _bytes(images: Num[np.ndarray, "n H W C"]) -> UInt8[np.ndarray, "n H W C"]:
+    """Images to look at: those of a user's own may be floats in [0, 1]."""
+    return images if images.dtype == np.uint8 else np.round(255 * images).astype(np.uint8)
 
 
 def are_whole(folder: RunFolder) -> bool:

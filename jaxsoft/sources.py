@@ -28,7 +28,7 @@ _ENGINE = (
     "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many", "experiment.learned.one",
     "experiment.plan.make", "experiment.plan.sweep", "experiment.students.outcomes", "experiment.students.waves",
     "experiment.teach.cohort", "experiment.teach.experts", "labels.bank",
-    "labels.smoothing", "labels.spec", "models:build", "ops.conv", "rng", "spec", "training.augment:build",
+    "labels.smoothing", "labels.spec", "models:build", "models._adapt", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build",
     "training.ensemble", "training.evaluate", "training.fit", "training.losses", "training.metrics", "training.views",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, rng, spec
+from jaxsoft import config, data, errors, models, rng, spec
 from jaxsoft.data import normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
@@ -86,6 +86,10 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for model, key in _models(settings).items():
         with _about(key):
+            network = Recipe(model, dataset.num_classes, 1, 1).build_model()
+            models.check(
+                network, model, dataset.num_classes, dataset.image_shape, _partial(settings, dataset, members, model)
+            )
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
 
@@ -121,6 +125,18 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
     for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
+
+
+def _partial(settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec], model: str) -> str:
+    """Which batches of those that train this network will not be full; nothing if all are."""
+    classes, own, teacher = dataset.num_classes, settings.student, settings.teacher
+    found = {(m.slots(classes), min(own.batch, m.ipc * classes), "student") for m in members if m.model == model}
+    if model in by_architecture(teacher):
+        found.add((len(dataset.train), min(teacher.batch, len(dataset.train)), "teacher"))
+    for images, batch, who in sorted(found):
+        if images % batch:
+            return f"config.{who}.batch={batch} does not divide {images} images"
+    return ""
 
 
 def _learns(settings: config.Settings) -> bool:

@@ -190,7 +190,7 @@ class Pair(Network):
         super().__init__(apply)
         self._init, self._apply = init, apply
 
-    def init(self, key: Array, images: Array) -> Variables:
+    def init(self, key: Array, images: Array) -> Any:
         return self._init(key, images)
 
     def _call(

@@ -96,6 +96,8 @@ def _check_numbers(model: Network, image_shape: tuple[int, ...]) -> None:
             raise errors.ConfigError(f"{what} must be finite numbers before training, got NaN or infinity")
 
 
-def _types(tree: Any) -> list[str]:
+def _types(tree: Any) -> str:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [f"{jax.tree_util.keystr(p, simple=True, separator='/')}: {v.dtype}{list(v.shape)}" for p, v in leaves]
+    return ", ".join(
+        f"{jax.tree_util.keystr(p, simple=True, separator='/')}: {v.dtype}{list(v.shape)}" for p, v in leaves
+    )

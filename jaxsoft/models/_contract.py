@@ -53,7 +53,8 @@ def _check_shapes(model: Network, num_classes: int, image_shape: tuple[int, ...]
         raise errors.ConfigError(f"it {what}, and its call takes no argument train, which says when to")
     if partial and state and "mask" not in model.takes:
         raise errors.ConfigError(
-            f"it keeps {', '.join(state)} and its call takes no argument mask, so every batch must be full: {partial}"
+            f"it keeps {', '.join(state)} and its call takes no argument mask, so every batch must be full: {partial}; "
+            "take a batch that does, or give the call a mask"
         )
     _check_logits(jax.eval_shape(model.apply, variables, images), num_classes)
     logits, new = jax.eval_shape(

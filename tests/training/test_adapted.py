@@ -129,7 +129,9 @@ def test_no_convolution_of_a_program_is_grouped(model, count):
 
 def test_what_draws_is_not_cut_into_tiles(monkeypatch):
     monkeypatch.setattr(cost, "_images_in_cache", lambda *_: 4)
-    tiles = {m: cost.choose_tile(recipe(m)._replace(batch=8), tiny.SHAPE) for m in ("nnx_net", "convnet(depth=1, width=4)")}
+    tiles = {
+        m: cost.choose_tile(recipe(m)._replace(batch=8), tiny.SHAPE) for m in ("nnx_net", "convnet(depth=1, width=4)")
+    }
     assert tiles == {"nnx_net": 8, "convnet(depth=1, width=4)": 4}
 
 

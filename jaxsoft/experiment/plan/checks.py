@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, models, rng, spec
+from jaxsoft import config, data, errors, rng, spec
 from jaxsoft.data import normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.teach.experts import by_architecture, expectations
+from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
@@ -86,10 +86,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for model, key in _models(settings).items():
         with _about(key):
-            network = Recipe(model, dataset.num_classes, 1, 1).build_model()
-            models.check(
-                network, model, dataset.num_classes, dataset.image_shape, _partial(settings, dataset, members, model)
-            )
+            model_check(model, dataset, _trained(settings, dataset, members, model))
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
 
@@ -127,16 +124,17 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield key, Recipe(model, 10, 1, 1).build_model
 
 
-def _partial(settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec], model: str) -> str:
-    """Which batches of those that train this network will not be full; nothing if all are."""
-    classes, own, teacher = dataset.num_classes, settings.student, settings.teacher
-    found = {(m.slots(classes), min(own.batch, m.ipc * classes), "student") for m in members if m.model == model}
-    if model in by_architecture(teacher):
-        found.add((len(dataset.train), min(teacher.batch, len(dataset.train)), "teacher"))
-    for images, batch, who in sorted(found):
-        if images % batch:
-            return f"config.{who}.batch={batch} does not divide {images} images"
-    return ""
+def _trained(
+    settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec], model: str
+) -> Iterator[tuple[str, int, int]]:
+    """Who trains this network, on how many images, in batches of how many."""
+    classes, own = dataset.num_classes, settings.student
+    for slots, whole in dict.fromkeys((m.slots(classes), m.ipc * classes) for m in members if m.model == model):
+        yield "student", slots, min(own.batch, whole)
+        if model == settings.student.model and _learns(settings):
+            yield "learned", slots, min(settings.learned.batch, slots)
+    if model in by_architecture(settings.teacher):
+        yield trained_by(settings.teacher, dataset)
 
 
 def _learns(settings: config.Settings) -> bool:

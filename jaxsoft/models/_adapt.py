@@ -209,12 +209,16 @@ def adapt(model: Any) -> nn.Module | Network:
     """
     if isinstance(model, nn.Module):
         return model if type(model).__module__.startswith("jaxsoft.") else Linen(model)
-    if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):
+    if _is_pair(model):
         return Pair(*model)
     for name, kind in (("rngs", Nnx), ("key", Equinox)):
         if name in _parameters(model):
             return kind(model)
     raise errors.ConfigError(f"a model expects {_KINDS}; got {errors.quoted(model, 80)}")
+
+
+def _is_pair(model: Any) -> bool:
+    return isinstance(model, tuple) and len(model) == 2 and all(map(callable, model))
 
 
 def _parameters(make: Any) -> Collection[str]:

@@ -135,7 +135,7 @@ def test_what_draws_is_not_cut_into_tiles(monkeypatch):
     assert tiles == {"nnx_net": 8, "convnet(depth=1, width=4)": 4}
 
 
-def test_forced_tiles_draw_apart():
+def test_forced_tiles_train_what_draws():
     own = recipe("nnx_net")
     bank, member = tiny.bank(), tiny.one(tiny.members([2]), 0)
     state = jax.jit(lambda: fit.initialize(own, tiny.SHAPE, member.seed))()

@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     LABEL = 4
     SPLIT = 5
     VIEW = 6
+    MODEL = 7
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:

@@ -29,8 +29,8 @@ _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.subsets",
     "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many", "experiment.learned.one",
     "experiment.plan.make", "experiment.plan.sweep", "experiment.students.outcomes", "experiment.students.waves",
-    "experiment.teach.cohort", "experiment.teach.experts", "labels.bank",
-    "labels.smoothing", "labels.spec", "models:build", "ops.conv", "rng", "spec", "training.augment:build",
+    "experiment.teach.cohort", "experiment.teach.experts", "labels.bank", "labels.smoothing", "labels.spec",
+    "models:build", "models._adapt", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build",
     "training.ensemble", "training.evaluate", "training.fit", "training.losses", "training.metrics", "training.views",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""

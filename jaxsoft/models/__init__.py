@@ -1,5 +1,6 @@
 """Architectures. A public function in a module of this package is one: `name(num_classes, options) -> flax module`.
 
+A function of a user's own may return a network of another kind, which `adapt` knows; `check` says what all promise.
 Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
 `mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
 returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out
@@ -9,34 +10,39 @@ of range, is a ConfigError.
 import importlib
 import pkgutil
 from collections.abc import Callable
+from typing import Any
 
 from flax import linen as nn
 
 from jaxsoft import spec
+from jaxsoft.models._adapt import Network, adapt
+from jaxsoft.models._contract import check
+
+__all__ = ["Network", "adapt", "architectures", "build", "check", "function"]
 
 _KIND = "model", "jaxsoft/models/"
 
 
-def build(text: str, num_classes: int) -> nn.Module:
+def build(text: str, num_classes: int) -> nn.Module | Network:
     """The network that a spec names, such as `convnet(depth=2, width=16)`.
 
     Its `num_classes` K, the width of the output, is not part of the spec.
 
     Raises:
-      ConfigError: the name or an argument is unknown.
+      ConfigError: the name or an argument is unknown, or what it names returns no network.
 
     >>> build("mlp(hidden=8)", num_classes=3).hidden
     8
     """
-    return spec.resolve(text, architectures(), *_KIND, given=("num_classes",))(num_classes)
+    return adapt(spec.resolve(text, architectures(), *_KIND, given=("num_classes",))(num_classes))
 
 
-def function(text: str) -> Callable[..., nn.Module]:
+def function(text: str) -> Callable[..., Any]:
     """The architecture that a spec names, which `build` knows."""
     return spec.find(spec.parse_one(text).name, architectures(), *_KIND)
 
 
-def architectures() -> dict[str, Callable[..., nn.Module]]:
+def architectures() -> dict[str, Callable[..., Any]]:
     """All of them: every public function of every module here whose name has no leading underscore."""
     found = {}
     for module in pkgutil.iter_modules(__path__):

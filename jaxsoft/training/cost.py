@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxsoft import models
 from jaxsoft.ops import conv
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Bank, Member, Recipe
@@ -113,10 +114,12 @@ def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, bat
 def choose_tile(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """How many images of a batch to take at a time: all, or on CPU a divisor of the batch that stays in cache.
 
-    Batch norm needs to see the whole batch.
+    Batch norm needs to see the whole batch, and what a network draws would depend on the tile.
     """
-    most = _images_in_cache(recipe, image_shape)
+    most, model = _images_in_cache(recipe, image_shape), recipe.build_model()
     if recipe.batch <= most or len(_state(recipe, image_shape).variables) > 1:
+        return recipe.batch
+    if isinstance(model, models.Network) and model.draws(image_shape):
         return recipe.batch
     divisor = max(d for d in range(1, most + 1) if recipe.batch % d == 0)
     return divisor if divisor >= _LEAST_TILE else recipe.batch

@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
         return -(-slots // self.batch)
 
-    def build_model(self) -> nn.Module:
+    def build_model(self) -> nn.Module | models.Network:
         return models.build(self.model, self.num_classes)
 
     def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
@@ -104,7 +104,7 @@ class Bank(NamedTuple):
 class State(NamedTuple):
     """A member in training."""
 
-    variables: dict[str, Any]  # what the model is applied with: `params`, and `batch_stats` if it has any
+    variables: dict[str, Any]  # what the model is applied with: `params`, and what else it keeps, as `batch_stats`
     optimizer: optax.OptState  # over the parameters as ONE vector
     bad_step: Int[Array, "*M"]  # the first step whose loss or update was not finite; -1 while all is well
 
@@ -138,6 +138,7 @@ class Batch(NamedTuple):
     images: Float[Array, "B H W C"]
     rows: Float[Array, "B K"]
     mask: Bool[Array, "B"]
+    key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
 
 
 def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
@@ -146,15 +147,16 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
     """
     slots, mask = slots_at(recipe, member, t)
+    key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
     if recipe.views:
         number = t // recipe.steps_per_epoch(member.slots) % recipe.views
         images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
-        return Batch(images, bank.rows[member.rows[slots] + number], mask)
+        return Batch(images, bank.rows[member.rows[slots] + number], mask, key)
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
     images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask)
+    return Batch(images, bank.rows[member.rows[slots]], mask, key)
 
 
 def views_of(
@@ -178,15 +180,15 @@ def loss_and_gradient(
     Args:
       recipe, batch: of the member, and what the step sees.
       vector, unravel: the parameters as one vector, and the way back to the tree.
-      stats: of batch norm; empty for networks that look at one image at a time.
+      stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
     count = jnp.maximum(batch.mask.sum(), 1)
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
-        logits, new = recipe.logits(
-            {"params": unravel(vector), **stats}, part.images, train=True, mask=part.mask, mutable=list(stats)
-        )
+        options = {} if part.key is None else {"key": part.key}
+        variables = {"params": unravel(vector), **stats}
+        logits, new = recipe.logits(variables, part.images, train=True, mask=part.mask, mutable=list(stats), **options)
         return jnp.where(part.mask, losses.soft_cross_entropy(logits, part.rows), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
@@ -198,7 +200,9 @@ def loss_and_gradient(
         (part_loss, _), gradient = learn(vector, part)
         return (sums[0] + part_loss, sums[1] + gradient), None
 
-    parts = jax.tree.map(lambda a: a.reshape(-1, tile, *a.shape[1:]), batch)
+    parts = jax.tree.map(lambda a: a.reshape(-1, tile, *a.shape[1:]), batch._replace(key=None))
+    if batch.key is not None:
+        parts = parts._replace(key=jax.random.split(batch.key, recipe.batch // tile))
     (total, gradient), _ = jax.lax.scan(add, (jnp.float32(0), jnp.zeros_like(vector)), parts)
     return total, stats, gradient
 

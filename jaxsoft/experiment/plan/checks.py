@@ -15,7 +15,7 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.teach.experts import by_architecture, expectations
+from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
@@ -95,6 +95,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         raise errors.ConfigError(f"config.sweep.without={last} but classes are 0..{dataset.num_classes - 1}; -1: none")
     for model, key in _models(settings).items():
         with _about(key), trials.telling(model):
+            model_check(model, dataset, _taught_by(settings, dataset, members, model))
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
 
@@ -134,6 +135,19 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
 def _trained(settings: config.Settings) -> tuple[str, ...]:
     """The groups of settings by which networks are trained."""
     return ("teacher", "student", "learned") if _learns(settings) else ("teacher", "student")
+
+
+def _taught_by(
+    settings: config.Settings, dataset: Dataset, members: Sequence[MemberSpec], model: str
+) -> Iterator[tuple[str, int, int]]:
+    """Who trains this network, on how many images, in batches of how many."""
+    classes, own = dataset.num_classes, settings.student
+    for slots, whole in dict.fromkeys((m.slots(classes), m.ipc * classes) for m in members if m.model == model):
+        yield "student", slots, min(own.batch, whole)
+        if model == settings.student.model and _learns(settings):
+            yield "learned", slots, min(settings.learned.batch, slots)
+    if model in by_architecture(settings.teacher):
+        yield trained_by(settings.teacher, dataset)
 
 
 def _learns(settings: config.Settings) -> bool:

@@ -4,7 +4,7 @@ Experts of equal architecture are trained at once, different architectures one a
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxsoft import config, errors, files, numerics
+from jaxsoft import config, errors, files, models, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.lock import OnWait
@@ -120,6 +120,8 @@ def teach(
     dataset, settings, folder = arrays.checked(dataset), settings or config.Teacher(), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), fit.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
+    for model in architectures:
+        model_check(model, dataset, [trained_by(settings, dataset)])
     normalizer = normalize.fit(normalization, dataset.train.images)
     cohorts: list[Cohort] = []
     for model, places in architectures.items():
@@ -136,6 +138,22 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
     """A hash over what determines the experts' numbers: the keys of all architectures; the order is in the seeds."""
     task = Task(dataset, settings, normalization, precision)
     return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
+
+
+def trained_by(settings: config.Teacher, dataset: Dataset) -> tuple[str, int, int]:
+    """Who trains experts, on how many images, in batches of how many."""
+    return "teacher", len(dataset.train), min(settings.batch, len(dataset.train))
+
+
+def model_check(model: str, dataset: Dataset, trained: Iterable[tuple[str, int, int]]) -> None:
+    """Refuse a network of a user's own that breaks a promise; `trained` says by whom, on how many images, in which batch.
+
+    Raises:
+      ConfigError: in one line, see `models.check`.
+    """
+    network = Recipe(model, dataset.num_classes, 1, 1).build_model()
+    uneven = (f"config.{who}.batch={b} does not divide {n} images" for who, n, b in trained if n % b)
+    models.check(network, model, dataset.num_classes, dataset.image_shape, next(uneven, ""))
 
 
 def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:

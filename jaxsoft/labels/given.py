@@ -130,6 +130,8 @@ def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.
 
 def _loaded(path: Path) -> np.ndarray:
     with refusals.naming(f"cannot read {path}", _KIND), files.opened(path) as file:
+        if not file.peek(4).startswith((b"\x93NUMPY", b"PK")):
+            raise errors.DataError(f"{path} is no array; {_KIND}")
         found = np.load(file, allow_pickle=False)
         if isinstance(found, np.ndarray):
             return found
@@ -168,7 +170,7 @@ def _check_shape(array: np.ndarray, what: str) -> None:
         raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{hint}")
 
 
-def _refuse(what: str, bad: np.ndarray, told: np.ndarray, said: str) -> None:
+def _refuse(what: str, bad: Any, told: np.ndarray, said: str) -> None:
     """Refuse the first row that is bad, and say what is told of it: one number, or the first that is not finite."""
     if bad.any():
         row = int(bad.argmax())

@@ -190,7 +190,7 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     """All members as one table, a line each, with the factors of their labels."""
     table = pd.DataFrame.from_records(list(rows))
     if short := shortened(table["labels"].unique()):
-        table["labels"] = table["labels"].map(lambda text: short.get(text, text))
+        table["labels"] = [short.get(text, text) for text in table["labels"]]
     for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):
         table[column] = None
     taken = pd.DataFrame([factors(labels) for labels in table["labels"]], index=table.index)

@@ -29,6 +29,11 @@ def read(folder, *texts, others=()):
     return given.read_rows(labels(*texts), (folder, *others)).sweep.labels
 
 
+def two_arrays(path):
+    with open(path, "wb") as file:
+        np.savez(file, a=ROWS, b=ROWS)
+
+
 def test_docstrings():
     assert doctest.testmod(given).failed == 0
 
@@ -109,7 +114,7 @@ def test_files_are_sought_beside_the_config_then_in_the_current_folder(tmp_path)
             "rows.npy is no array; wanted a .npy file, or an .npz of one array",
         ),
         (
-            lambda path: np.savez(path.open("wb"), a=ROWS, b=ROWS),
+            two_arrays,
             "rows.npy holds 2 arrays \\(a, b\\); wanted a .npy file",
         ),
         (lambda path: np.save(path, np.array([None])), "cannot read .*: Object arrays cannot be loaded"),

@@ -4,20 +4,20 @@ Everything stays in memory. The README opens with an example.
 """
 
 from jaxsoft import config, errors, numerics
-from jaxsoft.config import Learned, Student, Sweep
+from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.students.waves import Next
-from jaxsoft.experiment.teach.experts import Experts, teacher_key
+from jaxsoft.experiment.teach.experts import Experts, teach, teacher_key
 from jaxsoft.types import Dataset, Row
 
 
 @numerics.pinned()
 def train_students(
     dataset: Dataset,
-    experts: Experts,
+    experts: Experts | None = None,
     student: Student | None = None,
     sweep: Sweep | None = None,
     select: str = "random",
@@ -28,9 +28,9 @@ def train_students(
 
     Args:
       dataset: from `load`, or of your own arrays from `Dataset.from_arrays`.
-      experts: from `teach`, on this dataset; label specs speak of them.
+      experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
-      sweep: axes; their product is the members.
+      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
       select: which images, a function of jaxsoft/data/select.py.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
@@ -54,6 +54,7 @@ def train_students(
     [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
     """
     dataset = arrays.checked(dataset)
+    experts = experts or teach(dataset, Teacher(experts=0))
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
@@ -67,7 +68,7 @@ def train_students(
         sweep=sweep or Sweep(),
     )
     settings = config.read(config.as_dict(settings))
-    checks.check(settings)
+    settings = checks.check(settings)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     inputs = prepare(plan, settings, dataset, experts)
     program, shared = waves.wave_program(plan, settings), outcomes.shared_columns(dataset)

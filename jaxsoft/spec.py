@@ -172,7 +172,7 @@ def _dotted(node: ast.expr) -> str:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name):  # a bare word is a string: pool(probabilities)
-        return node.id
+        return {"true": True, "false": False}.get(node.id, node.id)
     value = ast.literal_eval(node)
     for item in value if isinstance(value, tuple) else (value,):
         small = isinstance(item, (str, bool)) or (isinstance(item, int) and abs(item) < 2**63)

@@ -140,3 +140,15 @@ def test_experts_of_other_data_are_refused(experts):
     other = jaxsoft.load("digits", limit=20, validation=0.3)
     with pytest.raises(errors.ConfigError, match="the experts were taught on other data"):
         jaxsoft.train_students(other, experts, STUDENT, SWEEP)
+
+
+def test_rows_of_another_teacher_need_no_experts(data):
+    truth = jaxsoft.Labels.from_array(np.eye(10)[data.train.labels], name="truth")
+    sweep = dataclasses.replace(SWEEP, labels=("hard", truth, truth | "smooth(0.5)"))
+    rows = jaxsoft.train_students(data, student=STUDENT, sweep=sweep)
+    hard, same, soft = ([row["val_accuracy"] for row in rows[i : i + 2]] for i in (0, 2, 4))
+    assert hard == same and [row["labels"].split(",")[0] for row in rows[2::2]] == ["array(truth"] * 2
+    assert soft != same or [row["test_accuracy"] for row in rows[4:]] != [row["test_accuracy"] for row in rows[2:4]]
+    with pytest.raises(errors.DataError, match="config.sweep.labels: 'array.*' has 10x10 numbers, rows by classes"):
+        wrong = dataclasses.replace(SWEEP, labels=(jaxsoft.Labels.from_array(np.eye(10)),))
+        jaxsoft.train_students(data, student=STUDENT, sweep=wrong)

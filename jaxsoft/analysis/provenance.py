@@ -53,9 +53,10 @@ def _of_run(run: Run, where: str) -> list[Block]:
     if run.damaged:
         named = words.listed([words.code(name) for name in run.damaged])
         blocks.append(Text(f"Left out, because it is damaged in the run folder{where}: {named}.", "warning"))
+    untaught = run.teachers.get("experts") == []  # nothing asked a teacher
     artefacts = {
-        "teachers.json": ("the teacher's course", run.teachers.get("experts")),
-        "examples.npz": ("images with labels", run.examples),
+        "teachers.json": ("the teacher's course", untaught or run.teachers.get("experts")),
+        "examples.npz": ("images with labels", untaught or run.examples),
         "config.json": ("settings", run.config),
         "env.json": ("versions", run.env),
     }

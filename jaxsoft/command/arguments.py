@@ -103,7 +103,12 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
         scope = runpy.run_path(str(path))
         if "get_config" not in scope:
             raise errors.ConfigError(f"config file {path} defines no get_config()")
-        return config.read_with(scope["get_config"](*arguments), overrides)
+        settings = config.read_with(scope["get_config"](*arguments), overrides)
+        if any("array" in text for text in settings.sweep.labels):
+            from jaxsoft.labels.given import read_rows  # it loads JAX, for which no other mistake has to wait
+
+            settings = read_rows(settings, (path.parent, Path()))
+        return settings
     except errors.JaxsoftError:
         raise
     except (Exception, SystemExit) as problem:

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import operator
+import re
 import shlex
 import types
 import typing
@@ -116,7 +117,7 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
         value = values.checked(values.parsed(text, wanted), wanted, rule, path)
         config = _changed(config, path.split(".")[1:], value)
     settings = read(config)
-    learns = any("learned" in text for text in settings.sweep.labels)
+    learns = any(re.match(r"\s*learned\b", text) for text in settings.sweep.labels)
     for path, _ in overrides:
         other = _REPLACED.get(path)
         if other and operator.attrgetter(other)(settings) and not (path == "config.student.model" and learns):

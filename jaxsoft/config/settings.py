@@ -45,7 +45,7 @@ class Teacher(Training):
     """The experts; each is kept after every epoch."""
 
     epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
-    experts: int = setting(1, "how many, trained at once", low=1, high=1000)
+    experts: int = setting(1, "how many, trained at once, if a label needs them", low=0, high=1000)
     models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
     expected: tuple[str, ...] = setting((), "epoch:validation accuracy that is expected; a teacher far from it is told")

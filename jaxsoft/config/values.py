@@ -96,7 +96,9 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
     if type(value) is float and 0 < value < _SMALLEST_FLOAT:
         bounds["low"] = _SMALLEST_FLOAT
         bounds.pop("above", None)
-    fits = type(value) is wanted and all(_BOUNDS[name][1](value, bound) for name, bound in bounds.items())
+    fits = (type(value) is wanted or wanted is str and isinstance(value, str)) and all(
+        _BOUNDS[name][1](value, bound) for name, bound in bounds.items()
+    )
     if fits and (wanted is not str or "\0" not in str(value)):  # no file can have such a name
         return ""
     return _told(wanted, bounds)

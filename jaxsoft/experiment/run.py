@@ -66,7 +66,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             return []
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
         with console.stage("examples"):
-            if not examples.are_whole(folder):
+            if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
         found = {row["member"]: row for row in log.read()}
         rows = [found[key] for key in dict.fromkeys(plan.keys)]
@@ -126,7 +126,7 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     if processes.is_first():
         resolved = {text: sweep.resolved(text, histories, subjects) for text in settings.sweep.labels}
         told = {
-            "teacher": {"key": experts.key, **config.as_dict(settings.teacher)},
+            "teacher": {"key": experts.key, **config.as_dict(experts.settings)},
             "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(histories)],
             "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
             "warnings": describe.warning_lines(settings, histories, dataset.validation.labels),
@@ -152,7 +152,12 @@ def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) ->
 
 
 def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
-    """The experts, taught or found where the settings say."""
-    what = settings.teacher, settings.data.normalize, Path(settings.teacher.store or folder.path / "teachers")
+    """The experts, taught or found where the settings say; none where nothing asks them."""
+    none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
+    what = (
+        dataclasses.replace(settings.teacher, **none),
+        settings.data.normalize,
+        Path(settings.teacher.store or folder.path / "teachers"),
+    )
     told = functools.partial(progress.of_teachers, console)
     return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))

@@ -1,7 +1,7 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the four functions below. A spec is parsed, bound and checked once, before any data is read; who wants to
+The sources are the five functions below. A spec is parsed, bound and checked once, before any data is read; who wants to
 know something about labels asks for the parts of what `parse` gave.
 """
 
@@ -47,6 +47,9 @@ class LabelSpec:
     pool: str = "logits"  # of several experts; or `probabilities`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
     is_learned: bool = False
+    file: str = ""  # of rows of one's own, or their name once they are read
+    is_logits: bool = False  # what that file holds
+    rows: str = ""  # the digest of the rows, once they are read (`given.py`)
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -79,9 +82,10 @@ class LabelSpec:
         return dataclasses.replace(source, operations=tuple(_operation(call, text) for call in rest))
 
     def __str__(self) -> str:
-        args = (len(self.experts),) if self.source == "teachers" else ()
+        args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
+        named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
         named |= self.when | ({"views": self.views} if self.views else {})
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
@@ -90,9 +94,9 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `teacher` or `teachers`."""
         if not self.experts:
-            return "learned" if self.is_learned else "hard"
+            return "array" if self.file else "learned" if self.is_learned else "hard"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
@@ -201,6 +205,18 @@ def learned() -> LabelSpec:
     return LabelSpec(is_learned=True)
 
 
+def array(file: str, logits: bool = False, rows: str = "") -> LabelSpec:
+    """Rows of another teacher, of one's own, in a file of NumPy: one for each training image, in their order.
+
+    Args:
+      file: .npy, or .npz of one array, [N, K]; sought beside the config, then in the current folder.
+      logits: whether the rows are logits, of which the softmax is taken; else they are probabilities.
+      rows: the digest of the rows, by which results know them; if given, the file must hold these.
+    """
+    _require(file != "", "array: a file must be named", file)
+    return LabelSpec(file=file, is_logits=logits, rows=rows)
+
+
 def teacher(
     expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
 ) -> LabelSpec:
@@ -242,7 +258,7 @@ def teachers(
     return LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
-_SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned)}
+_SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned, array)}
 
 
 def operation(name: str) -> Callable[..., Any]:

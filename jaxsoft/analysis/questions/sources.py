@@ -1,4 +1,4 @@
-"""Where should soft labels come from: from smoothing, from a teacher, from views of an image, from several teachers?
+"""Where should soft labels come from: from smoothing, a teacher, views of an image, several teachers, elsewhere?
 
 Smoothed hard labels are soft without structure; labels of CutMix views (`teacher(views=4)`) hold what the teacher says
 of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, budget by budget.
@@ -19,9 +19,14 @@ KINDS = {
     "teacher": "one teacher",
     "views": "a teacher, by views",
     "pooled": "pooled teachers",
+    "given": "rows of one's own",
 }
 _GAIN = "gain over hard labels, points"
-_VERBS = {"smoothed": ("Smoothing", ("beats", "loses to")), "views": ("View labels", ("beat", "lose to"))}
+_VERBS = {
+    "smoothed": ("Smoothing", ("beats", "loses to")),
+    "views": ("View labels", ("beat", "lose to")),
+    "given": ("Rows of one's own", ("beat", "lose to")),
+}
 
 
 def kinds_of(group: Group) -> dict[str, Arms]:
@@ -33,14 +38,15 @@ def kinds_of(group: Group) -> dict[str, Arms]:
         "teacher": group.find(bare, ~views, source="teacher"),
         "views": group.find(bare, views),
         "pooled": group.find(bare, ~views, source="teachers"),
+        "given": group.find(bare, source="array"),
     }
     return {kind: own for kind, own in found.items() if own}
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """What every source of labels gains over hard labels, by IPC; asked where smoothing or views are among several."""
+    """What every source of labels gains over hard labels, by IPC; asked where one of `_VERBS` is among several."""
     kinds = kinds_of(group)
-    if len(kinds) < 2 or not {"smoothed", "views"} & set(kinds):
+    if len(kinds) < 2 or not _VERBS.keys() & kinds:
         return None
     gains = {kind: group.contrasts(arms, kinds.get("hard", [])) for kind, arms in kinds.items() if kind != "hard"}
     accuracies = {kind: {ipc: group.accuracy(ipc, arms) for ipc in group.budgets(arms)} for kind, arms in kinds.items()}

@@ -5,6 +5,7 @@ rates are one thing, the choice among arms, so hard and soft labels are tuned al
 """
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -173,9 +174,23 @@ def factors(labels: str) -> Mapping[str, Any]:
     }
 
 
+def shortened(labels: Iterable[str]) -> dict[str, str]:
+    """Label specs that are shown otherwise: without the digest of rows of one's own, if their name is that of no others.
+
+    >>> shortened(["hard", "array(svm, rows=x1f)|topk(3)", "array(svm, rows=x1f)"])
+    {'array(svm, rows=x1f)|topk(3)': 'array(svm)|topk(3)', 'array(svm, rows=x1f)': 'array(svm)'}
+    """
+    taken = {text: spec.parse(text) for text in labels if text.startswith("array")}
+    named = Counter(name for name, _ in {(source.args, source.kwargs.get("rows")) for source, *_ in taken.values()})
+    alone = {text: calls for text, calls in taken.items() if named[calls[0].args] == 1}
+    return {text: spec.render((first._replace(kwargs={}), *others)) for text, (first, *others) in alone.items()}
+
+
 def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     """All members as one table, a line each, with the factors of their labels."""
     table = pd.DataFrame.from_records(list(rows))
+    if short := shortened(table["labels"].unique()):
+        table["labels"] = [short.get(text, text) for text in table["labels"]]
     for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):
         table[column] = None
     taken = pd.DataFrame([factors(labels) for labels in table["labels"]], index=table.index)

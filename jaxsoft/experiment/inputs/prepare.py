@@ -25,6 +25,7 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts, make_bank
 from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.given import rows_by_digest
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member
@@ -96,12 +97,13 @@ def finish_rows(
     sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
     found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
-    learned = dict(zip(unknown, found))
+    learned, rows_of = dict(zip(unknown, found)), rows_by_digest(settings.sweep.labels)
     parts, places, begin = [], {}, 0
     for text, whose in asked.items():
         spec = specs[text]
         if not spec.is_of_subset:
-            parts.append(np.asarray(label_rows(spec, bank)))
+            own = _treated(spec, rows_of[spec.rows][used], bank.classes, used) if spec.rows else label_rows(spec, bank)
+            parts.append(np.asarray(own))
             places |= {(text, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue

@@ -16,6 +16,7 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
+from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
 from jaxsoft.training.fit import Recipe
@@ -34,6 +35,7 @@ def check(settings: config.Settings) -> config.Settings:
     Raises:
       ConfigError: with the key, the value and the choices.
     """
+    settings = read_rows(settings)
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         if bool(part.steps) == bool(part.epochs):
             given = f"steps={part.steps}, epochs={part.epochs}"
@@ -50,6 +52,9 @@ def check(settings: config.Settings) -> config.Settings:
             build()
     for text in dict.fromkeys(m.labels for m in members):
         _check_labels(LabelSpec.parse(text), settings.teacher)
+    if needs_experts(settings) and not settings.teacher.experts:
+        who = "learned labels, selection by difficulty and config.subjects=accuracy"
+        raise errors.ConfigError(f"config.teacher.experts is 0, but {who} ask experts; wanted 1 or more")
     counted = any(m.without >= 0 or "drop_class" in m.labels for m in members)
     if settings.subjects != "index" and not counted:
         raise errors.ConfigError(
@@ -75,6 +80,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     with _about("config.sweep.labels"):
         for labels in specs.values():
             labels.check(dataset.num_classes)
+        check_rows(settings.sweep.labels, dataset)
     data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
     for text, key in _selections(settings).items():
         ipc = max(m.ipc for m in members if m.select == text)
@@ -98,6 +104,13 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             model_check(model, dataset, _taught_by(settings, dataset, members, model))
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
+
+
+def needs_experts(settings: config.Settings) -> bool:
+    """Whether anything asks an expert: labels, selection, or the order of classes."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels or ("hard",)]
+    asked = any(spec.needs_teacher or spec.is_learned for spec in specs)
+    return asked or settings.subjects == "accuracy" or any(map(by_difficulty, _selections(settings)))
 
 
 def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None:
@@ -156,7 +169,7 @@ def _learns(settings: config.Settings) -> bool:
 
 def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
     """Refuse experts and epochs that there will not be."""
-    if (wanted := max(labels.experts, default=0) + 1) > teacher.experts:
+    if (wanted := max(labels.experts, default=-1) + 1) > teacher.experts:
         told = f"needs {wanted} experts; config.teacher.experts is {teacher.experts}"
         raise errors.ConfigError(f"label spec '{labels}' {told}")
     if (labels.epoch or 0) > teacher.epochs:
@@ -196,5 +209,5 @@ def _about(key: str) -> Iterator[None]:
     """Begin what is refused inside with the setting's key."""
     try:
         yield
-    except errors.ConfigError as problem:
-        raise errors.ConfigError(f"{key}: {problem}") from None
+    except (errors.ConfigError, errors.DataError) as problem:
+        raise type(problem)(f"{key}: {problem}") from None

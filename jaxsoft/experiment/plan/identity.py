@@ -64,6 +64,8 @@ def of_run(
         code |= {f"teacher's {what}": digest for what, digest in cohort.recipe.code().items()}
     for model, labels, way in dict.fromkeys((m.model, m.labels, m.select) for m in members):
         code |= code_of(settings, model, labels, way)
+        source = LabelSpec.parse(labels)
+        code |= {f"label rows {source.file}": source.rows} if source.rows else {}
     return {"data": {"fingerprint": dataset.fingerprint}, "settings": numerics.identity(), "code": code}
 
 

@@ -73,13 +73,14 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
     """The key of each member; what it reads of the context, and its code, are written once for all alike."""
 
     @functools.cache
-    def own(model: str, labels: str, select: str) -> str:
+    def own(model: str, labels: str, select: str) -> tuple[str, str]:
         source = LabelSpec.parse(labels)
         read = {"teacher": source.needs_teacher or by_difficulty(select), "learned": source.is_learned}
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)})
+        content = str(replace(source, file=source.file and "rows"))
+        return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)}), content
 
-    return tuple(m.key(own(m.model, m.labels, m.select)) for m in members)
+    return tuple(m.key(*own(m.model, m.labels, m.select)) for m in members)
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:

@@ -18,7 +18,7 @@ _GROUP = {"recipe": _RECIPE, "members": [_WHOLE], "steps": _WHOLE, "block": _WHO
 _SHAPES = {"groups": [_GROUP], "waves": [[[_WHOLE]]], "chunks": _WHOLE, "since": _WHOLE, "subjects": (list,)}
 _PLAN = {**_SHAPES, "members": [{"member": _TEXT}]}
 _RECORD = {"epoch": _NUMBER, "val_accuracy": _NUMBER, "label_entropy": _NUMBER}
-_TEACHERS = {"experts": [{"history": [_RECORD]}]}
+_EXPERT = {"history": [_RECORD]}
 _IDENTITY = {"data": (dict,), "settings": (dict,), "code": (dict,)}
 
 
@@ -37,7 +37,7 @@ def histories(folder: RunFolder) -> list[list[dict[str, Any]]] | None:
     Raises:
       CheckpointError: they are damaged.
     """
-    found = _read(folder, TEACHERS, lambda found: _check_form(found, _TEACHERS, "teachers"))
+    found = _read(folder, TEACHERS, _check_teachers)
     return found and [expert["history"] for expert in found["experts"]]
 
 
@@ -100,6 +100,13 @@ def _check_plan(found: Any) -> None:
         texts = [text for part in identity.values() for text in part.values()]
         if identity.keys() != _IDENTITY.keys() or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"an identity that does not say {', '.join(_IDENTITY)}, and nothing else")
+
+
+def _check_teachers(found: Any) -> None:
+    """Refuse what tells of no experts; there may be none of them."""
+    _check_form(found, {"experts": (list,)}, "teachers")
+    for expert in found["experts"]:
+        _check_form(expert, _EXPERT, "teachers.experts")
 
 
 def _check_form(value: Any, form: Any, what: str) -> None:

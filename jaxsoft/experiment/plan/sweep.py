@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from jaxsoft import config, errors, files
+from jaxsoft.labels.given import spec_of
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import History
 
@@ -67,12 +68,14 @@ class MemberSpec:
         """The draw of the member's images; the paper's protocol draws anew for every IPC."""
         return Draw(self.select, self.subset_seed, self.ipc if protocol == "paper" else 0)
 
-    def key(self, context: str) -> str:
+    def key(self, context: str, labels: str = "") -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
-        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code.
+        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code. `labels`
+        are the member's own, by content if they have a name.
         """
-        return files.digest([f"[{to_text(vars(self))}, {context}]"])[:12]
+        own = vars(self) | {"labels": labels or self.labels}
+        return files.digest([f"[{to_text(own)}, {context}]"])[:12]
 
 
 def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
@@ -118,7 +121,7 @@ def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]
 
 def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
     """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
-    spec = LabelSpec.parse(text).resolve(histories)
+    spec = spec_of(text).resolve(histories)
     return str(spec.with_classes(subjects) if subjects else spec)
 
 
@@ -165,9 +168,11 @@ def _columns(sweep: config.Sweep) -> list[list[dict[str, Any]]]:
 def _label_specs(sweep: config.Sweep) -> dict[str, LabelSpec]:
     """The label specs by text; `teacher_epoch` is there if one of them leaves its epoch open, and only then."""
     try:
-        specs = {text: LabelSpec.parse(text) for text in sweep.labels or ("hard",)}
+        specs = {text: spec_of(text) for text in sweep.labels or ("hard",)}
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
+    names: dict[str, str] = {}  # equal rows are the same labels, under the first of their names
+    specs = {text: replace(spec, file=names.setdefault(spec.rows, spec.file)) for text, spec in specs.items()}
     unsaid = [spec for spec in specs.values() if spec.has_open_epoch]
     if sweep.teacher_epoch and not unsaid:
         raise errors.ConfigError(

@@ -35,6 +35,7 @@ class Experts(NamedTuple):
       normalization, normalizer: what they see.
       cohorts: the experts of each architecture; expert 0 is the first of the first.
       key: a hash over all that determines their numbers.
+      recipe: how expert 0 was trained, or would be; others differ in nothing but the architecture.
     """
 
     settings: config.Teacher
@@ -42,11 +43,7 @@ class Experts(NamedTuple):
     normalizer: Normalizer
     cohorts: tuple[Cohort, ...]
     key: str
-
-    @property
-    def recipe(self) -> Recipe:
-        """How expert 0 was trained; others differ in nothing but the architecture."""
-        return self.cohorts[0].recipe
+    recipe: Recipe
 
     @property
     def histories(self) -> tuple[History, ...]:
@@ -106,7 +103,7 @@ def teach(
 
     Args:
       dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings, precision, lowering: how, as `config.Settings` has them.
+      settings, precision, lowering: how, as `config.Settings` has them; of no experts at all nothing is trained.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
       on_epoch: epochs are counted through all architectures.
@@ -131,7 +128,8 @@ def teach(
 
         cohorts.append(Cohort(task, model, places, normalizer, lowering, folder, counted, on_wait))
     key = teacher_key(settings, dataset, normalization, precision)
-    return Experts(settings, normalization, normalizer, tuple(cohorts), key)
+    recipe = task.recipe(next(iter(architectures), settings.model))
+    return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)
 
 
 def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str) -> str:

@@ -12,9 +12,10 @@ from jaxtyping import Int
 from jaxsoft import config
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
-from jaxsoft.experiment.plan import sweep
+from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach.experts import expectations
+from jaxsoft.labels.given import Labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
@@ -38,6 +39,7 @@ def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: 
         f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
         f"fingerprint {dataset.fingerprint[:12]}",
         *plan_lines(plan, settings),
+        *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
         *resolved_lines(settings, histories, plan.subjects),
         *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
@@ -85,10 +87,13 @@ def resolved_lines(
 ) -> list[str]:
     """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
-    named = [text for text in dict.fromkeys(settings.sweep.labels) if any(word in text for word in words)]
+    others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Labels)]
+    named = [text for text in others if any(word in text for word in words)]
+    lines = [
+        f"  {text} is {text.spec}: {len(text.rows)} rows" for text in settings.sweep.labels if isinstance(text, Labels)
+    ]
     if histories is None:
-        return [f"  {text}: resolved to an epoch once the experts are trained" for text in named]
-    lines = []
+        return [*lines, *(f"  {text}: resolved to an epoch once the experts are trained" for text in named)]
     for text in named:
         found = sweep.resolved(text, histories, subjects)
         reached = _reached(LabelSpec.parse(found), histories)

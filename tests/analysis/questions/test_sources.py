@@ -6,6 +6,7 @@ import synthetic
 from jaxsoft.analysis.questions import sources
 from jaxsoft.analysis.statistics import groups
 
+GIVEN = "array(svm, rows=x1f)"
 # Gain over hard labels at IPC 1 and 10.
 GAIN = {
     "hard": (0.0, 0.0),
@@ -13,6 +14,7 @@ GAIN = {
     "teacher(epoch=5)": (0.10, 0.20),
     "teacher(epoch=5, views=4)": (0.04, 0.24),
     "teachers(3, epoch=5)": (0.11, 0.22),
+    GIVEN: (0.05, 0.05),
 }
 pytestmark = pytest.mark.usefixtures("no_drawing")
 
@@ -42,7 +44,8 @@ def test_gains_are_paired_and_their_mean_over_budgets_is_by_hand():
     assert section.blocks[0].text == (
         "Mean of the budgets that both have: smoothed hard labels minus hard labels −1.0 points [−1.0, −1.0]; one teacher "
         "minus hard labels +15.0 points [+15.0, +15.0]; a teacher, by views minus hard labels +14.0 points [+14.0, +14.0]; "
-        "pooled teachers minus hard labels +16.5 points [+16.5, +16.5]; a teacher, by views minus one teacher −1.0 points "
+        "pooled teachers minus hard labels +16.5 points [+16.5, +16.5]; rows of one's own minus hard labels +5.0 points "
+        "[+5.0, +5.0]; a teacher, by views minus one teacher −1.0 points "
         "[−1.0, −1.0]."
     )
     assert section.blocks[1].name == "sources"
@@ -108,7 +111,7 @@ def test_kinds_of_sources(labels, kind):
 
 
 def test_a_sweep_of_teachers_alone_asks_nothing():
-    assert synthetic.ask(sources, table(leave_out=("hard|smooth(0.1)", "teacher(epoch=5, views=4)"))) == []
+    assert synthetic.ask(sources, table(leave_out=("hard|smooth(0.1)", "teacher(epoch=5, views=4)", GIVEN))) == []
     assert synthetic.ask(sources, [row for row in table() if row["labels"] == "hard|smooth(0.1)"]) == []
 
 
@@ -116,3 +119,14 @@ def test_a_budget_that_one_source_lacks_is_left_out_of_its_mean():
     section, lines = tell([row for row in table() if not (row["ipc"] == 10 and "smooth" in row["labels"])])
     assert "smoothed hard labels minus hard labels +1.0 points [+1.0, +1.0];" in section.blocks[0].text
     assert ("10", "smoothed hard labels") not in lines
+
+
+def test_rows_of_ones_own_ask_too_and_are_known_by_their_name():
+    section, lines = tell(table(leave_out=GAIN.keys() - {"hard", GIVEN}))
+    assert section.title.startswith("Rows of one's own beat hard labels at every budget, at IPC 1 by +5.0 points")
+    assert lines["1", "rows of one's own"]["chosen label spec"] == "`array(svm)`"
+
+
+def test_two_rows_of_one_name_are_told_apart():
+    texts = "array(svm, rows=x1)", "array(svm, rows=x2)|topk(3)", "array('a.b', rows=x1)", "hard"
+    assert groups.shortened(texts) == {"array('a.b', rows=x1)": "array('a.b')"}

@@ -1,0 +1,178 @@
+"""Label rows of one's own, of a file or an array: read and checked at the door, and known by a digest from then on."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+from scipy.special import softmax
+
+from jaxsoft import config, errors, files
+from jaxsoft.config import values
+from jaxsoft.data import refusals
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Dataset
+
+_SUM = 1e-3  # how far from 1 probabilities may sum up
+_KIND = "wanted a .npy file, or an .npz of one array, as numpy.save and numpy.savez write them"
+_WANTED = "wanted N x K numbers: a row for each image of the train split, a column for each class"
+
+
+class Labels(str):
+    """A label spec with the rows that it speaks of; `Sweep.labels` takes it beside specs that are plain text.
+
+    Attributes:
+      rows: probabilities, float32 [N, K], one row for each image of the train split, in its order.
+      spec: the label spec as results tell it, with the digest of the rows.
+    """
+
+    rows: Float32[np.ndarray, "N K"]
+    spec: LabelSpec
+
+    @classmethod
+    def from_array(cls, rows: Any, logits: bool = False, name: str = "rows") -> "Labels":
+        """Rows of your own as labels; operations may follow, after a bar.
+
+        Args:
+          rows: [N, K], probabilities or `logits`: one row for each image of `dataset.train`, in its order.
+          logits: whether the softmax of the rows is to be taken.
+          name: what results call them.
+
+        Raises:
+          DataError: these are no such rows; names the first that is not.
+
+        >>> mine = Labels.from_array([[0.75, 0.25], [0.5, 0.5]], name="svm")
+        >>> mine | "topk(1)"
+        'array(svm, rows=xbbf304cf32c3)|topk(1)'
+        >>> import jaxsoft
+        >>> jaxsoft.Sweep(labels=("hard", mine, mine | "temperature(2)")).labels[1].rows.tolist()
+        [[0.75, 0.25], [0.5, 0.5]]
+        """
+        found, digest = _checked(rows, logits, f"the rows of {name!r}")
+        spec = LabelSpec(file=name, rows=digest)
+        return cls._of(str(spec), found, spec)
+
+    @classmethod
+    def _of(cls, text: str, rows: Float32[np.ndarray, "N K"], spec: LabelSpec) -> "Labels":
+        made = cls(text)
+        made.rows, made.spec = rows, spec
+        return made
+
+    def __or__(self, operations: str) -> "Labels":
+        text = f"{self}|{operations}"
+        return self._of(text, self.rows, dataclasses.replace(self.spec, operations=LabelSpec.parse(text).operations))
+
+    def __deepcopy__(self, _: Any) -> "Labels":
+        return self  # neither text nor rows change
+
+
+def spec_of(text: str) -> LabelSpec:
+    """The label spec that a text means; ConfigError if it names rows that were not read."""
+    spec = text.spec if isinstance(text, Labels) else LabelSpec.parse(text)
+    if spec.file and not spec.rows:
+        raise errors.ConfigError(f"label spec '{text}' names rows that were not read")
+    return spec
+
+
+def rows_by_digest(labels: Iterable[str]) -> dict[str, Float32[np.ndarray, "N K"]]:
+    """The rows that label specs hold."""
+    return {text.spec.rows: text.rows for text in labels if isinstance(text, Labels)}
+
+
+def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) -> config.Settings:
+    """The settings, with rows in the place of label specs that name a file in one of the folders.
+
+    Raises:
+      ConfigError: a label spec cannot be read.
+      DataError: there is no such file, or it does not hold rows.
+    """
+    rows = functools.cache(functools.partial(_rows, folders))
+
+    def found(text: str) -> str:
+        spec = LabelSpec.parse(text)
+        if not spec.file or isinstance(text, Labels):
+            return text
+        own, digest = rows(spec.file, spec.is_logits)
+        if spec.rows not in ("", digest):
+            raise errors.DataError(f"{spec.file} holds the rows {digest}; wanted {spec.rows}")
+        return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, is_logits=False, rows=digest))
+
+    try:
+        labels = tuple(map(found, settings.sweep.labels))
+    except (errors.ConfigError, errors.DataError) as problem:
+        raise type(problem)(f"config.sweep.labels: {problem}") from None
+    return dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=labels))
+
+
+def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
+    """Refuse rows that are not one for each training image, of all classes; a DataError says what was wanted."""
+    wanted = len(dataset.train), dataset.num_classes
+    for text in labels:
+        if isinstance(text, Labels) and text.rows.shape != wanted:
+            raise errors.DataError(
+                f"'{text}' has {refusals.size(text.rows.shape)} numbers, rows by classes; {dataset.name} wants "
+                f"{refusals.size(wanted)}: a row for each image of its train split, without those of validation"
+            )
+
+
+def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """The rows of a file, sought in one folder after the other, and their digest."""
+    places = [(folder / values.path(file, "array")).absolute() for folder in folders]
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        sought = " and ".join(dict.fromkeys(str(place.parent) for place in places))
+        raise errors.DataError(f"there is no file {file}; sought in {sought}")
+    return _checked(_loaded(path), logits, str(path))
+
+
+def _loaded(path: Path) -> np.ndarray:
+    with refusals.naming(f"cannot read {path}", _KIND), files.opened(path) as file:
+        if not file.peek(4).startswith((b"\x93NUMPY", b"PK")):
+            raise errors.DataError(f"{path} is no array; {_KIND}")
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        if len(found.files) != 1:
+            raise errors.DataError(f"{path} holds {len(found.files)} arrays ({', '.join(found.files)}); {_KIND}")
+        return found[found.files[0]]
+
+
+def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """Rows as probabilities in float32, and a digest of what was given."""
+    with refusals.naming(f"{what} make no array"):
+        array = np.asarray(rows)
+    _check_shape(array, what)
+    with np.errstate(over="ignore"):  # what float32 does not hold is refused
+        given = np.ascontiguousarray(array, np.float32)
+    _refuse(what, ~np.isfinite(given).all(1), given, "holds {}; wanted finite numbers")
+    digest = "x" + files.digest([f"{bool(logits)} {given.shape};", given.data])[:12]
+    if logits:
+        return softmax(given, axis=1), digest
+    hint = "" if logits else "; logits are told by logits=true"
+    _refuse(what, (given < 0).any(1), given.min(1), f"holds {{}}; wanted no probability below 0{hint}")
+    sums = given.sum(1, dtype=np.float64)
+    _refuse(what, ~(abs(sums - 1) <= _SUM), sums, f"sums to {{}}; wanted 1, to {_SUM}{hint}")
+    return given / given.sum(1, keepdims=True), digest
+
+
+def _check_shape(array: np.ndarray, what: str) -> None:
+    """Refuse what is not N x K numbers, with a hint where it is clear what was meant."""
+    hint = ""
+    if array.ndim == 1:
+        hint = "; class numbers are turned into rows by numpy.eye(K)[classes], and true classes are the labels `hard`"
+    if array.ndim == 3:
+        hint = "; labels of views cannot be given, as views are made anew for every subset: a mean over them can"
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        shape = refusals.size(array.shape) or "of one number"
+        raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{hint}")
+
+
+def _refuse(what: str, bad: Any, told: np.ndarray, said: str) -> None:
+    """Refuse the first row that is bad, and say what is told of it: one number, or the first that is not finite."""
+    if bad.any():
+        row = int(bad.argmax())
+        value = told[row] if told.ndim == 1 else told[row][~np.isfinite(told[row])][0]
+        raise errors.DataError(f"{what}: row {row} {said.format(f'{value:.6g}')}")

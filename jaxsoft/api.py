@@ -1,6 +1,18 @@
 """The students' stage as one function, for notebooks and scripts; `load` and `teach` are the stages before it.
 
-Everything stays in memory. The README opens with an example.
+Everything stays in memory. The README opens with an example; one of arrays of your own:
+
+>>> import numpy as np
+>>> from jaxsoft import Student, Sweep, Teacher, teach
+>>> labels = np.arange(80) % 2
+>>> images = (np.random.default_rng(0).random((80, 6, 4)) + labels[:, None, None]) / 2
+>>> data = Dataset.from_arrays(images, labels, class_names=("dark", "light"))
+>>> experts = teach(data, Teacher(model="mlp(hidden=8)", epochs=2, batch=8, learning_rate=0.3))
+>>> student = Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)
+>>> sweep = Sweep(ipc=(2,), labels=("hard", "teacher(epoch=2)"), seed=(0,))
+>>> rows = train_students(data, experts, student, sweep)
+>>> [(row["dataset"], row["labels"], row["test_accuracy"]) for row in rows]
+[('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
 """
 
 from jaxsoft import config, errors, numerics
@@ -40,18 +52,6 @@ def train_students(
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
       DataError: arrays of your own are not what they must be.
-
-    >>> import numpy as np
-    >>> from jaxsoft import Student, Sweep, Teacher, teach
-    >>> labels = np.arange(80) % 2
-    >>> images = (np.random.default_rng(0).random((80, 6, 4)) + labels[:, None, None]) / 2
-    >>> data = Dataset.from_arrays(images, labels, class_names=("dark", "light"))
-    >>> experts = teach(data, Teacher(model="mlp(hidden=8)", epochs=2, batch=8, learning_rate=0.3))
-    >>> student = Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)
-    >>> sweep = Sweep(ipc=(2,), labels=("hard", "teacher(epoch=2)"), seed=(0,))
-    >>> rows = train_students(data, experts, student, sweep)
-    >>> [(row["dataset"], row["labels"], row["test_accuracy"]) for row in rows]
-    [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
     """
     dataset = arrays.checked(dataset)
     experts = experts or teach(dataset, Teacher(experts=0))

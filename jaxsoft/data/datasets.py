@@ -55,7 +55,11 @@ def load(
         if resize is not None:
             raise errors.ConfigError(f"resize={resize} cannot be: images of {name} are of the size that it gives them")
         return own.from_function(name, validation, limit)
-    asked = _Asked(name, root, resize)
+    return _published(_Asked(name, root, resize), validation, limit)
+
+
+def _published(asked: "_Asked", validation: float, limit: int | None) -> types.Dataset:
+    """A prepared set, with its splits cut."""
     whole = asked.open()
     manifest, in_train, in_validation = whole.manifest, *_cut(whole, validation, limit)
     digests = [digest for _, digest in sorted(manifest.digests.items())]

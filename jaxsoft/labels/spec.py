@@ -8,7 +8,7 @@ know something about labels asks for the parts of what `parse` gave.
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,13 +17,12 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import ops
+from jaxsoft.labels import ops, treatments
 from jaxsoft.spec import Call
 from jaxsoft.types import History
 
 _UNSET: Any = None
 _MOST_VIEWS = 10_000
-_SUPPLIED = ("row", "true_class", "key")  # by the label bank, to an operation
 _MEASURES = {"accuracy": ("val_accuracy", 1, "best"), "entropy": ("label_entropy", -1, "lowest")}
 """Column of a history, the sign of what is better, and the word for the best."""
 
@@ -74,12 +73,15 @@ class LabelSpec:
         first, *rest = language.parse(text)
         if first.name not in _SOURCES:
             raise errors.ConfigError(_not_a_source(first.name, text))
+        for call in rest:
+            if call.name in _SOURCES and call.name not in language.public_functions(ops):
+                raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
         arguments = language.bind(first, _SOURCES[first.name], text=text)
         try:
             source = _SOURCES[first.name](**arguments)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in {text!r})") from None
-        return dataclasses.replace(source, operations=tuple(_operation(call, text) for call in rest))
+        return dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
 
     def __str__(self) -> str:
         args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
@@ -188,10 +190,10 @@ class LabelSpec:
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
         for call in (*first, *self.operations):
-            wanted = language.parameters(operation(call.name))
+            wanted = language.parameters(treatments.operation(call.name))
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            row = _treated(call, row, supplied)
+            row = treatments.treated(call, row, supplied)
         return row
 
 
@@ -259,40 +261,6 @@ def teachers(
 
 
 _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned, array)}
-
-
-def operation(name: str) -> Callable[..., Any]:
-    """The function that an operation of a label spec names.
-
-    Raises:
-      ConfigError: there is none.
-    """
-    return language.find(name, language.public_functions(ops), "label operation", "jaxsoft/labels/ops.py")
-
-
-def _operation(call: Call, text: str) -> Call:
-    if call.name in _SOURCES and call.name not in language.public_functions(ops):
-        raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-    function = operation(call.name)
-    given = language.bind(call, function, _SUPPLIED, text)
-    if imports.is_outside(call.name):  # its defaults may be what no spec can say
-        language.check_takes(call.name, function, "label operation", ("row",))
-        return Call(call.name, (), given)
-    parameters = language.parameters(function).values()
-    return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
-
-
-def _treated(call: Call, row: Array, supplied: Mapping[str, Any]) -> Array:
-    """What an operation makes of a row; of a user's it is checked that it is a row again."""
-    function = operation(call.name)
-    if not imports.is_outside(call.name):
-        return function(row, *call.args, **supplied)
-    with imports.telling(call.name):
-        treated = jnp.asarray(function(row, **call.kwargs, **supplied))
-    if treated.shape != row.shape or not jnp.issubdtype(treated.dtype, jnp.floating):
-        told = f"{len(row)} floats, got {treated.dtype} of shape {treated.shape}"
-        raise errors.ConfigError(f"{call.name} should return {told}")
-    return treated
 
 
 def _not_a_source(name: str, text: str) -> str:

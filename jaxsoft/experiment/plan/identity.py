@@ -12,7 +12,8 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.spec import LabelSpec, operation
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.treatments import operation
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset

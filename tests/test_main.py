@@ -172,7 +172,7 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
         ("student.optimizer=adam", "config.student.optimizer: unknown optimizer 'adam'; closest: adamw, sgd (all of them: "
          "jaxsoft/training/optim.py)"),
         ("select=randm", "config.select: unknown selection 'randm'; closest: random, "),
-        ("sweep.labels=tempratur", "config.sweep.labels: unknown label source 'tempratur'; closest: teacher, teachers, learned "),
+        ("sweep.labels=tempratur", "config.sweep.labels: unknown label source 'tempratur'; closest: teacher, teachers, array "),
         ("sweep.labels=teacher(epoch=2)|tempratur(3)", "config.sweep.labels: unknown label operation 'tempratur'; closest: "
          "temperature, topk, renormalize (all of them: jaxsoft/labels/ops.py)"),
         ("sweep.labels=teacher(epoch=2)|topk(11)", "config.sweep.labels: topk: k must be in 1..10, the number of classes, "),

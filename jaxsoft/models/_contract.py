@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxsoft import errors, rng
+from jaxsoft import errors, imports, rng
 from jaxsoft.models._adapt import Network, Variables
 
 _IMAGES = 2
@@ -37,8 +37,8 @@ def check(model: Any, name: str, num_classes: int, image_shape: tuple[int, ...],
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"model {name!r}: {problem}") from None
     except Exception as problem:  # of a user's code
-        told = f"{type(problem).__name__}: {errors.first_line(problem)}"
-        raise errors.ConfigError(f"model {name!r} failed on images {(_IMAGES, *image_shape)}: {told}") from problem
+        told = f"model {name!r} failed on images {(_IMAGES, *image_shape)}: {imports.located(problem)}"
+        raise errors.ConfigError(told) from problem
 
 
 def _check_shapes(model: Network, num_classes: int, image_shape: tuple[int, ...], partial: str) -> None:

@@ -93,7 +93,9 @@ def test_help_has_every_setting_with_a_default_that_reads_back(capsys):
     assert config.read_with({}, pairs) == config.Settings()
     assert ("config.sweep.labels", "hard,teacher(epoch=10)") in pairs
     told = dict(zip((path for path, _ in pairs), lines[1::2]))
-    assert told["config.teacher.experts"] == "    (int >= 1 and <= 1000) how many, trained at once"
+    assert (
+        told["config.teacher.experts"] == "    (int >= 0 and <= 1000) how many, trained at once, if a label needs them"
+    )
     assert told["config.learned.pool"].startswith("    (one of fresh, persistent) students begin anew")
     assert told["config.sweep.ipc"] == "    (int >= 1, several with commas) images per class"
 

@@ -21,10 +21,14 @@ from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.smoothing import smooth_to
+from jaxsoft.training.fit import Recipe
 
 SETTINGS = tiny_run.settings({"teacher.experts": 2, "learned.looks": 2, "learned.look_outer_steps": 5})
 DATASET = story.load(SETTINGS)
 LOGITS = np.random.default_rng(0).standard_normal((2, len(DATASET.train), 10)).astype(np.float32)
+
+
+RECIPE = Recipe(SETTINGS.teacher.model, DATASET.num_classes, 1, 1)
 
 
 class Oracle(Experts):
@@ -37,7 +41,7 @@ class Oracle(Experts):
 
 def experts():
     how = normalize.fit("standardize", DATASET.train.images)
-    return Oracle(SETTINGS.teacher, "standardize", how, cohorts=(), key="two")
+    return Oracle(SETTINGS.teacher, "standardize", how, cohorts=(), key="two", recipe=RECIPE)
 
 
 def learned_rows(slots, step):

@@ -77,7 +77,7 @@ def test_a_run_goes_on_from_another_folder_and_knows_what_was_edited(finished, t
         ({"student.optimizer": "mine:warmup"}, "config.student.optimizer: mine:warmup cannot be used as optimizer: it should take first learning_rate, weight_decay; it takes progress, share"),
         ({"student.optimizer": "bad:nothing"}, "config.student.optimizer: bad:nothing should return an optax.GradientTransformation, got NoneType"),
         ({"student.schedule": "mine:warmup(1)"}, None),
-        ({"student.schedule": "mine:warmup(share=true)"}, "share expects float, got 'true'; usage: mine:warmup(share: float=0.1)"),
+        ({"student.schedule": "mine:warmup(share=true)"}, "share expects float, got True; usage: mine:warmup(share: float=0.1)"),
         ({"student.schedule": "bad:branch"}, "config.student.schedule: bad:branch: FOLDER/bad.py, line 5: TracerBoolConversionError: "),
         ({"student.schedule": "bad:pair"}, "config.student.schedule: bad:pair should give float32 [], got float32 [2]"),
         ({"student.augment": "bad:cut"}, "config.student.augment: bad:cut should give float32 [8, 8, 1], got float32 [7, 8, 1]"),
@@ -85,7 +85,7 @@ def test_a_run_goes_on_from_another_folder_and_knows_what_was_edited(finished, t
         ({"select": "bad:first"}, "config.select: bad:first should return images of class k in row k"),
         ({"select": "bad:anew"}, "config.select: bad:anew should return for ipc=1 the first columns of ipc=2"),
         ({"student.model": "bad:missing"}, "config.student.model: module bad has no function 'missing'; it has: "),
-        ({"student.model": "bad:wide"}, "config.student.model: bad:wide: FOLDER/bad.py, line 22: TypeError: "),
+        ({"student.model": "bad:wide"}, "config.student.model: model 'bad:wide' failed on images (2, 8, 8, 1): FOLDER/bad.py, line 22: TypeError: "),
         ({"student.model": "nowhere:net"}, "config.student.model: module nowhere not found beside FOLDER/study.py nor on sys.path"),
     ],
 )  # fmt: skip

@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxsoft.analysis.tables import text_table
-    from jaxsoft.api import train_students
+    from jaxsoft.api import teach, train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
-    from jaxsoft.experiment.teach.experts import Experts, teach
+    from jaxsoft.experiment.teach.experts import Experts
     from jaxsoft.labels.given import Labels
+    from jaxsoft.results import Results
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
 
-__all__ = ["Dataset", "Experts", "Labels", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
+__all__ = ["Dataset", "Experts", "Labels", "Learned", "Results", "Row", "Split", "Student", "Sweep", "Teacher"]
 __all__ += ["load", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.teach.experts", "labels.given", "analysis.tables", "api")
+_HOMES = ("types", "config", "data", "labels.given", "analysis.tables", "api")
 
 
 def __getattr__(name: str) -> Any:

@@ -51,9 +51,9 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def cached(function: Callable[..., Any]) -> Any:
-    """`functools.cache` for what depends on what paths lead to: emptied when modules are looked for beside another config."""
-    kept = functools.lru_cache(2**16)(function)
+def cached(function: Callable[..., Any], most: int = 2**16) -> Any:
+    """`functools.lru_cache` for what depends on what paths lead to: emptied when modules are looked for beside another config."""
+    kept = functools.lru_cache(most)(function)
     _caches.append(kept.cache_clear)
     return kept
 

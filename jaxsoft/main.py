@@ -125,8 +125,9 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
     with console.stage("report"):
         try:
             from jaxsoft.analysis import tables
+            from jaxsoft.results import write_report
 
-            _write_report([workdir])
+            write_report([workdir])
             text, is_written = tables.text_table(rows), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
@@ -134,23 +135,6 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
             is_written = False
     console.say(f"{text}\n{describe.ending(rows, workdir, console.seconds, is_written)}")
     return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
-
-
-def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = False) -> Path:
-    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
-    from jaxsoft.analysis import report
-
-    written = report.write_report(folders, out, mix)
-    if out is None:
-        from jaxsoft.experiment.store import manifest
-        from jaxsoft.experiment.store.folder import RunFolder
-
-        try:
-            if (folders[0] / manifest.MANIFEST).exists():
-                manifest.extend(RunFolder(folders[0]), report.FILES)
-        except errors.CheckpointError as problem:  # the report is written all the same
-            log.warning("the report is not listed for jaxsoft verify: %s", problem)
-    return written
 
 
 def _configs(argv: Sequence[str]) -> int:
@@ -187,7 +171,9 @@ def _report(argv: Sequence[str]) -> int:
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
+    from jaxsoft.results import write_report
+
+    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
     return 0
 
 

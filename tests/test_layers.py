@@ -11,6 +11,7 @@ PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.arguments", "command.doctor", "api"),
+    ("results",),
     ("analysis",),
     ("experiment",),
     ("training",),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from jaxsoft import config, data, numerics
+from jaxsoft import config, data, errors, numerics
 from jaxsoft.console import Console
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
@@ -17,15 +17,27 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import waves
-from jaxsoft.experiment.teach.experts import Experts, teach
+from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
 from jaxsoft.experiment.tell import describe, examples, progress
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Row
 
+_TEACHERS = "teachers"  # the folder of a run's own experts
+
 
 @numerics.pinned()
-def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
+def run(
+    settings: config.Settings,
+    workdir: Path,
+    console: Console,
+    dataset: Dataset | None = None,
+    experts: Experts | None = None,
+) -> list[Row]:
     """Do, or finish, a whole experiment in its run folder, which remembers the settings.
+
+    Args:
+      settings, workdir, console: what, where, and who is told.
+      dataset, experts: what the settings stand for, where it is at hand; else both are made as the settings say.
 
     Returns:
       The results, one row for each member, in the plan's order; none in a process that is not the first of several.
@@ -34,14 +46,17 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
     with console.stage("data"):
-        settings, dataset = _checked(settings)
+        settings, dataset = _checked(settings, dataset)
     with RunFolder(workdir, console.seconds) as folder, console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
-            experts = _taught(settings, dataset, folder, console)
+            if experts is None:
+                experts = _taught(settings, dataset, folder, console)
+            elif processes.is_first() and not settings.teacher.store:
+                experts.save(folder.path / _TEACHERS)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
         left = len(set(plan.keys) - log.finished)
@@ -135,10 +150,10 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     return plan
 
 
-def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
+def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
-    dataset = load(settings)
+    dataset = dataset or load(settings)
     checks.check_data(settings, dataset)
     return settings, dataset
 
@@ -151,13 +166,27 @@ def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) ->
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
 
 
-def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
-    """The experts, taught or found where the settings say; none where nothing asks them."""
+def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> Experts:
+    """The experts of a run that has taught them; none where nothing asks them.
+
+    Raises:
+      CheckpointError: they are not where the run keeps them.
+    """
+    teacher, *_, store = what = _wanted(settings, folder)
+    if not is_taught(teacher, dataset, settings.data.normalize, settings.precision, store):
+        raise errors.CheckpointError(f"the experts of {folder.path} are not in {store}; give them as experts=")
+    return teach(dataset, *what, precision=settings.precision, lowering=settings.compute.lowering)
+
+
+def _wanted(settings: config.Settings, folder: RunFolder) -> tuple[config.Teacher, str, Path]:
+    """Which experts are asked, what they see, and where they are kept; none where nothing asks them."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    what = (
-        dataclasses.replace(settings.teacher, **none),
-        settings.data.normalize,
-        Path(settings.teacher.store or folder.path / "teachers"),
-    )
+    store = Path(settings.teacher.store or folder.path / _TEACHERS)
+    return dataclasses.replace(settings.teacher, **none), settings.data.normalize, store
+
+
+def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
+    """The experts, taught or found where the settings say."""
     told = functools.partial(progress.of_teachers, console)
-    return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))
+    how = told, settings.precision, settings.compute.lowering, progress.of_waiting(console)
+    return teach(dataset, *_wanted(settings, folder), *how)

@@ -113,6 +113,12 @@ class LabelSpec:
         return bool(self.experts)
 
     @property
+    def reads_class(self) -> bool:
+        """Whether a row depends on the true class of its image."""
+        operations = (treatments.operation(call.name) for call in self.operations)
+        return self.source == "hard" or any("true_class" in language.parameters(each) for each in operations)
+
+    @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
         return self.is_learned or self.views > 0

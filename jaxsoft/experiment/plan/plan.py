@@ -148,7 +148,8 @@ class Plan:
 
         Files call buckets groups, as they always have.
         """
-        own = {name: getattr(self, name) for name in ("chunks", "waves", "since", "subjects")}
+        names = "chunks", "waves", "since", "subjects", "image_shape", "shared_bytes", "devices"
+        own = {name: getattr(self, name) for name in names}
         groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
         return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 

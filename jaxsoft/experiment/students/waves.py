@@ -81,7 +81,7 @@ def train(
             continue
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
-        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items()) or 'nothing new'}")
         wave += 1
 
 

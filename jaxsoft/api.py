@@ -15,6 +15,8 @@ Everything stays in memory. The README opens with an example; one of arrays of y
 [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
 """
 
+import dataclasses
+
 from jaxsoft import config, errors, numerics
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
@@ -23,6 +25,8 @@ from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.students.waves import Next
 from jaxsoft.experiment.teach.experts import Experts, teach, teacher_key
+from jaxsoft.labels import given
+from jaxsoft.labels.given import Labels
 from jaxsoft.types import Dataset, Row
 
 
@@ -67,8 +71,7 @@ def train_students(
         student=student or Student(),
         sweep=sweep or Sweep(),
     )
-    settings = config.read(config.as_dict(settings))
-    settings = checks.check(settings)
+    settings = given.ask_functions(checks.check(named(settings)), dataset)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     inputs = prepare(plan, settings, dataset, experts)
     program, shared = waves.wave_program(plan, settings), outcomes.shared_columns(dataset)
@@ -77,3 +80,12 @@ def train_students(
     )
     rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for wave in each for o in wave}
     return [rows[i] for i in range(len(plan.members))]
+
+
+def named(settings: config.Settings) -> config.Settings:
+    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
+    labels = settings.sweep.labels
+    several = labels if isinstance(labels, (tuple, list)) else (labels,)
+    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
+    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
+    return config.read(config.as_dict(settings))

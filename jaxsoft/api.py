@@ -42,6 +42,8 @@ from jaxsoft.experiment.teach import experts as teaching
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
+from jaxsoft.labels import given
+from jaxsoft.labels.given import Labels
 from jaxsoft.results import Memory, Results
 from jaxsoft.types import Dataset
 
@@ -132,7 +134,7 @@ def train_students(
         student=student or Student(),
         sweep=sweep or Sweep(),
     )
-    settings = config.read(config.as_dict(settings))
+    settings = named(settings)
     if keep not in ("none", "best"):
         raise errors.ConfigError(f"keep expects one of none, best, got {errors.quoted(keep)}")
     if folder is None:
@@ -144,7 +146,7 @@ def train_students(
 
 def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, keep: str, console: Caller) -> Results:
     """The stages of `run.run`, without a folder."""
-    settings = checks.check(settings)
+    settings = given.ask_functions(checks.check(settings), dataset)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     with console.stage("labels"):
         inputs = prepare(plan, settings, dataset, experts, None, functools.partial(telling.of_labels, console))
@@ -171,3 +173,12 @@ def chosen(plan: Plan, seen: waves.WaveProgress) -> Iterator[tuple[int, Any]]:
         variables = jax.device_get(students.best.variables)
         for seat, place in enumerate(bucket.members[start:stop]):
             yield place, jax.tree.map(lambda a, s=seat: a[s], variables)
+
+
+def named(settings: config.Settings) -> config.Settings:
+    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
+    labels = settings.sweep.labels
+    several = labels if isinstance(labels, (tuple, list)) else (labels,)
+    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
+    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
+    return config.read(config.as_dict(settings))

@@ -25,7 +25,8 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config",),
     ("config.settings",),
     ("numerics", "console"),
-    ("spec", "rng", "types", "config.values", "sources"),
+    ("spec", "rng", "types", "config.values", "objects"),
+    ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "command"),  # the last is empty but for its modules
 )

@@ -19,6 +19,7 @@ from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import waves
 from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
 from jaxsoft.experiment.tell import describe, examples, progress
+from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Row
 
@@ -154,6 +155,7 @@ def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
     dataset = dataset or load(settings)
+    settings = given.ask_functions(settings, dataset)
     checks.check_data(settings, dataset)
     return settings, dataset
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from jaxtyping import Float32
 from scipy.special import softmax
 
 from jaxsoft import config, errors, files
+from jaxsoft import spec as language
 from jaxsoft.config import values
 from jaxsoft.data import refusals
-from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.spec import GIVEN, LabelSpec
 from jaxsoft.types import Dataset
 
 _SUM = 1e-3  # how far from 1 probabilities may sum up
@@ -100,6 +101,38 @@ def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) ->
             raise errors.DataError(f"{spec.file} holds the rows {digest}; wanted {spec.rows}")
         return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, is_logits=False, rows=digest))
 
+    return _with_labels(settings, found)
+
+
+def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Settings:
+    """The settings, with rows in the place of label specs that name a function of the user's own; it is asked once.
+
+    Raises:
+      ConfigError: the function fails.
+      DataError: it does not give rows for this dataset.
+    """
+    rows = functools.cache(functools.partial(_asked, dataset=dataset))
+
+    def found(text: str) -> str:
+        spec = LabelSpec.parse(text)
+        if not spec.function or isinstance(text, Labels):
+            return text
+        own, digest = rows(str(spec.function))
+        return Labels._of(text, own, dataclasses.replace(spec, function=None, file=str(spec.function), rows=digest))
+
+    return _with_labels(settings, found)
+
+
+def _asked(text: str, dataset: Dataset) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """What a function says of the train split of a dataset."""
+    offered = {"class_names": dataset.class_names}
+    call = language.parse_one(text)
+    function = language.resolve(text, {}, "label source", "", GIVEN, tuple(offered))
+    taken = {name: value for name, value in offered.items() if name in language.parameters(function)}
+    return _checked(function(dataset.train.images, dataset.train.labels, **taken), False, f"the rows of {call.name}")
+
+
+def _with_labels(settings: config.Settings, found: Callable[[str], str]) -> config.Settings:
     try:
         labels = tuple(map(found, settings.sweep.labels))
     except (errors.ConfigError, errors.DataError) as problem:
@@ -111,6 +144,8 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
     """Refuse rows that are not one for each training image, of all classes; a DataError says what was wanted."""
     wanted = len(dataset.train), dataset.num_classes
     for text in labels:
+        if not isinstance(text, Labels) and LabelSpec.parse(text).function:
+            raise errors.ConfigError(f"label spec '{text}' names a function that was not asked")
         if isinstance(text, Labels) and text.rows.shape != wanted:
             raise errors.DataError(
                 f"'{text}' has {refusals.size(text.rows.shape)} numbers, rows by classes; {dataset.name} wants "
@@ -164,7 +199,9 @@ def _check_shape(array: np.ndarray, what: str) -> None:
     if array.ndim == 1:
         hint = "; class numbers are turned into rows by numpy.eye(K)[classes], and true classes are the labels `hard`"
     if array.ndim == 3:
-        hint = "; labels of views cannot be given, as views are made anew for every subset: a mean over them can"
+        hint = (
+            "; labels of views cannot be given, as views are made anew for every subset; their mean can: rows.mean(1)"
+        )
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         shape = refusals.size(array.shape) or "of one number"
         raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{hint}")

@@ -92,7 +92,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             trials.check_table(text, choose(ipc), dataset.train.labels, ipc)
             trials.check_nested(text, choose, ipc)
     for name in _trained(settings):
-        for setting, try_ in trials.of_training(getattr(settings, name), dataset.image_shape):
+        for setting, try_ in trials.of_training(getattr(settings, name), dataset):
             with _about(f"config.{name}.{setting}"):
                 try_()
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
@@ -141,6 +141,7 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.optimizer", recipe.build_optimizer
         yield f"config.{name}.schedule", recipe.build_schedule
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
+    yield "config.student.loss", Recipe("", 10, 1, 1, loss=settings.student.loss).build_loss
     for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
 

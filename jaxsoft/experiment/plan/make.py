@@ -87,7 +87,8 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, LabelSpec.parse(member.labels).views)
+    views = LabelSpec.parse(member.labels).views
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, own.loss)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:

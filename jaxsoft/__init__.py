@@ -8,16 +8,26 @@ if TYPE_CHECKING:
     from jaxsoft.api import train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
+    from jaxsoft.data.chosen import Indices
     from jaxsoft.experiment.teach.experts import Experts, teach
     from jaxsoft.labels.given import Labels
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
 
-__all__ = ["Dataset", "Experts", "Labels", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
+__all__ = ["Dataset", "Experts", "Indices", "Labels", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
 __all__ += ["load", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.teach.experts", "labels.given", "analysis.tables", "api")
+_HOMES = (
+    "types",
+    "config",
+    "data",
+    "data.chosen",
+    "experiment.teach.experts",
+    "labels.given",
+    "analysis.tables",
+    "api",
+)
 
 
 def __getattr__(name: str) -> Any:

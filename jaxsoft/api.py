@@ -15,9 +15,12 @@ Everything stays in memory. The README opens with an example; one of arrays of y
 [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
 """
 
+from typing import Any
+
 from jaxsoft import config, errors, numerics
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
+from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.students import outcomes, waves
@@ -32,7 +35,7 @@ def train_students(
     experts: Experts | None = None,
     student: Student | None = None,
     sweep: Sweep | None = None,
-    select: str = "random",
+    select: Any = "random",
     protocol: str = "sealed",
     learned: Learned | None = None,
 ) -> list[Row]:
@@ -43,7 +46,7 @@ def train_students(
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
       sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py.
+      select: which images, a function of jaxsoft/data/select.py; or positions in train, as `Indices.from_array` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
 
@@ -58,7 +61,7 @@ def train_students(
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
-        select=select,
+        select=select if isinstance(select, str) else Indices.from_array(select),
         protocol=protocol,
         precision=experts.recipe.precision,
         learned=learned or Learned(),

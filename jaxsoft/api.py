@@ -27,11 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.command import starting
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
+from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
@@ -89,7 +91,7 @@ def train_students(
     experts: Experts | None = None,
     student: Student | None = None,
     sweep: Sweep | None = None,
-    select: str = "random",
+    select: Any = "random",
     protocol: str = "sealed",
     learned: Learned | None = None,
     *,
@@ -104,7 +106,7 @@ def train_students(
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
       sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py.
+      select: which images, a function of jaxsoft/data/select.py; or positions in train, as `Indices.from_array` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
       folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.
@@ -125,7 +127,7 @@ def train_students(
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
-        select=select,
+        select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
         protocol=protocol,
         precision=experts.recipe.precision,
         learned=learned or Learned(),

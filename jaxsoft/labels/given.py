@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from scipy.special import softmax
 
 from jaxsoft import config, errors, files
 from jaxsoft import spec as language
-from jaxsoft.config import values
 from jaxsoft.data import refusals
+from jaxsoft.data.formats import array
+from jaxsoft.labels import codecs
 from jaxsoft.labels.spec import GIVEN, LabelSpec
 from jaxsoft.types import Dataset
 
 _SUM = 1e-3  # how far from 1 probabilities may sum up
-_KIND = "wanted a .npy file, or an .npz of one array, as numpy.save and numpy.savez write them"
 _WANTED = "wanted N x K numbers: a row for each image of the train split, a column for each class"
 
 
@@ -155,24 +155,20 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
 
 def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.ndarray, "N K"], str]:
     """The rows of a file, sought in one folder after the other, and their digest."""
-    places = [(folder / values.path(file, "array")).absolute() for folder in folders]
-    path = next((place for place in places if place.exists()), None)
-    if path is None:
-        sought = " and ".join(dict.fromkeys(str(place.parent) for place in places))
-        raise errors.DataError(f"there is no file {file}; sought in {sought}")
-    return _checked(_loaded(path), logits, str(path))
+    path = array.sought(folders, file, "array")
+    found = array.read(path)
+    if isinstance(found, dict) and codecs.is_coded(found):
+        return _decoded(found, path)
+    return _checked(array.one(path), logits, str(path))
 
 
-def _loaded(path: Path) -> np.ndarray:
-    with refusals.naming(f"cannot read {path}", _KIND), files.opened(path) as file:
-        if not file.peek(4).startswith((b"\x93NUMPY", b"PK")):
-            raise errors.DataError(f"{path} is no array; {_KIND}")
-        found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        if len(found.files) != 1:
-            raise errors.DataError(f"{path} holds {len(found.files)} arrays ({', '.join(found.files)}); {_KIND}")
-        return found[found.files[0]]
+def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """Rows of some images, as an export has them, among rows that are not known (`nan`); and a digest of theirs."""
+    with refusals.naming(f"cannot read {path}", "export it again"):
+        rows = codecs.decode(found)
+        spread = np.full((int(found["of"]), rows.shape[1]), np.nan, np.float32)
+        spread[found["images"]] = rows
+    return spread, "x" + files.digest([f"{spread.shape};", found["images"], rows])[:12]
 
 
 def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N K"], str]:

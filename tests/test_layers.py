@@ -23,7 +23,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("config.settings",),
-    ("numerics", "console"),
+    ("numerics", "console", "sinks"),
     ("spec", "rng", "types", "config.values", "sources"),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "command"),  # the last is empty but for its modules

@@ -1,9 +1,10 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
+import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -18,8 +19,9 @@ from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import waves
 from jaxsoft.experiment.teach.experts import Experts, teach
-from jaxsoft.experiment.tell import describe, examples, progress
+from jaxsoft.experiment.tell import describe, events, examples, progress
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
 
 
@@ -35,15 +37,16 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
     """
     with console.stage("data"):
         settings, dataset = _checked(settings)
-    with RunFolder(workdir, console.seconds) as folder, console.interruptible():
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
-            experts = _taught(settings, dataset, folder, console)
+            experts = _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
+            _tell_what_there_is(to, experts, log)
         left = len(set(plan.keys) - log.finished)
         if left and processes.is_first():  # a later look must not put its own versions beside these numbers
             for line in starts.add_start(folder):
@@ -57,7 +60,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
                 inputs = prepare(plan, settings, dataset, experts, folder.path, told)
             with console.stage("students"):
                 mine = plan.share(jax.process_index(), jax.process_count())
-                watch = lambda plan: progress.of_students(plan, settings, console)  # noqa: E731
+                watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
                 waves.train(mine, settings, dataset, inputs, folder, log, watch, console.say)
         if processes.others():
             console.say("own share done; waiting for the other processes")
@@ -151,7 +154,23 @@ def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) ->
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
 
 
-def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
+@contextlib.contextmanager
+def _opened(settings: config.Settings, workdir: Path, console: Console) -> Iterator[tuple[RunFolder, Sinks]]:
+    """The run folder, and the sinks of the first process; closed in the other order."""
+    own = settings.sinks if processes.is_first() else ()
+    with RunFolder(workdir, console.seconds) as folder, Sinks(own, folder.path / "logs", console.say) as to:
+        yield folder, to
+
+
+def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) -> None:
+    """To sinks: epochs and rows that they were not told of, as they were trained elsewhere or before; then all new rows."""
+    if to:
+        to.write(events.of_histories(experts.histories))
+        to.write(events.of_rows(log.read()))
+        log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
+
+
+def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
     """The experts, taught or found where the settings say; none where nothing asks them."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
     what = (
@@ -159,5 +178,5 @@ def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, cons
         settings.data.normalize,
         Path(settings.teacher.store or folder.path / "teachers"),
     )
-    told = functools.partial(progress.of_teachers, console)
+    told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
     return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))

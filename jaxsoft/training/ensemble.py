@@ -9,6 +9,7 @@ trained on: all buckets with the same network are evaluated together, by code th
 
 import collections
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ class Report(NamedTuple):
 class Program:
     """The compiled functions of a tuple of buckets.
 
-    `compilations` counts what XLA was asked to compile, by function; a sweep of any size needs one `chunk`.
+    `compilations` counts what XLA was asked to compile, by function; a sweep of any size needs one `chunk`. It took
+    `compile_seconds`, tracing included.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Program:
         self.buckets, self.image_shape, self.select = buckets, image_shape, select
         self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
         self.compilations: dict[str, int] = collections.Counter()
+        self.compile_seconds = 0.0
         self._compiled: dict[str, jax.stages.Compiled] = {}
 
     def initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
@@ -131,10 +134,12 @@ class Program:
     def _call(self, name: str, function: Callable, specs: tuple, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
+            start = time.perf_counter()
             apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
             with conv.exactly():
                 self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
             self.compilations[name] += 1
+            self.compile_seconds += time.perf_counter() - start
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,16 @@ class Next(NamedTuple):
 
 
 class WaveProgress(NamedTuple):
-    """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first."""
+    """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first.
+
+    `since` is when the wave began to train, by `time.monotonic`, moved on by what was spent on compilation.
+    """
 
     wave: int
     done: int
     chunks: int
     reports: tuple[Report, ...]
+    since: float = 0.0
 
 
 OnChunk = Callable[[WaveProgress], Next]
@@ -111,9 +116,10 @@ def train_wave(
     chosen = members_of(plan, wave, inputs)
     good = checkpoints.latest_good(program.shapes(chosen)) if checkpoints else None
     students, before = (good.tree, good.step) if good else (None, 0)
+    since = time.monotonic() - program.compile_seconds
     for done, now, reports in ensemble.fit(program, inputs.bank, inputs.evals, chosen, plan.chunks, students, before):
         students = now
-        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports))
+        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, since + program.compile_seconds))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
             checkpoints.save(done, students)
         if then.stop and done < plan.chunks:

@@ -24,7 +24,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("config.settings",),
-    ("numerics", "console"),
+    ("numerics", "console", "sinks"),
     ("spec", "rng", "types", "config.values", "objects"),
     ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),

@@ -168,6 +168,10 @@ class Settings(_Group):
     precision: str = setting(
         "auto", "of feature maps; auto: float32 on CPU, else bfloat16", choices=("auto", "float32", "bfloat16")
     )
+    sinks: tuple[str, ...] = setting(
+        (), "who else is told of events: csv, tensorboard, wandb(project='x'), or your own"
+    )
+    note: str = setting("", "what every table of the results says beneath it, such as what a small run cannot show")
     data: Data = Data()
     teacher: Teacher = Teacher()
     student: Student = Student()

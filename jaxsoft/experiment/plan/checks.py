@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, rng, spec
+from jaxsoft import config, data, errors, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
@@ -136,6 +136,8 @@ def by_difficulty(text: str) -> bool:
 
 def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
     """Everything that settings name by a spec: their key, and what builds it."""
+    for text in settings.sinks:
+        yield "config.sinks", functools.partial(sinks.check, text)
     yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
     for text, key in _selections(settings).items():
         yield key, functools.partial(selection, text)

@@ -100,6 +100,7 @@ def test_a_tag_says_the_version(clone, tmp_path, tag, tagged, later):
     clone("tag", tag)
     assert version(tmp_path) == tagged
     clone("commit", "--allow-empty", "-m", "two")
+    clone("tag", "verified")  # is no version
     assert version(tmp_path) == later
     shutil.rmtree(tmp_path / ".git")
     assert version(tmp_path) == RELEASE

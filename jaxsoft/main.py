@@ -72,8 +72,9 @@ def main(argv: Sequence[str]) -> int:
             return 0
         if argv[0] == "--version":
             from jaxsoft import __version__
+            from jaxsoft.experiment.machine.commit import commit
 
-            print(__version__)
+            print(f"{__version__} (commit {commit() or 'not known'})")
             return 0
         if argv[0] not in commands:
             raise errors.ConfigError(f"unknown command {errors.quoted(argv[0])}; choices: {', '.join(commands)}")

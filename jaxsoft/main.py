@@ -3,7 +3,7 @@
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
   jaxsoft configs [copy NAME [FOLDER]]
-  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
+  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
   jaxsoft doctor
@@ -136,11 +136,13 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
     return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
 
 
-def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = False) -> Path:
+def _write_report(
+    folders: Sequence[Path], out: Path | None = None, mix: bool = False, formats: Sequence[str] = ()
+) -> Path:
     """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
     from jaxsoft.analysis import report
 
-    written = report.write_report(folders, out, mix)
+    written = report.write_report(folders, out, mix, formats)
     if out is None:
         from jaxsoft.experiment.store import manifest
         from jaxsoft.experiment.store.folder import RunFolder
@@ -183,11 +185,12 @@ def _doctor(argv: Sequence[str]) -> int:
 def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, out="", mix=False)
+    words, given = arguments.parse(argv, out="", mix=False, formats="")
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
+    formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
+    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
     return 0
 
 

@@ -3,7 +3,7 @@
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
   jaxsoft configs [copy NAME [FOLDER]]
-  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
+  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
   jaxsoft doctor
@@ -168,13 +168,14 @@ def _doctor(argv: Sequence[str]) -> int:
 def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, out="", mix=False)
+    words, given = arguments.parse(argv, out="", mix=False, formats="")
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
     from jaxsoft.results import write_report
 
-    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
+    formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
+    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
     return 0
 
 

@@ -288,11 +288,13 @@ def _saved(results: Results, home: Memory, target: Path) -> Path:
     return target
 
 
-def write_report(folders: Sequence[Path], out: str | os.PathLike | None = None, mix: bool = False) -> Path:
+def write_report(
+    folders: Sequence[Path], out: str | os.PathLike | None = None, mix: bool = False, formats: Sequence[str] = ()
+) -> Path:
     """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
     from jaxsoft.analysis import report
 
-    written = report.write_report(folders, out, mix)
+    written = report.write_report(folders, out, mix, formats)
     if out is None:
         try:
             if (folders[0] / manifest.MANIFEST).exists():

@@ -46,7 +46,7 @@ def budget_table(found: Findings) -> Table:
         "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
         "unsure they were measured to cover 94 to 100 %."
     )
-    return table(budget_lines(found), caption if found.choices else "Test accuracy.")
+    return table(budget_lines(found), caption if found.choices else "Test accuracy.", name="budgets")
 
 
 def law_table(found: Sequence[Law]) -> Table:
@@ -73,7 +73,7 @@ def law_table(found: Sequence[Law]) -> Table:
         f"{formulas}, and others within 2 of it. Largest IPC unseen: accuracy that the law, fitted to the smaller budgets, "
         "predicts there, minus the measured one."
     )
-    return table(lines, caption)
+    return table(lines, caption, name="laws")
 
 
 def _form(law: Law) -> str:

@@ -9,14 +9,27 @@ if TYPE_CHECKING:
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
     from jaxsoft.data.chosen import Indices
+    from jaxsoft.experiment.export.again import Export, load_export
     from jaxsoft.experiment.teach.experts import Experts, teach
     from jaxsoft.labels.given import Labels
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
 
-__all__ = ["Dataset", "Experts", "Indices", "Labels", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
-__all__ += ["load", "teach", "text_table", "train_students"]
+__all__ = [
+    "Dataset",
+    "Experts",
+    "Export",
+    "Indices",
+    "Labels",
+    "Learned",
+    "Row",
+    "Split",
+    "Student",
+    "Sweep",
+    "Teacher",
+]
+__all__ += ["load", "load_export", "teach", "text_table", "train_students"]
 
 _HOMES = (
     "types",
@@ -28,6 +41,7 @@ _HOMES = (
     "analysis.tables",
     "api",
 )
+_HOMES += ("experiment.export.again",)
 
 
 def __getattr__(name: str) -> Any:

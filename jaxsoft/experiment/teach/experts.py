@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int
 from jaxsoft import config, errors, files, models, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.experiment.teach.cohort import make_bank as make_bank
@@ -136,6 +137,13 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
     """A hash over what determines the experts' numbers: the keys of all architectures; the order is in the seeds."""
     task = Task(dataset, settings, normalization, precision)
     return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
+
+
+def is_taught(dataset: Dataset, settings: config.Teacher, normalization: str, precision: str, folder: Path) -> bool:
+    """Whether a folder has these experts up to their last epoch, by name; `teach` looks closely."""
+    task = Task(dataset, settings, normalization, fit.precision(precision))
+    keys = (task.key(*who) for who in by_architecture(settings).items())
+    return all(path_of(folder / key, settings.epochs).is_dir() for key in keys)
 
 
 def trained_by(settings: config.Teacher, dataset: Dataset) -> tuple[str, int, int]:

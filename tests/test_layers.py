@@ -30,7 +30,18 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "command"),  # the last is empty but for its modules
 )
-ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise
+ROOMS = (
+    "export",
+    "run",
+    "tell",
+    "students",
+    "inputs",
+    "plan",
+    "learned",
+    "teach",
+    "store",
+    "machine",
+)  # of experiment, likewise
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
 UPWARD = {("types", "data")}  # inside Dataset.from_arrays alone: arrays are checked there

@@ -194,7 +194,7 @@ def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder
       CheckpointError: they are not where the run keeps them.
     """
     teacher, *_, store = what = _wanted(settings, folder)
-    if not is_taught(teacher, dataset, settings.data.normalize, settings.precision, store):
+    if not is_taught(dataset, teacher, settings.data.normalize, settings.precision, store):
         raise errors.CheckpointError(f"the experts of {folder.path} are not in {store}; give them as experts=")
     return teach(dataset, *what, precision=settings.precision, lowering=settings.compute.lowering)
 

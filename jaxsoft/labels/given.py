@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 from scipy.special import softmax
 
 from jaxsoft import config, errors, files
@@ -153,6 +153,15 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
             )
 
 
+def check_known(text: str, rows: Float32[np.ndarray, "N K"], subsets: Iterable[Int[np.ndarray, "_"]]) -> None:
+    """Refuse images of subsets of which rows say nothing: those of an export are of its own images alone."""
+    for ids in subsets:
+        if (unknown := ids[~np.isfinite(rows[ids]).all(1)]).size:
+            known = np.isfinite(rows).all(1).sum()
+            told = f"{known:,} of {len(rows):,} train images, and image {unknown[0]} is not among them"
+            raise errors.DataError(f"config.sweep.labels: {text} has rows of {told}; select those images")
+
+
 def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.ndarray, "N K"], str]:
     """The rows of a file, sought in one folder after the other, and their digest."""
     path = array.sought(folders, file, "array")
@@ -168,7 +177,7 @@ def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Float32[np.nd
         rows = codecs.decode(found)
         spread = np.full((int(found["of"]), rows.shape[1]), np.nan, np.float32)
         spread[found["images"]] = rows
-    return spread, "x" + files.digest([f"{spread.shape};", found["images"], rows])[:12]
+    return spread, "x" + files.digest([f"{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
 
 
 def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N K"], str]:

@@ -89,8 +89,10 @@ def test_files_in_a_run(tmp_path, data, table, suffix, capsys):
 
 def test_keys_know_the_images_and_not_their_name(data, table):
     one, named, other = (
-        planned(Indices.from_array(*given), data, sweep__ipc=(2,)).keys
-        for given in ((table,), (table, True, "b"), (table[:, ::-1],))
+        planned(way, data, sweep__ipc=(2,)).keys
+        for way in map(
+            Indices.from_array, (table, table, table[:, ::-1]), (False, True, False), ("images", "b", "images")
+        )
     )
     assert one == named and not set(one) & set(other)
 

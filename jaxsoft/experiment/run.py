@@ -16,7 +16,7 @@ from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
-from jaxsoft.experiment.students import waves
+from jaxsoft.experiment.students import curves, kept, waves
 from jaxsoft.experiment.teach.experts import Experts, teach
 from jaxsoft.experiment.tell import describe, examples, progress
 from jaxsoft.labels.spec import LabelSpec
@@ -41,6 +41,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
             settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
+                kept.sweep(folder.path)
             experts = _taught(settings, dataset, folder, console)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
@@ -50,6 +51,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
                 console.say(f"since the last start: {line}")
         warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
         lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
+        lines += describe.keeping(settings.keep.students, kept.members(folder.path), log.finished & {*plan.keys})
         console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
@@ -68,10 +70,11 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
         with console.stage("examples"):
             if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        found = {row["member"]: row for row in log.read()}
+        found, courses = curves.split(log.rows())
         rows = [found[key] for key in dict.fromkeys(plan.keys)]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
+        curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.keys))
     return rows
 
 

@@ -119,6 +119,10 @@ class Plan:
             for b in self.buckets_of()
         )
 
+    def network_bytes(self) -> int:
+        """Bytes of the networks of all students, as they are kept."""
+        return sum(len(b.members) * cost.network_bytes(b.recipe, self.image_shape) for b in self.buckets)
+
     def temporary_bytes(self) -> int:
         """Bytes that come and go on all devices while blocks train or are evaluated."""
         buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()

@@ -105,6 +105,17 @@ class Learned:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """What a run folder keeps beside its results."""
+
+    students: str = setting(
+        "none",
+        "networks of students: none; best, each one's chosen checkpoint; or all, those of every look too",
+        choices=("none", "best", "all"),
+    )
+
+
+@dataclass(frozen=True)
 class Compute:
     """How, never what: these may change speed and memory, and last bits."""
 
@@ -139,4 +150,5 @@ class Settings:
     student: Student = Student()
     sweep: Sweep = Sweep()
     learned: Learned = Learned()
+    keep: Keep = Keep()
     compute: Compute = Compute()

@@ -18,7 +18,7 @@ CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 SHOWN = 3  # differing settings that a message names
-FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
+FREE = ("config.compute.", "config.keep.", "config.data.root", "config.teacher.store", "config.teacher.expected")
 """How settings begin that say how and where, not what."""
 
 

@@ -115,14 +115,13 @@ def verify(
     told, settings = taken.record, taken.settings
     held = [f"files: all {len(told['files'])} as exported", f"data: {told['data']['name']}, the same fingerprint"]
     dataset = taken.load()
-    store = Path(settings.teacher.store or run_folder / "teachers") if run_folder else None
-    experts = derive.experts_of(settings, dataset, store, may_teach, on_epoch)
+    experts = derive.experts_of(settings, dataset, run_folder, may_teach, on_epoch)
     if experts is None:
         return [
             *held,
             "images, labels: not compared, as there are no experts; --run=DIR has them, --teach teaches them",
         ]
-    found = derive.derive(settings, dataset, experts, run_folder)
+    found = derive.derive(settings, dataset, experts, run_folder, may_teach)
     wrong = []
     if digest({"images": found.table}) != told["digests"]["images"]:
         wrong.append("images: drawn anew they are others")

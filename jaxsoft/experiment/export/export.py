@@ -15,6 +15,7 @@ from jaxsoft.experiment.plan import identity, stored
 from jaxsoft.experiment.store.folder import CONFIG, RunFolder
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Row
 
 NONE = "none"
@@ -61,14 +62,18 @@ def export(
     dataset = run.load(settings)
     if codec != NONE:
         codecs.parse(codec, dataset.num_classes)
+        if LabelSpec.parse(row["labels"]).views:
+            raise errors.ConfigError(
+                f"labels of views are made anew by experts; take --codec={NONE} for {row['labels']}"
+            )
     began = stored.plan(RunFolder(folder))
     identity.check(began and began["identity"], dataset, folder)
-    store = Path(settings.teacher.store or folder / "teachers")
     alone = derive.alone(settings, row, _epochs(began, row["member"]), _precision(began))
-    experts = derive.experts_of(alone, dataset, store, may_teach, on_epoch)
+    experts = derive.experts_of(alone, dataset, folder, may_teach, on_epoch)
     if experts is None:
-        raise errors.CheckpointError(f"the experts of {folder} are not in {store}; --teach teaches them again")
-    found = derive.derive(alone, dataset, experts, folder)
+        where = derive.store_of(folder)
+        raise errors.CheckpointError(f"the experts of {folder} are not in {where}; --teach teaches them again")
+    found = derive.derive(alone, dataset, experts, folder, may_teach)
     _check(found, row, began, folder)
     content = {record.IMAGES: _npy(found.table)}
     coded: dict[str, np.ndarray] = {} if codec == NONE else codecs.encode(found.rows, codec)
@@ -81,7 +86,7 @@ def export(
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
     told = _record(alone, row, dataset, found, codec, experts.key if experts.cohorts else None)
     sizes = found.table.nbytes, codecs.bytes_of(coded) if coded else 0
-    content[record.CARD] = card.text(told, dataset, *sizes, content).encode()
+    content[record.CARD] = card.text(told, dataset, *sizes, list(content)).encode()
     return Exported(row, *sizes, record.write(to, told, content))
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.store.results import ResultsLog
-from jaxsoft.experiment.students import outcomes
+from jaxsoft.experiment.students import curves, outcomes
 from jaxsoft.training import ensemble
-from jaxsoft.training.ensemble import Member, Program, Report
+from jaxsoft.training.ensemble import Member, Program, Report, Students
 from jaxsoft.types import Dataset
 
 
@@ -29,12 +30,18 @@ class Next(NamedTuple):
 
 
 class WaveProgress(NamedTuple):
-    """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first."""
+    """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first.
+
+    `students` lie on the devices, and the next chunk takes their place; after the last `best` is each member's chosen
+    checkpoint. `since` is when the wave began to train, by `time.monotonic`, moved on by what was spent on compilation.
+    """
 
     wave: int
     done: int
     chunks: int
     reports: tuple[Report, ...]
+    students: tuple[Students, ...] = ()
+    since: float = 0.0
 
 
 OnChunk = Callable[[WaveProgress], Next]
@@ -81,7 +88,7 @@ def train(
             continue
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
-        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items()) or 'nothing new'}")
         wave += 1
 
 
@@ -110,17 +117,21 @@ def train_wave(
     """
     chosen = members_of(plan, wave, inputs)
     good = checkpoints.latest_good(program.shapes(chosen)) if checkpoints else None
-    students, before = (good.tree, good.step) if good else (None, 0)
+    students, before, extra = (good.tree, good.step, good.extra) if good else (None, 0, {})
+    seen = curves.from_json(extra, before, program.buckets, 1 + len(inputs.evals))
+    since = time.monotonic() - program.compile_seconds
+    later: list[tuple[Report, ...]] = []  # on the devices until they are asked for, so that no chunk waits for a look
     for done, now, reports in ensemble.fit(program, inputs.bank, inputs.evals, chosen, plan.chunks, students, before):
         students = now
-        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports))
+        later.append(reports)
+        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, students, since + program.compile_seconds))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
-            checkpoints.save(done, students)
+            checkpoints.save(done, students, curves.as_json(curves.stacked(seen, later)))
         if then.stop and done < plan.chunks:
             told = f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there"
             raise errors.Interrupted(told)
     assert students is not None  # a wave has at least one chunk, and a checkpoint is never of the last
-    return list(outcomes.outcomes_of(program, plan, wave, inputs, students, protocol))
+    return list(outcomes.outcomes_of(program, plan, wave, inputs, students, curves.stacked(seen, later), protocol))
 
 
 def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:

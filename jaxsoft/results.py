@@ -54,6 +54,7 @@ class Memory(NamedTuple):
         return self.experts.normalizer
 
     def variables(self, plan: Plan, position: int) -> Any:
+        """Of the chosen checkpoint of a member, by its place in the plan."""
         if self.students is None:
             raise errors.ConfigError("the students were not kept; train_students(..., keep='best') keeps them")
         return self.students[position]
@@ -96,6 +97,7 @@ class Stored:
         return prepare(plan, self._settings, self.dataset, self.experts, self.folder.path)
 
     def variables(self, plan: Plan, position: int) -> Any:
+        """Of the chosen checkpoint of a member, by its place in the plan."""
         from jaxsoft.experiment.students import kept
 
         return kept.read(self.folder, plan.keys[position])

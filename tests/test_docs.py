@@ -4,6 +4,7 @@ import html.parser
 import json
 import re
 import runpy
+import shlex
 import warnings
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,12 +12,17 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import jaxsoft
-from jaxsoft import config
+from jaxsoft import config, main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 EXTRA = "comes with the extra docs: pip install '.[docs]'"
 NAMES = re.findall(r"^::: (\S+)", (DOCS / "reference" / "names.md").read_text(), re.MULTILINE)
+SMALLER = {
+    r"convnet\(depth=2, width=\d+\)": "mlp(hidden=16)",
+    r"steps=\d+": "steps=20",
+    r"seed=\(0, 1, 2\)": "seed=(0, 1)",
+}
 FEWER = {  # of a notebook as a test runs it
     "digits": {"range(10)": "range(2)", "ipc=(1, 2, 5, 10)": "ipc=(1, 2)", "steps=300": "steps=20"},
     "torch_teacher": {"range(20)": "range(2)", "EPOCHS = 30": "EPOCHS = 2", "steps=300": "steps=20"},
@@ -27,18 +33,45 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["tutorial.md", "labels.md"])
-def test_the_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def page_runs(tmp_path, monkeypatch):
+    """A function that executes blocks of a page, one after the other, with smaller networks and fewer steps."""
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    for block in blocks(page):
-        exec(block, names)  # noqa: S102
+
+    def run(*blocks):
+        names: dict = {"__name__": "page"}
+        for block in blocks:
+            for old, new in SMALLER.items():
+                block = re.sub(old, new, block)
+            exec(block, names)  # noqa: S102
+        return names
+
+    return run
+
+
+def test_the_tutorial_runs_and_its_config_says_what_its_script_did(page_runs, capsys):
+    names = page_runs(*blocks("tutorial.md"))
     assert "hard labels, %" in capsys.readouterr().out
-    if page == "tutorial.md":  # its config says what its script did
-        settings = config.read(names["get_config"]())
-        assert (settings.teacher, settings.student, settings.sweep) == tuple(
-            names[name] for name in ("teacher", "student", "sweep")
-        )
+    settings = config.read(names["get_config"]())
+    assert [settings.teacher, settings.student, settings.sweep] == [names[n] for n in ("teacher", "student", "sweep")]
+
+
+@pytest.mark.parametrize("block", [*blocks("bring.md"), *blocks("labels.md")])
+def test_what_one_brings_along_trains_students(block, page_runs, capsys):
+    assert len(block.splitlines()) <= 25
+    page_runs(block)
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("IPC  hard labels, %") and rows[0].split()[0] in ("1", "2")
+
+
+def test_what_one_takes_home_is_there(page_runs, capsys):
+    first, again, taken = blocks("home.md")
+    names = page_runs(first, again)
+    assert names["logits"].shape == (500, 10) and len(names["rows"]) == len(names["images"])
+    commands = re.findall(r"^jaxsoft (.*)$", (DOCS / "home.md").read_text(), re.MULTILINE)
+    assert [main.main(shlex.split(command)) for command in commands] == [0, 0]
+    names = page_runs(f"import jaxsoft\n{taken}")
+    assert names["row"]["status"] == "done"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (DOCS / "notebooks").glob("*.ipynb")))

@@ -62,6 +62,7 @@ class Recipe(NamedTuple):
         return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
 
     def build_loss(self) -> Callable[[Array, Array], Array]:
+        """From logits [K] and a label row [K] of one image to a scalar."""
         return spec.resolve(self.loss, *_LOSSES, ("logits", "row"))
 
     def code(self) -> dict[str, str]:

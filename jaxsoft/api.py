@@ -22,7 +22,7 @@ True
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,16 @@ from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
-from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.teach import experts as teaching
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
+from jaxsoft.homes import Memory
 from jaxsoft.labels import given
 from jaxsoft.labels.given import Labels
-from jaxsoft.results import Memory, Results
+from jaxsoft.results import Results
 from jaxsoft.types import Dataset
 
 
@@ -107,12 +107,12 @@ def train_students(
       dataset: from `load`, or of your own arrays from `Dataset.from_arrays`.
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
-      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py; or positions in train, as `Indices.from_array` has them.
+      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`, or rows.
+      select: which images, a function of jaxsoft/data/select.py or one like them; or positions in train, as `Indices` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
       folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.
-      keep: which students, `best` (the chosen checkpoint of each) or `none`; in a folder as `config.keep.students`.
+      keep: `best`, the chosen checkpoint of each student; `all`, those of every look too; or `none`.
       progress: called with (stage, done, in all, words); if not given, a bar moves on a terminal or in a notebook.
 
     Returns: a sequence of rows, one for each member, with the columns of results.csv; and all that they came from.
@@ -137,46 +137,38 @@ def train_students(
         teacher=dataclasses.replace(experts.settings, store=experts.store),
         student=student or Student(),
         sweep=sweep or Sweep(),
+        keep=config.Keep(students=keep),
     )
     settings = named(settings)
-    if keep not in ("none", "best"):
-        raise errors.ConfigError(f"keep expects one of none, best, got {errors.quoted(keep)}")
     if folder is None:
-        return _in_memory(settings, dataset, experts, keep, console)
+        return _in_memory(settings, dataset, experts, console)
     run.run(settings, Path(folder), console, dataset, experts)
     run.close(Path(folder), console)
-    return Results.load(folder, dataset, experts)
+    return Results.load(folder, dataset, experts, settings.sweep.labels)
 
 
-def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, keep: str, console: Caller) -> Results:
+def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:
     """The stages of `run.run`, without a folder."""
     settings = given.ask_functions(checks.check(settings), dataset)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
-    with console.stage("labels"):
-        inputs = prepare(plan, settings, dataset, experts, None, functools.partial(telling.of_labels, console))
-    program, shared, found, students = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}, {}
+    told = functools.partial(telling.of_labels, console)
+    with console.stage("labels"), tempfile.TemporaryDirectory() as kept:
+        inputs = prepare(plan, settings, dataset, experts, Path(kept), told)
+        learned = {path.name: path.read_bytes() for path in Path(kept).iterdir()}
+    program, shared, found = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}
+    home = Memory(dataset, experts, inputs, learned, settings.keep.students, {})
     with console.stage("students"):
         for wave in range(len(plan.waves)):
             tell = telling.of_students(plan, settings, console)
 
             def look(seen: waves.WaveProgress, tell: waves.OnChunk = tell) -> waves.Next:
-                if keep == "best" and seen.done == seen.chunks:
-                    students.update(chosen(plan, seen))
+                home.keep(seen)
                 return tell(seen)
 
             done = waves.train_wave(program, plan, wave, inputs, None, look, settings.protocol)
             found |= {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in done}
     rows = {plan.keys[place]: found[place] for place in sorted(found)}
-    home = Memory(dataset, experts, inputs, students if keep == "best" else None)
     return Results(list(rows.values()), plan, settings, home)
-
-
-def chosen(plan: Plan, seen: waves.WaveProgress) -> Iterator[tuple[int, Any]]:
-    """The variables of the chosen checkpoint of every member of a wave, by the member's place in the plan."""
-    for bucket, (start, stop), students in zip(plan.buckets, plan.waves[seen.wave], seen.students):
-        variables = jax.device_get(students.best.variables)
-        for seat, place in enumerate(bucket.members[start:stop]):
-            yield place, jax.tree.map(lambda a, s=seat: a[s], variables)
 
 
 def named(settings: config.Settings) -> config.Settings:

@@ -59,6 +59,11 @@ def cached(function: Callable[..., Any], most: int = 2**16) -> Any:
     return kept
 
 
+def stamps() -> tuple[tuple[Path, int], ...]:
+    """When the files of users' modules were changed last: what was compiled of them does not outlive that."""
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(READ) if path.exists())
+
+
 def is_found(function: Callable[..., Any]) -> bool:
     """Whether a path led to a function."""
     return id(function) in _found

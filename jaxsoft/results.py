@@ -1,5 +1,6 @@
 """What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or of a run folder."""
 
+import dataclasses
 import functools
 import logging
 import operator
@@ -8,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,18 +18,18 @@ from scipy.special import softmax
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.console import Console
-from jaxsoft.data import arrays, normalize
-from jaxsoft.data.normalize import Normalizer
+from jaxsoft.data import arrays
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs import subsets
-from jaxsoft.experiment.inputs.prepare import Inputs, prepare
 from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, starts
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder, write_file
+from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.homes import Memory, Stored
 from jaxsoft.types import Dataset, Row
 
 if TYPE_CHECKING:
@@ -39,68 +40,6 @@ log = logging.getLogger(__name__)
 _LOG = "results.jsonl"
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
 """Columns of the rows that stand beside each look of a curve."""
-
-
-class Memory(NamedTuple):
-    """Where results are that no folder keeps; `students` are the variables of each member by its place in the plan."""
-
-    dataset: Dataset
-    experts: Experts
-    inputs: Inputs
-    students: dict[int, Any] | None
-
-    @property
-    def normalizer(self) -> Normalizer:
-        return self.experts.normalizer
-
-    def variables(self, plan: Plan, position: int) -> Any:
-        """Of the chosen checkpoint of a member, by its place in the plan."""
-        if self.students is None:
-            raise errors.ConfigError("the students were not kept; train_students(..., keep='best') keeps them")
-        return self.students[position]
-
-
-class Stored:
-    """Where results are that a run folder keeps; everything is read when it is asked for."""
-
-    def __init__(self, folder: RunFolder, settings: config.Settings, dataset: Dataset | None, experts: Experts | None):
-        self.folder, self._settings, self._given = folder, settings, (dataset, experts)
-
-    @functools.cached_property
-    def dataset(self) -> Dataset:
-        found, way_on = self._given[0], "give Results.load the dataset= that it was trained on"
-        if found is None:
-            try:
-                found = run.load(self._settings)
-            except errors.JaxsoftError as problem:
-                raise type(problem)(
-                    f"the dataset of {self.folder.path} cannot be loaded: {problem}; {way_on}"
-                ) from None
-        dataset, began = arrays.checked(found), stored.plan(self.folder)
-        if began and began["identity"]["data"]["fingerprint"] != dataset.fingerprint:
-            raise errors.DataError(
-                f"the run in {self.folder.path} was trained on other data than {dataset.name}; {way_on}"
-            )
-        return dataset
-
-    @functools.cached_property
-    def normalizer(self) -> Normalizer:
-        return normalize.fit(self._settings.data.normalize, self.dataset.train.images)
-
-    @functools.cached_property
-    def experts(self) -> Experts:
-        return self._given[1] or run.found_experts(self._settings, self.dataset, self.folder)
-
-    @functools.cached_property
-    def inputs(self) -> Inputs:
-        plan = stored.as_begun(self.folder)
-        return prepare(plan, self._settings, self.dataset, self.experts, self.folder.path)
-
-    def variables(self, plan: Plan, position: int) -> Any:
-        """Of the chosen checkpoint of a member, by its place in the plan."""
-        from jaxsoft.experiment.students import kept
-
-        return kept.read(self.folder, plan.keys[position])
 
 
 class Results(Sequence[Row]):
@@ -116,14 +55,18 @@ class Results(Sequence[Row]):
     """
 
     def __init__(self, rows: Sequence[Row], plan: Plan, settings: config.Settings, home: Memory | Stored):
-        self._curves = [row.get("curve") for row in rows]
-        self.rows: list[Row] = [{name: row[name] for name in row if name != "curve"} for row in rows]
+        found, self._curves = curves.split(rows)
+        self.rows: list[Row] = list(found.values())
         self.plan, self.settings, self._home = plan, settings, home
         self._places = {key: place for place, key in reversed(list(enumerate(plan.keys)))}
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike, dataset: Dataset | None = None, experts: Experts | None = None
+        cls,
+        folder: str | os.PathLike,
+        dataset: Dataset | None = None,
+        experts: Experts | None = None,
+        labels: Sequence[str] = (),
     ) -> "Results":
         """The results in a run folder, of `jaxsoft run`, `train_students(folder=)` or `save`.
 
@@ -131,14 +74,17 @@ class Results(Sequence[Row]):
           folder: of the run, which may still go on: rows are of the members that are done.
           dataset: that it was trained on; by default the one that its settings name, loaded when it is asked for.
           experts: that its labels came from; by default those that it keeps.
+          labels: `Labels` of your own that it was trained with, which a run folder does not keep.
 
         Raises:
           CheckpointError: there is no run in the folder, or it is damaged.
         """
         where = RunFolder(folder)
         plan, settings = stored.as_begun(where), config.read(where.read_json(CONFIG))
+        own = tuple({str(text): text for text in labels}.get(text, text) for text in settings.sweep.labels)
+        settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=own))
         logs = [where.path / _LOG, *where.path.glob(table.log_of(where.path / _LOG, "*").name)]
-        rows = {row["member"]: row for path in logs if path.exists() for row in table.read(path)}
+        rows = {row["member"]: row for path in logs if path.exists() for row in table.rows(path)}
         if missing := len(set(plan.keys) - rows.keys()):
             log.warning("%s: %d of %d students are not done yet", where.path, missing, len(set(plan.keys)))
         found = [rows[key] for key in dict.fromkeys(plan.keys) if key in rows]
@@ -186,42 +132,49 @@ class Results(Sequence[Row]):
         Raises:
           DataError: the run is of a version that kept no curves.
         """
-        if not any(self._curves):
+        if not self._curves:
             raise errors.DataError("no curves were kept: the run is of an earlier version")
-        curves, about = [curve or {} for curve in self._curves], self.to_pandas()[_ABOUT]
-        looks = [len(curve.get("step", ())) for curve in curves]
+        each = [self._curves.get(row["member"]) for row in self.rows]
+        looks = [curve.values.shape[1] if curve else 0 for curve in each]
+        about = self.to_pandas()[_ABOUT]
         tidy = about.loc[about.index.repeat(looks)].reset_index(drop=True)
-        for name in dict.fromkeys(name for curve in curves for name in curve):
-            each = [curve.get(name, [None] * count) for curve, count in zip(curves, looks)]
-            tidy[name] = np.concatenate([np.array(values, int if name == "step" else float) for values in each])
+        whole = np.concatenate([curve.values for curve in each if curve], axis=1)
+        for name, values in zip(next(curve.names for curve in each if curve), whole, strict=True):
+            tidy[name] = values.astype(int) if name == "step" else values
         return tidy
 
-    def params(self, member: int | str) -> Any:
-        """The variables of a member's chosen checkpoint in NumPy: `params`, and `batch_stats` if its network has any."""
-        return self._home.variables(self.plan, self._place(member))
+    def params(self, member: int | str, look: int = 0) -> Any:
+        """A member's variables in NumPy, as its network is applied with them: `params`, `batch_stats` if it has any.
+
+        Args:
+          look: from 1 on, where all looks are kept; 0 for the chosen checkpoint.
+        """
+        return self._home.variables(self.plan, self._place(member), look)
 
     @numerics.pinned()
-    def predict(self, member: int | str, images: Any, probabilities: bool = False) -> Float32[np.ndarray, "N K"]:
-        """What a member's chosen checkpoint says about images: logits, or their softmax.
+    def predict(
+        self, member: int | str, images: Any, probabilities: bool = False, look: int = 0
+    ) -> Float32[np.ndarray, "N K"]:
+        """What a member says about images: logits, or their softmax.
 
         Args:
           images: as the dataset has them, or as `Dataset.from_arrays` takes them; normalised here as in training.
+          look: from 1 on, where all looks are kept; 0 for the chosen checkpoint.
 
         Raises:
           DataError: images that are not clear, or not of the shape of the training images.
         """
         place = self._place(member)
-        bucket, _ = self._seat(place)
         found = arrays.images(images, "images", self.dataset.image_shape)
-        one = jax.tree.map(lambda a: np.asarray(a)[None], self._home.variables(self.plan, place))
-        how, normalizer = self.plan.buckets[bucket], self._home.normalizer
+        one = jax.tree.map(lambda a: np.asarray(a)[None], self._home.variables(self.plan, place, look))
+        how, normalizer = self.plan.buckets[self.plan.seats[place][0]], self._home.normalizer
         (said,) = answers(how.recipe, normalizer, normalizer.store(found), [one], how.lowering)
         return softmax(said[0], axis=1) if probabilities else said[0]
 
     @numerics.pinned()
     def labels(self, member: int | str) -> Float32[np.ndarray, "*S K"]:
         """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K]."""
-        bucket, seat = self._seat(self._place(member))
+        bucket, seat = self.plan.seats[self._place(member)]
         recipe, who, bank = self.plan.buckets[bucket].recipe, self._home.inputs.members[bucket], self._home.inputs.bank
         first = who.rows[seat, : who.slots[seat]]
         return np.asarray(bank.rows)[first[:, None] + np.arange(recipe.views) if recipe.views else first]
@@ -267,15 +220,6 @@ class Results(Sequence[Row]):
         wanted = f"wanted a position below {len(self)}, or a key of the column `member`"
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")
 
-    def _seat(self, place: int) -> tuple[int, int]:
-        """The bucket of a member, and its place there."""
-        return self._seats[place]
-
-    @functools.cached_property
-    def _seats(self) -> dict[int, tuple[int, int]]:
-        each = ((b, enumerate(bucket.members)) for b, bucket in enumerate(self.plan.buckets))
-        return {place: (b, seat) for b, members in each for seat, place in members}
-
 
 def _saved(results: Results, home: Memory, target: Path) -> Path:
     """A run folder of results in memory: their log and networks, and then a run that finds nothing left to train."""
@@ -283,11 +227,21 @@ def _saved(results: Results, home: Memory, target: Path) -> Path:
     with RunFolder(target).open(config.as_dict(settings)) as folder:
         starts.add_start(folder)
         log = table.open_log(folder.path / _LOG)
-        log.append([{**row, "curve": curve} for row, curve in zip(results.rows, results._curves)])
+        log.append([{**row, "curve": _logged(results._curves[row["member"]])} for row in results.rows])
         log.close()
+        for name, content in home.learned.items():
+            write_file(folder.path / name, content)
+        for (wave, look), students in home.students.items():
+            kept.write(folder.path, results.plan, wave, students, look)
     run.run(settings, target, console, home.dataset, home.experts)
     run.close(target, console)
     return target
+
+
+def _logged(curve: curves.Curve) -> dict[str, list[Any]]:
+    """A curve as the log has it."""
+    step, *numbers = np.where(np.isfinite(curve.values), curve.values, np.array(None)).tolist()
+    return dict(zip(curve.names, [[int(at) for at in step], *numbers]))
 
 
 def write_report(

@@ -12,6 +12,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.arguments", "command.doctor", "api"),
     ("results",),
+    ("homes",),
     ("analysis",),
     ("experiment",),
     ("training",),

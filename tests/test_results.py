@@ -1,6 +1,8 @@
 """Results to take home: rows, curves, networks, labels and subsets are those of training, from memory or from a folder."""
 
 import dataclasses
+import importlib
+import shutil
 import signal
 
 import jax
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 
 import jaxsoft
-from jaxsoft import errors
+from jaxsoft import config, errors
+from jaxsoft.console import Console
+from jaxsoft.experiment import run
 from jaxsoft.experiment.store import manifest
 from jaxsoft.training import ensemble
 
@@ -102,6 +106,51 @@ def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
         found.save(again)
 
 
+def test_all_looks_are_kept_in_memory_and_in_a_folder(data, tmp_path):
+    """The chosen checkpoint is the last look of the highest accuracy; a student that diverged is none."""
+    rates = dataclasses.replace(
+        SWEEP, labels=("hard",), seed=(0,), learning_rate=(0.1, 1e30), axes=("ipc", "learning_rate")
+    )
+    call = data, None, dataclasses.replace(STUDENT, optimizer="sgd"), rates
+    memory = jaxsoft.train_students(*call, keep="all")
+    stored = jaxsoft.train_students(*call, keep="all", folder=tmp_path)
+    saved = jaxsoft.Results.load(memory.save(tmp_path / "saved"), data)
+    (well, *_), (bad, *_) = ([i for i, row in enumerate(memory) if row["status"] == how] for how in ("done", "failed"))
+    looks = memory.curves
+    accuracies = looks[looks["member"] == memory[well]["member"]]["val_accuracy"].tolist()
+    best = max(range(4), key=lambda i: (accuracies[i], i)) + 1
+    for found in (memory, stored, saved):
+        jax.tree.map(np.testing.assert_array_equal, found.params(well), found.params(well, look=best))
+        for look in range(1, 5):
+            said = found.predict(well, data.validation.images, look=look).argmax(1)
+            assert round(float((said == data.validation.labels).mean()), 6) == accuracies[look - 1]
+        with pytest.raises((errors.ConfigError, errors.CheckpointError), match="failed"):
+            found.params(bad)
+        with pytest.raises((errors.ConfigError, errors.CheckpointError), match="look 9"):
+            found.params(well, look=9)
+
+
+def test_any_run_folder_is_read(tmp_path):
+    """Of the command line, with rows of one's own; what it does not keep is said with the way to keep it."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 200).astype(np.float32)
+    labels = jaxsoft.Labels.from_array(rows, name="svm")
+    sweep = dataclasses.replace(SWEEP, labels=("teacher(epoch=1)", labels), ipc=(1,), seed=(0,))
+    settings = config.Settings(data=config.Data(limit=20), teacher=TEACHER, student=STUDENT, sweep=sweep)
+    run.run(settings, tmp_path, Console(quiet=True))
+    found, again = jaxsoft.Results.load(tmp_path), jaxsoft.Results.load(tmp_path, labels=[labels])
+    assert len(found.dataset.train) == 200 and len(found.curves) == 2 * 4
+    np.testing.assert_array_equal(again.labels(1), labels.rows[again.subset(1)])
+    wanted = again.experts.label(again.dataset.train.images[again.subset(0)], "teacher(epoch=1)")
+    np.testing.assert_allclose(again.labels(0), wanted, atol=1e-6)
+    with pytest.raises(errors.DataError, match="there is no file svm"):
+        found.labels(1)
+    with pytest.raises(errors.CheckpointError, match="no students of look 0; --config.keep.students=best keeps"):
+        found.params(0)
+    shutil.rmtree(tmp_path / "teachers")
+    with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
+        _ = jaxsoft.Results.load(tmp_path).experts
+
+
 def test_a_report_is_written(found, folder, data, tmp_path):
     assert jaxsoft.Results.load(folder, data).report() == folder / "report.html"
     assert manifest.verify(folder) == []
@@ -143,6 +192,20 @@ def test_an_equal_sweep_is_not_compiled_again(data, experts, monkeypatch):
         jaxsoft.train_students(data, experts, dataclasses.replace(STUDENT, batch=batch), sweep)
         compiled.append(len(made) - before)
     assert compiled == [3, 0, 3]  # initialize, chunk and test; other seeds are other arguments; another batch is not
+
+
+def test_what_is_compiled_does_not_outlive_an_edit(data, tmp_path, monkeypatch):
+    """A module that is imported anew, as a notebook does, is what trains."""
+    code = "def steep(learning_rate, weight_decay):\n    import optax\n    return optax.sgd(RATE * learning_rate)\n"
+    monkeypatch.syspath_prepend(tmp_path)
+    said, sweep = [], dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",), seed=(0,))
+    for rate in (1.0, 3.25):  # of another size, or Python would take its own copy of the first
+        (tmp_path / "reloaded.py").write_text(f"RATE = {rate}\n{code}")
+        importlib.invalidate_caches()
+        importlib.reload(importlib.import_module("reloaded"))
+        student = dataclasses.replace(STUDENT, optimizer="reloaded:steep")
+        said.append(jaxsoft.train_students(data, student=student, sweep=sweep).curves["train_loss"].iloc[-1])
+    assert said[0] != said[1]
 
 
 def test_progress_is_told_of_experts(data, tmp_path):
@@ -192,7 +255,7 @@ def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, d
         jaxsoft.Results.load(folder).predict(0, data.test.images)
     with pytest.raises(errors.DataError, match="was trained on other data than digits"):
         _ = jaxsoft.Results.load(folder, jaxsoft.load("digits")).dataset
-    with pytest.raises(errors.ConfigError, match="keep expects one of none, best, got 'some'"):
+    with pytest.raises(errors.ConfigError, match="keep.students expects one of none, best, all, got 'some'"):
         jaxsoft.train_students(data, experts, STUDENT, SWEEP, keep="some")
     one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
     with pytest.raises(errors.ConfigError, match="keep='best'. keeps them"):

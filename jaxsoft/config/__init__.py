@@ -14,9 +14,9 @@ from ml_collections import ConfigDict
 
 from jaxsoft import errors
 from jaxsoft.config import values
-from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training, named
+from jaxsoft.config.settings import Compute, Data, Keep, Learned, Settings, Student, Sweep, Teacher, Training, named
 
-__all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
+__all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
 __all__ += ["as_dict", "closest", "default", "described", "parse_arg", "read", "read_with"]
 
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}

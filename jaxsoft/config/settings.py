@@ -139,6 +139,17 @@ class Learned(_Group):
 
 
 @dataclass(frozen=True)
+class Keep:
+    """What a run folder keeps beside its results."""
+
+    students: str = setting(
+        "none",
+        "networks of students: none; best, each one's chosen checkpoint; or all, those of every look too",
+        choices=("none", "best", "all"),
+    )
+
+
+@dataclass(frozen=True)
 class Compute:
     """How, never what: these may change speed and memory, and last bits."""
 
@@ -177,4 +188,5 @@ class Settings(_Group):
     student: Student = Student()
     sweep: Sweep = Sweep()
     learned: Learned = Learned()
+    keep: Keep = Keep()
     compute: Compute = Compute()

@@ -17,7 +17,7 @@ from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
-from jaxsoft.experiment.students import waves
+from jaxsoft.experiment.students import curves, kept, waves
 from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
 from jaxsoft.experiment.tell import describe, events, examples, progress
 from jaxsoft.labels import given
@@ -56,6 +56,7 @@ def run(
             settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
+                kept.sweep(folder.path)
             if experts is None:
                 experts = _taught(settings, dataset, folder, console, to)
             elif processes.is_first() and not settings.teacher.store:
@@ -69,6 +70,7 @@ def run(
                 console.say(f"since the last start: {line}")
         warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
         lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
+        lines += describe.keeping(settings.keep.students, kept.members(folder.path), log.finished & {*plan.keys})
         console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
         if left:
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
@@ -87,10 +89,11 @@ def run(
         with console.stage("examples"):
             if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        found = {row["member"]: row for row in log.read()}
+        found, courses = curves.split(log.rows())
         rows = [found[key] for key in dict.fromkeys(plan.keys)]
         log.close()
         results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
+        curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.keys))
     return rows
 
 

@@ -90,8 +90,8 @@ class Program:
         """
         self.buckets, self.image_shape, self.select = buckets, image_shape, select
         self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
-        settings, code = numerics.identity(), {b.recipe: tuple(b.recipe.code().items()) for b in buckets}
-        self.identity = buckets, image_shape, select, self.mesh, tuple(code.values()), tuple(sorted(settings.items()))
+        code, settings = [tuple(b.recipe.code().items()) for b in buckets], sorted(numerics.identity().items())
+        self.identity = buckets, image_shape, select, self.mesh, tuple(code), tuple(settings), imports.stamps()
         self.compilations: dict[str, int] = collections.Counter()
         self.compile_seconds = 0.0
         self._compiled: dict[str, jax.stages.Compiled] = {}

@@ -16,7 +16,7 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.store.results import ResultsLog
-from jaxsoft.experiment.students import curves, outcomes
+from jaxsoft.experiment.students import curves, kept, outcomes
 from jaxsoft.training import ensemble
 from jaxsoft.training.ensemble import Member, Program, Report, Students
 from jaxsoft.types import Dataset
@@ -79,7 +79,8 @@ def train(
         where = wave_folder(folder.path, plan, wave)
         checkpoints = Checkpoints(where, tag=tag)
         try:
-            trained = train_wave(program, plan, wave, inputs, checkpoints, watch(plan), settings.protocol)
+            watched = _keeping(watch(plan), plan, settings.keep.students, folder.path)
+            trained = train_wave(program, plan, wave, inputs, checkpoints, watched, settings.protocol)
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
@@ -159,6 +160,19 @@ def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
     own = f"-process-{jax.process_index()}-of-{jax.process_count()}-waves-{len(plan.waves)}"
     where = f"wave-{wave}-devices-{plan.devices}" + (own if jax.process_count() > 1 else "")
     return workdir / "checkpoints" / where
+
+
+def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:
+    """Keep students of a wave before anybody hears of them: a row that is in the log has its student."""
+
+    def on_chunk(seen: WaveProgress) -> Next:
+        if which == "all":
+            kept.write(folder, plan, seen.wave, seen.students, seen.done)
+        if which != "none" and seen.done == seen.chunks:
+            kept.write(folder, plan, seen.wave, seen.students)
+        return watch(seen)
+
+    return on_chunk
 
 
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, say: Callable[[str], None]) -> Plan:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from jaxsoft import config, errors, files, numerics, sources
+from jaxsoft import config, errors, files, imports, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good
 from jaxsoft.experiment.store.folder import writing
@@ -242,7 +242,7 @@ def answers(
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
     images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
     bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
-    code = tuple(recipe.code().items())
+    code = *recipe.code().items(), imports.stamps()
     for variables in networks:
         said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
         yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]

@@ -28,6 +28,7 @@ _AXIS = "teacher epoch (0 is the initialisation)"
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """The best epoch of each budget, where soft labels differ in the teacher's epoch alone."""
     soft = group.arms.iloc[group.soft]
     bare = len(set(soft["family"])) == 1 and not any(soft["operations"]) and not soft["epoch"].isna().any()
     few = len(group.ipcs) <= _MOST_IPCS and len(set(soft["epoch"])) >= _FEWEST_EPOCHS

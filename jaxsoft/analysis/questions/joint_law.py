@@ -19,6 +19,7 @@ _NAMES = ("floor c", "scale a", "exponent b", "scale d", "exponent e")
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """The law of each family of cut labels, where there are enough budgets and numbers of entries to fit it."""
     kept = examples(group, runs)
     classes = group.classes or (len(kept.class_names) if kept else 0)
     surfaces = [fits.surface(group, cut, name) for name, cut in cut_families(group, classes).items() if classes]

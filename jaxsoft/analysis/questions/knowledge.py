@@ -25,6 +25,7 @@ Cuts = dict[float, list[int]]  # the arms of one source by the k that is kept, i
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Accuracy by the number of label entries that were kept, where a source was cut to several."""
     cut = cut_sources(group)
     ipcs = {source: where for source, cuts in cut.items() if (where := judged(group, union(cuts)))}
     if not ipcs:

@@ -189,7 +189,9 @@ def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) ->
             continue
         *shown, last = answers[module] = found[:_MOST_SECTIONS]
         if rest := found[_MOST_SECTIONS:]:
-            titles = table([{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True, name="others")
+            titles = table(
+                [{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True, name="others"
+            )
             answers[module] = [*shown, last._replace(blocks=[*last.blocks, titles])]
     return answers
 

@@ -20,7 +20,7 @@ bench-gpu: $(VENV)/.bench-$(CUDA)
 	$(BIN)/python benchmarks/suite.py --size=gpu
 
 numbers: $(VENV)/.run
-	$(BIN)/python benchmarks/numbers.py --run
+	$(BIN)/python benchmarks/documents.py --run
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

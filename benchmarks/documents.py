@@ -1,6 +1,6 @@
 """The numbers of the documents, from runs: what stands between marks is written anew, what is told in words is looked up.
 
-  python benchmarks/numbers.py [--runs=FOLDER] [--run] [--only=NAME,NAME]
+  python benchmarks/documents.py [--runs=FOLDER] [--run] [--only=NAME,NAME]
 
 `--run` first runs the experiments in FOLDER (`runs`), or goes on with them; what is finished is only read. Between
 `<!-- numbers NAME -->` and `<!-- end numbers -->` the documents then say what the reports of these runs say. An experiment

@@ -26,7 +26,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("numerics", "console"),
     ("spec", "rng", "types", "config.values", "sources"),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
-    ("errors", "files", "command"),  # the last is empty but for its modules
+    ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
 ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -14,7 +14,7 @@ CASES = {
     """f'{x!r:>{width}} is {y:.3f}'""": """f'{x!r:>{width}} is {y:.3f}'""",
     """f"{', '.join(f'{a} {b}x' for a, b in c)}\\n\\t{{}}" """: """f"{', '.join((f'{a} {b}x' for a, b in c))}\\n\\t{{}}\"""",
     '''f"{(1 if a else 2)}{ {1: 'x'}['y'] }{(lambda: 3)()}"''': '''f"{(1 if a else 2)}{ {1: 'x'}['y']}{(lambda: 3)()}"''',
-    """f"it's {a['b']}" 'and "that"' """: '''f"""it's {a['b']}and "that\\""""''',
+    "f\"it's {a['b']}\" 'and \"that\"' ": "f'''it's {a['b']}and \"that\"'''",
     """f'{a}\\\\ü\\x00'""": """f'{a}\\\\ü\\x00'""",
 }
 

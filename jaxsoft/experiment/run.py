@@ -121,10 +121,15 @@ def close(workdir: Path, console: Console) -> None:
 
 
 def load(settings: config.Settings) -> Dataset:
-    """The dataset that the settings name."""
+    """The dataset that the settings name; a refusal names the setting."""
     part = settings.data
     resize, limit = part.resize or None, part.limit or None
-    return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    try:
+        return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    except (errors.ConfigError, errors.DataError) as problem:
+        said = str(problem)
+        where = "config.data." if hasattr(part, said.partition("=")[0]) else "config.data.name: "
+        raise type(problem)(f"{where}{said}") from None
 
 
 def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console) -> Plan:

@@ -24,11 +24,16 @@ import dataclasses
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.command import starting
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
+from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
@@ -39,6 +44,8 @@ from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
 from jaxsoft.homes import Memory
+from jaxsoft.labels import given
+from jaxsoft.labels.given import Labels
 from jaxsoft.results import Results
 from jaxsoft.types import Dataset
 
@@ -84,7 +91,7 @@ def train_students(
     experts: Experts | None = None,
     student: Student | None = None,
     sweep: Sweep | None = None,
-    select: str = "random",
+    select: Any = "random",
     protocol: str = "sealed",
     learned: Learned | None = None,
     *,
@@ -99,7 +106,7 @@ def train_students(
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
       sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py.
+      select: which images, a function of jaxsoft/data/select.py; or positions in train, as `Indices.from_array` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
       folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.
@@ -120,7 +127,7 @@ def train_students(
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
-        select=select,
+        select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
         protocol=protocol,
         precision=experts.recipe.precision,
         learned=learned or Learned(),
@@ -130,24 +137,24 @@ def train_students(
         sweep=sweep or Sweep(),
         keep=config.Keep(students=keep),
     )
-    settings = config.read(config.as_dict(settings))
+    settings = named(settings)
     if folder is None:
         return _in_memory(settings, dataset, experts, console)
     run.run(settings, Path(folder), console, dataset, experts)
     run.close(Path(folder), console)
-    return Results.load(folder, dataset, experts, settings.sweep.labels)
+    return Results.load(folder, dataset, experts, (settings.select, *settings.sweep.select, *settings.sweep.labels))
 
 
 def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:
     """The stages of `run.run`, without a folder."""
-    settings = checks.check(settings)
+    settings = given.ask_functions(checks.check(settings), dataset)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     told = functools.partial(telling.of_labels, console)
     with console.stage("labels"), tempfile.TemporaryDirectory() as kept:
         inputs = prepare(plan, settings, dataset, experts, Path(kept), told)
         learned = {path.name: path.read_bytes() for path in Path(kept).iterdir()}
     program, shared, found = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}
-    home = Memory(dataset, experts, inputs, learned, settings.keep.students, {})
+    home = Memory(settings, dataset, experts, inputs, learned, {})
     with console.stage("students"):
         for wave in range(len(plan.waves)):
             tell = telling.of_students(plan, settings, console)
@@ -160,3 +167,12 @@ def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, co
             found |= {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in done}
     rows = {plan.keys[place]: found[place] for place in sorted(found)}
     return Results(list(rows.values()), plan, settings, home)
+
+
+def named(settings: config.Settings) -> config.Settings:
+    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
+    labels = settings.sweep.labels
+    several = labels if isinstance(labels, (tuple, list)) else (labels,)
+    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
+    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
+    return config.read(config.as_dict(settings))

@@ -60,7 +60,7 @@ def test_without_words_there_is_help(capsys):
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S* \(commit (not known|[0-9a-f]{40}(-dirty)?)\)\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

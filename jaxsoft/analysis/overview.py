@@ -151,7 +151,7 @@ def _budgets(found: Findings) -> Section:
             numbers = {"test, %": test, "validation, %": val, "n": test.n, "failed": failed["failed", ipc, arm]}
             lines.append(own | numbers)
     caption = "Every cell: mean over n seeds and its 95 % interval; members that failed count as guessing."
-    return Section("Each budget in numbers", [budget_table(found), table(lines, caption, folded=True)])
+    return Section("Each budget in numbers", [budget_table(found), table(lines, caption, folded=True, name="cells")])
 
 
 def _curves(found: Findings) -> Section:
@@ -230,7 +230,7 @@ def _certainty(found: Findings) -> Table:
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
     if found.trend.n:
         caption += f" Rank correlation of best epoch and IPC: {words.interval(found.trend)} (measured to cover 99 %)."
-    return table(lines, caption)
+    return table(lines, caption, name="choices")
 
 
 def _laws(found: Findings) -> list[Section]:
@@ -261,4 +261,4 @@ def settings_section(parts: Sequence[Findings]) -> Section:
         "Test accuracy by setting and budget; means over n seeds with 95 % intervals, differences paired by seed, wins "
         "counted by Holm's correction inside a setting. Report fewer runs or settings at once for curves of each."
     )
-    return Section(title, [table(lines, caption, folded=len(lines) > _LONG)])
+    return Section(title, [table(lines, caption, folded=len(lines) > _LONG, name="settings")])

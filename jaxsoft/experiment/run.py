@@ -1,9 +1,10 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
+import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -18,8 +19,10 @@ from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
 from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
-from jaxsoft.experiment.tell import describe, examples, progress
+from jaxsoft.experiment.tell import describe, events, examples, progress
+from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
 
 _TEACHERS = "teachers"  # the folder of a run's own experts
@@ -47,7 +50,7 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
-    with RunFolder(workdir, console.seconds) as folder, console.interruptible():
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             settings = _as_begun(settings, dataset, folder)
@@ -55,11 +58,12 @@ def run(
                 manifest.goes_on(folder)
                 kept.sweep(folder.path)
             if experts is None:
-                experts = _taught(settings, dataset, folder, console)
+                experts = _taught(settings, dataset, folder, console, to)
             elif processes.is_first() and not settings.teacher.store:
                 experts.save(folder.path / _TEACHERS)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
+            _tell_what_there_is(to, experts, log)
         left = len(set(plan.keys) - log.finished)
         if left and processes.is_first():  # a later look must not put its own versions beside these numbers
             for line in starts.add_start(folder):
@@ -74,7 +78,7 @@ def run(
                 inputs = prepare(plan, settings, dataset, experts, folder.path, told)
             with console.stage("students"):
                 mine = plan.share(jax.process_index(), jax.process_count())
-                watch = lambda plan: progress.of_students(plan, settings, console)  # noqa: E731
+                watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
                 waves.train(mine, settings, dataset, inputs, folder, log, watch, console.say)
         if processes.others():
             console.say("own share done; waiting for the other processes")
@@ -157,6 +161,7 @@ def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
     dataset = dataset or load(settings)
+    settings = given.ask_functions(settings, dataset)
     checks.check_data(settings, dataset)
     return settings, dataset
 
@@ -169,6 +174,22 @@ def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) ->
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
 
 
+@contextlib.contextmanager
+def _opened(settings: config.Settings, workdir: Path, console: Console) -> Iterator[tuple[RunFolder, Sinks]]:
+    """The run folder, and the sinks of the first process; closed in the other order."""
+    own = settings.sinks if processes.is_first() else ()
+    with RunFolder(workdir, console.seconds) as folder, Sinks(own, folder.path / "logs", console.say) as to:
+        yield folder, to
+
+
+def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) -> None:
+    """To sinks: epochs and rows that they were not told of, as they were trained elsewhere or before; then all new rows."""
+    if to:
+        to.write(events.of_histories(experts.histories))
+        to.write(events.of_rows(log.read()))
+        log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
+
+
 def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> Experts:
     """The experts of a run that has taught them; none where nothing asks them.
 
@@ -176,7 +197,7 @@ def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder
       CheckpointError: they are not where the run keeps them.
     """
     teacher, *_, store = what = _wanted(settings, folder)
-    if not is_taught(teacher, dataset, settings.data.normalize, settings.precision, store):
+    if not is_taught(dataset, teacher, settings.data.normalize, settings.precision, store):
         raise errors.CheckpointError(f"the experts of {folder.path} are not in {store}; give them as experts=")
     return teach(dataset, *what, precision=settings.precision, lowering=settings.compute.lowering)
 
@@ -188,8 +209,8 @@ def _wanted(settings: config.Settings, folder: RunFolder) -> tuple[config.Teache
     return dataclasses.replace(settings.teacher, **none), settings.data.normalize, store
 
 
-def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
+def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
     """The experts, taught or found where the settings say."""
-    told = functools.partial(progress.of_teachers, console)
+    told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
     how = told, settings.precision, settings.compute.lowering, progress.of_waiting(console)
     return teach(dataset, *_wanted(settings, folder), *how)

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,23 @@ LONGEST = 100
 """Characters of a title."""
 
 
+class Shown(NamedTuple):
+    """An estimate that has a text of its own, for people; a file for programs takes its numbers."""
+
+    text: str
+    value: Estimate
+
+    @classmethod
+    def of(cls, value: Estimate, form: Callable[[float], str]) -> "Shown":
+        """An estimate as `form` writes numbers."""
+        return cls(interval(value, form), value)
+
+
+def scale(name: str) -> float:
+    """What fractions are multiplied with to be in the unit that a name ends with: 100 for percent and points."""
+    return 100.0 if name.rstrip().endswith(("%", "points")) else 1.0
+
+
 def cell(name: str, value: Any) -> str:
     """A value as a table shows it; the unit at the end of the column's name says how.
 
@@ -26,6 +43,8 @@ def cell(name: str, value: Any) -> str:
         return NONE
     if isinstance(value, Parameter):
         return parameter(value)
+    if isinstance(value, Shown):
+        return value.text
     form = percent if name.endswith("%") else points if name.endswith("points") else number
     if isinstance(value, Estimate):
         return interval(value, form)

@@ -90,6 +90,11 @@ class Plan:
         room = [max(1, width // self.devices) for width in halved._widest]
         return replace(halved, buckets=tuple(replace(b, block=min(b.block, r)) for b, r in zip(self.buckets, room)))
 
+    def members_of(self, wave: int) -> list[MemberSpec]:
+        """The members of a wave, bucket by bucket."""
+        ranges = zip(self.buckets, self.waves[wave])
+        return [self.members[i] for bucket, (start, stop) in ranges for i in bucket.members[start:stop]]
+
     def share(self, process: int, processes: int) -> "Plan":
         """What one of several processes with equally many devices trains: of every wave what its devices would hold.
 
@@ -138,9 +143,13 @@ class Plan:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
         return min(cost.evaluation_batch(b.recipe, self.image_shape) for b in self.buckets)
 
-    def flops(self) -> float:
-        """Floating-point operations of all training steps, augmentation included, evaluation not."""
-        return sum(cost.step_flops(b.recipe, self.image_shape) * len(b.members) * b.steps for b in self.buckets)
+    def flops(self, looked: int = 0) -> float:
+        """Floating-point operations of all training steps, augmentation included, and of evaluating so many images.
+
+        Of a step of training a third is the forward pass.
+        """
+        each = [(cost.step_flops(b.recipe, self.image_shape), b) for b in self.buckets]
+        return sum(step * len(b.members) * (b.steps + looked / (3 * b.recipe.batch)) for step, b in each)
 
     def useful_share(self) -> float:
         """Image slots that train a member, of all that the program computes: the rest is padding."""

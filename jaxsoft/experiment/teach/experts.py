@@ -199,7 +199,7 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
     return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
 
 
-def is_taught(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str, store: Path) -> bool:
+def is_taught(dataset: Dataset, settings: config.Teacher, normalization: str, precision: str, store: Path) -> bool:
     """Whether a store has the last epoch of all of these experts."""
     task = Task(dataset, settings, normalize.canonical(normalization), fit.precision(precision))
     folders = [store / task.key(*who) for who in by_architecture(settings).items()]

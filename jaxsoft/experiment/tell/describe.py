@@ -38,15 +38,15 @@ def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: 
     return [
         f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
         f"fingerprint {dataset.fingerprint[:12]}",
-        *plan_lines(plan, settings),
+        *plan_lines(plan, settings, plan.chunks * len(dataset.validation) + len(dataset.test)),
         *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
         *resolved_lines(settings, histories, plan.subjects),
         *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
 
 
-def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
-    """Members, buckets, waves, executables, bytes, estimated time."""
+def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
+    """Members, buckets, waves, executables, bytes, estimated time; each member is asked about so many images."""
     buckets = plan.buckets_of()
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
@@ -59,13 +59,13 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
         )
-    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops())
+    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops(looked))
     return [
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
-        f"  students: about {_duration(seconds)} (rough; from the measured rate of matrix products)",
+        f"  students: {_roughly(seconds)}, and compilation before (rough; from the measured rate of matrix products)",
         *_keeping(plan, settings.keep.students),
     ]
 
@@ -91,7 +91,7 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], rep
     """What was done, how long it took, where the report is if there is one, and what to do next."""
     status = Counter(row["status"] for row in rows)
     failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
-    times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
+    times = ", ".join(f"{name} {duration(s)}" for name, s in seconds.items())
     report, look = (f"report: {workdir / 'report.html'}   ", "open the report, or ") if reported else ("", "")
     return (
         f"{status['done']} students done{failed}; {times}\n"
@@ -170,10 +170,20 @@ def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
     return float(np.mean(found)) if found and None not in found else None
 
 
-def _duration(seconds: float) -> str:
+def _roughly(seconds: float) -> str:
+    """An estimate with no more digits than it deserves.
+
+    >>> _roughly(0.03), _roughly(113.9), _roughly(7000)
+    ('a few seconds', 'about 1.9 min', 'about 1.9 h')
+    """
+    size, unit = next((one for one in ((3600, "h"), (60, "min")) if seconds >= 1.5 * one[0]), (1, "s"))
+    return f"about {float(f'{seconds / size:.2g}'):g} {unit}" if seconds >= 10 else "a few seconds"
+
+
+def duration(seconds: float) -> str:
     """Seconds in the unit that reads best.
 
-    >>> _duration(5.25), _duration(130), _duration(9000)
+    >>> duration(5.25), duration(130), duration(9000)
     ('5.2 s', '2.2 min', '2.5 h')
     """
     for size, unit in ((3600, "h"), (60, "min")):

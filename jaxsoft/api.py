@@ -105,8 +105,8 @@ def train_students(
       dataset: from `load`, or of your own arrays from `Dataset.from_arrays`.
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
-      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py; or positions in train, as `Indices.from_array` has them.
+      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`, or rows.
+      select: which images, a function of jaxsoft/data/select.py or one like them; or positions in train, as `Indices` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
       folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.

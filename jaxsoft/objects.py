@@ -24,7 +24,7 @@ from jaxsoft import errors, files, imports, sources
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range, slice)
 _SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType)
 _UNSAID = {"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__firstlineno__", "__annotations__"}
-_UNSAID |= {
+_UNSAID |= {"__name__", "__signature__", "_jit_info"} | {
     "__static_attributes__",
     "__signature__",
     "__dataclass_fields__",
@@ -59,23 +59,25 @@ def named(value: Any, kind: str = "", where: str = "") -> Any:
     if not any(map(callable, parts)) or not all(callable(part) or isinstance(part, int) for part in parts):
         return value
     path = f"object:{_title(value)}_x{_digest(value, where)}"
-    _given[path] = value, kind
-    imports.give(path, _KINDS.get(kind, lambda own: own)(value))
+    if path not in _given or _given[path][0] is not value:
+        _given[path] = value, kind
+        imports.give(path, _KINDS.get(kind, lambda own: own)(value))
     return path
 
 
 _given: dict[str, tuple[Any, str]] = {}
 
 
-def _network(value: Any) -> Callable[[int], Any]:
+def _network(value: Any) -> Callable[..., Any]:
     """A model as a path leads to it: a function of `num_classes`, which it need not look at."""
     names = () if isinstance(value, tuple) else _names(value)
+    is_factory = bool({"rngs", "key"} & {*names})
 
     def network(num_classes: int) -> Any:
-        if "num_classes" not in names:
-            return value
-        filled = functools.partial(value, num_classes=num_classes)
-        return filled if {"rngs", "key"} & {*names} else filled()
+        if "num_classes" in names:
+            filled = functools.partial(value, num_classes=num_classes)
+            return filled if is_factory else filled()
+        return value() if isinstance(value, type) and not is_factory else value
 
     return network
 
@@ -108,17 +110,20 @@ def _title(value: Any) -> str:
         told = {f.name: told[f.name] for f in _fields(value) if repr(told[f.name]) != repr(f.default)}
     name = getattr(value, "__name__", type(value).__name__)
     words = [name, *(f"{k}_{v}" for k, v in told.items() if type(v) in (bool, int, float, str))]
-    return re.sub(r"\W+", "_", "_".join(words), flags=re.ASCII).strip("_")[:_LONGEST].rstrip("_") or "given"
+    return re.sub(r"\W+", "_", "_".join(words), flags=re.ASCII).lstrip("_0123456789")[:_LONGEST].rstrip("_") or "given"
 
 
 def _digest(value: Any, where: str) -> str:
     try:
         return files.digest(_parts(value, {}))[:12]
-    except (_Unknown, RecursionError) as problem:
+    except RecursionError:
+        what = "holds itself"
+    except _Unknown as problem:
         of = type(problem.args[0])
-        what = f"a {of.__module__}.{of.__qualname__}" if isinstance(problem, _Unknown) else "itself"
-        told = f"{_title(value)} holds {what}, which nothing tells from another one; {_HOW}"
-        raise errors.ConfigError(f"{where}: {told}" if where else told) from None
+        what = f"holds a {of.__module__}.{of.__qualname__}, which nothing tells from another one"
+    except Exception as problem:  # of what a user's objects do when they are looked at
+        what = f"cannot be looked through: {imports.located(problem)}"
+    raise errors.ConfigError(f"{where}{': ' if where else ''}{_title(value)} {what}; {_HOW}") from None
 
 
 class _Unknown(Exception):
@@ -172,11 +177,11 @@ def _opened(value: Any) -> tuple[Any, ...]:
     """What a value consists of; `_Unknown` of what does not say."""
     match value:
         case tuple():
-            return type(value).__name__, *value
+            return type(value), *value
         case list():
-            return tuple(value)
+            return type(value), *value
         case dict() | types.MappingProxyType():
-            return tuple(part for pair in value.items() for part in pair)
+            return type(value), *(part for pair in value.items() for part in pair)
         case types.CodeType():
             return _code(value)
         case types.FunctionType():
@@ -194,12 +199,14 @@ def _opened(value: Any) -> tuple[Any, ...]:
     if type(value).__module__ in ("typing", "types"):
         return (repr(value),)
     if hasattr(value, "__wrapped__"):  # of jit, lru_cache, staticmethod and the like
-        return type(value), value.__wrapped__
+        return type(value), value.__wrapped__, _own(value)
     if dataclasses.is_dataclass(value):
         return type(value), {f.name: getattr(value, f.name, None) for f in _fields(value)}
-    if not hasattr(value, "__dict__"):
-        raise _Unknown(value)
-    return type(value), vars(value)
+    try:
+        made = value.__reduce_ex__(2)  # as it would be pickled
+    except TypeError:
+        raise _Unknown(value) from None
+    return (type(value), *(made[:3] if isinstance(made, tuple) else (made,)))
 
 
 def _fields(value: Any) -> list[dataclasses.Field]:

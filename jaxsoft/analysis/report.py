@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from jaxsoft import errors, files
-from jaxsoft.analysis import overview, questions, teachers
+from jaxsoft.analysis import courses, overview, questions, teachers
 from jaxsoft.analysis.findings import Findings, findings
 from jaxsoft.analysis.provenance import provenance
 from jaxsoft.analysis.reading.read import Run, read_run
@@ -139,7 +139,10 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     title = sections[0].title if sections else _title(found, lost)
     answers = [section._replace(title="") if i == 0 else section for i, section in enumerate(sections)]
     maps = not any(module.__name__.endswith(_MAPPED) for module in asked)
-    sections = [*answers, *_of_groups(found if few else [], bool(answers), len(members) - len(common), maps, lost)]
+    sections = [
+        *answers,
+        *_of_groups(found if few else [], runs, bool(answers), len(members) - len(common), maps, lost),
+    ]
     if not (found and few) and (warnings := [w for part in groups(members)[:1] for w in overview.warnings(part)]):
         sections.append(Section("What to bear in mind", warnings))
     sections += _failed(members) + [section for module in asked if module in late for section in asked[module]]
@@ -196,8 +199,10 @@ def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) ->
     return answers
 
 
-def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, lost: list[Section]) -> list[Section]:
-    """The sections of a few groups.
+def _of_groups(
+    found: Sequence[Findings], runs: Sequence[Run], told: bool, hidden: int, maps: bool, lost: list[Section]
+) -> list[Section]:
+    """The sections of a few groups of the members of some runs.
 
     `told`: the page's title answers a question, so that theirs must be said; `hidden`: members that are left out;
     `maps`: whether to draw teacher epochs against budgets; `lost` takes what is said of parts that fail.
@@ -212,6 +217,8 @@ def _of_groups(found: Sequence[Findings], told: bool, hidden: int, maps: bool, l
         ]
         note = f"{hidden} members that are probes, or speak to the questions above alone, are left out from here on."
         blocks = [*first.blocks, *([Text(note)] if hidden and i == 1 else [])]
+        learned = _tried("the curves of students", lost, [], courses.sections, one.group, runs)
+        rest += [questions.drawn(section, suffix) for section in learned]
         sections += [Section(first.title or (overview.headline(one) if told else ""), blocks), *rest]
     return sections
 

@@ -77,11 +77,9 @@ class LabelSpec:
         for call in rest:
             if call.name in _SOURCES and call.name not in language.public_functions(ops):
                 raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-        try:
-            source = _source(first, text)
-        except errors.ConfigError as problem:
-            raise errors.ConfigError(f"{problem} (in {text!r})") from None
-        return dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
+        return dataclasses.replace(
+            _source(first, text), operations=tuple(treatments.bound(call, text) for call in rest)
+        )
 
     def __str__(self) -> str:
         if self.function:
@@ -273,8 +271,13 @@ _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, lear
 
 
 def _source(call: Call, text: str) -> LabelSpec:
+    """What the first call of a spec says."""
     if not imports.is_outside(call.name):
-        return _SOURCES[call.name](**language.bind(call, _SOURCES[call.name], text=text))
+        arguments = language.bind(call, _SOURCES[call.name], text=text)
+        try:
+            return _SOURCES[call.name](**arguments)
+        except errors.ConfigError as problem:
+            raise errors.ConfigError(f"{problem} (in {text!r})") from None
     function = imports.function(call.name)
     language.check_takes(call.name, function, "label source", GIVEN)
     language.bind(call, function, (*GIVEN, "class_names"), text)

@@ -27,7 +27,7 @@ _COLUMNS = {
 
 
 class Curve(NamedTuple):
-    """A member's curve as the log has it: `step`, `train_loss` in nats, accuracies as fractions; a line each, L looks."""
+    """A member's curve as the log has it: `step`, `train_loss` in nats, accuracies; a line each, L looks."""
 
     names: tuple[str, ...]
     values: Float64[np.ndarray, "names L"]
@@ -57,7 +57,7 @@ def of_members(looks: Looks, first: int, members: int, steps: int, chunk_steps: 
     Args:
       looks: of their wave, all of it.
       first, members: their places in it.
-      steps, chunk_steps: length of their training, and between two looks. A look after the end tells nothing new, and is left out.
+      steps, chunk_steps: length of their training, and between two looks. A look after the end is left out.
       protocol: says which evaluation set is which.
     """
     ends = np.minimum(np.arange(1, len(looks) + 1) * chunk_steps, steps)
@@ -68,7 +68,7 @@ def of_members(looks: Looks, first: int, members: int, steps: int, chunk_steps: 
 
 
 def split(log: Iterable[Row]) -> tuple[dict[str, Row], dict[str, Curve]]:
-    """The rows of a log by member, without their curves, and these as arrays: of 200,000 members a third of the memory."""
+    """The rows of a log by member, without their curves, and these as arrays, which take less memory."""
     rows, found = {}, {}
     for row in log:
         rows[row["member"]] = row

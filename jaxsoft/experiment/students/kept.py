@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, Shaped
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.plan.plan import Plan
@@ -55,8 +55,7 @@ def write(folder: Path, plan: Plan, wave: int, students: tuple[Students, ...], l
     path = folder / FOLDER / f"{wave_of}{f'{_LOOK}{look}' if look else ''}{_ENDING}"
     with writing(path):
         path.parent.mkdir(exist_ok=True)
-        with files.replacing(path) as file:
-            save_file(arrays, file.name, {_RECORD: sealed})
+        files.replace(path, save(arrays, {_RECORD: sealed}))
         _supersede(path, wave_of, found)
 
 
@@ -80,7 +79,7 @@ def read(folder: Path, key: str, look: int = 0, like: Any = None) -> Any:
         except _DAMAGE as problem:
             said = errors.shown(getattr(problem, "strerror", None) or errors.first_line(problem))
             raise errors.CheckpointError(
-                f"cannot read student {key} from {path}: {said}; put back a copy of that file, or train in another --workdir"
+                f"cannot read student {key} from {path}: {said}; put back a copy of it, or train in another --workdir"
             ) from None
         return _tree(arrays) if like is None else jax.tree.unflatten(jax.tree.structure(like), arrays.values())
     told = f"no student {errors.shown(key)}{f' at look {look}' if look else ''} in {folder / FOLDER}: "

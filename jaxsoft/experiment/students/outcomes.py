@@ -29,7 +29,7 @@ def outcomes_of(
     looks: curves.Looks,
     protocol: str,
 ) -> Iterator[dict[str, Any]]:
-    """For each member of a trained wave its position in the plan, bucket, wave, accuracies, first bad step and curve."""
+    """For each member of a trained wave its position in the plan, bucket, wave, accuracies, first bad step, curve."""
     labels = np.asarray(inputs.test.labels).ravel()
     images = np.bincount(labels[labels >= 0], minlength=plan.buckets[0].recipe.num_classes)
     known = np.where(images, images, np.nan)  # a class without test images has no accuracy

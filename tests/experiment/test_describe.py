@@ -72,7 +72,9 @@ def test_an_expert_that_falls_at_an_epoch_that_labels_use_is_named():
 def test_an_expert_far_behind_the_others_is_named_but_not_beside_another_architecture():
     late = history(0.1, 0.5, 0.69, 0.95)
     (told,) = warnings(USED, history(*GOOD), late, history(*GOOD))
-    assert told.startswith("warning: expert 1 has 69.0% validation accuracy after epoch 2") and "90.0% of others" in told
+    assert (
+        told.startswith("warning: expert 1 has 69.0% validation accuracy after epoch 2") and "90.0% of others" in told
+    )
     other = USED | {"teacher.models": ("mlp", "mlp(hidden=8)", "mlp")}
     assert warnings(other, history(*GOOD), late, history(*GOOD)) == []
 

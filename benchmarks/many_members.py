@@ -41,6 +41,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "cpu": {"grids": GRIDS, "rounds": 1},
     "gpu": {"grids": GRIDS, "rounds": 1},
 }
+CURVE = {"step": list(range(40, 401, 40)), "train_loss": [0.123456] * 10, "val_accuracy": [0.654321] * 10}
 LEFT, AT_ONCE = 3, 1000  # members that a resumed run would train; rows of a wave
 CONTEXT = {"data": "0" * 64, "student": {"batch": 256, "optimizer": "sgd", "schedule": "constant", "augment": "none"}}
 
@@ -123,7 +124,7 @@ def made_up(plan: Plan, settings: config.Settings, dataset: Dataset) -> list[Row
             about = 0.4 + 0.15 * np.log10(member.ipc) + 0.02 * (member.labels != "hard")
             seen = {name: float(about + 0.02 * random.standard_normal()) for name in outcomes.MEASURED}
             seen |= {"paper_accuracy": None, "accuracy_by_class": by_class}
-            outcome = {"position": i, "bucket": b, "wave": 0, "bad_step": -1, **seen}
+            outcome = {"position": i, "bucket": b, "wave": 0, "bad_step": -1, "curve": CURVE, **seen}
             rows[i] = outcomes.row_of(plan, outcome, shared, settings)
     return [rows[i] for i in range(len(plan.members))]
 

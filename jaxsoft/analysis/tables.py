@@ -13,13 +13,14 @@ from jaxsoft.analysis.showing.page import Table, table
 from jaxsoft.analysis.statistics import laws
 from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, groups, tidy
+from jaxsoft.analysis.statistics.inference import Estimate
 from jaxsoft.analysis.statistics.worth import Worth
 from jaxsoft.types import Row
 
 
 def budget_lines(found: Findings) -> list[dict[str, Any]]:
     """Each budget as a record: hard labels, the chosen soft labels, their difference and what a label is worth."""
-    group, worths = found.group, {w.ipc: _worth(w) for w in found.worths}
+    group, worths = found.group, {w.ipc: _worth(w) for w in found.worths if not math.isnan(w.ratio)}
     if not found.choices:
         own = {ipc: group.accuracy(ipc, group.hard) for ipc in group.budgets(group.hard)}
         return [{"IPC": ipc, "hard labels, %": value, "n": value.n} for ipc, value in own.items()]
@@ -46,7 +47,7 @@ def budget_table(found: Findings) -> Table:
         "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
         "unsure they were measured to cover 94 to 100 %."
     )
-    return table(budget_lines(found), caption if found.choices else "Test accuracy.")
+    return table(budget_lines(found), caption if found.choices else "Test accuracy.", name="budgets")
 
 
 def law_table(found: Sequence[Law]) -> Table:
@@ -62,7 +63,7 @@ def law_table(found: Sequence[Law]) -> Table:
                 "form by AICc": _form(law),
                 "largest IPC unseen, points": None
                 if math.isnan(fit.unseen)
-                else f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}",
+                else words.Shown(f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}", fit.unseen),
                 "what the data tell": fit.note or None,
             }
         )
@@ -73,7 +74,7 @@ def law_table(found: Sequence[Law]) -> Table:
         f"{formulas}, and others within 2 of it. Largest IPC unseen: accuracy that the law, fitted to the smaller budgets, "
         "predicts there, minus the measured one."
     )
-    return table(lines, caption)
+    return table(lines, caption, name="laws")
 
 
 def _form(law: Law) -> str:
@@ -194,7 +195,7 @@ def value_of_a_label(whole: Worth) -> str:
     return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
 
 
-def _worth(value: Worth) -> str:
+def _worth(value: Worth) -> words.Shown:
     """What one label is worth, with its interval; what lies outside the measured range is said to."""
 
     def ratio(found: float) -> str:
@@ -202,6 +203,4 @@ def _worth(value: Worth) -> str:
         low, high = (f"1/{1 / end:.3g}" if end < 1 else f"{end:.3g}" for end in (value.smallest, value.largest))
         return f"> {high}" if math.isinf(found) else f"< {low}" if found == 0 else words.times(found)
 
-    if math.isnan(value.ratio):
-        return words.NONE
-    return ratio(value.ratio) + ("" if math.isnan(value.low) else f" [{ratio(value.low)}, {ratio(value.high)}]")
+    return words.bounded(Estimate(value.ratio, math.nan, value.low, value.high, value.n), ratio)

@@ -35,8 +35,12 @@ _IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256
 
 def state_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """Bytes of one student between steps: parameters, optimizer, and the copy of its best checkpoint."""
-    state = _state(recipe, image_shape)
-    return _bytes(state) + _bytes(state.variables)
+    return _bytes(_state(recipe, image_shape)) + network_bytes(recipe, image_shape)
+
+
+def network_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
+    """Bytes of what one student's network is applied with."""
+    return _bytes(_state(recipe, image_shape).variables)
 
 
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:

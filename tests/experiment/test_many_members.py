@@ -177,7 +177,7 @@ def test_waves_take_work_as_there_are(tmp_path, monkeypatch, dataset):  # noqa: 
         "wave_program",
         lambda plan, _, wave: mock.Mock(spec=Program, buckets=plan.buckets_of(wave), compilations={}),
     )
-    measured = dict.fromkeys(outcomes.MEASURED, 0.5)
+    measured = {**dict.fromkeys(outcomes.MEASURED, 0.5), "curve": {}}
 
     def trained(program, plan, wave, *_):
         each = [

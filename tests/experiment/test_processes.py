@@ -12,6 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 import jax
+import numpy as np
 import pytest
 import test_plan
 import tiny_run as tiny
@@ -19,6 +20,7 @@ import tiny_run as tiny
 from jaxsoft import errors
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.store import folder, manifest, results
+from jaxsoft.experiment.students import kept
 
 TRIES = Path(__file__).with_name("tries.py")
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
@@ -202,7 +204,7 @@ def together(file, workdir, programs, *tries, devices=1):
 def alone(tmp_path_factory, kept_programs):
     """A config file, the programs, and the folder of one process with two devices: two waves of three students."""
     base = tmp_path_factory.mktemp("alone")
-    changes = {"sweep.ipc": (1,), "sweep.seed": (0, 1, 2), "compute.checkpoint_seconds": 0.0}
+    changes = {"sweep.ipc": (1,), "sweep.seed": (0, 1, 2), "compute.checkpoint_seconds": 0.0, "keep.students": "best"}
     with mock.patch.object(jax, "device_count", lambda: 2):
         file = tiny.config_file(base, changes | {"compute.memory_gb": tiny.room_for(2, changes)})
     codes, said = together(file, base / "run", kept_programs, UNDISTURBED, devices=2)
@@ -212,16 +214,26 @@ def alone(tmp_path_factory, kept_programs):
 
 
 def files(path):
-    return {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and "teachers/" not in str(p)}
+    """All but the experts', and the students', whose files are those of a process and its waves."""
+    names = (p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+    return {name for name in names if not name.startswith(("teachers/", "students/"))}
+
+
+def same_students(path, other):
+    """Whether two runs have kept the same networks, all of them."""
+    for key in (row["member"] for row in results.read(path / "results.jsonl")):
+        jax.tree.map(np.testing.assert_array_equal, kept.read(path, key), kept.read(other, key))
+    assert len(kept.members(path)) == len(kept.members(other)) == 6
 
 
 def test_two_processes_give_the_table_of_one_with_two_devices(alone, tmp_path):
     file, programs, wanted = alone
     codes, said = together(file, tmp_path / "run", programs, UNDISTURBED, UNDISTURBED)
     assert codes == [0, 0], said
-    for name in ("results.csv", "plan.json", "teachers.json", "examples.npz"):
+    for name in ("results.csv", "curves.npz", "plan.json", "teachers.json", "examples.npz"):
         assert (tmp_path / "run" / name).read_bytes() == (wanted / name).read_bytes(), name
     assert files(tmp_path / "run") == files(wanted)
+    same_students(tmp_path / "run", wanted)
     assert manifest.verify(tmp_path / "run") == []
     assert "; process 0 of 2\n" in said[0] and "students: 6 of 6 left" in said[0]
     assert said[1] == ""
@@ -248,6 +260,7 @@ def test_when_one_is_killed_the_others_end_and_the_same_commands_finish(alone, t
     # One process alone takes over what two had begun.
     assert tiny.command(file, tmp_path / "other") == 0
     assert (tmp_path / "other" / "results.csv").read_bytes() == table
+    same_students(tmp_path / "other", wanted)
     assert files(tmp_path / "other") == files(wanted)
 
 

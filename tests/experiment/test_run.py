@@ -37,7 +37,7 @@ def table(path):
 def test_a_run_leaves_all_that_a_reader_needs(finished):
     names = {p.name for p in finished[1].iterdir()}
     assert names == {
-        "config.json", "env.json", "examples.npz", "lock", "manifest.json", "plan.json", "plots", "report.html",
+        "config.json", "curves.npz", "env.json", "examples.npz", "lock", "manifest.json", "plan.json", "plots", "report.html",
         "results.csv", "results.jsonl", "summary.md", "teachers", "teachers.json", "timing.json",
     }  # fmt: skip
     assert list((finished[1] / "plots").glob("*.png"))

@@ -12,13 +12,23 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors
-from jaxsoft.experiment.store import manifest
+from jaxsoft.experiment.store import manifest, results
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
 TRIES = Path(__file__).with_name("tries.py")
-CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0}
+CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0, "keep.students": "all"}
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
+
+
+def left(workdir):
+    """What a run leaves of students: the curve of each, all curves, and kept networks by file."""
+    log = {row["member"]: row["curve"] for row in results.read(workdir / "results.jsonl")}
+    return (
+        log,
+        (workdir / "curves.npz").read_bytes(),
+        {p.name: p.read_bytes() for p in (workdir / "students").iterdir()},
+    )
 
 
 def run_tries(file, workdir, tries, **environment):
@@ -73,6 +83,9 @@ def test_killed_anywhere_and_resumed_a_run_ends_with_the_same_table(undisturbed,
     assert (workdir / "results.csv").read_bytes() == table
     log = (workdir / "results.jsonl").read_bytes()
     assert log.count(b"\n") == table.count(b"\n") - 1 == 4  # none lost, none twice
+    assert (
+        left(workdir) == left(file.parent / "run") and len(left(workdir)[2]) == 2 * 4
+    )  # of two waves, three looks each
     assert manifest.verify(workdir) == []
     assert not (workdir / "checkpoints").exists() and not list(workdir.rglob("*tmp*"))
 

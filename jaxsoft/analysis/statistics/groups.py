@@ -187,8 +187,8 @@ def shortened(labels: Iterable[str]) -> dict[str, str]:
 
 
 def tidy(rows: Iterable[Row]) -> pd.DataFrame:
-    """All members as one table, a line each, with the factors of their labels."""
-    table = pd.DataFrame.from_records(list(rows))
+    """All members as one table, a line each, with the factors of their labels; without their curves."""
+    table = pd.DataFrame.from_records(list(rows)).drop(columns="curve", errors="ignore")
     if short := shortened(table["labels"].unique()):
         table["labels"] = [short.get(text, text) for text in table["labels"]]
     for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):

@@ -63,6 +63,12 @@ class Plan:
         """The widest range of each bucket in the waves of the present shape; found once, as each wave asks for it."""
         return tuple(max(stop - start for start, stop in ranges) for ranges in zip(*self.waves[self.since :]))
 
+    @functools.cached_property
+    def seats(self) -> dict[int, tuple[int, int]]:
+        """Of each member, by its place in `members`: its bucket, and its place there."""
+        each = ((b, enumerate(bucket.members)) for b, bucket in enumerate(self.buckets))
+        return {place: (b, seat) for b, members in each for seat, place in members}
+
     def halve(self, wave: int) -> "Plan":
         """Cut this wave and the later ones in two; for when the device has less memory than was thought.
 
@@ -119,6 +125,10 @@ class Plan:
             for b in self.buckets_of()
         )
 
+    def network_bytes(self) -> int:
+        """Bytes of the networks of all students, as they are kept."""
+        return sum(len(b.members) * cost.network_bytes(b.recipe, self.image_shape) for b in self.buckets)
+
     def temporary_bytes(self) -> int:
         """Bytes that come and go on all devices while blocks train or are evaluated."""
         buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()
@@ -157,7 +167,8 @@ class Plan:
 
         Files call buckets groups, as they always have.
         """
-        own = {name: getattr(self, name) for name in ("chunks", "waves", "since", "subjects")}
+        names = "chunks", "waves", "since", "subjects", "image_shape", "shared_bytes", "devices"
+        own = {name: getattr(self, name) for name in names}
         groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
         return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,14 @@ class ResultsLog:
 
     def read(self) -> list[Row]:
         """All records, in the order in which they were appended; CheckpointError if the file is gone for good."""
+        return list(self.rows())
+
+    def rows(self) -> Iterator[Row]:
+        """The same, one after the other."""
         with writing(self.path):
-            if not self._is_there() or len(read(self.path)) < len(self._records):
+            if not self._is_there() or sum(1 for _ in rows(self.path)) < len(self._records):
                 self._restore()
-            return read(self.path)
+            yield from rows(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -127,10 +131,15 @@ class ResultsLog:
         self._records = known | self._records
 
 
-def read(path: Path) -> list[Row]:
-    """All whole records of a log, in the order in which they were appended."""
+def rows(path: Path) -> Iterator[Row]:
+    """All whole records of a log, in the order in which they were appended, one after the other."""
     with files.opened(path) as file:
-        return [row for line in file if (row := _row(line))]
+        yield from (row for line in file if (row := _row(line)))
+
+
+def read(path: Path) -> list[Row]:
+    """The same, all at once."""
+    return list(rows(path))
 
 
 def log_of(path: Path, process: int | str) -> Path:

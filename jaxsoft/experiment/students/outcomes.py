@@ -12,6 +12,7 @@ from jaxsoft.experiment.inputs.prepare import Inputs
 from jaxsoft.experiment.machine.commit import commit
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.students import curves
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program, Students
 from jaxsoft.types import Dataset, Row
@@ -20,14 +21,23 @@ MEASURED = ("val_accuracy", "test_accuracy", "paper_accuracy", "accuracy_by_clas
 
 
 def outcomes_of(
-    program: Program, plan: Plan, wave: int, inputs: Inputs, students: tuple[Students, ...], protocol: str
+    program: Program,
+    plan: Plan,
+    wave: int,
+    inputs: Inputs,
+    students: tuple[Students, ...],
+    looks: curves.Looks,
+    protocol: str,
 ) -> Iterator[dict[str, Any]]:
-    """For each member of a trained wave its position in the plan, bucket, wave, accuracies and first bad step."""
+    """For each member of a trained wave its position in the plan, bucket, wave, accuracies, first bad step, curve."""
     labels = np.asarray(inputs.test.labels).ravel()
     images = np.bincount(labels[labels >= 0], minlength=plan.buckets[0].recipe.num_classes)
     known = np.where(images, images, np.nan)  # a class without test images has no accuracy
     correct = program.test(inputs.bank, inputs.test, students)
+    shapes, first = program.buckets, 0
     for b, (bucket, (start, stop)) in enumerate(zip(plan.buckets, plan.waves[wave])):
+        courses = curves.of_members(looks, first, stop - start, bucket.steps, shapes[b].chunk_steps, protocol)
+        first += shapes[b].members
         best = students[b].best
         assert best is not None
         seen, highest = np.asarray(best.accuracy, np.float64), np.asarray(best.highest, np.float64)
@@ -42,6 +52,7 @@ def outcomes_of(
                 "paper_accuracy": float(highest[j, 1]) if protocol == "both" else None,
                 "accuracy_by_class": " ".join(f"{a:.4g}" for a in counts[j] / known),
                 "bad_step": int(bad[j]),
+                "curve": courses[j],
             }
 
 
@@ -57,7 +68,7 @@ def shared_columns(dataset: Dataset) -> dict[str, Any]:
 
 
 def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings: config.Settings) -> Row:
-    """A line of the results: everything that a member is, and what became of it."""
+    """A line of the log: everything that a member is, and what became of it; the curve is no column of the table."""
     member, bucket = plan.members[outcome["position"]], plan.buckets[outcome["bucket"]]
     failed = outcome["bad_step"] >= 0
     return {
@@ -79,6 +90,7 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "status": "failed" if failed else "done",
         "first_bad_step": outcome["bad_step"] if failed else None,
         "wave": outcome["wave"],
+        "curve": outcome["curve"],
     }
 
 

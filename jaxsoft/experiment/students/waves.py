@@ -16,9 +16,9 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.store.results import ResultsLog
-from jaxsoft.experiment.students import outcomes
+from jaxsoft.experiment.students import curves, kept, outcomes
 from jaxsoft.training import ensemble
-from jaxsoft.training.ensemble import Member, Program, Report
+from jaxsoft.training.ensemble import Member, Program, Report, Students
 from jaxsoft.types import Dataset
 
 
@@ -32,13 +32,15 @@ class Next(NamedTuple):
 class WaveProgress(NamedTuple):
     """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first.
 
-    `since` is when the wave began to train, by `time.monotonic`, moved on by what was spent on compilation.
+    `students` lie on the devices, and the next chunk takes their place; after the last `best` is each member's chosen
+    checkpoint. `since` is when the wave began to train, by `time.monotonic`, moved on by what was spent on compilation.
     """
 
     wave: int
     done: int
     chunks: int
     reports: tuple[Report, ...]
+    students: tuple[Students, ...] = ()
     since: float = 0.0
 
 
@@ -77,7 +79,8 @@ def train(
         where = wave_folder(folder.path, plan, wave)
         checkpoints = Checkpoints(where, tag=tag)
         try:
-            trained = train_wave(program, plan, wave, inputs, checkpoints, watch(plan), settings.protocol)
+            watched = _keeping(watch(plan), plan, settings.keep.students, folder.path)
+            trained = train_wave(program, plan, wave, inputs, checkpoints, watched, settings.protocol)
         except jax.errors.JaxRuntimeError as problem:
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
@@ -86,7 +89,7 @@ def train(
             continue
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
-        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items()) or 'nothing new'}")
         wave += 1
 
 
@@ -115,18 +118,21 @@ def train_wave(
     """
     chosen = members_of(plan, wave, inputs)
     good = checkpoints.latest_good(program.shapes(chosen)) if checkpoints else None
-    students, before = (good.tree, good.step) if good else (None, 0)
+    students, before, extra = (good.tree, good.step, good.extra) if good else (None, 0, {})
+    seen = curves.from_json(extra, before, program.buckets, 1 + len(inputs.evals))
     since = time.monotonic() - program.compile_seconds
+    later: list[tuple[Report, ...]] = []  # on the devices until they are asked for, so that no chunk waits for a look
     for done, now, reports in ensemble.fit(program, inputs.bank, inputs.evals, chosen, plan.chunks, students, before):
         students = now
-        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, since + program.compile_seconds))
+        later.append(reports)
+        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, students, since + program.compile_seconds))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
-            checkpoints.save(done, students)
+            checkpoints.save(done, students, curves.as_json(curves.stacked(seen, later)))
         if then.stop and done < plan.chunks:
             told = f"stopped after chunk {done} of {plan.chunks}; the same command goes on from there"
             raise errors.Interrupted(told)
     assert students is not None  # a wave has at least one chunk, and a checkpoint is never of the last
-    return list(outcomes.outcomes_of(program, plan, wave, inputs, students, protocol))
+    return list(outcomes.outcomes_of(program, plan, wave, inputs, students, curves.stacked(seen, later), protocol))
 
 
 def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:
@@ -154,6 +160,19 @@ def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
     own = f"-process-{jax.process_index()}-of-{jax.process_count()}-waves-{len(plan.waves)}"
     where = f"wave-{wave}-devices-{plan.devices}" + (own if jax.process_count() > 1 else "")
     return workdir / "checkpoints" / where
+
+
+def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:
+    """Keep students of a wave before anybody hears of them: a row that is in the log has its student."""
+
+    def on_chunk(seen: WaveProgress) -> Next:
+        if which == "all":
+            kept.write(folder, plan, seen.wave, seen.students, seen.done)
+        if which != "none" and seen.done == seen.chunks:
+            kept.write(folder, plan, seen.wave, seen.students)
+        return watch(seen)
+
+    return on_chunk
 
 
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, say: Callable[[str], None]) -> Plan:

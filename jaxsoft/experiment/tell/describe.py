@@ -1,7 +1,7 @@
 """What a run says in words: versions at the start, the plan, and where things are at the end."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +70,25 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
         f"  students: {_roughly(seconds)}, and compilation before (rough; from the measured rate of matrix products)",
+        *_keeping(plan, settings.keep.students),
     ]
+
+
+def _keeping(plan: Plan, which: str) -> list[str]:
+    """How many students a run folder will keep, and in how many bytes."""
+    times = {"none": 0, "best": 1, "all": 1 + plan.chunks}[which]
+    looks = f", each as chosen and at {plan.chunks} looks" if which == "all" else ""
+    told = f"  students kept: {len(plan.members)}{looks}, {times * plan.network_bytes() / 1e6:,.3g} MB"
+    return [told] if times else []
+
+
+def keeping(which: str, there: Collection[str], finished: Collection[str]) -> list[str]:
+    """What a run that goes on with another `keep.students` than before has kept, of members that are finished."""
+    if which == "none":
+        told = f"{len(there)} students are kept from before, and no more are: config.keep.students is none"
+        return [told] if there else []
+    missing = len({*finished}.difference(there))
+    return [f"students are kept from here on: of {missing} that failed or were done before none is"] if missing else []
 
 
 def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], reported: bool) -> str:

@@ -1,13 +1,47 @@
-"""What a build adds: the commit, and to a wheel the experiments. An editable install finds both where they are."""
+"""What a build adds: version, commit, and to a wheel the experiments. An editable install finds the latter two where they are."""
 
+import re
 import runpy
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.version import Version
+
+RELEASE = "0.1.0"
+"""The last release. What is built is never told to be older, whatever tags a clone lacks."""
 
 MACHINE = "jaxsoft/experiment/machine"
+
+
+def version() -> str:
+    """The version of what is built: that of its tag; the next one's `.devN`, N commits after the newest tag; else `RELEASE`.
+
+    A tag is `v` and a version. A source distribution is not asked: it says its version itself.
+    """
+    described = _git("describe", "--tags", "--long", "--dirty", "--match=v[0-9]*") if _is_checkout() else ""
+    if not (found := re.fullmatch(r"v(.+)-(\d+)-g\w+(-dirty)?", described)):
+        return RELEASE
+    tag, commits, dirty = found.groups()
+    is_tagged = commits == "0" and not dirty
+    told = tag if is_tagged else f"{re.sub(r'[0-9]+$', lambda last: str(int(last[0]) + 1), tag)}.dev{commits}"
+    return max(told, RELEASE, key=Version)
+
+
+def _is_checkout() -> bool:
+    """Whether git tracks this file; a folder of a clone of something else is no checkout."""
+    return bool(_git("ls-files", Path(__file__).name))
+
+
+def _git(*command: str) -> str:
+    """What git says; nothing where there is no git, no clone or no tag."""
+    where = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        return subprocess.run([*where, *command], check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 class Hook(BuildHookInterface):

@@ -5,19 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxsoft.analysis.tables import text_table
-    from jaxsoft.api import train_students
+    from jaxsoft.api import teach, train_students
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
-    from jaxsoft.experiment.teach.experts import Experts, teach
+    from jaxsoft.data.chosen import Indices
+    from jaxsoft.experiment.export.again import Export, load_export
+    from jaxsoft.experiment.teach.experts import Experts
     from jaxsoft.labels.given import Labels
+    from jaxsoft.results import Results
     from jaxsoft.types import Dataset, Row, Split
 
     __version__: str
 
-__all__ = ["Dataset", "Experts", "Labels", "Learned", "Row", "Split", "Student", "Sweep", "Teacher"]
-__all__ += ["load", "teach", "text_table", "train_students"]
+__all__ = ["Dataset", "Experts", "Export", "Indices", "Labels", "Learned", "Results", "Row", "Split", "Student"]
+__all__ += ["Sweep", "Teacher", "load", "load_export", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "experiment.teach.experts", "labels.given", "analysis.tables", "api")
+_HOMES = ("types", "config", "data", "data.chosen", "labels.given", "analysis.tables", "api", "experiment.export.again")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,29 +1,90 @@
-"""The students' stage as one function, for notebooks and scripts; `load` and `teach` are the stages before it.
+"""The stages of a run as functions, for notebooks and scripts: `load`, `teach` and `train_students`.
 
-Everything stays in memory. The README opens with an example; one of arrays of your own:
+Everything stays in memory unless a folder is named. The README opens with an example; one of arrays of your own:
 
 >>> import numpy as np
->>> from jaxsoft import Student, Sweep, Teacher, teach
+>>> from jaxsoft import Student, Sweep, Teacher
 >>> labels = np.arange(80) % 2
 >>> images = (np.random.default_rng(0).random((80, 6, 4)) + labels[:, None, None]) / 2
 >>> data = Dataset.from_arrays(images, labels, class_names=("dark", "light"))
 >>> experts = teach(data, Teacher(model="mlp(hidden=8)", epochs=2, batch=8, learning_rate=0.3))
 >>> student = Student(model="mlp(hidden=8)", batch=16, steps=8, learning_rate=0.1, evaluations=2)
 >>> sweep = Sweep(ipc=(2,), labels=("hard", "teacher(epoch=2)"), seed=(0,))
->>> rows = train_students(data, experts, student, sweep)
->>> [(row["dataset"], row["labels"], row["test_accuracy"]) for row in rows]
+>>> results = train_students(data, experts, student, sweep)
+>>> [(row["dataset"], row["labels"], row["test_accuracy"]) for row in results]
 [('own', 'hard', 1.0), ('own', 'teacher(epoch=2)', 1.0)]
+>>> results.predict(1, data.test.images).argmax(1).tolist() == data.test.labels.tolist()
+True
+>>> results.labels(1).shape, results.subset(1).shape, sorted(results.params(1))
+((4, 2), (4,), ['params'])
 """
 
+import contextlib
+import dataclasses
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
 from jaxsoft import config, errors, numerics
+from jaxsoft.command import starting
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
+from jaxsoft.data.chosen import Indices
+from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.plan import checks, identity, make
+from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.students import outcomes, waves
-from jaxsoft.experiment.students.waves import Next
-from jaxsoft.experiment.teach.experts import Experts, teach, teacher_key
-from jaxsoft.types import Dataset, Row
+from jaxsoft.experiment.teach import experts as teaching
+from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
+from jaxsoft.experiment.tell import progress as telling
+from jaxsoft.experiment.tell.caller import Caller, Progress
+from jaxsoft.homes import Memory
+from jaxsoft.labels import given
+from jaxsoft.labels.given import Labels
+from jaxsoft.results import Results
+from jaxsoft.types import Dataset
+
+
+def teach(
+    dataset: Dataset,
+    settings: Teacher | None = None,
+    normalization: str = "standardize",
+    folder: Path | str | None = None,
+    on_epoch: OnEpoch | None = None,
+    precision: str = "auto",
+    lowering: str = "auto",
+    on_wait: OnWait | None = None,
+    progress: Progress | None = None,
+) -> Experts:
+    """Train experts on all training images with hard labels, and keep every epoch.
+
+    Args:
+      dataset: from `load`, or your own arrays; train and validation are used, test is not.
+      settings: how; of no experts at all nothing is trained.
+      normalization: what networks see, fitted on the training images.
+      folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
+      on_epoch: called with (epochs done, in all, one record for each expert in training), counted through all
+        architectures, in the place of `progress`.
+      precision: of feature maps, as `config.Settings.precision`.
+      lowering: of convolutions, as `config.Compute.lowering`.
+      on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
+      progress: called with (stage, done, in all, words); if not given, a bar moves on a terminal or in a notebook.
+
+    Raises:
+      ConfigError: an architecture is unknown, there is not one for each expert, or an expert diverged.
+      DataError: arrays of your own are not what they must be.
+      CheckpointError: the folder cannot be read or written.
+    """
+    starting.set_up_for_caller()
+    console = Caller(progress)
+    told = on_epoch or functools.partial(telling.of_teachers, console)
+    with console.stage("teachers"), console.interruptible() if folder else contextlib.nullcontext():
+        return teaching.teach(dataset, settings, normalization, folder, told, precision, lowering, on_wait)
 
 
 @numerics.pinned()
@@ -32,48 +93,88 @@ def train_students(
     experts: Experts | None = None,
     student: Student | None = None,
     sweep: Sweep | None = None,
-    select: str = "random",
+    select: Any = "random",
     protocol: str = "sealed",
     learned: Learned | None = None,
-) -> list[Row]:
-    """Train every student of a sweep at once, in one compiled program.
+    *,
+    folder: Path | str | None = None,
+    keep: str = "best",
+    progress: Progress | None = None,
+) -> Results:
+    """Train every student of a sweep at once, in one compiled program; called again with equal shapes it is not compiled.
 
     Args:
       dataset: from `load`, or of your own arrays from `Dataset.from_arrays`.
       experts: from `teach`, on this dataset; label specs speak of them. None where no label needs one.
       student: what the sweep does not vary.
-      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`.
-      select: which images, a function of jaxsoft/data/select.py.
+      sweep: axes; their product is the members. Beside specs `labels` may hold `Labels.from_array(rows)`, or rows.
+      select: which images, a function of jaxsoft/data/select.py or one like them; or positions in train, as `Indices` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
+      folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.
+      keep: `best`, the chosen checkpoint of each student; `all`, those of every look too; or `none`.
+      progress: called with (stage, done, in all, words); if not given, a bar moves on a terminal or in a notebook.
 
-    Returns: one row for each member, with the columns of results.csv.
+    Returns: a sequence of rows, one for each member, with the columns of results.csv; and all that they came from.
 
     Raises:
       ConfigError: a setting is wrong, or does not fit the data.
       DataError: arrays of your own are not what they must be.
+      CheckpointError: the folder belongs to other settings or data, or cannot be read or written.
+      KeyboardInterrupt: by Ctrl-C; with a folder the same call goes on from there.
     """
-    dataset = arrays.checked(dataset)
-    experts = experts or teach(dataset, Teacher(experts=0))
+    starting.set_up_for_caller()
+    dataset, console = arrays.checked(dataset), Caller(progress)
+    experts = experts or teaching.teach(dataset, Teacher(experts=0))
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
-        select=select,
+        select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
         protocol=protocol,
         precision=experts.recipe.precision,
         learned=learned or Learned(),
         data=config.Data(name=dataset.name, normalize=experts.normalization),
-        teacher=experts.settings,
+        teacher=dataclasses.replace(experts.settings, store=experts.store),
         student=student or Student(),
         sweep=sweep or Sweep(),
+        keep=config.Keep(students=keep),
     )
-    settings = config.read(config.as_dict(settings))
-    settings = checks.check(settings)
+    settings = named(settings)
+    if folder is None:
+        return _in_memory(settings, dataset, experts, console)
+    run.run(settings, Path(folder), console, dataset, experts)
+    run.close(Path(folder), console)
+    return Results.load(folder, dataset, experts, settings.sweep.labels)
+
+
+def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:
+    """The stages of `run.run`, without a folder."""
+    settings = given.ask_functions(checks.check(settings), dataset)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
-    inputs = prepare(plan, settings, dataset, experts)
-    program, shared = waves.wave_program(plan, settings), outcomes.shared_columns(dataset)
-    each = (
-        waves.train_wave(program, plan, i, inputs, None, lambda _: Next(), protocol) for i in range(len(plan.waves))
-    )
-    rows = {o["position"]: outcomes.row_of(plan, o, shared, settings) for wave in each for o in wave}
-    return [rows[i] for i in range(len(plan.members))]
+    told = functools.partial(telling.of_labels, console)
+    with console.stage("labels"), tempfile.TemporaryDirectory() as kept:
+        inputs = prepare(plan, settings, dataset, experts, Path(kept), told)
+        learned = {path.name: path.read_bytes() for path in Path(kept).iterdir()}
+    program, shared, found = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}
+    home = Memory(dataset, experts, inputs, learned, settings.keep.students, {})
+    with console.stage("students"):
+        for wave in range(len(plan.waves)):
+            tell = telling.of_students(plan, settings, console)
+
+            def look(seen: waves.WaveProgress, tell: waves.OnChunk = tell) -> waves.Next:
+                home.keep(seen)
+                return tell(seen)
+
+            done = waves.train_wave(program, plan, wave, inputs, None, look, settings.protocol)
+            found |= {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in done}
+    rows = {plan.keys[place]: found[place] for place in sorted(found)}
+    return Results(list(rows.values()), plan, settings, home)
+
+
+def named(settings: config.Settings) -> config.Settings:
+    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
+    labels = settings.sweep.labels
+    several = labels if isinstance(labels, (tuple, list)) else (labels,)
+    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
+    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
+    return config.read(config.as_dict(settings))

@@ -30,6 +30,7 @@ READ: dict[Path, bytes] = {}
 
 _config: Path | None = None
 _caches: list[Callable[[], None]] = []
+_given: dict[str, Callable[..., Any]] = {}
 _found: dict[int, tuple[Any, str, str]] = {}  # what paths led to, with module and name; held, so that its id is its own
 
 
@@ -51,11 +52,16 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def cached(function: Callable[..., Any]) -> Any:
-    """`functools.cache` for what depends on what paths lead to: emptied when modules are looked for beside another config."""
-    kept = functools.lru_cache(2**16)(function)
+def cached(function: Callable[..., Any], most: int = 2**16) -> Any:
+    """`functools.lru_cache` for what depends on what paths lead to: emptied when modules are looked for beside another config."""
+    kept = functools.lru_cache(most)(function)
     _caches.append(kept.cache_clear)
     return kept
+
+
+def stamps() -> tuple[tuple[Path, int], ...]:
+    """When the files of users' modules were changed last: what was compiled of them does not outlive that."""
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(READ) if path.exists())
 
 
 def is_found(function: Callable[..., Any]) -> bool:
@@ -75,7 +81,12 @@ def function(path: str) -> Callable[..., Any]:
     Raises:
       ConfigError: there is no such module, it fails, or has no such function; in one line.
     """
+    if path in _given:
+        return _given[path]
     where, _, name = path.partition(":")
+    if where == "object":
+        told = "was handed over in Python, to another process: hand it over again, built as it was"
+        raise errors.ConfigError(f"{path} {told}")
     module = _imported(where)
     with telling(path):
         found = getattr(module, name, None)
@@ -88,6 +99,12 @@ def function(path: str) -> Callable[..., Any]:
         raise errors.ConfigError(f"{path} is not a function, but of type {type(found).__name__}")
     _found[id(found)] = found, module.__name__, name
     return found
+
+
+def give(path: str, function: Callable[..., Any]) -> None:
+    """Let a path, such as `object:focal_x1f2e3d4c5b6a`, lead to a function from now on; its digits say what it is."""
+    where, _, name = path.partition(":")
+    _given[path], _found[id(function)] = function, (function, where, name)
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
   jaxsoft configs [copy NAME [FOLDER]]
-  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix]
+  jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
-  jaxsoft verify DIR
+  jaxsoft verify DIR [--run=DIR] [--teach]
+  jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
+                 [--teach]
   jaxsoft doctor
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
@@ -30,6 +32,8 @@ from jaxsoft.command import starting, stopping, streams
 log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+_COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate")
+_COLUMNS += ("weight_decay", "without")
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 
 
@@ -60,6 +64,7 @@ def main(argv: Sequence[str]) -> int:
         "report": _report,
         "data": _data,
         "verify": _verify,
+        "export": _export,
         "doctor": _doctor,
     }
     try:
@@ -72,8 +77,9 @@ def main(argv: Sequence[str]) -> int:
             return 0
         if argv[0] == "--version":
             from jaxsoft import __version__
+            from jaxsoft.experiment.machine.commit import commit
 
-            print(__version__)
+            print(f"{__version__} (commit {commit() or 'not known'})")
             return 0
         if argv[0] not in commands:
             raise errors.ConfigError(f"unknown command {errors.quoted(argv[0])}; choices: {', '.join(commands)}")
@@ -110,13 +116,13 @@ def _run(argv: Sequence[str]) -> int:
             console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
-    code = _finish(rows, workdir, console) if is_first else 0
+    code = _finish(rows, workdir, console, settings.note) if is_first else 0
     with console.interruptible():
         processes.barrier("report")
     return code
 
 
-def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
+def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     """Close the folder, whatever becomes of the report; then write that, and say how it went."""
     from jaxsoft.experiment import run
     from jaxsoft.experiment.tell import describe
@@ -125,32 +131,16 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
     with console.stage("report"):
         try:
             from jaxsoft.analysis import tables
+            from jaxsoft.results import write_report
 
-            _write_report([workdir])
-            text, is_written = tables.text_table(rows), True
+            write_report([workdir])
+            text, is_written = tables.text_table(rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
             is_written = False
     console.say(f"{text}\n{describe.ending(rows, workdir, console.seconds, is_written)}")
     return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
-
-
-def _write_report(folders: Sequence[Path], out: Path | None = None, mix: bool = False) -> Path:
-    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
-    from jaxsoft.analysis import report
-
-    written = report.write_report(folders, out, mix)
-    if out is None:
-        from jaxsoft.experiment.store import manifest
-        from jaxsoft.experiment.store.folder import RunFolder
-
-        try:
-            if (folders[0] / manifest.MANIFEST).exists():
-                manifest.extend(RunFolder(folders[0]), report.FILES)
-        except errors.CheckpointError as problem:  # the report is written all the same
-            log.warning("the report is not listed for jaxsoft verify: %s", problem)
-    return written
 
 
 def _configs(argv: Sequence[str]) -> int:
@@ -183,11 +173,14 @@ def _doctor(argv: Sequence[str]) -> int:
 def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, out="", mix=False)
+    words, given = arguments.parse(argv, out="", mix=False, formats="")
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    _say(_write_report(folders, arguments.folder(given["out"], "--out"), given["mix"]))
+    from jaxsoft.results import write_report
+
+    formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
+    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
     return 0
 
 
@@ -220,17 +213,64 @@ def _data(argv: Sequence[str]) -> int:
 def _verify(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, _ = arguments.parse(argv)
+    words, given = arguments.parse(argv, run="", teach=False)
     where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None
     if where is None:
-        raise errors.ConfigError("expected: jaxsoft verify DIR")
+        raise errors.ConfigError("expected: jaxsoft verify DIR [--run=DIR] [--teach]")
     with starting.starting_jax():
+        from jaxsoft.experiment.export import record
         from jaxsoft.experiment.store import manifest
 
+    if record.is_export(where):
+        return _verify_export(where, arguments.folder(given["run"], "--run"), given["teach"])
+    if given["run"] or given["teach"]:
+        raise errors.ConfigError(f"--run and --teach are for exports, and {where} is none")
     problems = manifest.verify(where)
     if problems:
         raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")
     _say(f"{where}: every file is as the run left it")
+    return 0
+
+
+def _verify_export(where: Path, run: Path | None, teach: bool) -> int:
+    with starting.starting_jax():
+        starting.set_up_jax(keep_programs=True)
+        from jaxsoft.console import Console
+        from jaxsoft.experiment.export import again
+        from jaxsoft.experiment.tell import progress
+
+    console = Console()
+    with console.stage("teachers"):
+        held = again.verify(where, run, teach, functools.partial(progress.of_teachers, console))
+    _say("\n".join(held))
+    return 0
+
+
+def _export(argv: Sequence[str]) -> int:
+    from jaxsoft.command import arguments
+
+    columns = dict.fromkeys(_COLUMNS, "")
+    words, given = arguments.parse(argv, to="", codec="float32", images=False, teach=False, **columns)
+    folder, to = (arguments.folder(text, "jaxsoft export") for text in ((words or [""])[0], given["to"]))
+    if folder is None or to is None or len(words) != 1:
+        raise errors.ConfigError("expected: jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...]")
+    with starting.starting_jax():
+        starting.set_up_jax(keep_programs=True)
+        from jaxsoft.console import Console
+        from jaxsoft.experiment.export import export
+        from jaxsoft.experiment.tell import progress
+
+    console = Console()
+    asked = {column: given[column] for column in columns}
+    with console.stage("teachers"):
+        told = functools.partial(progress.of_teachers, console)
+        how = given["codec"], given["images"], given["teach"], told
+        written = export.export(folder, to, asked, *how)
+    row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
+    shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
+    _say(
+        f"member {row['member']} (IPC {row['ipc']}, {row['labels']}, seed {row['seed']}) is in {to}: {', '.join(shown)}"
+    )
     return 0
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxsoft import files, imports
+from jaxsoft import files, imports, syntax
 
 ENGINE = 3
 """Version of what every number goes through, whatever a spec names: orders, streams, losses, the loop, evaluation.
@@ -23,7 +23,7 @@ ENGINE = 3
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "c04183e5cee7"
+ENGINE_DIGEST = "6369540c7d08"
 
 _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.subsets",
@@ -97,7 +97,7 @@ def engine_digest() -> str:
 
 
 def _text(statements: list[ast.stmt]) -> str:
-    return "\n".join(map(ast.unparse, statements))
+    return "\n".join(map(syntax.text, statements))
 
 
 def _hash(texts: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.devices()  # JAX is at work: nothing that a test calls sets up more devices, or a cache of programs
 jaxtyping.install_import_hook("jaxsoft", "beartype.beartype")
 
 KEPT = pathlib.Path(__file__).parent / "golden" / "reference.npz"

@@ -11,6 +11,8 @@ PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.arguments", "command.doctor", "api"),
+    ("results",),
+    ("homes",),
     ("analysis",),
     ("experiment",),
     ("training",),
@@ -23,12 +25,24 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("presets",),
     ("config",),
     ("config.settings",),
-    ("numerics", "console"),
-    ("spec", "rng", "types", "config.values", "sources"),
+    ("numerics", "console", "sinks"),
+    ("spec", "rng", "types", "config.values", "objects"),
+    ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
-    ("errors", "files", "command"),  # the last is empty but for its modules
+    ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
-ROOMS = ("run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")  # of experiment, likewise
+ROOMS = (
+    "export",
+    "run",
+    "tell",
+    "students",
+    "inputs",
+    "plan",
+    "learned",
+    "teach",
+    "store",
+    "machine",
+)  # of experiment, likewise
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
 UPWARD = {("types", "data")}  # inside Dataset.from_arrays alone: arrays are checked there

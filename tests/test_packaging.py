@@ -1,5 +1,8 @@
-"""What is built: a wheel that carries the experiments, a source distribution with all that is tracked, the commit."""
+"""What is built: a wheel that carries the experiments, a source distribution with all that is tracked, version and commit."""
 
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -41,14 +44,14 @@ def test_wheels_and_source_distributions(tmp_path):
     unpacked = next((tmp_path / "unpacked").iterdir())
     inside = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert {name for name in tracked() - inside if name.partition("/")[0] not in LEFT_OUT} == set()
-    wheels = [build(ROOT, tmp_path / "a", "wheel"), build(unpacked, tmp_path / "b", "wheel")]
-    for wheel in map(zipfile.ZipFile, wheels):
+    wheels = [zipfile.ZipFile(build(source, tmp_path / source.name, "wheel")) for source in (ROOT, unpacked)]
+    for wheel in wheels:
         for path in (ROOT / "configs").glob("*.py"):
             assert wheel.read(f"jaxsoft/configs/{path.name}") == path.read_bytes()
         commit = built.commit()
         assert commit is None or wheel.read("jaxsoft/experiment/machine/COMMIT").decode() == f"{commit}\n"
-    assert set(zipfile.ZipFile(wheels[0]).namelist()) == set(zipfile.ZipFile(wheels[1]).namelist())
-    assert not built.WRITTEN.exists()
+    assert set(wheels[0].namelist()) == set(wheels[1].namelist())  # the version is in them too
+    assert not (tracked() and built.WRITTEN.exists())  # what is unpacked has it
 
 
 def test_what_is_built_knows_its_commit(tmp_path, monkeypatch):
@@ -57,3 +60,70 @@ def test_what_is_built_knows_its_commit(tmp_path, monkeypatch):
     assert built.commit() is None
     (tmp_path / "COMMIT").write_text("abc-dirty\n")
     assert built.commit() == "abc-dirty"
+
+
+RELEASE = "0.1.0"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Run git in a clone that holds the build's own file, released as 0.1.0, in one commit."""
+
+    if not shutil.which("git"):
+        pytest.skip("git is missing")
+
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=b", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
+
+    text = re.sub(r"^RELEASE = .*", f'RELEASE = "{RELEASE}"', (ROOT / "hatch_build.py").read_text(), flags=re.MULTILINE)
+    (tmp_path / "hatch_build.py").write_text(text)
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    return git
+
+
+def version(folder: Path) -> str:
+    pytest.importorskip("hatchling")
+    return runpy.run_path(str(folder / "hatch_build.py"))["version"]()
+
+
+@pytest.mark.parametrize(
+    ("tag", "tagged", "later"),
+    [
+        ("v0.3.0", "0.3.0", "0.3.1.dev1"),
+        ("v0.3.0rc1", "0.3.0rc1", "0.3.0rc2.dev1"),
+        ("v0.0.9", RELEASE, RELEASE),  # tags of releases since then are not in this clone
+        ("first", RELEASE, RELEASE),
+    ],
+)
+def test_a_tag_says_the_version(clone, tmp_path, tag, tagged, later):
+    assert version(tmp_path) == RELEASE
+    clone("tag", tag)
+    assert version(tmp_path) == tagged
+    clone("commit", "--allow-empty", "-m", "two")
+    clone("tag", "verified")  # is no version
+    assert version(tmp_path) == later
+    shutil.rmtree(tmp_path / ".git")
+    assert version(tmp_path) == RELEASE
+
+
+def test_a_changed_file_is_no_release(clone, tmp_path):
+    clone("tag", "v0.3.0")
+    with open(tmp_path / "hatch_build.py", "a") as file:
+        file.write("# changed\n")
+    assert version(tmp_path) == "0.3.1.dev0"
+
+
+def test_tags_of_a_clone_that_merely_holds_the_files_are_not_ours(clone, tmp_path):
+    clone("tag", "v9.0.0")
+    (tmp_path / "unpacked").mkdir()
+    shutil.copy(tmp_path / "hatch_build.py", tmp_path / "unpacked")
+    assert version(tmp_path / "unpacked") == RELEASE
+
+
+def test_the_last_release_is_told_alike():
+    pytest.importorskip("hatchling")
+    release = runpy.run_path(str(ROOT / "hatch_build.py"))["RELEASE"]
+    assert f"\nversion: {release}\n" in (ROOT / "CITATION.cff").read_text()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from jaxsoft import config, data, main
+from jaxsoft import Results, config, data, main
 from jaxsoft.command import arguments
 from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
@@ -21,17 +21,19 @@ README = (ROOT / "README.md").read_text()
 CELLS = [cell for line in README.splitlines() if line.startswith("|") for cell in line.split("|")]
 
 
-def test_the_opening_script_trains_its_students_and_prints_the_table():
-    script = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert script is not None
+def test_the_opening_script_trains_its_students_and_prints_the_table(tmp_path, monkeypatch):
+    script, more = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
     names: dict = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(script[1], names)  # noqa: S102
-    assert len(names["rows"]) == 100
-    assert {row["status"] for row in names["rows"]} == {"done"}
+        exec(script, names)  # noqa: S102
+    assert len(names["results"]) == 100
+    assert {row["status"] for row in names["results"]} == {"done"}
     header, _, *rows = printed.getvalue().splitlines()
     assert header.startswith("IPC  hard labels, %")
     assert [row.split()[0] for row in rows[:2]] == ["2", "5"]
+    monkeypatch.chdir(tmp_path)
+    exec(more, names)  # noqa: S102
+    assert Results.load("runs/first") == names["results"]
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`(jaxsoft run (?!--)[^`]+)`", README))))

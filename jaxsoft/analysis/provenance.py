@@ -22,7 +22,9 @@ def provenance(members: pd.DataFrame, runs: Sequence[Run]) -> Section:
         more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
         lines += [(column.replace("_", " "), ", ".join(map(words.code, values[:_SHOWN])) + more)] if values else []
     lines.append(("seeds", _seeds(members)))
-    shared = Table(("what", "value"), lines, "What the members share, or every value where they differ.")
+    shared = Table(
+        ("what", "value"), lines, "What the members share, or every value where they differ.", name="members"
+    )
     where = [f" of {words.code(run.folder.name)}" if len(runs) > 1 else "" for run in runs]
     return Section(
         "How these numbers were made", [shared, *(b for run, at in zip(runs, where) for b in _of_run(run, at))]
@@ -33,14 +35,21 @@ def _of_run(run: Run, where: str) -> list[Block]:
     """What one run folder says of itself, and what it does not."""
     blocks: list[Block] = []
     if resolved := _flat(run.teachers.get("resolved", {})):
-        blocks.append(Table(("asked for", "became"), resolved, f"Label specs{where} and the epochs they resolved to."))
+        blocks.append(
+            Table(
+                ("asked for", "became"),
+                resolved,
+                f"Label specs{where} and the epochs they resolved to.",
+                name="resolved",
+            )
+        )
     starts = run.env["starts"] if isinstance(run.env.get("starts"), list) else [run.env]  # older runs tell of one
     differ = [start for i, start in enumerate(starts) if isinstance(start, Mapping) and start not in starts[:i]]
     told = [("env", "Versions and device", start) for start in differ]
     told += [("timing", "Times", run.timing), ("config", "All settings", run.config)]
     for name, title, document in told:
         if flat := _flat(document):
-            blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", folded=True))
+            blocks.append(Table(("key", "value"), flat, f"{title}{where} (`{name}.json`).", True, name))
     planned, held = run.plan.get("members"), len(run.rows)
     if isinstance(planned, list):
         keys = {member.get("member") for member in planned if isinstance(member, dict)}

@@ -17,17 +17,32 @@ from jaxsoft.analysis.findings import Findings, findings
 from jaxsoft.analysis.provenance import provenance
 from jaxsoft.analysis.reading.read import Run, read_run
 from jaxsoft.analysis.reading.results import join_results, plain
-from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.page import Page, Picture, Section, Text, table, to_html, to_markdown
+from jaxsoft.analysis.showing import drawing, words
+from jaxsoft.analysis.showing.formats import to_csv, to_latex
+from jaxsoft.analysis.showing.page import (
+    FIGURES,
+    TABLES,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    links,
+    numbered,
+    table,
+    to_html,
+    to_markdown,
+)
 from jaxsoft.analysis.statistics.groups import collide, groups, tidy
 from jaxsoft.types import Row
 
 T = TypeVar("T")
 _MOST_GROUPS, _MOST_SECTIONS = 4, 6
 """More groups of members share one table; more sections of one question are told by their titles alone."""
-FILES = ("report.html", "summary.md", "plots/")
+FILES = ("report.html", "summary.md", "plots/", "tables/")
 """What a report writes to a run folder, and may write anew."""
 _SUMMARY, _PLOTS = "summary.md", "plots"
+_LINK = re.compile(r"\]\(((?:plots|tables)/[a-z0-9-]+\.(?:png|svg|pdf|csv|tex))\)")
 _MOST_BYTES = 2**28
 _MAPPED = (".epochs", ".temperature")
 """Questions that draw teacher epochs against budgets themselves."""
@@ -37,30 +52,40 @@ _LEFT_OUT = "The same question in further settings; report fewer runs or setting
 log = logging.getLogger(__name__)
 
 
-def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | None = None, mix: bool = False) -> Path:
+def write_report(
+    folders: Sequence[str | os.PathLike],
+    out: str | os.PathLike | None = None,
+    mix: bool = False,
+    formats: Sequence[str] = (),
+) -> Path:
     """Write report.html, summary.md and plots/*.png; equal results give equal bytes.
 
     Args:
       folders: run folders.
       out: where to write, a folder or the .html file in it; by default the run folder, if there is one alone.
       mix: join runs of different data or protocols, each told by itself.
+      formats: figures also as "svg" or "pdf", in plots/; tables also as "csv" or "latex", in tables/.
 
     Returns:
       The path of the HTML file.
 
     Raises:
       DataError: a folder holds no results, or they are damaged.
-      ConfigError: the runs do not belong together, or `out` is missing where there are several.
+      ConfigError: the runs do not belong together, `out` is missing where there are several, or a format is unknown.
       CheckpointError: the report cannot be written.
     """
     if not folders or (out is None and len(folders) > 1):
         raise errors.ConfigError(f"a report of {len(folders)} run folders needs --out, the folder to write it to")
+    if unknown := [form for form in formats if form not in (*FIGURES, *TABLES)]:
+        choices = ", ".join((*FIGURES, *TABLES))
+        raise errors.ConfigError(f"--formats expects some of {choices}, got {errors.quoted(unknown[0])}")
     page = make_page([read_run(folder) for folder in folders], mix)
     target = Path(folders[0] if out is None else out)
     target, name = (target.parent, target.name) if target.suffix == ".html" else (target, "report.html")
-    pictures = [block for section in page.sections for block in section.blocks if isinstance(block, Picture)]
-    written = {f"{_PLOTS}/{picture.name}.png": picture.png for picture in pictures}
-    written |= {_SUMMARY: to_markdown(page).encode(), name: to_html(page).encode()}
+    shown = [block for section in page.sections for block in section.blocks if isinstance(block, Picture | Table)]
+    written = {f"{_PLOTS}/{block.name}.png": block.png for block in shown if isinstance(block, Picture)}
+    written |= {path: _as_file(b, form) for b in shown for form, path in links(b, formats).items()}
+    written |= {_SUMMARY: to_markdown(page, formats).encode(), name: to_html(page, formats).encode()}
     try:
         _write(target, written)
     except OSError as problem:
@@ -68,16 +93,23 @@ def write_report(folders: Sequence[str | os.PathLike], out: str | os.PathLike | 
     return target / name
 
 
+def _as_file(block: Picture | Table, form: str) -> bytes:
+    if isinstance(block, Picture):
+        return drawing.drawn(block.chart, form) if block.chart else block.png
+    return (to_csv(block) if form == "csv" else to_latex(block)).encode()
+
+
 def _write(target: Path, written: Mapping[str, bytes]) -> None:
-    """Put all files in place, or none; figures of an earlier report that this one does not show are taken away.
+    """Put all files in place, or none; what an earlier report linked to and this one does not is taken away.
 
     Raises:
       OSError: something is in the way, or the disk is full; an earlier report is intact.
     """
     target.mkdir(parents=True, exist_ok=True)
-    if (target / _PLOTS).is_symlink():
-        raise OSError(0, f"{_PLOTS} is a link")
-    (target / _PLOTS).mkdir(exist_ok=True)
+    for folder in sorted({_PLOTS, *(name.partition("/")[0] for name in written if "/" in name)}):
+        if (target / folder).is_symlink():
+            raise OSError(0, f"{folder} is a link")
+        (target / folder).mkdir(exist_ok=True)
     if folders := [name for name in written if (target / name).is_dir() and not (target / name).is_symlink()]:
         raise OSError(0, f"{folders[0]} is a folder")
     try:
@@ -85,8 +117,9 @@ def _write(target: Path, written: Mapping[str, bytes]) -> None:
     except OSError:
         earlier = ""
     files.replace_all(target, written)
-    for name in {*re.findall(rf"\]\(({_PLOTS}/[a-z0-9-]+\.png)\)", earlier)} - written.keys():
-        (target / name).unlink(missing_ok=True)
+    for name in {*_LINK.findall(earlier)} - written.keys():
+        if not (target / name).parent.is_symlink():
+            (target / name).unlink(missing_ok=True)
 
 
 def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
@@ -121,7 +154,14 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
     alike = [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
     kicker = " · ".join(["jaxsoft", *alike, f"{(members['status'] == 'done').sum()} members"])
-    return Page(kicker, title, [*sections, *lost, *made])
+    first, *others = [*sections, *lost, *made]
+    return Page(kicker, title, numbered([first._replace(blocks=[*first.blocks, *_notes(runs)]), *others]))
+
+
+def _notes(runs: Sequence[Run]) -> list[Text]:
+    """What runs say beneath their tables, each once."""
+    notes = [run.config.get("note") for run in runs]
+    return [Text(note, "warning") for note in dict.fromkeys(n for n in notes if isinstance(n, str) and n)]
 
 
 def _tried(what: str, lost: list[Section], instead: T, make: Callable[..., T], *args: Any) -> T:
@@ -159,7 +199,9 @@ def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) ->
             continue
         *shown, last = answers[module] = found[:_MOST_SECTIONS]
         if rest := found[_MOST_SECTIONS:]:
-            titles = table([{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True)
+            titles = table(
+                [{"what else was found": section.title} for section in rest], _LEFT_OUT, folded=True, name="others"
+            )
             answers[module] = [*shown, last._replace(blocks=[*last.blocks, titles])]
     return answers
 
@@ -204,7 +246,7 @@ def _failed(members: pd.DataFrame) -> list[Section]:
     shown = bad.reindex(columns=_TOLD).rename(columns=lambda name: name.replace("ipc", "IPC").replace("_", " "))
     lines = [{str(name): f"`{value}`" for name, value in row.dropna().items()} for _, row in shown.head(50).iterrows()]
     more = f" The first 50 of {len(bad)}." if len(bad) > 50 else ""
-    told = table(lines, f"Members whose numbers stopped being finite.{more}")
+    told = table(lines, f"Members whose numbers stopped being finite.{more}", name="failed")
     return [Section(f"{len(bad)} of {len(members)} members failed and count as guessing", [told])]
 
 

@@ -1,6 +1,9 @@
 """The tables of budgets and of laws, and their plain text for the end of a run."""
 
+import itertools
 import math
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +13,14 @@ from jaxsoft.analysis.showing.page import Table, table
 from jaxsoft.analysis.statistics import laws
 from jaxsoft.analysis.statistics.fits import BEST, Law
 from jaxsoft.analysis.statistics.groups import TUNABLE, groups, tidy
+from jaxsoft.analysis.statistics.inference import Estimate
 from jaxsoft.analysis.statistics.worth import Worth
 from jaxsoft.types import Row
 
 
 def budget_lines(found: Findings) -> list[dict[str, Any]]:
     """Each budget as a record: hard labels, the chosen soft labels, their difference and what a label is worth."""
-    group, worths = found.group, {w.ipc: _worth(w) for w in found.worths}
+    group, worths = found.group, {w.ipc: _worth(w) for w in found.worths if not math.isnan(w.ratio)}
     if not found.choices:
         own = {ipc: group.accuracy(ipc, group.hard) for ipc in group.budgets(group.hard)}
         return [{"IPC": ipc, "hard labels, %": value, "n": value.n} for ipc, value in own.items()]
@@ -43,7 +47,7 @@ def budget_table(found: Findings) -> Table:
         "by itself. A seed's accuracy is of what the other seeds choose, and intervals choose anew: where the choice is "
         "unsure they were measured to cover 94 to 100 %."
     )
-    return table(budget_lines(found), caption if found.choices else "Test accuracy.")
+    return table(budget_lines(found), caption if found.choices else "Test accuracy.", name="budgets")
 
 
 def law_table(found: Sequence[Law]) -> Table:
@@ -59,7 +63,7 @@ def law_table(found: Sequence[Law]) -> Table:
                 "form by AICc": _form(law),
                 "largest IPC unseen, points": None
                 if math.isnan(fit.unseen)
-                else f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}",
+                else words.Shown(f"{words.points(fit.unseen)} at {fit.x[0, -1]:.0f}", fit.unseen),
                 "what the data tell": fit.note or None,
             }
         )
@@ -70,7 +74,7 @@ def law_table(found: Sequence[Law]) -> Table:
         f"{formulas}, and others within 2 of it. Largest IPC unseen: accuracy that the law, fitted to the smaller budgets, "
         "predicts there, minus the measured one."
     )
-    return table(lines, caption)
+    return table(lines, caption, name="laws")
 
 
 def _form(law: Law) -> str:
@@ -81,27 +85,86 @@ def _form(law: Law) -> str:
     return best.form.name + (f", or {words.listed(near)}" if near else "")
 
 
-def text_table(rows: Sequence[Row]) -> str:
-    """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws."""
+def text_table(rows: Sequence[Row], width: int | None = None, note: str = "") -> str:
+    """The results of a run as plain text: one line per IPC, then what a label is worth and the fitted laws.
+
+    Args:
+      rows: of the results.
+      width: columns into which it is to fit, where words allow; None for lines as long as they are.
+      note: what else is to be said of every number, see `config.note`.
+    """
     parts = []
     for group in groups(tidy(rows)):
         found, failed = findings(group), int((group.members["status"] == "failed").sum())
         said = [group.name] if group.name else []
-        said += [plain(budget_table(found))] if failed < len(group.members) else []
-        said += [value_of_a_label(found.worth)] if found.worth else []
-        said += [_formula(law) for law in found.laws if law.fit.name in ("hard", BEST)]
-        said += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
-        parts.append("\n".join(said))
+        said += [plain(budget_table(found), width)] if failed < len(group.members) else []
+        said += [_filled(note, width)] if note else []
+        told = [value_of_a_label(found.worth)] if found.worth else []
+        told += [_formula(law) for law in found.laws if law.fit.name in ("hard", BEST)]
+        told += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
+        parts.append("\n".join([*said, *(_filled(line, width) for line in told)]))
     return _ascii("\n\n".join(parts))
 
 
-def plain(found: Table) -> str:
-    """A table as aligned text, its caption below."""
-    lines = [tuple(_ascii(cell) for cell in line) for line in (found.header, *found.rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
-    text.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*text, _ascii(found.caption)])
+def plain(found: Table, width: int | None = None) -> str:
+    """A table as aligned text, its caption below; see `text_table` for `width`."""
+    lines = [[_words(_ascii(cell)) for cell in line] for line in (found.header, *found.rows)]
+    columns = list(zip(*lines))
+    widths = _widths(columns, width)
+    if width and sum(widths) + len(_GAP) * (len(widths) - 1) > width:  # nor can intervals stay on one line
+        columns = [[[part for word in cell for part in word.split()] for cell in column] for column in columns]
+        widths = _widths(columns, width)
+    text = [line for cells in zip(*columns) for line in _row(cells, widths)]
+    head = max(len(_stacked(column[0], own)) for column, own in zip(columns, widths))
+    text.insert(head, _GAP.join("-" * own for own in widths))
+    return "\n".join([*text, _filled(_ascii(found.caption), width)])
+
+
+_GAP = "  "  # between columns
+
+
+def _words(cell: str) -> list[str]:
+    """What stays together in a narrow cell: an interval, a word, a part of a label spec.
+
+    >>> _words("65.0 [60.1, 69.8]"), _words("teacher(epoch=5)|topk(3)")
+    (['65.0', '[60.1, 69.8]'], ['teacher(epoch=5)|', 'topk(3)'])
+    """
+    return re.findall(r"\[[^\]]*\]|[^\s|]+\|?|\|", cell)
+
+
+def _widths(columns: Sequence[Sequence[list[str]]], width: int | None) -> list[int]:
+    """Of each column: as wide as its cells, or with the widest made narrower, as far as words allow, until all fit."""
+    widths = [max(len(_joined(cell)) for cell in column) for column in columns]
+    least = [max(len(word) for cell in column for word in (*cell, "")) for column in columns]
+    while width and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+        room = [own - smallest for own, smallest in zip(widths, least)]
+        if not any(room):
+            break
+        widths[max(range(len(widths)), key=lambda c: (room[c] > 0, widths[c]))] -= 1
+    return widths
+
+
+def _joined(cell: Sequence[str]) -> str:
+    return "".join(word if word.endswith("|") else f"{word} " for word in cell).rstrip()
+
+
+def _stacked(cell: Sequence[str], width: int) -> list[str]:
+    """The words of a cell on as many lines as they need."""
+    lines: list[list[str]] = [[]]
+    for word in cell:
+        if lines[-1] and len(_joined([*lines[-1], word])) > width:
+            lines.append([])
+        lines[-1].append(word)
+    return [_joined(line) for line in lines]
+
+
+def _row(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
+    stacks = itertools.zip_longest(*(_stacked(cell, own) for cell, own in zip(cells, widths)), fillvalue="")
+    return [_GAP.join(part.ljust(own) for part, own in zip(line, widths)).rstrip() for line in stacks]
+
+
+def _filled(text: str, width: int | None) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False) if width else text
 
 
 def _ascii(text: str) -> str:
@@ -129,7 +192,7 @@ def value_of_a_label(whole: Worth) -> str:
     return f"One soft-labelled image is worth {bound}{words.times(whole.ratio)} hard-labelled images{ends} ({over})."
 
 
-def _worth(value: Worth) -> str:
+def _worth(value: Worth) -> words.Shown:
     """What one label is worth, with its interval; what lies outside the measured range is said to."""
 
     def ratio(found: float) -> str:
@@ -137,6 +200,4 @@ def _worth(value: Worth) -> str:
         low, high = (f"1/{1 / end:.3g}" if end < 1 else f"{end:.3g}" for end in (value.smallest, value.largest))
         return f"> {high}" if math.isinf(found) else f"< {low}" if found == 0 else words.times(found)
 
-    if math.isnan(value.ratio):
-        return words.NONE
-    return ratio(value.ratio) + ("" if math.isnan(value.low) else f" [{ratio(value.low)}, {ratio(value.high)}]")
+    return words.bounded(Estimate(value.ratio, math.nan, value.low, value.high, value.n), ratio)

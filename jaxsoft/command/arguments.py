@@ -108,6 +108,10 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
             from jaxsoft.labels.given import read_rows  # it loads JAX, for which no other mistake has to wait
 
             settings = read_rows(settings, (path.parent, Path()))
+        if any("indices" in text for text in (settings.select, *settings.sweep.select)):
+            from jaxsoft.data import chosen
+
+            settings = chosen.read(settings, (path.parent, Path()))
         return settings
     except errors.JaxsoftError:
         raise

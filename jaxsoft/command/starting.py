@@ -1,6 +1,7 @@
 """How a command starts JAX: its devices, and where compiled programs are kept."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +29,36 @@ def starting_jax() -> Iterator[None]:
 
 def set_up_jax(keep_programs: bool) -> None:
     """One device for each core on CPU, and a persistent compilation cache; what the user has set up stays."""
+    _spread_over_cores()
+    if keep_programs:
+        _keep_programs()
+
+
+@functools.cache
+def set_up_for_caller() -> None:
+    """As `set_up_jax`, for a function that is called from Python; where JAX is at work already, all stays as it is."""
+    if _spread_over_cores():
+        _keep_programs()
+
+
+def _spread_over_cores() -> bool:
+    """Ask for a device for each core, unless the user has; says whether JAX has yet to start."""
     import jax
 
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with contextlib.suppress(RuntimeError):  # called from Python, where JAX is at work already
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, cores))
-    if keep_programs and not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if forced or jax.config.jax_num_cpu_devices >= 0:  # pyright: ignore[reportAttributeAccessIssue]
+        return True
+    with contextlib.suppress(RuntimeError):  # it is at work
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        jax.config.update("jax_num_cpu_devices", min(_MOST_CPU_DEVICES, cores))
+        return True
+    return False
+
+
+def _keep_programs() -> None:
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", programs_folder())
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 

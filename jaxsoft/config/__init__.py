@@ -14,9 +14,9 @@ from ml_collections import ConfigDict
 
 from jaxsoft import errors
 from jaxsoft.config import values
-from jaxsoft.config.settings import Compute, Data, Learned, Settings, Student, Sweep, Teacher, Training
+from jaxsoft.config.settings import Compute, Data, Keep, Learned, Settings, Student, Sweep, Teacher, Training, named
 
-__all__ = ["Compute", "Data", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
+__all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
 __all__ += ["as_dict", "closest", "default", "described", "parse_arg", "read", "read_with"]
 
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
@@ -30,6 +30,8 @@ def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, A
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
         where, wanted = f"{path}.{field.name}", hints[field.name]
+        if field.metadata.get("names") == "function":
+            wanted = tuple[str, ...] if isinstance(field.default, tuple) else str
         if dataclasses.is_dataclass(wanted):
             yield from _flat(wanted, where)
         else:
@@ -84,6 +86,7 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
     if not isinstance(config, (Mapping, ConfigDict)):
         raise errors.ConfigError(f"{path} expects a group of settings, got {errors.quoted(config)}")
     hints, given = typing.get_type_hints(kind), {}
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in config:
         where = f"{path}.{key}"
         if key not in hints:
@@ -93,6 +96,7 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
         except Exception as problem:  # a placeholder that was not filled
             raise errors.ConfigError(f"{where} has no value: {errors.first_line(problem)}") from None
         found = _KNOWN.get(where)
+        value = named(fields[key], value, where)
         given[key] = values.checked(value, *found, where) if found else read(value, hints[key], where)
     return kind(**given)
 

@@ -1,14 +1,47 @@
-"""Settings: every key of a config with its type, default, range and meaning, written once."""
+"""Settings: every key of a config with its type, default, range and meaning, written once.
+
+What names a function takes in Python the function or network itself, and has the text that stands for it from then on.
+"""
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any
+
+from jaxsoft import objects
+
+Spec = Any
+"""The text of a spec, or in Python what it would name: a function, a network."""
 
 
 def setting(default: Any, doc: str, **rule: Any) -> Any:
     """A field with its meaning and rule: `low` (inclusive), `high` (inclusive), `above` (exclusive), `choices`, or what
-    it `names`: a "path", or a "folder" inside of another."""
+    it `names`: a "path", a "folder" inside of another, or a "function"."""
     return dataclasses.field(default=default, metadata={"doc": doc, **rule})
+
+
+def function(default: Any, doc: str) -> Any:
+    """A field that names a function, or several; see `objects.named`."""
+    return setting(default, doc, names="function")
+
+
+def named(field: dataclasses.Field, value: Any, where: str) -> Any:
+    """A value of a field with texts in the place of functions and networks."""
+    if field.metadata.get("names") != "function":
+        return value
+    own = functools.partial(objects.named, kind=field.name.removesuffix("s"), where=where)
+    several = isinstance(field.default, tuple) and isinstance(value, (tuple, list))
+    return tuple(map(own, value)) if several else own(value)
+
+
+class _Group:
+    """Settings of one group; of `Settings` itself the outermost."""
+
+    def __post_init__(self) -> None:
+        group = type(self).__name__.lower()
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+            where = f"config.{field.name}" if group == "settings" else f"config.{group}.{field.name}"
+            object.__setattr__(self, field.name, named(field, getattr(self, field.name), where))
 
 
 @dataclass(frozen=True)
@@ -26,18 +59,18 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(_Group):
     """How a network is trained; teachers and students alike. Exactly one of `epochs` and `steps` is positive."""
 
-    model: str = setting("convnet(depth=3)", "architecture: a function of jaxsoft/models with its arguments")
+    model: Spec = function("convnet(depth=3)", "architecture: a function of jaxsoft/models with its arguments")
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
     epochs: int = setting(0, "passes over the images", low=0)
     steps: int = setting(0, "gradient steps", low=0)
-    optimizer: str = setting("sgd", "a function of jaxsoft/training/optim.py")
-    schedule: str = setting("constant", "a function of jaxsoft/training/schedules.py")
+    optimizer: Spec = function("sgd", "a function of jaxsoft/training/optim.py")
+    schedule: Spec = function("constant", "a function of jaxsoft/training/schedules.py")
     learning_rate: float = setting(0.01, "at the start", above=0.0)
     weight_decay: float = setting(0.0, "coupled for sgd, decoupled for adamw", low=0.0)
-    augment: str = setting("none", "a function of jaxsoft/training/augment.py")
+    augment: Spec = function("none", "a function of jaxsoft/training/augment.py")
 
 
 @dataclass(frozen=True)
@@ -46,7 +79,7 @@ class Teacher(Training):
 
     epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
     experts: int = setting(1, "how many, trained at once, if a label needs them", low=0, high=1000)
-    models: tuple[str, ...] = setting((), "one architecture for each expert; empty: all have `model`")
+    models: tuple[Spec, ...] = function((), "one architecture for each expert; empty: all have `model`")
     seed: int = setting(0, "of the first expert; the others follow", low=0)
     expected: tuple[str, ...] = setting((), "epoch:validation accuracy that is expected; a teacher far from it is told")
     store: str = setting("", "folder of experts that several runs share; empty: inside the run folder", names="path")
@@ -57,32 +90,33 @@ class Student(Training):
     """What a sweep trains, unless an axis says otherwise."""
 
     steps: int = setting(400, "gradient steps", low=0)
-    optimizer: str = setting("sgd(momentum=0.9)", "a function of jaxsoft/training/optim.py")
-    schedule: str = setting("step(0.3, 4)", "a function of jaxsoft/training/schedules.py")
+    optimizer: Spec = function("sgd(momentum=0.9)", "a function of jaxsoft/training/optim.py")
+    schedule: Spec = function("step(0.3, 4)", "a function of jaxsoft/training/schedules.py")
+    loss: Spec = function("soft_cross_entropy", "a function of jaxsoft/training/losses.py; teachers have this one")
     evaluations: int = setting(10, "equally spaced looks at the validation split", low=1)
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(_Group):
     """Axes. Each multiplies the number of members; names that share an entry of `axes` advance together."""
 
     axes: tuple[str, ...] = setting(("ipc", "labels", "seed"), "order of the product; 'seed learning_rate' zips two")
     ipc: tuple[int, ...] = setting((1, 10), "images per class", low=1)
-    labels: tuple[str, ...] = setting(("hard", "teacher(epoch=10)"), "label specs")
+    labels: tuple[Spec, ...] = function(("hard", "teacher(epoch=10)"), "label specs")
     seed: tuple[int, ...] = setting((0, 1, 2, 3, 4), "of initialisation, order and augmentation", low=0)
     subset_seed: tuple[int, ...] = setting((), "of the images drawn; empty: the member's seed", low=0)
-    select: tuple[str, ...] = setting((), "which images; empty: config.select")
+    select: tuple[Spec, ...] = function((), "which images; empty: config.select")
     without: tuple[int, ...] = setting((), "class whose images are left out of the subset; -1: none", low=-1)
     teacher_epoch: tuple[int, ...] = setting((), "for label specs that leave the epoch open", low=0)
     learning_rate: tuple[float, ...] = setting((), "empty: student.learning_rate", above=0.0)
     weight_decay: tuple[float, ...] = setting((), "empty: student.weight_decay", low=0.0)
-    model: tuple[str, ...] = setting((), "empty: student.model")
+    model: tuple[Spec, ...] = function((), "empty: student.model")
     steps: tuple[int, ...] = setting((), "empty: student.steps or student.epochs", low=1)
 
 
 @dataclass(frozen=True)
-class Learned:
-    """How labels are learned; students are `student.model`, and durations count their steps unless they say outer."""
+class Learned(_Group):
+    """How labels are learned; students have the `model` and `loss` of `student`, durations count their steps unless they say outer."""
 
     looks: int = setting(20, "how often the labels are validated", low=1)
     look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)
@@ -95,11 +129,11 @@ class Learned:
     students: int = setting(4, "in the pool; their gradients are averaged", low=1)
     judges: int = setting(8, "students trained from scratch at each look", low=1)
     batch: int = setting(256, "images of a step; the whole subset if that is smaller", low=1)
-    optimizer: str = setting("sgd(momentum=0.9)", "of the students, a function of jaxsoft/training/optim.py")
-    schedule: str = setting("constant", "a function of jaxsoft/training/schedules.py")
+    optimizer: Spec = function("sgd(momentum=0.9)", "of the students, a function of jaxsoft/training/optim.py")
+    schedule: Spec = function("constant", "a function of jaxsoft/training/schedules.py")
     learning_rate: float = setting(0.01, "of the students, at the start", above=0.0)
     weight_decay: float = setting(0.0, "of the students", low=0.0)
-    augment: str = setting("none", "a function of jaxsoft/training/augment.py")
+    augment: Spec = function("none", "a function of jaxsoft/training/augment.py")
     margin: float = setting(8.0, "first label logit of the true class, the others are 0; 8: nearly hard", low=0.0)
     reference_epoch: int = setting(0, "teacher epoch whose pooled labels they are compared with; 0: the last", low=0)
 
@@ -127,7 +161,7 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(_Group):
     """A whole experiment."""
 
     name: str = setting("experiment", "of the run folder, unless --workdir is given", names="folder")
@@ -136,7 +170,7 @@ class Settings:
         "what selects: validation; the test set (paper); or validation, beside what the test set would have chosen",
         choices=("sealed", "paper", "both"),
     )
-    select: str = setting("random", "which images: a function of jaxsoft/data/select.py")
+    select: Spec = function("random", "which images: a function of jaxsoft/data/select.py")
     subjects: str = setting(
         "index",
         "what `without` and `drop_class` count: classes, or classes sorted by the accuracy of expert 0, worst first",
@@ -145,6 +179,10 @@ class Settings:
     precision: str = setting(
         "auto", "of feature maps; auto: float32 on CPU, else bfloat16", choices=("auto", "float32", "bfloat16")
     )
+    sinks: tuple[str, ...] = setting(
+        (), "who else is told of events: csv, tensorboard, wandb(project='x'), or your own"
+    )
+    note: str = setting("", "what every table of the results says beneath it, such as what a small run cannot show")
     data: Data = Data()
     teacher: Teacher = Teacher()
     student: Student = Student()

@@ -86,6 +86,8 @@ def _expected(value: Any, wanted: type, rule: Mapping[str, Any]) -> str:
     """What a setting expects; nothing where the value is that."""
     if choices := rule.get("choices"):
         return "" if value in choices else rule_of(wanted, rule)
+    if rule.get("names") == "function" and not isinstance(value, str):
+        return "the text of a spec, or in Python the function or network itself"
     if rule.get("names") == "folder":
         return "" if type(value) is str and _is_name(value) else "a name for a folder, without / and of one line"
     bounds = {name: rule[name] for name in _BOUNDS if name in rule}

@@ -43,11 +43,11 @@ def checked(dataset: Dataset) -> Dataset:
       DataError: names the split, what was found in it, and how to convert it if that is known.
     """
     given: dict[str, Any] = {name: getattr(dataset, name, None) for name in SPLITS}
-    if not isinstance(dataset, Dataset) or not all(isinstance(split, Split) for split in given.values()):
+    if not isinstance(dataset, Dataset) or not all(isinstance(part, Split) for part in given.values()):
         raise errors.DataError(
             "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"
         )
-    arrays = [array for split in given.values() for array in (split.images, split.labels)]
+    arrays = [array for part in given.values() for array in (part.images, part.labels)]
     if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))
@@ -75,7 +75,16 @@ def class_names(listed: Any, who: str) -> tuple[str, ...]:
 def split(given: Split, names: Sequence[str], what: str) -> Split:
     """Images and labels as the package works on them; DataError names `what`, and the first row that is wrong."""
     images = _pixels(given.images, f"{what} images")
-    return Split(images, _labels(given.labels, f"{what} labels", len(images), len(names)))
+    return Split(images, labels(given.labels, f"{what} labels", len(images), len(names)))
+
+
+def images(given: Any, what: str, shape: tuple[int, ...] | None = None) -> Shaped[np.ndarray, "N H W C"]:
+    """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are, or if not (H, W, C) is `shape`."""
+    found = _pixels(given, what)
+    if shape is not None and found.shape[1:] != shape:
+        sizes = (refusals.size(one) for one in (found.shape[1:], shape))
+        raise errors.DataError("{} are {}; wanted {}".format(what, *sizes))
+    return found
 
 
 def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
@@ -130,7 +139,7 @@ def _not_finite(images: np.ndarray) -> str:
     return f"; row {row} is the first with a pixel that is no number"
 
 
-def _labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
+def labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.ndarray, "N"]:
     """Class numbers as int32; whole floats are numbers too."""
     array = array_of(labels, what)
     array = array.astype(np.int32) if array.dtype.kind == "b" else array

@@ -12,6 +12,8 @@ the first i columns. ConfigError says so when `ipc` exceeds what the smallest cl
 whose last lines are `return _table(order, labels, ipc)`.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Int32
@@ -65,6 +67,55 @@ def stratified(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficul
     cells = labels * _TENTHS + _tenths(labels, difficulty, shuffle)
     turn = classes.rank(cells[shuffle])  # the first image of its cell, the second, ...
     return _table(shuffle[np.argsort(turn, kind="stable")], labels, ipc)
+
+
+def indices(
+    labels: Labels, ipc: int, *, key: Any, given: Any, file: str, nested: bool = False, digest: str = ""
+) -> Table:
+    """Images of one's own choice, the same for every key, as `Indices` of `jaxsoft/data/chosen.py` holds them.
+
+    Args:
+      given: positions in train: [K, I], row k of class k, or a flat list, which is sorted into classes.
+      file: that they come from, sought beside the config, then in the current folder; or their name.
+      nested: whether a smaller IPC is the first columns; else `ipc` has to be I.
+      digest: of the positions, by which results know them; if given, the file must hold these.
+
+    Raises:
+      DataError: what is given is no such table; names what is wrong.
+    """
+    classes.check_ipc(ipc, labels)
+    table = _by_class(np.asarray(given), labels, f"indices({file})")
+    most = table.shape[1]
+    if ipc > most or (ipc < most and not nested):
+        hint = "" if nested else f"; of fewer, the first ones, only with nested=true; ipc={most} as it is"
+        raise errors.ConfigError(
+            f"ipc={ipc} but indices({file}) has {most} images; the largest possible is {most}{hint}"
+        )
+    return table[:, :ipc]
+
+
+def _by_class(given: np.ndarray, labels: Labels, what: str) -> Table:
+    """Positions in train as a table of classes, [K, I]; DataError if they are none."""
+    count = int(labels.max()) + 1
+    if outside := given[(given < 0) | (given >= len(labels))].tolist():
+        raise errors.DataError(f"{what} holds {outside[0]}; wanted positions in train, 0..{len(labels) - 1}")
+    images, times = np.unique(given, return_counts=True)
+    if (times > 1).any():
+        raise errors.DataError(f"{what} holds {images[times > 1][0]} more than once")
+    if given.ndim == 2 and len(given) == count:
+        if (wrong := labels[given] != np.arange(count)[:, None]).any():
+            k, i = np.argwhere(wrong)[0]
+            told = f"{given[k, i]} in row {k}, an image of class {labels[given[k, i]]}; wanted class {k}"
+            raise errors.DataError(f"{what} holds {told}")
+        return given.astype(np.int32)
+    if given.ndim == 2:
+        raise errors.DataError(f"{what} has {len(given)} rows; wanted {count}, one for each class, or a flat list")
+    each = np.bincount(labels[given], minlength=count)
+    if each.min() < each.max():
+        few, most = int(each.argmin()), int(each.argmax())
+        told = f"{each[few]} images of class {few} and {each[most]} of class {most}; wanted as many of every class"
+        raise errors.DataError(f"{what} has {told}")
+    return _table(given, labels, int(each[0]))
 
 
 def _shuffle(labels: Labels, key: jax.Array) -> Labels:

@@ -1,14 +1,15 @@
 """The story of a run: data, teachers, plan, students, results, report; one call a stage, each resumable."""
 
+import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
 
-from jaxsoft import config, data, numerics
+from jaxsoft import config, data, errors, numerics
 from jaxsoft.console import Console
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
@@ -17,15 +18,29 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
-from jaxsoft.experiment.teach.experts import Experts, teach
-from jaxsoft.experiment.tell import describe, examples, progress
+from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
+from jaxsoft.experiment.tell import describe, events, examples, progress
+from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
+
+_TEACHERS = "teachers"  # the folder of a run's own experts
 
 
 @numerics.pinned()
-def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]:
+def run(
+    settings: config.Settings,
+    workdir: Path,
+    console: Console,
+    dataset: Dataset | None = None,
+    experts: Experts | None = None,
+) -> list[Row]:
     """Do, or finish, a whole experiment in its run folder, which remembers the settings.
+
+    Args:
+      settings, workdir, console: what, where, and who is told.
+      dataset, experts: what the settings stand for, where it is at hand; else both are made as the settings say.
 
     Returns:
       The results, one row for each member, in the plan's order; none in a process that is not the first of several.
@@ -34,17 +49,21 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
       JaxsoftError: with the exit code that says what kind of trouble it is.
     """
     with console.stage("data"):
-        settings, dataset = _checked(settings)
-    with RunFolder(workdir, console.seconds) as folder, console.interruptible():
+        settings, dataset = _checked(settings, dataset)
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
             (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
             settings = _as_begun(settings, dataset, folder)
             if processes.is_first():
                 manifest.goes_on(folder)
                 kept.sweep(folder.path)
-            experts = _taught(settings, dataset, folder, console)
+            if experts is None:
+                experts = _taught(settings, dataset, folder, console, to)
+            elif processes.is_first() and not settings.teacher.store:
+                experts.save(folder.path / _TEACHERS)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
+            _tell_what_there_is(to, experts, log)
         left = len(set(plan.keys) - log.finished)
         if left and processes.is_first():  # a later look must not put its own versions beside these numbers
             for line in starts.add_start(folder):
@@ -59,7 +78,7 @@ def run(settings: config.Settings, workdir: Path, console: Console) -> list[Row]
                 inputs = prepare(plan, settings, dataset, experts, folder.path, told)
             with console.stage("students"):
                 mine = plan.share(jax.process_index(), jax.process_count())
-                watch = lambda plan: progress.of_students(plan, settings, console)  # noqa: E731
+                watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
                 waves.train(mine, settings, dataset, inputs, folder, log, watch, console.say)
         if processes.others():
             console.say("own share done; waiting for the other processes")
@@ -102,10 +121,15 @@ def close(workdir: Path, console: Console) -> None:
 
 
 def load(settings: config.Settings) -> Dataset:
-    """The dataset that the settings name."""
+    """The dataset that the settings name; a refusal names the setting."""
     part = settings.data
     resize, limit = part.resize or None, part.limit or None
-    return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    try:
+        return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    except (errors.ConfigError, errors.DataError) as problem:
+        said = str(problem)
+        where = "config.data." if hasattr(part, said.partition("=")[0]) else "config.data.name: "
+        raise type(problem)(f"{where}{said}") from None
 
 
 def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console) -> Plan:
@@ -138,10 +162,11 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     return plan
 
 
-def _checked(settings: config.Settings) -> tuple[config.Settings, Dataset]:
+def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
-    dataset = load(settings)
+    dataset = dataset or load(settings)
+    settings = given.ask_functions(settings, dataset)
     checks.check_data(settings, dataset)
     return settings, dataset
 
@@ -154,13 +179,43 @@ def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) ->
     return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
 
 
-def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console) -> Experts:
-    """The experts, taught or found where the settings say; none where nothing asks them."""
+@contextlib.contextmanager
+def _opened(settings: config.Settings, workdir: Path, console: Console) -> Iterator[tuple[RunFolder, Sinks]]:
+    """The run folder, and the sinks of the first process; closed in the other order."""
+    own = settings.sinks if processes.is_first() else ()
+    with RunFolder(workdir, console.seconds) as folder, Sinks(own, folder.path / "logs", console.say) as to:
+        yield folder, to
+
+
+def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) -> None:
+    """To sinks: epochs and rows that they were not told of, as they were trained elsewhere or before; then all new rows."""
+    if to:
+        to.write(events.of_histories(experts.histories))
+        to.write(events.of_rows(log.read()))
+        log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
+
+
+def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> Experts:
+    """The experts of a run that has taught them; none where nothing asks them.
+
+    Raises:
+      CheckpointError: they are not where the run keeps them.
+    """
+    teacher, *_, store = what = _wanted(settings, folder)
+    if not is_taught(dataset, teacher, settings.data.normalize, settings.precision, store):
+        raise errors.CheckpointError(f"the experts of {folder.path} are not in {store}; give them as experts=")
+    return teach(dataset, *what, precision=settings.precision, lowering=settings.compute.lowering)
+
+
+def _wanted(settings: config.Settings, folder: RunFolder) -> tuple[config.Teacher, str, Path]:
+    """Which experts are asked, what they see, and where they are kept; none where nothing asks them."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    what = (
-        dataclasses.replace(settings.teacher, **none),
-        settings.data.normalize,
-        Path(settings.teacher.store or folder.path / "teachers"),
-    )
-    told = functools.partial(progress.of_teachers, console)
-    return teach(dataset, *what, told, settings.precision, settings.compute.lowering, progress.of_waiting(console))
+    store = Path(settings.teacher.store or folder.path / _TEACHERS)
+    return dataclasses.replace(settings.teacher, **none), settings.data.normalize, store
+
+
+def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
+    """The experts, taught or found where the settings say."""
+    told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
+    how = told, settings.precision, settings.compute.lowering, progress.of_waiting(console)
+    return teach(dataset, *_wanted(settings, folder), *how)

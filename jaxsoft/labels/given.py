@@ -2,22 +2,23 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 from scipy.special import softmax
 
 from jaxsoft import config, errors, files
-from jaxsoft.config import values
+from jaxsoft import spec as language
 from jaxsoft.data import refusals
-from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.data.formats import array
+from jaxsoft.labels import codecs
+from jaxsoft.labels.spec import GIVEN, LabelSpec
 from jaxsoft.types import Dataset
 
 _SUM = 1e-3  # how far from 1 probabilities may sum up
-_KIND = "wanted a .npy file, or an .npz of one array, as numpy.save and numpy.savez write them"
 _WANTED = "wanted N x K numbers: a row for each image of the train split, a column for each class"
 
 
@@ -100,6 +101,38 @@ def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) ->
             raise errors.DataError(f"{spec.file} holds the rows {digest}; wanted {spec.rows}")
         return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, is_logits=False, rows=digest))
 
+    return _with_labels(settings, found)
+
+
+def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Settings:
+    """The settings, with rows in the place of label specs that name a function of the user's own; it is asked once.
+
+    Raises:
+      ConfigError: the function fails.
+      DataError: it does not give rows for this dataset.
+    """
+    rows = functools.cache(functools.partial(_asked, dataset=dataset))
+
+    def found(text: str) -> str:
+        spec = LabelSpec.parse(text)
+        if not spec.function or isinstance(text, Labels):
+            return text
+        own, digest = rows(str(spec.function))
+        return Labels._of(text, own, dataclasses.replace(spec, function=None, file=str(spec.function), rows=digest))
+
+    return _with_labels(settings, found)
+
+
+def _asked(text: str, dataset: Dataset) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """What a function says of the train split of a dataset."""
+    offered = {"class_names": dataset.class_names}
+    call = language.parse_one(text)
+    function = language.resolve(text, {}, "label source", "", GIVEN, tuple(offered))
+    taken = {name: value for name, value in offered.items() if name in language.parameters(function)}
+    return _checked(function(dataset.train.images, dataset.train.labels, **taken), False, f"the rows of {call.name}")
+
+
+def _with_labels(settings: config.Settings, found: Callable[[str], str]) -> config.Settings:
     try:
         labels = tuple(map(found, settings.sweep.labels))
     except (errors.ConfigError, errors.DataError) as problem:
@@ -111,6 +144,8 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
     """Refuse rows that are not one for each training image, of all classes; a DataError says what was wanted."""
     wanted = len(dataset.train), dataset.num_classes
     for text in labels:
+        if not isinstance(text, Labels) and LabelSpec.parse(text).function:
+            raise errors.ConfigError(f"label spec '{text}' names a function that was not asked")
         if isinstance(text, Labels) and text.rows.shape != wanted:
             raise errors.DataError(
                 f"'{text}' has {refusals.size(text.rows.shape)} numbers, rows by classes; {dataset.name} wants "
@@ -118,26 +153,31 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
             )
 
 
+def check_known(text: str, rows: Float32[np.ndarray, "N K"], subsets: Iterable[Int[np.ndarray, "_"]]) -> None:
+    """Refuse images of subsets of which rows say nothing: those of an export are of its own images alone."""
+    for ids in subsets:
+        if (unknown := ids[~np.isfinite(rows[ids]).all(1)]).size:
+            known = np.isfinite(rows).all(1).sum()
+            told = f"{known:,} of {len(rows):,} train images, and image {unknown[0]} is not among them"
+            raise errors.DataError(f"config.sweep.labels: {text} has rows of {told}; select those images")
+
+
 def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.ndarray, "N K"], str]:
     """The rows of a file, sought in one folder after the other, and their digest."""
-    places = [(folder / values.path(file, "array")).absolute() for folder in folders]
-    path = next((place for place in places if place.exists()), None)
-    if path is None:
-        sought = " and ".join(dict.fromkeys(str(place.parent) for place in places))
-        raise errors.DataError(f"there is no file {file}; sought in {sought}")
-    return _checked(_loaded(path), logits, str(path))
+    path = array.sought(folders, file, "array")
+    found = array.read(path)
+    if isinstance(found, dict) and codecs.is_coded(found):
+        return _decoded(found, path)
+    return _checked(array.one(path), logits, str(path))
 
 
-def _loaded(path: Path) -> np.ndarray:
-    with refusals.naming(f"cannot read {path}", _KIND), files.opened(path) as file:
-        if not file.peek(4).startswith((b"\x93NUMPY", b"PK")):
-            raise errors.DataError(f"{path} is no array; {_KIND}")
-        found = np.load(file, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        if len(found.files) != 1:
-            raise errors.DataError(f"{path} holds {len(found.files)} arrays ({', '.join(found.files)}); {_KIND}")
-        return found[found.files[0]]
+def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Float32[np.ndarray, "N K"], str]:
+    """Rows of some images, as an export has them, among rows that are not known (`nan`); and a digest of theirs."""
+    with refusals.naming(f"cannot read {path}", "export it again"):
+        rows = codecs.decode(found)
+        spread = np.full((int(found["of"]), rows.shape[1]), np.nan, np.float32)
+        spread[found["images"]] = rows
+    return spread, "x" + files.digest([f"{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
 
 
 def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N K"], str]:
@@ -164,7 +204,9 @@ def _check_shape(array: np.ndarray, what: str) -> None:
     if array.ndim == 1:
         hint = "; class numbers are turned into rows by numpy.eye(K)[classes], and true classes are the labels `hard`"
     if array.ndim == 3:
-        hint = "; labels of views cannot be given, as views are made anew for every subset: a mean over them can"
+        hint = (
+            "; labels of views cannot be given, as views are made anew for every subset; their mean can: rows.mean(1)"
+        )
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         shape = refusals.size(array.shape) or "of one number"
         raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{hint}")

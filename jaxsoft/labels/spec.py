@@ -1,7 +1,7 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the five functions below. A spec is parsed, bound and checked once, before any data is read; who wants to
+The sources are the five functions below, or a function of the user's own that gives rows. A spec is parsed, bound and checked once, before any data is read; who wants to
 know something about labels asks for the parts of what `parse` gave.
 """
 
@@ -48,6 +48,7 @@ class LabelSpec:
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
     is_logits: bool = False  # what that file holds
+    function: Call | None = None  # of one's own, that gives rows, until it is asked
     rows: str = ""  # the digest of the rows, once they are read (`given.py`)
     epoch: int | None = None
     accuracy: float | None = None
@@ -71,19 +72,18 @@ class LabelSpec:
           ConfigError: unreadable text, an unknown source or operation, or arguments that do not fit it.
         """
         first, *rest = language.parse(text)
-        if first.name not in _SOURCES:
+        if first.name not in _SOURCES and not imports.is_outside(first.name):
             raise errors.ConfigError(_not_a_source(first.name, text))
         for call in rest:
             if call.name in _SOURCES and call.name not in language.public_functions(ops):
                 raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-        arguments = language.bind(first, _SOURCES[first.name], text=text)
-        try:
-            source = _SOURCES[first.name](**arguments)
-        except errors.ConfigError as problem:
-            raise errors.ConfigError(f"{problem} (in {text!r})") from None
-        return dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
+        return dataclasses.replace(
+            _source(first, text), operations=tuple(treatments.bound(call, text) for call in rest)
+        )
 
     def __str__(self) -> str:
+        if self.function:
+            return language.render((self.function, *map(_tidy, self.operations)))
         args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
@@ -98,7 +98,7 @@ class LabelSpec:
     def source(self) -> str:
         """The name of the source: `hard`, `learned`, `array`, `teacher` or `teachers`."""
         if not self.experts:
-            return "array" if self.file else "learned" if self.is_learned else "hard"
+            return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
@@ -111,6 +111,12 @@ class LabelSpec:
     def needs_teacher(self) -> bool:
         """Whether logits are read; the true classes suffice for `hard`."""
         return bool(self.experts)
+
+    @property
+    def reads_class(self) -> bool:
+        """Whether a row depends on the true class of its image."""
+        operations = (treatments.operation(call.name) for call in self.operations)
+        return self.source == "hard" or any("true_class" in language.parameters(each) for each in operations)
 
     @property
     def is_of_subset(self) -> bool:
@@ -260,7 +266,22 @@ def teachers(
     return LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
 
 
+GIVEN = ("images", "labels")  # to a source of the user's own: the train split
 _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned, array)}
+
+
+def _source(call: Call, text: str) -> LabelSpec:
+    """What the first call of a spec says."""
+    if not imports.is_outside(call.name):
+        arguments = language.bind(call, _SOURCES[call.name], text=text)
+        try:
+            return _SOURCES[call.name](**arguments)
+        except errors.ConfigError as problem:
+            raise errors.ConfigError(f"{problem} (in {text!r})") from None
+    function = imports.function(call.name)
+    language.check_takes(call.name, function, "label source", GIVEN)
+    language.bind(call, function, (*GIVEN, "class_names"), text)
+    return LabelSpec(function=call)
 
 
 def _not_a_source(name: str, text: str) -> str:

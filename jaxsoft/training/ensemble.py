@@ -9,6 +9,7 @@ trained on: all buckets with the same network are evaluated together, by code th
 
 import collections
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from jaxsoft import imports, numerics
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, evaluate
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, Recipe, State, initialize, train_chunk
 
 _SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
+_MOST_KEPT = 32  # compiled functions; a program has three or four
 
 
 class Bucket(NamedTuple):
@@ -66,7 +69,9 @@ class Report(NamedTuple):
 class Program:
     """The compiled functions of a tuple of buckets.
 
-    `compilations` counts what XLA was asked to compile, by function; a sweep of any size needs one `chunk`.
+    `compilations` counts what XLA was asked to compile, by function; a sweep of any size needs one `chunk`. Programs of
+    equal `identity` share what is compiled for arguments of equal shape: a second sweep of one process needs none.
+    To compile took `compile_seconds`, tracing included.
     """
 
     def __init__(
@@ -85,7 +90,10 @@ class Program:
         """
         self.buckets, self.image_shape, self.select = buckets, image_shape, select
         self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
+        code, settings = [tuple(b.recipe.code().items()) for b in buckets], sorted(numerics.identity().items())
+        self.identity = buckets, image_shape, select, self.mesh, tuple(code), tuple(settings), imports.stamps()
         self.compilations: dict[str, int] = collections.Counter()
+        self.compile_seconds = 0.0
         self._compiled: dict[str, jax.stages.Compiled] = {}
 
     def initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
@@ -131,10 +139,11 @@ class Program:
     def _call(self, name: str, function: Callable, specs: tuple, *args: Any, donate: tuple[int, ...] = ()) -> Any:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
         if name not in self._compiled:
-            apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-            with conv.exactly():
-                self._compiled[name] = jax.jit(apart, donate_argnums=donate).lower(*args).compile()
-            self.compilations[name] += 1
+            start = time.perf_counter()
+            leaves, tree = jax.tree.flatten(args)
+            shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in leaves)
+            self._compiled[name] = _compiled(_Job(self, name, function, specs, donate, shapes, tree))
+            self.compile_seconds += time.perf_counter() - start
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
 
@@ -208,6 +217,31 @@ class Program:
             for i, start, stop in zip(which, edges, edges[1:]):
                 results[i] = jax.tree.map(lambda a, s=slice(start, stop): a[s], done)
         return [results[i] for i in range(len(self.buckets))]
+
+
+class _Job:
+    """What is to be compiled; equal to others by what it is compiled for."""
+
+    def __init__(self, program: Program, name: str, *how: Any):
+        self.program, self.name, self.how = program, name, how
+        _, specs, donate, *arguments = how
+        self._known = program.identity, name, specs, donate, *arguments
+
+    def __hash__(self) -> int:
+        return hash(self._known)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Job) and self._known == other._known
+
+
+@functools.partial(imports.cached, most=_MOST_KEPT)
+def _compiled(job: _Job) -> jax.stages.Compiled:
+    function, specs, donate, shapes, tree = job.how
+    apart = jax.shard_map(function, mesh=job.program.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
+    with conv.exactly():
+        made = jax.jit(apart, donate_argnums=donate).lower(*tree.unflatten(shapes)).compile()
+    job.program.compilations[job.name] += 1
+    return made
 
 
 def fit(

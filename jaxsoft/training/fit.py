@@ -17,9 +17,10 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxsoft import models, rng, sources, spec
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, losses, optim, schedules, views
+from jaxsoft.training import augment, losses, metrics, optim, schedules, views
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
+_LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -38,12 +39,14 @@ class Recipe(NamedTuple):
     augment: str = "none"
     precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
     views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
+    loss: str = "soft_cross_entropy"  # spec
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
         return -(-slots // self.batch)
 
     def build_model(self) -> nn.Module | models.Network:
+        """The network of one member."""
         return models.build(self.model, self.num_classes)
 
     def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
@@ -51,16 +54,24 @@ class Recipe(NamedTuple):
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
+        """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
         return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
 
     def build_schedule(self) -> Callable[[Array], Array]:
+        """From the fraction of training that is done, in [0, 1), to the factor of the rate."""
         return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
+
+    def build_loss(self) -> Callable[[Array, Array], Array]:
+        """From logits [K] and a label row [K] of one image to a scalar."""
+        return spec.resolve(self.loss, *_LOSSES, ("logits", "row"))
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""
         optimizer = spec.find(spec.parse_one(self.optimizer).name, *_OPTIMIZERS)
         schedule = spec.find(spec.parse_one(self.schedule).name, *_SCHEDULES)
-        return {
+        loss = spec.find(spec.parse_one(self.loss).name, *_LOSSES)
+        own = {} if loss is losses.soft_cross_entropy else {f"loss {self.loss}": sources.digest(loss)}
+        return own | {
             f"model {self.model}": sources.digest(models.function(self.model)),
             f"optimizer {self.optimizer}": sources.digest(optimizer),
             f"schedule {self.schedule}": sources.digest(schedule),
@@ -97,6 +108,7 @@ class Bank(NamedTuple):
     rows: Float[Array, "R K"]
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
+        """Stored images as the network sees them."""
         scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
         return images.astype(scale.dtype) * scale + shift
 
@@ -183,13 +195,14 @@ def loss_and_gradient(
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
-    count = jnp.maximum(batch.mask.sum(), 1)
+    count, own_loss = jnp.maximum(batch.mask.sum(), 1), jax.vmap(recipe.build_loss())
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
         options = {} if part.key is None else {"key": part.key}
         variables = {"params": unravel(vector), **stats}
         logits, new = recipe.logits(variables, part.images, train=True, mask=part.mask, mutable=list(stats), **options)
-        return jnp.where(part.mask, losses.soft_cross_entropy(logits, part.rows), 0).sum() / count, new
+        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+        return jnp.where(part.mask, own_loss(logits, part.rows), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
     if stats or tile in (0, recipe.batch):
@@ -238,4 +251,4 @@ def train_chunk(
 
     t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
     ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
-    return State({"params": unravel(vector), **stats}, memory, bad_step), losses.masked_mean(loss, t < member.steps)
+    return State({"params": unravel(vector), **stats}, memory, bad_step), metrics.masked_mean(loss, t < member.steps)

@@ -1,35 +1,35 @@
-"""What students and experts minimise."""
+"""Losses: what a network minimises, written for ONE image. A public function here is one: `name(logits, row, options)`.
 
+It is given the logits [K] of an image and its label row [K], in float32 or wider, and gives a scalar, in nats where it is
+an information. The training loop maps it over a batch and takes the mean. The module is the registry.
+"""
+
+import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 
-def soft_cross_entropy(logits: Float[Array, "B K"], rows: Float[Array, "B K"]) -> Float[Array, "B"]:
-    """Cross-entropy of each prediction against its soft label as it stands.
+def soft_cross_entropy(logits: Float[Array, "*b K"], row: Float[Array, "*b K"]) -> Float[Array, "*b"]:
+    """Cross-entropy of a prediction against a soft label as it stands, in nats.
 
-      loss_b = -sum_k rows_bk log_softmax(logits_b)_k
+      loss = -sum_k row_k log_softmax(logits)_k
 
     A row that was cut is not renormalised: its image then weighs less, by the mass that is missing.
 
     Args:
-      logits: predictions [B, K].
-      rows: soft labels [B, K]; one-hot rows give the usual cross-entropy.
+      logits: predictions [..., K].
+      row: soft labels [..., K]; one-hot rows give the usual cross-entropy.
 
     Returns:
-      Loss of each image [B], in nats, and in float32 or wider.
+      Loss of each image [...], in float32 or wider.
     """
-    return optax.softmax_cross_entropy(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), rows)
+    return optax.softmax_cross_entropy(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), row)
 
 
-def masked_mean(values: Float[Array, "B"], mask: Bool[Array, "B"]) -> Float[Array, ""]:
-    """Mean over the real images of a padded batch; what the padding holds, NaN included, does not count.
+def squared_error(logits: Float[Array, "K"], row: Float[Array, "K"]) -> Float[Array, ""]:
+    """Brier score: sum_k (softmax(logits)_k - row_k)^2, without a unit, between 0 and 2 for rows that sum to 1.
 
-    Args:
-      values: one number per image [B].
-      mask: which of them are real [B].
-
-    Returns:
-      The mean, scalar; 0 when no image is real.
+    Reference: Brier (1950), "Verification of forecasts expressed in terms of probability".
     """
-    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(), 1)
+    return jnp.square(jax.nn.softmax(logits) - row).sum()

@@ -1,5 +1,6 @@
 """Numbers that describe predictions and labels. Entropies and divergences are in nats."""
 
+import jax.numpy as jnp
 from jax.scipy import special
 from jaxtyping import Array, Bool, Float, Int
 
@@ -53,3 +54,16 @@ def js_divergence(p: Float[Array, "*rows K"], q: Float[Array, "*rows K"]) -> Flo
     """
     middle = (p + q) / 2
     return (special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum(-1) / 2
+
+
+def masked_mean(values: Float[Array, "B"], mask: Bool[Array, "B"]) -> Float[Array, ""]:
+    """Mean over the real images of a padded batch; what the padding holds, NaN included, does not count.
+
+    Args:
+      values: one number per image [B].
+      mask: which of them are real [B].
+
+    Returns:
+      The mean, scalar; 0 when no image is real.
+    """
+    return jnp.where(mask, values, 0.0).sum() / jnp.maximum(mask.sum(), 1)

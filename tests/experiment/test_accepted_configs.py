@@ -67,6 +67,7 @@ DEAR = {
     "student.epochs": lambda draw: draw.choice((0, 1)),
     "student.optimizer": lambda draw: draw.choice(("adamw", "adamw(b2=1.0)", "sgd", "sgd(nesterov=True)", "sgd(momentum=9)")),
     "student.schedule": lambda draw: draw.choice(("constant", "cosine", "step(0, 1)", "step(0.3, 40)", "step(2, 0)")),
+    "student.loss": lambda draw: draw.choice(("soft_cross_entropy", "squared_error", "squared_error(2)", "error")),
     "student.augment": lambda draw: draw.choice(("none", "dsa", "dsa(flip)", "crop_flip(9)", "crop_flip(0)", "cutmix")),
     "data.normalize": lambda draw: draw.choice(("standardize", "zca", "none")),
     "protocol": lambda draw: draw.choice(("sealed", "paper", "both")),

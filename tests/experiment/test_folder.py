@@ -34,6 +34,15 @@ def test_a_new_folder_stores_its_config_and_an_equal_one_resumes(path):
     assert os.stat(path / "config.json").st_mtime_ns == before
 
 
+def test_a_setting_that_an_earlier_version_did_not_know_had_its_default(path):
+    RunFolder(path).open(CONFIG).close()
+    known = {**CONFIG, "student": {**CONFIG["student"], "loss": "soft_cross_entropy"}}
+    RunFolder(path).open(known).close()
+    known["student"]["loss"] = "squared_error"
+    with pytest.raises(errors.CheckpointError, match='student.loss is "soft_cross_entropy" there, "squared_error" now'):
+        RunFolder(path).open(known)
+
+
 def test_another_config_is_refused_by_its_differing_settings(path):
     RunFolder(path).open(CONFIG).close()
     stored = (path / "config.json").read_bytes()

@@ -1,6 +1,7 @@
 """A number is known by all that made it: edited code, other data and other settings never get old numbers."""
 
 import csv
+import dataclasses
 import functools
 import json
 import os
@@ -14,10 +15,12 @@ import pytest
 import tiny_run as tiny
 
 from jaxsoft import errors, sources
+from jaxsoft.experiment import run
 from jaxsoft.experiment.machine import commit as built
 from jaxsoft.experiment.machine import environment
-from jaxsoft.experiment.plan import identity
+from jaxsoft.experiment.plan import identity, make
 from jaxsoft.experiment.store import folder, manifest, starts
+from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.labels import ops
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
@@ -81,6 +84,22 @@ def test_edited_code_trains_what_uses_it_again_and_nothing_else(copy, edit, caps
     assert manifest.verify(path) == []
     assert tiny.command(file, path) == 0
     assert "students: 0 of 4 left" in capsys.readouterr().out
+
+
+def test_a_loss_is_in_the_keys_of_who_minimises_it_and_the_usual_one_in_none():
+    dataset = run.load(tiny.settings())
+
+    def told(**changes):
+        settings = tiny.settings({f"student.{name}": value for name, value in changes.items()})
+        experts = teach(dataset, dataclasses.replace(settings.teacher, experts=0))
+        context = identity.member_context(settings, dataset, experts)
+        return make.make(settings, dataset, [[]], context | {"teacher": ""}).keys, json.dumps(context)
+
+    usual, other = told(), told(loss="squared_error")
+    assert (
+        "loss" not in usual[1] and other[1].count("squared_error") == 2
+    )  # of students, and of those that learn labels
+    assert usual == told(loss="soft_cross_entropy") and not set(usual[0]) & set(other[0])
 
 
 def test_edited_code_of_the_teachers_teaches_them_again(copy, edit, capsys):

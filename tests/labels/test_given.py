@@ -10,6 +10,7 @@ from jaxsoft.config import Settings, Sweep
 from jaxsoft.labels import given
 from jaxsoft.labels.given import Labels
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Dataset, Split
 
 ROWS = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.125, 0.125, 0.75], [0.25, 0.5, 0.25]])
 GIVEN = 'array("rows.npy")'
@@ -163,3 +164,56 @@ def test_settings_keep_rows_as_they_are():
         assert kept.sweep.labels[1] is mine
     with pytest.raises(errors.ConfigError, match="unknown label operation 'topkk'"):
         mine | "topkk(2)"
+
+
+def asked(*rows_of):
+    train, rest = (
+        Split(np.zeros((4, 2, 2, 1), np.uint8), np.array([0, 1, 2, 1], np.int32)),
+        np.arange(3, dtype=np.int32),
+    )
+    others = Split(np.zeros((3, 2, 2, 1), np.uint8), rest)
+    dataset = Dataset("own", ("a", "b", "c"), train, others, others)
+    return given.ask_functions(labels(*rows_of), dataset).sweep.labels
+
+
+def test_a_function_gives_rows_that_count_by_what_they_are_and_is_asked_once():
+    calls = []
+
+    def own(images, labels, class_names, share: float = 0.5):
+        calls.append((images.shape, labels.tolist(), class_names))
+        return share * np.eye(3)[labels] + (1 - share) / 3
+
+    path = labels(own).sweep.labels[0]
+    first, treated, other = asked(own, f"{path}|topk(1)", f"{path}(share=1.0)")
+    assert calls == [((4, 2, 2, 1), [0, 1, 2, 1], ("a", "b", "c"))] * 2
+    np.testing.assert_allclose(first.rows[1], (1 / 6, 2 / 3, 1 / 6), rtol=1e-6)
+    assert first.spec.rows == treated.spec.rows == Labels.from_array(first.rows).spec.rows != other.spec.rows
+    assert (
+        str(treated.spec) == f"array({path!r}, rows={first.spec.rows})|topk(1)" and str(other) == f"{path}(share=1.0)"
+    )
+    for spec in (LabelSpec.parse(path), first.spec):
+        assert spec.source == "array" and not (spec.needs_teacher or spec.is_learned or spec.is_of_subset)
+    assert LabelSpec.parse(str(LabelSpec.parse(f"{path}(share=1.0)|topk(1)"))).function.kwargs == {"share": 1.0}
+    assert LabelSpec.parse(str(treated.spec)) == treated.spec
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda images, labels: np.eye(3), "has 3x3 numbers, rows by classes; own wants 4x3"),
+        (lambda images, labels: np.eye(3)[labels] * 2, "row 0 sums to 2; wanted 1"),
+        (lambda images, labels: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda labels, images: np.eye(3)[labels], "should take first images, labels; it takes labels, images"),
+    ],
+)
+def test_what_a_function_gives_is_checked_as_an_array_is(function, told):
+    with pytest.raises((errors.ConfigError, errors.DataError)) as caught:
+        given.check_rows(
+            asked(function), Dataset("own", ("a", "b", "c"), *[Split(np.zeros((4, 1, 1, 1)), np.arange(4))] * 3)
+        )
+    assert told in str(caught.value)
+
+
+def test_rows_of_views_are_told_what_can_be_given():
+    with pytest.raises(errors.DataError, match=r"labels of views cannot be given, .* rows.mean\(1\)"):
+        Labels.from_array(np.stack([ROWS, ROWS], 1))

@@ -107,8 +107,12 @@ def by_numpy(variables, bank, member, recipe, steps):
         y = np.asarray(bank.rows, np.float64)[member.rows[slots]]
         h = np.maximum(x @ p["dense0"]["kernel"] + p["dense0"]["bias"], 0)
         q = softmax(h @ p["classifier"]["kernel"] + p["classifier"]["bias"])
-        losses.append(-(y * np.log(q)).sum(1).mean())
-        dz = (q * y.sum(1, keepdims=True) - y) / len(slots)
+        if recipe.loss == "squared_error":
+            losses.append(((q - y) ** 2).sum(1).mean())
+            dz = 2 * q * (q - y - (q * (q - y)).sum(1, keepdims=True)) / len(slots)
+        else:
+            losses.append(-(y * np.log(q)).sum(1).mean())
+            dz = (q * y.sum(1, keepdims=True) - y) / len(slots)
         dh = dz @ p["classifier"]["kernel"].T * (h > 0)
         g = {
             "classifier": {"kernel": h.T @ dz, "bias": dz.sum(0)},
@@ -119,16 +123,18 @@ def by_numpy(variables, bank, member, recipe, steps):
     return p, losses
 
 
-def test_members_with_their_own_rate_decay_and_length_equal_numpy():
+@pytest.mark.parametrize("loss", ["soft_cross_entropy", "squared_error"])
+def test_members_with_their_own_rate_decay_and_length_equal_numpy(loss):
     """Partial batches weigh as much as whole ones and their padding nothing; who has fewer steps stops in time."""
     who = tiny.members([0, 1, 2, 3], rate=[0.2, 0.01, 0.2, 0.4], decay=[0.0, 0.1, 0.03, 0.01], steps=[8, 7, 3, 1])
-    program = tiny.mlp_program()
+    recipe = tiny.MLP._replace(loss=loss)
+    program = tiny.mlp_program() if recipe == tiny.MLP else tiny.program(recipe, 4)
     started = tiny.host(program.initialize((who,)))[0].state.variables
     history = tiny.train(program, who, chunks=4)
     for i in range(4):
         member = jax.tree.map(lambda a, i=i: a[i], who)
         variables = jax.tree.map(lambda a, i=i: a[i], started)
-        wanted, losses = by_numpy(variables, tiny.bank(), member, tiny.MLP, 8)
+        wanted, losses = by_numpy(variables, tiny.bank(), member, recipe, 8)
         got = jax.tree.map(lambda a, i=i: a[i], history[-1][0].state.variables["params"])
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), got, wanted)
         chunk_means = [np.mean(losses[2 * c : 2 * c + 2]) if losses[2 * c :] else 0.0 for c in range(4)]

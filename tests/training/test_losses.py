@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from jaxsoft import spec
 from jaxsoft.training import losses
 
 
@@ -39,9 +41,20 @@ def test_large_logits_stay_finite_and_half_precision_is_summed_in_float32():
     np.testing.assert_allclose(loss, [0.25 + np.log(np.exp([1.0, 0.5, -0.25]).sum())], rtol=1e-6)
 
 
-def test_masked_mean_ignores_what_the_padding_holds():
-    values = jnp.array([1.0, 4.0, jnp.nan, 7.0])
-    assert losses.masked_mean(values, jnp.array([True, True, False, False])) == 2.5
-    assert losses.masked_mean(values, jnp.array([True, True, False, True])) == 4.0
-    assert losses.masked_mean(values, jnp.zeros(4, bool)) == 0.0
-    assert np.isnan(losses.masked_mean(values, jnp.ones(4, bool)))
+def test_squared_error_is_that_of_probabilities():
+    logits, row = np.array([1.0, -2.0, 0.5], np.float32), np.array([0.5, 0.2, 0.3], np.float32)
+    p = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(
+        losses.squared_error(jnp.array(logits), jnp.array(row)), ((p - row) ** 2).sum(), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", spec.public_functions(losses))
+def test_every_loss_of_one_image_is_least_at_its_row_and_has_a_gradient(name):
+    loss, row = getattr(losses, name), jnp.array([0.5, 0.2, 0.3])
+    assert list(spec.parameters(loss))[:2] == ["logits", "row"]
+    least, slope = jax.value_and_grad(loss)(jnp.log(row), row)
+    assert least.shape == () and least.dtype == jnp.float32
+    np.testing.assert_allclose(slope, 0, atol=1e-6)
+    assert loss(jnp.log(row) + jnp.array([0.1, 0.0, 0.0]), row) > least
+    assert np.isfinite(jax.grad(loss)(jnp.array([100.0, -100.0, 0.0]), jnp.array([0.0, 1.0, 0.0]))).all()

@@ -47,3 +47,11 @@ def test_correct_count_by_hand_with_ties_and_padding():
     assert metrics.correct_count(logits, labels) == 3  # of two equal logits the lower class is predicted
     assert metrics.correct_count(logits, labels, jnp.array([True, True, True, False])) == 2
     assert metrics.correct_count(logits, labels, jnp.zeros(4, bool)) == 0
+
+
+def test_masked_mean_ignores_what_the_padding_holds():
+    values = jnp.array([1.0, 4.0, jnp.nan, 7.0])
+    assert metrics.masked_mean(values, jnp.array([True, True, False, False])) == 2.5
+    assert metrics.masked_mean(values, jnp.array([True, True, False, True])) == 4.0
+    assert metrics.masked_mean(values, jnp.zeros(4, bool)) == 0.0
+    assert np.isnan(metrics.masked_mean(values, jnp.ones(4, bool)))

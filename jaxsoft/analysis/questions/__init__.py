@@ -27,7 +27,7 @@ import pandas as pd
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import drawing
 from jaxsoft.analysis.showing.chart import Chart
-from jaxsoft.analysis.showing.page import Picture, Section
+from jaxsoft.analysis.showing.page import Block, Picture, Section, Table
 from jaxsoft.analysis.statistics.groups import Group, is_probe
 
 BACKGROUND = 50
@@ -54,18 +54,28 @@ def ask(module: ModuleType, split: Callable[[tuple[str, ...]], list[Group]], run
         sections += [section._replace(title=name + section.title) for section in found]
     names = Counter(block.name for section in sections for block in section.blocks if isinstance(block, Chart))
     numbers = {name: itertools.count(1) for name, times in names.items() if times > 1}
-    return [drawn(section, numbers=numbers) for section in sections]
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
+    return [drawn(section, numbers=numbers, name=name) for section in sections]
 
 
-def drawn(section: Section, suffix: str = "", numbers: Mapping[str, Iterator[int]] | None = None) -> Section:
-    """A section with its charts as pictures, whose names end with the next of their `numbers`, if they have, and `suffix`."""
+def drawn(
+    section: Section, suffix: str = "", numbers: Mapping[str, Iterator[int]] | None = None, name: str = ""
+) -> Section:
+    """A section with its charts as pictures, whose names end with the next of their `numbers`, if they have, and `suffix`.
 
-    def picture(chart: Chart) -> Picture:
-        number = f"-{next(numbers[chart.name])}" if numbers and chart.name in numbers else ""
-        alt = chart.alt or f"{chart.caption} {section.title}."
-        return Picture(chart.name + number + suffix, drawing.png(chart), alt, chart.caption)
+    Tables without a name of their own get this `name`.
+    """
 
-    return section._replace(blocks=[picture(b) if isinstance(b, Chart) else b for b in section.blocks])
+    def shown(block: Block) -> Block:
+        if isinstance(block, Table):
+            return block._replace(name=block.name or name)
+        if not isinstance(block, Chart):
+            return block
+        number = f"-{next(numbers[block.name])}" if numbers and block.name in numbers else ""
+        alt = block.alt or f"{block.caption} {section.title}."
+        return Picture(block.name + number + suffix, drawing.png(block), alt, block.caption, block)
+
+    return section._replace(blocks=[shown(block) for block in section.blocks])
 
 
 def common(members: pd.DataFrame, asked: Sequence[ModuleType]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
 from jaxsoft import errors
+from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import (
     GREY,
     HEAT,
@@ -44,7 +45,14 @@ _STYLE: dict[Any, Any] = {
     "xtick.color": "#454c56", "ytick.color": "#454c56", "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e6ea", "grid.linewidth": 0.8, "legend.frameon": False,
     "legend.fontsize": 8.5, "figure.facecolor": "white", "figure.constrained_layout.use": True, "text.parse_math": False,
+    "svg.fonttype": "none", "svg.hashsalt": "jaxsoft", "pdf.fonttype": 42,
 }  # fmt: skip
+_UNDATED = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Files name neither their day nor who wrote them."""
 
 
 class Powers(LogFormatterSciNotation):
@@ -61,21 +69,26 @@ def png(chart: Chart) -> bytes:
 
     A figure that cannot be drawn says so in its place, and in a warning: what stands around it is not lost.
     """
+    return drawn(chart, "png")
+
+
+def drawn(chart: Chart, form: str) -> bytes:
+    """A figure as `png` says, also as "svg", whose text stays text, or as "pdf"."""
     try:
-        return _png(_draw, chart)
+        return _saved(_draw, chart, form)
     except Exception as problem:  # of one figure, whatever it is
         said = f"{type(problem).__name__}: {errors.shown(str(problem))[:200]}"
         log.warning("the figure %s could not be drawn: %s", chart.name, said)
-        return _png(_missing, said)
+        return _saved(_missing, said, form)
 
 
-def _png(draw: Callable[[Any], Figure], what: Any) -> bytes:
+def _saved(draw: Callable[[Any], Figure], what: Any, form: str) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font lacks shows boxes
-        draw(what).savefig(buffer, dpi=200, metadata={"Software": None})
+        draw(what).savefig(buffer, format=form, dpi=200, metadata=_UNDATED[form])
     return buffer.getvalue()
 
 
@@ -118,7 +131,7 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
             _draw_series(axes, mark, panel, lines.index(mark), len(lines))
         elif isinstance(mark, Level):
             style = _DASHED if mark.y else "-"
-            axes.axhline(_scale(panel.y) * mark.y, color=mark.colour, lw=1.2, ls=style, label=mark.name)
+            axes.axhline(words.scale(panel.y) * mark.y, color=mark.colour, lw=1.2, ls=style, label=mark.name)
         elif isinstance(mark, Upright):
             axes.axvline(mark.x, color=INK, lw=0.9, ls=_DASHED, zorder=1)
             where = {"textcoords": "offset points", "va": "top", "rotation": 90, "fontsize": 8}
@@ -146,10 +159,6 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 
-def _scale(name: str) -> float:
-    return 100.0 if name.rstrip().endswith(("%", "points")) else 1.0
-
-
 def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> None:
     values = [v if isinstance(v, Estimate) else NOTHING._replace(mean=v) for v in mark.y]
     known = [(float(x), (v.mean, v.low, v.high)) for x, v in zip(mark.x, values) if not math.isnan(v.mean)]
@@ -158,7 +167,7 @@ def _draw_series(axes: Axes, mark: Series, panel: Panel, i: int, count: int) -> 
     colour = PALETTE[i % len(PALETTE)] if mark.colour is None else mark.colour
     marker = mark.marker or _MARKERS[i % len(_MARKERS)]
     x = _beside([x for x, _ in known], i, count, panel) if mark.look in ("bars", "columns") else [x for x, _ in known]
-    ends = _scale(panel.y) * np.array([v for _, v in known])
+    ends = words.scale(panel.y) * np.array([v for _, v in known])
     mean, low, high = np.where(np.isnan(ends), ends[:, :1], ends).T
     error = np.maximum([mean - low, high - mean], 0)  # an interval may leave out its own estimate of 0
     if mark.look == "columns":
@@ -208,13 +217,13 @@ def _measured_axis(axes: Axes, values: Sequence[float], log_scale: bool, part: f
 
 
 def _norm(heat: Heat) -> Normalize:
-    ends = np.array(heat.limits or (np.nanmin(heat.values), np.nanmax(heat.values)), float) * _scale(heat.label)
+    ends = np.array(heat.limits or (np.nanmin(heat.values), np.nanmax(heat.values)), float) * words.scale(heat.label)
     most = max(1e-9, float(np.abs(ends).max()))
     return Normalize(-most, most) if heat.diverging else Normalize(*ends)
 
 
 def _draw_heat(axes: Axes, heat: Heat) -> None:
-    values, norm = _scale(heat.label) * heat.values, _norm(heat)
+    values, norm = words.scale(heat.label) * heat.values, _norm(heat)
     axes.imshow(values, "PuOr" if heat.diverging else HEAT, norm=norm, aspect="auto", origin="lower")
     size = 8.5 if values.shape[1] <= 8 else 7.0
     for r, line in enumerate(heat.texts if values.size <= _MOST_TEXTS else ()):

@@ -25,7 +25,7 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts, make_bank
 from jaxsoft.labels.bank import label_rows
-from jaxsoft.labels.given import rows_by_digest
+from jaxsoft.labels.given import check_known, rows_by_digest
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member
@@ -104,6 +104,8 @@ def finish_rows(
         if not spec.is_of_subset:
             own = _treated(spec, rows_of[spec.rows][used], bank.classes, used) if spec.rows else label_rows(spec, bank)
             parts.append(np.asarray(own))
+            if spec.rows:
+                check_known(text, rows_of[spec.rows], [images[subset] for subset in whose])
             places |= {(text, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue

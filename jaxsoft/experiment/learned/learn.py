@@ -53,7 +53,7 @@ def learn_labels(
     """Learn the labels of subsets, those of equal size at once, or read what the folder has; written after every turn.
 
     Args:
-      settings: `learned`, `student.model`, and how much memory.
+      settings: `learned`, `student.model` and `student.loss`, and how much memory.
       dataset: train is learned from, validation judges, test is not used.
       experts: of whose pooled labels the learned ones' distance is measured; nothing is learned from them.
       folder: of the run; nothing is kept if not given.
@@ -115,7 +115,8 @@ def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe
     """How the students train on whose way labels are learned; float32, as gradients of gradients lose digits."""
     how = settings.learned
     batch = min(how.batch, slots)
-    return Recipe(settings.student.model, num_classes, slots, batch, how.optimizer, how.schedule, how.augment)
+    own = settings.student.model, num_classes, slots, batch, how.optimizer, how.schedule, how.augment
+    return Recipe(*own, loss=settings.student.loss)
 
 
 def _turns(settings: config.Settings, dataset: Dataset, subsets: dict[str, ImageSet]) -> Iterator[list[str]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, rng, spec
-from jaxsoft.data import normalize, select
+from jaxsoft import config, data, errors, rng, sinks, spec
+from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep, trials
@@ -35,7 +35,7 @@ def check(settings: config.Settings) -> config.Settings:
     Raises:
       ConfigError: with the key, the value and the choices.
     """
-    settings = read_rows(settings)
+    settings = chosen.read(read_rows(settings))
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         if bool(part.steps) == bool(part.epochs):
             given = f"steps={part.steps}, epochs={part.epochs}"
@@ -91,8 +91,11 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             )
             trials.check_table(text, choose(ipc), dataset.train.labels, ipc)
             trials.check_nested(text, choose, ipc)
+            if isinstance(text, chosen.Indices):
+                for smaller in {m.ipc for m in members if m.select == text}:
+                    choose(smaller)
     for name in _trained(settings):
-        for setting, try_ in trials.of_training(getattr(settings, name), dataset.image_shape):
+        for setting, try_ in trials.of_training(getattr(settings, name), dataset):
             with _about(f"config.{name}.{setting}"):
                 try_()
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
@@ -122,7 +125,8 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    return spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), ("difficulty",))
+    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), ("difficulty", "given"))
+    return functools.partial(found, given=text.given) if isinstance(text, chosen.Indices) else found
 
 
 def by_difficulty(text: str) -> bool:
@@ -132,6 +136,8 @@ def by_difficulty(text: str) -> bool:
 
 def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
     """Everything that settings name by a spec: their key, and what builds it."""
+    for text in settings.sinks:
+        yield "config.sinks", functools.partial(sinks.check, text)
     yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
     for text, key in _selections(settings).items():
         yield key, functools.partial(selection, text)
@@ -141,6 +147,7 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.optimizer", recipe.build_optimizer
         yield f"config.{name}.schedule", recipe.build_schedule
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
+    yield "config.student.loss", Recipe("", 10, 1, 1, loss=settings.student.loss).build_loss
     for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
 

@@ -27,6 +27,8 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
     own = ("model", "learning_rate", "weight_decay", "steps")  # are said by each member
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
     student = {name: value for name, value in vars(settings.student).items() if name not in own}
+    if student["loss"] == config.Student().loss:  # is not told, as keys were made before there was another
+        del student["loss"]
     learned = {name: value for name, value in vars(settings.learned).items() if name not in unread}
     return {
         "data": dataset.fingerprint,
@@ -45,15 +47,15 @@ def code_of(settings: config.Settings, model: str, labels: str, select: str) -> 
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
     own, called, way = settings.student, LabelSpec.parse(labels).operations, spec.parse_one(select).name
     return {
-        **_of_training(model, own.optimizer, own.schedule, own.augment),
+        **_of_training(model, own.optimizer, own.schedule, own.augment, own.loss),
         **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in called},
         f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
     }
 
 
 @imports.cached
-def _of_training(model: str, optimizer: str, schedule: str, augment: str) -> dict[str, str]:
-    return Recipe(model, 1, 1, 1, optimizer, schedule, augment).code()
+def _of_training(model: str, optimizer: str, schedule: str, augment: str, loss: str) -> dict[str, str]:
+    return Recipe(model, 1, 1, 1, optimizer, schedule, augment, loss=loss).code()
 
 
 def of_run(

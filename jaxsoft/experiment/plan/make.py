@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxsoft import config, spec
+from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
 from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
@@ -73,12 +74,13 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
     """The key of each member; what it reads of the context, and its code, are written once for all alike."""
 
     @functools.cache
-    def own(model: str, labels: str, select: str) -> tuple[str, str]:
+    def own(model: str, labels: str, select: str) -> tuple[str, str, str]:
         source = LabelSpec.parse(labels)
         read = {"teacher": source.needs_teacher or by_difficulty(select), "learned": source.is_learned}
         shared = {name: value for name, value in context.items() if read.get(name, True)}
         content = str(replace(source, file=source.file and "rows"))
-        return sweep.to_text({**shared, "code": identity.code_of(settings, model, labels, select)}), content
+        code = identity.code_of(settings, model, labels, select)
+        return sweep.to_text({**shared, "code": code}), content, chosen.content(select)
 
     return tuple(m.key(*own(m.model, m.labels, m.select)) for m in members)
 
@@ -87,7 +89,8 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, LabelSpec.parse(member.labels).views)
+    views = LabelSpec.parse(member.labels).views
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, own.loss)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:

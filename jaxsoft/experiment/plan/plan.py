@@ -63,6 +63,12 @@ class Plan:
         """The widest range of each bucket in the waves of the present shape; found once, as each wave asks for it."""
         return tuple(max(stop - start for start, stop in ranges) for ranges in zip(*self.waves[self.since :]))
 
+    @functools.cached_property
+    def seats(self) -> dict[int, tuple[int, int]]:
+        """Of each member, by its place in `members`: its bucket, and its place there."""
+        each = ((b, enumerate(bucket.members)) for b, bucket in enumerate(self.buckets))
+        return {place: (b, seat) for b, members in each for seat, place in members}
+
     def halve(self, wave: int) -> "Plan":
         """Cut this wave and the later ones in two; for when the device has less memory than was thought.
 
@@ -83,6 +89,11 @@ class Plan:
         # A block must not be wider than what is left of its bucket.
         room = [max(1, width // self.devices) for width in halved._widest]
         return replace(halved, buckets=tuple(replace(b, block=min(b.block, r)) for b, r in zip(self.buckets, room)))
+
+    def members_of(self, wave: int) -> list[MemberSpec]:
+        """The members of a wave, bucket by bucket."""
+        ranges = zip(self.buckets, self.waves[wave])
+        return [self.members[i] for bucket, (start, stop) in ranges for i in bucket.members[start:stop]]
 
     def share(self, process: int, processes: int) -> "Plan":
         """What one of several processes with equally many devices trains: of every wave what its devices would hold.
@@ -132,9 +143,13 @@ class Plan:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""
         return min(cost.evaluation_batch(b.recipe, self.image_shape) for b in self.buckets)
 
-    def flops(self) -> float:
-        """Floating-point operations of all training steps, augmentation included, evaluation not."""
-        return sum(cost.step_flops(b.recipe, self.image_shape) * len(b.members) * b.steps for b in self.buckets)
+    def flops(self, looked: int = 0) -> float:
+        """Floating-point operations of all training steps, augmentation included, and of evaluating so many images.
+
+        Of a step of training a third is the forward pass.
+        """
+        each = [(cost.step_flops(b.recipe, self.image_shape), b) for b in self.buckets]
+        return sum(step * len(b.members) * (b.steps + looked / (3 * b.recipe.batch)) for step, b in each)
 
     def useful_share(self) -> float:
         """Image slots that train a member, of all that the program computes: the rest is padding."""
@@ -152,7 +167,8 @@ class Plan:
 
         Files call buckets groups, as they always have.
         """
-        own = {name: getattr(self, name) for name in ("chunks", "waves", "since", "subjects")}
+        names = "chunks", "waves", "since", "subjects", "image_shape", "shared_bytes", "devices"
+        own = {name: getattr(self, name) for name in names}
         groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
         return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 

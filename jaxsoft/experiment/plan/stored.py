@@ -6,8 +6,10 @@ from typing import Any
 
 from jaxsoft import errors
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
+from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.ops import conv
+from jaxsoft.training.fit import Recipe
 
 PLAN, TEACHERS = "plan.json", "teachers.json"
 
@@ -29,6 +31,30 @@ def plan(folder: RunFolder) -> dict[str, Any] | None:
       CheckpointError: it is damaged or was altered; says how to go on.
     """
     return _read(folder, PLAN, _check_plan)
+
+
+def as_begun(folder: RunFolder) -> Plan:
+    """The plan with which a run began, as it is stored.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged.
+    """
+    if (found := plan(folder)) is None:
+        raise errors.CheckpointError(f"there is no run in {folder.path}: it has no {PLAN}")
+    try:
+        members = [dict(member) for member in found["members"]]
+        keys = tuple(member.pop("member") for member in members)
+        buckets = tuple(_as_planned(group) for group in found["groups"])
+        waves = tuple(tuple((start, stop) for start, stop in wave) for wave in found["waves"])
+        last = {"since": found["since"], "subjects": tuple(found["subjects"])}
+        beside = tuple(found.get("image_shape", ())), found.get("shared_bytes", 0), found.get("devices", 1)
+        return Plan(tuple(MemberSpec(**m) for m in members), keys, buckets, waves, found["chunks"], *beside, **last)
+    except (TypeError, ValueError) as problem:
+        raise _useless(folder, PLAN, problem) from None
+
+
+def _as_planned(group: dict[str, Any]) -> PlannedBucket:
+    return PlannedBucket(**{**group, "recipe": Recipe(**group["recipe"]), "members": tuple(group["members"])})
 
 
 def histories(folder: RunFolder) -> list[list[dict[str, Any]]] | None:

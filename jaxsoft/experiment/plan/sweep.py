@@ -68,13 +68,13 @@ class MemberSpec:
         """The draw of the member's images; the paper's protocol draws anew for every IPC."""
         return Draw(self.select, self.subset_seed, self.ipc if protocol == "paper" else 0)
 
-    def key(self, context: str, labels: str = "") -> str:
+    def key(self, context: str, labels: str = "", select: str = "") -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
         The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code. `labels`
-        are the member's own, by content if they have a name.
+        and `select` are the member's own, by content if they have a name.
         """
-        own = vars(self) | {"labels": labels or self.labels}
+        own = vars(self) | {"labels": labels or self.labels, "select": select or self.select}
         return files.digest([f"[{to_text(own)}, {context}]"])[:12]
 
 

@@ -13,11 +13,12 @@ from jaxtyping import Int
 from jaxsoft import config, errors, imports, spec
 from jaxsoft.training import augment
 from jaxsoft.training.fit import Recipe
+from jaxsoft.types import Dataset
 
 _NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
 
 
-def of_training(part: config.Training | config.Learned, image_shape: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+def of_training(part: config.Training | config.Learned, dataset: Dataset) -> Iterator[tuple[str, Any]]:
     """A setting, and what tries it, for each function of the user's own that trains a network.
 
     Those raise ConfigError.
@@ -28,7 +29,10 @@ def of_training(part: config.Training | config.Learned, image_shape: tuple[int, 
     if _name(part.schedule):
         yield "schedule", lambda: _shaped(_name(part.schedule), (), recipe.build_schedule(), _NUMBER)
     if any(map(imports.is_found, augment.code_of(part.augment))):
-        yield "augment", lambda: _augmentation(part.augment, image_shape)
+        yield "augment", lambda: _augmentation(part.augment, dataset.image_shape)
+    if isinstance(part, config.Student) and _name(part.loss):
+        loss = Recipe("", 10, 1, 1, loss=part.loss).build_loss()
+        yield "loss", lambda: _loss(_name(part.loss), loss, dataset.num_classes)
 
 
 def telling(text: str) -> contextlib.AbstractContextManager[None]:
@@ -85,6 +89,20 @@ def _augmentation(text: str, image_shape: tuple[int, ...]) -> None:
         raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
     image, u = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (image_shape, (made.draws,)))
     _shaped(text, image_shape, made.change, image, u, _NUMBER)
+
+
+def _loss(name: str, loss: Callable[..., Any], num_classes: int) -> None:
+    """On a hard row and an even one: what takes the logarithm of a weight that may be 0 is found out here."""
+    size = jax.ShapeDtypeStruct((num_classes,), jnp.float32)
+    _shaped(name, (), loss, size, size)
+    for row in (jnp.eye(num_classes)[0], jnp.full(num_classes, 1 / num_classes)):
+        with imports.telling(name):
+            told = jax.jit(jax.value_and_grad(loss))(jnp.zeros(num_classes), row)
+        if not all(np.isfinite(part).all() for part in told):
+            shown = np.array2string(np.asarray(row), precision=3, threshold=4, edgeitems=2)
+            raise errors.ConfigError(
+                f"{name} should be finite, with its gradient, at logits of 0; it is not for {shown}"
+            )
 
 
 def _shaped(name: str, shape: tuple[int, ...], function: Callable[..., Any], *inputs: jax.ShapeDtypeStruct) -> None:

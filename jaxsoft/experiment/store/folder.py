@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxsoft import config as settings_of
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
 
@@ -18,7 +19,8 @@ CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 SHOWN = 3  # differing settings that a message names
-FREE = ("config.compute.", "config.keep.", "config.data.root", "config.teacher.store", "config.teacher.expected")
+FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
+FREE += ("config.sinks", "config.keep.", "config.note")
 """How settings begin that say how and where, not what."""
 
 
@@ -126,6 +128,10 @@ class RunFolder(contextlib.AbstractContextManager):
             told = f"cannot read {self.path / CONFIG}: it holds no settings; delete it and run the same command again"
             raise errors.CheckpointError(told)
         there, now = ({k: json.dumps(v) for k, v in flat(one, "config")} for one in (stored, _plain(config)))
+        usual = {k: json.dumps(v) for k, v in flat(settings_of.as_dict(settings_of.Settings()), "config")}
+        there |= {
+            k: usual[k] for k in now if k in usual and k not in there
+        }  # of a version that did not know the setting
         shown = [
             f"{key} is {was} there, {own} now"
             for key, (was, own) in differing(there, now).items()

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class ResultsLog:
 
     Attributes:
       finished: keys of the members that have a record, failed ones included.
+      on_rows: called with rows once they are on the disk; may be set.
 
     Raises:
       CheckpointError: the log cannot be read or written.
@@ -58,6 +59,7 @@ class ResultsLog:
         with writing(self.path):
             self._open()
         self.finished = self._records.keys() | set(finished)
+        self.on_rows: Callable[[Sequence[Row]], None] = lambda rows: None
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add rows; when this returns they are on the disk.
@@ -75,6 +77,7 @@ class ResultsLog:
             self.finished |= new.keys()
             if not self._is_there():
                 self._restore()
+        self.on_rows([row for row in rows if row["member"] in new])
 
     def read(self) -> list[Row]:
         """All records, in the order in which they were appended; CheckpointError if the file is gone for good."""

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class WaveProgress(NamedTuple):
     """What is seen after a chunk: its number of all in the wave, and each bucket's report, real members first.
 
     `students` lie on the devices, and the next chunk takes their place; after the last `best` is each member's chosen
-    checkpoint.
+    checkpoint. `since` is when the wave began to train, by `time.monotonic`, moved on by what was spent on compilation.
     """
 
     wave: int
@@ -40,6 +41,7 @@ class WaveProgress(NamedTuple):
     chunks: int
     reports: tuple[Report, ...]
     students: tuple[Students, ...] = ()
+    since: float = 0.0
 
 
 OnChunk = Callable[[WaveProgress], Next]
@@ -87,7 +89,7 @@ def train(
             continue
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
-        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items())}")
+        say(f"  compiled: {', '.join(f'{name} {n}x' for name, n in program.compilations.items()) or 'nothing new'}")
         wave += 1
 
 
@@ -118,11 +120,12 @@ def train_wave(
     good = checkpoints.latest_good(program.shapes(chosen)) if checkpoints else None
     students, before, extra = (good.tree, good.step, good.extra) if good else (None, 0, {})
     seen = curves.from_json(extra, before, program.buckets, 1 + len(inputs.evals))
+    since = time.monotonic() - program.compile_seconds
     later: list[tuple[Report, ...]] = []  # on the devices until they are asked for, so that no chunk waits for a look
     for done, now, reports in ensemble.fit(program, inputs.bank, inputs.evals, chosen, plan.chunks, students, before):
         students = now
         later.append(reports)
-        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, students))
+        then = on_chunk(WaveProgress(wave, done, plan.chunks, reports, students, since + program.compile_seconds))
         if (then.save or then.stop) and checkpoints and done < plan.chunks:
             checkpoints.save(done, students, curves.as_json(curves.stacked(seen, later)))
         if then.stop and done < plan.chunks:

@@ -3,9 +3,10 @@
 An expert is trained by the same program as a student, on all training images with hard labels; a chunk is an epoch.
 """
 
+import functools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from jaxsoft import config, errors, files, numerics, sources
+from jaxsoft import config, errors, files, imports, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good
 from jaxsoft.experiment.store.folder import writing
@@ -62,9 +63,11 @@ class Memory(dict[int, State]):
     """The state after every epoch, on the host; saves and restores as `Checkpoints` do."""
 
     def save(self, step: int, tree: State, extra: Any) -> None:
+        """Keep the state after an epoch; `extra` goes unkept."""
         self[step] = jax.device_get(tree)
 
     def restore(self, step: int, like: Any) -> State:
+        """The state after an epoch; KeyError if none was kept."""
         return self[step]
 
 
@@ -128,20 +131,31 @@ class Cohort:
 
     def logits(self, stored: Shaped[np.ndarray, "N H W C"], epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
         """What each of them says at these epochs about images as `Normalizer.store` gives them."""
-        at_a_time = cost.evaluation_batch(self.recipe, stored.shape[1:])
-        images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
-        bank = make_bank(self._normalizer, images[:0, 0], np.zeros((0, self.recipe.num_classes), np.float32))
-
-        @jax.jit
-        def ask(bank: Bank, variables: Any, images: Any) -> Any:
-            return jax.lax.map(lambda expert: predict(self.recipe, bank, expert, images), variables)
-
+        variables = (self.state(epoch).variables for epoch in epochs)
         logits = np.zeros((len(self.places), len(epochs), len(stored), self.recipe.num_classes), np.float32)
-        for p, epoch in enumerate(epochs):
-            with conv.exactly():
-                said = np.asarray(ask(bank, self.state(epoch).variables, images))
-            logits[:, p] = said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
+        for p, said in enumerate(answers(self.recipe, self._normalizer, stored, variables)):
+            logits[:, p] = said
         return logits
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        return self._task.dataset.image_shape
+
+    @property
+    def store(self) -> Path | None:
+        """The folder of trajectories by key in which these are kept; None: in memory."""
+        return None if isinstance(self._trajectory, Memory) else self._trajectory.directory.parent
+
+    def save(self, store: Path) -> None:
+        """Keep every epoch in a folder too, where `teach` finds it; what is there stays.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+        kept = self._opened(store / self.key, mine=True)
+        for epoch in sorted(set(range(self._task.settings.epochs + 1)) - set(kept.steps())):
+            kept.save(epoch, self.state(epoch), {"records": list(zip(*self.histories))[: epoch + 1]})
 
     def _taught(self, last: int) -> Records:
         """The records of all epochs up to `last`; what is missing is trained, from the newest whole epoch before it.
@@ -209,6 +223,35 @@ class Cohort:
                 f"expert {place}, {self.recipe.model}, {problem}; lower config.teacher.learning_rate "
                 f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
             )
+
+
+def answers(
+    recipe: Recipe,
+    normalizer: Normalizer,
+    stored: Shaped[np.ndarray, "N H W C"],
+    networks: Iterable[Any],
+    lowering: str = "auto",
+) -> Iterator[Float32[np.ndarray, "E N K"]]:
+    """Logits for images as `Normalizer.store` gives them.
+
+    Args:
+      recipe, normalizer: of all networks, and what they see.
+      networks: variables of E of them at a time, stacked.
+      lowering: of their convolutions.
+    """
+    at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
+    images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
+    bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
+    code = *recipe.code().items(), imports.stamps()
+    for variables in networks:
+        said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
+        yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # `code` is here to be known by
+def _said(recipe: Recipe, code: tuple, lowering: str, bank: Bank, variables: Any, images: Any) -> Any:
+    with conv.exactly(lowering):
+        return jax.lax.map(lambda one: predict(recipe, bank, one, images), variables)
 
 
 def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:

@@ -15,10 +15,12 @@ from jaxtyping import Float32, Int
 from jaxsoft import config, errors, files, models, numerics
 from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.experiment.teach.cohort import make_bank as make_bank
-from jaxsoft.labels.bank import LogitBank
+from jaxsoft.labels.bank import LogitBank, label_rows
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
@@ -51,17 +53,76 @@ class Experts(NamedTuple):
         found = {place: history for c in self.cohorts for place, history in zip(c.places, c.histories)}
         return tuple(found[e] for e in range(len(found)))
 
+    @property
+    def store(self) -> str:
+        """The folder that keeps them; empty if they are in memory."""
+        return str((self.cohorts and self.cohorts[0].store) or "")
+
     def network(self, expert: int, epoch: int) -> tuple[Recipe, Any]:
         """One expert's network, and its variables after so many epochs.
 
         Raises:
-          ConfigError: there is no such expert.
+          ConfigError: there is no such expert, or no such epoch.
         """
+        if not 0 <= epoch <= self.settings.epochs:
+            raise errors.ConfigError(f"epoch={epoch} but there are epochs 0 to {self.settings.epochs}")
         cohort = next((cohort for cohort in self.cohorts if expert in cohort.places), None)
         if cohort is None:
             raise errors.ConfigError(f"expert={expert} but there are {self.settings.experts} experts, counted from 0")
         place = cohort.places.index(expert)
         return cohort.recipe, jax.tree.map(lambda a: a[place], cohort.state(epoch).variables)
+
+    def params(self, expert: int = 0, epoch: int | None = None) -> dict[str, Any]:
+        """One expert's variables in NumPy, as its network is applied with them: `params`, `batch_stats` if it has any.
+
+        Args:
+          expert: counted from 0.
+          epoch: from 0, its initialisation; its last if not given.
+
+        Raises:
+          ConfigError: there is no such expert, or no such epoch.
+        """
+        return jax.device_get(self.network(expert, self.settings.epochs if epoch is None else epoch)[1])
+
+    @numerics.pinned()
+    def label(self, images: Any, spec: str, classes: Any = None) -> Float32[np.ndarray, "N K"]:
+        """The rows that a label spec gives to any images, such as `teacher(epoch=5)|topk(3)`.
+
+        Args:
+          images: [N, H, W, C], as `Dataset.from_arrays` takes them.
+          spec: of `teacher`, `teachers` or `hard`, without views; what is random goes by an image's position.
+          classes: their true classes, [N], where the spec reads them.
+
+        Raises:
+          ConfigError: the spec cannot be read, or gives such images no labels.
+          DataError: arrays that are not clear.
+        """
+        source = LabelSpec.parse(spec).resolve(self.histories)
+        if source.is_of_subset or source.file:
+            raise errors.ConfigError(
+                f"label spec '{spec}' has no labels for any images; teacher, teachers and hard have"
+            )
+        if source.reads_class and classes is None:
+            raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")
+        source.check(self.recipe.num_classes)
+        shape = self.cohorts[0].image_shape if self.cohorts else None
+        found = arrays.images(images, "images to label", shape)
+        zeros = np.zeros(len(found), np.int32)
+        known = zeros if classes is None else arrays.labels(classes, "classes", len(found), self.recipe.num_classes)
+        epochs = [] if source.epoch is None else [source.epoch]
+        for expert in source.experts:
+            self.network(expert, source.epoch or 0)  # is there, or is refused
+        bank = self.logits(Split(found, known), np.arange(len(found), dtype=np.int32), epochs)
+        return np.asarray(label_rows(source, bank))
+
+    def save(self, store: Path) -> None:
+        """Keep every epoch in a folder, where `teach(folder=)` finds it.
+
+        Raises:
+          CheckpointError: it cannot be written.
+        """
+        for cohort in self.cohorts:
+            cohort.save(Path(store))
 
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
         """What every expert says at these epochs about these images of a split."""
@@ -103,10 +164,12 @@ def teach(
 
     Args:
       dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings, precision, lowering: how, as `config.Settings` has them; of no experts at all nothing is trained.
+      settings: how; of no experts at all nothing is trained.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
       on_epoch: epochs are counted through all architectures.
+      precision: of feature maps, as `config.Settings.precision`.
+      lowering: of convolutions, as `config.Compute.lowering`.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:
@@ -136,6 +199,13 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
     """A hash over what determines the experts' numbers: the keys of all architectures; the order is in the seeds."""
     task = Task(dataset, settings, normalization, precision)
     return files.digest([" ".join(task.key(*who) for who in by_architecture(settings).items())])[:12]
+
+
+def is_taught(dataset: Dataset, settings: config.Teacher, normalization: str, precision: str, store: Path) -> bool:
+    """Whether a store has the last epoch of all of these experts."""
+    task = Task(dataset, settings, normalize.canonical(normalization), fit.precision(precision))
+    folders = [store / task.key(*who) for who in by_architecture(settings).items()]
+    return all(path_of(folder, settings.epochs).is_dir() for folder in folders)
 
 
 def trained_by(settings: config.Teacher, dataset: Dataset) -> tuple[str, int, int]:

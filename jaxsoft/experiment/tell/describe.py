@@ -14,12 +14,16 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach.experts import expectations
+from jaxsoft.experiment.teach.experts import by_architecture, expectations
 from jaxsoft.labels.given import Labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
 
+_FALL, _BEHIND = (
+    0.1,
+    0.2,
+)  # below its own best before, and below others, from which an expert's validation accuracy is told
 _FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 
 
@@ -38,15 +42,15 @@ def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: 
     return [
         f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
         f"fingerprint {dataset.fingerprint[:12]}",
-        *plan_lines(plan, settings),
+        *plan_lines(plan, settings, plan.chunks * len(dataset.validation) + len(dataset.test)),
         *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
         *resolved_lines(settings, histories, plan.subjects),
         *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
 
 
-def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
-    """Members, buckets, waves, executables, bytes, estimated time."""
+def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
+    """Members, buckets, waves, executables, bytes, estimated time; each member is asked about so many images."""
     buckets = plan.buckets_of()
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
@@ -59,13 +63,13 @@ def plan_lines(plan: Plan, settings: config.Settings) -> list[str]:
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
         )
-    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops())
+    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops(looked))
     return [
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
-        f"  students: about {_duration(seconds)} (rough; from the measured rate of matrix products)",
+        f"  students: {_roughly(seconds)}, and compilation before (rough; from the measured rate of matrix products)",
         *_keeping(plan, settings.keep.students),
     ]
 
@@ -91,7 +95,7 @@ def ending(rows: Sequence[Row], workdir: Path, seconds: Mapping[str, float], rep
     """What was done, how long it took, where the report is if there is one, and what to do next."""
     status = Counter(row["status"] for row in rows)
     failed = f", {status['failed']} failed (loss or update not finite)" if status["failed"] else ""
-    times = ", ".join(f"{name} {_duration(s)}" for name, s in seconds.items())
+    times = ", ".join(f"{name} {duration(s)}" for name, s in seconds.items())
     report, look = (f"report: {workdir / 'report.html'}   ", "open the report, or ") if reported else ("", "")
     return (
         f"{status['done']} students done{failed}; {times}\n"
@@ -121,7 +125,7 @@ def resolved_lines(
 
 
 def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
-    """Experts that know nothing, and teachers far from those that the config was written for (`teacher.expected`).
+    """Experts that know nothing, or less than before; teachers far from those that the config was written for.
 
     Chance is the share of the largest class among `labels`, of the validation images, and three binomial deviations.
     """
@@ -135,15 +139,41 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
         for e, last in enumerate(history[-1] for history in histories)
         if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
     ]
-    return [*lines, *_far_teachers(settings, histories)]
+    return [*lines, *_fallen(settings, histories), *_far_teachers(settings, histories)]
+
+
+def _teachers(settings: config.Settings) -> list[LabelSpec]:
+    """The teachers that a sweep names, without what is done to their labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in named))
+
+
+def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
+    """Experts that are much worse than before, or than others of their architecture, at an epoch that labels use."""
+    accuracies = [[record["val_accuracy"] for record in history] for history in histories]
+    alike = {e: [o for o in places if o != e] for places in by_architecture(settings.teacher).values() for e in places}
+    used = {
+        (e, there.epoch or 0) for there in (t.resolve(histories) for t in _teachers(settings)) for e in there.experts
+    }
+    for e, epoch in sorted(used):
+        at = [accuracies[o][epoch] for o in (e, *alike[e]) if epoch < len(accuracies[o])]
+        if len(at) <= len(alike[e]) or None in (*at, *accuracies[e][:epoch]):  # not there yet, or not validated
+            continue
+        before, others = max(accuracies[e][:epoch], default=0.0), float(np.median(at[1:] or at))
+        if at[0] < before - _FALL or at[0] < others - _BEHIND:
+            told = f"{before:.1%} at its best before" if before >= others else f"{others:.1%} of others"
+            yield (
+                f"warning: expert {e} has {at[0]:.1%} validation accuracy after epoch {epoch}, which labels use, against "
+                f"{told}; lower config.teacher.learning_rate, or use another epoch"
+            )
 
 
 def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
     """Of the teachers that a sweep names those far from the accuracy that they, or their epochs, are named for."""
-    specs, expected = [LabelSpec.parse(text) for text in settings.sweep.labels], expectations(settings.teacher)
-    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
-    teachers = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    for teacher in dict.fromkeys(replace(spec, operations=(), views=0) for spec in teachers):
+    expected = expectations(settings.teacher)
+    for teacher in _teachers(settings):
         there = teacher.resolve(histories)
         found = _reached(there, histories)
         wanted = teacher.accuracy if teacher.epoch is None else expected.get(teacher.epoch)
@@ -170,10 +200,20 @@ def _reached(teacher: LabelSpec, histories: Sequence[History]) -> float | None:
     return float(np.mean(found)) if found and None not in found else None
 
 
-def _duration(seconds: float) -> str:
+def _roughly(seconds: float) -> str:
+    """An estimate with no more digits than it deserves.
+
+    >>> _roughly(0.03), _roughly(113.9), _roughly(7000)
+    ('a few seconds', 'about 1.9 min', 'about 1.9 h')
+    """
+    size, unit = next((one for one in ((3600, "h"), (60, "min")) if seconds >= 1.5 * one[0]), (1, "s"))
+    return f"about {float(f'{seconds / size:.2g}'):g} {unit}" if seconds >= 10 else "a few seconds"
+
+
+def duration(seconds: float) -> str:
     """Seconds in the unit that reads best.
 
-    >>> _duration(5.25), _duration(130), _duration(9000)
+    >>> duration(5.25), duration(130), duration(9000)
     ('5.2 s', '2.2 min', '2.5 h')
     """
     for size, unit in ((3600, "h"), (60, "min")):

@@ -6,22 +6,37 @@ import time
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from jaxsoft import config, errors
+from jaxsoft import config, errors, sinks
 from jaxsoft.console import Console
 from jaxsoft.experiment.learned.learn import LearningProgress
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
 from jaxsoft.experiment.students.waves import Next, OnChunk, WaveProgress
+from jaxsoft.experiment.tell import describe, events
+from jaxsoft.sinks import Sinks
 
 
-def of_teachers(console: Console, epoch: int, epochs: int, records: list[dict[str, Any]]) -> None:
-    """Tell validation accuracy and label entropy of the epoch; stop if the user asked for it."""
+def of_teachers(
+    console: Console,
+    epoch: int,
+    epochs: int,
+    records: list[dict[str, Any]],
+    to: Sinks = sinks.NONE,
+    teacher: config.Teacher | None = None,
+) -> None:
+    """Tell validation accuracy and label entropy of the epoch, to sinks those of each of the teacher's experts.
+
+    Raises:
+      Interrupted: the user asked to stop.
+    """
     seen = [r["val_accuracy"] for r in records if r["val_accuracy"] is not None]
     accuracy = f"validation accuracy {np.mean(seen):.1%}, " if seen else ""
     entropy = np.mean([r["label_entropy"] for r in records])
     console.progress(epoch, epochs, f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats")
+    if teacher:
+        to.write(events.of_epoch(teacher, epoch, records))
     if console.stop and epoch < epochs:
         raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
@@ -39,25 +54,26 @@ def of_waiting(console: Console) -> OnWait:
     return told(console.say, "teaches these experts", lambda: console.stop)
 
 
-def of_students(plan: Plan, settings: config.Settings, console: Console) -> OnChunk:
-    """Tell accuracies, speed and time left of a wave; save a checkpoint every so many seconds."""
-    start = saved = time.monotonic()
-    steps = sum(b.members * b.chunk_steps for b in plan.buckets_of())
-    chunks = itertools.count(1)
-    cells = functools.cache(functools.partial(_cells, plan))
+def of_students(plan: Plan, settings: config.Settings, console: Console, to: Sinks = sinks.NONE) -> OnChunk:
+    """Tell accuracies, speed and time left, to sinks those of each group; save a checkpoint every so many seconds."""
+    saved, clock = time.monotonic(), Clock()
+    cells, groups = (
+        functools.cache(functools.partial(_cells, plan)),
+        functools.cache(functools.partial(events.groups, plan)),
+    )
 
     def tell(seen: WaveProgress) -> Next:
         nonlocal saved
-        now = time.monotonic()
-        each = (now - start) / next(chunks)
-        real = zip(seen.reports, plan.waves[seen.wave])
-        found = np.concatenate([np.asarray(r.accuracy, float)[: stop - first, 0] for r, (first, stop) in real])
-        accuracies = [f"{cell} {found[places].mean():.1%}" for cell, places in cells(seen.wave).items()]
-        text = (
-            f"wave {seen.wave + 1} of {len(plan.waves)}: {', '.join(accuracies)}, "
-            f"{steps / each:,.0f} student-steps/s, {each * (seen.chunks - seen.done):.0f} s left"
-        )
-        console.progress(seen.done, seen.chunks, text)
+        accuracy, loss = _measured(plan, seen)
+        now = time.monotonic()  # only here have the devices done what they were asked for
+        each = clock.chunk_seconds(now, seen.since)
+        found = [f"{cell} {accuracy[places].mean():.1%}" for cell, places in cells(seen.wave).items()]
+        rate = _chunk_steps(plan, seen.wave) / each
+        left = seen.chunks * (len(plan.waves) - seen.wave) - seen.done
+        parts = [*found, f"{rate:,.0f} student-steps/s", *([f"{describe.duration(each * left)} left"] if left else [])]
+        console.progress(seen.done, seen.chunks, f"wave {seen.wave + 1} of {len(plan.waves)}: {', '.join(parts)}")
+        if to:
+            to.write(events.of_look(seen, groups(seen.wave), accuracy, loss, rate))
         save = now - saved >= settings.compute.checkpoint_seconds
         saved = now if save else saved
         return Next(save, console.stop)
@@ -65,11 +81,41 @@ def of_students(plan: Plan, settings: config.Settings, console: Console) -> OnCh
     return tell
 
 
+def _measured(plan: Plan, seen: WaveProgress) -> tuple[Float[np.ndarray, "M"], Float[np.ndarray, "M"]]:
+    """Validation accuracy and training loss of the members of a wave, without those that fill its shape."""
+    real = [(report, stop - start) for report, (start, stop) in zip(seen.reports, plan.waves[seen.wave])]
+    accuracy, loss = zip(*((np.asarray(r.accuracy, float)[:n, 0], np.asarray(r.loss, float)[:n]) for r, n in real))
+    return np.concatenate(accuracy), np.concatenate(loss)
+
+
+def _chunk_steps(plan: Plan, wave: int) -> int:
+    """Steps that the members of a wave take together from one look to the next."""
+    return sum((stop - start) * b.chunk_steps for b, (start, stop) in zip(plan.buckets_of(), plan.waves[wave]))
+
+
+class Clock:
+    """How long a chunk takes, from the times at which chunks were done.
+
+    >>> clock = Clock()
+    >>> [clock.chunk_seconds(now, since=108.0) for now in (110.0, 111.0, 114.0)]
+    [2.0, 1.0, 2.0]
+    """
+
+    def __init__(self):
+        self._chunks, self._first = 0, 0.0
+
+    def chunk_seconds(self, now: float, since: float) -> float:
+        """After each chunk; from the second on the first no longer counts, as it holds whatever is done once."""
+        self._chunks += 1
+        if self._chunks == 1:
+            self._first = now
+            return max(now - since, 1e-6)
+        return max(now - self._first, 1e-6) / (self._chunks - 1)
+
+
 def _cells(plan: Plan, wave: int) -> dict[str, Int[np.ndarray, "_"]]:
     """The hard and the soft members of the smallest and of the largest subset: their places in the wave."""
-    ranges = zip(plan.buckets, plan.waves[wave])
-    members = [plan.members[i] for bucket, (start, stop) in ranges for i in bucket.members[start:stop]]
-    ipc, is_hard = np.array([(m.ipc, m.labels == "hard") for m in members]).T
+    ipc, is_hard = np.array([(m.ipc, m.labels == "hard") for m in plan.members_of(wave)]).T
     kinds = itertools.product(sorted({ipc.min(), ipc.max()}), (("hard", 1), ("soft", 0)))
     cells = {f"IPC {ends} {kind}": np.flatnonzero((ipc == ends) & (is_hard == hard)) for ends, (kind, hard) in kinds}
     return {cell: places for cell, places in cells.items() if len(places)}

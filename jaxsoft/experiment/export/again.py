@@ -1,0 +1,146 @@
+"""An export read back: what `train_students` takes, and whether all of it can be derived anew."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxsoft import config, errors, numerics
+from jaxsoft.data.chosen import Indices
+from jaxsoft.experiment import run
+from jaxsoft.experiment.export import derive, record
+from jaxsoft.experiment.export.export import NONE
+from jaxsoft.experiment.teach.experts import teach
+from jaxsoft.labels import codecs
+from jaxsoft.labels.bank import digest
+from jaxsoft.labels.given import Labels, read_rows
+from jaxsoft.types import Dataset
+
+
+class Export(NamedTuple):
+    """A student that was taken from a run.
+
+    Attributes:
+      folder: where it lies.
+      record: what `export.json` says: member, data, digests, settings, and what it reached.
+      settings: its own, as the run had them.
+      select: which images: positions, or the way they were drawn if no labels are stored.
+      labels: their rows as the codec gives them back, or the label spec if none are stored.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    settings: config.Settings
+    select: str
+    labels: str
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """What the student reached in its run, a fraction, with the labels before the codec."""
+        return self.record["reached"]["test_accuracy"]
+
+    def load(self, root: str = "") -> Dataset:
+        """The dataset, prepared in a root; CheckpointError if it is another one."""
+        data = dataclasses.replace(self.settings.data, root=root)
+        return self.checked(run.load(dataclasses.replace(self.settings, data=data)))
+
+    def checked(self, dataset: Dataset) -> Dataset:
+        """The dataset, if the export is of it; a CheckpointError tells both fingerprints."""
+        wanted = self.record["data"]
+        if dataset.fingerprint != wanted["fingerprint"]:
+            raise errors.CheckpointError(
+                f"{self.folder} was exported with other data: {wanted['name']} {wanted['fingerprint']} there, "
+                f"{dataset.name} {dataset.fingerprint} now"
+            )
+        return dataset
+
+    def students(self, dataset: Dataset) -> dict[str, Any]:
+        """What `train_students` takes beside the dataset, to train this one student again.
+
+        Where no labels are stored, experts are taught first.
+        """
+        own, teacher = self.settings, self.settings.teacher
+        stored = {"experts": 0, "models": ()} if isinstance(self.labels, Labels) or self.labels == "hard" else {}
+        how = dataclasses.replace(teacher, **stored), own.data.normalize
+        sweep = dataclasses.replace(own.sweep, labels=(self.labels,), select=())
+        return {
+            "experts": teach(self.checked(dataset), *how, precision=own.precision),
+            "student": own.student,
+            "sweep": sweep,
+            "select": self.select,
+            "protocol": own.protocol,
+            "learned": own.learned,
+        }
+
+
+def load_export(folder: Path | str) -> Export:
+    """Read what `jaxsoft export` wrote, once every file is known to be as it was written.
+
+    Raises:
+      CheckpointError: there is no export in the folder, or it was altered.
+    """
+    folder = Path(folder)
+    told = record.read(folder)
+    settings = record.settings(told)
+    select, (labels,) = settings.select, settings.sweep.labels
+    if told["codec"] != NONE:
+        select = Indices.from_array(record.table(folder), name=Path(record.IMAGES).stem)
+        named = dataclasses.replace(settings.sweep, labels=(f"array({record.LABELS!r})",))
+        (labels,) = read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
+    return Export(folder, told, settings, select, labels)
+
+
+@numerics.pinned()
+def verify(
+    folder: Path,
+    run_folder: Path | None = None,
+    may_teach: bool = False,
+    on_epoch: Callable[..., None] = lambda *_: None,
+) -> list[str]:
+    """Compare an export with what its settings give now: files, data, images, and labels if there are experts.
+
+    Args:
+      run_folder: of the run that it comes from, for its experts and learned labels.
+      may_teach: whether experts that are nowhere are taught again.
+      on_epoch: called as `teach` calls it.
+
+    Returns: a line for each thing that holds, or could not be compared.
+
+    Raises:
+      CheckpointError: something does not hold; names it.
+    """
+    taken = load_export(folder)
+    told, settings = taken.record, taken.settings
+    held = [f"files: all {len(told['files'])} as exported", f"data: {told['data']['name']}, the same fingerprint"]
+    dataset = taken.load()
+    experts = derive.experts_of(settings, dataset, run_folder, may_teach, on_epoch)
+    if experts is None:
+        return [
+            *held,
+            "images, labels: not compared, as there are no experts; --run=DIR has them, --teach teaches them",
+        ]
+    found = derive.derive(settings, dataset, experts, run_folder, may_teach)
+    wrong = []
+    if digest({"images": found.table}) != told["digests"]["images"]:
+        wrong.append("images: drawn anew they are others")
+    if digest({"labels": found.rows}) != told["digests"]["labels"]:
+        wrong.append(f"labels: derived anew they are others{_apart(taken, found)}")
+    if found.key != told["member"]:
+        wrong.append(f"member: {told['member']} there, {found.key} now, as code or settings of JAX differ")
+    if wrong:
+        raise errors.CheckpointError(f"{folder} does not hold: {'; '.join(wrong)}")
+    return [*held, f"images: {found.table.size:,} drawn anew, equal", f"labels: {len(found.rows):,} derived anew, equal",
+            f"member: {found.key}, the same key"]  # fmt: skip
+
+
+def _apart(taken: Export, found: derive.Derived) -> str:
+    """How far from what is stored."""
+    if taken.record["codec"] == NONE:
+        return ""
+    with np.load(taken.folder / record.LABELS, allow_pickle=False) as arrays:
+        rows = codecs.decode(arrays)
+    if rows.shape != found.rows.shape:
+        return ""
+    return f", by up to {np.abs(rows - found.rows).max():.2g} from those that are stored"

@@ -1,0 +1,67 @@
+"""The data card of an export: what it is, what is in it, how it was made, and how it is used."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxsoft.experiment.export import record
+from jaxsoft.types import Dataset
+
+_ABOUT = {
+    record.IMAGES: "positions in the train split, int32, [K, ipc]",
+    record.LABELS: "the labels in their codec, and the images that they are of",
+    record.CONFIG: "trains the student again: `jaxsoft run --config=config.py`",
+    "pixels.npz": "images [S, H, W, C] as the dataset has them, classes, positions in train, names",
+    "images_best.pt": "float32 [S, C, H, W], as `torch.load` reads it, **normalised**: {seen}",
+    "labels_best.pt": "float32 [S, K], as `torch.load` reads it: the labels before the codec",
+    "lr_best.pt": "the student's learning rate at the start",
+}
+
+
+def text(told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int, names: Sequence[str]) -> str:
+    """The card as Markdown; equal exports have equal cards."""
+    row, settings, codec = told["reached"], told["settings"], told["codec"]
+    labels = f"{label_bytes:,} bytes ({codec})" if label_bytes else "not stored: experts are taught again and give them"
+    facts = {
+        "data": f"{dataset.name}, fingerprint `{dataset.fingerprint}`, {len(dataset.train):,} train images",
+        "source, licence": f"{dataset.source or 'not known'}; {dataset.licence or 'not known'}",
+        "images": f"{row['ipc']} of each class, `{row['select']}`, subset seed {row['subset_seed']}; {index_bytes:,} bytes",
+        "labels": f"`{row['labels']}`; {labels}",
+        "experts": f"`{told['experts']}`" if told["experts"] else "none",
+        "student": f"`{row['model']}`, seed {row['seed']}, {row['steps']} steps; member `{row['member']}`",
+        "test accuracy": f"{_share(row['test_accuracy'])} (validation {_share(row['val_accuracy'])}), chosen as "
+        f"protocol `{row['protocol']}` says; one student, with the labels before the codec",
+        "made by": f"jaxsoft {row['version']}, commit {row['commit']}, {row['device']}",
+    }
+    seen = f"`{settings['data']['normalize']}`, fitted on the train split"
+    held = {**{n: t.format(seen=seen) for n, t in _ABOUT.items() if n in names}, **_pictures(names)}
+    lines = [f"# {dataset.name}, {row['ipc']} images per class", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
+    lines += ["", "| file | |", "|---|---|", *(f"| `{name}` | {about} |" for name, about in held.items())]
+    lines += [
+        f"| `{record.RECORD}` | all of this for programs, with settings and the SHA-256 of every file |",
+        "",
+        _USE,
+    ]
+    return "\n".join(lines)
+
+
+def _share(accuracy: float | None) -> str:
+    return "not measured" if accuracy is None else f"{100 * accuracy:.2f}%"
+
+
+def _pictures(names: Sequence[str]) -> dict[str, str]:
+    return (
+        {"images/": "PNG by class, named by position in train"} if any(n.startswith("images/") for n in names) else {}
+    )
+
+
+_USE = """`jaxsoft verify FOLDER` compares every file, and derives images and labels anew. In Python:
+
+```python
+import jaxsoft
+
+taken = jaxsoft.load_export("FOLDER")
+data = taken.load()
+rows = jaxsoft.train_students(data, **taken.students(data))
+```
+"""

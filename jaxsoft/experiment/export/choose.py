@@ -1,0 +1,71 @@
+"""Which member of a run is meant: by the values of its columns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxsoft import errors
+from jaxsoft.experiment.plan import stored
+from jaxsoft.experiment.store import results
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Row
+
+COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate",
+           "weight_decay", "without")  # fmt: skip
+_SHOWN = 8  # choices that a message lists
+
+
+def member(folder: Path, asked: Mapping[str, str]) -> Row:
+    """The row of the one member of a run whose columns have these values; an empty text asks for nothing.
+
+    Label specs may be written as in the config: `teacher(accuracy=0.35)` is the epoch that reaches it.
+
+    Raises:
+      ConfigError: there is none, or there are several; names the choices.
+      CheckpointError: there is no run in the folder.
+    """
+    try:
+        rows = results.read(folder / "results.jsonl")
+    except OSError as problem:
+        raise errors.CheckpointError(f"cannot read {folder / 'results.jsonl'}: {problem.strerror}") from problem
+    left = rows
+    for column, text in asked.items():
+        if text:
+            wanted = _labels(text, folder) if column == "labels" else text
+            before, left = left, [row for row in left if _shown(row[column]) == _shown(_number(wanted))]
+            if not left:
+                told = _choices(column, before)
+                raise errors.ConfigError(f"no such member in {folder} has --{column}={text}; choices: {told}")
+    if len(left) != 1:
+        differ = [c for c in COLUMNS if c != "member" and len({_shown(row.get(c)) for row in left}) > 1]
+        told = "; ".join(f"--{column}={_choices(column, left)}" for column in differ)
+        raise errors.ConfigError(f"{len(left)} members of {folder} are meant; say which: {told or '(none)'}")
+    if left[0]["status"] == "failed":
+        raise errors.ConfigError(f"member {left[0]['member']} of {folder} diverged; there is nothing to export")
+    return left[0]
+
+
+def _labels(text: str, folder: Path) -> str:
+    """A label spec as results tell it."""
+    plain = str(LabelSpec.parse(text))
+    resolved = RunFolder(folder).read_json(stored.TEACHERS).get("resolved", {})
+    means = {str(LabelSpec.parse(written)): meant for written, meant in resolved.items()}
+    return means.get(plain, plain)
+
+
+def _choices(column: str, rows: Sequence[Row]) -> str:
+    values = list(dict.fromkeys(_shown(row[column]) for row in rows))
+    more = [f"and {len(values) - _SHOWN} more"] if len(values) > _SHOWN else []
+    return " | ".join(values[:_SHOWN] + more)
+
+
+def _shown(value: Any) -> str:
+    return "-1" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text) if "e" in text or "." in text else int(text)
+    except ValueError:
+        return text

@@ -1,0 +1,126 @@
+"""One student's images and labels, derived anew from settings, data and experts: to export them, and to verify that."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Int32
+
+from jaxsoft import config, errors
+from jaxsoft.experiment.inputs import prepare, subsets
+from jaxsoft.experiment.plan import checks, identity, make
+from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder
+from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Dataset
+
+OnEpoch = Callable[..., None]
+
+
+class Derived(NamedTuple):
+    """What one student learns from.
+
+    Attributes:
+      member, key: who.
+      table: the images drawn, positions in train, [K, ipc]; of a class that is left out too.
+      images: those that it reads, class by class.
+      rows: their finished labels, several of each image where labels are of views, which lie together.
+      code: what is named by its specs -> digest.
+    """
+
+    member: MemberSpec
+    key: str
+    table: Int32[np.ndarray, "K I"]
+    images: Int32[np.ndarray, "S"]
+    rows: Float32[np.ndarray, "R K"]
+    code: Mapping[str, str]
+
+
+def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precision: str) -> config.Settings:
+    """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
+
+    Args:
+      row: of the results.
+      epochs: its own, 0 if its length is in steps.
+    """
+    own = {c: (row[c],) for c in ("ipc", "labels", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
+    own |= {"select": (row["select"],), "steps": () if epochs else (row["steps"],)}
+    own |= {"without": (row["without"],) if row["without"] is not None else ()}
+    return dataclasses.replace(
+        settings,
+        name=f"{settings.name}-{row['member']}",
+        subjects="index",  # the row has the classes themselves
+        select=row["select"],
+        precision=precision,
+        note="",
+        sinks=(),
+        data=dataclasses.replace(settings.data, root=""),
+        teacher=dataclasses.replace(settings.teacher, store="", expected=()),
+        sweep=config.Sweep(axes=("ipc",), **own),
+        compute=config.Compute(),
+    )
+
+
+def store_of(folder: Path) -> Path:
+    """Where a run keeps its experts."""
+    return Path(RunFolder(folder).read_json(CONFIG)["teacher"]["store"] or folder / "teachers")
+
+
+def experts_of(
+    settings: config.Settings, dataset: Dataset, folder: Path | None, may_teach: bool, on_epoch: OnEpoch
+) -> Experts | None:
+    """The experts that a student's images and labels ask: those of a run, or taught if that is allowed, else None.
+
+    Experts that are taught anew are kept nowhere: a run folder stays as it is.
+    """
+    none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
+    own = dataclasses.replace(settings.teacher, **none)
+    how, store = (own, settings.data.normalize), store_of(folder) if folder and own.experts else None
+    there = store is not None and is_taught(dataset, *how, settings.precision, store)
+    if own.experts and not (there or may_teach):
+        return None
+    return teach(dataset, *how, store if there else None, on_epoch, settings.precision)
+
+
+def derive(
+    settings: config.Settings, dataset: Dataset, experts: Experts, folder: Path | None, may_learn: bool
+) -> Derived:
+    """Draw the images and finish the labels of the one student of these settings.
+
+    Args:
+      folder: of the run, which keeps learned labels.
+      may_learn: whether those that it does not keep are learned again, which may take as long as the run did.
+
+    Raises:
+      CheckpointError: labels would have to be learned.
+    """
+    settings = checks.check(settings)
+    plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
+    if len(plan.members) != 1:
+        raise errors.ConfigError(f"these settings are of {len(plan.members)} students; wanted one")
+    (member,) = plan.members
+    tables = subsets.draw_tables(plan.members, settings, dataset, experts)
+    images = subsets.draw_images(plan.members, settings, dataset, experts)
+    given = plan.members, images, settings, dataset, experts
+    try:
+        rows, starts = prepare.finish_rows(*given, folder, _refuse)
+    except _Unlearned:
+        if not may_learn:
+            where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
+            raise errors.CheckpointError(f"the learned labels are {where}; --teach learns them again") from None
+        rows, starts = prepare.finish_rows(*given)
+    each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
+    table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
+    code = identity.of_run(settings, dataset, experts, plan.members)["code"]
+    return Derived(member, plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
+
+
+class _Unlearned(Exception):
+    """Labels are being learned."""
+
+
+def _refuse(_: Any) -> None:
+    raise _Unlearned

@@ -1,0 +1,149 @@
+"""A student of a run to take away: which images, their labels, how it was trained, and what it reached."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxsoft import config, errors, numerics
+from jaxsoft.experiment import run
+from jaxsoft.experiment.export import card, choose, derive, pictures, record
+from jaxsoft.experiment.plan import identity, stored
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder
+from jaxsoft.labels import codecs
+from jaxsoft.labels.bank import digest
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.types import Dataset, Row
+
+NONE = "none"
+"""The codec that stores no labels: experts are taught again, and give them anew."""
+
+
+class Exported(NamedTuple):
+    """What was written: the member, the bytes of its images' positions, of its labels and of all files."""
+
+    row: Row
+    index_bytes: int
+    label_bytes: int
+    bytes: int
+
+
+@numerics.pinned()
+def export(
+    folder: Path,
+    to: Path,
+    asked: Mapping[str, str],
+    codec: str = "float32",
+    images: bool = False,
+    may_teach: bool = False,
+    on_epoch: Callable[..., None] = lambda *_: None,
+) -> Exported:
+    """Write one student of a run folder to a new folder, which `jaxsoft.load_export` reads.
+
+    Args:
+      folder: of a run.
+      to: a folder that is not there yet, or is empty.
+      asked: columns of the results and the values by which the student is meant, see `choose.member`.
+      codec: of the labels, see `codecs`; or `none`, which stores none.
+      images: whether pixels are written too.
+      may_teach: whether experts that the run no longer has are taught again.
+      on_epoch: called as `teach` calls it.
+
+    Raises:
+      ConfigError: no student is meant, or several; an unknown codec; the place is taken.
+      CheckpointError: the folder is of no run, or of other data or code than there are now.
+    """
+    record.check_free(to)
+    row = choose.member(folder, asked)
+    settings = _settings(RunFolder(folder), row)
+    dataset = run.load(settings)
+    if codec != NONE:
+        codecs.parse(codec, dataset.num_classes)
+        if LabelSpec.parse(row["labels"]).views:
+            raise errors.ConfigError(
+                f"labels of views are made anew by experts; take --codec={NONE} for {row['labels']}"
+            )
+    began = stored.plan(RunFolder(folder))
+    identity.check(began and began["identity"], dataset, folder)
+    alone = derive.alone(settings, row, _epochs(began, row["member"]), _precision(began))
+    experts = derive.experts_of(alone, dataset, folder, may_teach, on_epoch)
+    if experts is None:
+        where = derive.store_of(folder)
+        raise errors.CheckpointError(f"the experts of {folder} are not in {where}; --teach teaches them again")
+    found = derive.derive(alone, dataset, experts, folder, may_teach)
+    _check(found, row, began, folder)
+    content = {record.IMAGES: _npy(found.table)}
+    coded: dict[str, np.ndarray] = {} if codec == NONE else codecs.encode(found.rows, codec)
+    if coded:
+        where = {"images": found.images, "of": np.array(len(dataset.train))}
+        content[record.LABELS] = pictures.arrays(**coded, **where)
+    content[record.CONFIG] = record.config_file(_again(alone, codec))
+    if images:
+        of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
+        content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
+    told = _record(alone, row, dataset, found, codec, experts.key if experts.cohorts else None)
+    sizes = found.table.nbytes, codecs.bytes_of(coded) if coded else 0
+    content[record.CARD] = card.text(told, dataset, *sizes, list(content)).encode()
+    return Exported(row, *sizes, record.write(to, told, content))
+
+
+def _settings(folder: RunFolder, row: Row) -> config.Settings:
+    """Of a run; its sweep is that of the member already, as other label specs may name files that are elsewhere."""
+    found = folder.read_json(CONFIG)
+    for column, what in (("labels", "array("), ("select", "indices(")):
+        if what in row[column]:
+            told = f"its {column} {row[column]} are of one's own, which the run folder does not hold"
+            raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
+    return config.read({**found, "select": row["select"], "sweep": {}})
+
+
+def _check(found: derive.Derived, row: Row, began: Any, folder: Path) -> None:
+    """Refuse to give out what the run did not train with."""
+    there = began["identity"]["code"]
+    edited = sorted(what for what, now in found.code.items() if there.get(what) != now)
+    if found.key != row["member"]:
+        told = f"edited since that run: {', '.join(edited)}" if edited else "settings of JAX or the engine differ"
+        raise errors.CheckpointError(f"member {row['member']} of {folder} is {found.key} now: {told}")
+
+
+def _again(alone: config.Settings, codec: str) -> config.Settings:
+    """The settings that train the student again, from the files of the export where it has labels."""
+    if codec == NONE:
+        return alone
+    own = f"indices({record.IMAGES!r})"
+    labels = (f"array({record.LABELS!r})",)
+    sweep = dataclasses.replace(alone.sweep, labels=labels, select=(own,))
+    return dataclasses.replace(alone, select=own, sweep=sweep)
+
+
+def _record(
+    alone: config.Settings, row: Row, dataset: Dataset, found: derive.Derived, codec: str, experts: str | None
+) -> dict[str, Any]:
+    left_out = ("wave", "status", "first_bad_step")
+    return {
+        "member": row["member"],
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "train_images": len(dataset.train)},
+        "subset_seed": found.member.subset_seed,
+        "experts": experts,
+        "codec": codec,
+        "digests": {"images": digest({"images": found.table}), "labels": digest({"labels": found.rows})},
+        "reached": {name: value for name, value in row.items() if name not in left_out and "seconds" not in name},
+        "settings": config.as_dict(alone),
+    }
+
+
+def _epochs(plan: Any, key: str) -> int:
+    return next(m["epochs"] for m in plan["members"] if m["member"] == key)
+
+
+def _precision(plan: Any) -> str:
+    return plan["groups"][0]["recipe"]["precision"]
+
+
+def _npy(table: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, table, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,121 @@
+"""The folder of an export: a sealed record, and files that it knows by their SHA-256; written whole or not at all."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from jaxsoft import config, errors, files
+from jaxsoft.data.formats import array
+from jaxsoft.experiment.store.folder import differing, flat, writing
+
+RECORD, IMAGES, LABELS, CONFIG, CARD = "export.json", "images.npy", "labels.npz", "config.py", "README.md"
+FORMAT = 1
+_MOST = 2**30  # bytes of a file
+_PYTHON = '''"""The student of this export, trained again: jaxsoft run --config=config.py"""
+
+from jaxsoft.config import default
+
+
+def get_config():
+    config = default()
+    config.update_from_flattened_dict(
+        {
+%s
+        }
+    )
+    return config
+'''
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder is an export, not a run."""
+    return (folder / RECORD).is_file()
+
+
+def write(folder: Path, record: Mapping[str, Any], content: Mapping[str, bytes]) -> int:
+    """Make the folder; equal content gives equal bytes. Returns how many bytes its files have.
+
+    Raises:
+      CheckpointError: it cannot be written.
+    """
+    listed = {name: {"bytes": len(content[name]), "sha256": files.digest([content[name]])} for name in sorted(content)}
+    sealed = files.seal({"format": FORMAT, **record, "files": listed})
+    whole = {**content, RECORD: (json.dumps(sealed, indent=2) + "\n").encode()}
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        try:
+            for name, part in whole.items():
+                (staged / name).parent.mkdir(parents=True, exist_ok=True)
+                (staged / name).write_bytes(part)
+            staged.chmod(0o777 & ~_umask())
+            os.rename(staged, folder)  # in the place of an empty one too
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+    return sum(map(len, whole.values()))
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a place that holds something: an export replaces nothing."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise errors.ConfigError(f"--to={folder} is there already, and not empty; choose another folder")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record of an export, all of whose files are as they were written.
+
+    Raises:
+      CheckpointError: there is none, or a file was altered or is missing; names it.
+    """
+    try:
+        found = files.unseal(json.loads(files.read(folder / RECORD, _MOST)))
+        listed = found["files"]
+        if found["format"] != FORMAT:
+            raise ValueError(f"its format is {found['format']}; this version reads {FORMAT}")
+    except OSError as problem:
+        raise errors.CheckpointError(f"no export in {folder}: {RECORD}: {problem.strerror}") from problem
+    except (ValueError, LookupError, TypeError, RecursionError) as problem:
+        told = errors.shown(errors.first_line(problem))
+        raise errors.CheckpointError(f"cannot read {folder / RECORD}: {told}; export it again") from None
+    if wrong := [problem for name, was in listed.items() if (problem := _problem(folder, name, was["sha256"]))]:
+        raise errors.CheckpointError(f"{folder} is not what was exported: {'; '.join(wrong)}")
+    return found
+
+
+def table(folder: Path) -> np.ndarray:
+    """The images of an export, positions in train, [K, ipc]."""
+    return array.one(folder / IMAGES)
+
+
+def settings(record: Mapping[str, Any]) -> config.Settings:
+    """The settings of the student of an export, by which its run trained it."""
+    return config.read(record["settings"])
+
+
+def config_file(values: config.Settings) -> bytes:
+    """A config file of these settings: what is not as it is by default, one a line."""
+    plain, own = (dict(flat(config.as_dict(s))) for s in (config.Settings(), values))
+    lines = [f"            {key!r}: {now!r}," for key, (_, now) in differing(plain, own).items()]
+    return (_PYTHON % "\n".join(lines)).encode()
+
+
+def _problem(folder: Path, name: str, sha256: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return f"{errors.shown(name)} lies outside of it"
+    try:
+        return "" if files.digest([files.read(folder / path, _MOST)]) == sha256 else f"{name} was changed"
+    except OSError as problem:
+        return f"{errors.shown(name)}: {problem.strerror}"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,117 @@
+"""How label rows are stored in few bytes: each codec as a pair of pure functions, `encode` and `decode`.
+
+    float32, float16   the numbers of a row
+    int8               8 bits a number: the distance below the row's largest, in steps of the row's own width in log p
+    topN:CODEC         the N largest and their classes; what is left of the row is spread evenly over the other classes
+
+True classes as rows come back exactly, whatever the codec; the largest entry stays the largest, and rows keep their sum.
+8 bits that are linear in p would lose the small entries of a row; those in log p do not.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from jaxsoft import errors
+
+NUMBERS = ("float32", "float16", "int8")
+_CODEC = re.compile(rf"(?:top([1-9]\d{{0,5}}):)?({'|'.join(NUMBERS)})")
+_WHOLE = 1e-5  # a row whose sum is as near to 1 as this sums to 1
+_DEEPEST = 20.0  # nats below the largest entry that 8 bits reach; what is below is raised to there
+_STEPS = 254  # of 8 bits: code 0 is zero itself, 255 the largest entry
+
+Coded = dict[str, np.ndarray]
+Rows = Float32[np.ndarray, "R K"]
+
+
+def parse(codec: str, num_classes: int) -> tuple[int, str]:
+    """How many of the largest entries a codec keeps, 0 for all, and how it stores numbers.
+
+    Raises:
+      ConfigError: there is no such codec, or there are not so many classes.
+
+    >>> parse("top3:int8", 10)
+    (3, 'int8')
+    """
+    found = _CODEC.fullmatch(codec)
+    if not found or int(found[1] or 0) >= num_classes:
+        choices = f"{', '.join(NUMBERS)}, top1:int8 to top{num_classes - 1}:int8 (or :float16, :float32)"
+        raise errors.ConfigError(f"--codec={codec} is none for {num_classes} classes; choices: {choices}")
+    return int(found[1] or 0), found[2]
+
+
+def encode(rows: Rows, codec: str) -> Coded:
+    """The arrays in which a codec stores rows; `bytes_of` counts them.
+
+    Args:
+      rows: numbers of 0 or more.
+    """
+    top, numbers = parse(codec, rows.shape[1])
+    sums = rows.sum(1, dtype=np.float64)
+    coded: Coded = {"codec": np.array(codec), "classes": np.array(rows.shape[1])}
+    if numbers != "float32" and (abs(sums - 1) > _WHOLE).any():
+        coded["sums"] = sums.astype(np.float32)
+    if top:
+        order = np.argsort(-rows, axis=1, kind="stable")
+        coded["top"] = order[:, :top].astype(np.uint8 if rows.shape[1] <= 256 else np.uint16)
+        rest = np.take_along_axis(rows, order[:, top:], 1).mean(1, keepdims=True)
+        rows = np.concatenate([np.take_along_axis(rows, order[:, :top], 1), rest], 1)
+    return coded | _packed(rows, numbers)
+
+
+def decode(coded: Mapping[str, np.ndarray]) -> Rows:
+    """The rows that were encoded, as exactly as the codec allows."""
+    classes = int(coded["classes"])
+    top, numbers = parse(str(coded["codec"]), classes)
+    rows = _unpacked(coded)
+    if top:
+        rows = np.repeat(rows[:, -1:], classes, 1)
+        np.put_along_axis(rows, coded["top"].astype(np.int64), _unpacked(coded)[:, :-1], 1)
+    if numbers == "float32":
+        return rows.astype(np.float32)
+    sums, there = coded.get("sums", np.ones(len(rows))), rows.sum(1)
+    return (rows * np.where(there > 0, sums / np.where(there > 0, there, 1), 0)[:, None]).astype(np.float32)
+
+
+def is_coded(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether arrays are rows of some images in a codec, as an export has them."""
+    return {"codec", "classes", "images", "of"} <= arrays.keys()
+
+
+def bytes_of(coded: Mapping[str, np.ndarray]) -> int:
+    """Bytes of the rows alone, without the name of the codec and the number of classes.
+
+    >>> row = np.full((1, 10), 0.1, np.float32)
+    >>> [bytes_of(encode(row, codec)) for codec in ("float32", "float16", "int8", "top3:int8", "top3:float16")]
+    [40, 20, 12, 9, 11]
+    """
+    return sum(array.nbytes for name, array in coded.items() if name in ("numbers", "step", "top", "sums"))
+
+
+def _packed(rows: Rows, numbers: str) -> Coded:
+    if numbers != "int8":
+        return {"numbers": _below_largest(rows, rows.astype(numbers))}
+    logs = np.log(np.where(rows > 0, rows, 1), dtype=np.float64)
+    largest = np.log(np.where(rows > 0, rows, 0).max(1, keepdims=True, initial=1e-45), dtype=np.float64)
+    depth = np.where(rows > 0, np.minimum(largest - logs, _DEEPEST), 0)
+    deepest = depth.max(1, keepdims=True)
+    step = np.where(deepest > 0, np.maximum(deepest / _STEPS, 2.0**-24), 0).astype(np.float16)
+    codes = 255 - np.rint(depth / np.where(step > 0, step, 1).astype(np.float64))
+    codes = np.where(rows > 0, np.clip(codes, 1, 255), 0).astype(np.uint8)
+    return {"numbers": _below_largest(rows, codes), "step": step}
+
+
+def _below_largest(rows: Rows, stored: np.ndarray) -> np.ndarray:
+    """What is stored, but that what was less than the largest entry of its row stays less."""
+    tied = (stored == stored.max(1, keepdims=True)) & (rows < rows.max(1, keepdims=True))
+    less = stored - 1 if stored.dtype == np.uint8 else np.nextafter(stored, stored.dtype.type(0))
+    return np.where(tied, less, stored)
+
+
+def _unpacked(coded: Mapping[str, np.ndarray]) -> Float[np.ndarray, "R _"]:
+    numbers = coded["numbers"].astype(np.float64)
+    if "step" not in coded:
+        return numbers
+    return np.where(numbers > 0, np.exp((numbers - 255) * coded["step"].astype(np.float64)), 0)

@@ -1,0 +1,262 @@
+"""Results to take home: rows, curves, networks, labels and subsets are those of training, from memory or from a folder."""
+
+import dataclasses
+import importlib
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import jaxsoft
+from jaxsoft import config, errors
+from jaxsoft.console import Console
+from jaxsoft.experiment import run
+from jaxsoft.experiment.store import manifest
+from jaxsoft.training import ensemble
+
+TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=16, learning_rate=0.3)
+STUDENT = jaxsoft.Student(model="mlp(hidden=8)", batch=4, steps=8, learning_rate=0.1, evaluations=4)
+SWEEP = jaxsoft.Sweep(ipc=(1, 2), labels=("hard", "teacher(epoch=2)"), seed=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def data():
+    labels = np.arange(150) % 3
+    images = np.random.default_rng(0).random((150, 6, 4)) + labels[:, None, None]
+    return jaxsoft.Dataset.from_arrays(images / 3, labels, validation=0.2)
+
+
+@pytest.fixture(scope="module")
+def experts(data):
+    return jaxsoft.teach(data, TEACHER)
+
+
+@pytest.fixture(scope="module")
+def found(data, experts):
+    return jaxsoft.train_students(data, experts, STUDENT, SWEEP)
+
+
+@pytest.fixture(scope="module")
+def folder(data, experts, tmp_path_factory):
+    where = tmp_path_factory.mktemp("runs") / "mine"
+    jaxsoft.train_students(data, experts, STUDENT, SWEEP, folder=where)
+    return where
+
+
+def assert_equal(one, other, images):
+    assert one == other and one.plan.keys == other.plan.keys
+    assert one.curves.equals(other.curves)
+    for member in (0, -1, one[3]["member"]):
+        jax.tree.map(np.testing.assert_array_equal, one.params(member), other.params(member))
+        for ask in ("labels", "subset"):
+            np.testing.assert_array_equal(getattr(one, ask)(member), getattr(other, ask)(member))
+        np.testing.assert_array_equal(one.predict(member, images), other.predict(member, images))
+
+
+def test_results_are_a_sequence_of_rows(found):
+    assert len(found) == 8 and found[0] == found.rows[0] and [row["ipc"] for row in found] == [1] * 4 + [2] * 4
+    assert found == list(found) and found[1:3] == found.rows[1:3]
+    assert "curve" not in found[0] and list(found.to_pandas()["member"]) == [row["member"] for row in found]
+    assert "teacher(epoch=2)" in jaxsoft.text_table(found)
+
+
+def test_predictions_have_the_accuracies_that_training_tells(found, data):
+    for split, column in ((data.test, "test_accuracy"), (data.validation, "val_accuracy")):
+        for place, row in enumerate(found):
+            said = found.predict(place, split.images)
+            assert round(float((said.argmax(1) == split.labels).mean()), 6) == row[column]
+    assert len({row["test_accuracy"] for row in found}) > 1
+    as_bytes = np.round(255 * data.test.images).astype(np.uint8)
+    np.testing.assert_allclose(found.predict(0, as_bytes), found.predict(0, data.test.images), atol=0.1)
+    np.testing.assert_allclose(found.predict(0, data.test.images, probabilities=True).sum(1), 1, rtol=1e-6)
+
+
+def test_curves_end_where_the_rows_do(found):
+    looks = found.curves
+    assert list(looks["step"][:4]) == [2, 4, 6, 8] and len(looks) == 8 * 4
+    best = looks.groupby("member")["val_accuracy"].max()
+    assert all(best[row["member"]] == row["val_accuracy"] for row in found)
+
+
+def test_labels_are_those_of_the_images_of_the_subset(found, data, experts):
+    soft = [place for place, row in enumerate(found) if row["labels"] != "hard"]
+    for place in range(8):
+        images = found.subset(place)
+        true = data.train.labels[images]
+        assert sorted(true) == sorted(list(range(3)) * found[place]["ipc"])
+        wanted = np.eye(3, dtype=np.float32)[true]
+        if place in soft:
+            wanted = experts.label(data.train.images[images], "teacher(epoch=2)")
+        np.testing.assert_allclose(found.labels(place), wanted, atol=1e-6)
+
+
+def test_a_folder_gives_what_memory_gives(found, folder, data):
+    assert_equal(jaxsoft.Results.load(str(folder), data), found, data.test.images)
+    assert manifest.verify(folder) == []
+
+
+def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
+    assert_equal(jaxsoft.Results.load(found.save(tmp_path / "one"), data), found, data.test.images)
+    again = jaxsoft.Results.load(tmp_path / "one", data).save(tmp_path / "two")
+    assert_equal(jaxsoft.Results.load(again, data), found, data.test.images)
+    assert manifest.verify(tmp_path / "one") == []
+    with pytest.raises(errors.CheckpointError, match="two is not empty"):
+        found.save(again)
+
+
+def test_all_looks_are_kept_in_memory_and_in_a_folder(data, tmp_path):
+    """The chosen checkpoint is the last look of the highest accuracy; a student that diverged is none."""
+    rates = dataclasses.replace(
+        SWEEP, labels=("hard",), seed=(0,), learning_rate=(0.1, 1e30), axes=("ipc", "learning_rate")
+    )
+    call = data, None, dataclasses.replace(STUDENT, optimizer="sgd"), rates
+    memory = jaxsoft.train_students(*call, keep="all")
+    stored = jaxsoft.train_students(*call, keep="all", folder=tmp_path)
+    saved = jaxsoft.Results.load(memory.save(tmp_path / "saved"), data)
+    (well, *_), (bad, *_) = ([i for i, row in enumerate(memory) if row["status"] == how] for how in ("done", "failed"))
+    looks = memory.curves
+    accuracies = looks[looks["member"] == memory[well]["member"]]["val_accuracy"].tolist()
+    best = max(range(4), key=lambda i: (accuracies[i], i)) + 1
+    for found in (memory, stored, saved):
+        jax.tree.map(np.testing.assert_array_equal, found.params(well), found.params(well, look=best))
+        for look in range(1, 5):
+            said = found.predict(well, data.validation.images, look=look).argmax(1)
+            assert round(float((said == data.validation.labels).mean()), 6) == accuracies[look - 1]
+        with pytest.raises((errors.ConfigError, errors.CheckpointError), match="failed"):
+            found.params(bad)
+        with pytest.raises((errors.ConfigError, errors.CheckpointError), match="look 9"):
+            found.params(well, look=9)
+
+
+def test_any_run_folder_is_read(tmp_path):
+    """Of the command line, with rows of one's own; what it does not keep is said with the way to keep it."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 200).astype(np.float32)
+    labels = jaxsoft.Labels.from_array(rows, name="svm")
+    sweep = dataclasses.replace(SWEEP, labels=("teacher(epoch=1)", labels), ipc=(1,), seed=(0,))
+    settings = config.Settings(data=config.Data(limit=20), teacher=TEACHER, student=STUDENT, sweep=sweep)
+    run.run(settings, tmp_path, Console(quiet=True))
+    found, again = jaxsoft.Results.load(tmp_path), jaxsoft.Results.load(tmp_path, labels=[labels])
+    assert len(found.dataset.train) == 200 and len(found.curves) == 2 * 4
+    np.testing.assert_array_equal(again.labels(1), labels.rows[again.subset(1)])
+    wanted = again.experts.label(again.dataset.train.images[again.subset(0)], "teacher(epoch=1)")
+    np.testing.assert_allclose(again.labels(0), wanted, atol=1e-6)
+    with pytest.raises(errors.DataError, match="there is no file svm"):
+        found.labels(1)
+    with pytest.raises(errors.CheckpointError, match="no students of look 0; --config.keep.students=best keeps"):
+        found.params(0)
+    shutil.rmtree(tmp_path / "teachers")
+    with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
+        _ = jaxsoft.Results.load(tmp_path).experts
+
+
+def test_a_report_is_written(found, folder, data, tmp_path):
+    assert jaxsoft.Results.load(folder, data).report() == folder / "report.html"
+    assert manifest.verify(folder) == []
+    assert "teacher(epoch=2)" in found.report(tmp_path / "mine.html").read_text()
+    with pytest.raises(errors.ConfigError, match="in no run folder; give report"):
+        found.report()
+
+
+def test_own_arrays_go_on_in_a_folder_after_ctrl_c(found, data, experts, tmp_path):
+    """Stopped after the second look, and finished by the same call."""
+
+    def interrupt(stage, done, total, words):
+        if (stage, done) == ("students", 2):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    call = data, experts, STUDENT, SWEEP
+    with pytest.raises(KeyboardInterrupt, match="stopped after chunk 2 of 4"):
+        jaxsoft.train_students(*call, folder=tmp_path / "run", progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    seen = []
+    again = jaxsoft.train_students(*call, folder=tmp_path / "run", progress=lambda *told: seen.append(told))
+    assert [told[:3] for told in seen if told[0] == "students"] == [("students", 3, 4), ("students", 4, 4)]
+    assert_equal(again, found, data.test.images)
+    with pytest.raises(
+        errors.CheckpointError, match="belongs to another config: config.student.batch is 4 there, 8 now"
+    ):
+        jaxsoft.train_students(data, experts, dataclasses.replace(STUDENT, batch=8), SWEEP, folder=tmp_path / "run")
+
+
+def test_an_equal_sweep_is_not_compiled_again(data, experts, monkeypatch):
+    made = []
+    whole = jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda *args, **how: made.append(1) or whole(*args, **how))
+    ensemble._compiled.cache_clear()
+    compiled = []
+    for batch, seeds in ((4, (0, 1)), (4, (2, 3)), (3, (0, 1))):
+        sweep, before = dataclasses.replace(SWEEP, labels=("hard",), ipc=(2,), seed=seeds), len(made)
+        jaxsoft.train_students(data, experts, dataclasses.replace(STUDENT, batch=batch), sweep)
+        compiled.append(len(made) - before)
+    assert compiled == [3, 0, 3]  # initialize, chunk and test; other seeds are other arguments; another batch is not
+
+
+def test_what_is_compiled_does_not_outlive_an_edit(data, tmp_path, monkeypatch):
+    """A module that is imported anew, as a notebook does, is what trains."""
+    code = "def steep(learning_rate, weight_decay):\n    import optax\n    return optax.sgd(RATE * learning_rate)\n"
+    monkeypatch.syspath_prepend(tmp_path)
+    said, sweep = [], dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",), seed=(0,))
+    for rate in (1.0, 3.25):  # of another size, or Python would take its own copy of the first
+        (tmp_path / "reloaded.py").write_text(f"RATE = {rate}\n{code}")
+        importlib.invalidate_caches()
+        importlib.reload(importlib.import_module("reloaded"))
+        student = dataclasses.replace(STUDENT, optimizer="reloaded:steep")
+        said.append(jaxsoft.train_students(data, student=student, sweep=sweep).curves["train_loss"].iloc[-1])
+    assert said[0] != said[1]
+
+
+def test_progress_is_told_of_experts(data, tmp_path):
+    seen = []
+    jaxsoft.teach(data, TEACHER, progress=lambda *told: seen.append(told))
+    assert [told[:3] for told in seen] == [("teachers", 1, 2), ("teachers", 2, 2)]
+    assert "validation accuracy" in seen[0][3]
+
+
+def test_experts_have_variables_and_label_any_images(data, experts):
+    params = experts.params(0, 1)
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(params)) and list(params) == ["params"]
+    jax.tree.map(np.testing.assert_array_equal, experts.params(), experts.params(0, 2))
+    rows = experts.label(data.test.images, "teacher(epoch=2)|topk(1)")
+    assert rows.shape == (30, 3) and ((rows > 0).sum(1) == 1).all()
+    hard = experts.label(data.test.images, "hard|smooth(0.3)", classes=data.test.labels)
+    np.testing.assert_array_equal(hard.argmax(1), data.test.labels)
+
+
+@pytest.mark.parametrize(
+    "ask, message",
+    [
+        (lambda e, d: e.label(d.test.images, "learned"), "label spec 'learned' has no labels for any images"),
+        (lambda e, d: e.label(d.test.images, "teacher(epoch=1, views=4)"), "has no labels for any images"),
+        (lambda e, d: e.label(d.test.images, "hard"), "reads the true class; give classes="),
+        (lambda e, d: e.label(d.test.images, "teacher(epoch=3)"), "epoch=3 but there are epochs 0 to 2"),
+        (lambda e, d: e.label(d.test.images, "teachers(2, epoch=1)"), "expert=1 but there are 1 experts"),
+        (lambda e, d: e.label(d.test.images, "teacher"), "has no epoch yet"),
+        (lambda e, d: e.label(d.test.images[:, :5], "teacher(epoch=1)"), "images to label are 5x4x1; wanted 6x4x1"),
+        (lambda e, d: e.params(0, 7), "epoch=7 but there are epochs 0 to 2"),
+    ],
+)
+def test_what_experts_cannot_say_is_one_line(ask, message, experts, data):
+    with pytest.raises((errors.ConfigError, errors.DataError), match=message):
+        ask(experts, data)
+
+
+def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, data, experts, tmp_path):
+    for member in (8, -9, "0123456789ab"):
+        with pytest.raises(errors.ConfigError, match="there is no member .* wanted a position below 8"):
+            found.params(member)
+    with pytest.raises(errors.DataError, match="images are 4x6x1; wanted 6x4x1"):
+        found.predict(0, data.test.images.transpose(0, 2, 1, 3))
+    with pytest.raises(errors.CheckpointError, match="there is no run in"):
+        jaxsoft.Results.load(tmp_path)
+    with pytest.raises(errors.ConfigError, match="unknown dataset 'own'.*give Results.load the dataset="):
+        jaxsoft.Results.load(folder).predict(0, data.test.images)
+    with pytest.raises(errors.DataError, match="was trained on other data than digits"):
+        _ = jaxsoft.Results.load(folder, jaxsoft.load("digits")).dataset
+    with pytest.raises(errors.ConfigError, match="keep.students expects one of none, best, all, got 'some'"):
+        jaxsoft.train_students(data, experts, STUDENT, SWEEP, keep="some")
+    one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
+    with pytest.raises(errors.ConfigError, match="keep='best'. keeps them"):
+        jaxsoft.train_students(data, experts, STUDENT, one, keep="none").params(0)

@@ -116,13 +116,13 @@ def _run(argv: Sequence[str]) -> int:
             console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
-    code = _finish(rows, workdir, console) if is_first else 0
+    code = _finish(rows, workdir, console, settings.note) if is_first else 0
     with console.interruptible():
         processes.barrier("report")
     return code
 
 
-def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
+def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     """Close the folder, whatever becomes of the report; then write that, and say how it went."""
     from jaxsoft.experiment import run
     from jaxsoft.experiment.tell import describe
@@ -134,7 +134,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
             from jaxsoft.results import write_report
 
             write_report([workdir])
-            text, is_written = tables.text_table(rows), True
+            text, is_written = tables.text_table(rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"

@@ -16,6 +16,10 @@ from jaxsoft import errors
 from jaxsoft.config import default, parse_arg
 
 STORE = "runs/teachers"
+QUICK = (
+    ":quick has smaller networks, fewer images, seeds or steps than the experiment: it shows that the machine works, not "
+    "the claim."
+)
 
 Age = int | float
 """Of a teacher: an epoch (int), or the first one to reach a validation accuracy (float, a fraction)."""
@@ -144,6 +148,7 @@ def _make(data: str, quick: bool, classes: int) -> Study:
     own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
     made = own.get(data, _other)(quick)
     made.config.data.name = data
+    made.config.note = QUICK if quick else ""
     made.config.teacher.expected = tuple(f"{epoch}:{accuracy:g}" for epoch, accuracy in made.expected.items())
     return replace(made, quick=quick, num_classes=classes or made.num_classes)
 

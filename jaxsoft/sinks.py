@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from csv import DictWriter, reader
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxsoft import errors, files, imports, spec
 
@@ -32,6 +32,7 @@ _SETTINGS = ("learning_rate", "weight_decay")  # floats of a row that nobody mea
 _PACKAGES = {"tensorboard": "tensorboard>=2.20,<3", "wandb": "wandb>=0.22,<1"}  # as in pyproject.toml
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where events go. Whatever it raises is told once, and ends it."""
 
@@ -87,7 +88,7 @@ def tensorboard(folder: Path) -> Sink:
 def wandb(folder: Path, project: str = "jaxsoft", mode: str = "online", entity: str = "", name: str = "") -> Sink:
     """A run of Weights & Biases, named as the run folder unless `name` is given; every start goes on with it.
 
-    Offline each start leaves a folder in RUN/logs/wandb, for `wandb sync --append` in their order.
+    Offline each start leaves a folder in RUN/logs/wandb; `wandb sync` in RUN/logs makes one run of them.
     """
     return _Wandb(folder, dict(project=project, mode=mode, entity=entity or None, name=name or folder.parent.name))
 
@@ -139,7 +140,7 @@ class _Guarded:
     def _made(self) -> Sink:
         self._folder.mkdir(parents=True, exist_ok=True)
         made = _maker(self._text)(self._folder)
-        if not all(callable(getattr(made, name, None)) for name in ("write", "close")):
+        if not isinstance(made, Sink):
             told = f"should return an object with write(event) and close(), got {type(made).__name__}"
             raise errors.ConfigError(f"{self._text} {told}")
         self._memory = open(files.own(self._told_path), "a", buffering=1)
@@ -151,9 +152,10 @@ class _Guarded:
         try:
             yield
         except (Exception, SystemExit) as problem:
-            said = str(problem) if isinstance(problem, errors.JaxsoftError) else imports.located(problem)
+            is_told = isinstance(problem, errors.JaxsoftError)
+            said = str(problem) if is_told else f"{self._text}: {imports.located(problem)}"
             if not self._failed:
-                self._say(f"warning: the run goes on without the sink {self._text}: {said}")
+                self._say(f"warning: the run goes on without a sink: {said}")
             self._failed = True
 
 
@@ -207,8 +209,7 @@ class _Wandb:
         import wandb  # pyright: ignore[reportMissingImports]
 
         quietly = wandb.Settings(console="off", silent=True)
-        resume = "allow" if options["mode"] == "online" else None  # offline the equal id alone says it
-        self._run = wandb.init(**options, dir=str(folder), id=_kept_id(folder), resume=resume, settings=quietly)
+        self._run = wandb.init(**options, dir=str(folder), id=_kept_id(folder), resume="allow", settings=quietly)
         for kind in ("teacher", "students", "speed", "member"):
             self._run.define_metric(f"{kind} step")
             self._run.define_metric(f"{kind} *", step_metric=f"{kind} step")

@@ -374,7 +374,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     monkeypatch.setattr(run, "run", lambda *_: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
     monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
-    monkeypatch.setattr(tables, "text_table", lambda rows: "THE TABLE")
+    monkeypatch.setattr(tables, "text_table", lambda *_: "THE TABLE")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out
     assert "THE TABLE" in told and "report: here/report.html" in told and "next: " in told

@@ -5,7 +5,7 @@ CUDA ?= cuda12
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench bench-gpu lint clean
+.PHONY: demo test bench bench-gpu numbers lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/jaxsoft run digits
@@ -19,10 +19,16 @@ bench: $(VENV)/.bench
 bench-gpu: $(VENV)/.bench-$(CUDA)
 	$(BIN)/python benchmarks/suite.py --size=gpu
 
+numbers: $(VENV)/.run
+	$(BIN)/python benchmarks/documents.py --run
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs_build.py
 
 $(VENV)/.run: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +37,10 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.run

@@ -65,8 +65,9 @@ class Dataset:
           images: [N, H, W, C] or [N, H, W] of any size: uint8, floats in [0, 1], or what `data/arrays.py` can tell.
           labels: [N], class numbers 0 to K - 1; classes may differ in size.
           class_names: K of them; the numbers if not given.
-          validation, test: (images, labels), or the share of each class that becomes one, by a fixed shuffle and at
-            least one image: `test` of all, a fifth if not given, then `validation` of what is left, none if 0.
+          validation: (images, labels), or the share of each class that becomes it, by a fixed shuffle and at least one
+            image, of what `test` leaves; none if 0.
+          test: likewise, of all images; a fifth if not given.
           name: the column `dataset` of the results.
 
         Raises:
@@ -84,8 +85,10 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
+        """K."""
         return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        """H, W, C."""
         return tuple(self.train.images.shape[1:])

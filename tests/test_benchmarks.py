@@ -88,7 +88,7 @@ def test_every_size_has_the_settings_of_the_others(name):
 def test_the_docstring_says_the_command_and_the_readme_the_question(name):
     doc = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
     assert doc.splitlines()[0].endswith("?") and f"benchmarks/{name}.py" in doc
-    assert f"| `{name}` | " in (FOLDER.parent / "README.md").read_text()
+    assert f"| `{name}` | " in (FOLDER.parent / "docs" / "performance.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_coverage_of_every_statistic_is_measured_at_its_smallest_size(coverage):
     cases = [*coverage["curves"](40), *coverage["choices"](40), *coverage["others"]()]
     first = {case.statistic: case for case in cases}
     lines = coverage["table"]([(case, coverage["measure"](case, 2)) for case in first.values()]).splitlines()
-    assert len(lines) == 2 + len(first) and "| `coverage` | " in (FOLDER.parent / "README.md").read_text()
+    assert len(lines) == 2 + len(first) and "| `coverage` | " in (FOLDER.parent / "docs" / "performance.md").read_text()
     assert all(re.fullmatch(r"\| .* \| \d+ \| (–|[\d.]+) \| (–|[\d.]+) \| ([012]|10) \|", line) for line in lines[2:])
 
 

@@ -1,0 +1,1 @@
+"""Flags, the named experiments, signals and output of the command line."""

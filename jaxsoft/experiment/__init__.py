@@ -1,0 +1,1 @@
+"""From settings to results, a room for each stage; `run.py` tells the story."""

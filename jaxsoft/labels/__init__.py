@@ -1,0 +1,1 @@
+"""Label rows: where they come from, and what is done to them."""

@@ -1,0 +1,1 @@
+"""The one convolution, and the ways it is computed."""

@@ -31,10 +31,12 @@ class Geometry(NamedTuple):
 
 
 def forward_by_library(g: Geometry, x: Array, k: Array) -> Array:
+    """The convolution [B, H2, W2, D] of images [B, H, W, C] with a kernel [h, w, C, D]."""
     return _canonical(x, k, (g.stride, g.stride), ((g.padding, g.padding),) * 2)
 
 
 def input_gradient_by_library(g: Geometry, y: Array, k: Array) -> Array:
+    """Its gradient in the images [B, H, W, C], of that in the response y [B, H2, W2, D]."""
     if jax.default_backend() == "cpu":
         pads = tuple(pad[:2] for pad in _pads(g, y))
         return _canonical(y, _around(k), padding=pads, apart=(g.stride, g.stride))
@@ -43,6 +45,7 @@ def input_gradient_by_library(g: Geometry, y: Array, k: Array) -> Array:
 
 
 def kernel_gradient_by_library(g: Geometry, x: Array, y: Array) -> Array:
+    """Its gradient in the kernel [h, w, C, D], of that in the response y [B, H2, W2, D]."""
     if jax.default_backend() == "cpu":  # channels are the images here, images the channels, and y is the kernel
         images, kernel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
         pads = ((g.padding, g.padding),) * 2
@@ -85,6 +88,8 @@ def _tile(g: Geometry, x: Array, out: int) -> int:
 
 
 def forward_by_patches(g: Geometry, x: Array, k: Array) -> Array:
+    """As `forward_by_library`."""
+
     def product(x: Array) -> Array:
         return _windows(g, x) @ k.reshape(-1, k.shape[-1])
 
@@ -96,6 +101,8 @@ def forward_by_patches(g: Geometry, x: Array, k: Array) -> Array:
 
 
 def kernel_gradient_by_patches(g: Geometry, x: Array, y: Array) -> Array:
+    """As `kernel_gradient_by_library`."""
+
     def product(x: Array, y: Array) -> Array:
         windows = _windows(g, x)
         return windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])
@@ -109,6 +116,7 @@ def kernel_gradient_by_patches(g: Geometry, x: Array, y: Array) -> Array:
 
 
 def input_gradient_by_patches(g: Geometry, y: Array, k: Array) -> Array:
+    """As `input_gradient_by_library`."""
     y = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *_pads(g, y), (0, 0, 0)))
     return forward_by_patches(Geometry((y.shape[1], y.shape[2]), g.window, 1, 0, g.lowering), y, _around(k))
 

@@ -46,6 +46,7 @@ class Recipe(NamedTuple):
         return -(-slots // self.batch)
 
     def build_model(self) -> nn.Module | models.Network:
+        """The network of one member."""
         return models.build(self.model, self.num_classes)
 
     def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
@@ -53,12 +54,15 @@ class Recipe(NamedTuple):
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
+        """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
         return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
 
     def build_schedule(self) -> Callable[[Array], Array]:
+        """From the fraction of training that is done, in [0, 1), to the factor of the rate."""
         return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
 
     def build_loss(self) -> Callable[[Array, Array], Array]:
+        """From logits [K] and a label row [K] of one image to a scalar."""
         return spec.resolve(self.loss, *_LOSSES, ("logits", "row"))
 
     def code(self) -> dict[str, str]:
@@ -104,6 +108,7 @@ class Bank(NamedTuple):
     rows: Float[Array, "R K"]
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
+        """Stored images as the network sees them."""
         scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
         return images.astype(scale.dtype) * scale + shift
 

@@ -26,6 +26,7 @@ Pairs = Mapping[tuple[str, str], Arms]  # by teacher and student; the teacher of
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """The matrix of teachers and students, where the experts' architectures are known and students have several."""
     told = {tuple(run.teachers.get("teacher", {}).get("models") or ()) for run in runs} - {()}
     pairs = _pairs(group, told.pop()) if len(told) == 1 else {}
     taught = {pair: arms for pair, arms in pairs.items() if pair[0]}

@@ -28,6 +28,7 @@ _AXIS = "teacher epoch (0 is the initialisation)"
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """The best epoch of each budget, where soft labels differ in the teacher's epoch alone."""
     soft = group.arms.iloc[group.soft]
     bare = len(set(soft["family"])) == 1 and not any(soft["operations"]) and not soft["epoch"].isna().any()
     few = len(group.ipcs) <= _MOST_IPCS and len(set(soft["epoch"])) >= _FEWEST_EPOCHS
@@ -43,7 +44,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         accuracy, entropy = history.get(int(epoch.mean), (None, None))
         knew = {f"{whose} validation, %": accuracy, f"{whose} label entropy, nats": entropy}
         value = group.accuracy(ipc, group.soft)
-        lines.append({"IPC": ipc, "best epoch": _epoch(epoch), "test, %": value, **knew, "n": value.n})
+        lines.append(
+            {"IPC": ipc, "best epoch": words.Shown(_epoch(epoch), epoch), "test, %": value, **knew, "n": value.n}
+        )
     caption = (
         f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
         "of the best epoch in resampled sets of seeds."

@@ -26,6 +26,7 @@ Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and 
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """What each budget gains where the same students were selected on validation and on test."""
     sealed, paper = _protocols(group)
     known = "protocol" not in group.arms
     lines = []

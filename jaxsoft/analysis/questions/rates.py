@@ -29,6 +29,7 @@ class Duel(NamedTuple):
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Soft against hard labels at each rate and at their own best, where the sweep has several rates."""
     duels = {ipc: _duel(group, ipc) for ipc in group.ipcs} if _RATE in group.arms else {}
     duels = {ipc: duel for ipc, duel in duels.items() if max(map(len, duel.accuracy.values()), default=0) > 1}
     if not duels:

@@ -30,6 +30,7 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Accuracy by way of selection, with hard and with soft labels, where the sweep has several ways."""
     if "select" not in group.arms:
         return None
     kinds = {"hard": group.hard, "soft": group.soft}

@@ -17,6 +17,7 @@ _MOST_PANELS = 6
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Soft, shuffled and hard labels at equal entropy, where a source and its shuffled rows were trained on."""
     shuffled = {group.arms["base"].iat[arm]: group.of(group.labels(arm)) for arm in group.find(op="shuffle")}
     pairs = {
         labels: (group.of(labels), shuffled[labels]) for labels in map(str, group.arms["labels"]) if labels in shuffled

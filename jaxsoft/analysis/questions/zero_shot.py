@@ -54,6 +54,7 @@ class Subjects(NamedTuple):
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
+    """Accuracy on a class whose images, or whose labels elsewhere, were left out."""
     found = _subjects(group)
     if not found:
         return None

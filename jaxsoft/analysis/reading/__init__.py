@@ -1,0 +1,1 @@
+"""Run folders read back: the table of results, what else a run left."""

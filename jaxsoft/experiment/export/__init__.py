@@ -1,0 +1,1 @@
+"""What is taken from a run: one student's images and labels as files, read back and compared."""

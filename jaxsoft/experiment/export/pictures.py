@@ -41,6 +41,7 @@ def files_of(
 
 
 def arrays(**arrays: np.ndarray) -> bytes:
+    """Arrays as the bytes of an .npz file."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()

@@ -1,0 +1,1 @@
+"""What students read: which images, which label rows, put into banks."""

@@ -1,0 +1,1 @@
+"""What is planned: axes to members, checks, identity and keys, buckets, waves, bytes."""

@@ -1,0 +1,1 @@
+"""Who is trained: waves of members, resumed, halved; the rows of their outcomes."""

@@ -1,0 +1,1 @@
+"""Who teaches: experts by architecture, epoch by epoch."""

@@ -63,9 +63,11 @@ class Memory(dict[int, State]):
     """The state after every epoch, on the host; saves and restores as `Checkpoints` do."""
 
     def save(self, step: int, tree: State, extra: Any) -> None:
+        """Keep the state after an epoch; `extra` goes unkept."""
         self[step] = jax.device_get(tree)
 
     def restore(self, step: int, like: Any) -> State:
+        """The state after an epoch; KeyError if none was kept."""
         return self[step]
 
 

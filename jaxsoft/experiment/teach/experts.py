@@ -164,10 +164,12 @@ def teach(
 
     Args:
       dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings, precision, lowering: how, as `config.Settings` has them; of no experts at all nothing is trained.
+      settings: how; of no experts at all nothing is trained.
       normalization: what networks see, fitted on the training images.
       folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
       on_epoch: epochs are counted through all architectures.
+      precision: of feature maps, as `config.Settings.precision`.
+      lowering: of convolutions, as `config.Compute.lowering`.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:

@@ -1,0 +1,1 @@
+"""What is said: progress, the plan in words, examples for the report."""

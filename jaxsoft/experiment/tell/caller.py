@@ -23,11 +23,13 @@ class Caller(Console):
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Time a stage, and name it to `progress`."""
         self._stage = name
         with super().stage(name):
             yield
 
     def progress(self, done: int, total: int, text: str) -> None:
+        """Tell how far the stage is: the user's function, or the bar."""
         if self._call:
             self._call(self._stage, done, total, text)
         else:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from csv import DictWriter, reader
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxsoft import errors, files, imports, spec
 
@@ -32,6 +32,7 @@ _SETTINGS = ("learning_rate", "weight_decay")  # floats of a row that nobody mea
 _PACKAGES = {"tensorboard": "tensorboard>=2.20,<3", "wandb": "wandb>=0.22,<1"}  # as in pyproject.toml
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where events go. Whatever it raises is told once, and ends it."""
 

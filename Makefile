@@ -5,7 +5,7 @@ CUDA ?= cuda12
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench bench-gpu lint docs clean
+.PHONY: demo test bench bench-gpu numbers lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/jaxsoft run digits
@@ -18,6 +18,9 @@ bench: $(VENV)/.bench
 
 bench-gpu: $(VENV)/.bench-$(CUDA)
 	$(BIN)/python benchmarks/suite.py --size=gpu
+
+numbers: $(VENV)/.run
+	$(BIN)/python benchmarks/documents.py --run
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

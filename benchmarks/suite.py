@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxsoft import errors
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 # Fresh processes of a benchmark, whose rows are pooled; one if it is not named.
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed, tables, begun = [], {}, time.perf_counter()
     for name in args.only.split(",") if args.only else names():
         if importlib.util.find_spec(NEEDS.get(name, "json")) is None:
-            print(f"{name}: skipped, {NEEDS[name]} is missing: pip install 'jaxsoft[bench]'\n", flush=True)
+            print(f"{name}: skipped, {NEEDS[name]} is missing: {errors.install('bench')}\n", flush=True)
             continue
         start, processes = time.perf_counter(), PROCESSES.get(name, {}).get(args.size, 1)
         rows = [run(name, args.size, args.repeats) for _ in range(processes)]

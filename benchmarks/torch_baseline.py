@@ -22,6 +22,7 @@ from typing import Any
 
 import measure
 
+from jaxsoft import errors
 from jaxsoft.training.fit import Recipe, precision
 
 # A case: (depth, width), (H, W, C), slots, batch, numbers of members; epochs of a PyTorch measurement; steps of a chunk of
@@ -54,7 +55,7 @@ def main() -> None:
     """Measure and tell."""
     args = measure.arguments(__doc__)
     if importlib.util.find_spec("torch") is None:
-        print("torch_baseline needs PyTorch: pip install 'jaxsoft[bench]'")
+        print(f"torch_baseline needs PyTorch: {errors.install('bench')}")
         sys.exit(3)
     # Both libraries live on one GPU, and JAX would take three quarters of it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.6")

@@ -23,9 +23,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     quick = parse_arg(arg, quick=False).quick
     study = presets.study("digits", None)
     config = study.config
-    config.name = "digits-quick" if quick else "digits"
+    config.name = "{data}-quick" if quick else "{data}"
     config.teacher.experts, config.teacher.store = 3, ""
     if quick:
+        config.note = presets.QUICK
         config.teacher.epochs, config.student.steps, config.student.evaluations = 4, 40, 4
     labels = ("hard", *(study.teacher(epoch) for epoch in ((2, 4) if quick else EPOCHS)))
     ipc = (1, 5) if quick else (1, 2, 5, 10, 20, 50)

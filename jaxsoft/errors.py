@@ -1,7 +1,9 @@
 """What a user is told when something cannot be done: one line, and the exit code of the command."""
 
 import difflib
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class JaxsoftError(Exception):
@@ -60,7 +62,21 @@ def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
 
 def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
     """The message for a name that nothing answers to: what was asked, the three closest, where the whole list is."""
-    return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where})"
+    own = "; one's own is written package.module:function" if "." in name else ""
+    return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where}){own}"
+
+
+def install(extra: str = "") -> str:
+    """The command that installs an extra: of the jaxsoft that is installed, wherever it came from, else of this checkout.
+
+    >>> install("bench")
+    "pip install 'jaxsoft[bench]'"
+    """
+    from importlib import metadata  # slow to import
+
+    is_installed = any(metadata.distributions(name="jaxsoft"))
+    what = "jaxsoft" if is_installed else str(Path(__file__).parents[1])
+    return f"pip install {'' if is_installed else '-e '}{shlex.quote(what + f'[{extra}]' * bool(extra))}"
 
 
 def quoted(value: object, most: int = 300) -> str:

@@ -7,7 +7,7 @@
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
-                 [--teach]
+                 [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
@@ -116,13 +116,13 @@ def _run(argv: Sequence[str]) -> int:
             console.say(run.dry_run(settings, workdir))
         return 0
     rows = run.run(settings, workdir, console)
-    code = _finish(rows, workdir, console) if is_first else 0
+    code = _finish(rows, workdir, console, settings.note) if is_first else 0
     with console.interruptible():
         processes.barrier("report")
     return code
 
 
-def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
+def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     """Close the folder, whatever becomes of the report; then write that, and say how it went."""
     from jaxsoft.experiment import run
     from jaxsoft.experiment.tell import describe
@@ -134,7 +134,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any) -> int:
             from jaxsoft.results import write_report
 
             write_report([workdir])
-            text, is_written = tables.text_table(rows), True
+            text, is_written = tables.text_table(rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
@@ -249,7 +249,9 @@ def _verify_export(where: Path, run: Path | None, teach: bool) -> int:
 def _export(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    columns = dict.fromkeys(_COLUMNS, "")
+    columns, of_config = dict.fromkeys(_COLUMNS, ""), [word for word in argv if word.startswith("--config")]
+    settings = arguments.settings(of_config)[0] if of_config else None
+    argv = [word for word in argv if word not in of_config]
     words, given = arguments.parse(argv, to="", codec="float32", images=False, teach=False, **columns)
     folder, to = (arguments.folder(text, "jaxsoft export") for text in ((words or [""])[0], given["to"]))
     if folder is None or to is None or len(words) != 1:
@@ -265,7 +267,7 @@ def _export(argv: Sequence[str]) -> int:
     with console.stage("teachers"):
         told = functools.partial(progress.of_teachers, console)
         how = given["codec"], given["images"], given["teach"], told
-        written = export.export(folder, to, asked, *how)
+        written = export.export(folder, to, asked, *how, settings=settings)
     row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
     shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
     _say(

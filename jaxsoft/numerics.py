@@ -57,6 +57,7 @@ NUMERIC: dict[str, Any] = {
     "jax_memory_fitting_effort": 0.0,
     "jax_memory_fitting_level": "O2",
     "jax_optimization_level": "UNKNOWN",
+    "jax_use_hlo_logistic_lowering": None,
     "jax_use_magma": "auto",
 }
 """Setting that can change a number -> its usual value, under which it is not told."""

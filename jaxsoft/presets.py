@@ -16,6 +16,10 @@ from jaxsoft import errors
 from jaxsoft.config import default, parse_arg
 
 STORE = "runs/teachers"
+QUICK = (
+    ":quick has smaller networks, fewer images, seeds or steps than the experiment: it shows that the machine works, not "
+    "the claim."
+)
 
 Age = int | float
 """Of a teacher: an epoch (int), or the first one to reach a validation accuracy (float, a fraction)."""
@@ -123,8 +127,7 @@ def study(name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol
     """
     args = parse_arg(arg, quick=False, data="digits", seeds=0, experts=0, classes=0, protocol=protocol)
     made = _make(args.data, args.quick, args.classes)
-    words = (name, *args.data.replace("/", "-").split(":"), *(["quick"] if args.quick else []))
-    made.config.name, made.config.protocol = "-".join(words), args.protocol
+    made.config.name, made.config.protocol = f"{name}-{{data}}{'-quick' * args.quick}", args.protocol
     made.config.teacher.store = STORE
     made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
     made.config.sweep.seed = tuple(range(args.seeds or min(made.seeds, seeds or made.seeds)))
@@ -135,7 +138,7 @@ def baseline(data: str, arg: str | None) -> Config:
     """The paper's baseline on one dataset, `:quick` or whole; `:protocol=paper` selects on test, as the authors did."""
     args = parse_arg(arg, quick=False, protocol="sealed")
     made = _make(data, args.quick, 0)
-    made.config.name, made.config.protocol = data + "-quick" * args.quick, args.protocol
+    made.config.name, made.config.protocol = "{data}" + "-quick" * args.quick, args.protocol
     made.config.sweep.seed = tuple(range(made.seeds))
     return made.soft_against_hard(made.ipc)
 
@@ -144,6 +147,7 @@ def _make(data: str, quick: bool, classes: int) -> Study:
     own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
     made = own.get(data, _other)(quick)
     made.config.data.name = data
+    made.config.note = QUICK if quick else ""
     made.config.teacher.expected = tuple(f"{epoch}:{accuracy:g}" for epoch, accuracy in made.expected.items())
     return replace(made, quick=quick, num_classes=classes or made.num_classes)
 

@@ -17,6 +17,7 @@ import contextlib
 import importlib.util
 import json
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from csv import DictWriter, reader
@@ -88,7 +89,7 @@ def tensorboard(folder: Path) -> Sink:
 def wandb(folder: Path, project: str = "jaxsoft", mode: str = "online", entity: str = "", name: str = "") -> Sink:
     """A run of Weights & Biases, named as the run folder unless `name` is given; every start goes on with it.
 
-    Offline each start leaves a folder in RUN/logs/wandb, for `wandb sync --append` in their order.
+    Offline each start leaves a folder in RUN/logs/wandb; `wandb sync` in RUN/logs makes one run of them.
     """
     return _Wandb(folder, dict(project=project, mode=mode, entity=entity or None, name=name or folder.parent.name))
 
@@ -106,7 +107,7 @@ def check(text: str) -> None:
 
 
 def _maker(text: str) -> Callable[[Path], Sink]:
-    known = {maker.__name__: maker for maker in (csv, tensorboard, wandb)}
+    known = {name: maker for name, maker in spec.public_functions(sys.modules[__name__]).items() if maker is not check}
     return spec.resolve(text, known, "sink", "jaxsoft/sinks.py", ("folder",))
 
 
@@ -140,7 +141,7 @@ class _Guarded:
     def _made(self) -> Sink:
         self._folder.mkdir(parents=True, exist_ok=True)
         made = _maker(self._text)(self._folder)
-        if not all(callable(getattr(made, name, None)) for name in ("write", "close")):
+        if not isinstance(made, Sink):
             told = f"should return an object with write(event) and close(), got {type(made).__name__}"
             raise errors.ConfigError(f"{self._text} {told}")
         self._memory = open(files.own(self._told_path), "a", buffering=1)
@@ -152,9 +153,10 @@ class _Guarded:
         try:
             yield
         except (Exception, SystemExit) as problem:
-            said = str(problem) if isinstance(problem, errors.JaxsoftError) else imports.located(problem)
+            is_told = isinstance(problem, errors.JaxsoftError)
+            said = str(problem) if is_told else f"{self._text}: {imports.located(problem)}"
             if not self._failed:
-                self._say(f"warning: the run goes on without the sink {self._text}: {said}")
+                self._say(f"warning: the run goes on without a sink: {said}")
             self._failed = True
 
 
@@ -208,8 +210,7 @@ class _Wandb:
         import wandb  # pyright: ignore[reportMissingImports]
 
         quietly = wandb.Settings(console="off", silent=True)
-        resume = "allow" if options["mode"] == "online" else None  # offline the equal id alone says it
-        self._run = wandb.init(**options, dir=str(folder), id=_kept_id(folder), resume=resume, settings=quietly)
+        self._run = wandb.init(**options, dir=str(folder), id=_kept_id(folder), resume="allow", settings=quietly)
         for kind in ("teacher", "students", "speed", "member"):
             self._run.define_metric(f"{kind} step")
             self._run.define_metric(f"{kind} *", step_metric=f"{kind} step")

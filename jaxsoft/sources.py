@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxsoft import files, imports
+from jaxsoft import files, imports, syntax
 
 ENGINE = 3
 """Version of what every number goes through, whatever a spec names: orders, streams, losses, the loop, evaluation.
@@ -97,7 +97,7 @@ def engine_digest() -> str:
 
 
 def _text(statements: list[ast.stmt]) -> str:
-    return "\n".join(map(ast.unparse, statements))
+    return "\n".join(map(syntax.text, statements))
 
 
 def _hash(texts: Iterable[str]) -> str:

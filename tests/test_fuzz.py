@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from jaxsoft import config, errors, spec
-from jaxsoft.analysis.reading import read
+from jaxsoft.analysis.reading import curves, read
 from jaxsoft.data import prepared, raw
 from jaxsoft.data.formats import images
 from jaxsoft.experiment.store import folder, manifest, results
@@ -83,6 +83,14 @@ def examples(_):
     return file.getvalue()
 
 
+def curves_file(_):
+    file, numbers = io.BytesIO(), np.full((2, 3), 0.5, np.float32)
+    np.savez(
+        file, member=np.array(["a", "b"]), step=np.ones((2, 3), np.int32), train_loss=numbers, val_accuracy=numbers
+    )
+    return file.getvalue()
+
+
 def data_set(tmp):
     """A prepared dataset beside; the content of its manifest."""
     labels = np.array([0, 1] * 4, np.int32)
@@ -113,6 +121,7 @@ KINDS = {  # name -> (one whole content, its reader)
     "results.jsonl": (record, in_file("results.jsonl", log)),
     "teachers.json": (lambda _: json.dumps(PLAN).encode(), in_file("teachers.json", read.read_teachers)),
     "examples.npz": (examples, in_file("examples.npz", read.read_examples)),
+    "curves.npz": (curves_file, in_file("curves.npz", lambda path: curves.read_curves(path.parent, ["a"]))),
     "prepared manifest": (data_set, in_file(prepared.MANIFEST, lambda path: prepared.read(path.parent, "tiny"))),
     "prepared labels": (
         lambda tmp: (data_set(tmp), (tmp / "train_labels.npy").read_bytes())[1],

@@ -29,7 +29,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("spec", "rng", "types", "config.values", "objects"),
     ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
-    ("errors", "files", "command"),  # the last is empty but for its modules
+    ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
 ROOMS = (
     "export",

@@ -13,7 +13,7 @@ from jaxsoft import config, errors
 from jaxsoft.main import main
 
 DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
-COMMANDS = ("run", "configs", "report", "data", "verify", "doctor")
+COMMANDS = ("run", "configs", "report", "data", "verify", "export", "doctor")
 NEEDED = "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
 SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
 
@@ -66,7 +66,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, verify, doctor"),
+        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, verify, export, doctor"),
         (["run"], NEEDED),
         (["run", "--config"], NEEDED),
         (["run", "digits", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),
@@ -165,9 +165,11 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("data.name=cifr10", "unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of them: jaxsoft data "
-         "list)"),
-        ("data.resize=9", "resize=9 cannot be: images of digits are 8 pixels wide as published"),
+        ("data.name=cifr10", "config.data.name: unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of "
+         "them: jaxsoft data list)"),
+        ("data.name=my.birds", "config.data.name: unknown dataset 'my.birds'; closest: "),
+        ("data.name=nosuch.birds:all", "config.data.name: module nosuch.birds not found beside "),
+        ("data.resize=9", "config.data.resize=9 cannot be: images of digits are 8 pixels wide as published"),
         ("student.model=mpl", "config.student.model: unknown model 'mpl'; closest: mlp, "),
         ("student.optimizer=adam", "config.student.optimizer: unknown optimizer 'adam'; closest: adamw, sgd (all of them: "
          "jaxsoft/training/optim.py)"),
@@ -296,7 +298,7 @@ def test_a_dataset_that_is_absent(dry_run, refused):
     code, line = dry_run("--config.data.name=cifar10", "--config.data.root=my data")
     assert code == 3
     assert line.startswith(
-        "cifar10 not found in my data; run: jaxsoft data prepare cifar10 --root 'my data', after placing"
+        "config.data.name: cifar10 not found in my data; run: jaxsoft data prepare cifar10 --root 'my data', after placing"
     )
     assert "cifar-10-binary.tar.gz" in line and "https://" in line
     for command in ("prepare", "verify"):
@@ -374,7 +376,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     monkeypatch.setattr(run, "run", lambda *_: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
     monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
-    monkeypatch.setattr(tables, "text_table", lambda rows: "THE TABLE")
+    monkeypatch.setattr(tables, "text_table", lambda *_: "THE TABLE")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out
     assert "THE TABLE" in told and "report: here/report.html" in told and "next: " in told

@@ -58,9 +58,9 @@ def test_every_setting_of_this_flax_is_known():
     harmless = {
         "flax_filter_frames", "flax_profile", "flax_use_orbax_checkpointing", "flax_use_flaxlib", "flax_array_ref",
         "flax_pytree_module", "flax_max_repr_depth", "flax_always_shard_variable", "flax_hijax_variable",
-        "nnx_graph_mode", "nnx_graph_updates",
+        "nnx_graph_mode", "nnx_graph_updates", "nnx_sow_capture_noop",
     }  # fmt: skip
-    assert set(flax.config._values) == harmless | set(numerics.PINNED_FLAX)
+    assert set(flax.config._values) - harmless == set(numerics.PINNED_FLAX)
 
 
 def test_flax_draws_the_same_weights_whatever_a_shell_says():

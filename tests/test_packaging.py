@@ -51,7 +51,7 @@ def test_wheels_and_source_distributions(tmp_path):
         commit = built.commit()
         assert commit is None or wheel.read("jaxsoft/experiment/machine/COMMIT").decode() == f"{commit}\n"
     assert set(wheels[0].namelist()) == set(wheels[1].namelist())  # the version is in them too
-    assert not built.WRITTEN.exists()
+    assert not (tracked() and built.WRITTEN.exists())  # what is unpacked has it
 
 
 def test_what_is_built_knows_its_commit(tmp_path, monkeypatch):
@@ -68,6 +68,9 @@ RELEASE = "0.1.0"
 @pytest.fixture
 def clone(tmp_path):
     """Run git in a clone that holds the build's own file, released as 0.1.0, in one commit."""
+
+    if not shutil.which("git"):
+        pytest.skip("git is missing")
 
     def git(*words):
         who = ["-c", "user.name=a", "-c", "user.email=b", "-c", "commit.gpgsign=false"]

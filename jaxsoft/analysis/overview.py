@@ -150,7 +150,9 @@ def _budgets(found: Findings) -> Section:
             }
             numbers = {"test, %": test, "validation, %": val, "n": test.n, "failed": failed["failed", ipc, arm]}
             lines.append(own | numbers)
-    caption = "Every cell: mean over n seeds and its 95 % interval; members that failed count as guessing."
+    caption = (
+        "Every cell: mean over n seeds and its 95 % interval; members that failed count as guessing. " + words.FIXED
+    )
     return Section("Each budget in numbers", [budget_table(found), table(lines, caption, folded=True, name="cells")])
 
 
@@ -212,7 +214,7 @@ def _map(one: Frontier, i: int, on: str) -> Chart:
     heat = Heat(values, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
     caption = (
         f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
-        f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain."
+        f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain. {words.FIXED}"
     )
     panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(epochs), 8.0))
     best = "; ".join(f"IPC {ipc}: epoch {epoch}" for ipc, epoch in one.best.items())
@@ -223,9 +225,9 @@ def _map(one: Frontier, i: int, on: str) -> Chart:
 def _certainty(found: Findings) -> Table:
     lines = []
     for c in found.choices:
-        shares = {labels: f"{100 * share:.0f} %" for labels, share in c.shares.items() if share >= 0.005}
-        again = {"chosen again": shares.pop(c.labels, "0 %")}
-        others = ", ".join([f"`{labels}` {share}" for labels, share in shares.items()][:2])
+        shares = {labels: words.rounded(share) for labels, share in c.shares.items() if share >= 0.005}
+        again = {"chosen again, %": shares.pop(c.labels, words.rounded(0.0))}
+        others = ", ".join([f"`{labels}` {share.text} %" for labels, share in shares.items()][:2])
         lines.append({"IPC": c.ipc, "chosen label spec": f"`{c.labels}`", **again, "otherwise": others or None})
     caption = "How sure the seeds are of their choice: its share among resampled sets of seeds."
     if found.trend.n:
@@ -237,16 +239,16 @@ def _laws(found: Findings) -> list[Section]:
     if not any(law.fit.parameters["scale"].value >= 0 for law in found.laws):  # too few budgets for any
         return []
     said = [text for law in found.laws if law.fit.name in ("hard", BEST) and (text := _falls(law))]
-    title = f"Error falls {' and '.join(said)}" if said else "No law of error in images is clear"
+    title = f"Above a floor, error falls {' and '.join(said)}" if said else "No law of error in images is clear"
     return [Section(title, [law_table(found.laws)._replace(folded=not said)])]
 
 
 def _falls(law: Law) -> str:
-    """How error falls with IPC; empty where AICc prefers a law without an exponent, or none is identified."""
+    """How error falls with IPC in the law that is fitted to all, a power law with a floor; empty where AICc prefers a law without an exponent, or none is identified."""
     best, exponent = law.best, law.fit.parameters["exponent"]
     if not (best and "exponent" in best.parameters and exponent.identified):
         return ""
-    return f"as IPC^−{exponent.value:.2f} with {'hard' if law.fit.name == 'hard' else 'the best soft'} labels"
+    return f"as IPC^−{exponent.value:.2f} with {'hard' if law.fit.name == 'hard' else 'best soft'} labels"
 
 
 def settings_section(parts: Sequence[Findings]) -> Section:

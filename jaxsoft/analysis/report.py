@@ -154,7 +154,14 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
     shown = {"dataset": "{}", "model": "`{}`", "protocol": "{} protocol"}
     alike = [text.format(members[c].iat[0]) for c, text in shown.items() if len(set(members[c])) == 1]
     kicker = " · ".join(["jaxsoft", *alike, f"{(members['status'] == 'done').sum()} members"])
-    return Page(kicker, title, numbered([*sections, *lost, *made]))
+    first, *others = [*sections, *lost, *made]
+    return Page(kicker, title, numbered([first._replace(blocks=[*first.blocks, *_notes(runs)]), *others]))
+
+
+def _notes(runs: Sequence[Run]) -> list[Text]:
+    """What runs say beneath their tables, each once."""
+    notes = [run.config.get("note") for run in runs]
+    return [Text(note, "warning") for note in dict.fromkeys(n for n in notes if isinstance(n, str) and n)]
 
 
 def _tried(what: str, lost: list[Section], instead: T, make: Callable[..., T], *args: Any) -> T:

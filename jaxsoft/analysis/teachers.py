@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from jaxsoft.analysis.findings import Choice
 from jaxsoft.analysis.reading.read import Examples, Run
@@ -13,6 +14,7 @@ from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series, U
 from jaxsoft.analysis.showing.page import Section
 
 _IMAGES, _EPOCHS, _BARS = 5, 4, 5
+_SIDE = 54  # of an image, in points
 _TOLD = {"val_accuracy": ("validation, %", BLUE), "label_entropy": ("label entropy, nats", ORANGE)}
 
 
@@ -74,15 +76,16 @@ def _labels(examples: Examples) -> Section:
     top = [np.sort(np.argsort(-weight[n], kind="stable")[:bars]) for n in images]
     height = 1.0 * len(images) + 0.3
 
+    foot = len(images) * (bars + 1) - 1.3
+
     def pictures(axes: Axes) -> None:
+        """Each image in the middle of its bars, its pixels square, whatever the shape of the panel."""
         for row, pixels in enumerate(shown):
-            bottom = row * (bars + 1) + bars - 0.5
             square = pixels if pixels.shape[-1] in (3, 4) else pixels[..., 0]
-            axes.imshow(square, cmap="gray", extent=(0, bars, bottom, bottom - bars), aspect="auto")
-        axes.set(xlim=(0, bars))
-        axes.set_box_aspect((len(images) * (bars + 1) + 0.4) / bars)  # square pixels
+            box = OffsetImage(square, zoom=_SIDE / max(square.shape[:2]), cmap="gray", interpolation="nearest")
+            axes.add_artist(AnnotationBbox(box, (0.5, row * (bars + 1) + (bars - 1) / 2), frameon=False, pad=0))
         axes.axis("off")
-        axes.set_ylim(len(images) * (bars + 1) - 0.3, -0.7)
+        axes.set(xlim=(0, 1), ylim=(foot, -0.7))
 
     def column(p: int):
         def draw(axes: Axes) -> None:
@@ -96,7 +99,7 @@ def _labels(examples: Examples) -> Section:
             axes.set_yticks(places if first else [], first)
             axes.tick_params(length=0, labelsize=8)
             axes.grid(axis="y", visible=False)
-            axes.set_ylim(places[-1] + 0.7, -0.7)
+            axes.set_ylim(foot, -0.7)
 
         return draw
 

@@ -22,6 +22,16 @@ Finding = tuple[str, str]
 _LITTLE = 1.0  # GB of free space that a run may well need
 _CUDA_13 = 580  # the first major version of NVIDIA's driver that CUDA 13 runs with
 
+_EXTRAS = {
+    "cuda12": "NVIDIA GPU",
+    "cuda13": f"NVIDIA GPU, driver {_CUDA_13} or later",
+    "tpu": "Google TPU",
+    "prepare": "write sets of TensorFlow Datasets",
+    "test": "run the tests",
+    "bench": "compare with PyTorch",
+}
+"""What each is for."""
+
 
 def examine() -> list[Finding]:
     """All that was found, in the order in which it is told."""
@@ -51,11 +61,12 @@ def _packages() -> Iterator[Finding]:
     try:
         asked = [Requirement(line) for line in metadata.requires("jaxsoft") or ()]
     except metadata.PackageNotFoundError:
-        yield WARNING, "jaxsoft is not installed, so what it asks for is not known; pip install it"
+        yield WARNING, f"jaxsoft is not installed, so what it asks for is not known; {errors.install()}"
         return
     for one in asked:
-        if one.marker is None or one.marker.evaluate({"extra": ""}):
+        if _is_asked(one):
             yield from _package(one)
+    yield OK, _extras()
 
 
 def _package(asked: Requirement) -> Iterator[Finding]:
@@ -66,6 +77,30 @@ def _package(asked: Requirement) -> Iterator[Finding]:
         return
     if not asked.specifier.contains(version, prereleases=True):
         yield WARNING, f"{asked.name} {version} is not what jaxsoft is tested with; pip install '{asked}'"
+
+
+def _extras() -> str:
+    """The extras that are here, and those that are not: what each is for, and how it is installed."""
+    known = metadata.metadata("jaxsoft").get_all("Provides-Extra") or ()
+    here = {name: _is_here(Requirement(f"jaxsoft[{name}]")) for name in known}
+    there = ", ".join(name for name in known if here[name]) or "none"
+    more = [f"{name} ({_EXTRAS[name]})" if name in _EXTRAS else name for name in known if not here[name]]
+    return f"extras: {there}" + f"; not here: {', '.join(more)}: {errors.install('NAME')}" * bool(more)
+
+
+def _is_here(asked: Requirement) -> bool:
+    """Whether a package is installed, and what its extras ask for."""
+    try:
+        metadata.version(asked.name)
+    except metadata.PackageNotFoundError:
+        return False
+    needs = map(Requirement, metadata.requires(asked.name) or ())
+    return all(_is_here(one) for one in needs if not _is_asked(one) and any(_is_asked(one, e) for e in asked.extras))
+
+
+def _is_asked(one: Requirement, extra: str = "") -> bool:
+    """Whether this machine's Python is asked for a package, by an extra or without any."""
+    return one.marker is None or one.marker.evaluate({"extra": extra})
 
 
 def _devices() -> Iterator[Finding]:
@@ -101,7 +136,7 @@ def _unseen_gpus() -> Iterator[Finding]:
         hiding = [
             f"{name}={os.environ[name]}" for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES") if name in os.environ
         ]
-        cure = f"{', '.join(hiding)} may hide it" if hiding else f"pip install 'jaxsoft[{extra}]'"
+        cure = f"{', '.join(hiding)} may hide it" if hiding else errors.install(extra)
         yield WARNING, f"JAX does not see the GPU that is here ({name}, driver {driver}): {cure}"
 
 

@@ -43,11 +43,11 @@ def checked(dataset: Dataset) -> Dataset:
       DataError: names the split, what was found in it, and how to convert it if that is known.
     """
     given: dict[str, Any] = {name: getattr(dataset, name, None) for name in SPLITS}
-    if not isinstance(dataset, Dataset) or not all(isinstance(split, Split) for split in given.values()):
+    if not isinstance(dataset, Dataset) or not all(isinstance(part, Split) for part in given.values()):
         raise errors.DataError(
             "wanted a jaxsoft.Dataset whose train, validation and test are each a jaxsoft.Split(images, labels)"
         )
-    arrays = [array for split in given.values() for array in (split.images, split.labels)]
+    arrays = [array for part in given.values() for array in (part.images, part.labels)]
     if dataset.sound and not any(array.flags.writeable for array in arrays):  # a deep copy may have been changed
         return dataset
     who = errors.shown(str(dataset.name))

@@ -121,10 +121,15 @@ def close(workdir: Path, console: Console) -> None:
 
 
 def load(settings: config.Settings) -> Dataset:
-    """The dataset that the settings name."""
+    """The dataset that the settings name; a refusal names the setting."""
     part = settings.data
     resize, limit = part.resize or None, part.limit or None
-    return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    try:
+        return data.load(part.name, part.root or None, validation=part.validation, resize=resize, limit=limit)
+    except (errors.ConfigError, errors.DataError) as problem:
+        said = str(problem)
+        where = "config.data." if hasattr(part, said.partition("=")[0]) else "config.data.name: "
+        raise type(problem)(f"{where}{said}") from None
 
 
 def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console) -> Plan:
@@ -186,7 +191,7 @@ def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) ->
     """To sinks: epochs and rows that they were not told of, as they were trained elsewhere or before; then all new rows."""
     if to:
         to.write(events.of_histories(experts.histories))
-        to.write(events.of_rows(log.read()))
+        to.write(events.of_rows(log.rows()))
         log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
 
 

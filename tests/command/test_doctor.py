@@ -1,14 +1,18 @@
 """What the doctor finds: a line for each thing, and an exit code that says whether a run can start."""
 
 import os
+import tomllib
+import types
 from importlib import metadata
 from pathlib import Path
 
 import jax
 import pytest
 
-from jaxsoft import main
+from jaxsoft import errors, main
 from jaxsoft.command import doctor
+
+ROOT = Path(errors.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +106,42 @@ def test_packages(capsys, monkeypatch):
     assert told["warning"] == [
         f"flax {metadata.version('flax')} is not what jaxsoft is tested with; pip install 'flax<0.1'"
     ]
+
+
+def test_a_checkout_that_is_not_installed(capsys, monkeypatch):
+    monkeypatch.setattr(metadata, "distributions", lambda **_: [])
+    assert errors.install("bench") == f"pip install -e '{ROOT}[bench]'"
+
+    def fail(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", fail)
+    told = f"jaxsoft is not installed, so what it asks for is not known; pip install -e {ROOT}"
+    assert examined(capsys)[1]["warning"] == [told]
+
+
+def test_extras_that_are_here_and_those_that_are_not(monkeypatch):
+    asked = {
+        "jaxsoft": [
+            "numpy",
+            "pytest; extra == 'test'",
+            "nosuchpackage; extra == 'bench'",
+            "jax[gpu]; extra == 'cuda12'",
+        ],
+        "jax": ["numpy", "jax-gpu-plugin; extra == 'gpu'"],
+    }
+    monkeypatch.setattr(metadata, "requires", lambda name: asked.get(name))
+    extras = {"Provides-Extra": ["test", "bench", "cuda12"]}
+    monkeypatch.setattr(metadata, "metadata", lambda _: types.SimpleNamespace(get_all=extras.get))
+    told = "extras: test; not here: bench (compare with PyTorch), cuda12 (NVIDIA GPU): pip install 'jaxsoft[NAME]'"
+    assert doctor._extras() == told
+    asked["jax"][1] = "pytest; extra == 'gpu'"
+    assert doctor._extras().startswith("extras: test, cuda12; not here: bench ")
+
+
+def test_it_is_known_what_each_extra_is_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(doctor._EXTRAS) == set(project["optional-dependencies"])
 
 
 def test_folders(tmp_path, monkeypatch):

@@ -55,6 +55,35 @@ def test_a_teacher_far_from_what_the_config_was_written_for_is_told_once():
     assert warnings(EXPECTED, history(0.1, 0.52, 0.6, 0.75), history(0.1, 0.3, 0.69, 0.79)) == []
 
 
+USED = {"teacher.experts": 3, "sweep.labels": ("hard", "teachers(3, epoch=2)|topk(2)", "teacher(expert=1, epoch=3)")}
+GOOD = (0.1, 0.8, 0.9, 0.95)
+
+
+def test_an_expert_that_falls_at_an_epoch_that_labels_use_is_named():
+    told = warnings(USED, history(0.1, 0.8, 0.69, 0.95), history(0.1, 0.85, 0.9, 0.79), history(0.1, 0.3, 0.69, 0.4))
+    assert told == [
+        "warning: expert 0 has 69.0% validation accuracy after epoch 2, which labels use, against 80.0% at its best "
+        "before; lower config.teacher.learning_rate, or use another epoch",
+        "warning: expert 1 has 79.0% validation accuracy after epoch 3, which labels use, against 90.0% at its best "
+        "before; lower config.teacher.learning_rate, or use another epoch",
+    ]
+
+
+def test_an_expert_far_behind_the_others_is_named_but_not_beside_another_architecture():
+    late = history(0.1, 0.5, 0.69, 0.95)
+    (told,) = warnings(USED, history(*GOOD), late, history(*GOOD))
+    assert (
+        told.startswith("warning: expert 1 has 69.0% validation accuracy after epoch 2") and "90.0% of others" in told
+    )
+    other = USED | {"teacher.models": ("mlp", "mlp(hidden=8)", "mlp")}
+    assert warnings(other, history(*GOOD), late, history(*GOOD)) == []
+
+
+def test_what_labels_do_not_use_may_fall():
+    assert warnings(USED, *[history(0.1, 0.9, 0.85, 0.95)] * 2, history(0.1, 0.9, 0.85, 0.3)) == []
+    assert warnings(USED, *[history(0.1, 0.9)] * 3) == []  # a dry run asks before that epoch is there
+
+
 def test_an_open_epoch_is_looked_at_too():
     changes = EXPECTED | {"sweep.labels": ("teacher",), "sweep.axes": (), "sweep.teacher_epoch": (1, 2)}
     (told,) = warnings(changes, history(0.1, 0.421, 0.65, 0.75), history(0.1, 0.3, 0.69, 0.81))

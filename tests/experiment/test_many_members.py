@@ -84,7 +84,7 @@ class Told(dict):
 def report(accuracies):
     """What a bucket's members reach on the validation images, and on nothing else."""
     return Report(*[np.zeros((len(accuracies), 1), np.float32)] * len(Report._fields))._replace(
-        accuracy=np.array(accuracies, np.float32)[:, None]
+        loss=np.ones(len(accuracies), np.float32), accuracy=np.array(accuracies, np.float32)[:, None]
     )
 
 
@@ -251,3 +251,26 @@ def test_progress_tells_hard_and_soft_members_of_the_ends():
     assert console.progress.call_args[0][2].startswith(
         "wave 1 of 1: IPC 1 hard 15.0%, IPC 1 soft 40.0%, IPC 5 hard 40.0%, "
     )
+
+
+def test_speed_and_time_left_count_real_members_and_no_compilation(monkeypatch):
+    """Two waves of 4 and 2 members that take 2 steps from look to look; the devices answer a second after they are asked."""
+    made, clock = test_plan.by_hand((8, 4), (((0, 4), (0, 2)), ((4, 8), (2, 4)))), [100.0]
+    members, steps = (4, 2), [b.chunk_steps for b in made.buckets_of()]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    console, each = mock.Mock(spec=Console, stop=False), sum(m * s for m, s in zip(members, steps))
+    look = progress.of_students(made, settings(), console)
+
+    class Answer:
+        def __array__(self, *_, **__):
+            clock[0] += 0.5  # of each bucket
+            return np.full((4, 1), 0.5)
+
+    for done, asked in ((1, 110.0), (2, 114.0), (3, 115.0), (4, 116.0)):
+        clock[0] = asked
+        reports = tuple(report([0.5] * 4)._replace(accuracy=Answer()) for _ in members)
+        look(waves.WaveProgress(0, done, 4, reports, since=109.0))
+    told = [call[0][2].partition(", ")[2].split(", ")[-2:] for call in console.progress.call_args_list]
+    seconds = (2.0, 4.0, 2.5, 2.0)  # after the first look, which holds what is done once, only the others count
+    rates = [f"{each / s:,.0f} student-steps/s" for s in seconds]
+    assert told == [[rate, f"{s * (8 - n):.1f} s left"] for n, (rate, s) in enumerate(zip(rates, seconds), 1)]

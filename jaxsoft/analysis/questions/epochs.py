@@ -44,7 +44,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         accuracy, entropy = history.get(int(epoch.mean), (None, None))
         knew = {f"{whose} validation, %": accuracy, f"{whose} label entropy, nats": entropy}
         value = group.accuracy(ipc, group.soft)
-        lines.append({"IPC": ipc, "best epoch": _epoch(epoch), "test, %": value, **knew, "n": value.n})
+        lines.append(
+            {"IPC": ipc, "best epoch": words.Shown(_epoch(epoch), epoch), "test, %": value, **knew, "n": value.n}
+        )
     caption = (
         f"Best epoch of `{source}` on {group.on}, of the epochs tried and for this one set of experts; its 95 % interval is that "
         "of the best epoch in resampled sets of seeds."

@@ -30,15 +30,16 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     for fit in reversed(found):
         floor, _, b, _, e = fit.parameters.values()
         if b.identified and e.identified and not fit.excess > _MISSED:
-            above = "Above its floor, error" if floor.identified else "Error"
-            title = f"{above} is a part that falls as IPC^−{b.value:.2f} and one that falls as k^−{e.value:.2f}"
+            above = "above its floor, error" if floor.identified else "error"
+            title = f"Over all k, {above} is a part that falls as IPC^−{b.value:.2f} and one as k^−{e.value:.2f}"
     lines = []
     for fit in found:
         sizes = " × ".join(str(len(set(line))) for line in fit.x)
         line = {"labels": f"`{fit.name}`"} | dict(zip(_NAMES, fit.parameters.values()))
         lines.append(line | {"IPC × k × seeds": f"{sizes} × {fit.n}", "misfit, %": fit.misfit})
     caption = (
-        "error = c + a · IPC^−b + d · k^−e, where k is the number of label entries kept, fitted to mean test errors; 95 % "
+        "error = c + a · IPC^−b + d · k^−e, where k is the number of label entries kept, fitted to mean test errors of all k at once (a label spec alone has an "
+        "exponent of its own); 95 % "
         "intervals over seeds, measured to cover 88 to 97 %. * is not identified. Misfit: how far cells are from the law, root mean square."
     )
     return Section(title, [table(lines, caption), *(Text(f"`{fit.name}`: {fit.note}.") for fit in found if fit.note)])

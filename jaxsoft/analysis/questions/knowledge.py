@@ -16,7 +16,7 @@ from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import told
+from jaxsoft.analysis.statistics.inference import Estimate, told
 from jaxsoft.analysis.statistics.worth import images_for
 
 ORDER = 5
@@ -42,7 +42,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             line |= {"over hard, points": group.contrast(ipc, arms, group.hard)}
             lines[ipc, source] = line | {over: group.contrast(ipc, arms, cuts[min(cuts)]), "n": value.n}
         chosen[ipc] = best_of(group, ipc, here)
-    caption = f"The source and the k chosen on {group.on} at each IPC: test accuracy and paired gains, 95 % intervals."
+    caption = f"The source and the k chosen on {group.on} at each IPC: test accuracy and paired gains, 95 % intervals. Seeds choose k inside of it; among all sources they may choose another."
     path = {ipc: f"{lines[ipc, source]['best k']} of `{source}`" for ipc, source in chosen.items()}
     every, most = [arm for cuts in sources.values() for arm in union(cuts)], statistics.mode(chosen.values())
     tables = [table([lines[pair] for pair in chosen.items()], caption), *_iso(group, sources[most], ipcs[most])]
@@ -112,9 +112,10 @@ def _iso(group: Group, cuts: Cuts, ipcs: Sequence[int]) -> list[Table]:
     def images(ipc: float) -> str:
         return f"≤ {min(ipcs)}" if math.isnan(ipc) else f"> {max(ipcs)}" if math.isinf(ipc) else words.times(ipc)
 
-    def cell(ipc: float, low: float, high: float) -> str:
+    def cell(ipc: float, low: float, high: float) -> words.Shown:
         known = math.isfinite(ipc) and not math.isnan(high)
-        return images(ipc) + (f" [{images(low)}, {images(high)}]" if known else "")
+        text = images(ipc) + (f" [{images(low)}, {images(high)}]" if known else "")
+        return words.Shown(text, Estimate(ipc, math.nan, low, high, 0))
 
     lines = []
     for arms in filter(None, (group.hard, *cuts.values())):

@@ -117,14 +117,20 @@ def _distances(stories: Sequence[Story]) -> Table:
     for s in stories:
         for labels, pooled in s.pooled.items():
             mean, change, beyond = pooled.divergence.mean(0), pooled.approach, pooled.beyond
-            line = {"IPC": s.ipc, "pooled experts": f"`{labels}`", "first": f"{mean[0]:.4f}"}
-            line |= {"least": f"{mean.min():.4f}", "last": f"{mean[-1]:.4f}", "change": _nats(change)}
-            lines.append({**line, "minus smoothing": _nats(beyond) if beyond.n else None, "n": change.n})
+            line = {"IPC": s.ipc, "pooled experts": f"`{labels}`", "first, nats": _fine(mean[0])}
+            line |= {"least, nats": _fine(mean.min()), "last, nats": _fine(mean[-1])}
+            line |= {"change, nats": words.Shown(_nats(change), change)}
+            past = words.Shown(_nats(beyond), beyond) if beyond.n else None
+            lines.append({**line, "minus smoothing, nats": past, "n": change.n})
     caption = (
         "Jensen-Shannon divergence from learned labels to pooled experts', in nats: at the start, least and last; change: last "
         "minus first, with 95 % intervals. Minus smoothing: at the end, minus that of true classes smoothed to equal entropies."
     )
     return table(lines, caption)
+
+
+def _fine(value: float) -> words.Shown:
+    return words.Shown(f"{value:.4f}", float(value))
 
 
 def _nats(value: Estimate) -> str:

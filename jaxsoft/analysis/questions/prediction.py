@@ -48,8 +48,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         title = f"Accuracy of unseen budgets is foretold to within {most} points"
     lines = []
     for c in checks:
-        epoch = words.interval(c[_EPOCH], "{:.0f}".format) if c[_EPOCH].n else None
-        lines.append({**c, _EPOCH: epoch, _CHOSEN: words.NONE if math.isnan(c[_CHOSEN]) else f"{c[_CHOSEN]:.0f}"})
+        epoch = words.Shown.of(c[_EPOCH], "{:.0f}".format) if c[_EPOCH].n else None
+        lines.append({**c, _EPOCH: epoch, _CHOSEN: None if math.isnan(c[_CHOSEN]) else int(c[_CHOSEN])})
     seen = {ipc: drawn(line, curve.n) for ipc, line in zip(curve.x[0], curve.draws.T)}
     marks = [
         Series.of("measured, best soft labels", seen, "band", colour=BLUE, marker="o"),

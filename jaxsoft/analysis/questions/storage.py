@@ -13,6 +13,7 @@ from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.showing.drawing import Powers
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.inference import Estimate
 from jaxsoft.analysis.statistics.worth import Purchase, label_bits, pixel_bits, purchases, worths
 
 ORDER = 60
@@ -77,9 +78,9 @@ def _bytes_axis(axes: Axes) -> None:
 def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
     lines = []
     for p in best:
-        line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", stored: words.bits(p.images)}
-        line |= {"labels": words.bits(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
-        lines.append({**line, "certain": None if math.isnan(p.accuracy.low) else f"{100 * p.share:.0f} %"})
+        line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", f"{stored}, bytes": _bytes(p.images)}
+        line |= {"labels, bytes": _bytes(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
+        lines.append({**line, "certain, %": None if math.isnan(p.accuracy.low) else words.rounded(p.share)})
     how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
     caption = (
         f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; soft labels as fp16, "
@@ -89,15 +90,19 @@ def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
     return table(lines, caption, folded=stored == "indices")
 
 
+def _bytes(bits: int) -> words.Shown:
+    return words.Shown(words.bits(bits), bits / 8)
+
+
 def _saved(group: Group, specs: Mapping[str, int]) -> list[Table]:
     """Hard-labelled images that one chosen soft label saves: its worth less the image that it sits on."""
     chosen = {c.ipc: c.labels for c in choose(group)}
     lines = []
     for w in worths(group, group.soft)[0] if group.hard else []:
         bits, saved = specs[chosen[w.ipc]], w.ratio - 1
-        ends = "" if math.isnan(w.low) else f" [{_images(w.low - 1)}, {_images(w.high - 1)}]"
+        spared = words.bounded(Estimate(saved, math.nan, w.low - 1, w.high - 1, w.n), _images)
         each = words.times(1000 * saved / bits) if 0 <= saved < math.inf else None
-        numbers = {"bits": f"{bits:,}", "images saved by a label": _images(saved) + ends, "by 1,000 bits": each}
+        numbers = {"bits": words.Shown(f"{bits:,}", bits), "images saved by a label": spared, "by 1,000 bits": each}
         lines.append({"IPC": w.ipc, "label spec": f"`{chosen[w.ipc]}`", **numbers, "n": w.n})
     caption = (
         "Hard-labelled images that one label of the chosen soft spec saves, beside the image that it sits on, and the same for "

@@ -47,7 +47,7 @@ def of_runs(runs: Sequence[Run]) -> list[Section]:
             "intervals over images, for this one teacher. Effective rank: the directions in which labels differ, of which "
             "intervals were measured to cover 92 to 93 %."
         )
-        lines = [{**s, "effective rank": words.interval(s["effective rank"], "{:.1f}".format)} for s in found]
+        lines = [{**s, "effective rank": words.Shown.of(s["effective rank"], "{:.1f}".format)} for s in found]
         sections.append(Section(title, [*charts, table(lines, caption)]))
     return sections
 

@@ -103,7 +103,7 @@ def _chart(group: Group, source: str, field: Field, chosen: Mapping[int, Cell]) 
         panels.append(Panel([heat], "teacher epoch", "temperature t", title, height=height))
     caption = (
         f"Test accuracy of `{source}` labels by teacher epoch and temperature, in points below the best cell of each "
-        f"budget; colours end at {100 * _MOST_POINTS:.0f}. Temperatures above 1 soften. Framed: chosen on {group.on}."
+        f"budget; colours end at {100 * _MOST_POINTS:.0f}. Temperatures above 1 soften. Framed: chosen on {group.on}. {words.FIXED}"
     )
     alt = f"Heat maps by epoch and temperature. Chosen: {'; '.join(f'IPC {i}: {cell}' for i, cell in chosen.items())}."
     return Chart("temperature", panels, caption, f"framed: chosen on {group.on}", alt, across)

@@ -6,8 +6,8 @@ or for nearly each. A published standard deviation mostly holds one of these sou
 
 import functools
 import itertools
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section]:
         said = (
             f"`{own[0].labels}` reaches {words.percent(parts.mean)} % over {images} subsets × "
             f"{f'{experts} experts × ' if experts > 1 else ''}{seeds} seeds, one member each. A single member varies by "
-            f"{_deviation(parts.total)} points (standard deviation) if everything is drawn anew."
+            f"{_deviation(parts.total).text} points (standard deviation) if everything is drawn anew."
         )
         if experts == 1:
             said += " There is one expert, so its part is not known and not in these numbers."
@@ -157,8 +157,16 @@ def _components(found: Sequence[Crossed]) -> Table:
     for labels, part in [(one.labels, part) for one in found for part in one.found.parts]:
         line = {"treatment": f"`{labels}`", "source": _NAMES[part.factor] + " *" * part.negative}
         line |= {"levels": None if part.factor == REST else part.levels}
-        line |= {"variance, points^2": words.interval(part.variance, lambda value: f"{1e4 * value:.2f}")}
-        lines.append({**line, "standard deviation, points": _deviation(part.variance), "share": _share(part.share)})
+        line |= {
+            "variance, square points": words.Shown.of(_each(part.variance, lambda end: 1e4 * end), "{:.2f}".format)
+        }
+        lines.append(
+            {
+                **line,
+                "standard deviation, points": _deviation(part.variance),
+                "share": words.Shown(_share(part.share), part.share),
+            }
+        )
     caption = (
         "Variance components of test accuracy: random effects of a crossed design with one member a cell, by expected "
         "mean squares; interactions are in the rest. Generalized 95 % intervals."
@@ -171,9 +179,9 @@ def _seeds(found: Sequence[Crossed]) -> Table:
     lines = []
     for one in found:
         unpaired = variance.seeds_needed(one.found.total.mean, _POINT, paired=False)
-        needed = {"another treatment, on its own seeds": f"{unpaired} each"}
+        needed: dict[str, Any] = {"another treatment, on its own seeds": words.Shown(f"{unpaired} each", unpaired)}
         for other, spread in one.pairs:
-            needed[f"`{other}`, each seed against itself"] = str(variance.seeds_needed(spread, _POINT, paired=True))
+            needed[f"`{other}`, each seed against itself"] = variance.seeds_needed(spread, _POINT, paired=True)
         lines += [{"treatment": f"`{one.labels}`", "against": who, "seeds": n} for who, n in needed.items()]
     caption = (
         "Seeds, each with its own images, expert and initialisation, that a t test needs to tell a difference of one "
@@ -182,11 +190,16 @@ def _seeds(found: Sequence[Crossed]) -> Table:
     return table(lines, caption)
 
 
-def _deviation(value: Estimate) -> str:
+def _deviation(value: Estimate) -> words.Shown:
     """The root of a variance, in points."""
-    return words.interval(value, lambda square: f"{100 * square**0.5:.2f}")
+    return words.Shown.of(_each(value, lambda end: end**0.5), lambda end: f"{100 * end:.2f}")
 
 
 def _share(value: Estimate) -> str:
     mean, *ends = (f"{100 * part:.0f}" for part in (value.mean, value.low, value.high))
     return f"{mean} % [{', '.join(ends)}]"
+
+
+def _each(value: Estimate, function: Callable[[float], float]) -> Estimate:
+    """An estimate of a rising function of what is estimated."""
+    return value._replace(mean=function(value.mean), low=function(value.low), high=function(value.high))

@@ -13,7 +13,7 @@ from jaxsoft.analysis.showing.page import Table, kinds
 from jaxsoft.analysis.statistics.fits import Parameter
 from jaxsoft.analysis.statistics.inference import Estimate
 
-_UNIT = re.compile(r",? (%|points(\^2)?|nats)$")
+_UNIT = re.compile(r",? (%|(square )?points|nats|bytes)$")
 _ESCAPED = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "–": "--", "−": "$-$", "×": r"$\times$",
@@ -38,6 +38,7 @@ def _fields(record: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of one record; n of an estimate only where the record itself has none."""
     fields: dict[str, Any] = {}
     for name, value in record.items():
+        value = value.value if isinstance(value, words.Shown) else value
         found = _estimate(value)
         if found is None:
             fields[name] = _field(name, value)
@@ -53,7 +54,7 @@ def _estimate(value: Any) -> Estimate | None:
     """The numbers of a cell that has an interval."""
     if isinstance(value, Parameter):
         return Estimate(value.value, math.nan, value.low, value.high, 0)
-    return value.value if isinstance(value, words.Shown) else value if isinstance(value, Estimate) else None
+    return value if isinstance(value, Estimate) else None
 
 
 def part(name: str, what: str, unit: bool = True) -> str:

@@ -141,8 +141,9 @@ def kinds(rows: Sequence[Sequence[str]], header: Sequence[str]) -> list[str]:
 
 
 def _rich(text: str) -> Markup:
-    """HTML of a text: code, exponents, and numbers that stay with their unit."""
-    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\bn) (?==)|(?<=\bn =) ", "\u00a0", str(escape(errors.shown(text))))
+    """HTML of a text: code, exponents, intervals that are not broken, and numbers that stay with their unit."""
+    text = re.sub(r"(?<=\d) (?=[%×])|(?<=\b[nrtk]) (?==)|(?<=\b[nrtk] =) ", "\u00a0", str(escape(errors.shown(text))))
+    text = re.sub(r"\[[-+−\d.,&;glt ]+\]", lambda ends: ends[0].replace(" ", "\u00a0"), text)
     text = re.sub(r"\^([−\d.b]*[\db])", r"<sup>\1</sup>", text)
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", text))
 

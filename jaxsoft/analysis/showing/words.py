@@ -12,15 +12,19 @@ from jaxsoft.analysis.statistics.fits import Parameter
 from jaxsoft.analysis.statistics.inference import FEWEST, Estimate, told
 
 NONE = "–"
+FIXED = (
+    "A cell is one choice for all seeds; elsewhere a seed is judged by what the other seeds choose, so numbers differ."
+)
+"""What tells the numbers of a map from those of a choice that is judged."""
 LONGEST = 100
 """Characters of a title."""
 
 
 class Shown(NamedTuple):
-    """An estimate that has a text of its own, for people; a file for programs takes its numbers."""
+    """A value that has a text of its own, for people; a file for programs takes the value."""
 
     text: str
-    value: Estimate
+    value: Estimate | float
 
     @classmethod
     def of(cls, value: Estimate, form: Callable[[float], str]) -> "Shown":
@@ -61,6 +65,11 @@ def percent(fraction: float) -> str:
     return number(100 * fraction, ".1f")
 
 
+def rounded(fraction: float) -> Shown:
+    """A fraction in whole percent."""
+    return Shown(f"{100 * fraction:.0f}", fraction)
+
+
 def points(fraction: float) -> str:
     """A difference of fractions in points, with its sign; what rounds to zero has none."""
     text = number(100 * fraction, "+.1f")
@@ -88,6 +97,21 @@ def signed(value: Estimate) -> str:
     mean, *ends = difference(value).split(" ", 1)
     few = f"(n = {value.n})" if value.n < FEWEST else ""
     return " ".join([f"{mean} points", *ends, *([few] if few else [])])
+
+
+def bounded(value: Estimate, form: Callable[[float], str]) -> Shown:
+    """An estimate that `form` may write as a bound, such as "> 1": then in words, and once where its ends are that bound.
+
+    >>> bounded(Estimate(math.inf, 0.0, math.inf, math.inf, 9), lambda end: "> 1").text
+    'more than 1 (whole interval)'
+    """
+    mean, low, high = form(value.mean), form(value.low), form(value.high)
+    bound = {"<": "less than", ">": "more than"}.get(mean[0])
+    said = bound + mean[1:] if bound else mean
+    ends = (
+        "" if math.isnan(value.low) else " (whole interval)" if bound and low == mean == high else f" [{low}, {high}]"
+    )
+    return Shown(said + ends, value)
 
 
 def parameter(value: Parameter) -> str:

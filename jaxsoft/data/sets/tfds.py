@@ -16,7 +16,7 @@ TITLE = "any image classification set of TensorFlow Datasets, as tfds:mnist or t
 SOURCE = "https://www.tensorflow.org/datasets/catalog/overview"
 LICENCE = "see the set's page in the catalogue"
 FILES = (
-    "what this command writes: pip install 'jaxsoft[prepare]' && "
+    f"what this command writes: {errors.install('prepare')} && "
     "tfds build {argument} --file_format=array_record --data_dir={root}"
 )
 

@@ -17,9 +17,7 @@ _ABOUT = {
 }
 
 
-def text(
-    told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int, names: Sequence[str] | Any
-) -> str:
+def text(told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int, names: Sequence[str]) -> str:
     """The card as Markdown; equal exports have equal cards."""
     row, settings, codec = told["reached"], told["settings"], told["codec"]
     labels = f"{label_bytes:,} bytes ({codec})" if label_bytes else "not stored: experts are taught again and give them"

@@ -12,6 +12,7 @@ from jaxsoft import config, errors
 from jaxsoft.experiment.inputs import prepare, subsets
 from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder
 from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset
@@ -42,18 +43,20 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
     """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
 
     Args:
+      settings: with the member's labels and selection, as rows and positions if they are one's own.
       row: of the results.
       epochs: its own, 0 if its length is in steps.
     """
-    own = {c: (row[c],) for c in ("ipc", "labels", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
-    own |= {"select": (row["select"],), "steps": () if epochs else (row["steps"],)}
+    own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
+    own |= {"labels": settings.sweep.labels, "select": (settings.select,), "steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}
     return dataclasses.replace(
         settings,
         name=f"{settings.name}-{row['member']}",
         subjects="index",  # the row has the classes themselves
-        select=row["select"],
         precision=precision,
+        note="",
+        sinks=(),
         data=dataclasses.replace(settings.data, root=""),
         teacher=dataclasses.replace(settings.teacher, store="", expected=()),
         sweep=config.Sweep(axes=("ipc",), **own),
@@ -61,25 +64,39 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
     )
 
 
+def store_of(folder: Path) -> Path:
+    """Where a run keeps its experts."""
+    return Path(RunFolder(folder).read_json(CONFIG)["teacher"]["store"] or folder / "teachers")
+
+
 def experts_of(
-    settings: config.Settings,
-    dataset: Dataset,
-    store: Path | None,
-    may_teach: bool,
-    on_epoch: OnEpoch = lambda *_: None,
+    settings: config.Settings, dataset: Dataset, folder: Path | None, may_teach: bool, on_epoch: OnEpoch
 ) -> Experts | None:
-    """The experts that a student's images and labels ask: found in a store, or taught if that is allowed, else None."""
+    """The experts that a student's images and labels ask: those of a run, or taught if that is allowed, else None.
+
+    Experts that are taught anew are kept nowhere: a run folder stays as it is.
+    """
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
     own = dataclasses.replace(settings.teacher, **none)
-    how = own, settings.data.normalize
-    if not may_teach and own.experts and not (store and is_taught(dataset, *how, settings.precision, store)):
+    how, store = (own, settings.data.normalize), store_of(folder) if folder and own.experts else None
+    there = store is not None and is_taught(dataset, *how, settings.precision, store)
+    if own.experts and not (there or may_teach):
         return None
-    found = store if own.experts else None
-    return teach(dataset, *how, found, on_epoch, settings.precision)
+    return teach(dataset, *how, store if there else None, on_epoch, settings.precision)
 
 
-def derive(settings: config.Settings, dataset: Dataset, experts: Experts, folder: Path | None = None) -> Derived:
-    """Draw the images and finish the labels of the one student of these settings; `folder` may keep learned labels."""
+def derive(
+    settings: config.Settings, dataset: Dataset, experts: Experts, folder: Path | None, may_learn: bool
+) -> Derived:
+    """Draw the images and finish the labels of the one student of these settings.
+
+    Args:
+      folder: of the run, which keeps learned labels.
+      may_learn: whether those that it does not keep are learned again, which may take as long as the run did.
+
+    Raises:
+      CheckpointError: labels would have to be learned.
+    """
     settings = checks.check(settings)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     if len(plan.members) != 1:
@@ -87,8 +104,23 @@ def derive(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     (member,) = plan.members
     tables = subsets.draw_tables(plan.members, settings, dataset, experts)
     images = subsets.draw_images(plan.members, settings, dataset, experts)
-    rows, starts = prepare.finish_rows(plan.members, images, settings, dataset, experts, folder)
+    given = plan.members, images, settings, dataset, experts
+    try:
+        rows, starts = prepare.finish_rows(*given, folder, _refuse)
+    except _Unlearned:
+        if not may_learn:
+            where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
+            raise errors.CheckpointError(f"the learned labels are {where}; --teach learns them again") from None
+        rows, starts = prepare.finish_rows(*given)
     each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
     return Derived(member, plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
+
+
+class _Unlearned(Exception):
+    """Labels are being learned."""
+
+
+def _refuse(_: Any) -> None:
+    raise _Unlearned

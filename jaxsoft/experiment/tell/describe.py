@@ -14,12 +14,16 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach.experts import expectations
+from jaxsoft.experiment.teach.experts import by_architecture, expectations
 from jaxsoft.labels.given import Labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
 
+_FALL, _BEHIND = (
+    0.1,
+    0.2,
+)  # below its own best before, and below others, from which an expert's validation accuracy is told
 _FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 
 
@@ -121,7 +125,7 @@ def resolved_lines(
 
 
 def warning_lines(settings: config.Settings, histories: Sequence[History], labels: Int[np.ndarray, "N"]) -> list[str]:
-    """Experts that know nothing, and teachers far from those that the config was written for (`teacher.expected`).
+    """Experts that know nothing, or less than before; teachers far from those that the config was written for.
 
     Chance is the share of the largest class among `labels`, of the validation images, and three binomial deviations.
     """
@@ -135,15 +139,41 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
         for e, last in enumerate(history[-1] for history in histories)
         if last["val_accuracy"] is not None and last["val_accuracy"] <= chance
     ]
-    return [*lines, *_far_teachers(settings, histories)]
+    return [*lines, *_fallen(settings, histories), *_far_teachers(settings, histories)]
+
+
+def _teachers(settings: config.Settings) -> list[LabelSpec]:
+    """The teachers that a sweep names, without what is done to their labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in named))
+
+
+def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
+    """Experts that are much worse than before, or than others of their architecture, at an epoch that labels use."""
+    accuracies = [[record["val_accuracy"] for record in history] for history in histories]
+    alike = {e: [o for o in places if o != e] for places in by_architecture(settings.teacher).values() for e in places}
+    used = {
+        (e, there.epoch or 0) for there in (t.resolve(histories) for t in _teachers(settings)) for e in there.experts
+    }
+    for e, epoch in sorted(used):
+        at = [accuracies[o][epoch] for o in (e, *alike[e]) if epoch < len(accuracies[o])]
+        if len(at) <= len(alike[e]) or None in (*at, *accuracies[e][:epoch]):  # not there yet, or not validated
+            continue
+        before, others = max(accuracies[e][:epoch], default=0.0), float(np.median(at[1:] or at))
+        if at[0] < before - _FALL or at[0] < others - _BEHIND:
+            told = f"{before:.1%} at its best before" if before >= others else f"{others:.1%} of others"
+            yield (
+                f"warning: expert {e} has {at[0]:.1%} validation accuracy after epoch {epoch}, which labels use, against "
+                f"{told}; lower config.teacher.learning_rate, or use another epoch"
+            )
 
 
 def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
     """Of the teachers that a sweep names those far from the accuracy that they, or their epochs, are named for."""
-    specs, expected = [LabelSpec.parse(text) for text in settings.sweep.labels], expectations(settings.teacher)
-    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
-    teachers = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    for teacher in dict.fromkeys(replace(spec, operations=(), views=0) for spec in teachers):
+    expected = expectations(settings.teacher)
+    for teacher in _teachers(settings):
         there = teacher.resolve(histories)
         found = _reached(there, histories)
         wanted = teacher.accuracy if teacher.epoch is None else expected.get(teacher.epoch)

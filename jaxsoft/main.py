@@ -202,8 +202,10 @@ def _data(argv: Sequence[str]) -> int:
         from jaxsoft.console import Console
 
     if words == ["list"]:
-        for name, state, description in data.available(root):
-            _say(f"{name:16} {state:14} {description}")
+        listed = data.available(root)
+        width = max(len(name) for name, _, _ in listed)
+        for name, state, description in listed:
+            _say(f"{name:{width}} {state:14} {description}")
         return 0
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")

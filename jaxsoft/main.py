@@ -7,10 +7,11 @@
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR
   jaxsoft doctor
+  jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
 file of your own is given with --config. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
-`jaxsoft doctor` says whether a run can start here.
+`jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
 members, 75 interrupted and resumable.
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
         "data": _data,
         "verify": _verify,
         "doctor": _doctor,
+        "completion": _completion,
     }
     try:
         if not argv or argv[0] == "help" or _HELP.intersection(argv):
@@ -179,6 +181,16 @@ def _doctor(argv: Sequence[str]) -> int:
         _say(f"{state:8} {errors.shown(text)}")
     _say("no run can start" if doctor.is_ill(found) else "a run can start: jaxsoft run digits:quick")
     return errors.JaxsoftError.exit_code if doctor.is_ill(found) else 0
+
+
+def _completion(argv: Sequence[str]) -> int:
+    from jaxsoft.command import arguments, completion
+    from jaxsoft.data import sets
+
+    if arguments.parse(argv)[0]:
+        raise errors.ConfigError('jaxsoft completion takes no words; for bash: eval "$(jaxsoft completion)"')
+    _say(completion.script(str(__doc__), list(sets.published())))
+    return 0
 
 
 def _report(argv: Sequence[str]) -> int:

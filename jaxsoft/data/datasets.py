@@ -62,7 +62,7 @@ def _check(name: Any, validation: Any, limit: Any) -> None:
     """Refuse what cannot be an argument of `load`."""
     if not isinstance(name, str):
         raise errors.ConfigError(f"name expects the name of a dataset, such as digits, got {errors.quoted(name)}")
-    if not isinstance(validation, numbers.Real) or not 0 <= validation < 1:
+    if not isinstance(validation, (int, float, np.floating)) or not 0 <= validation < 1:
         raise errors.ConfigError(f"validation expects a share in [0, 1), got {errors.quoted(validation)}")
     if limit is not None and (not isinstance(limit, numbers.Integral) or limit < 1):
         raise errors.ConfigError(f"limit expects int >= 1 images per class, got {errors.quoted(limit)}")

@@ -15,11 +15,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxsoft.analysis import report, tables
 from jaxsoft.analysis.findings import findings
 from jaxsoft.analysis.reading.read import Run, read_run
+from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.statistics.groups import groups, tidy
 from jaxsoft.command import experiments
 from jaxsoft.experiment.machine.commit import commit
@@ -29,7 +30,7 @@ TOLD = ("docs/experiments.md", "docs/results.md")
 """Documents whose rows tell numbers in words."""
 END = "<!-- end numbers -->"
 _MARK = re.compile(r"<!-- numbers (\w+) -->\n(.*?)\n<!-- end numbers -->", re.DOTALL)
-_NUMBER = re.compile(r"([-+−]?[\d.]+)\s*%? \[([^\[\]]+)\]")
+_NUMBER = re.compile(r"([-+−]?[\d.]+)(?: ?%| points)? \[([^\[\]]+)\]")
 
 
 class Found(NamedTuple):
@@ -38,6 +39,16 @@ class Found(NamedTuple):
     run: Run
     summary: str
     reported: str
+
+    @property
+    def starts(self) -> list[Mapping[str, Any]]:
+        """Versions, device and commit of each start of the run."""
+        return self.run.env.get("starts", [self.run.env])
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits of all starts, short, each once."""
+        return [*dict.fromkeys((start.get("commit") or "unknown")[:7] for start in self.starts)]
 
     @property
     def title(self) -> str:
@@ -122,31 +133,30 @@ def _demo_table(old: str, found: Mapping[str, Found]) -> str:
 
 def _where(what: str, found: Found) -> str:
     """Where, with which code and to what end numbers were measured."""
-    starts = found.run.env.get("starts", [found.run.env])
-    devices = " and ".join(dict.fromkeys(f"{start['device_count']} x {start['device']}" for start in starts))
-    commits = " and ".join(dict.fromkeys(start["commit"][:7] for start in starts))
-    of_all = f"All budgets counted together: {_plain(found.title)}."
+    devices = words.listed([*dict.fromkeys(_device(start) for start in found.starts)])
+    commits = words.listed(found.commits)
+    of_all = f"All budgets counted together, {found.title[:1].lower()}{_plain(found.title[1:])}."
     return f"{what}; {devices}, run at commit {commits}, reported at {found.reported}.\n{of_all}"
 
 
+def _device(start: Mapping[str, Any]) -> str:
+    cores = start["device"] == "cpu"  # jaxsoft makes each core of a CPU a device
+    return f"{start['device_count']} CPU cores" if cores else f"{start['device_count']} x {start['device']}"
+
+
 def _dated(old: str, found: Mapping[str, Found]) -> str:
-    """What is told of all experiments, with the commits of their runs and reports, if all are there."""
-    if {name for name in of_digits() if f"`{name}`" in old} - found.keys():
+    """What is told of several experiments, with the commits of their runs and reports, if all are there."""
+    names = [name for name in of_digits() if f"`{name}`" in old]
+    if not names or set(names) - found.keys():
         return old
-    commits = sorted(
-        {start["commit"][:7] for one in found.values() for start in one.run.env.get("starts", [one.run.env])}
-    )
-    reported = next(iter(found.values())).reported
-    return re.sub(
-        r"(runs?) at commit [\w,]+(?: and \w+)?, (report(?:s|ed)) at\s\w+",
-        rf"\1 at commit {' and '.join(commits)}, \2 at {reported}",
-        old,
-    )
+    commits = dict.fromkeys(commit for name in names for commit in found[name].commits)
+    when = rf"\1 at commit {words.listed([*commits])}, \2 at {found[names[0]].reported}"
+    return re.sub(r"(runs?) at commit [\w, ]+, (report(?:s|ed)) at \w+", when, old)
 
 
 def _plain(text: str) -> str:
     """As the documents write numbers."""
-    return text.replace("−", "-").replace(" %", "%")
+    return re.sub(r"(?<=[\d\]]) %", "%", text.replace("−", "-"))
 
 
 def unknown(text: str, found: Mapping[str, Found]) -> list[str]:

@@ -1,9 +1,9 @@
 """How many bytes does a label need? What students reach whose labels are stored in fewer bytes.
 
-  python benchmarks/label_codecs.py [--seeds=10] [--steps=400]
+  python benchmarks/label_codecs.py [--ipc=10] [--epoch=20] [--seeds=10] [--steps=400]
 
-Digits at IPC 10 with three pooled experts, trained as in the demo. For every codec of `jaxsoft export`: the bytes of 100
-labels, the divergence of a label of the train split from what it was, and the accuracy on test of students trained with
+Digits with three pooled experts of one epoch, trained as in the demo. For every codec of `jaxsoft export`: the bytes of
+all labels, the divergence of a label of the train split from what it was, and the accuracy on test of students trained with
 what the codec gives back, beside the same seeds with float32. An index of images alone gives those very labels too, once
 experts are taught again.
 """
@@ -22,23 +22,25 @@ from jaxsoft.experiment.machine.commit import commit
 from jaxsoft.labels import codecs
 
 CODECS = ("float32", "float16", "int8", "top3:float16", "top3:int8", "top1:int8")
-NET, EPOCH, IPC = "convnet(depth=2, width=16)", 20, 10
+NET = "convnet(depth=2, width=16)"
 
 
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ipc", type=int, default=10, help="images per class")
+    parser.add_argument("--epoch", type=int, default=20, help="of the experts")
     parser.add_argument("--seeds", type=int, default=10, help="students of each codec, each with its own subset")
     parser.add_argument("--steps", type=int, default=400, help="of a student's training")
     args = parser.parse_args()
     starting.set_up_jax(keep_programs=True)
     data = jaxsoft.load("digits", validation=0.2)
-    experts = jaxsoft.teach(data, Teacher(model=NET, experts=3, epochs=EPOCH, batch=64, learning_rate=0.05))
-    whole = experts.label(data.train.images, f"teachers(3, epoch={EPOCH})")
+    experts = jaxsoft.teach(data, Teacher(model=NET, experts=3, epochs=args.epoch, batch=64, learning_rate=0.05))
+    whole = experts.label(data.train.images, f"teachers(3, epoch={args.epoch})")
     coded = {codec: codecs.encode(whole, codec) for codec in CODECS}
     decoded = {codec: codecs.decode(arrays) for codec, arrays in coded.items()}
-    reached = trained(data, experts, decoded, args.seeds, args.steps)
-    images = IPC * data.num_classes
+    reached = trained(data, experts, decoded, args)
+    images = args.ipc * data.num_classes
     print(f"| labels | bytes of {images} labels | divergence, nats | test, % | minus float32, points | n |")
     print("|---|---|---|---|---|---|")
     index = f"none: {4 * images} bytes of indices, experts taught again", 0, 0.0
@@ -53,18 +55,18 @@ def main() -> None:
 
 
 def trained(
-    data: jaxsoft.Dataset, experts: jaxsoft.Experts, rows: dict[str, np.ndarray], seeds: int, steps: int
+    data: jaxsoft.Dataset, experts: jaxsoft.Experts, rows: dict[str, np.ndarray], args: argparse.Namespace
 ) -> dict[str, np.ndarray]:
     """Test accuracies, by codec and for hard labels, of each seed, in %."""
     how = {"optimizer": "adamw", "schedule": "cosine", "learning_rate": 2e-3, "weight_decay": 0.01}
-    student = Student(model=NET, batch=50, steps=steps, **how)
+    student = Student(model=NET, batch=50, steps=args.steps, **how)
     labels = {
         "hard": "hard",
         **{codec: Labels.from_array(own, name=f"c{i}") for i, (codec, own) in enumerate(rows.items())},
     }
-    sweep = Sweep(ipc=(IPC,), labels=tuple(labels.values()), seed=tuple(range(seeds)))
+    sweep = Sweep(ipc=(args.ipc,), labels=tuple(labels.values()), seed=tuple(range(args.seeds)))
     found = jaxsoft.train_students(data, experts, student, sweep, keep="none")
-    table = np.array([row["test_accuracy"] for row in found]).reshape(len(labels), seeds)
+    table = np.array([row["test_accuracy"] for row in found]).reshape(len(labels), args.seeds)
     return dict(zip(labels, 100 * table))
 
 

@@ -23,7 +23,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     quick = parse_arg(arg, quick=False).quick
     study = presets.study("digits", None)
     config = study.config
-    config.name = "digits-quick" if quick else "digits"
+    config.name = "{data}-quick" if quick else "{data}"
     config.teacher.experts, config.teacher.store = 3, ""
     if quick:
         config.note = presets.QUICK

@@ -144,7 +144,7 @@ def train_students(
         return _in_memory(settings, dataset, experts, console)
     run.run(settings, Path(folder), console, dataset, experts)
     run.close(Path(folder), console)
-    return Results.load(folder, dataset, experts, settings.sweep.labels)
+    return Results.load(folder, dataset, experts, (settings.select, *settings.sweep.select, *settings.sweep.labels))
 
 
 def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:
@@ -156,7 +156,7 @@ def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, co
         inputs = prepare(plan, settings, dataset, experts, Path(kept), told)
         learned = {path.name: path.read_bytes() for path in Path(kept).iterdir()}
     program, shared, found = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}
-    home = Memory(dataset, experts, inputs, learned, settings.keep.students, {})
+    home = Memory(settings, dataset, experts, inputs, learned, {})
     with console.stage("students"):
         for wave in range(len(plan.waves)):
             tell = telling.of_students(plan, settings, console)

@@ -1,6 +1,7 @@
 """Where results lie, and what they came from: in memory, or in a run folder that is read when it is asked."""
 
 import contextlib
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxsoft import config, errors
-from jaxsoft.data import arrays, normalize
+from jaxsoft.data import arrays, chosen, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import Inputs, prepare
@@ -29,14 +30,14 @@ class Memory(NamedTuple):
     """Where results are that no folder keeps.
 
     `learned` are the files that a run folder would have of learned labels; `students` the networks of each wave at each
-    look that is `kept`.
+    look that is kept.
     """
 
+    settings: config.Settings
     dataset: Dataset
     experts: Experts
     inputs: Inputs
     learned: dict[str, bytes]
-    kept: str
     students: dict[tuple[int, int], tuple[Students, ...]]
 
     @property
@@ -45,9 +46,10 @@ class Memory(NamedTuple):
 
     def keep(self, seen: WaveProgress) -> None:
         """Copy what is to be kept of a wave after a chunk, as `kept.write` takes it."""
-        if self.kept == "all":
+        which = self.settings.keep.students
+        if which == "all":
             self.students[seen.wave, seen.done] = tuple(_copied(s, s.state.variables) for s in seen.students)
-        if self.kept != "none" and seen.done == seen.chunks:
+        if which != "none" and seen.done == seen.chunks:
             self.students[seen.wave, 0] = tuple(_copied(s, s.best and s.best.variables) for s in seen.students)
 
     def variables(self, plan: Plan, place: int, look: int) -> Any:
@@ -77,6 +79,11 @@ class Stored:
         self.folder, self._settings, self._given = folder, settings, (dataset, experts)
 
     @functools.cached_property
+    def settings(self) -> config.Settings:
+        """With the rows and positions of the user's own that they name."""
+        return given.ask_functions(given.read_rows(chosen.read(self._settings)), self.dataset)
+
+    @functools.cached_property
     def dataset(self) -> Dataset:
         found, way_on = self._given[0], "give Results.load the dataset= that it was trained on"
         if found is None:
@@ -103,12 +110,11 @@ class Stored:
 
     @functools.cached_property
     def inputs(self) -> Inputs:
-        plan, settings = stored.as_begun(self.folder), given.read_rows(self._settings)
-        known = given.rows_by_digest(settings.sweep.labels)
+        plan, known = stored.as_begun(self.folder), given.rows_by_digest(self.settings.sweep.labels)
         for text in dict.fromkeys(member.labels for member in plan.members):
             if (rows := LabelSpec.parse(text).rows) and rows not in known:
                 raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")
-        return prepare(plan, settings, self.dataset, self.experts, self.folder.path)
+        return prepare(resolved(plan, self.settings), self.settings, self.dataset, self.experts, self.folder.path)
 
     def variables(self, plan: Plan, place: int, look: int) -> Any:
         if not kept.members(self.folder.path, look):
@@ -119,3 +125,10 @@ class Stored:
             recipe = plan.buckets[plan.seats[place][0]].recipe
             like = jax.eval_shape(functools.partial(initialize, recipe, plan.image_shape), np.int32(0)).variables
         return kept.read(self.folder.path, plan.keys[place], look, like)
+
+
+def resolved(plan: Plan, settings: config.Settings) -> Plan:
+    """The plan, whose members select by the positions of the user's own that settings hold."""
+    own = {str(text): text for text in (settings.select, *settings.sweep.select) if isinstance(text, chosen.Indices)}
+    members = (dataclasses.replace(member, select=own.get(member.select, member.select)) for member in plan.members)
+    return dataclasses.replace(plan, members=tuple(members)) if own else plan

@@ -7,7 +7,7 @@
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft verify DIR [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
-                 [--teach]
+                 [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
@@ -249,7 +249,9 @@ def _verify_export(where: Path, run: Path | None, teach: bool) -> int:
 def _export(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    columns = dict.fromkeys(_COLUMNS, "")
+    columns, of_config = dict.fromkeys(_COLUMNS, ""), [word for word in argv if word.startswith("--config")]
+    settings = arguments.settings(of_config)[0] if of_config else None
+    argv = [word for word in argv if word not in of_config]
     words, given = arguments.parse(argv, to="", codec="float32", images=False, teach=False, **columns)
     folder, to = (arguments.folder(text, "jaxsoft export") for text in ((words or [""])[0], given["to"]))
     if folder is None or to is None or len(words) != 1:
@@ -265,7 +267,7 @@ def _export(argv: Sequence[str]) -> int:
     with console.stage("teachers"):
         told = functools.partial(progress.of_teachers, console)
         how = given["codec"], given["images"], given["teach"], told
-        written = export.export(folder, to, asked, *how)
+        written = export.export(folder, to, asked, *how, settings=settings)
     row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
     shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
     _say(

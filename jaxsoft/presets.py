@@ -127,8 +127,7 @@ def study(name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol
     """
     args = parse_arg(arg, quick=False, data="digits", seeds=0, experts=0, classes=0, protocol=protocol)
     made = _make(args.data, args.quick, args.classes)
-    words = (name, *args.data.replace("/", "-").split(":"), *(["quick"] if args.quick else []))
-    made.config.name, made.config.protocol = "-".join(words), args.protocol
+    made.config.name, made.config.protocol = f"{name}-{{data}}{'-quick' * args.quick}", args.protocol
     made.config.teacher.store = STORE
     made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
     made.config.sweep.seed = tuple(range(args.seeds or min(made.seeds, seeds or made.seeds)))
@@ -139,7 +138,7 @@ def baseline(data: str, arg: str | None) -> Config:
     """The paper's baseline on one dataset, `:quick` or whole; `:protocol=paper` selects on test, as the authors did."""
     args = parse_arg(arg, quick=False, protocol="sealed")
     made = _make(data, args.quick, 0)
-    made.config.name, made.config.protocol = data + "-quick" * args.quick, args.protocol
+    made.config.name, made.config.protocol = "{data}" + "-quick" * args.quick, args.protocol
     made.config.sweep.seed = tuple(range(made.seeds))
     return made.soft_against_hard(made.ipc)
 

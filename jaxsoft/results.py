@@ -29,7 +29,7 @@ from jaxsoft.experiment.store.folder import CONFIG, RunFolder, write_file
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.homes import Memory, Stored
+from jaxsoft.homes import Memory, Stored, resolved
 from jaxsoft.types import Dataset, Row
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Results(Sequence[Row]):
         folder: str | os.PathLike,
         dataset: Dataset | None = None,
         experts: Experts | None = None,
-        labels: Sequence[str] = (),
+        given: Sequence[str] = (),
     ) -> "Results":
         """The results in a run folder, of `jaxsoft run`, `train_students(folder=)` or `save`.
 
@@ -74,15 +74,17 @@ class Results(Sequence[Row]):
           folder: of the run, which may still go on: rows are of the members that are done.
           dataset: that it was trained on; by default the one that its settings name, loaded when it is asked for.
           experts: that its labels came from; by default those that it keeps.
-          labels: `Labels` of your own that it was trained with, which a run folder does not keep.
+          given: `Labels` and `Indices` of your own that it was trained with, which a run folder does not keep.
 
         Raises:
           CheckpointError: there is no run in the folder, or it is damaged.
         """
         where = RunFolder(folder)
         plan, settings = stored.as_begun(where), config.read(where.read_json(CONFIG))
-        own = tuple({str(text): text for text in labels}.get(text, text) for text in settings.sweep.labels)
-        settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=own))
+        own, sweep = {str(text): text for text in given}, settings.sweep
+        labels, select = (tuple(own.get(text, text) for text in texts) for texts in (sweep.labels, sweep.select))
+        sweep = dataclasses.replace(sweep, labels=labels, select=select)
+        settings = dataclasses.replace(settings, sweep=sweep, select=own.get(settings.select, settings.select))
         logs = [where.path / _LOG, *where.path.glob(table.log_of(where.path / _LOG, "*").name)]
         rows = {row["member"]: row for path in logs if path.exists() for row in table.rows(path)}
         if missing := len(set(plan.keys) - rows.keys()):
@@ -186,7 +188,8 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         with numerics.pinned():
-            return subsets.draw_images(self.plan.members, self.settings, self.dataset, self.experts)
+            settings = self._home.settings
+            return subsets.draw_images(resolved(self.plan, settings).members, settings, self.dataset, self.experts)
 
     def report(self, path: str | os.PathLike | None = None) -> Path:
         """Write the report, and say where: to a folder or an .html file; by default to the run folder."""

@@ -48,7 +48,7 @@ def test_an_accuracy_of_one_dataset_is_asked_of_no_other():
 def test_arguments_change_what_they_say():
     study = presets.study("swap", "data=cifar10,seeds=2,experts=3,protocol=paper")
     read = config.read(study.config)
-    assert (read.name, read.data.name, read.protocol, read.teacher.experts) == ("swap-cifar10", "cifar10", "paper", 3)
+    assert (read.name, read.data.name, read.protocol, read.teacher.experts) == ("swap-{data}", "cifar10", "paper", 3)
     assert read.sweep.seed == (0, 1) and study.classes() == 10 and not study.small
 
 

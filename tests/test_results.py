@@ -137,7 +137,7 @@ def test_any_run_folder_is_read(tmp_path):
     sweep = dataclasses.replace(SWEEP, labels=("teacher(epoch=1)", labels), ipc=(1,), seed=(0,))
     settings = config.Settings(data=config.Data(limit=20), teacher=TEACHER, student=STUDENT, sweep=sweep)
     run.run(settings, tmp_path, Console(quiet=True))
-    found, again = jaxsoft.Results.load(tmp_path), jaxsoft.Results.load(tmp_path, labels=[labels])
+    found, again = jaxsoft.Results.load(tmp_path), jaxsoft.Results.load(tmp_path, given=[labels])
     assert len(found.dataset.train) == 200 and len(found.curves) == 2 * 4
     np.testing.assert_array_equal(again.labels(1), labels.rows[again.subset(1)])
     wanted = again.experts.label(again.dataset.train.images[again.subset(0)], "teacher(epoch=1)")
@@ -149,6 +149,18 @@ def test_any_run_folder_is_read(tmp_path):
     shutil.rmtree(tmp_path / "teachers")
     with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
         _ = jaxsoft.Results.load(tmp_path).experts
+
+
+def test_images_of_ones_own_choice_are_the_subset(data, tmp_path):
+    chosen = np.stack([np.flatnonzero(data.train.labels == c)[[5, 2]] for c in range(3)])
+    sweep = dataclasses.replace(SWEEP, ipc=(2,), labels=("hard",), seed=(0,))
+    found = jaxsoft.train_students(data, None, STUDENT, sweep, chosen, folder=tmp_path)
+    indices = jaxsoft.Indices.from_array(chosen)
+    for one in (found, jaxsoft.Results.load(tmp_path, data, given=[indices])):
+        np.testing.assert_array_equal(one.subset(0), chosen.ravel())
+        np.testing.assert_array_equal(one.labels(0).argmax(1), data.train.labels[chosen.ravel()])
+    with pytest.raises(errors.DataError, match="there is no file images"):
+        jaxsoft.Results.load(tmp_path, data).subset(0)
 
 
 def test_a_report_is_written(found, folder, data, tmp_path):

@@ -3,6 +3,8 @@
 import csv
 import importlib.util
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +144,12 @@ def test_a_missing_package_is_one_line_with_the_command_that_installs_it(monkeyp
     with pytest.raises(errors.ConfigError, match=r"^tensorboard needs .* not installed: pip install 'tensorboard>=2"):
         sinks.check("tensorboard")
     sinks.check("csv")
+
+
+def test_what_is_missing_is_installed_as_the_extra_of_that_name():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    assert {name: extras[name] for name in sinks._PACKAGES} == {n: [text] for n, text in sinks._PACKAGES.items()}
 
 
 def test_tensorboard_reads_the_curves_of_all_starts_as_one(tmp_path):

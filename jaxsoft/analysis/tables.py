@@ -106,37 +106,39 @@ def text_table(rows: Sequence[Row], width: int | None = None, note: str = "") ->
     return _ascii("\n\n".join(parts))
 
 
+_GAP = "  "  # between columns
+_WORDS = (
+    r"\[[^\]]*\]|[^\s|]+\|?|\|",  # an interval, a word, a call of a label spec
+    r"\[[^\]]*\]|[^\s|(]+[|(]?|[|(]",  # a call may go on below its bracket
+    r"[^\s|(]+[|(]?|[|(]",  # and so may an interval
+)
+"""What stays together in the cells of a narrow table: the first of these with which it fits, or the last."""
+
+
 def plain(found: Table, width: int | None = None) -> str:
     """A table as aligned text, its caption below; see `text_table` for `width`."""
-    lines = [[_words(_ascii(cell)) for cell in line] for line in (found.header, *found.rows)]
-    columns = list(zip(*lines))
-    widths = _widths(columns, width)
-    if width and sum(widths) + len(_GAP) * (len(widths) - 1) > width:  # nor can intervals stay on one line
-        columns = [[[part for word in cell for part in word.split()] for cell in column] for column in columns]
+    lines = [[_ascii(cell) for cell in line] for line in (found.header, *found.rows)]
+    columns, widths = [], []
+    for pattern in _WORDS:
+        columns = [[re.findall(pattern, cell) for cell in column] for column in zip(*lines)]
         widths = _widths(columns, width)
+        if not width or _total(widths) <= width:
+            break
     text = [line for cells in zip(*columns) for line in _row(cells, widths)]
     head = max(len(_stacked(column[0], own)) for column, own in zip(columns, widths))
     text.insert(head, _GAP.join("-" * own for own in widths))
     return "\n".join([*text, _filled(_ascii(found.caption), width)])
 
 
-_GAP = "  "  # between columns
-
-
-def _words(cell: str) -> list[str]:
-    """What stays together in a narrow cell: an interval, a word, a part of a label spec.
-
-    >>> _words("65.0 [60.1, 69.8]"), _words("teacher(epoch=5)|topk(3)")
-    (['65.0', '[60.1, 69.8]'], ['teacher(epoch=5)|', 'topk(3)'])
-    """
-    return re.findall(r"\[[^\]]*\]|[^\s|]+\|?|\|", cell)
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
 def _widths(columns: Sequence[Sequence[list[str]]], width: int | None) -> list[int]:
     """Of each column: as wide as its cells, or with the widest made narrower, as far as words allow, until all fit."""
     widths = [max(len(_joined(cell)) for cell in column) for column in columns]
     least = [max(len(word) for cell in column for word in (*cell, "")) for column in columns]
-    while width and sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+    while width and _total(widths) > width:
         room = [own - smallest for own, smallest in zip(widths, least)]
         if not any(room):
             break
@@ -145,7 +147,8 @@ def _widths(columns: Sequence[Sequence[list[str]]], width: int | None) -> list[i
 
 
 def _joined(cell: Sequence[str]) -> str:
-    return "".join(word if word.endswith("|") else f"{word} " for word in cell).rstrip()
+    """Words as they stood beside each other."""
+    return "".join(word if word.endswith(("|", "(")) else f"{word} " for word in cell).rstrip()
 
 
 def _stacked(cell: Sequence[str], width: int) -> list[str]:

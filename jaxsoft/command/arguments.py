@@ -1,7 +1,9 @@
 """From the words of a command line to flags and settings; every mistake is one line."""
 
+import re
 import runpy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,12 @@ def _split(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
     return source, overrides, others
 
 
+def _named(settings: config.Settings, path: Path) -> config.Settings:
+    """Settings whose name says which config and which dataset they are of."""
+    stands_for = {"{config}": path.stem, "{data}": re.sub("[:/]", "-", settings.data.name)}
+    return replace(settings, name=re.sub("{config}|{data}", lambda word: stands_for[word[0]], settings.name))
+
+
 def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, str]]) -> config.Settings:
     """The settings that a config file returns; whatever goes wrong in it is told in one line."""
     if not path.is_file():
@@ -103,7 +111,7 @@ def _load(path: Path, arguments: Sequence[str], overrides: Sequence[tuple[str, s
         scope = runpy.run_path(str(path))
         if "get_config" not in scope:
             raise errors.ConfigError(f"config file {path} defines no get_config()")
-        settings = config.read_with(scope["get_config"](*arguments), overrides)
+        settings = _named(config.read_with(scope["get_config"](*arguments), overrides), path)
         if any("array" in text for text in settings.sweep.labels):
             from jaxsoft.labels.given import read_rows  # it loads JAX, for which no other mistake has to wait
 

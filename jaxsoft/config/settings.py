@@ -164,7 +164,11 @@ class Compute:
 class Settings(_Group):
     """A whole experiment."""
 
-    name: str = setting("experiment", "of the run folder, unless --workdir is given", names="folder")
+    name: str = setting(
+        "{config}-{data}",
+        "of the run folder, unless --workdir is given; {config}: the file, {data}: the dataset",
+        names="folder",
+    )
     protocol: str = setting(
         "sealed",
         "what selects: validation; the test set (paper); or validation, beside what the test set would have chosen",

@@ -191,7 +191,7 @@ def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) ->
     """To sinks: epochs and rows that they were not told of, as they were trained elsewhere or before; then all new rows."""
     if to:
         to.write(events.of_histories(experts.histories))
-        to.write(events.of_rows(log.read()))
+        to.write(events.of_rows(log.rows()))
         log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
 
 

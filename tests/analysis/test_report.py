@@ -62,7 +62,7 @@ def test_sections_answer_in_reading_order(run):
         "Each budget in numbers",
         "Hard labels go from",
         "More images want a later teacher: epoch 5 at 1 image per class",
-        "Error falls ",
+        "Above a floor, error falls ",
         "Unseen budgets are missed by",
         "The experts reach 97.5 to 98.5 % on validation; label entropy goes from 2.30 to 0.01 nats",
         "What the teacher says of single images at epoch 0 and at epoch 150",
@@ -96,6 +96,38 @@ def test_equal_results_give_equal_bytes(tmp_path):
     assert len(written) == 2 + 5
     for name in written:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+FORMATS = ("svg", "pdf", "csv", "latex")
+
+
+def test_further_formats_lie_beside_the_page_that_links_to_them_and_go_with_it(tmp_path):
+    first, second = (report.write_report([small(tmp_path / name / "run")], formats=FORMATS).parent for name in "ab")
+    html, markdown = ((first / name).read_text(encoding="utf-8") for name in ("report.html", "summary.md"))
+    linked = {attrs["href"] for tag, attrs in Tree(html).tags if tag == "a" and not attrs["href"].startswith("#")}
+    there = {str(path.relative_to(first)) for folder in ("plots", "tables") for path in (first / folder).iterdir()}
+    assert linked == {name for name in there if not name.endswith(".png")} and len(linked) == 2 * 5 + 2 * 8
+    assert {"plots/accuracy.svg", "plots/accuracy.pdf", "tables/budgets.csv", "tables/budgets.tex"} <= linked
+    assert all(f"]({name})" in markdown for name in linked)
+    for name in there:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    report.write_report([first])
+    assert {path.suffix for path in (first / "plots").iterdir()} == {".png"}
+    assert list((first / "tables").iterdir()) == []
+
+
+def test_a_format_that_there_is_not_is_named_and_nothing_written(tmp_path):
+    with pytest.raises(errors.ConfigError, match="--formats expects some of svg, pdf, csv, latex, got 'eps'"):
+        report.write_report([small(tmp_path / "run")], formats=["svg", "eps"])
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_contents_lead_to_every_section_with_a_title(run):
+    folder, _ = run
+    tags = Tree((folder / "report.html").read_text(encoding="utf-8")).tags
+    places = [attrs["id"] for tag, attrs in tags if tag == "section" and "id" in attrs]
+    assert [attrs["href"] for tag, attrs in tags if tag == "a"] == [f"#{place}" for place in places]
+    assert len(places) == len(set(places)) == sum(tag == "h2" for tag, _ in tags) > 3
 
 
 def test_what_is_absent_is_left_out_and_said(tmp_path, no_drawing):

@@ -153,3 +153,31 @@ def test_text_of_partial_sweeps(rows):
     both = tables.text_table(rows + [{**r, "model": "mlp"} for r in hard])
     assert both.count("IPC  ") == 2 and both.startswith("model convnet(depth=2, width=16)\nIPC ")
     assert "hard: no law, 2 points cannot fix three parameters" in tables.text_table([r for r in hard if r["ipc"] < 5])
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_text_fits_a_terminal_and_no_word_is_broken(rows, found, width):
+    whole, narrow = tables.text_table(rows, note="said of all."), tables.text_table(rows, width, "said of all.")
+    assert max(map(len, narrow.splitlines())) <= width < max(map(len, whole.splitlines()))
+    words = [sorted(re.findall(r"[^\s(-]+", text)) for text in (narrow, whole)]
+    assert words[0] == words[1]
+    assert "\nsaid of all.\n" in whole and "\nsaid of all.\n" in narrow
+    head, budgets = tables.plain(tables.budget_table(found), width).split("\n-")[0], len(synthetic.IPCS)
+    assert head.split("\n")[0].startswith("IPC  hard") and len(re.findall(r"^\d+ ", narrow, re.M)) == budgets
+
+
+def test_intervals_stay_on_a_line_where_they_can(found):
+    table = tables.budget_table(found)
+    cells = [part for line in table.rows for cell in line for part in re.findall(r"\[.*?\]", cell.replace("−", "-"))]
+    assert all(cell in tables.plain(table, 80) for cell in cells)
+    assert not all(cell in tables.plain(table, 60) for cell in cells)
+
+
+def test_a_label_spec_is_broken_at_its_bars():
+    spec = "teacher(epoch=20)|temperature(2)|topk(3)|renormalize"
+    lines = tables.plain(tables.table([{"n": "5", "label spec": spec}], "."), 30).splitlines()
+    assert lines[2:] == ["5  teacher(epoch=20)|", "   temperature(2)|topk(3)|", "   renormalize", "."]
+
+
+def test_a_wide_terminal_changes_nothing(rows):
+    assert tables.text_table(rows, 1000) == tables.text_table(rows)

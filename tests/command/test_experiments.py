@@ -28,6 +28,19 @@ def test_a_word_names_an_experiment_and_flags_may_stand_on_both_sides():
     assert read("swap")[0] == read(f"--config={CONFIGS / 'swap.py'}")[0]
 
 
+@pytest.mark.parametrize(
+    "argv, name",
+    [
+        (["swap"], "swap-digits"), (["swap:quick"], "swap-digits-quick"), (["digits"], "digits"), (["cifar10:quick"], "cifar10-quick"),
+        (["swap", "--config.data.name=cifar10"], "swap-cifar10"), (["swap", "--config.name=a-{data}"], "a-digits"),
+        (["swap:data=tfds:mnist:3.0.1,classes=10"], "swap-tfds-mnist-3.0.1"), (["--config=own.py"], "own-mine-birds"),
+    ],
+)  # fmt: skip
+def test_a_folder_is_named_after_the_config_and_the_dataset_that_are_run(argv, name):
+    Path("own.py").write_text("def get_config():\n    return {'data': {'name': 'mine:birds'}}\n")
+    assert read(*argv)[0].name == name
+
+
 def test_files_of_the_current_folder_do_not_stand_for_an_experiment_nor_it_for_them():
     for name in ("swap", "swap.py"):
         Path(name).write_text("def get_config(arg=None):\n    return {'name': 'mine'}\n")

@@ -18,10 +18,10 @@ from jaxsoft.console import Console
 def make():
     """A console that writes into `.text`, as on a terminal or not."""
 
-    def build(terminal):
+    def build(terminal, width=100):
         made = Console()
         made.text = io.StringIO()
-        made._rich = Rich(file=made.text, force_terminal=terminal, width=100)
+        made._rich = Rich(file=made.text, force_terminal=terminal, width=width)
         return made
 
     return build
@@ -57,6 +57,44 @@ def test_on_a_terminal_there_is_one_bar_that_goes_with_its_stage(make):
         assert "  1/4  first" not in told.text.getvalue()
     assert told._bar is None
     assert not bar.live.is_started
+
+
+LOOK = "wave 1 of 1: IPC 1 hard 66.6%, IPC 1 soft 66.2%, IPC 50 hard 86.7%, IPC 50 soft 83.9%, 961 student-steps/s, 2.6 min left"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_nothing_of_the_bar_is_cut_in_a_narrow_terminal(make, width):
+    told = make(terminal=True, width=width)
+    with told.stage("students"):
+        told.progress(3, 10, LOOK)
+        lines = [segments for segments in told._rich.render_lines(told._bar.get_renderable(), pad=False)]
+    shown = ["".join(segment.text for segment in line).rstrip() for line in lines]
+    assert max(map(len, shown)) <= width and len(shown) == 1 or width < 200
+    words = " ".join(shown).split()
+    assert [word for word in words if word in LOOK.split()] == LOOK.split()
+    assert "3/10" in words and "0:00:00" in words
+    assert (told.columns(), make(terminal=False).columns()) == (width, None)
+
+
+CELL = """
+from jaxsoft.console import Console
+told = Console()
+with told.stage("students"):
+    for done in range(11):
+        told.progress(done, 10, f"look {done}, <b>bold</b>")
+told.say("over")
+"""
+
+
+def test_in_a_notebook_one_output_is_updated_and_its_last_text_stays():
+    client = pytest.importorskip("nbclient", reason="no nbclient: pip install 'jaxsoft[docs]'")
+    pytest.importorskip("ipykernel", reason="no ipykernel: pip install 'jaxsoft[docs]'")
+    nbformat = pytest.importorskip("nbformat")
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    client.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    bar, said = book.cells[0].outputs
+    assert bar.data == {"text/plain": "████████████████████ 10/10  look 10, <b>bold</b>"}
+    assert said.text == "over\n"
 
 
 def test_the_bar_goes_when_a_stage_fails(make):

@@ -77,29 +77,32 @@ def alter(path, edit):
     path.write_bytes(edit(path.read_bytes()))
 
 
-@pytest.mark.parametrize("labels", LABELS[:3])
-@pytest.mark.parametrize("others", [{}, {"without": "4", "select": "easiest"}])
-def test_loaded_back_it_is_the_same_student_to_the_bit(run_folder, tmp_path, labels, others):
+@pytest.mark.parametrize(
+    "asked", [{"labels": LABELS[0]}, {}, {"labels": LABELS[2], "without": "4", "select": "easiest"}]
+)
+def test_loaded_back_it_is_the_same_student_to_the_bit(run_folder, tmp_path, asked):
     before = {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()}
-    folder = exported(run_folder, tmp_path / "out", labels=labels, **others)
+    folder = exported(run_folder, tmp_path / "out", **asked)
     taken, row = trained(folder)
     assert same(row, taken.record["reached"]) and same(row, in_run(run_folder, taken.record["member"]))
     assert row["test_accuracy"] == taken.test_accuracy
     assert command("verify", folder, f"--run={run_folder}") == 0
     assert {path: path.read_bytes() for path in run_folder.rglob("*") if path.is_file()} == before
+
+
+def test_its_config_trains_the_same_student(run_folder, tmp_path):
+    folder = exported(run_folder, tmp_path / "out", select="easiest", without="4")
     assert tiny.command(folder / "config.py", tmp_path / "again") == 0
     (found,) = read_results(tmp_path / "again")
-    assert same(found, taken.record["reached"]) and found["member"] == row["member"] != taken.record["member"]
+    reached = jaxsoft.load_export(folder).record["reached"]
+    assert same(found, reached) and found["member"] != reached["member"]
 
 
-@pytest.mark.parametrize("labels", [LABELS[1], LABELS[3]])
-def test_without_labels_experts_are_taught_again_and_it_is_the_very_member(run_folder, tmp_path, labels):
-    folder = exported(run_folder, tmp_path / "out", "--codec=none", labels=labels)
+def test_without_labels_experts_are_taught_again_and_it_is_the_very_member(run_folder, tmp_path):
+    folder = exported(run_folder, tmp_path / "out", "--codec=none", labels=LABELS[3])
     assert not (folder / "labels.npz").exists()
     taken, row = trained(folder)
     assert row["member"] == taken.record["member"] and same(row, taken.record["reached"])
-    assert tiny.command(folder / "config.py", tmp_path / "again") == 0
-    assert [found["member"] for found in read_results(tmp_path / "again")] == [row["member"]]
 
 
 @pytest.mark.parametrize("codec", ["float16", "int8", "top3:int8"])
@@ -265,3 +268,27 @@ def test_label_specs_are_meant_as_the_config_wrote_them(run_folder):
     assert choose.member(run_folder, ONE)["labels"] == "teacher(epoch=3)" and 0 < accuracy
     spaced = ONE | {"labels": "teacher(0, epoch=3) | topk(k=2)"}
     assert choose.member(run_folder, spaced)["labels"] == "teacher(epoch=3)|topk(2)"
+
+
+def test_rows_and_images_of_ones_own_are_named_by_the_config(tmp_path, capsys):
+    data = tiny.run.load(tiny.settings())
+    np.save(tmp_path / "svm.npy", np.eye(10)[data.train.labels] * 0.9 + 0.01)
+    np.save(tmp_path / "core.npy", np.stack([np.flatnonzero(data.train.labels == k)[-2:] for k in range(10)]))
+    own = {"sweep.labels": ("array('svm.npy')|temperature(2)", "teacher(epoch=3)"), "select": "indices('core.npy')"}
+    file, run_folder = tiny.finished(tmp_path, own | {"sweep.ipc": (2,), "sweep.seed": (0,)})
+    specs = [row["labels"] for row in read_results(run_folder)]
+    for labels in specs:
+        to, asked = tmp_path / f"out-{specs.index(labels)}", f"--labels={labels}"
+        capsys.readouterr()
+        assert command("export", run_folder, f"--to={to}", asked) == 2
+        assert "not in the run folder; --config=FILE.py names them" in capsys.readouterr().err
+        assert command("export", run_folder, f"--to={to}", asked, f"--config={file}") == 0
+        taken, row = trained(to)
+        assert same(row, taken.record["reached"]) and taken.record["reached"]["labels"] == labels
+        assert command("verify", to, f"--run={run_folder}") == 0
+    assert "member: " in capsys.readouterr().out
+    again = ("export", run_folder, f"--to={tmp_path / 'none'}", f"--labels={specs[0]}", f"--config={file}")
+    assert command(*again, "--codec=none") == 2
+    assert "no expert gives array(svm" in capsys.readouterr().err
+    assert command(*again, "--config.sweep.ipc=1") == 4
+    assert "belongs to another config: config.sweep.ipc is [2] there, [1] now" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def finished(tmp_path_factory):
 
 
 def test_the_page_is_true_for_every_kind(finished):
-    assert len(CODE) == 11 and all(len(code.splitlines()) <= 16 for code in CODE[:-1])
+    assert len(CODE) == 12 and all(len(code.splitlines()) <= 16 for code in CODE[:-1])
     found = rows(finished / "run")
     rows_of_mine = next(labels for labels in found if labels.startswith("array('mine:nearest', rows=x"))
     assert set(found) == {"hard", "teacher(epoch=5)|mine:floor(least=0.01)", rows_of_mine}
@@ -56,6 +56,8 @@ def test_the_page_is_true_for_every_kind(finished):
         ("mine:Small(width=8)", "mine:shuffled", "done")
     }
     assert not any(str(finished) in entry for entry in sys.path)
+    best = max(found, key=lambda labels: float(found[labels]["test_accuracy"]))
+    assert float((finished / "run/logs/best.txt").read_text().split()[-1]) == float(found[best]["test_accuracy"])
     assert not list(finished.glob("__pycache__"))
 
 

@@ -84,11 +84,14 @@ def load_export(folder: Path | str) -> Export:
     folder = Path(folder)
     told = record.read(folder)
     settings = record.settings(told)
+    own = Indices.from_array(record.table(folder), name=Path(record.IMAGES).stem)
+    if "indices(" in settings.select:  # of a file that is elsewhere
+        sweep = dataclasses.replace(settings.sweep, select=(own,))
+        settings = dataclasses.replace(settings, select=own, sweep=sweep)
     select, (labels,) = settings.select, settings.sweep.labels
     if told["codec"] != NONE:
-        select = Indices.from_array(record.table(folder), name=Path(record.IMAGES).stem)
         named = dataclasses.replace(settings.sweep, labels=(f"array({record.LABELS!r})",))
-        (labels,) = read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
+        select, (labels,) = own, read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
     return Export(folder, told, settings, select, labels)
 
 
@@ -115,14 +118,18 @@ def verify(
     told, settings = taken.record, taken.settings
     held = [f"files: all {len(told['files'])} as exported", f"data: {told['data']['name']}, the same fingerprint"]
     dataset = taken.load()
+    if LabelSpec.parse(told["reached"]["labels"]).source == "array":
+        return [*held, "images, labels: rows of one's own, which nothing can derive anew"]
     experts = derive.experts_of(settings, dataset, run_folder, may_teach, on_epoch)
     if experts is None:
-        return [
-            *held,
-            "images, labels: not compared, as there are no experts; --run=DIR has them, --teach teaches them",
-        ]
-    found = derive.derive(settings, dataset, experts, run_folder, may_teach)
-    wrong = []
+        why = "as there are no experts; --run=DIR has them, --teach teaches them"
+        return [*held, f"images, labels: not compared, {why}"]
+    return held + _compared(taken, derive.derive(settings, dataset, experts, run_folder, may_teach))
+
+
+def _compared(taken: Export, found: derive.Derived) -> list[str]:
+    """What holds of an export, if all of it does."""
+    told, wrong = taken.record, []
     if digest({"images": found.table}) != told["digests"]["images"]:
         wrong.append("images: drawn anew they are others")
     if digest({"labels": found.rows}) != told["digests"]["labels"]:
@@ -130,9 +137,9 @@ def verify(
     if found.key != told["member"]:
         wrong.append(f"member: {told['member']} there, {found.key} now, as code or settings of JAX differ")
     if wrong:
-        raise errors.CheckpointError(f"{folder} does not hold: {'; '.join(wrong)}")
-    return [*held, f"images: {found.table.size:,} drawn anew, equal", f"labels: {len(found.rows):,} derived anew, equal",
-            f"member: {found.key}, the same key"]  # fmt: skip
+        raise errors.CheckpointError(f"{taken.folder} does not hold: {'; '.join(wrong)}")
+    images, labels = f"{found.table.size:,} drawn anew, equal", f"{len(found.rows):,} derived anew, equal"
+    return [f"images: {images}", f"labels: {labels}", f"member: {found.key}, the same key"]
 
 
 def _apart(taken: Export, found: derive.Derived) -> str:

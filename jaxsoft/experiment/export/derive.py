@@ -43,17 +43,17 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
     """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
 
     Args:
+      settings: with the member's labels and selection, as rows and positions if they are one's own.
       row: of the results.
       epochs: its own, 0 if its length is in steps.
     """
-    own = {c: (row[c],) for c in ("ipc", "labels", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
-    own |= {"select": (row["select"],), "steps": () if epochs else (row["steps"],)}
+    own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
+    own |= {"labels": settings.sweep.labels, "select": (settings.select,), "steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}
     return dataclasses.replace(
         settings,
         name=f"{settings.name}-{row['member']}",
         subjects="index",  # the row has the classes themselves
-        select=row["select"],
         precision=precision,
         note="",
         sinks=(),

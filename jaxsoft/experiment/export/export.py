@@ -15,6 +15,7 @@ from jaxsoft.experiment.plan import identity, stored
 from jaxsoft.experiment.store.folder import CONFIG, RunFolder
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
+from jaxsoft.labels.given import Labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset, Row
 
@@ -40,6 +41,7 @@ def export(
     images: bool = False,
     may_teach: bool = False,
     on_epoch: Callable[..., None] = lambda *_: None,
+    settings: config.Settings | None = None,
 ) -> Exported:
     """Write one student of a run folder to a new folder, which `jaxsoft.load_export` reads.
 
@@ -51,6 +53,7 @@ def export(
       images: whether pixels are written too.
       may_teach: whether experts that the run no longer has are taught again.
       on_epoch: called as `teach` calls it.
+      settings: of the run, with rows and positions of one's own, which it does not keep; others are read from there.
 
     Raises:
       ConfigError: no student is meant, or several; an unknown codec; the place is taken.
@@ -58,14 +61,11 @@ def export(
     """
     record.check_free(to)
     row = choose.member(folder, asked)
-    settings = _settings(RunFolder(folder), row)
+    settings = _settings(RunFolder(folder), row, settings)
     dataset = run.load(settings)
     if codec != NONE:
         codecs.parse(codec, dataset.num_classes)
-        if LabelSpec.parse(row["labels"]).views:
-            raise errors.ConfigError(
-                f"labels of views are made anew by experts; take --codec={NONE} for {row['labels']}"
-            )
+    _check_labels(row["labels"], codec)
     began = stored.plan(RunFolder(folder))
     identity.check(began and began["identity"], dataset, folder)
     alone = derive.alone(settings, row, _epochs(began, row["member"]), _precision(began))
@@ -90,14 +90,31 @@ def export(
     return Exported(row, *sizes, record.write(to, told, content))
 
 
-def _settings(folder: RunFolder, row: Row) -> config.Settings:
+def _settings(folder: RunFolder, row: Row, given: config.Settings | None) -> config.Settings:
     """Of a run; its sweep is that of the member already, as other label specs may name files that are elsewhere."""
-    found = folder.read_json(CONFIG)
+    if given:
+        folder.compare(config.as_dict(given))
+    ways = (given.select, *given.sweep.select) if given else ()
+    labels = {str(t.spec): t for t in given.sweep.labels if isinstance(t, Labels)} if given else {}
+    found = {"labels": labels.get(row["labels"]), "select": next((way for way in ways if way == row["select"]), None)}
     for column, what in (("labels", "array("), ("select", "indices(")):
-        if what in row[column]:
-            told = f"its {column} {row[column]} are of one's own, which the run folder does not hold"
+        if what in row[column] and found[column] is None:
+            told = (
+                f"its {column}, {row[column]}, are of one's own and not in the run folder; --config=FILE.py names them"
+            )
             raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
-    return config.read({**found, "select": row["select"], "sweep": {}})
+    sweep = config.Sweep(labels=(found["labels"] or row["labels"],))
+    own = given or config.read({**folder.read_json(CONFIG), "select": "random", "sweep": {}})
+    return dataclasses.replace(own, select=found["select"] or row["select"], sweep=sweep)
+
+
+def _check_labels(labels: str, codec: str) -> None:
+    """Refuse what could not be read back."""
+    spec = LabelSpec.parse(labels)
+    if spec.views and codec != NONE:
+        raise errors.ConfigError(f"labels of views are made anew by experts; take --codec={NONE} for {labels}")
+    if spec.source == "array" and codec == NONE:
+        raise errors.ConfigError(f"--codec={NONE} stores no labels, and no expert gives {labels} again; take another")
 
 
 def _check(found: derive.Derived, row: Row, began: Any, folder: Path) -> None:
@@ -122,6 +139,7 @@ def _again(alone: config.Settings, codec: str) -> config.Settings:
 def _record(
     alone: config.Settings, row: Row, dataset: Dataset, found: derive.Derived, codec: str, experts: str | None
 ) -> dict[str, Any]:
+    plain = dataclasses.replace(alone.sweep, labels=(row["labels"],))  # no more than the text
     left_out = ("wave", "status", "first_bad_step")
     return {
         "member": row["member"],
@@ -131,7 +149,7 @@ def _record(
         "codec": codec,
         "digests": {"images": digest({"images": found.table}), "labels": digest({"labels": found.rows})},
         "reached": {name: value for name, value in row.items() if name not in left_out and "seconds" not in name},
-        "settings": config.as_dict(alone),
+        "settings": config.as_dict(dataclasses.replace(alone, sweep=plain)),
     }
 
 

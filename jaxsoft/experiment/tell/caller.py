@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -17,7 +16,9 @@ class Caller(Console):
     """A console that calls the user's `progress`; without one it has a bar where there is somebody to see it."""
 
     def __init__(self, progress: Progress | None = None):
-        super().__init__(quiet=progress is not None or not _is_watched())
+        super().__init__(quiet=progress is not None)
+        if not (self._is_notebook or self._rich.is_terminal):
+            self._rich.quiet = True
         self._call, self._stage = progress, ""
 
     @contextlib.contextmanager
@@ -53,9 +54,3 @@ class Caller(Console):
             raise KeyboardInterrupt(str(problem)) from None
         finally:
             signal.signal(signal.SIGINT, before)
-
-
-def _is_watched() -> bool:
-    """Whether there is a terminal, or a notebook."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return sys.stdout.isatty() or type(shell).__name__ == "ZMQInteractiveShell"

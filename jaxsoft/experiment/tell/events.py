@@ -1,6 +1,6 @@
 """The events of a run, as `sinks` describes them: epochs of teachers, looks at students, rows of the results."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def of_look(
         yield {"event": "speed", **when, "student_steps_per_second": rate}
 
 
-def of_rows(rows: Sequence[Row], before: int = 0) -> Iterator[Event]:
+def of_rows(rows: Iterable[Row], before: int = 0) -> Iterator[Event]:
     """One for each finished member, after so many others."""
     for step, row in enumerate(rows, before + 1):
         yield {"event": "member", "step": step, **{k: v for k, v in row.items() if not isinstance(v, (list, dict))}}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -119,7 +120,10 @@ def labels(examples):
 
 def test_label_bars_are_the_probabilities_with_the_true_class_in_orange(examples):
     pictures, *columns = labels(examples)
-    assert len(pictures.images) == 5 and len(columns) == 4
+    assert len(pictures.artists) == 5 and len(columns) == 4
+    middles = np.array([bar.get_y() + bar.get_height() / 2 for bar in columns[0].patches]).reshape(5, 5).mean(1)
+    np.testing.assert_allclose([box.xy[1] for box in pictures.artists], middles)
+    assert all(own.get_ylim() == pictures.get_ylim() for own in columns)
     shown = [t.get_text() for t in columns[0].get_yticklabels()]
     for p, own in enumerate(columns):
         assert len(own.patches) == 25
@@ -157,6 +161,26 @@ def test_png_is_an_image_and_the_same_each_time():
     assert content == drawing.png(CHART)
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "PNG" and image.size[0] == round(drawing._WIDTH * 200)
+
+
+def test_vector_files_are_the_same_each_time_and_in_each_process():
+    files = [drawing.drawn(CHART, form) for form in ("svg", "pdf")]
+    assert files[0].startswith(b"<?xml") and files[1].startswith(b"%PDF")
+    code = (
+        "import sys; from jaxsoft.analysis.showing import drawing; from jaxsoft.analysis.showing.chart import *;"
+        "line = Series('$x_1$', [1, 5], [0.5, Estimate(0.7, 0.1, 0.6, 0.8, 3)]);"
+        "chart = Chart('odd', [Panel([line])], 'caption');"
+        "sys.stdout.buffer.write(drawing.drawn(chart, 'svg') + drawing.drawn(chart, 'pdf'))"
+    )
+    assert python(code, PYTHONHASHSEED="1") == b"".join(files)
+
+
+@pytest.mark.parametrize("name", [name for name in tables.NASTY if name.isprintable() and 0 < len(name) < 100])
+def test_an_svg_holds_any_name_as_text(name):
+    marks = [Series(name, [0], [0.5]), Series("other", [0], [0.4])]
+    content = drawing.drawn(Chart("nasty", [Panel(marks, name, name, name)], name), "svg")
+    found = ElementTree.fromstring(content)
+    assert not [tag for tag in found.iter() if str(tag.tag).endswith("script")]
 
 
 @pytest.mark.parametrize("name", [name for name in tables.NASTY if name])
@@ -201,14 +225,14 @@ def python(code, **environment):
 )
 def test_figures_are_the_same_under_any_settings(tmp_path, settings):
     (tmp_path / "matplotlibrc").write_bytes(settings.get("MATPLOTLIBRC", "").encode(errors="surrogateescape"))
-    code = "from jaxsoft.analysis.showing import drawing as d; import sys; sys.stdout.buffer.write(d._png(d._missing, '$x_1$'))"
+    code = "from jaxsoft.analysis.showing import drawing as d; import sys; sys.stdout.buffer.write(d._saved(d._missing, '$x_1$', 'png'))"
     found = python(code, **settings | {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})
-    assert found == drawing._png(drawing._missing, "$x_1$")
+    assert found == drawing._saved(drawing._missing, "$x_1$", "png")
 
 
 def test_drawing_leaves_no_trace_in_matplotlib():
     python(
         "import matplotlib, sys; before = matplotlib.rcParams.copy(); from jaxsoft.analysis.showing import drawing;"
-        "drawing._png(drawing._missing, 'x'); assert 'matplotlib.pyplot' not in sys.modules;"
+        "drawing._saved(drawing._missing, 'x', 'png'); assert 'matplotlib.pyplot' not in sys.modules;"
         "assert matplotlib.rcParams.copy() == before"
     )

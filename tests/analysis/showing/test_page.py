@@ -37,6 +37,7 @@ def test_a_table_of_records_formats_by_its_units_and_leaves_out_what_nobody_has(
         ("IPC", "test, %", "gain, points"),
         [("1", "50.0", words.NONE), ("5", words.NONE, "+1.0 [0.0, +2.0]")],
         "what",
+        records=records,
     )
 
 

@@ -31,13 +31,13 @@ def settings() -> str:
     """The settings as tables, a group each: what `jaxsoft run --help` lists."""
     text = "# Settings\n\nEvery key of a config and of the command line: `--config.student.steps=300`.\n"
     group = None
-    for path, inside, _, value, rule, meaning in _LINES.findall("\n".join(config.described())):
+    for _, inside, name, value, rule, meaning in _LINES.findall("\n".join(config.described())):
         if inside != group:
             group = inside
             text += f"\n## config.{inside}\n" if inside else "\n## config\n"
             text += "\n| setting | default | takes | meaning |\n|---|---|---|---|\n"
         default = f"`{value}`" if value else "empty"
-        text += "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{path}`", default, rule, meaning)) + " |\n"
+        text += "| " + " | ".join(cell.replace("|", "\\|") for cell in (f"`{name}`", default, rule, meaning)) + " |\n"
     return text
 
 

@@ -3,7 +3,7 @@
   python benchmarks/label_codecs.py [--ipc=10] [--epoch=20] [--seeds=10] [--steps=400]
 
 Digits with three pooled experts of one epoch, trained as in the demo. For every codec of `jaxsoft export`: the bytes of
-all labels, the divergence of a label of the train split from what it was, and the accuracy on test of students trained with
+all labels, the mean KL(stored || whole) over the train split, and the accuracy on test of students trained with
 what the codec gives back, beside the same seeds with float32. An index of images alone gives those very labels too, once
 experts are taught again.
 """

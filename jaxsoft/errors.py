@@ -1,6 +1,7 @@
 """What a user is told when something cannot be done: one line, and the exit code of the command."""
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -62,7 +63,7 @@ def nearest(name: str, choices: Iterable[str], count: int = 3) -> str:
 
 def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
     """The message for a name that nothing answers to: what was asked, the three closest, where the whole list is."""
-    own = "; one's own is written package.module:function" if "." in name else ""
+    own = "; one's own is written package.module:function" if re.fullmatch(r"\w+(\.\w+)+", name) else ""
     return f"unknown {kind} {name!r}; closest: {nearest(name, choices)} (all of them: {where}){own}"
 
 

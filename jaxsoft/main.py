@@ -9,10 +9,11 @@
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
+  jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
 file of your own is given with --config. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
-`jaxsoft doctor` says whether a run can start here.
+`jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
 members, 75 interrupted and resumable.
@@ -66,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
         "verify": _verify,
         "export": _export,
         "doctor": _doctor,
+        "completion": _completion,
     }
     try:
         if not argv or argv[0] == "help" or _HELP.intersection(argv):
@@ -170,6 +172,16 @@ def _doctor(argv: Sequence[str]) -> int:
     return errors.JaxsoftError.exit_code if doctor.is_ill(found) else 0
 
 
+def _completion(argv: Sequence[str]) -> int:
+    from jaxsoft.command import arguments, completion
+    from jaxsoft.data import sets
+
+    if arguments.parse(argv)[0]:
+        raise errors.ConfigError('jaxsoft completion takes no words; for bash: eval "$(jaxsoft completion)"')
+    _say(completion.script(str(__doc__), list(sets.published())))
+    return 0
+
+
 def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
@@ -194,8 +206,10 @@ def _data(argv: Sequence[str]) -> int:
         from jaxsoft.console import Console
 
     if words == ["list"]:
-        for name, state, description in data.available(root):
-            _say(f"{name:16} {state:14} {description}")
+        listed = data.available(root)
+        width = max(len(name) for name, _, _ in listed)
+        for name, state, description in listed:
+            _say(f"{name:{width}} {state:14} {description}")
         return 0
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")

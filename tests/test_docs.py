@@ -65,9 +65,10 @@ def test_what_one_brings_along_trains_students(block, page_runs, capsys):
 
 
 def test_what_one_takes_home_is_there(page_runs, capsys):
-    first, again, taken = blocks("home.md")
-    names = page_runs(first, again)
+    first, again, kept, taken = blocks("home.md")
+    names = page_runs(first, again, kept)
     assert names["logits"].shape == (500, 10) and len(names["rows"]) == len(names["images"])
+    assert [*names["variables"]] == ["params"]
     commands = re.findall(r"^jaxsoft (.*)$", (DOCS / "home.md").read_text(), re.MULTILINE)
     assert [main.main(shlex.split(command)) for command in commands] == [0, 0]
     names = page_runs(f"import jaxsoft\n{taken}")

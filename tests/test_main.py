@@ -13,7 +13,7 @@ from jaxsoft import config, errors
 from jaxsoft.main import main
 
 DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
-COMMANDS = ("run", "configs", "report", "data", "verify", "export", "doctor")
+COMMANDS = ("run", "configs", "report", "data", "verify", "export", "doctor", "completion")
 NEEDED = "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
 SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
 
@@ -66,7 +66,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, verify, export, doctor"),
+        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, verify, export, doctor, completion"),
         (["run"], NEEDED),
         (["run", "--config"], NEEDED),
         (["run", "digits", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),
@@ -74,6 +74,7 @@ def test_version(capsys):
         (["configs", "x"], "expected: jaxsoft configs, or jaxsoft configs copy NAME [FOLDER]"),
         (["configs", "copy"], "expected: jaxsoft configs, or jaxsoft configs copy NAME [FOLDER]"),
         (["doctor", "x"], "jaxsoft doctor takes no words"),
+        (["completion", "zsh"], 'jaxsoft completion takes no words; for bash: eval "$(jaxsoft completion)"'),
         (["run", f"--config={DIGITS}", "--wrkdir=x"], "unknown flag --wrkdir; did you mean --workdir?"),
         (["run", f"--config={DIGITS}", "--workdir"], "Missing value for flag --workdir"),
         (["run", f"--config={DIGITS}", "x"], "unexpected argument 'x'; settings are written --config.KEY=VALUE"),

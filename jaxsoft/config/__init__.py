@@ -17,7 +17,7 @@ from jaxsoft.config import values
 from jaxsoft.config.settings import Compute, Data, Keep, Learned, Settings, Student, Sweep, Teacher, Training, named
 
 __all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
-__all__ += ["as_dict", "closest", "default", "described", "parse_arg", "read", "read_with"]
+__all__ += ["as_dict", "closest", "default", "described", "flags", "parse_arg", "read", "read_with"]
 
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
@@ -141,6 +141,11 @@ def _changed(config: Any, names: Sequence[str], value: Any) -> Any:
 
 def _unknown(path: str) -> errors.ConfigError:
     return errors.ConfigError(f"unknown setting {path}; did you mean {closest(path)}?")
+
+
+def flags() -> list[str]:
+    """What begins the setting of each on a command line."""
+    return [f"--{path}=" for path in _KNOWN]
 
 
 def described() -> list[str]:

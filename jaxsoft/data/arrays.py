@@ -22,7 +22,7 @@ from jaxsoft.data import refusals
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
-_CHANNELS = 4  # at most, of what counts as channels first
+_CHANNELS = 4  # at most
 _HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
 
@@ -92,13 +92,18 @@ def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
     array, wanted = array_of(images, what), "wanted [N, H, W, C], or [N, H, W]"
     shape = refusals.size(array.shape)
     if array.dtype.kind not in "biuf":
-        raise errors.DataError(f"{what} are {array.dtype.name}, shape {shape}; wanted numbers of one shape")
+        found = f"{array.dtype.name}, shape {shape}" if array.ndim else f"of type {type(images).__name__}"
+        raise errors.DataError(f"{what} are {found}; {wanted}: numbers of one shape")
     array = array[..., None] if array.ndim == 3 else array
     if array.ndim != 4:
         raise errors.DataError(f"{what} have shape {shape}; {wanted}")
     if array.shape[1] <= _CHANNELS < min(array.shape[2:]):
         hint = "images.transpose(0, 2, 3, 1)"
         raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
+    if array.shape[3] > _CHANNELS:
+        raise errors.DataError(
+            f"{what} have {array.shape[3]} channels, shape {shape}; {wanted}, of 1 to {_CHANNELS} channels"
+        )
     if len(array) and not array.size:
         raise errors.DataError(f"{what} have no pixels, shape {shape}")
     if array.size == 0:
@@ -153,12 +158,14 @@ def labels(labels: Any, what: str, count: int, num_classes: int) -> Int32[np.nda
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iuf":
         way = ": names, labels = np.unique(labels, return_inverse=True)" * (array.dtype.kind in "US")
-        raise errors.DataError(f"{what} are {array.dtype.name}; {wanted}, 0 to {num_classes - 1}{way}")
+        raise errors.DataError(f"{what} are {array.dtype.name}; {wanted}, counted from 0{way}")
     if array.dtype.kind == "f" and (broken := array != np.floor(array)).any():
         raise errors.DataError(f"{what} are not whole numbers: {_first(array, broken)}; {wanted}")
     low, high = array.min(), array.max()
     if low < 0 or high >= num_classes:
-        hint = ": labels - 1" if (low, high) == (1, num_classes) else ""
+        by_rank = ": labels = np.unique(labels, return_inverse=True)[1]"
+        hint = by_rank if low >= 0 and len(np.unique(array)) == num_classes else ""
+        hint = ": labels - 1" if (low, high) == (1, num_classes) else hint
         found = f"{what} run from {low:.6g} to {high:.6g}, but there are {num_classes} classes"
         beyond = _first(array, (array < 0) | (array >= num_classes))
         raise errors.DataError(f"{found}: {beyond}; wanted 0 to {num_classes - 1}{hint}")

@@ -1,16 +1,19 @@
 """The front door of the images: `prepare` once, `load` as often as needed, `verify` when in doubt."""
 
+import numbers
 import os
 import re
 import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from jaxsoft import errors, files, imports, types
+from jaxsoft.config import values
 from jaxsoft.data import arrays, classes, own, prepared, sets
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
@@ -47,15 +50,22 @@ def load(
     >>> len(digits.train), len(digits.validation), len(digits.test), digits.image_shape
     (1168, 129, 500, (8, 8, 1))
     """
-    if not 0 <= validation < 1:
-        raise errors.ConfigError(f"validation expects a share in [0, 1), got {validation}")
-    if limit is not None and limit < 1:
-        raise errors.ConfigError(f"limit expects int >= 1 images per class, got {limit}")
+    _check(name, validation, limit)
     if _is_function(name):
         if resize is not None:
             raise errors.ConfigError(f"resize={resize} cannot be: images of {name} are of the size that it gives them")
         return own.from_function(name, validation, limit)
     return _published(_Asked(name, root, resize), validation, limit)
+
+
+def _check(name: Any, validation: Any, limit: Any) -> None:
+    """Refuse what cannot be an argument of `load`."""
+    if not isinstance(name, str):
+        raise errors.ConfigError(f"name expects the name of a dataset, such as digits, got {errors.quoted(name)}")
+    if not isinstance(validation, (int, float, np.floating)) or not 0 <= validation < 1:
+        raise errors.ConfigError(f"validation expects a share in [0, 1), got {errors.quoted(validation)}")
+    if limit is not None and (not isinstance(limit, numbers.Integral) or limit < 1):
+        raise errors.ConfigError(f"limit expects int >= 1 images per class, got {errors.quoted(limit)}")
 
 
 def _published(asked: "_Asked", validation: float, limit: int | None) -> types.Dataset:
@@ -104,6 +114,8 @@ def prepare(
     """
     asked = _Asked(name, root, resize)
     where = root_folder(source or root)
+    if source and not where.exists():
+        raise errors.DataError(f"there is no folder {where}")
     found = asked.known.find(where, asked.argument)
     if found is None:
         raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
@@ -158,7 +170,9 @@ class _Asked:
         if _is_function(name):
             raise errors.ConfigError(f"{name} names a function: there is nothing to prepare or to verify")
         if stem not in known:
-            raise errors.ConfigError(errors.unknown("dataset", name, known, "jaxsoft data list"))
+            folder = f"; a folder of images: jaxsoft data prepare image_folder --source={shlex.quote(name)}"
+            hint = folder if name and Path(name).exists() else ""
+            raise errors.ConfigError(errors.unknown("dataset", name, known, "jaxsoft data list") + hint)
         if (stem == "tfds") != bool(re.fullmatch(_TFDS_NAME, self.argument)) or bool(colon) != bool(argument):
             example = "only tfds takes a name after a colon, as tfds:mnist or tfds:mnist:3.0.1"
             raise errors.ConfigError(f"cannot read dataset {self.name!r}; {example}")
@@ -173,6 +187,12 @@ class _Asked:
         what = self.known.files.format(argument=self.argument, root=shlex.quote(str(where)))
         return f"{what} (from {self.known.source})"
 
+    def _sides(self) -> list[str]:
+        """The sides with which this set is prepared."""
+        stem = self.folder.name.removesuffix(f"-{self.resize}px")
+        found = (path.parent.name[len(stem) + 1 : -2] for path in self.root.glob(f"{stem}-*px/{prepared.MANIFEST}"))
+        return sorted(filter(str.isdecimal, found), key=int)
+
     def open(self) -> prepared.Prepared:
         """The whole dataset; one that is not prepared is refused with the command that prepares it."""
         state = _state(self.known, self.folder, self.root, self.argument)
@@ -182,6 +202,9 @@ class _Asked:
             return prepared.hold(self.known.read(self.folder, self.resize), self.name)
         if state == "prepared":
             return prepared.read(self.folder, self.name, command)
+        if sides := self._sides():
+            told = f"{self.name} is prepared in {self.root} with resize={' and '.join(sides)}, not {self.resize or 'without'}"
+            raise errors.DataError(f"{told}; ask for that, or {command}")
         refusal = {
             "half prepared": f"is only half prepared in {self.root}; {command}",
             "files found": f"is not prepared in {self.root} (its files are there); {command}",
@@ -198,7 +221,7 @@ def _is_function(name: str) -> bool:
 def root_folder(root: str | Path | None = None) -> Path:
     """The folder of prepared sets; a machine without a home folder keeps them with its temporary files."""
     if root or os.environ.get("JAXSOFT_DATA"):
-        return Path(root or os.environ["JAXSOFT_DATA"]).expanduser()
+        return Path(values.path(str(root or os.environ["JAXSOFT_DATA"]), "root" if root else "JAXSOFT_DATA"))
     home = Path(os.path.expanduser("~"))
     return home / ".cache" / "jaxsoft" / "data" if home.is_dir() else Path(tempfile.gettempdir()) / "jaxsoft" / "data"
 

@@ -48,7 +48,7 @@ def test_the_marks_of_every_document_are_whole(path):
     ],
 )
 def test_broken_marks_are_told(old, new):
-    with pytest.raises(ValueError, match="README.md needs the marks demo, answers, each once and closed"):
+    with pytest.raises(ValueError, match="README.md needs the marks demo, each once and closed"):
         documents.written(TEXTS["README.md"].replace(old, new, 1), "README.md", {})
 
 
@@ -62,10 +62,10 @@ def test_the_two_tables_of_the_demo_hold_the_same_numbers():
     assert commits[0] == commits[1] and commits[0]
 
 
-def test_every_experiment_of_digits_is_answered_and_both_documents_say_the_same():
-    here, there = documents.answers(block("README.md", "answers")), documents.answers(TEXTS["docs/experiments.md"])
-    assert here == {name: text for name, text in there.items() if name in here}
-    assert set(here) == set(documents.of_digits()) - {"digits", "survey"}
+def test_every_experiment_of_digits_is_answered():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", TEXTS["docs/experiments.md"], re.MULTILINE)
+    told = {name for name, answer in rows if answer}
+    assert set(documents.of_digits()) - {"digits", "survey"} <= told
 
 
 def test_a_finished_run_is_written_where_its_marks_are(found):

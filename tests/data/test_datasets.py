@@ -1,12 +1,15 @@
 """The front door: what every dataset of the package promises, and what a user is told."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import published
 import pytest
+from PIL import Image
 
 from jaxsoft import data, errors
 from jaxsoft.data import datasets, sets
@@ -143,6 +146,9 @@ def test_digits_never_change():
         ({"name": "digits", "validation": 1.0}, r"validation expects a share in \[0, 1\), got 1.0"),
         ({"name": "digits", "validation": -0.1}, r"validation expects a share in \[0, 1\), got -0.1"),
         ({"name": "digits", "validation": float("nan")}, r"validation expects a share in \[0, 1\), got nan"),
+        ({"name": "."}, "unknown dataset '.'; .*; a folder of images: jaxsoft data prepare image_folder --source=."),
+        ({"name": "my.birds"}, "unknown dataset 'my.birds'; .*; one's own is written package.module:function"),
+        ({"name": "digits", "root": "gs://x"}, "root expects a path on this machine, got 'gs://x'; mount it first"),
         ({"name": "digits", "limit": 0}, "limit expects int >= 1 images per class, got 0"),
         ({"name": "digits", "resize": 16}, "resize=16 cannot be: images of digits are 8 pixels wide as published"),
         ({"name": "image_folder", "resize": 0}, "resize=0 cannot be: it expects int >= 1"),
@@ -151,6 +157,19 @@ def test_digits_never_change():
 def test_wrong_settings_are_refused_before_anything_is_read(arguments, message):
     with pytest.raises(errors.ConfigError, match=message):
         data.load(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((3, 0.1, None), "name expects the name of a dataset, such as digits, got 3"),
+        (("digits", "a", None), r"validation expects a share in \[0, 1\), got 'a'"),
+        (("digits", 0.1, 1.5), "limit expects int >= 1 images per class, got 1.5"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(arguments, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        datasets._check(*arguments)
 
 
 def test_files_that_wait_to_be_prepared_are_mentioned(tmp_path):
@@ -222,3 +241,26 @@ def test_where_data_is_kept(tmp_path, monkeypatch):
     assert datasets.root_folder(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # what it does without HOME and without a user entry
     assert datasets.root_folder(None) == Path(tempfile.gettempdir()) / "jaxsoft" / "data"
+
+
+def test_a_side_that_was_prepared_is_told_where_another_is_asked_for(tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "shots" / label).mkdir(parents=True)
+        for i in range(5):
+            Image.new("L", (9, 9), 40 * i).save(tmp_path / "shots" / label / f"{i}.png")
+    for resize in (16, 8):
+        data.prepare("image_folder", tmp_path / "root", tmp_path / "shots", resize=resize)
+    with pytest.raises(
+        errors.DataError, match=r"is prepared in .*root with resize=8 and 16, not without; ask for that, or run: "
+    ):
+        data.load("image_folder", tmp_path / "root")
+    with pytest.raises(errors.DataError, match="with resize=8 and 16, not 4; "):
+        data.load("image_folder", tmp_path / "root", resize=4)
+    with pytest.raises(errors.DataError, match="^there is no folder "):
+        data.prepare("image_folder", tmp_path, tmp_path / "nowhere")
+
+
+def test_tensorflow_datasets_is_imported_by_sets_of_it_alone():
+    code = "import sys, jaxsoft.experiment.run; jaxsoft.load('digits'); print('tensorflow_datasets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False\n", done.stderr

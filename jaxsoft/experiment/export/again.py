@@ -16,6 +16,7 @@ from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
 from jaxsoft.labels.given import Labels, read_rows
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset
 
 

@@ -70,7 +70,11 @@ def test_every_experiment_of_digits_is_answered_and_both_documents_say_the_same(
 
 def test_a_finished_run_is_written_where_its_marks_are(found):
     text = documents.written(TEXTS["README.md"], "README.md", {"digits": found})
-    assert "\n1    " in text and "2 CPU cores, run at commit a1b2c3d, reported at abc1234" in text and "together, soft labels win." in text
+    assert (
+        "\n1    " in text
+        and "2 CPU cores, run at commit a1b2c3d, reported at abc1234" in text
+        and "together, soft labels win." in text
+    )
     assert text.partition("<!-- numbers demo -->")[0] == TEXTS["README.md"].partition("<!-- numbers demo -->")[0]
     text = documents.written(TEXTS["docs/results.md"], "docs/results.md", {"digits": found})
     assert "| 1 | 50.0 [40.0, -60.0] | 5 |\n\nMeans over n seeds" in text

@@ -42,8 +42,9 @@ REFUSED: dict[str, str] = {
 _OFF = """
     eager_constant_folding jax_bcoo_cusparse_lowering jax_custom_jvp3 jax_custom_vjp3 jax_disable_most_optimizations
     jax_high_dynamic_range_gumbel jax_pallas_poison_buffers jax_ragged_dot_use_gpu_pallas_triton_lowering
-    jax_refs_to_pins jax_remat3 jax_remat_barrier_no_cotangents jax_scan3 jax_softmax_custom_jvp jax_threefry_gpu_kernel_lowering
-    jax_use_cpp_shard_args jax_use_emit_pipeline_primitive jax_use_simplified_jaxpr_constants
+    jax_refs_to_pins jax_remat3 jax_remat_barrier_no_cotangents jax_scan3 jax_softmax_custom_jvp
+    jax_threefry_gpu_kernel_lowering jax_use_cpp_shard_args jax_use_emit_pipeline_primitive
+    jax_use_simplified_jaxpr_constants
 """
 _ON = """
     jax_allow_f16_reductions jax_auto_pcast jax_compiler_enable_remat_pass jax_pallas_use_mosaic_gpu

@@ -1,4 +1,4 @@
-"""What a build adds: version, commit, and to a wheel the experiments. An editable install finds the latter two itself."""
+"""What a build adds: version, commit, and to a wheel the experiments. An editable install has the last two as they are."""
 
 import re
 import runpy

@@ -70,11 +70,11 @@ _given: dict[str, tuple[Any, str]] = {}
 
 def _network(value: Any) -> Callable[..., Any]:
     """A model as a path leads to it: a function of `num_classes`, which it need not look at."""
-    names = () if isinstance(value, tuple) else _names(value)
+    names = _names(value)
     is_factory = bool({"rngs", "key"} & {*names})
 
     def network(num_classes: int) -> Any:
-        if "num_classes" in names:
+        if not isinstance(value, tuple) and "num_classes" in names:
             filled = functools.partial(value, num_classes=num_classes)
             return filled if is_factory else filled()
         return value() if isinstance(value, type) and not is_factory else value
@@ -91,7 +91,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {"model": _network, "augment": _augmen
 
 def _names(value: Any) -> tuple[str, ...]:
     """What a function or a class is called with; a class of flax.nnx hides it."""
-    inner = value.__init__ if isinstance(value, type) else value
+    inner: Any = value.__init__ if isinstance(value, type) else value
     try:
         return tuple(inspect.signature(inner).parameters)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What Python hands over instead of the text of a spec: a function or a network, known by its name and all it is made of.
+"""What Python hands over instead of the text of a spec: a function or a network, known by name and by content.
 
 `named` turns it into a path such as `object:Small_width_8_x1f2e3d4c5b6a`, which leads back to it as long as the process
 lives; the same object built again, in this process or another, has the same path, and another object another one. The
@@ -99,7 +99,7 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _title(value: Any) -> str:
-    """A name that says what it is: that of the function or class, with the numbers and words that were chosen for it."""
+    """The name of the function or class, with the numbers and words that were chosen for it."""
     if isinstance(value, tuple):
         value = next(part for part in value if callable(part))
     told: dict[str, Any] = {}

@@ -57,6 +57,7 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
         precision=precision,
         note="",
         sinks=(),
+        keep=config.Keep(),
         data=dataclasses.replace(settings.data, root=""),
         teacher=dataclasses.replace(settings.teacher, store="", expected=()),
         sweep=config.Sweep(axes=("ipc",), **own),

@@ -108,7 +108,7 @@ def made(settings: config.Settings, dataset: Dataset) -> Plan:
 def planned(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> Plan:
     """The plan of a new run, told and stored."""
     plan = made(settings, dataset)
-    describe.plan_lines(plan, settings)
+    describe.plan_lines(plan, settings, len(dataset.validation) + len(dataset.test))
     folder.write_json("plan.json", plan.as_json())
     return plan
 
@@ -141,7 +141,7 @@ def log(plan: Plan, rows: list[Row], folder: RunFolder) -> None:
 def left(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> list[str]:
     """The members that a resumed run has still to train."""
     plan = stored.repeated(made(settings, dataset), folder.read_json("plan.json"), folder)
-    describe.plan_lines(plan, settings)
+    describe.plan_lines(plan, settings, len(dataset.validation) + len(dataset.test))
     kept = results.open_log(folder.path / "results.jsonl")
     finished = kept.finished
     kept.close()

@@ -53,6 +53,7 @@ class Memory(NamedTuple):
             self.students[seen.wave, 0] = tuple(_copied(s, s.best and s.best.variables) for s in seen.students)
 
     def variables(self, plan: Plan, place: int, look: int) -> Any:
+        """Of a member, by its place in the plan, at a look from 1 on, or of the chosen checkpoint, 0."""
         bucket, seat = plan.seats[place]
         wave = next(w for w, ranges in enumerate(plan.waves) if seat in range(*ranges[bucket]))
         if (wave, look) not in self.students:
@@ -117,6 +118,7 @@ class Stored:
         return prepare(resolved(plan, self.settings), self.settings, self.dataset, self.experts, self.folder.path)
 
     def variables(self, plan: Plan, place: int, look: int) -> Any:
+        """Of a member, by its place in the plan, at a look from 1 on, or of the chosen checkpoint, 0."""
         if not kept.members(self.folder.path, look):
             way_on = f"--config.keep.students={'all' if look else 'best'} keeps those that it trains from then on"
             raise errors.CheckpointError(f"{self.folder.path} keeps no students of look {look}; {way_on}")

@@ -191,14 +191,18 @@ class Results(Sequence[Row]):
             settings = self._home.settings
             return subsets.draw_images(resolved(self.plan, settings).members, settings, self.dataset, self.experts)
 
-    def report(self, path: str | os.PathLike | None = None) -> Path:
-        """Write the report, and say where: to a folder or an .html file; by default to the run folder."""
+    def report(self, path: str | os.PathLike | None = None, formats: Sequence[str] = ()) -> Path:
+        """Write the report, and say where: to a folder or an .html file; by default to the run folder.
+
+        Args:
+          formats: figures also as "svg" or "pdf", tables also as "csv" or "latex".
+        """
         if isinstance(self._home, Stored):
-            return write_report([self._home.folder.path], path)
+            return write_report([self._home.folder.path], path, formats=formats)
         if path is None:
             raise errors.ConfigError("these results are in no run folder; give report() a path")
         with tempfile.TemporaryDirectory() as folder:
-            return write_report([self.save(Path(folder) / "run")], path)
+            return write_report([self.save(Path(folder) / "run")], path, formats=formats)
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write a run folder that `load`, `jaxsoft report` and a later `train_students(folder=)` read.

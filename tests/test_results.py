@@ -1,6 +1,7 @@
 """Results to take home: rows, curves, networks, labels and subsets are those of training, from memory or from a folder."""
 
 import dataclasses
+import functools
 import importlib
 import shutil
 import signal
@@ -13,6 +14,8 @@ import jaxsoft
 from jaxsoft import config, errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
+from jaxsoft.experiment.learned import learn
+from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import manifest
 from jaxsoft.training import ensemble
 
@@ -149,6 +152,29 @@ def test_any_run_folder_is_read(tmp_path):
     shutil.rmtree(tmp_path / "teachers")
     with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
         _ = jaxsoft.Results.load(tmp_path).experts
+
+
+def test_students_of_several_waves_are_told_apart(found, data, experts, tmp_path, monkeypatch):
+    """As many waves as a device without memory would need; their networks are those of one wave, to rounding."""
+    monkeypatch.setattr(make.memory, "budget_bytes", lambda _: 1)
+    several = jaxsoft.train_students(data, experts, STUDENT, SWEEP)
+    assert len(several.plan.waves) == 4
+    for member in range(8):
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+        jax.tree.map(close, several.params(member), found.params(member))
+    assert_equal(jaxsoft.Results.load(several.save(tmp_path / "saved"), data), several, data.test.images)
+
+
+def test_labels_that_were_learned_are_saved_with_the_results(data, tmp_path, monkeypatch):
+    learned = jaxsoft.Learned(
+        looks=1, look_outer_steps=2, unroll_steps=4, first_unroll_steps=4, window_steps=2, students=1, judges=1
+    )
+    sweep = dataclasses.replace(SWEEP, ipc=(1,), labels=("learned",), seed=(0,))
+    experts = jaxsoft.teach(data, dataclasses.replace(TEACHER, epochs=1))
+    found = jaxsoft.train_students(data, experts, STUDENT, sweep, learned=learned)
+    again = jaxsoft.Results.load(found.save(tmp_path / "run"), data)
+    monkeypatch.setattr(learn, "_learn", lambda *_: pytest.fail("labels were learned again"))
+    np.testing.assert_array_equal(again.labels(0), found.labels(0))
 
 
 def test_images_of_ones_own_choice_are_the_subset(data, tmp_path):

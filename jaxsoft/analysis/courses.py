@@ -1,6 +1,7 @@
 """How students learned: validation accuracy and training loss by step, of hard labels and of the chosen soft ones."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -62,14 +63,15 @@ def _cells(group: Group, arms: Mapping[Cell, int], runs: Sequence[Run]) -> Cells
     done = group.members[group.members["status"] == "done"].set_index("member")
     who = {(ipc, kind): done["unit"][(done["ipc"] == ipc) & (done["arm"] == a)] for (ipc, kind), a in arms.items()}
     members = pd.concat(list(who.values())).index
-    lines: dict[str, pd.DataFrame] = {}
+    lines: dict[Any, pd.DataFrame] = {}
     for curves in (found for run in runs if (found := read_curves(run.folder, members))):
         for i, key in enumerate(curves.members.tolist()):
             lines[key] = pd.DataFrame(
                 {name: array[i] for name, array in {"step": curves.step, **curves.numbers}.items()}
             )
     found = {
-        cell: [lines[key].assign(unit=unit) for key, unit in own.items() if key in lines] for cell, own in who.items()
+        cell: [lines[key].assign(unit=unit) for key, unit in own.to_dict().items() if key in lines]
+        for cell, own in who.items()
     }
     return {cell: _table(pd.concat(own)) for cell, own in found.items() if own}
 

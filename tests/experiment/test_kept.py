@@ -176,7 +176,7 @@ def test_the_plan_says_how_many_students_are_kept_and_their_size():
     made = planning.make(settings, run.load(settings), None, {})
     one = sum(a.size * 4 for a in (np.empty((64, 8)), np.empty(8), np.empty((8, 10)), np.empty(10)))
     assert made.network_bytes() == 8 * one
-    assert f"  students kept: 8, {8 * one / 1e6:.3g} MB" in describe.plan_lines(made, settings)
-    everything = describe.plan_lines(made, tiny.settings({"keep.students": "all"}))
+    assert f"  students kept: 8, {8 * one / 1e6:.3g} MB" in describe.plan_lines(made, settings, 1)
+    everything = describe.plan_lines(made, tiny.settings({"keep.students": "all"}), 1)
     assert f"  students kept: 8, each as chosen and at 3 looks, {4 * 8 * one / 1e6:.3g} MB" in everything
-    assert not any("kept" in line for line in describe.plan_lines(made, tiny.settings()))
+    assert not any("kept" in line for line in describe.plan_lines(made, tiny.settings(), 1))

@@ -26,6 +26,12 @@ class Keeps:
         self.file.close()
 
 
+class Worse(Keeps):
+    def close(self):
+        self.file.close()
+        raise RuntimeError("nor can it be closed")
+
+
 def nothing(folder):
     return 3
 
@@ -105,10 +111,15 @@ def test_a_sink_that_fails_is_told_once_and_the_others_go_on(tmp_path):
     assert len(table(tmp_path, "teacher")) == 4
 
 
+def test_a_sink_that_fails_and_cannot_be_closed_is_told_once(tmp_path):
+    assert len(started(tmp_path, teacher(9), texts=("mine:Worse",))) == 1
+    assert "nor can it be closed" in started(tmp_path / "other", teacher(1), texts=("mine:Worse",))[0]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("mine:stops", r"mine\.py, line 21: SystemExit: no account"),
+        ("mine:stops", r"mine\.py, line 27: SystemExit: no account"),
         ("mine:nothing", r"mine:nothing should return an object with write\(event\) and close\(\), got int"),
     ],
 )

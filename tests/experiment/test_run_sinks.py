@@ -80,11 +80,13 @@ def test_the_mean_of_a_group_is_told_as_the_rows_have_it(tmp_path):
 
 
 def test_sinks_and_the_note_may_change_and_a_finished_run_is_told_too(tmp_path, capsys):
-    few = {"sweep.ipc": (1,), "sweep.seed": (0,)}
+    few = {"sweep.ipc": (1,), "sweep.seed": (0,), "note": "small at first"}
     file, folder = tiny.finished(tmp_path, few)
+    assert "\nsmall at first\n" in capsys.readouterr().out
     keys = (folder / "results.csv").read_bytes()
     assert tiny.command(file, folder, "--config.sinks=csv", "--config.note=small on purpose") == 0
     assert "students: 0 of 2 left" in (shown := capsys.readouterr().out)
+    assert "**Note.** small at first" in (folder / "summary.md").read_text()
     assert shown.count("\nsmall on purpose\n") == 1 and (folder / "results.csv").read_bytes() == keys
     assert len(table(folder, "teacher")) == 3 and len(table(folder, "member")) == 2
 

@@ -1,17 +1,24 @@
-# `make demo` and `make test` need Python 3.11 or later and nothing else; they make .venv on their first run.
+# `make demo` and `make test` need Python 3.11 or later and nothing else; they make .venv on their first run. Another
+# Python beside it: make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 WORKERS ?= 2
 CUDA ?= cuda12
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench bench-gpu numbers lint docs clean
+.PHONY: demo test test-lowest bench bench-gpu numbers lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/jaxsoft run digits
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-lowest:  # with each dependency at its lower bound
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution=lowest-direct --editable '.[test]'
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/suite.py --size=cpu
@@ -52,4 +59,4 @@ $(VENV)/.bench-$(CUDA): $(VENV)/.bench
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) .venv-lowest runs build dist

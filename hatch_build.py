@@ -1,4 +1,4 @@
-"""What a build adds: version, commit, and to a wheel the experiments. An editable install finds the latter two where they are."""
+"""What a build adds: version, commit, and to a wheel the experiments; an editable install has the last two as they are."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ MACHINE = "jaxsoft/experiment/machine"
 
 
 def version() -> str:
-    """The version of what is built: that of its tag; the next one's `.devN`, N commits after the newest tag; else `RELEASE`.
+    """The version of what is built: its tag's; N commits after the newest tag the next one's `.devN`; else `RELEASE`.
 
     A tag is `v` and a version. A source distribution is not asked: it says its version itself.
     """

@@ -68,7 +68,7 @@ def unknown(kind: str, name: str, choices: Iterable[str], where: str) -> str:
 
 
 def install(extra: str = "") -> str:
-    """The command that installs an extra: of the jaxsoft that is installed, wherever it came from, else of this checkout.
+    """The command that installs an extra: of the jaxsoft that is installed, wherever from, else of this checkout.
 
     >>> install("bench")
     "pip install 'jaxsoft[bench]'"

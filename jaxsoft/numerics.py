@@ -40,14 +40,16 @@ REFUSED: dict[str, str] = {
 """Setting -> why it must be off."""
 
 _OFF = """
-    eager_constant_folding jax_bcoo_cusparse_lowering jax_custom_vjp3 jax_disable_most_optimizations
+    eager_constant_folding jax_bcoo_cusparse_lowering jax_custom_jvp3 jax_custom_vjp3 jax_disable_most_optimizations
     jax_high_dynamic_range_gumbel jax_pallas_poison_buffers jax_ragged_dot_use_gpu_pallas_triton_lowering
-    jax_refs_to_pins jax_remat3 jax_scan3 jax_softmax_custom_jvp jax_threefry_gpu_kernel_lowering
-    jax_use_emit_pipeline_primitive jax_use_simplified_jaxpr_constants
+    jax_refs_to_pins jax_remat3 jax_remat_barrier_no_cotangents jax_scan3 jax_softmax_custom_jvp
+    jax_threefry_gpu_kernel_lowering jax_use_cpp_shard_args jax_use_emit_pipeline_primitive
+    jax_use_simplified_jaxpr_constants
 """
 _ON = """
     jax_allow_f16_reductions jax_auto_pcast jax_compiler_enable_remat_pass jax_pallas_use_mosaic_gpu
-    jax_ragged_dot_use_ragged_dot_instruction jax_use_direct_linearize jax_use_shardy_partitioner
+    jax_ragged_dot_use_ragged_dot_instruction jax_use_direct_linearize
+    jax_use_rgv3 jax_use_shardy_partitioner
 """
 NUMERIC: dict[str, Any] = {
     **dict.fromkeys(_OFF.split(), False),
@@ -69,15 +71,17 @@ _HARMLESS = """
     jax_cpu_collectives_implementation jax_cpu_enable_async_dispatch jax_cpu_get_global_topology_timeout_minutes
     jax_cpu_get_local_topology_timeout_minutes jax_cross_host_* jax_cuda_visible_devices jax_debug_*
     jax_default_device jax_disable_bwd_checks jax_disable_vmap_shmap_error jax_disallow_mesh_context_manager
-    jax_distributed_debug jax_dump_* jax_embedded_constants_max_bytes jax_enable_checks jax_enable_compilation_cache
+    jax_distributed_* jax_dump_* jax_embedded_constants_max_bytes jax_enable_checks jax_enable_compilation_cache
     jax_enable_pgle jax_enable_preemption_service jax_enable_recoverability jax_error_checking_behavior_*
     jax_experimental_unsafe_xla_runtime_errors jax_explain_cache_misses jax_explicit_x64_dtypes jax_export_*
     jax_force_dcn_cross_host_transfers jax_hlo_source_file_canonicalization_regex jax_include_debug_info_in_dumps
     jax_include_full_tracebacks_in_locations jax_local_device_ids jax_log_checkpoint_residuals jax_log_compiles
-    jax_logging_level jax_mock_gpu_topology jax_mosaic_allow_hlo jax_mutable_array_checks jax_num_cpu_devices
-    jax_numpy_rank_promotion jax_oneapi_visible_devices jax_pallas_enable_debug_checks jax_pallas_verbose_errors
+    jax_logging_level jax_mock_gpu_topology jax_mosaic_allow_hlo jax_mtls_* jax_mutable_array_checks jax_num_cpu_devices
+    jax_numpy_rank_promotion jax_oneapi_visible_devices jax_pallas_auto_assign_collective_ids*
+    jax_pallas_enable_debug_checks jax_pallas_verbose_errors
     jax_partition_index jax_persistent_cache_* jax_pgle_* jax_pjrt_client_create_options jax_platform_name
-    jax_platforms jax_pprint_use_color jax_raise_persistent_cache_errors
+    jax_platforms jax_pprint_use_color jax_raise_on_ppermute_sort_diff
+    jax_raise_persistent_cache_errors
     jax_remove_custom_partitioning_ptr_from_cache_key jax_remove_size_one_mesh_axis_from_type
     jax_rocm_visible_devices jax_send_traceback_to_runtime jax_serialization_version jax_share_binary_between_hosts
     jax_share_binary_between_hosts_timeout_ms jax_slice_index jax_sort_devices_by_process_index

@@ -1,4 +1,4 @@
-"""What Python hands over instead of the text of a spec: a function or a network, known by its name and all it is made of.
+"""What Python hands over instead of the text of a spec: a function or a network, known by name and by content.
 
 `named` turns it into a path such as `object:Small_width_8_x1f2e3d4c5b6a`, which leads back to it as long as the process
 lives; the same object built again, in this process or another, has the same path, and another object another one. The
@@ -70,11 +70,11 @@ _given: dict[str, tuple[Any, str]] = {}
 
 def _network(value: Any) -> Callable[..., Any]:
     """A model as a path leads to it: a function of `num_classes`, which it need not look at."""
-    names = () if isinstance(value, tuple) else _names(value)
+    names = _names(value)
     is_factory = bool({"rngs", "key"} & {*names})
 
     def network(num_classes: int) -> Any:
-        if "num_classes" in names:
+        if not isinstance(value, tuple) and "num_classes" in names:
             filled = functools.partial(value, num_classes=num_classes)
             return filled if is_factory else filled()
         return value() if isinstance(value, type) and not is_factory else value
@@ -91,7 +91,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {"model": _network, "augment": _augmen
 
 def _names(value: Any) -> tuple[str, ...]:
     """What a function or a class is called with; a class of flax.nnx hides it."""
-    inner = value.__init__ if isinstance(value, type) else value
+    inner: Any = value.__init__ if isinstance(value, type) else value
     try:
         return tuple(inspect.signature(inner).parameters)
     except (TypeError, ValueError):
@@ -99,7 +99,7 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _title(value: Any) -> str:
-    """A name that says what it is: that of the function or class, with the numbers and words that were chosen for it."""
+    """The name of the function or class, with the numbers and words that were chosen for it."""
     if isinstance(value, tuple):
         value = next(part for part in value if callable(part))
     told: dict[str, Any] = {}

@@ -152,3 +152,8 @@ def test_rows_of_another_teacher_need_no_experts(data):
     with pytest.raises(errors.DataError, match="config.sweep.labels: 'array.*' has 10x10 numbers, rows by classes"):
         wrong = dataclasses.replace(SWEEP, labels=(jaxsoft.Labels.from_array(np.eye(10)),))
         jaxsoft.train_students(data, student=STUDENT, sweep=wrong)
+
+
+def test_settings_of_a_teacher_are_checked():
+    with pytest.raises(errors.ConfigError, match="^config.teacher.epochs expects int >= 1, got -1$"):
+        jaxsoft.teach(own(), dataclasses.replace(TEACHER, epochs=-1))

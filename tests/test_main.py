@@ -84,7 +84,7 @@ def test_version(capsys):
         (["run", f"--config={DIGITS}:quik"], "unknown config argument 'quik'; choices: quick"),
         (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects one of true, false, got '1'"),
         (["report"], "jaxsoft report expects at least one run folder"),
-        (["verify"], "expected: jaxsoft verify DIR"),
+        (["verify"], "expected: jaxsoft verify DIR [--run=DIR] [--teach]"),
         (["verify", "--x"], "unknown flag --x"),
         (["data"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
         (["data", "lst"], "expected: jaxsoft data list | prepare NAME | verify NAME"),

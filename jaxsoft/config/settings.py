@@ -116,7 +116,10 @@ class Sweep(_Group):
 
 @dataclass(frozen=True)
 class Learned(_Group):
-    """How labels are learned; students have the `model` and `loss` of `student`, durations count their steps unless they say outer."""
+    """How labels are learned; students have the `model` and `loss` of `student`.
+
+    Durations count their steps unless they say outer.
+    """
 
     looks: int = setting(20, "how often the labels are validated", low=1)
     look_outer_steps: int = setting(20, "outer steps, updates of the labels, between two looks", low=1)

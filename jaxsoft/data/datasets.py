@@ -203,8 +203,8 @@ class _Asked:
         if state == "prepared":
             return prepared.read(self.folder, self.name, command)
         if sides := self._sides():
-            told = f"{self.name} is prepared in {self.root} with resize={' and '.join(sides)}, not {self.resize or 'without'}"
-            raise errors.DataError(f"{told}; ask for that, or {command}")
+            there = f"is prepared in {self.root} with resize={' and '.join(sides)}"
+            raise errors.DataError(f"{self.name} {there}, not {self.resize or 'without'}; ask for that, or {command}")
         refusal = {
             "half prepared": f"is only half prepared in {self.root}; {command}",
             "files found": f"is not prepared in {self.root} (its files are there); {command}",

@@ -89,12 +89,7 @@ def run(
         with console.stage("examples"):
             if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        found, courses = curves.split(log.rows())
-        rows = [found[key] for key in dict.fromkeys(plan.keys)]
-        log.close()
-        results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
-        curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.keys))
-    return rows
+        return _collected(plan, log, folder)
 
 
 @numerics.pinned()
@@ -111,6 +106,16 @@ def dry_run(settings: config.Settings, workdir: Path) -> str:
     plan = make.make(settings, dataset, histories, {})
     lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
     return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
+
+
+def _collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:
+    """The rows of all members in the plan's order, and in the folder what is derived from them: the table and the curves."""
+    found, courses = curves.split(log.rows())
+    log.close()
+    rows = [found[key] for key in dict.fromkeys(plan.keys)]
+    results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
+    curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.keys))
+    return rows
 
 
 def close(workdir: Path, console: Console) -> None:

@@ -1,8 +1,8 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the five functions below, or a function of the user's own that gives rows. A spec is parsed, bound and checked once, before any data is read; who wants to
-know something about labels asks for the parts of what `parse` gave.
+The sources are the five functions below, or a function of the user's own that gives rows. A spec is parsed, bound and
+checked once, before any data is read; who wants to know something about labels asks for the parts of what `parse` gave.
 """
 
 import dataclasses

@@ -54,9 +54,12 @@ def build(text: str) -> Augmentation:
     """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
-      ConfigError: the name, an argument or an operation is unknown.
+      ConfigError: the name, an argument or an operation is unknown, or a user's own function returns something else.
     """
-    return spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
+    made: Any = spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
+    if not isinstance(made, Augmentation):
+        raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
+    return made
 
 
 def functions(text: str) -> list[Callable]:

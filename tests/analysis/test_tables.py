@@ -76,14 +76,14 @@ def test_tuned_columns_are_named():
         (2.345, 1.9, 3.2, "2.3 [1.9, 3.2]"),
         (12.3, 9.97, 15.0, "12 [10, 15]"),
         (0.999, 0.9, 1.1, "1.0 [0.90, 1.1]"),
-        (math.inf, 1.5, math.inf, "> 5 [1.5, > 5]"),
-        (0.0, 0.0, 0.5, "< 1/10 [< 1/10, 0.50]"),
+        (math.inf, 1.5, math.inf, "more than 5 [1.5, > 5]"),
+        (math.inf, math.inf, math.inf, "more than 5 (whole interval)"),
+        (0.0, 0.0, 0.5, "less than 1/10 [< 1/10, 0.50]"),
         (2.0, NAN, NAN, "2.0"),
-        (NAN, NAN, NAN, "–"),
     ],
 )
 def test_worth_says_where_the_measured_range_ends(ratio, low, high, text):
-    assert tables._worth(Worth(10, ratio, low, high, 1 / 10, 5.0, 4)) == text
+    assert tables._worth(Worth(10, ratio, low, high, 1 / 10, 5.0, 4)).text == text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ def completed(capsys):
     script = capsys.readouterr().out
 
     def run(*words):
-        asked = f'COMP_WORDS=(jaxsoft "$@"); COMP_CWORD={len(words)}; compopt() {{ echo nospace; }}; _jaxsoft; echo "${{COMPREPLY[*]}}"'
+        asked = f'COMP_WORDS=(jaxsoft "$@"); COMP_CWORD={len(words)}; compopt() {{ echo nospace; }}; _jaxsoft'
+        asked += '; echo "${COMPREPLY[*]}"'
         done = subprocess.run(
             [bash, "-c", f"{script}\n{asked}", "-", *words], capture_output=True, text=True, timeout=20
         )

@@ -63,9 +63,7 @@ def export(
     row = choose.member(folder, asked)
     settings = _settings(RunFolder(folder), row, settings)
     dataset = run.load(settings)
-    if codec != NONE:
-        codecs.parse(codec, dataset.num_classes)
-    _check_labels(row["labels"], codec)
+    _check_labels(row["labels"], codec, dataset.num_classes)
     began = stored.plan(RunFolder(folder))
     identity.check(began and began["identity"], dataset, folder)
     alone = derive.alone(settings, row, _epochs(began, row["member"]), _precision(began))
@@ -75,17 +73,13 @@ def export(
         raise errors.CheckpointError(f"the experts of {folder} are not in {where}; --teach teaches them again")
     found = derive.derive(alone, dataset, experts, folder, may_teach)
     _check(found, row, began, folder)
-    content = {record.IMAGES: _npy(found.table)}
-    coded: dict[str, np.ndarray] = {} if codec == NONE else codecs.encode(found.rows, codec)
-    if coded:
-        where = {"images": found.images, "of": np.array(len(dataset.train))}
-        content[record.LABELS] = pictures.arrays(**coded, **where)
-    content[record.CONFIG] = record.config_file(_again(alone, codec))
+    coded = {} if codec == NONE else codecs.encode(found.rows, codec)
+    content = _stored(found, coded, len(dataset.train)) | {record.CONFIG: record.config_file(_again(alone, codec))}
     if images:
         of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
     told = _record(alone, row, dataset, found, codec, experts.key if experts.cohorts else None)
-    sizes = found.table.nbytes, codecs.bytes_of(coded) if coded else 0
+    sizes = found.table.nbytes, codecs.bytes_of(coded)
     content[record.CARD] = card.text(told, dataset, *sizes, list(content)).encode()
     return Exported(row, *sizes, record.write(to, told, content))
 
@@ -108,9 +102,11 @@ def _settings(folder: RunFolder, row: Row, given: config.Settings | None) -> con
     return dataclasses.replace(own, select=found["select"] or row["select"], sweep=sweep)
 
 
-def _check_labels(labels: str, codec: str) -> None:
+def _check_labels(labels: str, codec: str, num_classes: int) -> None:
     """Refuse what could not be read back."""
     spec = LabelSpec.parse(labels)
+    if codec != NONE:
+        codecs.parse(codec, num_classes)
     if spec.views and codec != NONE:
         raise errors.ConfigError(f"labels of views are made anew by experts; take --codec={NONE} for {labels}")
     if spec.source == "array" and codec == NONE:
@@ -161,7 +157,10 @@ def _precision(plan: Any) -> str:
     return plan["groups"][0]["recipe"]["precision"]
 
 
-def _npy(table: np.ndarray) -> bytes:
+def _stored(found: derive.Derived, coded: Mapping[str, np.ndarray], train_images: int) -> dict[str, bytes]:
+    """The files of positions and, if there are any, of labels."""
     file = io.BytesIO()
-    np.save(file, table, allow_pickle=False)
-    return file.getvalue()
+    np.save(file, found.table, allow_pickle=False)
+    where = {"images": found.images, "of": np.array(train_images)}
+    labels = {record.LABELS: pictures.arrays(**coded, **where)} if coded else {}
+    return {record.IMAGES: file.getvalue(), **labels}

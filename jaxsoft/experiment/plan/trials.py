@@ -85,8 +85,6 @@ def _optimizer(name: str, build: Callable[..., Any]) -> None:
 
 def _augmentation(text: str, image_shape: tuple[int, ...]) -> None:
     made = augment.build(text)
-    if not isinstance(made, augment.Augmentation):
-        raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
     image, u = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (image_shape, (made.draws,)))
     _shaped(text, image_shape, made.change, image, u, _NUMBER)
 

@@ -173,11 +173,13 @@ def teach(
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:
-      ConfigError: an architecture is unknown, there is not one for each expert, or an expert diverged.
+      ConfigError: a setting is out of range, an architecture is unknown, there is not one for each expert, or an expert
+        diverged.
       DataError: arrays of your own are not what they must be.
       CheckpointError: the folder cannot be read or written.
     """
-    dataset, settings, folder = arrays.checked(dataset), settings or config.Teacher(), Path(folder) if folder else None
+    settings = config.read(config.as_dict(settings or config.Teacher()), config.Teacher, "config.teacher")
+    dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), fit.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
     for model in architectures:

@@ -84,7 +84,7 @@ def teach(
     console = Caller(progress)
     told = on_epoch or functools.partial(telling.of_teachers, console)
     with console.stage("teachers"), console.interruptible() if folder else contextlib.nullcontext():
-        return teaching.teach(dataset, settings, normalization, folder, told, precision, lowering, on_wait)
+        return teaching.teach(dataset, settings or Teacher(), normalization, folder, told, precision, lowering, on_wait)
 
 
 @numerics.pinned()

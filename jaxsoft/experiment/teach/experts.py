@@ -152,7 +152,7 @@ class Experts(NamedTuple):
 @numerics.pinned()
 def teach(
     dataset: Dataset,
-    settings: config.Teacher | None = None,
+    settings: config.Teacher = config.Teacher(),
     normalization: str = "standardize",
     folder: Path | str | None = None,
     on_epoch: OnEpoch = lambda *_: None,
@@ -178,7 +178,7 @@ def teach(
       DataError: arrays of your own are not what they must be.
       CheckpointError: the folder cannot be read or written.
     """
-    settings = config.read(config.as_dict(settings or config.Teacher()), config.Teacher, "config.teacher")
+    settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), fit.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)

@@ -31,7 +31,8 @@ def run(tmp_path_factory):
 def test_the_exponents_are_the_answer(run):
     (section,) = synthetic.ask(joint_law, run.rows, [run])
     assert (
-        section.title.startswith("Above its floor, error is a part that falls as IPC^−0.") and len(section.title) < 100
+        section.title.startswith("Over all k, above its floor, error is a part that falls as IPC^−0.")
+        and len(section.title) < 100
     )
     (table,) = section.blocks
     assert isinstance(table, Table)

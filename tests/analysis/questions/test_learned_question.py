@@ -90,7 +90,7 @@ def test_labels_that_are_no_more_than_soft_prove_nothing(tmp_path, beyond, title
             look["smoothed_divergence"] = {spec: apart - away for spec, apart in look["divergence"].items()}
     _, second = ask(run(tmp_path, subsets))
     assert second.title.startswith(title) and len(second.title) <= 100
-    column = second.blocks[0].header.index("minus smoothing")
+    column = second.blocks[0].header.index("minus smoothing, nats")
     assert second.blocks[0].rows[1][column].startswith(f"{beyond:+.4f} [".replace("-", "−"))
     del subsets[0]["looks"][0]["smoothed_divergence"]
     assert "as smoothing may, too" in ask(run(tmp_path, subsets))[1].title

@@ -55,10 +55,10 @@ def test_the_answer_and_its_tables(run):
         f"With pixels counted the most accurate data sets for their bytes carry `hard`, `{CUT}` and `{WHOLE}`; with images as"
     )
     assert isinstance(table, Table) and isinstance(folded, Table) and folded.folded
-    assert table.rows[1] == ("1", f"`{CUT}`", "640 B", "50 B", "30.0 [30.0, 30.0]", "5", "100 %")
+    assert table.rows[1] == ("1", f"`{CUT}`", "640 B", "50 B", "30.0 [30.0, 30.0]", "5", "100")
     # With hard labels 0.3 is half way from 1 to 5 images in accuracy, and so in log IPC; 0.6 lies above all of them.
     assert [line[:3] for line in saved.rows] == [("1", f"`{CUT}`", "40"), ("5", f"`{WHOLE}`", "160")]
-    assert [line[3] for line in saved.rows] == ["1.24 [1.24, 1.24]", "> measured [> measured, > measured]"]
+    assert [line[3] for line in saved.rows] == ["1.24 [1.24, 1.24]", "more than measured (whole interval)"]
     assert [line[4] for line in saved.rows] == ["31", "–"]
 
 

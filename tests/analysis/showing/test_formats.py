@@ -58,7 +58,7 @@ def test_a_bound_is_said_in_words_once():
         ((9, 9, 9), "more than 1 (whole interval)"), ((0, 0, 0), "less than 1/5 (whole interval)"),
         ((9, 0.5, 9), "more than 1 [0.5, > 1]"), ((0.5, 0.4, 9), "0.5 [0.4, > 1]"), ((9, NAN, NAN), "more than 1"),
     ]:  # fmt: skip
-        assert words.bounded(Estimate(ends[0], NAN, *ends[1:], 9), form).text == text
+        assert words.bounded(Estimate(ends[0], NAN, ends[1], ends[2], 9), form).text == text
 
 
 def test_latex_is_a_booktabs_table_with_all_that_it_shows_escaped():

@@ -1,4 +1,4 @@
-"""What a build adds: version, commit, and to a wheel the experiments; an editable install has the last two as they are."""
+"""What a build adds: version, commit, and to a wheel the experiments. An editable install has the last two anyway."""
 
 import re
 import runpy

@@ -1,4 +1,4 @@
-"""What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or of a run folder."""
+"""What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or a run folder."""
 
 import dataclasses
 import functools
@@ -122,7 +122,7 @@ class Results(Sequence[Row]):
 
     @property
     def curves(self) -> Any:
-        """Every look at every member, a line of a `pandas.DataFrame` each: who, `step`, `train_loss` (nats), `val_accuracy` (fraction).
+        """Every look at every member, as a `pandas.DataFrame`: who, `step`, `train_loss` (nats), `val_accuracy`.
 
         Under protocols that look at the test split while training, `test_accuracy` too. To plot them:
 

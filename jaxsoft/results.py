@@ -1,4 +1,4 @@
-"""What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or of a run folder."""
+"""What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or a run folder."""
 
 import dataclasses
 import functools
@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,9 +31,6 @@ from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.homes import Memory, Stored, resolved
 from jaxsoft.types import Dataset, Row
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -117,15 +114,15 @@ class Results(Sequence[Row]):
         """That labels came from."""
         return self._home.experts
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """The rows as a table."""
+    def to_pandas(self) -> Any:
+        """The rows as a `pandas.DataFrame`."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
 
     @property
-    def curves(self) -> "pd.DataFrame":
-        """Every look at every member, a line each: who it is, `step`, `train_loss` (nats), `val_accuracy` (fraction).
+    def curves(self) -> Any:
+        """Every look at every member, as a `pandas.DataFrame`: who, `step`, `train_loss` (nats), `val_accuracy`.
 
         Under protocols that look at the test split while training, `test_accuracy` too. To plot them:
 

@@ -85,7 +85,7 @@ def test_version(capsys):
         (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects one of true, false, got '1'"),
         (["report"], "jaxsoft report expects at least one run folder"),
         (["verify"], "expected: jaxsoft verify DIR [--run=DIR] [--teach]"),
-        (["verify", "--x"], "unknown flag --x"),
+        (["verify", "--x"], "unknown flag --x; did you mean --run?"),
         (["data"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
         (["data", "lst"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
         (["data", "prepare", "cifr10"], "unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of "

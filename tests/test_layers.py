@@ -12,7 +12,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
-    ("homes",),
+    ("command.report",),
     ("analysis",),
     ("experiment",),
     ("training",),

@@ -25,7 +25,7 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
 
-_TEACHERS = "teachers"  # the folder of a run's own experts
+TEACHERS = "teachers"  # the folder of a run's own experts
 
 
 @numerics.pinned()
@@ -57,10 +57,7 @@ def run(
             if processes.is_first():
                 manifest.goes_on(folder)
                 kept.sweep(folder.path)
-            if experts is None:
-                experts = _taught(settings, dataset, folder, console, to)
-            elif processes.is_first() and not settings.teacher.store:
-                experts.save(folder.path / _TEACHERS)
+            experts = experts or _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
             log = results.open_log(folder.path / "results.jsonl")
             _tell_what_there_is(to, experts, log)
@@ -215,7 +212,7 @@ def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder
 def _wanted(settings: config.Settings, folder: RunFolder) -> tuple[config.Teacher, str, Path]:
     """Which experts are asked, what they see, and where they are kept; none where nothing asks them."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    store = Path(settings.teacher.store or folder.path / _TEACHERS)
+    store = Path(settings.teacher.store or folder.path / TEACHERS)
     return dataclasses.replace(settings.teacher, **none), settings.data.normalize, store
 
 

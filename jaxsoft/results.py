@@ -40,7 +40,6 @@ from jaxsoft.types import Dataset, Row
 
 log = logging.getLogger(__name__)
 
-_LOG = "results.jsonl"
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
 """Columns of the rows that stand beside each look of a curve."""
 
@@ -69,8 +68,9 @@ class Results(Sequence[Row]):
         """As `load` says it."""
         self._folder, self._given = folder, (dataset, experts)
         self.plan, self.settings = stored.as_begun(folder), _with(config.read(folder.read_json(CONFIG)), given)
-        logs = [folder.path / _LOG, *folder.path.glob(table.log_of(folder.path / _LOG, "*").name)]
-        found, self._curves = curves.split(row for path in logs if path.exists() for row in table.rows(path))
+        first = folder.path / table.LOG
+        logs = (path for path in (first, *first.parent.glob(table.log_of(first, "*").name)) if path.exists())
+        found, self._curves = curves.split(row for path in logs for row in table.rows(path))
         self.rows: list[Row] = [found[key] for key in dict.fromkeys(self.plan.keys) if key in found]
         if missing := len({*self.plan.keys} - found.keys()):
             log.warning("%s: %d of %d students are not done yet", folder.path, missing, len({*self.plan.keys}))

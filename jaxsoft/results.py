@@ -31,10 +31,10 @@ from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
 from jaxsoft.experiment.store.folder import CONFIG, RunFolder, writing
 from jaxsoft.experiment.students import curves, kept
-from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels import given as given_rows
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training.evaluate import answers
 from jaxsoft.training.fit import initialize
 from jaxsoft.types import Dataset, Row
 

@@ -18,7 +18,6 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
-from jaxsoft.experiment.teach.cohort import make_bank as make_bank
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
@@ -99,9 +98,7 @@ class Experts(NamedTuple):
         """
         source = LabelSpec.parse(spec).resolve(self.histories)
         if source.is_of_subset or source.file:
-            raise errors.ConfigError(
-                f"label spec '{spec}' has no labels for any images; teacher, teachers and hard have"
-            )
+            raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")
         source.check(self.recipe.num_classes)

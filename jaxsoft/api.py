@@ -33,14 +33,14 @@ from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
 from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
-from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.folder import RunFolder, Temporary
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach import experts as teaching
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
 from jaxsoft.labels.given import Labels
-from jaxsoft.results import Results, Temporary
+from jaxsoft.results import Results
 from jaxsoft.types import Dataset
 
 
@@ -122,18 +122,8 @@ def train_students(
     experts = experts or teaching.teach(dataset, Teacher(experts=0))
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
-    settings = config.Settings(
-        select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
-        protocol=protocol,
-        precision=experts.recipe.precision,
-        learned=learned or Learned(),
-        data=config.Data(name=dataset.name, normalize=experts.normalization),
-        teacher=dataclasses.replace(experts.settings, store=experts.store),
-        student=student or Student(),
-        sweep=sweep or Sweep(),
-        keep=config.Keep(students=keep),
-    )
-    settings = named(settings)
+    own = dict(student=student or Student(), learned=learned or Learned(), protocol=protocol)
+    settings = _settings(dataset, experts, sweep or Sweep(), select, keep=config.Keep(students=keep), **own)
     where = RunFolder(folder) if folder else Temporary()
     run.run(settings, where.path, console, dataset, experts)
     if folder and not experts.store:
@@ -142,10 +132,16 @@ def train_students(
     return Results(where, dataset, experts, (settings.select, *settings.sweep.select, *settings.sweep.labels))
 
 
-def named(settings: config.Settings) -> config.Settings:
-    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
-    labels = settings.sweep.labels
-    several = labels if isinstance(labels, (tuple, list)) else (labels,)
+def _settings(dataset: Dataset, experts: Experts, sweep: Sweep, select: Any, **others: Any) -> config.Settings:
+    """Settings as a config file could say them: arrays become `Labels` and `Indices`, objects have their texts."""
+    several = sweep.labels if isinstance(sweep.labels, (tuple, list)) else (sweep.labels,)
     rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
-    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
+    settings = config.Settings(
+        select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
+        precision=experts.recipe.precision,
+        data=config.Data(name=dataset.name, normalize=experts.normalization),
+        teacher=dataclasses.replace(experts.settings, store=experts.store),
+        sweep=dataclasses.replace(sweep, labels=tuple(rows)),
+        **others,
+    )
     return config.read(config.as_dict(settings))

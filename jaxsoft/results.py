@@ -7,8 +7,6 @@ import logging
 import operator
 import os
 import shutil
-import tempfile
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder, writing
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder, Temporary, writing
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels import given as given_rows
@@ -42,14 +40,6 @@ log = logging.getLogger(__name__)
 
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
 """Columns of the rows that stand beside each look of a curve."""
-
-
-class Temporary(RunFolder):
-    """A run folder that is there as long as this object."""
-
-    def __init__(self):
-        super().__init__(tempfile.mkdtemp(prefix="jaxsoft-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class Results(Sequence[Row]):

@@ -5,6 +5,9 @@ import errno
 import io
 import json
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -144,6 +147,14 @@ class RunFolder(contextlib.AbstractContextManager):
                 "resume with the stored settings or choose another --workdir"
             )
         return True
+
+
+class Temporary(RunFolder):
+    """A run folder that is there as long as this object."""
+
+    def __init__(self):
+        super().__init__(tempfile.mkdtemp(prefix="jaxsoft-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -219,10 +219,9 @@ class Results(Sequence[Row]):
             raise errors.CheckpointError(f"{target} is not empty; choose another folder")
         with writing(target):
             shutil.copytree(self._folder.path, target, dirs_exist_ok=True)
-        if self._given[1] and not self.settings.teacher.store:
-            self._given[1].save(target / run.TEACHERS)
-            if (target / manifest.MANIFEST).exists():
-                manifest.extend(RunFolder(target), (run.TEACHERS,))
+        if isinstance(self._folder, Temporary) and not self.settings.teacher.store:
+            self.experts.save(target / run.TEACHERS)
+            manifest.extend(RunFolder(target), (f"{run.TEACHERS}/",))
         return target
 
     def _place(self, member: int | str) -> int:
@@ -246,7 +245,8 @@ class Results(Sequence[Row]):
 
     @functools.cached_property
     def _normalizer(self) -> Normalizer:
-        return normalize.fit(self.settings.data.normalize, self.dataset.train.images)
+        given = self._given[1]  # asked first, as whitening takes long to fit
+        return given.normalizer if given else normalize.fit(self.settings.data.normalize, self.dataset.train.images)
 
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:

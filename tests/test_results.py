@@ -19,6 +19,7 @@ from jaxsoft.experiment import run
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import manifest
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import ensemble
 
 TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=16, learning_rate=0.3)
@@ -107,6 +108,7 @@ def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
     again = jaxsoft.Results.load(tmp_path / "one", data).save(tmp_path / "two")
     assert_equal(jaxsoft.Results.load(again, data), found, data.test.images)
     assert manifest.verify(tmp_path / "one") == []
+    assert any(name.startswith("teachers/") for name in manifest.listed(RunFolder(tmp_path / "one")))
     with pytest.raises(errors.CheckpointError, match="two is not empty"):
         found.save(again)
 

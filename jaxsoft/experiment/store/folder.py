@@ -188,7 +188,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as problem:
         intact = "what was there before is intact, mend this and run the same command again"
         rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
-        raise errors.CheckpointError(f"cannot write {path}: {problem.strerror}; {rest}") from problem
+        why = problem.strerror or errors.first_line(problem)  # of many files at once there is no one reason
+        raise errors.CheckpointError(f"cannot write {path}: {why}; {rest}") from problem
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -46,7 +46,7 @@ from jaxsoft.experiment.tell.caller import Caller, Progress
 from jaxsoft.homes import Memory
 from jaxsoft.labels import given
 from jaxsoft.labels.given import Labels
-from jaxsoft.results import Results
+from jaxsoft.results import Results, specs_of
 from jaxsoft.types import Dataset
 
 
@@ -144,7 +144,7 @@ def train_students(
         return _in_memory(settings, dataset, experts, console)
     run.run(settings, Path(folder), console, dataset, experts)
     run.close(Path(folder), console)
-    return Results.load(folder, dataset, experts, (settings.select, *settings.sweep.select, *settings.sweep.labels))
+    return Results.load(folder, dataset, experts, specs_of(settings))
 
 
 def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:

@@ -77,7 +77,7 @@ class Stored:
     """Where results are that a run folder keeps; everything is read when it is asked for."""
 
     def __init__(self, folder: RunFolder, settings: config.Settings, dataset: Dataset | None, experts: Experts | None):
-        self.folder, self._settings, self._given = folder, settings, (dataset, experts)
+        self.folder, self._settings, self._own_dataset, self.own_experts = folder, settings, dataset, experts
 
     @functools.cached_property
     def settings(self) -> config.Settings:
@@ -86,7 +86,7 @@ class Stored:
 
     @functools.cached_property
     def dataset(self) -> Dataset:
-        found, way_on = self._given[0], "give Results.load the dataset= that it was trained on"
+        found, way_on = self._own_dataset, "give Results.load the dataset= that it was trained on"
         if found is None:
             try:
                 found = run.load(self._settings)
@@ -95,10 +95,9 @@ class Stored:
                     f"the dataset of {self.folder.path} cannot be loaded: {problem}; {way_on}"
                 ) from None
         dataset, began = arrays.checked(found), stored.plan(self.folder)
-        if began and began["identity"]["data"]["fingerprint"] != dataset.fingerprint:
-            raise errors.DataError(
-                f"the run in {self.folder.path} was trained on other data than {dataset.name}; {way_on}"
-            )
+        if began and (there := began["identity"]["data"]["fingerprint"]) != dataset.fingerprint:
+            told = f"other data than {dataset.name}: fingerprint {there} there, {dataset.fingerprint} now"
+            raise errors.DataError(f"the run in {self.folder.path} was trained on {told}; {way_on}")
         return dataset
 
     @functools.cached_property
@@ -107,7 +106,8 @@ class Stored:
 
     @functools.cached_property
     def experts(self) -> Experts:
-        return self._given[1] or run.found_experts(self._settings, self.dataset, self.folder)
+        store = run.store_of(self._settings, self.folder)
+        return self.own_experts or run.found_experts(self._settings, self.dataset, store)
 
     @functools.cached_property
     def inputs(self) -> Inputs:

@@ -20,6 +20,8 @@ from jaxsoft import config, errors, numerics
 from jaxsoft.console import Console
 from jaxsoft.data import arrays
 from jaxsoft.experiment import run
+from jaxsoft.experiment.export import export as exporting
+from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.plan.plan import Plan
@@ -28,7 +30,7 @@ from jaxsoft.experiment.store import results as table
 from jaxsoft.experiment.store.folder import CONFIG, RunFolder, write_file
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.cohort import answers
-from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.homes import Memory, Stored, resolved
 from jaxsoft.types import Dataset, Row
 
@@ -201,6 +203,35 @@ class Results(Sequence[Row]):
         with tempfile.TemporaryDirectory() as folder:
             return write_report([self.save(Path(folder) / "run")], path, formats=formats)
 
+    def export(
+        self, member: int | str, folder: str | os.PathLike, codec: str = "float32", images: bool = False,
+        may_teach: bool = False, on_epoch: OnEpoch = lambda *_: None,
+    ) -> Exported:  # fmt: skip
+        """Write one student to a folder to take away, as `jaxsoft export` does; `jaxsoft.load_export` reads it back.
+
+        Args:
+          folder: one that is not there yet, or is empty.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          images: whether pixels are written too: as arrays, PNG and tensors.
+          may_teach: whether experts and learned labels that a run no longer has are made again.
+          on_epoch: called as `teach` calls it.
+
+        Returns: the row, and the bytes of positions, of labels and of all files.
+
+        Raises:
+          ConfigError: the place is taken, the student failed, or there is no such codec for its labels.
+          CheckpointError: what the student learned from is no longer there, or is made by other code now.
+        """
+        key, home = self.plan.keys[self._place(member)], self._home
+        if isinstance(home, Memory):
+            with tempfile.TemporaryDirectory() as place:
+                saved = self.save(Path(place) / "run")
+                there = Results.load(saved, home.dataset, home.experts, specs_of(self.settings))
+                return there.export(key, folder, codec, images, may_teach)
+        row = self._logged(next(row for row in self.rows if row["member"] == key))
+        of_run = home.folder, self.settings, self.dataset, home.own_experts
+        return exporting.export(*of_run, row, Path(folder), codec, images, may_teach, on_epoch)
+
     def save(self, folder: str | os.PathLike) -> Path:
         """Write a run folder that `load`, `jaxsoft report` and a later `train_students(folder=)` read.
 
@@ -215,6 +246,11 @@ class Results(Sequence[Row]):
             return target
         return _saved(self, self._home, target)
 
+    def _logged(self, row: Row) -> Row:
+        """A row as the log has it, with its curve."""
+        curve = self._curves.get(row["member"])
+        return {**row, "curve": curve.as_json()} if curve else row
+
     def _place(self, member: int | str) -> int:
         """The place in the plan."""
         if isinstance(member, str) and member in self._places:
@@ -225,13 +261,18 @@ class Results(Sequence[Row]):
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")
 
 
+def specs_of(settings: config.Settings) -> tuple[str, ...]:
+    """The texts of settings that may be `Labels` and `Indices`."""
+    return settings.select, *settings.sweep.select, *settings.sweep.labels
+
+
 def _saved(results: Results, home: Memory, target: Path) -> Path:
     """A run folder of results in memory: their log and networks, and then a run that finds nothing left to train."""
     settings, console = results.settings, Console(quiet=True)
     with RunFolder(target).open(config.as_dict(settings)) as folder:
         starts.add_start(folder)
         log = table.open_log(folder.path / _LOG)
-        log.append([{**row, "curve": _logged(results._curves[row["member"]])} for row in results.rows])
+        log.append([results._logged(row) for row in results.rows])
         log.close()
         for name, content in home.learned.items():
             write_file(folder.path / name, content)
@@ -240,12 +281,6 @@ def _saved(results: Results, home: Memory, target: Path) -> Path:
     run.run(settings, target, console, home.dataset, home.experts)
     run.close(target, console)
     return target
-
-
-def _logged(curve: curves.Curve) -> dict[str, list[Any]]:
-    """A curve as the log has it."""
-    step, *numbers = np.where(np.isfinite(curve.values), curve.values, np.array(None)).tolist()
-    return dict(zip(curve.names, [[int(at) for at in step], *numbers]))
 
 
 def write_report(

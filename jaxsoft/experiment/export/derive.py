@@ -1,7 +1,7 @@
 """One student's images and labels, derived anew from settings, data and experts: to export them, and to verify that."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,15 +9,14 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxsoft import config, errors
+from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment.inputs import prepare, subsets
 from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder
-from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
+from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.labels.given import Labels, spec_of
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.types import Dataset
-
-OnEpoch = Callable[..., None]
+from jaxsoft.types import Dataset, Row
 
 
 class Derived(NamedTuple):
@@ -39,20 +38,35 @@ class Derived(NamedTuple):
     code: Mapping[str, str]
 
 
-def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precision: str) -> config.Settings:
+def alone(settings: config.Settings, row: Row, epochs: int, precision: str) -> config.Settings:
     """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
 
     Args:
-      settings: with the member's labels and selection, as rows and positions if they are one's own.
+      settings: of the run, with the member's rows and positions where they are one's own.
       row: of the results.
-      epochs: its own, 0 if its length is in steps.
+      epochs: the member's own, 0 if its length is in steps.
+      precision: of the run.
+
+    Raises:
+      ConfigError: rows or positions of one's own are not at hand.
     """
+    labels = {str(spec_of(text)): text for text in settings.sweep.labels if isinstance(text, Labels)}
+    ways = (settings.select, *settings.sweep.select)
+    select = {str(text): text for text in ways if isinstance(text, Indices)}
+    for column, start, known in (("labels", "array(", labels), ("select", "indices(", select)):
+        if row[column].startswith(start) and row[column] not in known:
+            way_on = "--config=FILE.py, or given= of Results.load, has them"
+            told = f"its {column}, {row[column]}, are of one's own and not in the run folder; {way_on}"
+            raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
+    way = select.get(row["select"], row["select"])
     own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
-    own |= {"labels": settings.sweep.labels, "select": (settings.select,), "steps": () if epochs else (row["steps"],)}
+    own |= {"labels": (labels.get(row["labels"], row["labels"]),), "select": (way,)}
+    own |= {"steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}
     return dataclasses.replace(
         settings,
         name=f"{settings.name}-{row['member']}",
+        select=way,
         subjects="index",  # the row has the classes themselves
         precision=precision,
         note="",
@@ -63,27 +77,6 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
         sweep=config.Sweep(axes=("ipc",), **own),
         compute=config.Compute(),
     )
-
-
-def store_of(folder: Path) -> Path:
-    """Where a run keeps its experts."""
-    return Path(RunFolder(folder).read_json(CONFIG)["teacher"]["store"] or folder / "teachers")
-
-
-def experts_of(
-    settings: config.Settings, dataset: Dataset, folder: Path | None, may_teach: bool, on_epoch: OnEpoch
-) -> Experts | None:
-    """The experts that a student's images and labels ask: those of a run, or taught if that is allowed, else None.
-
-    Experts that are taught anew are kept nowhere: a run folder stays as it is.
-    """
-    none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    own = dataclasses.replace(settings.teacher, **none)
-    how, store = (own, settings.data.normalize), store_of(folder) if folder and own.experts else None
-    there = store is not None and is_taught(dataset, *how, settings.precision, store)
-    if own.experts and not (there or may_teach):
-        return None
-    return teach(dataset, *how, store if there else None, on_epoch, settings.precision)
 
 
 def derive(

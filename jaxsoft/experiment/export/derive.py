@@ -12,7 +12,6 @@ from jaxsoft import config, errors
 from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment.inputs import prepare, subsets
 from jaxsoft.experiment.plan import checks, identity, make
-from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.given import Labels, spec_of
 from jaxsoft.labels.spec import LabelSpec
@@ -23,14 +22,13 @@ class Derived(NamedTuple):
     """What one student learns from.
 
     Attributes:
-      member, key: who.
+      key: of the student.
       table: the images drawn, positions in train, [K, ipc]; of a class that is left out too.
       images: those that it reads, class by class.
       rows: their finished labels, several of each image where labels are of views, which lie together.
       code: what is named by its specs -> digest.
     """
 
-    member: MemberSpec
     key: str
     table: Int32[np.ndarray, "K I"]
     images: Int32[np.ndarray, "S"]
@@ -109,7 +107,7 @@ def derive(
     each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
-    return Derived(member, plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
+    return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
 
 
 class _Unlearned(Exception):

@@ -132,7 +132,7 @@ def _record(
     return {
         "member": row["member"],
         "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "train_images": len(dataset.train)},
-        "subset_seed": found.member.subset_seed,
+        "subset_seed": row["subset_seed"],
         "experts": experts.key if checks.needs_experts(settings) else None,
         "codec": codec,
         "digests": {"images": digest({"images": found.table}), "labels": digest({"labels": found.rows})},

@@ -89,7 +89,8 @@ class Results(Sequence[Row]):
         if missing := len(set(plan.keys) - rows.keys()):
             log.warning("%s: %d of %d students are not done yet", where.path, missing, len(set(plan.keys)))
         found = [rows[key] for key in dict.fromkeys(plan.keys) if key in rows]
-        return cls(found, plan, settings, Stored(where, settings, dataset, experts))
+        home = dataclasses.replace(settings, precision=plan.buckets[0].recipe.precision)  # may be another's choice
+        return cls(found, plan, settings, Stored(where, home, dataset, experts))
 
     def __len__(self) -> int:
         return len(self.rows)

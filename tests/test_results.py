@@ -14,6 +14,7 @@ import jaxsoft
 from jaxsoft import config, errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
+from jaxsoft.experiment.export import again
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import manifest
@@ -292,6 +293,7 @@ def test_an_export_is_the_same_from_memory_and_from_a_folder(found, folder, data
     assert memory == stored and told[0] == told[1] and told[0].bytes == sum(map(len, memory.values()))
     assert "config.py" not in memory and b"data = ...  # the very dataset" in memory["README.md"]
     taken = jaxsoft.load_export(tmp_path / "memory")
+    assert again.verify(tmp_path / "memory")[1].startswith("data: arrays of one's own, which no settings give")
     (row,) = jaxsoft.train_students(data, **taken.students(data))
     assert row["test_accuracy"] == found[5]["test_accuracy"] == taken.test_accuracy
     for codec, place, said in (

@@ -111,8 +111,12 @@ def verify(
       CheckpointError: something does not hold; names it.
     """
     taken = load_export(folder)
-    told, settings, dataset = taken.record, taken.settings, taken.load()
-    held = [f"files: all {len(told['files'])} as exported", f"data: {told['data']['name']}, the same fingerprint"]
+    told, settings = taken.record, taken.settings
+    held = [f"files: all {len(told['files'])} as exported"]
+    if record.CONFIG not in told["files"]:
+        return [*held, "data: arrays of one's own, which no settings give; images and labels are not compared"]
+    dataset = taken.load()
+    held += [f"data: {told['data']['name']}, the same fingerprint"]
     if LabelSpec.parse(told["reached"]["labels"]).source == "array":
         return [*held, "images, labels: rows of one's own, which nothing can derive anew"]
     if run_folder is None and not may_teach and checks.needs_experts(settings):

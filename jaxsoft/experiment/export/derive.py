@@ -36,14 +36,13 @@ class Derived(NamedTuple):
     code: Mapping[str, str]
 
 
-def alone(settings: config.Settings, row: Row, epochs: int, precision: str) -> config.Settings:
+def alone(settings: config.Settings, row: Row, began: Any) -> config.Settings:
     """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
 
     Args:
       settings: of the run, with the member's rows and positions where they are one's own.
       row: of the results.
-      epochs: the member's own, 0 if its length is in steps.
-      precision: of the run.
+      began: the plan of the run, as it is stored.
 
     Raises:
       ConfigError: rows or positions of one's own are not at hand.
@@ -53,10 +52,11 @@ def alone(settings: config.Settings, row: Row, epochs: int, precision: str) -> c
     select = {str(text): text for text in ways if isinstance(text, Indices)}
     for column, start, known in (("labels", "array(", labels), ("select", "indices(", select)):
         if row[column].startswith(start) and row[column] not in known:
-            way_on = "--config=FILE.py, or given= of Results.load, has them"
+            way_on = "--config=FILE.py names them, or given= of Results.load"
             told = f"its {column}, {row[column]}, are of one's own and not in the run folder; {way_on}"
             raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
     way = select.get(row["select"], row["select"])
+    epochs = next(member["epochs"] for member in began["members"] if member["member"] == row["member"])
     own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
     own |= {"labels": (labels.get(row["labels"], row["labels"]),), "select": (way,)}
     own |= {"steps": () if epochs else (row["steps"],)}
@@ -66,7 +66,7 @@ def alone(settings: config.Settings, row: Row, epochs: int, precision: str) -> c
         name=f"{settings.name}-{row['member']}",
         select=way,
         subjects="index",  # the row has the classes themselves
-        precision=precision,
+        precision=began["groups"][0]["recipe"]["precision"],
         note="",
         sinks=(),
         keep=config.Keep(),
@@ -97,12 +97,16 @@ def derive(
     tables = subsets.draw_tables(plan.members, settings, dataset, experts)
     images = subsets.draw_images(plan.members, settings, dataset, experts)
     given = plan.members, images, settings, dataset, experts
+
+    def refuse(_: Any) -> None:
+        where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
+        raise _Unlearned(f"the learned labels are {where}; --teach learns them again")
+
     try:
-        rows, starts = prepare.finish_rows(*given, folder, _refuse)
+        rows, starts = prepare.finish_rows(*given, folder, refuse)
     except _Unlearned:
         if not may_learn:
-            where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
-            raise errors.CheckpointError(f"the learned labels are {where}; --teach learns them again") from None
+            raise
         rows, starts = prepare.finish_rows(*given)
     each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
@@ -110,9 +114,5 @@ def derive(
     return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
 
 
-class _Unlearned(Exception):
-    """Labels are being learned."""
-
-
-def _refuse(_: Any) -> None:
-    raise _Unlearned
+class _Unlearned(errors.CheckpointError):
+    """Labels would have to be learned."""

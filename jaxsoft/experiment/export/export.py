@@ -55,17 +55,17 @@ def export(
       CheckpointError: the folder is of no run, or of other data or code than there are now.
     """
     _check(row, to, codec, dataset.num_classes)
-    began, store, root = stored.plan(folder), run.store_of(settings, folder), settings.data.root
+    began, store, is_loaded = stored.plan(folder), run.store_of(settings, folder), _is_loaded(settings, dataset)
     identity.check(began and began.get("identity"), dataset, folder.path)
     if row["labels"].startswith("array("):  # of a function, which is asked again, unless they are given
         settings = given.ask_functions(settings, dataset)
-    settings = derive.alone(settings, row, _epochs(began, row["member"]), _precision(began))
+    settings = derive.alone(settings, row, began)
     experts = experts or run.found_experts(settings, dataset, store, may_teach, on_epoch)
     found = derive.derive(settings, dataset, experts, folder.path, may_teach)
     _check_same(found, row, began)
     coded = {} if codec == NONE else codecs.encode(found.rows, codec)
     content = _stored(found, coded, len(dataset.train))
-    if is_loaded := _is_loaded(settings, root, dataset):
+    if is_loaded:
         content[record.CONFIG] = record.config_file(_again(settings, codec))
     if images:
         of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
@@ -99,19 +99,10 @@ def _check_same(found: derive.Derived, row: Row, began: Any) -> None:
         raise errors.CheckpointError(f"member {row['member']} is {found.key} now: {told}")
 
 
-def _epochs(plan: Any, key: str) -> int:
-    return next(m["epochs"] for m in plan["members"] if m["member"] == key)
-
-
-def _precision(plan: Any) -> str:
-    return plan["groups"][0]["recipe"]["precision"]
-
-
-def _is_loaded(settings: config.Settings, root: str, dataset: Dataset) -> bool:
+def _is_loaded(settings: config.Settings, dataset: Dataset) -> bool:
     """Whether the settings alone give the dataset: not where its arrays are one's own."""
     with contextlib.suppress(errors.JaxsoftError):
-        data = dataclasses.replace(settings.data, root=root)
-        return run.load(dataclasses.replace(settings, data=data)).fingerprint == dataset.fingerprint
+        return run.load(settings).fingerprint == dataset.fingerprint
     return False
 
 

@@ -29,6 +29,9 @@ _EXTRAS = {
     "prepare": "write sets of TensorFlow Datasets",
     "test": "run the tests",
     "bench": "compare with PyTorch",
+    "docs": "build the documentation",
+    "tensorboard": "the sink of this name",
+    "wandb": "the sink of this name",
 }
 """What each is for."""
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from jaxsoft import config, errors, numerics
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
 from jaxsoft.experiment.plan import checks, identity, stored
-from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.store.folder import RunFolder, packed
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import codecs, given
 from jaxsoft.labels.bank import digest
@@ -132,10 +131,10 @@ def _record(
     }
 
 
-def _stored(found: derive.Derived, coded: Mapping[str, np.ndarray], train_images: int) -> dict[str, bytes]:
+def _stored(found: derive.Derived, coded: codecs.Coded, train_images: int) -> dict[str, bytes]:
     """The files of positions and, if there are any, of labels."""
     file = io.BytesIO()
     np.save(file, found.table, allow_pickle=False)
     where = {"images": found.images, "of": np.array(train_images)}
-    labels = {record.LABELS: pictures.arrays(**coded, **where)} if coded else {}
+    labels = {record.LABELS: packed(coded | where)} if coded else {}
     return {record.IMAGES: file.getvalue(), **labels}

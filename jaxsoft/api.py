@@ -40,7 +40,7 @@ from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
 from jaxsoft.labels.given import Labels
-from jaxsoft.results import Results
+from jaxsoft.results import Results, specs_of
 from jaxsoft.types import Dataset
 
 
@@ -129,7 +129,7 @@ def train_students(
     if folder and not experts.store:
         experts.save(where.path / run.TEACHERS)
     run.close(where.path, console)
-    return Results(where, dataset, experts, (settings.select, *settings.sweep.select, *settings.sweep.labels))
+    return Results(where, dataset, experts, specs_of(settings))
 
 
 def _settings(dataset: Dataset, experts: Experts, sweep: Sweep, select: Any, **others: Any) -> config.Settings:

@@ -272,16 +272,20 @@ def _export(argv: Sequence[str]) -> int:
         raise errors.ConfigError("expected: jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...]")
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=True)
+        from jaxsoft import config
         from jaxsoft.console import Console
-        from jaxsoft.experiment.export import export
+        from jaxsoft.experiment.export import choose
+        from jaxsoft.experiment.store.folder import RunFolder
         from jaxsoft.experiment.tell import progress
+        from jaxsoft.results import Results, specs_of
 
-    console = Console()
-    asked = {column: given[column] for column in columns}
+    if settings:
+        RunFolder(folder).compare(config.as_dict(settings))
+    results, console = Results.load(folder, given=specs_of(settings) if settings else ()), Console()
+    member = choose.member(results.rows, {column: given[column] for column in columns}, folder)["member"]
     with console.stage("teachers"):
         told = functools.partial(progress.of_teachers, console)
-        how = given["codec"], given["images"], given["teach"], told
-        written = export.export(folder, to, asked, *how, settings=settings)
+        written = results.export(member, to, given["codec"], given["images"], given["teach"], told)
     row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
     shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
     _say(

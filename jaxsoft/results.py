@@ -21,6 +21,8 @@ from jaxsoft.command import report
 from jaxsoft.data import arrays, chosen, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import run
+from jaxsoft.experiment.export import export as exporting
+from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs, prepare
 from jaxsoft.experiment.plan import stored
@@ -29,7 +31,7 @@ from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
 from jaxsoft.experiment.store.folder import CONFIG, RunFolder, Temporary, writing
 from jaxsoft.experiment.students import curves, kept
-from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import given as given_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import answers
@@ -112,15 +114,17 @@ class Results(Sequence[Row]):
             told = f"the dataset of {self._folder.path} cannot be loaded: {problem}; {way_on}"
             raise type(problem)(told) from None
         dataset, began = arrays.checked(found), stored.plan(self._folder)
-        if began and began["identity"]["data"]["fingerprint"] != dataset.fingerprint:
-            told = f"the run in {self._folder.path} was trained on other data than {dataset.name}; {way_on}"
-            raise errors.DataError(told)
+        if began and (there := began["identity"]["data"]["fingerprint"]) != dataset.fingerprint:
+            told = f"other data than {dataset.name}: fingerprint {there} there, {dataset.fingerprint} now"
+            raise errors.DataError(f"the run in {self._folder.path} was trained on {told}; {way_on}")
         return dataset
 
     @functools.cached_property
     def experts(self) -> Experts:
         """That labels came from."""
-        return self._given[1] or run.found_experts(self.settings, self.dataset, self._folder)
+        return self._given[1] or run.found_experts(
+            self.settings, self.dataset, run.store_of(self.settings, self._folder)
+        )
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`."""
@@ -208,6 +212,30 @@ class Results(Sequence[Row]):
             raise errors.ConfigError("these results are in no run folder; give report() a path")
         return report.write([self._folder.path], path, formats=formats)
 
+    def export(
+        self, member: int | str, folder: str | os.PathLike, codec: str = "float32", images: bool = False,
+        may_teach: bool = False, on_epoch: OnEpoch = lambda *_: None,
+    ) -> Exported:  # fmt: skip
+        """Write one student to a folder to take away, as `jaxsoft export` does; `jaxsoft.load_export` reads it back.
+
+        Args:
+          folder: one that is not there yet, or is empty.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          images: whether pixels are written too: as arrays, PNG and tensors.
+          may_teach: whether experts and learned labels that a run no longer has are made again.
+          on_epoch: called as `teach` calls it.
+
+        Returns: the row, and the bytes of positions, of labels and of all files.
+
+        Raises:
+          ConfigError: the place is taken, the student failed, or there is no such codec for its labels.
+          CheckpointError: what the student learned from is no longer there, or is made by other code now.
+        """
+        key = self.plan.keys[self._place(member)]
+        row = next(row for row in self.rows if row["member"] == key)
+        of_run = self._folder, self.settings, self.dataset, self._given[1]
+        return exporting.export(*of_run, row, Path(folder), codec, images, may_teach, on_epoch)
+
     def save(self, folder: str | os.PathLike) -> Path:
         """Write a run folder that `load`, `jaxsoft report` and a later `train_students(folder=)` read.
 
@@ -262,6 +290,11 @@ class Results(Sequence[Row]):
             if (own := LabelSpec.parse(text).rows) and own not in rows:
                 raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")
         return prepare(plan, settings, self.dataset, self.experts, self._folder.path)
+
+
+def specs_of(settings: config.Settings) -> tuple[str, ...]:
+    """The texts of settings that may be `Labels` and `Indices`."""
+    return settings.select, *settings.sweep.select, *settings.sweep.labels
 
 
 def _with(settings: config.Settings, given: Sequence[str]) -> config.Settings:

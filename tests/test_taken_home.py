@@ -16,6 +16,7 @@ import jaxsoft
 from jaxsoft import config, errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
+from jaxsoft.experiment.export import again
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import manifest
@@ -298,6 +299,46 @@ def test_experts_have_variables_and_label_any_images(data, experts):
 def test_what_experts_cannot_say_is_one_line(ask, message, experts, data):
     with pytest.raises((errors.ConfigError, errors.DataError), match=message):
         ask(experts, data)
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_export_is_the_same_from_memory_and_from_a_folder(found, folder, data, experts, tmp_path):
+    places = {"memory": found, "folder": jaxsoft.Results.load(folder, data, experts)}
+    told = [results.export(5, tmp_path / name, images=True) for name, results in places.items()]
+    memory, stored = (contents(tmp_path / name) for name in places)
+    assert memory == stored and told[0] == told[1] and told[0].bytes == sum(map(len, memory.values()))
+    assert "config.py" not in memory and b"data = ...  # the very dataset" in memory["README.md"]
+    taken = jaxsoft.load_export(tmp_path / "memory")
+    assert again.verify(tmp_path / "memory")[1].startswith("data: arrays of one's own, which no settings give")
+    (row,) = jaxsoft.train_students(data, **taken.students(data))
+    assert row["test_accuracy"] == found[5]["test_accuracy"] == taken.test_accuracy
+    for codec, place, said in (
+        ("int4", "new", "--codec=int4 is none for 3 classes"),
+        ("int8", "memory", "is there al"),
+    ):
+        with pytest.raises(errors.ConfigError, match=said):
+            found.export(5, tmp_path / place, codec)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "memory"]
+
+
+def test_rows_and_images_of_ones_own_are_taken_along(data, tmp_path):
+    rows = np.full((len(data.train), 3), 0.1) + 0.7 * np.eye(3)[data.train.labels]
+    images = np.stack([np.flatnonzero(data.train.labels == k)[-2:] for k in range(3)])
+    sweep = dataclasses.replace(
+        SWEEP, labels=(jaxsoft.Labels.from_array(rows) | "temperature(2)",), ipc=(2,), seed=(3,)
+    )
+    found = jaxsoft.train_students(data, None, STUDENT, sweep, select=images)
+    found.export(0, tmp_path / "out")
+    taken = jaxsoft.load_export(tmp_path / "out")
+    assert np.array_equal(taken.select.given, images) and np.array_equal(
+        taken.labels.rows[found.subset(0)], found.labels(0)
+    )
+    (row,) = jaxsoft.train_students(data, **taken.students(data))
+    assert row["accuracy_by_class"] == found[0]["accuracy_by_class"]
+    assert taken.record["reached"]["curve"]["step"] == [2, 4, 6, 8]
 
 
 def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, data, experts, tmp_path):

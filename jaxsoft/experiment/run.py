@@ -18,7 +18,7 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
-from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
+from jaxsoft.experiment.teach.experts import Experts, OnEpoch, is_taught, teach
 from jaxsoft.experiment.tell import describe, events, examples, progress
 from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
@@ -210,27 +210,39 @@ def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) ->
         log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
 
 
-def found_experts(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> Experts:
-    """The experts of a run that has taught them; none where nothing asks them.
+def found_experts(
+    settings: config.Settings,
+    dataset: Dataset,
+    store: Path | None,
+    may_teach: bool = False,
+    on_epoch: OnEpoch = lambda *_: None,
+) -> Experts:
+    """The experts that settings ask, out of a store; none where nothing asks them. Those taught anew are kept nowhere.
 
     Raises:
-      CheckpointError: they are not where the run keeps them.
+      CheckpointError: they are not there, and may not be taught.
     """
-    teacher, *_, store = what = _wanted(settings, folder)
-    if not is_taught(dataset, teacher, settings.data.normalize, settings.precision, store):
-        raise errors.CheckpointError(f"the experts of {folder.path} are not in {store}; give them as experts=")
-    return teach(dataset, *what, precision=settings.precision, lowering=settings.compute.lowering)
+    what = _wanted(settings)
+    is_there = store and is_taught(dataset, *what, settings.precision, store)
+    if what[0].experts and not (is_there or may_teach):
+        way_on = "give them as experts=, or --teach teaches them again"
+        raise errors.CheckpointError(f"the experts of this run are not in {store}; {way_on}")
+    return teach(dataset, *what, store if is_there else None, on_epoch, settings.precision, settings.compute.lowering)
 
 
-def _wanted(settings: config.Settings, folder: RunFolder) -> tuple[config.Teacher, str, Path]:
-    """Which experts are asked, what they see, and where they are kept; none where nothing asks them."""
+def store_of(settings: config.Settings, folder: RunFolder) -> Path:
+    """Where a run keeps its experts."""
+    return Path(settings.teacher.store or folder.path / TEACHERS)
+
+
+def _wanted(settings: config.Settings) -> tuple[config.Teacher, str]:
+    """Which experts are asked, none where nothing asks them, and what they see."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    store = Path(settings.teacher.store or folder.path / TEACHERS)
-    return dataclasses.replace(settings.teacher, **none), settings.data.normalize, store
+    return dataclasses.replace(settings.teacher, **none), settings.data.normalize
 
 
 def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
     """The experts, taught or found where the settings say."""
     told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
     how = told, settings.precision, settings.compute.lowering, progress.of_waiting(console)
-    return teach(dataset, *_wanted(settings, folder), *how)
+    return teach(dataset, *_wanted(settings), store_of(settings, folder), *how)

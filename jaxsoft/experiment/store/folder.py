@@ -200,9 +200,14 @@ def write_file(path: Path, content: bytes) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Replace a file of named arrays (`.npz`), as `write_file` does."""
+    write_file(path, packed(arrays))
+
+
+def packed(arrays: Mapping[str, Any]) -> bytes:
+    """Named arrays as the bytes of an `.npz` file; equal arrays give equal bytes."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
-    write_file(path, file.getvalue())
+    return file.getvalue()
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -81,10 +81,10 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     starting.set_up_for_caller()
-    console = Caller(progress)
+    settings, console = config.instance(settings, Teacher, "config.teacher"), Caller(progress)
     told = on_epoch or functools.partial(telling.of_teachers, console)
     with console.stage("teachers"), console.interruptible() if folder else contextlib.nullcontext():
-        return teaching.teach(dataset, settings or Teacher(), normalization, folder, told, precision, lowering, on_wait)
+        return teaching.teach(dataset, settings, normalization, folder, told, precision, lowering, on_wait)
 
 
 @numerics.pinned()
@@ -125,18 +125,23 @@ def train_students(
     """
     starting.set_up_for_caller()
     dataset, console = arrays.checked(dataset), Caller(progress)
-    experts = experts or teaching.teach(dataset, Teacher(experts=0))
+    experts = teaching.teach(dataset, Teacher(experts=0)) if experts is None else experts
+    if not isinstance(experts, Experts):
+        got = errors.quoted(experts) if isinstance(experts, str) else type(experts).__name__
+        raise errors.ConfigError(
+            f"experts expects what jaxsoft.teach returns, got {got}; name the others: student=, sweep="
+        )
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
     settings = config.Settings(
         select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
         protocol=protocol,
         precision=experts.recipe.precision,
-        learned=learned or Learned(),
+        learned=config.instance(learned, Learned, "config.learned"),
         data=config.Data(name=dataset.name, normalize=experts.normalization),
         teacher=dataclasses.replace(experts.settings, store=experts.store),
-        student=student or Student(),
-        sweep=sweep or Sweep(),
+        student=config.instance(student, Student, "config.student"),
+        sweep=config.instance(sweep, Sweep, "config.sweep"),
         keep=config.Keep(students=keep),
     )
     settings = named(settings)

@@ -200,7 +200,7 @@ def _imported(function: types.FunctionType) -> Iterator[tuple[str, types.ModuleT
         for full in (f"{package}.{name}".rstrip("."), name) if package else (name,):
             with contextlib.suppress(ImportError, ValueError):  # what is not there is told when it is called
                 found = importlib.util.find_spec(name.partition(".")[0] if full == name else full)
-                if found and not imports.is_library(found.origin or "<"):
+                if found and (found.origin is None or found.has_location and not imports.is_library(found.origin)):
                     yield name, importlib.import_module(full)
                     break
 

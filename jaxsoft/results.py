@@ -21,11 +21,11 @@ from jaxsoft.console import Console
 from jaxsoft.data import arrays
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs import subsets
-from jaxsoft.experiment.plan import stored
+from jaxsoft.experiment.plan import checks, stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, starts
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder, write_file
+from jaxsoft.experiment.store.folder import RunFolder, write_file, writing
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts
@@ -77,7 +77,7 @@ class Results(Sequence[Row]):
           CheckpointError: there is no run in the folder, or it is damaged.
         """
         where = RunFolder(folder)
-        plan, settings = stored.as_begun(where), config.read(where.read_json(CONFIG))
+        plan, settings = stored.as_begun(where), where.read_settings()
         own, sweep = {str(text): text for text in given}, settings.sweep
         labels, select = (tuple(own.get(text, text) for text in texts) for texts in (sweep.labels, sweep.select))
         sweep = dataclasses.replace(sweep, labels=labels, select=select)
@@ -186,7 +186,9 @@ class Results(Sequence[Row]):
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         with numerics.pinned():
             settings = self._home.settings
-            return subsets.draw_images(resolved(self.plan, settings).members, settings, self.dataset, self.experts)
+            plan = resolved(self.plan, settings)
+            asked = any(checks.by_difficulty(member.select) for member in plan.members)
+            return subsets.draw_images(plan.members, settings, self.dataset, self.experts if asked else None)
 
     def report(self, path: str | os.PathLike | None = None, formats: Sequence[str] = ()) -> Path:
         """Write the report, and say where: to a folder or an .html file; by default to the run folder.
@@ -208,10 +210,11 @@ class Results(Sequence[Row]):
           CheckpointError: there is something else in the folder, or it cannot be written.
         """
         target = Path(folder)
-        if target.exists() and any(target.iterdir()):
-            raise errors.CheckpointError(f"{target} is not empty; choose another folder")
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise errors.CheckpointError(f"{target} is there already, and not empty; choose another folder")
         if isinstance(self._home, Stored):
-            shutil.copytree(self._home.folder.path, target, dirs_exist_ok=True)
+            with writing(target):
+                shutil.copytree(self._home.folder.path, target, dirs_exist_ok=True)
             return target
         return _saved(self, self._home, target)
 
@@ -219,7 +222,7 @@ class Results(Sequence[Row]):
         """The place in the plan."""
         if isinstance(member, str) and member in self._places:
             return self._places[member]
-        if not isinstance(member, str) and -len(self) <= operator.index(member) < len(self):
+        if hasattr(member, "__index__") and -len(self) <= operator.index(member) < len(self):
             return self._places[self.rows[member]["member"]]
         wanted = f"wanted a position below {len(self)}, or a key of the column `member`"
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")

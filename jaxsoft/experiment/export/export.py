@@ -12,7 +12,7 @@ from jaxsoft import config, errors, numerics
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, choose, derive, pictures, record
 from jaxsoft.experiment.plan import identity, stored
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
 from jaxsoft.labels.given import Labels
@@ -98,7 +98,7 @@ def _settings(folder: RunFolder, row: Row, given: config.Settings | None) -> con
             )
             raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
     sweep = config.Sweep(labels=(found["labels"] or row["labels"],))
-    own = given or config.read({**folder.read_json(CONFIG), "select": "random", "sweep": {}})
+    own = given or folder.read_settings(select="random", sweep={})
     return dataclasses.replace(own, select=found["select"] or row["select"], sweep=sweep)
 
 

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
@@ -222,7 +222,7 @@ class Results(Sequence[Row]):
         """The place in the plan."""
         if isinstance(member, str) and member in self._places:
             return self._places[member]
-        if hasattr(member, "__index__") and -len(self) <= operator.index(member) < len(self):
+        if isinstance(member, SupportsIndex) and -len(self) <= operator.index(member) < len(self):
             return self._places[self.rows[member]["member"]]
         wanted = f"wanted a position below {len(self)}, or a key of the column `member`"
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")

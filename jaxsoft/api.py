@@ -75,10 +75,10 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     starting.set_up_for_caller()
-    console = Caller(progress, bool(folder))
+    settings, console = config.instance(settings, Teacher, "config.teacher"), Caller(progress, bool(folder))
     told = on_epoch or functools.partial(telling.of_teachers, console)
     with console.stage("teachers"), console.interruptible():
-        return teaching.teach(dataset, settings or Teacher(), normalization, folder, told, precision, lowering, on_wait)
+        return teaching.teach(dataset, settings, normalization, folder, told, precision, lowering, on_wait)
 
 
 @numerics.pinned()
@@ -119,11 +119,21 @@ def train_students(
     """
     starting.set_up_for_caller()
     dataset, console = arrays.checked(dataset), Caller(progress, bool(folder))
-    experts = experts or teaching.teach(dataset, Teacher(experts=0))
+    experts = teaching.teach(dataset, Teacher(experts=0)) if experts is None else experts
+    if not isinstance(experts, Experts):
+        got = errors.quoted(experts) if isinstance(experts, str) else type(experts).__name__
+        raise errors.ConfigError(
+            f"experts expects what jaxsoft.teach returns, got {got}; name the others: student=, sweep="
+        )
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
-    own = dict(student=student or Student(), learned=learned or Learned(), protocol=protocol)
-    settings = _settings(dataset, experts, sweep or Sweep(), select, keep=config.Keep(students=keep), **own)
+    own = dict(
+        student=config.instance(student, Student, "config.student"),
+        learned=config.instance(learned, Learned, "config.learned"),
+        protocol=protocol,
+        keep=config.Keep(students=keep),
+    )
+    settings = _settings(dataset, experts, config.instance(sweep, Sweep, "config.sweep"), select, **own)
     where = RunFolder(folder) if folder else Temporary()
     run.run(settings, where.path, console, dataset, experts)
     if folder and not experts.store:

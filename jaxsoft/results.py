@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax
 import numpy as np
@@ -25,11 +25,11 @@ from jaxsoft.experiment.export import export as exporting
 from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs, prepare
-from jaxsoft.experiment.plan import stored
+from jaxsoft.experiment.plan import checks, stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder, Temporary, writing
+from jaxsoft.experiment.store.folder import RunFolder, Temporary, writing
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import given as given_rows
@@ -59,7 +59,7 @@ class Results(Sequence[Row]):
     def __init__(self, folder: RunFolder, dataset: Dataset | None, experts: Experts | None, given: Sequence[str]):
         """As `load` says it."""
         self._folder, self._given = folder, (dataset, experts)
-        self.plan, self.settings = stored.as_begun(folder), _with(config.read(folder.read_json(CONFIG)), given)
+        self.plan, self.settings = stored.as_begun(folder), _with(folder.read_settings(), given)
         first = folder.path / table.LOG
         logs = (path for path in (first, *first.parent.glob(table.log_of(first, "*").name)) if path.exists())
         found, self._curves = curves.split(row for path in logs for row in table.rows(path))
@@ -243,8 +243,8 @@ class Results(Sequence[Row]):
           CheckpointError: there is something else in the folder, or it cannot be written.
         """
         target = Path(folder)
-        if target.exists() and any(target.iterdir()):
-            raise errors.CheckpointError(f"{target} is not empty; choose another folder")
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise errors.CheckpointError(f"{target} is there already, and not empty; choose another folder")
         with writing(target):
             shutil.copytree(self._folder.path, target, dirs_exist_ok=True)
         if isinstance(self._folder, Temporary) and not self.settings.teacher.store:
@@ -256,7 +256,7 @@ class Results(Sequence[Row]):
         """The place in the plan."""
         if isinstance(member, str) and member in self._places:
             return self._places[member]
-        if not isinstance(member, str) and -len(self) <= operator.index(member) < len(self):
+        if isinstance(member, SupportsIndex) and -len(self) <= operator.index(member) < len(self):
             return self._places[self.rows[member]["member"]]
         wanted = f"wanted a position below {len(self)}, or a key of the column `member`"
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")
@@ -279,8 +279,9 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         settings, plan = self._known
+        asked = any(checks.by_difficulty(member.select) for member in plan.members)
         with numerics.pinned():
-            return subsets.draw_images(plan.members, settings, self.dataset, self.experts)
+            return subsets.draw_images(plan.members, settings, self.dataset, self.experts if asked else None)
 
     @functools.cached_property
     def _inputs(self) -> Inputs:

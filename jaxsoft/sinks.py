@@ -30,6 +30,7 @@ Event = Mapping[str, Any]
 
 _OF = ("expert", "ipc", "labels")  # what a measured value of an event is of
 _SETTINGS = ("learning_rate", "weight_decay")  # floats of a row that nobody measured
+_MODES = ("online", "offline", "shared", "disabled")  # of Weights & Biases
 _PACKAGES = {"tensorboard": "tensorboard>=2.20,<3", "wandb": "wandb>=0.22,<1"}  # as in pyproject.toml
 
 
@@ -100,8 +101,9 @@ def check(text: str) -> None:
     Raises:
       ConfigError: in one line, with the choices, or with the command that installs what is missing.
     """
-    _maker(text)
-    name = spec.parse_one(text).name
+    options, name = getattr(_maker(text), "keywords", {}), spec.parse_one(text).name
+    if name == "wandb" and options.get("mode", "online") not in _MODES:
+        raise errors.ConfigError(f"{text}: mode expects one of {', '.join(_MODES)}, got {options['mode']!r}")
     if name in _PACKAGES and importlib.util.find_spec(name) is None:
         raise errors.ConfigError(f"{text} needs a package that is not installed: pip install '{_PACKAGES[name]}'")
 

@@ -2,8 +2,10 @@
 
 import dataclasses
 import doctest
+import inspect
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -114,7 +116,7 @@ def test_a_fingerprint_that_is_not_of_the_arrays_shares_no_experts(tmp_path):
         ({"model": "mpl(8)"}, {}, {}, "unknown model 'mpl'; closest: mlp"),
         ({"learning_rate": -1.0}, {}, {}, "config.student.learning_rate expects float > 0.0, got -1.0"),
         ({}, {"ipc": (0,)}, {}, "config.sweep.ipc expects int >= 1, got 0"),
-        ({}, {"ipc": (21,)}, {}, "ipc=21 but class 0 .* the largest possible is 20"),
+        ({}, {"ipc": (21,)}, {}, "config.sweep.ipc=21 but class 0 .* the largest possible is 20"),
         ({}, {"labels": ("teacher(epoch=3)",)}, {}, "config.teacher.epochs is 2, the largest possible"),
         ({}, {"labels": ("teachers(2, epoch=1)",)}, {}, "needs 2 experts; config.teacher.experts is 1"),
         ({}, {"labels": ("teacher(epoch=1)|topk(11)",)}, {}, "topk"),
@@ -126,6 +128,33 @@ def test_what_is_wrong_is_said_before_training(data, experts, student, sweep, mo
     changed = dataclasses.replace(STUDENT, **student), dataclasses.replace(SWEEP, **sweep)
     with pytest.raises(errors.ConfigError, match=message):
         jaxsoft.train_students(data, experts, *changed, **more)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda of, data: of.teach(data, {}), "config.teacher expects jaxsoft.Teacher(...), got {}"),
+        (lambda of, data: of.teach(data, STUDENT), "config.teacher expects jaxsoft.Teacher(...), got Student"),
+        (lambda of, data: of.teach(data, "mlp"), "config.teacher expects jaxsoft.Teacher(...), got 'mlp'"),
+        (lambda of, data: of.teach(data, jaxsoft.Teacher(experts=0), precision="f8"), "config.precision expects one of auto"),
+        (lambda of, data: of.teach(data, jaxsoft.Teacher(experts=0), lowering="fast"), "config.compute.lowering expects"),
+        (lambda of, data: of.train_students(data, student={}), "config.student expects jaxsoft.Student(...), got {}"),
+        (lambda of, data: of.train_students(data, sweep=()), "config.sweep expects jaxsoft.Sweep(...), got ()"),
+        (lambda of, data: of.train_students(data, learned={}), "config.learned expects jaxsoft.Learned(...), got {}"),
+        (lambda of, data: of.train_students(data, None, SWEEP, STUDENT), "config.student expects jaxsoft.Student(...), got Sweep"),
+        (lambda of, data: of.train_students(data, STUDENT, SWEEP), "experts expects what jaxsoft.teach returns, got Student"),
+        (lambda of, data: of.text_table([]), "text_table wants the rows of results, with the columns of results.csv; got none"),
+        (lambda of, data: of.text_table([{}]), "got dict without its columns"),
+        (lambda of, data: of.text_table(None), "got NoneType without its columns"),
+    ],
+)  # fmt: skip
+def test_what_is_in_the_wrong_place_is_one_line(call, message, data):
+    """As users call them, whom no annotations check."""
+    names = ("teach", "train_students", "text_table")
+    plain = types.SimpleNamespace(**{name: inspect.unwrap(getattr(jaxsoft, name)) for name in names})
+    with pytest.raises(errors.JaxsoftError) as caught:
+        call(plain, data)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_every_public_name_is_there_and_importing_it_or_a_report_starts_no_jax():

@@ -27,6 +27,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config.settings",),
     ("numerics", "console", "sinks"),
     ("spec", "rng", "types", "config.values", "objects"),
+    ("contents",),
     ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "syntax", "command"),  # the last is empty but for its modules

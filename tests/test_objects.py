@@ -1,6 +1,9 @@
 """What Python hands over: its path says what it is, the same wherever it is built, and another one for another thing."""
 
+import collections
+import dataclasses
 import functools
+import importlib
 import os
 import re
 import subprocess
@@ -11,6 +14,7 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from flax import linen as nn
@@ -242,3 +246,77 @@ def test_a_class_that_holds_itself_and_a_list_that_does():
     knot.append(knot)
     with pytest.raises(errors.ConfigError, match="holds itself; write"):
         objects.named(functools.partial(textwrap.dedent, knot))
+
+
+@dataclasses.dataclass
+class Scaled:
+    name: str = "one"
+    rate: float = 1.0
+
+    @functools.cached_property
+    def factor(self):
+        return self.rate * len(self.name)
+
+    def __call__(self, logits, row):
+        return self.factor * logits.sum()
+
+
+class Ranked(dict):
+    pass
+
+
+def closing(held):
+    return lambda logits, row: logits.sum() * held[0]
+
+
+def importing(logits, row):
+    from beside_it import scaled
+
+    return scaled(logits)
+
+
+def seen(made, names):
+    """What `made` became after it was given attributes."""
+    vars(made).update(names)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: Scaled("one"), lambda: Scaled("two")),
+        (lambda: Scaled(), lambda: seen(Scaled(), {"more": 1})),
+        (lambda: closing(collections.deque([1])), lambda: closing(collections.deque([2]))),
+        (lambda: closing(collections.defaultdict(int)), lambda: closing(collections.defaultdict(float))),
+        (lambda: closing(Ranked(a=1)), lambda: closing(seen(Ranked(a=1), {"more": 1}))),
+        (lambda: closing(np.ma.array([1, 2], mask=[0, 1])), lambda: closing(np.ma.array([1, 2], mask=[1, 0]))),
+        (lambda: closing(re.compile("a")), lambda: closing(re.compile("b"))),
+        (lambda: closing(library("lambda x: x")), lambda: closing(library("lambda x: -x"))),
+    ],
+)
+def test_what_differs_in_anything_that_it_holds_has_another_path(one, other):
+    assert objects.named(one()) == objects.named(one()) != objects.named(other())
+
+
+def library(text):
+    """A function without a name, of an installed module."""
+    return eval(text, {"__name__": "numpy"})
+
+
+def test_what_was_computed_and_the_order_of_words_do_not_count():
+    used = Scaled()
+    assert used(jnp.ones(2), jnp.ones(2)) == 6
+    assert objects.named(used) == objects.named(Scaled())
+    one, other = functools.partial(max, key=len, default=1), functools.partial(max, default=1, key=len)
+    assert objects.named(one) == objects.named(other)
+
+
+def test_a_module_that_is_imported_inside_of_a_function_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside_it.py").write_text("RATE = 1\ndef scaled(x):\n    return x.sum() * RATE\n")
+    before = objects.named(importing)
+    module = importlib.import_module("beside_it")
+    assert objects.named(importing) == before
+    monkeypatch.setattr(module, "RATE", 2)
+    assert objects.named(importing) != before
+    monkeypatch.delitem(sys.modules, "beside_it")

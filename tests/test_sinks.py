@@ -141,6 +141,7 @@ def test_a_folder_that_cannot_be_written_stops_no_run(tmp_path):
         ("cvs", r"unknown sink 'cvs'; closest: csv.* \(all of them: jaxsoft/sinks\.py\)"),
         ("csv(1)", r"csv\(1\) in .*: too many positional arguments; usage: csv\(\)"),
         ("wandb(mode=3)", r"wandb\(mode=3\) in .*: mode expects str, got 3"),
+        ("wandb(mode='of')", r"wandb\(mode='of'\): mode expects one of online, offline, shared, disabled, got 'of'"),
         ("mine:absent", r"module mine has no function 'absent'; it has: "),
         ("mine:Keeps(folder='x')", r"usage: mine:Keeps\(name: str=kept\)"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gc
 import importlib
+import inspect
 import shutil
 import signal
 import tempfile
@@ -19,6 +20,7 @@ from jaxsoft.experiment import run
 from jaxsoft.experiment.export import again
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
+from jaxsoft.experiment.store import folder as folder_of
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import ensemble
@@ -172,6 +174,21 @@ def test_any_run_folder_is_read(tmp_path):
     shutil.rmtree(tmp_path / "teachers")
     with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
         _ = jaxsoft.Results.load(tmp_path).experts
+    np.testing.assert_array_equal(
+        jaxsoft.Results.load(tmp_path, given=[labels]).subset(1), again.subset(1)
+    )  # asks no expert
+
+
+def test_settings_of_another_version_are_named_and_left_out(folder, data, tmp_path, caplog):
+    shutil.copytree(folder, tmp_path / "old")
+    stored = folder_of.RunFolder(tmp_path / "old")
+    known = stored.read_json("config.json")
+    stored.write_json("config.json", {**known, "compute": {**known["compute"], "tune": "auto"}, "extra": {"a": 1}})
+    assert jaxsoft.Results.load(tmp_path / "old", data).settings == jaxsoft.Results.load(folder, data).settings
+    assert "begun by another version: settings unknown here: compute.tune, extra.a" in caplog.text
+    stored.write_json("config.json", {**known, "protocol": "open"})
+    with pytest.raises(errors.CheckpointError, match="cannot read .*config.json: config.protocol expects one of"):
+        jaxsoft.Results.load(tmp_path / "old")
 
 
 def test_students_of_several_waves_are_told_apart(found, data, experts, tmp_path, monkeypatch):
@@ -345,8 +362,17 @@ def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, d
     for member in (8, -9, "0123456789ab"):
         with pytest.raises(errors.ConfigError, match="there is no member .* wanted a position below 8"):
             found.params(member)
+    for member in (1.5, None, [0], slice(1)):
+        with pytest.raises(errors.ConfigError, match="there is no member .* wanted a position below 8"):
+            inspect.unwrap(type(found)._place)(found, member)  # which no annotation checks
     with pytest.raises(errors.DataError, match="images are 4x6x1; wanted 6x4x1"):
         found.predict(0, data.test.images.transpose(0, 2, 1, 3))
+    (tmp_path / "file").touch()
+    for results in (found, jaxsoft.Results.load(folder, data)):
+        with pytest.raises(errors.CheckpointError, match="file is there already, and not empty; choose another"):
+            results.save(tmp_path / "file")
+        with pytest.raises(errors.CheckpointError, match="cannot write /proc/mine"):
+            results.save("/proc/mine")
     with pytest.raises(errors.CheckpointError, match="there is no run in"):
         jaxsoft.Results.load(tmp_path)
     with pytest.raises(errors.ConfigError, match="unknown dataset 'own'.*give Results.load the dataset="):

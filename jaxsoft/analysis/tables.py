@@ -4,9 +4,10 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from jaxsoft import errors
 from jaxsoft.analysis.findings import Findings, findings
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.page import Table, table
@@ -92,7 +93,14 @@ def text_table(rows: Sequence[Row], width: int | None = None, note: str = "") ->
       rows: of the results.
       width: columns into which it is to fit, where words allow; None for lines as long as they are.
       note: what else is to be said of every number, see `config.note`.
+
+    Raises:
+      DataError: there are no rows, or these are none.
     """
+    rows = list(rows) if isinstance(rows, Iterable) else [rows]
+    if not rows or not all(isinstance(row, Mapping) and {"labels", "ipc", "status"} <= {*row} for row in rows):
+        got = f"{type(next(iter(rows))).__name__} without its columns" if rows else "none"
+        raise errors.DataError(f"text_table wants the rows of results, with the columns of results.csv; got {got}")
     parts = []
     for group in groups(tidy(rows)):
         found, failed = findings(group), int((group.members["status"] == "failed").sum())

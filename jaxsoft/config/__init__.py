@@ -17,8 +17,9 @@ from jaxsoft.config import values
 from jaxsoft.config.settings import Compute, Data, Keep, Learned, Settings, Student, Sweep, Teacher, Training, named
 
 __all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep", "Teacher", "Training"]
-__all__ += ["as_dict", "closest", "default", "described", "flags", "parse_arg", "read", "read_with"]
+__all__ += ["as_dict", "closest", "instance", "default", "described", "flags", "parse_arg", "read", "read_with"]
 
+_Group = typing.TypeVar("_Group")
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
 _REPLACED |= {"config.select": "sweep.select"}
@@ -99,6 +100,18 @@ def read(config: Any, kind: type = Settings, path: str = "config") -> Any:
         value = named(fields[key], value, where)
         given[key] = values.checked(value, *found, where) if found else read(value, hints[key], where)
     return kind(**given)
+
+
+def instance(given: Any, kind: type[_Group], path: str) -> _Group:
+    """Settings that Python hands over, as they are; None is those by default.
+
+    Raises:
+      ConfigError: it is something else, such as those of another group.
+    """
+    if given is not None and not isinstance(given, kind):
+        got = type(given).__name__ if dataclasses.is_dataclass(given) else errors.quoted(given)
+        raise errors.ConfigError(f"{path} expects jaxsoft.{kind.__name__}(...), got {got}")
+    return kind() if given is None else given
 
 
 def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:

@@ -13,7 +13,7 @@ from jaxsoft.experiment import run
 from jaxsoft.experiment.export import derive, record
 from jaxsoft.experiment.export.export import NONE
 from jaxsoft.experiment.plan import checks
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import OnEpoch
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
@@ -123,7 +123,7 @@ def verify(
         why = "as there are no experts; --run=DIR has them, --teach teaches them"
         return [*held, f"images, labels: not compared, {why}"]
     there = run_folder and RunFolder(run_folder)
-    store = there and run.store_of(config.read(there.read_json(CONFIG)), there)
+    store = there and run.store_of(there.read_settings(), there)
     experts = run.found_experts(settings, dataset, store, may_teach, on_epoch)
     return held + _compared(taken, derive.derive(settings, dataset, experts, run_folder, may_teach))
 

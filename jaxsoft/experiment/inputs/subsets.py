@@ -16,7 +16,7 @@ from jaxsoft.types import Dataset
 
 
 def draw_tables(
-    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
     """For every draw, positions in train by class; what is hard is asked of the experts once, if at all."""
     tables, named = {}, functools.cache(checks.selection)
@@ -31,7 +31,7 @@ def draw_tables(
 
 
 def draw_images(
-    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts
+    members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Subset, Int32[np.ndarray, "_"]]:
     """Positions in train of the images of every subset, class by class."""
     tables, images = draw_tables(members, settings, dataset, experts), {}
@@ -43,7 +43,8 @@ def draw_images(
     return images
 
 
-def difficulty(experts: Experts, dataset: Dataset) -> Float[np.ndarray, "N"]:
+def difficulty(experts: Experts | None, dataset: Dataset) -> Float[np.ndarray, "N"]:
     """Cross-entropy of expert 0 after its last epoch on every training image, in nats."""
+    assert experts is not None  # a selection by difficulty needs some
     said = log_softmax(experts.last_logits(dataset).astype(np.float64), axis=1)
     return -said[np.arange(len(said)), dataset.train.labels]

@@ -4,11 +4,12 @@ import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import numpy as np
 from jaxsoft import config as settings_of
 from jaxsoft import errors, files
 from jaxsoft.experiment.store import lock
+
+log = logging.getLogger(__name__)
 
 CONFIG, LOCK, TIMING = "config.json", "lock", "timing.json"
 MOST_JSON = 2**30  # bytes; a plan of a million members has less
@@ -104,6 +107,25 @@ class RunFolder(contextlib.AbstractContextManager):
             what = "not JSON" if isinstance(problem, json.JSONDecodeError | RecursionError) else problem
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
+
+    def read_settings(self, **instead: Any) -> settings_of.Settings:
+        """The settings that the run began with; those that this version does not know are named and left out.
+
+        Args:
+          instead: settings and groups in the place of those that are stored.
+
+        Raises:
+          CheckpointError: they cannot be read, or hold what this version does not take.
+        """
+        found = {**self.read_json(CONFIG), **instead}
+        usual, there = (dict(flat(one)) for one in (settings_of.as_dict(settings_of.Settings()), found))
+        groups = {name.rpartition(".")[0] for name in usual}
+        if unknown := sorted(name for name in there if name not in usual and name not in groups):
+            log.warning("%s was begun by another version: settings unknown here: %s", self.path, ", ".join(unknown))
+        try:
+            return settings_of.read(_without(found, unknown))
+        except errors.ConfigError as problem:
+            raise errors.CheckpointError(f"cannot read {self.path / CONFIG}: {problem}") from None
 
     def write_times(self, seconds: Mapping[str, float], new: bool = False) -> None:
         """Store how long the stages of the last start, or of a new one, took so far, beside those of earlier ones."""
@@ -214,6 +236,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of such a file; where it is damaged, the zip and array readers raise anything."""
     with files.opened(path) as file, np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
+
+
+def _without(values: Mapping[str, Any], names: Collection[str], of: str = "") -> dict[str, Any]:
+    """Nested mappings without what has one of these dotted names."""
+    left = {key: value for key, value in values.items() if of + key not in names}
+    return {k: _without(v, names, f"{of}{k}.") if isinstance(v, Mapping) else v for k, v in left.items()}
 
 
 def _plain(value: Any) -> Any:

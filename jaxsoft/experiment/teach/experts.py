@@ -167,6 +167,7 @@ def teach(
       ConfigError, DataError, CheckpointError: as `jaxsoft.teach`.
     """
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
+    config.read({"precision": precision, "compute": {"lowering": lowering}})
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), fit.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)

@@ -13,6 +13,8 @@ import pytest
 
 import jaxsoft
 from jaxsoft import config, main
+from jaxsoft.command import arguments
+from jaxsoft.labels import given
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -56,12 +58,29 @@ def test_the_tutorial_runs_and_its_config_says_what_its_script_did(page_runs, ca
     assert [settings.teacher, settings.student, settings.sweep] == [names[n] for n in ("teacher", "student", "sweep")]
 
 
-@pytest.mark.parametrize("block", [*blocks("bring.md"), *blocks("labels.md")])
+@pytest.mark.parametrize("block", [*blocks("bring.md")[:4], blocks("labels.md")[0]])
 def test_what_one_brings_along_trains_students(block, page_runs, capsys):
     assert len(block.splitlines()) <= 25
     page_runs(block)
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.startswith("IPC  hard labels, %") and rows[0].split()[0] in ("1", "2")
+
+
+def test_all_that_one_brings_along_is_taken_home_by_one_script(page_runs, capsys):
+    script = blocks("bring.md")[4]
+    assert sum(bool(line) for line in script.splitlines()) == 25
+    names = page_runs(script)
+    told = re.findall(r"model object:(\w+)_x.*\nIPC  hard labels, %", capsys.readouterr().out)
+    assert told == ["Small", "linear"] and Path("curves.png").stat().st_size > 1000
+    assert jaxsoft.Results.load("runs/mine") == names["results"]
+
+
+def test_rows_in_a_file_fit_the_command_below_them(page_runs):
+    page_runs(*blocks("labels.md"))
+    (command,) = re.findall(r"^jaxsoft run (.*)$", (DOCS / "labels.md").read_text(), re.MULTILINE)
+    labels = arguments.settings(shlex.split(command))[0].sweep.labels
+    given.check_rows(labels, jaxsoft.load("digits"))
+    assert [str(given.spec_of(text)).partition(",")[0] for text in labels] == ["hard", "array(linear", "array(linear"]
 
 
 def test_what_one_takes_home_is_there(page_runs, capsys):

@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from jaxsoft import Results, config, data, main
+from jaxsoft import Results, config, main
 from jaxsoft.command import arguments
-from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -84,18 +83,6 @@ def test_every_label_spec_in_the_tables_is_read():
     assert len(found) == 7 and len(operations) == 9
     for text in [*found, *(f"hard|{operation}" for operation in operations)]:
         LabelSpec.parse(text).check(num_classes=10)
-
-
-def test_rows_of_another_teacher_fit_the_command_below_them(tmp_path, monkeypatch):
-    made, command = re.findall(
-        r"```(?:python)?\n(.*?)```", README.partition("### Labels of another teacher")[2], re.DOTALL
-    )[:2]
-    monkeypatch.chdir(tmp_path)
-    exec(made, {})  # noqa: S102
-    words = shlex.split(command.replace("=configs", f"={ROOT}/configs"))
-    labels = arguments.settings(words[2:])[0].sweep.labels
-    given.check_rows(labels, data.load("digits"))
-    assert [str(given.spec_of(text)).partition(",")[0] for text in labels] == ["hard", "array(linear", "array(linear"]
 
 
 def test_every_linked_file_is_there():

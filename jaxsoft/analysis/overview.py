@@ -209,12 +209,14 @@ def _map(one: Frontier, i: int, on: str) -> Chart:
     texts = [[words.points(value) for value in line] for line in values]
     frames = [(epochs.index(epoch), ipcs.index(ipc)) for ipc, epoch in one.best.items()]
     # Gains are what matters: one early teacher that loses 40 points must not turn them all pale.
-    limit = max(0.01, 2 * float(values.max(initial=0.0)))
+    gain, loss = float(values.max(initial=0.0)), -float(values.min(initial=0.0))
+    limit, end = (2 * gain, "twice the largest gain") if gain > 0 else (loss, "the largest loss")
+    limit = max(0.01, limit)
     rows, columns = [*map(str, epochs)], [*map(str, ipcs)]
     heat = Heat(values, rows, columns, "soft minus hard, test points", (-limit, limit), True, texts, frames)
     caption = (
         f"`{one.family}` minus hard labels, test points, by teacher epoch and images per class. Framed: its best epoch "
-        f"for each budget on {on}. Means of paired seeds; colours end at twice the largest gain. {words.FIXED}"
+        f"for each budget on {on}. Means of paired seeds; colours end at {end}. {words.FIXED}"
     )
     panel = Panel([heat], "teacher epoch", height=min(0.6 + 0.36 * len(epochs), 8.0))
     best = "; ".join(f"IPC {ipc}: epoch {epoch}" for ipc, epoch in one.best.items())

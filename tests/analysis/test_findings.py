@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic
 
-from jaxsoft.analysis.findings import choose, epoch_trend, findings, frontiers
+from jaxsoft.analysis import overview
+from jaxsoft.analysis.findings import Frontier, choose, epoch_trend, findings, frontiers
 from jaxsoft.analysis.statistics.fits import BEST
 from jaxsoft.analysis.statistics.groups import groups, tidy
 
@@ -113,6 +115,16 @@ def test_map_is_the_mean_paired_difference_by_epoch_and_budget():
             assert found.difference.loc[epoch, ipc] == pytest.approx(expected)
         means = [np.mean([val[epoch, ipc, s] for s in range(4)]) for epoch in epochs]
         assert found.best[ipc] == epochs[np.argmax(means)]
+
+
+@pytest.mark.parametrize(
+    "values, limit, end", [([0.03, -0.4], 0.06, "twice the largest gain"), ([-0.1, -0.2], 0.2, "the largest loss")]
+)
+def test_colours_of_the_map_end_at_gains_and_where_there_are_none_at_losses(values, limit, end):
+    chart = overview._map(Frontier("teacher", pd.DataFrame({1: values}, index=[5, 20]), {1: 5}), 1, "validation")
+    assert (
+        chart.panels[0].marks[0].limits == pytest.approx((-limit, limit)) and f"colours end at {end}." in chart.caption
+    )
 
 
 def test_families_differ_in_the_epoch_alone():

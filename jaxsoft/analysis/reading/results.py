@@ -74,7 +74,9 @@ def join_results(tables: Sequence[Sequence[Row]], names: Sequence[object], mix: 
         found = [sorted({row[column] for row in rows}) for rows in tables]
         if any(values != found[0] for values in found):
             shown = "; ".join(f"{name}: {', '.join(v[:12] for v in values)}" for name, values in zip(names, found))
-            raise errors.ConfigError(f"the runs differ in {column} ({shown}); mix=True joins them all the same")
+            raise errors.ConfigError(
+                f"the runs differ in {column} ({shown}); --mix (in Python mix=True) joins them all the same"
+            )
     columns = dict.fromkeys(column for rows in tables for row in rows for column in row)
     rows = {row["member"]: {column: row.get(column) for column in columns} for rows in tables for row in rows}
     return list(rows.values())

@@ -121,7 +121,8 @@ def fit(form: laws.Form, of: Curve) -> Fit:
     freedom = points - len(names)
     if freedom < 0 or min(len(np.unique(line)) for line in of.x) < 2:
         unknown = dict.fromkeys(names, Parameter(math.nan, math.nan, math.nan, False))
-        return Fit(of.name, form, unknown, of.x, of.n, f"{points} points cannot fix {_COUNTS[len(names)]} parameters")
+        few = f"{points} {'point' if points == 1 else 'points'} cannot fix {_COUNTS[len(names)]} parameters"
+        return Fit(of.name, form, unknown, of.x, of.n, few)
     found, loss = laws.solve(form, of.x, 1 - _whole(of.draws), of.weight)
     parameters = {}
     for name, values, ends in zip(names, found if form.floor else found[1:], _bounds(form, of)):

@@ -96,7 +96,7 @@ def test_joining_takes_shared_members_once_and_fills_columns():
 @pytest.mark.parametrize("column, other", [("fingerprint", "ab" * 32), ("protocol", "paper"), ("dataset", "cifar10")])
 def test_runs_of_different_data_or_protocol_are_not_joined_unasked(column, other):
     tables = [[synthetic.row(1, "hard", 0, 0.5)], [synthetic.row(1, "hard", 0, 0.5, **{column: other})]]
-    with pytest.raises(errors.ConfigError, match=rf"the runs differ in {column} \(a: .*; b: {other[:12]}\); mix=True"):
+    with pytest.raises(errors.ConfigError, match=rf"the runs differ in {column} \(a: .*; b: {other[:12]}\); --mix"):
         results.join_results(tables, ["a", "b"])
     assert len(results.join_results(tables, ["a", "b"], mix=True)) == 2
 

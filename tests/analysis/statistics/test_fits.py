@@ -138,7 +138,7 @@ def test_a_floor_of_none_cannot_be_told_from_zero():
 
 
 @pytest.mark.parametrize(
-    "count, said", [(1, "1 points cannot fix three"), (2, "2 points cannot"), (3, "3, an exact fit")]
+    "count, said", [(1, "1 point cannot fix three"), (2, "2 points cannot"), (3, "3, an exact fit")]
 )
 def test_too_few_budgets_are_said(count, said):
     law = fits.law(hard(0.1, 0.5, 0.6, IPC[:count], spread=0.01))

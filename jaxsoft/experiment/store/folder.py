@@ -223,8 +223,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _without(values: Mapping[str, Any], names: Collection[str], of: str = "") -> dict[str, Any]:
     """Nested mappings without what has one of these dotted names."""
-    left = {key: value for key, value in values.items() if of + key not in names}
-    return {k: _without(v, names, f"{of}{k}.") if isinstance(v, Mapping) else v for k, v in left.items()}
+    left = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            left |= {key: inner} if (inner := _without(value, names, f"{of}{key}.")) else {}
+        elif of + key not in names:
+            left[key] = value
+    return left
 
 
 def _plain(value: Any) -> Any:

@@ -133,9 +133,9 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     with console.stage("report"):
         try:
             from jaxsoft.analysis import tables
-            from jaxsoft.results import write_report
+            from jaxsoft.command import report
 
-            write_report([workdir])
+            report.write([workdir])
             text, is_written = tables.text_table(rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
@@ -189,10 +189,10 @@ def _report(argv: Sequence[str]) -> int:
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    from jaxsoft.results import write_report
+    from jaxsoft.command import report
 
     formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
-    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
+    _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
     return 0
 
 
@@ -272,16 +272,20 @@ def _export(argv: Sequence[str]) -> int:
         raise errors.ConfigError("expected: jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...]")
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=True)
+        from jaxsoft import config
         from jaxsoft.console import Console
-        from jaxsoft.experiment.export import export
+        from jaxsoft.experiment.export import choose
+        from jaxsoft.experiment.store.folder import RunFolder
         from jaxsoft.experiment.tell import progress
+        from jaxsoft.results import Results, specs_of
 
-    console = Console()
-    asked = {column: given[column] for column in columns}
+    if settings:
+        RunFolder(folder).compare(config.as_dict(settings))
+    results, console = Results.load(folder, given=specs_of(settings) if settings else ()), Console()
+    member = choose.member(results.rows, {column: given[column] for column in columns}, folder)["member"]
     with console.stage("teachers"):
         told = functools.partial(progress.of_teachers, console)
-        how = given["codec"], given["images"], given["teach"], told
-        written = export.export(folder, to, asked, *how, settings=settings)
+        written = results.export(member, to, given["codec"], given["images"], given["teach"], told)
     row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
     shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
     _say(

@@ -116,7 +116,7 @@ def test_a_fingerprint_that_is_not_of_the_arrays_shares_no_experts(tmp_path):
         ({"model": "mpl(8)"}, {}, {}, "unknown model 'mpl'; closest: mlp"),
         ({"learning_rate": -1.0}, {}, {}, "config.student.learning_rate expects float > 0.0, got -1.0"),
         ({}, {"ipc": (0,)}, {}, "config.sweep.ipc expects int >= 1, got 0"),
-        ({}, {"ipc": (21,)}, {}, "config.sweep.ipc=21 but class 0 .* the largest possible is 20"),
+        ({}, {"ipc": (21,)}, {}, "config.sweep.ipc: ipc=21 but class 0 .* the largest possible is 20"),
         ({}, {"labels": ("teacher(epoch=3)",)}, {}, "config.teacher.epochs is 2, the largest possible"),
         ({}, {"labels": ("teachers(2, epoch=1)",)}, {}, "needs 2 experts; config.teacher.experts is 1"),
         ({}, {"labels": ("teacher(epoch=1)|topk(11)",)}, {}, "topk"),
@@ -157,11 +157,11 @@ def test_what_is_in_the_wrong_place_is_one_line(call, message, data):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_every_public_name_is_there_and_importing_starts_no_jax():
+def test_every_public_name_is_there_and_importing_it_or_a_report_starts_no_jax():
     assert all(getattr(jaxsoft, name) is not None for name in jaxsoft.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = jaxsoft.trian
-    code = "import sys, jaxsoft; assert 'jax' not in sys.modules"
+    code = "import sys, jaxsoft, jaxsoft.command.report; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from jaxsoft.analysis.findings import Findings
 from jaxsoft.analysis.reading.curves import NAMES, read_curves
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
@@ -19,6 +20,7 @@ _AXES = {
     "val_accuracy": "validation accuracy, %",
     "test_accuracy": "test accuracy, %",
 }
+_TITLES = {1: "Students still gain accuracy at the last look", -1: "Students lose accuracy at the last look"}
 
 Cell = tuple[int, str]
 """A budget, and a kind of labels: hard or soft."""
@@ -28,13 +30,9 @@ Cells = dict[Cell, pd.DataFrame]
 
 def sections(group: Group, runs: Sequence[Run]) -> list[Section]:
     """The section of a group at its smallest and its largest budget; none where no run folder has curves of it."""
-    ends = sorted({group.ipcs[0], group.ipcs[-1]})
-    arms = {
-        (ipc, kind): arm
-        for ipc in ends
-        for kind, own in (("hard", group.hard), ("soft", group.soft))
-        if (arm := group.choose(ipc, own)) is not None
-    }
+    ends, kinds = sorted({group.ipcs[0], group.ipcs[-1]}), {"hard": group.hard, "soft": group.soft}
+    chosen = {(ipc, kind): group.choose(ipc, arms) for ipc in ends for kind, arms in kinds.items()}
+    arms = {cell: arm for cell, arm in chosen.items() if arm is not None}
     cells = _cells(group, arms, runs)
     if not cells:
         return []
@@ -44,36 +42,37 @@ def sections(group: Group, runs: Sequence[Run]) -> list[Section]:
         for name in (seen, "train_loss")
         for ipc in ends
     ]
-    soft = {ipc: f"`{group.labels(arm)}`" for (ipc, kind), arm in arms.items() if kind == "soft"}
-    told = (
-        [f"{label} at IPC {ipc}" for ipc, label in soft.items()] if len({*soft.values()}) > 1 else [*soft.values()][:1]
-    )
-    caption = (
-        f"{_AXES[seen].partition(',')[0].capitalize()} at each look, and training loss, a mean since the look before; "
-        f"{f'soft: {words.listed(told)}; ' if told else ''}students that failed are left out. Losses of hard and of "
-        "soft labels do not compare: the entropy of a label is a part of its own."
-    )
-    return [
-        Section(_title(cells, seen), [Chart("courses", panels, caption, "bands: 95 % intervals", across=len(ends))])
-    ]
+    soft = {ipc: group.labels(arm) for (ipc, kind), arm in arms.items() if kind == "soft"}
+    chart = Chart("courses", panels, _caption(seen, soft), "bands: 95 % intervals", across=len(ends))
+    return [Section(_title(cells, seen), [chart])]
+
+
+def of_many(found: Sequence[Findings], runs: Sequence[Run]) -> list[Section]:
+    """Of many groups that section, under its name, where soft and hard labels differ most, of those that have curves."""
+
+    def most(one: Findings) -> float:
+        return max((abs(difference.mean) for difference in one.differences.values()), default=0.0)
+
+    groups = [one.group for one in sorted(found, key=most, reverse=True)]
+    told = ((group.name[:1].upper() + group.name[1:], own) for group in groups if (own := sections(group, runs)))
+    return next(([own[0]._replace(title=f"{name}: {own[0].title}")] for name, own in told), [])
 
 
 def _cells(group: Group, arms: Mapping[Cell, int], runs: Sequence[Run]) -> Cells:
     """The mean curves of the units of some arms, each at its budget, as far as run folders know any."""
     done = group.members[group.members["status"] == "done"].set_index("member")
     who = {(ipc, kind): done["unit"][(done["ipc"] == ipc) & (done["arm"] == a)] for (ipc, kind), a in arms.items()}
-    members = pd.concat(list(who.values())).index
-    lines: dict[Any, pd.DataFrame] = {}
-    for curves in (found for run in runs if (found := read_curves(run.folder, members))):
+    members, lines = pd.concat(list(who.values())).index, dict[Any, pd.DataFrame]()
+    for curves in filter(None, (read_curves(run.folder, members) for run in runs)):
         for i, key in enumerate(curves.members.tolist()):
-            lines[key] = pd.DataFrame(
-                {name: array[i] for name, array in {"step": curves.step, **curves.numbers}.items()}
-            )
-    found = {
-        cell: [lines[key].assign(unit=unit) for key, unit in own.to_dict().items() if key in lines]
-        for cell, own in who.items()
+            numbers = {name: array[i] for name, array in curves.numbers.items()}
+            lines[key] = pd.DataFrame({"step": curves.step[i], **numbers})
+    known = {cell: units[units.index.isin([*lines])] for cell, units in who.items()}
+    return {
+        cell: _table(pd.concat([lines[key].assign(unit=unit) for key, unit in units.items()]))
+        for cell, units in known.items()
+        if len(units)
     }
-    return {cell: _table(pd.concat(own)) for cell, own in found.items() if own}
 
 
 def _table(lines: pd.DataFrame) -> pd.DataFrame:
@@ -93,15 +92,25 @@ def _lines(cells: Cells, ipc: int, name: str) -> list[Series]:
     return found
 
 
+def _caption(seen: str, soft: Mapping[int, str]) -> str:
+    """What is drawn; `soft` are the chosen label specs by budget."""
+    several = len({*soft.values()}) > 1
+    told = dict.fromkeys(f"`{labels}`" + f" at IPC {ipc}" * several for ipc, labels in soft.items())
+    return (
+        f"{_AXES[seen].partition(',')[0].capitalize()} at each look, and training loss, a mean since the look before; "
+        f"{f'soft: {words.listed([*told])}; ' if told else ''}students that failed are left out. Losses of hard and of "
+        "soft labels do not compare: the entropy of a label is a part of its own."
+    )
+
+
 def _title(cells: Cells, name: str) -> str:
     """What the last of the looks still changed, where it changed most."""
-    pairs = [(cell, table[name].to_numpy(float)[-2:]) for cell, table in cells.items() if name in table]
-    moves = {i: estimate(last[1] - last[0]) for i, (_, last) in enumerate(pairs) if len(last) == 2}
-    if not moves:
+    last = {cell: table[name].to_numpy(float)[-2:] for cell, table in cells.items() if name in table}
+    pairs = [(cell, looks) for cell, looks in last.items() if len(looks) == 2]
+    if not pairs:
         return "How students learned"
+    moves = {i: estimate(looks[1] - looks[0]) for i, (_, looks) in enumerate(pairs)}
     pick, sign = words.most(moves)
-    (ipc, kind), what = (
-        pairs[pick][0],
-        {1: "Students still gain accuracy at the last look", -1: "Students lose accuracy at the last look"},
-    )
-    return f"{what.get(sign, 'No clear change of accuracy at the last look')}: {words.signed(moves[pick])} ({kind}, IPC {ipc})"
+    (ipc, kind), _ = pairs[pick]
+    said = _TITLES.get(sign, "No clear change of accuracy at the last look")
+    return f"{said}: {words.signed(moves[pick])} ({kind}, IPC {ipc})"

@@ -143,6 +143,8 @@ def make_page(runs: Sequence[Run], mix: bool = False) -> Page:
         *answers,
         *_of_groups(found if few else [], runs, bool(answers), len(members) - len(common), maps, lost),
     ]
+    learned = [] if few else _tried("the curves of students", lost, [], courses.of_many, found, runs)
+    sections += [questions.drawn(section) for section in learned]
     if not (found and few) and (warnings := [w for part in groups(members)[:1] for w in overview.warnings(part)]):
         sections.append(Section("What to bear in mind", warnings))
     sections += _failed(members) + [section for module in asked if module in late for section in asked[module]]

@@ -20,6 +20,11 @@ from jaxsoft.types import Dataset
 
 _SUM = 1e-3  # how far from 1 probabilities may sum up
 _WANTED = "wanted N x K numbers: a row for each image of the train split, a column for each class"
+_MEANT = {
+    1: "; class numbers are turned into rows by numpy.eye(K)[classes], and true classes are the labels `hard`",
+    3: "; labels of views cannot be given, as views are made anew for every subset; their mean can: rows.mean(1)",
+}
+"""What to do with arrays of other dimensions, where it is clear what they are."""
 
 
 class Labels(str):
@@ -92,9 +97,8 @@ def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) ->
     """
     rows = functools.cache(functools.partial(_rows, folders))
 
-    def found(text: str) -> str:
-        spec = LabelSpec.parse(text)
-        if not spec.file or isinstance(text, Labels):
+    def found(text: str, spec: LabelSpec) -> str:
+        if not spec.file:
             return text
         own, digest = rows(spec.file, spec.is_logits)
         if spec.rows not in ("", digest):
@@ -113,9 +117,8 @@ def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Setting
     """
     rows = functools.cache(functools.partial(_asked, dataset=dataset))
 
-    def found(text: str) -> str:
-        spec = LabelSpec.parse(text)
-        if not spec.function or isinstance(text, Labels):
+    def found(text: str, spec: LabelSpec) -> str:
+        if not spec.function:
             return text
         own, digest = rows(str(spec.function))
         return Labels._of(text, own, dataclasses.replace(spec, function=None, file=str(spec.function), rows=digest))
@@ -132,9 +135,11 @@ def _asked(text: str, dataset: Dataset) -> tuple[Float32[np.ndarray, "N K"], str
     return _checked(function(dataset.train.images, dataset.train.labels, **taken), False, f"the rows of {call.name}")
 
 
-def _with_labels(settings: config.Settings, found: Callable[[str], str]) -> config.Settings:
+def _with_labels(settings: config.Settings, found: Callable[[str, LabelSpec], str]) -> config.Settings:
+    """The settings with what is found in the place of label specs that do not hold rows yet."""
+    texts = settings.sweep.labels
     try:
-        labels = tuple(map(found, settings.sweep.labels))
+        labels = tuple(t if isinstance(t, Labels) else found(t, LabelSpec.parse(t)) for t in texts)
     except (errors.ConfigError, errors.DataError) as problem:
         raise type(problem)(f"config.sweep.labels: {problem}") from None
     return dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=labels))
@@ -199,17 +204,10 @@ def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N
 
 
 def _check_shape(array: np.ndarray, what: str) -> None:
-    """Refuse what is not N x K numbers, with a hint where it is clear what was meant."""
-    hint = ""
-    if array.ndim == 1:
-        hint = "; class numbers are turned into rows by numpy.eye(K)[classes], and true classes are the labels `hard`"
-    if array.ndim == 3:
-        hint = (
-            "; labels of views cannot be given, as views are made anew for every subset; their mean can: rows.mean(1)"
-        )
+    """Refuse what is not N x K numbers."""
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         shape = refusals.size(array.shape) or "of one number"
-        raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{hint}")
+        raise errors.DataError(f"{what} holds {array.dtype.name}, shape {shape}; {_WANTED}{_MEANT.get(array.ndim, '')}")
 
 
 def _refuse(what: str, bad: Any, told: np.ndarray, said: str) -> None:

@@ -72,14 +72,11 @@ class LabelSpec:
           ConfigError: unreadable text, an unknown source or operation, or arguments that do not fit it.
         """
         first, *rest = language.parse(text)
-        if first.name not in _SOURCES and not imports.is_outside(first.name):
-            raise errors.ConfigError(_not_a_source(first.name, text))
+        source = _source(first, text)
         for call in rest:
             if call.name in _SOURCES and call.name not in language.public_functions(ops):
                 raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-        return dataclasses.replace(
-            _source(first, text), operations=tuple(treatments.bound(call, text) for call in rest)
-        )
+        return dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
 
     def __str__(self) -> str:
         if self.function:
@@ -272,22 +269,21 @@ _SOURCES = {source.__name__: source for source in (hard, teacher, teachers, lear
 
 def _source(call: Call, text: str) -> LabelSpec:
     """What the first call of a spec says."""
-    if not imports.is_outside(call.name):
-        arguments = language.bind(call, _SOURCES[call.name], text=text)
-        try:
-            return _SOURCES[call.name](**arguments)
-        except errors.ConfigError as problem:
-            raise errors.ConfigError(f"{problem} (in {text!r})") from None
-    function = imports.function(call.name)
-    language.check_takes(call.name, function, "label source", GIVEN)
-    language.bind(call, function, (*GIVEN, "class_names"), text)
-    return LabelSpec(function=call)
-
-
-def _not_a_source(name: str, text: str) -> str:
-    if name in language.public_functions(ops):
-        return f"a label spec starts with a source ({', '.join(_SOURCES)}), got the operation {name!r} (in {text!r})"
-    return errors.unknown("label source", name, _SOURCES, "jaxsoft/labels/spec.py")
+    if imports.is_outside(call.name):
+        function = imports.function(call.name)
+        language.check_takes(call.name, function, "label source", GIVEN)
+        language.bind(call, function, (*GIVEN, "class_names"), text)
+        return LabelSpec(function=call)
+    if call.name not in _SOURCES and call.name in language.public_functions(ops):
+        told = f"a label spec starts with a source ({', '.join(_SOURCES)}), got the operation {call.name!r}"
+        raise errors.ConfigError(f"{told} (in {text!r})")
+    if call.name not in _SOURCES:
+        raise errors.ConfigError(errors.unknown("label source", call.name, _SOURCES, "jaxsoft/labels/spec.py"))
+    arguments = language.bind(call, _SOURCES[call.name], text=text)
+    try:
+        return _SOURCES[call.name](**arguments)
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"{problem} (in {text!r})") from None
 
 
 def _tidy(call: Call) -> Call:

@@ -19,7 +19,7 @@ def done(tmp_path, no_drawing, few_draws):
 
 
 def finish(done):
-    return main._finish(done[1], done[0], Console(quiet=True))
+    return main._finish(done[1], done[0], Console(quiet=True), "")
 
 
 @pytest.mark.parametrize("problem", [ValueError("odd"), RecursionError(), main.errors.CheckpointError("full")])
@@ -28,7 +28,7 @@ def test_a_report_that_fails_costs_a_finished_run_nothing(done, monkeypatch, cap
         raise problem
 
     monkeypatch.setattr(report, "write_report", fail)
-    assert main._finish(done[1], done[0], Console()) == 0
+    assert main._finish(done[1], done[0], Console(), "") == 0
     told = capsys.readouterr().out
     assert f"try: jaxsoft report {done[0]}" in told
     assert "report.html" not in told and "open the report" not in told and f"table: {done[0]}/results.csv" in told

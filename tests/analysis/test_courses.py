@@ -100,3 +100,20 @@ def test_a_damaged_file_is_told_and_the_report_goes_on(run, no_drawing, changes)
 def test_the_report_has_the_section(run, no_drawing):
     report.write_report([run[0]])
     assert "](plots/courses.png)" in (run[0] / "summary.md").read_text()
+
+
+def test_of_many_settings_the_one_where_labels_differ_most_is_drawn(tmp_path, no_drawing):
+    members = []
+    for i in range(6):
+        for row in synthetic.rows(seeds=3, ipcs=(1, 10), epochs=(5,)):
+            share = 0.3 if i == 3 and row["labels"] != "hard" else 1.0
+            accuracies = {name: row[name] * share for name in ("test_accuracy", "val_accuracy")}
+            members.append(row | accuracies | {"member": f"{i}-{row['member']}", "model": f"mlp(hidden={i + 1})"})
+    synthetic.write_run(tmp_path, members)
+    report.write_report([tmp_path])
+    assert "courses" not in (tmp_path / "summary.md").read_text()
+    write_curves(tmp_path, members)
+    report.write_report([tmp_path])
+    told = (tmp_path / "summary.md").read_text()
+    assert told.count("](plots/courses.png)") == 1 and "In 6 settings" in told
+    assert "## Model `mlp(hidden=4)`: No clear change of accuracy at the last look" in told

@@ -45,7 +45,8 @@ def test_flags_settings_and_names(completed):
     assert set(experiments.names()) | set(config.flags()) < set(completed("run", ""))
     assert completed("configs", "c") == ["copy", "cifar10", "cifar100", "cross_architecture"]
     assert completed("data", "") == ["list", "prepare", "verify", "--root=", "--source=", "--resize=", *DATASETS]
-    assert completed("report", "--") == ["--out=", "--mix"] and completed("verify", "") == []
+    assert completed("report", "--") == ["nospace", "--out=", "--mix", "--formats="]
+    assert completed("verify", "") == ["--run=", "--teach"]
 
 
 DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "tfds", "tiny_imagenet"]

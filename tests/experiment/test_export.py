@@ -192,9 +192,13 @@ def test_other_data_are_refused_with_both_fingerprints(run_folder, tmp_path, cap
     stored.pop("sha256")
     (copy / "config.json").write_text(json.dumps(stored))
     capsys.readouterr()
-    assert command("export", copy, f"--to={tmp_path / 'not'}", *words(ONE)) == 4
+    assert command("export", copy, f"--to={tmp_path / 'not'}", *words(ONE)) == 3
     said = capsys.readouterr().err
-    assert "began with other data: fingerprint" in said and said.count("\n") == 1 and not (tmp_path / "not").exists()
+    assert (
+        "was trained on other data than digits: fingerprint" in said
+        and said.count("\n") == 1
+        and not (tmp_path / "not").exists()
+    )
     assert taken.record["data"]["fingerprint"] in said
 
 
@@ -258,16 +262,17 @@ def test_what_is_not_clear_is_one_line_and_nothing_is_written(run_folder, tmp_pa
 
 def test_a_folder_without_a_run_and_a_command_without_words_are_refused(tmp_path, capsys):
     assert command("export", tmp_path, f"--to={tmp_path / 'x'}") == 4
-    assert "results.jsonl: No such file" in capsys.readouterr().err
+    assert "there is no run in" in capsys.readouterr().err
     assert command("export", f"--to={tmp_path / 'x'}") == 2
     assert "expected: jaxsoft export RUN --to=FOLDER" in capsys.readouterr().err
 
 
 def test_label_specs_are_meant_as_the_config_wrote_them(run_folder):
     accuracy = json.loads((run_folder / "teachers.json").read_text())["experts"][0]["history"][3]["val_accuracy"]
-    assert choose.member(run_folder, ONE)["labels"] == "teacher(epoch=3)" and 0 < accuracy
+    rows = jaxsoft.Results.load(run_folder).rows
+    assert choose.member(rows, ONE, run_folder)["labels"] == "teacher(epoch=3)" and 0 < accuracy
     spaced = ONE | {"labels": "teacher(0, epoch=3) | topk(k=2)"}
-    assert choose.member(run_folder, spaced)["labels"] == "teacher(epoch=3)|topk(2)"
+    assert choose.member(rows, spaced, run_folder)["labels"] == "teacher(epoch=3)|topk(2)"
 
 
 def test_rows_and_images_of_ones_own_are_named_by_the_config(tmp_path, capsys):

@@ -59,5 +59,8 @@ def test_the_page_is_true_of_a_dataset(tmp_path, monkeypatch):
 def test_a_function_that_is_not_there_is_one_line_and_nothing_is_written(tmp_path, capsys):
     config = tiny_run.config_file(tmp_path, {"data.name": "own_arrays:two_channels"})
     assert main.main(["run", f"--config={config}", f"--workdir={tmp_path / 'run'}"]) == 2
-    assert capsys.readouterr().err == f"jaxsoft: module own_arrays not found beside {config} nor on sys.path\n"
+    assert (
+        capsys.readouterr().err
+        == f"jaxsoft: config.data.name: module own_arrays not found beside {config} nor on sys.path\n"
+    )
     assert not (tmp_path / "run").exists()

@@ -163,15 +163,23 @@ def read_examples(path: Path) -> Examples | None:
     Raises:
       DataError: the file is damaged, or not what a run writes.
     """
+    return archived(path, _MOST_EXAMPLES_BYTES, _examples)
+
+
+def archived(path: Path, most: int, take: Callable[[Any], T]) -> T | None:
+    """What is taken of the arrays of an `.npz` file of at most so many bytes; None if there is no such file.
+
+    Raises:
+      DataError: the file is damaged, or `take` finds in it what a run does not write.
+    """
     try:
         with files.opened(path) as file:
             with zipfile.ZipFile(file) as archive:
-                size = sum(entry.file_size for entry in archive.infolist())
-            if size > _MOST_EXAMPLES_BYTES:
-                raise ValueError(f"it unpacks to {size:,} bytes, the limit is {_MOST_EXAMPLES_BYTES:,}")
+                if (size := sum(entry.file_size for entry in archive.infolist())) > most:
+                    raise ValueError(f"it unpacks to {size:,} bytes, the limit is {most:,}")
             file.seek(0)
-            with np.load(file, allow_pickle=False) as z:
-                return _examples(z)
+            with np.load(file, allow_pickle=False) as arrays:
+                return take(arrays)
     except FileNotFoundError:
         return None
     except Exception as problem:  # archives, compression and array headers each have errors of their own

@@ -1,7 +1,6 @@
 """An export read back: what `train_students` takes, and whether all of it can be derived anew."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,13 +8,16 @@ import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.data.chosen import Indices
+from jaxsoft.data.formats import array
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import derive, record
 from jaxsoft.experiment.export.export import NONE
-from jaxsoft.experiment.teach.experts import teach
+from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.experiment.teach.experts import OnEpoch
 from jaxsoft.labels import codecs
 from jaxsoft.labels.bank import digest
-from jaxsoft.labels.given import Labels, read_rows
+from jaxsoft.labels.given import read_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset
 
@@ -62,18 +64,11 @@ class Export(NamedTuple):
 
         Where no labels are stored, experts are taught first.
         """
-        own, teacher = self.settings, self.settings.teacher
-        stored = {"experts": 0, "models": ()} if isinstance(self.labels, Labels) or self.labels == "hard" else {}
-        how = dataclasses.replace(teacher, **stored), own.data.normalize
-        sweep = dataclasses.replace(own.sweep, labels=(self.labels,), select=())
-        return {
-            "experts": teach(self.checked(dataset), *how, precision=own.precision),
-            "student": own.student,
-            "sweep": sweep,
-            "select": self.select,
-            "protocol": own.protocol,
-            "learned": own.learned,
-        }
+        sweep = dataclasses.replace(self.settings.sweep, labels=(self.labels,), select=())
+        own = dataclasses.replace(self.settings, sweep=sweep, select=self.select)
+        experts = run.found_experts(own, self.checked(dataset), None, may_teach=True)
+        named = {name: getattr(own, name) for name in ("student", "sweep", "select", "protocol", "learned")}
+        return {"experts": experts, **named}
 
 
 def load_export(folder: Path | str) -> Export:
@@ -84,8 +79,8 @@ def load_export(folder: Path | str) -> Export:
     """
     folder = Path(folder)
     told = record.read(folder)
-    settings = record.settings(told)
-    own = Indices.from_array(record.table(folder), name=Path(record.IMAGES).stem)
+    settings = config.read(told["settings"])
+    own = Indices.from_array(array.one(folder / record.IMAGES), name=Path(record.IMAGES).stem)
     if "indices(" in settings.select:  # of a file that is elsewhere
         sweep = dataclasses.replace(settings.sweep, select=(own,))
         settings = dataclasses.replace(settings, select=own, sweep=sweep)
@@ -101,7 +96,7 @@ def verify(
     folder: Path,
     run_folder: Path | None = None,
     may_teach: bool = False,
-    on_epoch: Callable[..., None] = lambda *_: None,
+    on_epoch: OnEpoch = lambda *_: None,
 ) -> list[str]:
     """Compare an export with what its settings give now: files, data, images, and labels if there are experts.
 
@@ -117,14 +112,19 @@ def verify(
     """
     taken = load_export(folder)
     told, settings = taken.record, taken.settings
-    held = [f"files: all {len(told['files'])} as exported", f"data: {told['data']['name']}, the same fingerprint"]
+    held = [f"files: all {len(told['files'])} as exported"]
+    if record.CONFIG not in told["files"]:
+        return [*held, "data: arrays of one's own, which no settings give; images and labels are not compared"]
     dataset = taken.load()
+    held += [f"data: {told['data']['name']}, the same fingerprint"]
     if LabelSpec.parse(told["reached"]["labels"]).source == "array":
         return [*held, "images, labels: rows of one's own, which nothing can derive anew"]
-    experts = derive.experts_of(settings, dataset, run_folder, may_teach, on_epoch)
-    if experts is None:
+    if run_folder is None and not may_teach and checks.needs_experts(settings):
         why = "as there are no experts; --run=DIR has them, --teach teaches them"
         return [*held, f"images, labels: not compared, {why}"]
+    there = run_folder and RunFolder(run_folder)
+    store = there and run.store_of(there.read_settings(), there)
+    experts = run.found_experts(settings, dataset, store, may_teach, on_epoch)
     return held + _compared(taken, derive.derive(settings, dataset, experts, run_folder, may_teach))
 
 

@@ -17,42 +17,45 @@ _ABOUT = {
 }
 
 
-def text(told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int, names: Sequence[str]) -> str:
-    """The card as Markdown; equal exports have equal cards."""
-    row, settings, codec = told["reached"], told["settings"], told["codec"]
-    labels = f"{label_bytes:,} bytes ({codec})" if label_bytes else "not stored: experts are taught again and give them"
-    facts = {
+def text(
+    told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int, names: Sequence[str], loads: bool
+) -> str:
+    """The card as Markdown; equal exports have equal cards. `loads`: the settings alone give the dataset."""
+    normalized = f"`{told['settings']['data']['normalize']}`, fitted on the train split"
+    held = {name: about.format(seen=normalized) for name, about in _ABOUT.items() if name in names}
+    held |= (
+        {"images/": "PNG by class, named by position in train"} if any(n.startswith("images/") for n in names) else {}
+    )
+    held |= {record.RECORD: "all of this for programs, with settings and the SHA-256 of every file"}
+    facts = _facts(told, dataset, index_bytes, label_bytes)
+    files = {f"`{name}`": about for name, about in held.items()}
+    lines = [f"# {dataset.name}, {told['reached']['ipc']} images per class", "", *_table("", facts), ""]
+    use = _USE % ("taken.load()" if loads else "...  # the very dataset that it was trained on")
+    return "\n".join([*lines, *_table("file", files), "", use])
+
+
+def _facts(told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int) -> dict[str, str]:
+    row = told["reached"]
+    stored = f"{label_bytes:,} bytes ({told['codec']})"
+    return {
         "data": f"{dataset.name}, fingerprint `{dataset.fingerprint}`, {len(dataset.train):,} train images",
         "source, licence": f"{dataset.source or 'not known'}; {dataset.licence or 'not known'}",
         "images": f"{row['ipc']} of each class, `{row['select']}`, subset seed {row['subset_seed']}; {index_bytes:,} bytes",
-        "labels": f"`{row['labels']}`; {labels}",
+        "labels": f"`{row['labels']}`; {stored if label_bytes else 'not stored: experts are taught again and give them'}",
         "experts": f"`{told['experts']}`" if told["experts"] else "none",
         "student": f"`{row['model']}`, seed {row['seed']}, {row['steps']} steps; member `{row['member']}`",
         "test accuracy": f"{_share(row['test_accuracy'])} (validation {_share(row['val_accuracy'])}), chosen as "
         f"protocol `{row['protocol']}` says; one student, with the labels before the codec",
         "made by": f"jaxsoft {row['version']}, commit {row['commit']}, {row['device']}",
     }
-    seen = f"`{settings['data']['normalize']}`, fitted on the train split"
-    held = {**{n: t.format(seen=seen) for n, t in _ABOUT.items() if n in names}, **_pictures(names)}
-    lines = [f"# {dataset.name}, {row['ipc']} images per class", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {fact} |" for name, fact in facts.items()]
-    lines += ["", "| file | |", "|---|---|", *(f"| `{name}` | {about} |" for name, about in held.items())]
-    lines += [
-        f"| `{record.RECORD}` | all of this for programs, with settings and the SHA-256 of every file |",
-        "",
-        _USE,
-    ]
-    return "\n".join(lines)
+
+
+def _table(title: str, lines: Mapping[str, str]) -> list[str]:
+    return [f"| {title} | |" if title else "| | |", "|---|---|", *(f"| {name} | {it} |" for name, it in lines.items())]
 
 
 def _share(accuracy: float | None) -> str:
     return "not measured" if accuracy is None else f"{100 * accuracy:.2f}%"
-
-
-def _pictures(names: Sequence[str]) -> dict[str, str]:
-    return (
-        {"images/": "PNG by class, named by position in train"} if any(n.startswith("images/") for n in names) else {}
-    )
 
 
 _USE = """`jaxsoft verify FOLDER` compares every file, and derives images and labels anew. In Python:
@@ -61,7 +64,7 @@ _USE = """`jaxsoft verify FOLDER` compares every file, and derives images and la
 import jaxsoft
 
 taken = jaxsoft.load_export("FOLDER")
-data = taken.load()
+data = %s
 rows = jaxsoft.train_students(data, **taken.students(data))
 ```
 """

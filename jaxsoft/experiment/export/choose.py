@@ -6,29 +6,21 @@ from typing import Any
 
 from jaxsoft import errors
 from jaxsoft.experiment.plan import stored
-from jaxsoft.experiment.store import results
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Row
 
-COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate",
-           "weight_decay", "without")  # fmt: skip
 _SHOWN = 8  # choices that a message lists
 
 
-def member(folder: Path, asked: Mapping[str, str]) -> Row:
+def member(rows: Sequence[Row], asked: Mapping[str, str], folder: Path) -> Row:
     """The row of the one member of a run whose columns have these values; an empty text asks for nothing.
 
     Label specs may be written as in the config: `teacher(accuracy=0.35)` is the epoch that reaches it.
 
     Raises:
       ConfigError: there is none, or there are several; names the choices.
-      CheckpointError: there is no run in the folder.
     """
-    try:
-        rows = results.read(folder / "results.jsonl")
-    except OSError as problem:
-        raise errors.CheckpointError(f"cannot read {folder / 'results.jsonl'}: {problem.strerror}") from problem
     left = rows
     for column, text in asked.items():
         if text:
@@ -38,11 +30,9 @@ def member(folder: Path, asked: Mapping[str, str]) -> Row:
                 told = _choices(column, before)
                 raise errors.ConfigError(f"no such member in {folder} has --{column}={text}; choices: {told}")
     if len(left) != 1:
-        differ = [c for c in COLUMNS if c != "member" and len({_shown(row.get(c)) for row in left}) > 1]
+        differ = [c for c in asked if c != "member" and len({_shown(row.get(c)) for row in left}) > 1]
         told = "; ".join(f"--{column}={_choices(column, left)}" for column in differ)
         raise errors.ConfigError(f"{len(left)} members of {folder} are meant; say which: {told or '(none)'}")
-    if left[0]["status"] == "failed":
-        raise errors.ConfigError(f"member {left[0]['member']} of {folder} diverged; there is nothing to export")
     return left[0]
 
 

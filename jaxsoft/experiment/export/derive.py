@@ -1,7 +1,7 @@
 """One student's images and labels, derived anew from settings, data and experts: to export them, and to verify that."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,29 +9,26 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxsoft import config, errors
+from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment.inputs import prepare, subsets
 from jaxsoft.experiment.plan import checks, identity, make
-from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder
-from jaxsoft.experiment.teach.experts import Experts, is_taught, teach
+from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.labels.given import Labels, spec_of
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.types import Dataset
-
-OnEpoch = Callable[..., None]
+from jaxsoft.types import Dataset, Row
 
 
 class Derived(NamedTuple):
     """What one student learns from.
 
     Attributes:
-      member, key: who.
+      key: of the student.
       table: the images drawn, positions in train, [K, ipc]; of a class that is left out too.
       images: those that it reads, class by class.
       rows: their finished labels, several of each image where labels are of views, which lie together.
       code: what is named by its specs -> digest.
     """
 
-    member: MemberSpec
     key: str
     table: Int32[np.ndarray, "K I"]
     images: Int32[np.ndarray, "S"]
@@ -39,22 +36,37 @@ class Derived(NamedTuple):
     code: Mapping[str, str]
 
 
-def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precision: str) -> config.Settings:
+def alone(settings: config.Settings, row: Row, began: Any) -> config.Settings:
     """The settings of a run for one of its members alone, which has the same key; nothing of them says where.
 
     Args:
-      settings: with the member's labels and selection, as rows and positions if they are one's own.
+      settings: of the run, with the member's rows and positions where they are one's own.
       row: of the results.
-      epochs: its own, 0 if its length is in steps.
+      began: the plan of the run, as it is stored.
+
+    Raises:
+      ConfigError: rows or positions of one's own are not at hand.
     """
+    labels = {str(spec_of(text)): text for text in settings.sweep.labels if isinstance(text, Labels)}
+    ways = (settings.select, *settings.sweep.select)
+    select = {str(text): text for text in ways if isinstance(text, Indices)}
+    for column, start, known in (("labels", "array(", labels), ("select", "indices(", select)):
+        if row[column].startswith(start) and row[column] not in known:
+            way_on = "--config=FILE.py names them, or given= of Results.load"
+            told = f"its {column}, {row[column]}, are of one's own and not in the run folder; {way_on}"
+            raise errors.ConfigError(f"member {row['member']} cannot be exported: {told}")
+    way = select.get(row["select"], row["select"])
+    epochs = next(member["epochs"] for member in began["members"] if member["member"] == row["member"])
     own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
-    own |= {"labels": settings.sweep.labels, "select": (settings.select,), "steps": () if epochs else (row["steps"],)}
+    own |= {"labels": (labels.get(row["labels"], row["labels"]),), "select": (way,)}
+    own |= {"steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}
     return dataclasses.replace(
         settings,
         name=f"{settings.name}-{row['member']}",
+        select=way,
         subjects="index",  # the row has the classes themselves
-        precision=precision,
+        precision=began["groups"][0]["recipe"]["precision"],
         note="",
         sinks=(),
         keep=config.Keep(),
@@ -63,27 +75,6 @@ def alone(settings: config.Settings, row: Mapping[str, Any], epochs: int, precis
         sweep=config.Sweep(axes=("ipc",), **own),
         compute=config.Compute(),
     )
-
-
-def store_of(folder: Path) -> Path:
-    """Where a run keeps its experts."""
-    return Path(RunFolder(folder).read_json(CONFIG)["teacher"]["store"] or folder / "teachers")
-
-
-def experts_of(
-    settings: config.Settings, dataset: Dataset, folder: Path | None, may_teach: bool, on_epoch: OnEpoch
-) -> Experts | None:
-    """The experts that a student's images and labels ask: those of a run, or taught if that is allowed, else None.
-
-    Experts that are taught anew are kept nowhere: a run folder stays as it is.
-    """
-    none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    own = dataclasses.replace(settings.teacher, **none)
-    how, store = (own, settings.data.normalize), store_of(folder) if folder and own.experts else None
-    there = store is not None and is_taught(dataset, *how, settings.precision, store)
-    if own.experts and not (there or may_teach):
-        return None
-    return teach(dataset, *how, store if there else None, on_epoch, settings.precision)
 
 
 def derive(
@@ -106,22 +97,22 @@ def derive(
     tables = subsets.draw_tables(plan.members, settings, dataset, experts)
     images = subsets.draw_images(plan.members, settings, dataset, experts)
     given = plan.members, images, settings, dataset, experts
+
+    def refuse(_: Any) -> None:
+        where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
+        raise _Unlearned(f"the learned labels are {where}; --teach learns them again")
+
     try:
-        rows, starts = prepare.finish_rows(*given, folder, _refuse)
+        rows, starts = prepare.finish_rows(*given, folder, refuse)
     except _Unlearned:
         if not may_learn:
-            where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
-            raise errors.CheckpointError(f"the learned labels are {where}; --teach learns them again") from None
+            raise
         rows, starts = prepare.finish_rows(*given)
     each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
-    return Derived(member, plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
+    return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
 
 
-class _Unlearned(Exception):
-    """Labels are being learned."""
-
-
-def _refuse(_: Any) -> None:
-    raise _Unlearned
+class _Unlearned(errors.CheckpointError):
+    """Labels would have to be learned."""

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.export import torch_file
+from jaxsoft.experiment.store.folder import packed
 
 Files = dict[str, bytes]
 Pixels = Shaped[np.ndarray, "S H W C"]
@@ -29,7 +30,8 @@ def files_of(
       rows: a label for each image, [S, K]; of several views of each there are no tensors.
       learning_rate: of the student, at the start.
     """
-    made = {"pixels.npz": arrays(images=pixels, classes=classes, places=places, names=np.array(list(names)))}
+    whole = {"images": pixels, "classes": classes, "places": places, "names": np.array(list(names))}
+    made = {"pixels.npz": packed(whole)}
     for image, place, k in zip(pixels, places, classes):
         if png := _png(image):
             made[f"images/{k:03d}-{re.sub(r'[^A-Za-z0-9_.-]', '_', names[int(k)])}/{place}.png"] = png
@@ -38,13 +40,6 @@ def files_of(
         tensors = {"images": seen, "labels": rows, "lr": np.array(learning_rate, np.float32)}
         made |= {f"{name}_best.pt": torch_file.packed(tensor) for name, tensor in tensors.items()}
     return made
-
-
-def arrays(**arrays: np.ndarray) -> bytes:
-    """Arrays as the bytes of an .npz file."""
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    return file.getvalue()
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -2,16 +2,13 @@
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from jaxsoft import config, errors, files
-from jaxsoft.data.formats import array
 from jaxsoft.experiment.store.folder import differing, flat, writing
 
 RECORD, IMAGES, LABELS, CONFIG, CARD = "export.json", "images.npy", "labels.npz", "config.py", "README.md"
@@ -49,12 +46,11 @@ def write(folder: Path, record: Mapping[str, Any], content: Mapping[str, bytes])
     whole = {**content, RECORD: (json.dumps(sealed, indent=2) + "\n").encode()}
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:
             for name, part in whole.items():
                 (staged / name).parent.mkdir(parents=True, exist_ok=True)
                 (staged / name).write_bytes(part)
-            staged.chmod(0o777 & ~_umask())
             os.rename(staged, folder)  # in the place of an empty one too
         finally:
             shutil.rmtree(staged, ignore_errors=True)
@@ -88,16 +84,6 @@ def read(folder: Path) -> dict[str, Any]:
     return found
 
 
-def table(folder: Path) -> np.ndarray:
-    """The images of an export, positions in train, [K, ipc]."""
-    return array.one(folder / IMAGES)
-
-
-def settings(record: Mapping[str, Any]) -> config.Settings:
-    """The settings of the student of an export, by which its run trained it."""
-    return config.read(record["settings"])
-
-
 def config_file(values: config.Settings) -> bytes:
     """A config file of these settings: what is not as it is by default, one a line."""
     plain, own = (dict(flat(config.as_dict(s))) for s in (config.Settings(), values))
@@ -113,9 +99,3 @@ def _problem(folder: Path, name: str, sha256: str) -> str:
         return "" if files.digest([files.read(folder / path, _MOST)]) == sha256 else f"{name} was changed"
     except OSError as problem:
         return f"{errors.shown(name)}: {problem.strerror}"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

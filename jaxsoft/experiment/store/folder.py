@@ -6,6 +6,9 @@ import io
 import json
 import logging
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,16 +108,13 @@ class RunFolder(contextlib.AbstractContextManager):
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
 
-    def read_settings(self, **instead: Any) -> settings_of.Settings:
+    def read_settings(self) -> settings_of.Settings:
         """The settings that the run began with; those that this version does not know are named and left out.
-
-        Args:
-          instead: settings and groups in the place of those that are stored.
 
         Raises:
           CheckpointError: they cannot be read, or hold what this version does not take.
         """
-        found = {**self.read_json(CONFIG), **instead}
+        found = self.read_json(CONFIG)
         usual, there = (dict(flat(one)) for one in (settings_of.as_dict(settings_of.Settings()), found))
         groups = {name.rpartition(".")[0] for name in usual}
         if unknown := sorted(name for name in there if name not in usual and name not in groups):
@@ -168,6 +168,14 @@ class RunFolder(contextlib.AbstractContextManager):
         return True
 
 
+class Temporary(RunFolder):
+    """A run folder that is there as long as this object."""
+
+    def __init__(self):
+        super().__init__(tempfile.mkdtemp(prefix="jaxsoft-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of nested mappings; an empty one is a value.
 
@@ -199,7 +207,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as problem:
         intact = "what was there before is intact, mend this and run the same command again"
         rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
-        raise errors.CheckpointError(f"cannot write {path}: {problem.strerror}; {rest}") from problem
+        why = problem.strerror or errors.first_line(problem)  # of many files at once there is no one reason
+        raise errors.CheckpointError(f"cannot write {path}: {why}; {rest}") from problem
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -210,9 +219,14 @@ def write_file(path: Path, content: bytes) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Replace a file of named arrays (`.npz`), as `write_file` does."""
+    write_file(path, packed(arrays))
+
+
+def packed(arrays: Mapping[str, Any]) -> bytes:
+    """Named arrays as the bytes of an `.npz` file; equal arrays give equal bytes."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
-    write_file(path, file.getvalue())
+    return file.getvalue()
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -32,6 +32,11 @@ class Curve(NamedTuple):
     names: tuple[str, ...]
     values: Float64[np.ndarray, "names L"]
 
+    def as_json(self) -> dict[str, list[Any]]:
+        """As the log has it."""
+        steps, *numbers = np.where(np.isfinite(self.values), self.values, np.array(None)).tolist()
+        return dict(zip(self.names, [[*map(int, steps)], *numbers]))
+
 
 def stacked(before: Looks, reports: Sequence[tuple[Report, ...]]) -> Looks:
     """The looks before, and those of later reports: all members of a wave, bucket after bucket."""

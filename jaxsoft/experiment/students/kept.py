@@ -71,26 +71,22 @@ def read(folder: Path, key: str, look: int = 0, like: Any = None) -> Any:
     Raises:
       CheckpointError: there is no such student, or it is not as it was kept.
     """
-    paths = _paths(folder, look)
-    for path in (path for path in paths if key in (_keys(path) or ())):
-        try:
-            record = _record(path, _stamp(path))
+    damaged = list[str]()
+    for path in _paths(folder, look):
+        if (record := _record(path)) is None:
+            damaged.append(path.name)
+        elif key in record["members"]:
             arrays = _arrays(path, record["leaves"], key, *record["members"][key])
-        except _DAMAGE as problem:
-            said = errors.shown(getattr(problem, "strerror", None) or errors.first_line(problem))
-            raise errors.CheckpointError(
-                f"cannot read student {key} from {path}: {said}; put back a copy of it, or train in another --workdir"
-            ) from None
-        return _tree(arrays) if like is None else jax.tree.unflatten(jax.tree.structure(like), arrays.values())
+            return _tree(arrays) if like is None else jax.tree.unflatten(jax.tree.structure(like), arrays.values())
     told = f"no student {errors.shown(key)}{f' at look {look}' if look else ''} in {folder / FOLDER}: "
-    damaged = [path.name for path in paths if _keys(path) is None]
     why = f"{', '.join(damaged)} cannot be read" if damaged else "it failed, or config.keep.students was another then"
     raise errors.CheckpointError(told + why)
 
 
 def members(folder: Path, look: int = 0) -> frozenset[str]:
     """The keys of all members whose chosen checkpoint, or whose network at a look, can be read."""
-    return frozenset[str]().union(*(_keys(path) or () for path in _paths(folder, look)))
+    records = (_record(path) for path in _paths(folder, look))
+    return frozenset[str]().union(*(record["members"] for record in records if record))
 
 
 def sweep(folder: Path) -> None:
@@ -103,7 +99,11 @@ def sweep(folder: Path) -> None:
 def _supersede(path: Path, wave: str, found: Collection[str]) -> None:
     """Take away what waves of another shape have kept of the same members: a key is in one wave's file."""
     for other in path.parent.glob(f"*{_ENDING}"):
-        if not other.name.startswith(wave) and not (_keys(other) or frozenset()).isdisjoint(found):
+        if (
+            not other.name.startswith(wave)
+            and (there := _record(other))
+            and not there["members"].keys().isdisjoint(found)
+        ):
             other.unlink()
 
 
@@ -113,39 +113,36 @@ def _paths(folder: Path, look: int) -> list[Path]:
     return [path for path in found if look or _LOOK not in path.name]
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Another one for a file that was replaced."""
-    with files.opened(path):
-        found = path.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _keys(path: Path) -> frozenset[str] | None:
-    """Who is in a file; None if it cannot be read."""
+def _record(path: Path) -> dict[str, Any] | None:
+    """Who is in a file, `members`, and of what arrays each bucket, `leaves`; None if it cannot be read."""
     try:
-        return _known_keys(path, _stamp(path))
+        with files.opened(path):
+            found = path.stat()
+        return _known(path, (found.st_ino, found.st_size, found.st_mtime_ns))
     except _DAMAGE:
         return None
 
 
 @functools.lru_cache(10_000)
-def _known_keys(path: Path, stamp: tuple[int, ...]) -> frozenset[str]:
-    return frozenset(_record(path, stamp)["members"])
-
-
-@functools.lru_cache(4)
-def _record(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
+def _known(path: Path, _: tuple[int, ...]) -> dict[str, Any]:
+    """A file's record; it is asked with another stamp once the file was replaced."""
     with safe_open(path, "np") as file:
-        return files.unseal(json.loads(file.metadata()[_RECORD]))
+        record = files.unseal(json.loads(file.metadata()[_RECORD]))
+    return {"members": dict(record["members"]), "leaves": record["leaves"]}
 
 
 def _arrays(path: Path, leaves: list[list[Any]], key: str, bucket: int, row: int, sha256: str) -> dict[tuple, Leaf]:
-    """The leaves of a member by path; ValueError if they are not what was kept."""
-    with safe_open(path, "np") as file:
-        slices = {tuple(at): file.get_slice(_tensor(bucket, at)) for at in leaves[bucket]}
-        found = {at: np.asarray(part[row : row + 1]).reshape(part.get_shape()[1:]) for at, part in slices.items()}
-    if _digest(key, found.values()) != sha256:
-        raise ValueError("it is not what was kept")
+    """The leaves of a member by path; CheckpointError if they are not what was kept."""
+    try:
+        with safe_open(path, "np") as file:
+            slices = {tuple(at): file.get_slice(_tensor(bucket, at)) for at in leaves[bucket]}
+            found = {at: np.asarray(part[row : row + 1]).reshape(part.get_shape()[1:]) for at, part in slices.items()}
+        if _digest(key, found.values()) != sha256:
+            raise ValueError("it is not what was kept")
+    except _DAMAGE as problem:
+        said = errors.shown(getattr(problem, "strerror", None) or errors.first_line(problem))
+        way_on = "put back a copy of it, or train in another --workdir"
+        raise errors.CheckpointError(f"cannot read student {key} from {path}: {said}; {way_on}") from None
     return found
 
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+import gc
 import importlib
 import inspect
 import shutil
 import signal
+import tempfile
 
 import jax
 import numpy as np
@@ -15,10 +17,12 @@ import jaxsoft
 from jaxsoft import config, errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
+from jaxsoft.experiment.export import again
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import folder as folder_of
 from jaxsoft.experiment.store import manifest
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import ensemble
 
 TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=16, learning_rate=0.3)
@@ -107,8 +111,24 @@ def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
     again = jaxsoft.Results.load(tmp_path / "one", data).save(tmp_path / "two")
     assert_equal(jaxsoft.Results.load(again, data), found, data.test.images)
     assert manifest.verify(tmp_path / "one") == []
+    assert any(name.startswith("teachers/") for name in manifest.listed(RunFolder(tmp_path / "one")))
     with pytest.raises(errors.CheckpointError, match="two is there already, and not empty"):
         found.save(again)
+
+
+def test_what_has_no_folder_goes_with_its_results(data, tmp_path, monkeypatch):
+    """Whether a student was trained or training was stopped; nothing is told but progress."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
+    found = jaxsoft.train_students(data, None, STUDENT, one)
+    assert len(list(tmp_path.iterdir())) == 1 and str(tmp_path) not in repr(found)
+    assert found.params(0) and not (found.save(tmp_path / "saved") / "teachers").exists()
+    del found
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    with pytest.raises(KeyboardInterrupt):
+        jaxsoft.train_students(data, None, STUDENT, one, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
 def test_all_looks_are_kept_in_memory_and_in_a_folder(data, tmp_path):
@@ -149,7 +169,7 @@ def test_any_run_folder_is_read(tmp_path):
     np.testing.assert_allclose(again.labels(0), wanted, atol=1e-6)
     with pytest.raises(errors.DataError, match="there is no file svm"):
         found.labels(1)
-    with pytest.raises(errors.CheckpointError, match="no students of look 0; --config.keep.students=best keeps"):
+    with pytest.raises(errors.CheckpointError, match="no students of look 0 are kept; config.keep.students=best, in"):
         found.params(0)
     shutil.rmtree(tmp_path / "teachers")
     with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
@@ -298,6 +318,46 @@ def test_what_experts_cannot_say_is_one_line(ask, message, experts, data):
         ask(experts, data)
 
 
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_export_is_the_same_from_memory_and_from_a_folder(found, folder, data, experts, tmp_path):
+    places = {"memory": found, "folder": jaxsoft.Results.load(folder, data, experts)}
+    told = [results.export(5, tmp_path / name, images=True) for name, results in places.items()]
+    memory, stored = (contents(tmp_path / name) for name in places)
+    assert memory == stored and told[0] == told[1] and told[0].bytes == sum(map(len, memory.values()))
+    assert "config.py" not in memory and b"data = ...  # the very dataset" in memory["README.md"]
+    taken = jaxsoft.load_export(tmp_path / "memory")
+    assert again.verify(tmp_path / "memory")[1].startswith("data: arrays of one's own, which no settings give")
+    (row,) = jaxsoft.train_students(data, **taken.students(data))
+    assert row["test_accuracy"] == found[5]["test_accuracy"] == taken.test_accuracy
+    for codec, place, said in (
+        ("int4", "new", "--codec=int4 is none for 3 classes"),
+        ("int8", "memory", "is there al"),
+    ):
+        with pytest.raises(errors.ConfigError, match=said):
+            found.export(5, tmp_path / place, codec)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "memory"]
+
+
+def test_rows_and_images_of_ones_own_are_taken_along(data, tmp_path):
+    rows = np.full((len(data.train), 3), 0.1) + 0.7 * np.eye(3)[data.train.labels]
+    images = np.stack([np.flatnonzero(data.train.labels == k)[-2:] for k in range(3)])
+    sweep = dataclasses.replace(
+        SWEEP, labels=(jaxsoft.Labels.from_array(rows) | "temperature(2)",), ipc=(2,), seed=(3,)
+    )
+    found = jaxsoft.train_students(data, None, STUDENT, sweep, select=images)
+    found.export(0, tmp_path / "out")
+    taken = jaxsoft.load_export(tmp_path / "out")
+    assert np.array_equal(taken.select.given, images) and np.array_equal(
+        taken.labels.rows[found.subset(0)], found.labels(0)
+    )
+    (row,) = jaxsoft.train_students(data, **taken.students(data))
+    assert row["accuracy_by_class"] == found[0]["accuracy_by_class"]
+    assert taken.record["reached"]["curve"]["step"] == [2, 4, 6, 8]
+
+
 def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, data, experts, tmp_path):
     for member in (8, -9, "0123456789ab"):
         with pytest.raises(errors.ConfigError, match="there is no member .* wanted a position below 8"):
@@ -322,5 +382,5 @@ def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, d
     with pytest.raises(errors.ConfigError, match="keep.students expects one of none, best, all, got 'some'"):
         jaxsoft.train_students(data, experts, STUDENT, SWEEP, keep="some")
     one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
-    with pytest.raises(errors.ConfigError, match="keep='best'. keeps them"):
+    with pytest.raises(errors.CheckpointError, match="in Python keep=.best., keeps those"):
         jaxsoft.train_students(data, experts, STUDENT, one, keep="none").params(0)

@@ -75,10 +75,10 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     starting.set_up_for_caller()
-    settings, console = config.instance(settings, Teacher, "config.teacher"), Caller(progress, bool(folder))
+    how, console = config.instance(settings, Teacher, "config.teacher"), Caller(progress, bool(folder))
     told = on_epoch or functools.partial(telling.of_teachers, console)
     with console.stage("teachers"), console.interruptible():
-        return teaching.teach(dataset, settings, normalization, folder, told, precision, lowering, on_wait)
+        return teaching.teach(dataset, how, normalization, folder, told, precision, lowering, on_wait)
 
 
 @numerics.pinned()
@@ -127,12 +127,8 @@ def train_students(
         )
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
-    own = dict(
-        student=config.instance(student, Student, "config.student"),
-        learned=config.instance(learned, Learned, "config.learned"),
-        protocol=protocol,
-        keep=config.Keep(students=keep),
-    )
+    own = {"student": config.instance(student, Student, "config.student"), "protocol": protocol}
+    own |= {"learned": config.instance(learned, Learned, "config.learned"), "keep": config.Keep(students=keep)}
     settings = _settings(dataset, experts, config.instance(sweep, Sweep, "config.sweep"), select, **own)
     where = RunFolder(folder) if folder else Temporary()
     run.run(settings, where.path, console, dataset, experts)

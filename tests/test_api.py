@@ -116,7 +116,7 @@ def test_a_fingerprint_that_is_not_of_the_arrays_shares_no_experts(tmp_path):
         ({"model": "mpl(8)"}, {}, {}, "unknown model 'mpl'; closest: mlp"),
         ({"learning_rate": -1.0}, {}, {}, "config.student.learning_rate expects float > 0.0, got -1.0"),
         ({}, {"ipc": (0,)}, {}, "config.sweep.ipc expects int >= 1, got 0"),
-        ({}, {"ipc": (21,)}, {}, "config.sweep.ipc=21 but class 0 .* the largest possible is 20"),
+        ({}, {"ipc": (21,)}, {}, "config.sweep.ipc: ipc=21 but class 0 .* the largest possible is 20"),
         ({}, {"labels": ("teacher(epoch=3)",)}, {}, "config.teacher.epochs is 2, the largest possible"),
         ({}, {"labels": ("teachers(2, epoch=1)",)}, {}, "needs 2 experts; config.teacher.experts is 1"),
         ({}, {"labels": ("teacher(epoch=1)|topk(11)",)}, {}, "topk"),

@@ -184,7 +184,7 @@ def test_a_config_without_an_argument_is_not_given_one(refused):
         ("sweep.teacher_epoch=1,2", "config.sweep.teacher_epoch has no effect: every spec of config.sweep.labels says its "),
         ("sweep.ipc=1,1", "config.sweep.ipc has 1 more than once"),
         ("subjects=accuracy", "config.subjects=accuracy has no effect: no label spec drops a class, and "),
-        ("sweep.ipc=500", "config.sweep.ipc=500 but class 8 (8) has 99 train images; the largest possible is 99"),
+        ("sweep.ipc=500", "config.sweep.ipc: ipc=500 but class 8 (8) has 99 train images; the largest possible is 99"),
         ("student.model=convnet(depth=9)", "config.student.model: convnet: depth=9 halves the image 9 times and leaves "
          "nothing of 8x8 pixels; the largest possible depth is 3"),
     ],

@@ -112,7 +112,7 @@ def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
     assert_equal(jaxsoft.Results.load(again, data), found, data.test.images)
     assert manifest.verify(tmp_path / "one") == []
     assert any(name.startswith("teachers/") for name in manifest.listed(RunFolder(tmp_path / "one")))
-    with pytest.raises(errors.CheckpointError, match="two is not empty"):
+    with pytest.raises(errors.CheckpointError, match="two is there already, and not empty"):
         found.save(again)
 
 

@@ -53,12 +53,12 @@ def held_out(labels: Int[np.ndarray, "N"], counts: Int[np.ndarray, "K"]) -> Bool
 def check_ipc(ipc: int, labels: Int32[np.ndarray, "N"], class_names: Sequence[str] = ()) -> None:
     """Refuse an IPC that the smallest class cannot serve, with ConfigError; a class without a name is named by its number."""
     if ipc < 1:
-        raise errors.ConfigError(f"config.sweep.ipc expects int >= 1, got {ipc}")
+        raise errors.ConfigError(f"ipc expects int >= 1, got {ipc}")
     counts = np.bincount(labels, minlength=len(class_names))
     smallest = int(np.argmin(counts))
     if ipc > counts[smallest]:
         name = f" ({class_names[smallest]})" if class_names else ""
         raise errors.ConfigError(
-            f"config.sweep.ipc={ipc} but class {smallest}{name} has {counts[smallest]} train images; "
+            f"ipc={ipc} but class {smallest}{name} has {counts[smallest]} train images; "
             f"the largest possible is {counts[smallest]}"
         )

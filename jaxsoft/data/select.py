@@ -55,7 +55,7 @@ def decile(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficulty, 
     counts = np.bincount(labels[inside], minlength=int(labels.max()) + 1)
     if ipc > counts.min():
         raise errors.ConfigError(
-            f"config.sweep.ipc={ipc} but decile {i} of class {np.argmin(counts)} has {counts.min()} train images; "
+            f"ipc={ipc} but decile {i} of class {np.argmin(counts)} has {counts.min()} train images; "
             f"the largest possible is {counts.min()}"
         )
     return _table(inside, labels, ipc)
@@ -89,7 +89,7 @@ def indices(
     if ipc > most or (ipc < most and not nested):
         hint = "" if nested else f"; of fewer, the first ones, only with nested=true; ipc={most} as it is"
         raise errors.ConfigError(
-            f"config.sweep.ipc={ipc} but indices({file}) has {most} images; the largest possible is {most}{hint}"
+            f"ipc={ipc} but indices({file}) has {most} images; the largest possible is {most}{hint}"
         )
     return table[:, :ipc]
 

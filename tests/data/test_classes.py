@@ -35,9 +35,7 @@ def test_check_ipc_names_the_smallest_class():
     classes.check_ipc(480, labels)
     with pytest.raises(errors.ConfigError) as caught:
         classes.check_ipc(500, labels, ["plane", "car", "bird", "cat"])
-    assert (
-        str(caught.value) == "config.sweep.ipc=500 but class 3 (cat) has 480 train images; the largest possible is 480"
-    )
+    assert str(caught.value) == "ipc=500 but class 3 (cat) has 480 train images; the largest possible is 480"
     with pytest.raises(errors.ConfigError, match="class 3 has 480"):
         classes.check_ipc(481, labels)
     with pytest.raises(errors.ConfigError, match="ipc expects int >= 1, got 0"):

@@ -251,7 +251,7 @@ def test_settings_are_refused_before_any_data_is_read(groups, message):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ({"sweep": {"ipc": (1, 9)}}, "ipc=9 but class 0 (cat) has 8 train images; the largest possible is 8"),
+        ({"sweep": {"ipc": (1, 9)}}, "config.sweep.ipc: ipc=9 but class 0 (cat) has 8 train images; the largest possible is 8"),
         (
             {"sweep": {"labels": ("teacher(epoch=1)|topk(4)",)}},
             "config.sweep.labels: topk: k must be in 1..3, the number of classes, got 4 (in 'teacher(epoch=1)|topk(4)')",

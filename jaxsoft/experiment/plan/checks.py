@@ -81,7 +81,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for labels in specs.values():
             labels.check(dataset.num_classes)
         check_rows(settings.sweep.labels, dataset)
-    data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
+    with _about("config.sweep.ipc"):
+        data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
     for text, key in _selections(settings).items():
         ipc = max(m.ipc for m in members if m.select == text)
         with _about(key):  # once, as if all images were equally difficult

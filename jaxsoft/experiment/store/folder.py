@@ -108,16 +108,13 @@ class RunFolder(contextlib.AbstractContextManager):
             told = f"cannot read {self.path / name}: {what}; delete it and run the same command again"
             raise errors.CheckpointError(told) from problem
 
-    def read_settings(self, **instead: Any) -> settings_of.Settings:
+    def read_settings(self) -> settings_of.Settings:
         """The settings that the run began with; those that this version does not know are named and left out.
-
-        Args:
-          instead: settings and groups in the place of those that are stored.
 
         Raises:
           CheckpointError: they cannot be read, or hold what this version does not take.
         """
-        found = {**self.read_json(CONFIG), **instead}
+        found = self.read_json(CONFIG)
         usual, there = (dict(flat(one)) for one in (settings_of.as_dict(settings_of.Settings()), found))
         groups = {name.rpartition(".")[0] for name in usual}
         if unknown := sorted(name for name in there if name not in usual and name not in groups):
@@ -240,8 +237,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _without(values: Mapping[str, Any], names: Collection[str], of: str = "") -> dict[str, Any]:
     """Nested mappings without what has one of these dotted names."""
-    left = {key: value for key, value in values.items() if of + key not in names}
-    return {k: _without(v, names, f"{of}{k}.") if isinstance(v, Mapping) else v for k, v in left.items()}
+    left = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            left |= {key: inner} if (inner := _without(value, names, f"{of}{key}.")) else {}
+        elif of + key not in names:
+            left[key] = value
+    return left
 
 
 def _plain(value: Any) -> Any:

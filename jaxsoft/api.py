@@ -1,6 +1,6 @@
 """The stages of a run as functions, for notebooks and scripts: `load`, `teach` and `train_students`.
 
-Everything stays in memory unless a folder is named. The README opens with an example; one of arrays of your own:
+Nothing stays behind unless a folder is named. The README opens with an example; one of arrays of your own:
 
 >>> import numpy as np
 >>> from jaxsoft import Student, Sweep, Teacher
@@ -19,10 +19,8 @@ True
 ((4, 2), (4,), ['params'])
 """
 
-import contextlib
 import dataclasses
 import functools
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +33,14 @@ from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
 from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
-from jaxsoft.experiment.inputs.prepare import prepare
-from jaxsoft.experiment.plan import checks, identity, make
+from jaxsoft.experiment.store.folder import RunFolder, Temporary
 from jaxsoft.experiment.store.lock import OnWait
-from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.teach import experts as teaching
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
-from jaxsoft.homes import Memory
-from jaxsoft.labels import given
-from jaxsoft.labels.given import Labels
-from jaxsoft.results import Results, specs_of
+from jaxsoft.labels.given import Labels, specs_of
+from jaxsoft.results import Results
 from jaxsoft.types import Dataset
 
 
@@ -81,9 +75,9 @@ def teach(
       CheckpointError: the folder cannot be read or written.
     """
     starting.set_up_for_caller()
-    console = Caller(progress)
+    console = Caller(progress, bool(folder))
     told = on_epoch or functools.partial(telling.of_teachers, console)
-    with console.stage("teachers"), console.interruptible() if folder else contextlib.nullcontext():
+    with console.stage("teachers"), console.interruptible():
         return teaching.teach(dataset, settings or Teacher(), normalization, folder, told, precision, lowering, on_wait)
 
 
@@ -111,7 +105,7 @@ def train_students(
       select: which images, a function of jaxsoft/data/select.py or one like them; or positions in train, as `Indices` has them.
       protocol: `sealed`, `paper` or `both`, as docs/protocol.md tells them apart.
       learned: how labels are learned, where a label spec asks for `learned`.
-      folder: a run folder to write, and to go on from what is there; everything stays in memory if not given.
+      folder: a run folder to write, and to go on from what is there; if not given, one that goes with the results.
       keep: `best`, the chosen checkpoint of each student; `all`, those of every look too; or `none`.
       progress: called with (stage, done, in all, words); if not given, a bar moves on a terminal or in a notebook.
 
@@ -124,57 +118,30 @@ def train_students(
       KeyboardInterrupt: by Ctrl-C; with a folder the same call goes on from there.
     """
     starting.set_up_for_caller()
-    dataset, console = arrays.checked(dataset), Caller(progress)
+    dataset, console = arrays.checked(dataset), Caller(progress, bool(folder))
     experts = experts or teaching.teach(dataset, Teacher(experts=0))
     if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
         raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
+    own = dict(student=student or Student(), learned=learned or Learned(), protocol=protocol)
+    settings = _settings(dataset, experts, sweep or Sweep(), select, keep=config.Keep(students=keep), **own)
+    where = RunFolder(folder) if folder else Temporary()
+    run.run(settings, where.path, console, dataset, experts)
+    if folder and not experts.store:
+        experts.save(where.path / run.TEACHERS)
+    run.close(where.path, console)
+    return Results(where, dataset, experts, specs_of(settings))
+
+
+def _settings(dataset: Dataset, experts: Experts, sweep: Sweep, select: Any, **others: Any) -> config.Settings:
+    """Settings as a config file could say them: arrays become `Labels` and `Indices`, objects have their texts."""
+    several = sweep.labels if isinstance(sweep.labels, (tuple, list)) else (sweep.labels,)
+    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
     settings = config.Settings(
         select=Indices.from_array(select) if isinstance(select, (list, tuple, np.ndarray, jax.Array)) else select,
-        protocol=protocol,
         precision=experts.recipe.precision,
-        learned=learned or Learned(),
         data=config.Data(name=dataset.name, normalize=experts.normalization),
         teacher=dataclasses.replace(experts.settings, store=experts.store),
-        student=student or Student(),
-        sweep=sweep or Sweep(),
-        keep=config.Keep(students=keep),
+        sweep=dataclasses.replace(sweep, labels=tuple(rows)),
+        **others,
     )
-    settings = named(settings)
-    if folder is None:
-        return _in_memory(settings, dataset, experts, console)
-    run.run(settings, Path(folder), console, dataset, experts)
-    run.close(Path(folder), console)
-    return Results.load(folder, dataset, experts, specs_of(settings))
-
-
-def _in_memory(settings: config.Settings, dataset: Dataset, experts: Experts, console: Caller) -> Results:
-    """The stages of `run.run`, without a folder."""
-    settings = given.ask_functions(checks.check(settings), dataset)
-    plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
-    told = functools.partial(telling.of_labels, console)
-    with console.stage("labels"), tempfile.TemporaryDirectory() as kept:
-        inputs = prepare(plan, settings, dataset, experts, Path(kept), told)
-        learned = {path.name: path.read_bytes() for path in Path(kept).iterdir()}
-    program, shared, found = waves.wave_program(plan, settings), outcomes.shared_columns(dataset), {}
-    home = Memory(settings, dataset, experts, inputs, learned, {})
-    with console.stage("students"):
-        for wave in range(len(plan.waves)):
-            tell = telling.of_students(plan, settings, console)
-
-            def look(seen: waves.WaveProgress, tell: waves.OnChunk = tell) -> waves.Next:
-                home.keep(seen)
-                return tell(seen)
-
-            done = waves.train_wave(program, plan, wave, inputs, None, look, settings.protocol)
-            found |= {o["position"]: outcomes.row_of(plan, o, shared, settings) for o in done}
-    rows = {plan.keys[place]: found[place] for place in sorted(found)}
-    return Results(list(rows.values()), plan, settings, home)
-
-
-def named(settings: config.Settings) -> config.Settings:
-    """Settings as a config file could say them: arrays among the label specs become `Labels`, objects have their texts."""
-    labels = settings.sweep.labels
-    several = labels if isinstance(labels, (tuple, list)) else (labels,)
-    rows = (one if isinstance(one, str) or not hasattr(one, "shape") else Labels.from_array(one) for one in several)
-    settings = dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=tuple(rows)))
     return config.read(config.as_dict(settings))

@@ -133,9 +133,9 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     with console.stage("report"):
         try:
             from jaxsoft.analysis import tables
-            from jaxsoft.results import write_report
+            from jaxsoft.command import report
 
-            write_report([workdir])
+            report.write([workdir])
             text, is_written = tables.text_table(rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
@@ -189,10 +189,10 @@ def _report(argv: Sequence[str]) -> int:
     folders = [arguments.folder(word, "jaxsoft report") or Path(".") for word in words]
     if not folders:
         raise errors.ConfigError("jaxsoft report expects at least one run folder")
-    from jaxsoft.results import write_report
+    from jaxsoft.command import report
 
     formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
-    _say(write_report(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
+    _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
     return 0
 
 
@@ -277,7 +277,8 @@ def _export(argv: Sequence[str]) -> int:
         from jaxsoft.experiment.export import choose
         from jaxsoft.experiment.store.folder import RunFolder
         from jaxsoft.experiment.tell import progress
-        from jaxsoft.results import Results, specs_of
+        from jaxsoft.labels.given import specs_of
+        from jaxsoft.results import Results
 
     if settings:
         RunFolder(folder).compare(config.as_dict(settings))

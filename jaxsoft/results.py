@@ -1,12 +1,12 @@
-"""What became of a sweep, to take home: rows, curves, networks, labels and subsets; out of memory or a run folder."""
+"""What became of a sweep, to take home: rows, curves, networks, labels and subsets, read from a run folder when asked."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import operator
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,29 @@ from jaxtyping import Float32, Int32
 from scipy.special import softmax
 
 from jaxsoft import config, errors, numerics
-from jaxsoft.console import Console
-from jaxsoft.data import arrays
+from jaxsoft.command import report
+from jaxsoft.data import arrays, chosen, normalize
+from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import export as exporting
 from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.prepare import Inputs, prepare
 from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store import manifest, starts
+from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import CONFIG, RunFolder, write_file
+from jaxsoft.experiment.store.folder import CONFIG, RunFolder, Temporary, writing
 from jaxsoft.experiment.students import curves, kept
-from jaxsoft.experiment.teach.cohort import answers
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch
-from jaxsoft.homes import Memory, Stored, resolved
+from jaxsoft.labels import given as given_rows
+from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training.evaluate import answers
+from jaxsoft.training.fit import initialize
 from jaxsoft.types import Dataset, Row
 
 log = logging.getLogger(__name__)
 
-_LOG = "results.jsonl"
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
 """Columns of the rows that stand beside each look of a curve."""
 
@@ -53,20 +56,23 @@ class Results(Sequence[Row]):
       settings: of the whole experiment.
     """
 
-    def __init__(self, rows: Sequence[Row], plan: Plan, settings: config.Settings, home: Memory | Stored):
-        found, self._curves = curves.split(rows)
-        self.rows: list[Row] = list(found.values())
-        self.plan, self.settings, self._home = plan, settings, home
-        self._places = {key: place for place, key in reversed(list(enumerate(plan.keys)))}
+    def __init__(self, folder: RunFolder, dataset: Dataset | None, experts: Experts | None, given: Sequence[str]):
+        """As `load` says it."""
+        self._folder, self._given = folder, (dataset, experts)
+        self.plan, self.settings = stored.as_begun(folder), _with(config.read(folder.read_json(CONFIG)), given)
+        first = folder.path / table.LOG
+        logs = (path for path in (first, *first.parent.glob(table.log_of(first, "*").name)) if path.exists())
+        found, self._curves = curves.split(row for path in logs for row in table.rows(path))
+        self.rows: list[Row] = [found[key] for key in dict.fromkeys(self.plan.keys) if key in found]
+        if missing := len({*self.plan.keys} - found.keys()):
+            log.warning("%s: %d of %d students are not done yet", folder.path, missing, len({*self.plan.keys}))
+        self._places = {key: place for place, key in reversed(list(enumerate(self.plan.keys)))}
 
     @classmethod
     def load(
-        cls,
-        folder: str | os.PathLike,
-        dataset: Dataset | None = None,
-        experts: Experts | None = None,
+        cls, folder: str | os.PathLike, dataset: Dataset | None = None, experts: Experts | None = None,
         given: Sequence[str] = (),
-    ) -> "Results":
+    ) -> "Results":  # fmt: skip
         """The results in a run folder, of `jaxsoft run`, `train_students(folder=)` or `save`.
 
         Args:
@@ -78,19 +84,7 @@ class Results(Sequence[Row]):
         Raises:
           CheckpointError: there is no run in the folder, or it is damaged.
         """
-        where = RunFolder(folder)
-        plan, settings = stored.as_begun(where), config.read(where.read_json(CONFIG))
-        own, sweep = {str(text): text for text in given}, settings.sweep
-        labels, select = (tuple(own.get(text, text) for text in texts) for texts in (sweep.labels, sweep.select))
-        sweep = dataclasses.replace(sweep, labels=labels, select=select)
-        settings = dataclasses.replace(settings, sweep=sweep, select=own.get(settings.select, settings.select))
-        logs = [where.path / _LOG, *where.path.glob(table.log_of(where.path / _LOG, "*").name)]
-        rows = {row["member"]: row for path in logs if path.exists() for row in table.rows(path)}
-        if missing := len(set(plan.keys) - rows.keys()):
-            log.warning("%s: %d of %d students are not done yet", where.path, missing, len(set(plan.keys)))
-        found = [rows[key] for key in dict.fromkeys(plan.keys) if key in rows]
-        home = dataclasses.replace(settings, precision=plan.buckets[0].recipe.precision)  # may be another's choice
-        return cls(found, plan, settings, Stored(where, home, dataset, experts))
+        return cls(RunFolder(folder), dataset, experts, given)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -104,18 +98,30 @@ class Results(Sequence[Row]):
     __hash__ = None  # as of a list  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
-        where = f" in {self._home.folder.path}" if isinstance(self._home, Stored) else ""
+        where = "" if isinstance(self._folder, Temporary) else f" in {self._folder.path}"
         return f"<Results of {len(self)} students on {self.rows[0]['dataset'] if self.rows else 'no data'}{where}>"
 
-    @property
+    @functools.cached_property
     def dataset(self) -> Dataset:
         """That the students were trained on."""
-        return self._home.dataset
+        way_on = "give Results.load the dataset= that it was trained on"
+        try:
+            found = self._given[0] or run.load(self.settings)
+        except errors.JaxsoftError as problem:
+            told = f"the dataset of {self._folder.path} cannot be loaded: {problem}; {way_on}"
+            raise type(problem)(told) from None
+        dataset, began = arrays.checked(found), stored.plan(self._folder)
+        if began and (there := began["identity"]["data"]["fingerprint"]) != dataset.fingerprint:
+            told = f"other data than {dataset.name}: fingerprint {there} there, {dataset.fingerprint} now"
+            raise errors.DataError(f"the run in {self._folder.path} was trained on {told}; {way_on}")
+        return dataset
 
-    @property
+    @functools.cached_property
     def experts(self) -> Experts:
         """That labels came from."""
-        return self._home.experts
+        settings = dataclasses.replace(self.settings, precision=self.plan.buckets[0].recipe.precision)
+        store = run.store_of(settings, self._folder)
+        return self._given[1] or run.found_experts(settings, self.dataset, store)
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`."""
@@ -151,7 +157,16 @@ class Results(Sequence[Row]):
         Args:
           look: from 1 on, where all looks are kept; 0 for the chosen checkpoint.
         """
-        return self._home.variables(self.plan, self._place(member), look)
+        place, folder = self._place(member), self._folder.path
+        if not kept.members(folder, look):
+            which = "all" if look else "best"
+            told = f"no students of look {look} are kept; config.keep.students={which}, in Python keep={which!r}, keeps"
+            raise errors.CheckpointError(f"{told} those that are trained from then on")
+        like = None
+        with contextlib.suppress(errors.ConfigError):  # its module is not here: names and numbers are
+            recipe = self.plan.buckets[self.plan.seats[place][0]].recipe
+            like = jax.eval_shape(functools.partial(initialize, recipe, self.plan.image_shape), np.int32(0)).variables
+        return kept.read(folder, self.plan.keys[place], look, like)
 
     @numerics.pinned()
     def predict(
@@ -166,10 +181,9 @@ class Results(Sequence[Row]):
         Raises:
           DataError: images that are not clear, or not of the shape of the training images.
         """
-        place = self._place(member)
         found = arrays.images(images, "images", self.dataset.image_shape)
-        one = jax.tree.map(lambda a: np.asarray(a)[None], self._home.variables(self.plan, place, look))
-        how, normalizer = self.plan.buckets[self.plan.seats[place][0]], self._home.normalizer
+        one = jax.tree.map(lambda a: np.asarray(a)[None], self.params(member, look))
+        how, normalizer = self.plan.buckets[self.plan.seats[self._place(member)][0]], self._normalizer
         (said,) = answers(how.recipe, normalizer, normalizer.store(found), [one], how.lowering)
         return softmax(said[0], axis=1) if probabilities else said[0]
 
@@ -177,7 +191,7 @@ class Results(Sequence[Row]):
     def labels(self, member: int | str) -> Float32[np.ndarray, "*S K"]:
         """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K]."""
         bucket, seat = self.plan.seats[self._place(member)]
-        recipe, who, bank = self.plan.buckets[bucket].recipe, self._home.inputs.members[bucket], self._home.inputs.bank
+        recipe, who, bank = self.plan.buckets[bucket].recipe, self._inputs.members[bucket], self._inputs.bank
         first = who.rows[seat, : who.slots[seat]]
         return np.asarray(bank.rows)[first[:, None] + np.arange(recipe.views) if recipe.views else first]
 
@@ -185,24 +199,15 @@ class Results(Sequence[Row]):
         """The positions in the train split of the images that a member was trained on, in the order of its slots."""
         return self._images[self.plan.members[self._place(member)].subset].copy()
 
-    @functools.cached_property
-    def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
-        with numerics.pinned():
-            settings = self._home.settings
-            return subsets.draw_images(resolved(self.plan, settings).members, settings, self.dataset, self.experts)
-
     def report(self, path: str | os.PathLike | None = None, formats: Sequence[str] = ()) -> Path:
         """Write the report, and say where: to a folder or an .html file; by default to the run folder.
 
         Args:
           formats: figures also as "svg" or "pdf", tables also as "csv" or "latex".
         """
-        if isinstance(self._home, Stored):
-            return write_report([self._home.folder.path], path, formats=formats)
-        if path is None:
+        if path is None and isinstance(self._folder, Temporary):
             raise errors.ConfigError("these results are in no run folder; give report() a path")
-        with tempfile.TemporaryDirectory() as folder:
-            return write_report([self.save(Path(folder) / "run")], path, formats=formats)
+        return report.write([self._folder.path], path, formats=formats)
 
     def export(
         self, member: int | str, folder: str | os.PathLike, codec: str = "float32", images: bool = False,
@@ -223,15 +228,11 @@ class Results(Sequence[Row]):
           ConfigError: the place is taken, the student failed, or there is no such codec for its labels.
           CheckpointError: what the student learned from is no longer there, or is made by other code now.
         """
-        key, home = self.plan.keys[self._place(member)], self._home
-        if isinstance(home, Memory):
-            with tempfile.TemporaryDirectory() as place:
-                saved = self.save(Path(place) / "run")
-                there = Results.load(saved, home.dataset, home.experts, specs_of(self.settings))
-                return there.export(key, folder, codec, images, may_teach)
-        row = self._logged(next(row for row in self.rows if row["member"] == key))
-        of_run = home.folder, self.settings, self.dataset, home.own_experts
-        return exporting.export(*of_run, row, Path(folder), codec, images, may_teach, on_epoch)
+        key = self.plan.keys[self._place(member)]
+        row = next(row for row in self.rows if row["member"] == key)
+        logged = {**row, "curve": self._curves[key].as_json()} if key in self._curves else row
+        of_run = self._folder, self.settings, self.dataset, self._given[1]
+        return exporting.export(*of_run, logged, Path(folder), codec, images, may_teach, on_epoch)
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write a run folder that `load`, `jaxsoft report` and a later `train_students(folder=)` read.
@@ -242,15 +243,12 @@ class Results(Sequence[Row]):
         target = Path(folder)
         if target.exists() and any(target.iterdir()):
             raise errors.CheckpointError(f"{target} is not empty; choose another folder")
-        if isinstance(self._home, Stored):
-            shutil.copytree(self._home.folder.path, target, dirs_exist_ok=True)
-            return target
-        return _saved(self, self._home, target)
-
-    def _logged(self, row: Row) -> Row:
-        """A row as the log has it, with its curve."""
-        curve = self._curves.get(row["member"])
-        return {**row, "curve": curve.as_json()} if curve else row
+        with writing(target):
+            shutil.copytree(self._folder.path, target, dirs_exist_ok=True)
+        if isinstance(self._folder, Temporary) and not self.settings.teacher.store:
+            self.experts.save(target / run.TEACHERS)
+            manifest.extend(RunFolder(target), (f"{run.TEACHERS}/",))
+        return target
 
     def _place(self, member: int | str) -> int:
         """The place in the plan."""
@@ -261,40 +259,40 @@ class Results(Sequence[Row]):
         wanted = f"wanted a position below {len(self)}, or a key of the column `member`"
         raise errors.ConfigError(f"there is no member {errors.quoted(member)}; {wanted}")
 
+    @functools.cached_property
+    def _known(self) -> tuple[config.Settings, Plan]:
+        """Settings and plan with the rows and positions of the user's own that they name."""
+        settings = given_rows.read_rows(chosen.read(self.settings))
+        ways = (settings.select, *settings.sweep.select)
+        own = {str(text): text for text in ways if isinstance(text, chosen.Indices)}
+        members = (dataclasses.replace(m, select=own.get(m.select, m.select)) for m in self.plan.members)
+        settings = given_rows.ask_functions(settings, self.dataset)
+        return settings, dataclasses.replace(self.plan, members=tuple(members)) if own else self.plan
 
-def specs_of(settings: config.Settings) -> tuple[str, ...]:
-    """The texts of settings that may be `Labels` and `Indices`."""
-    return settings.select, *settings.sweep.select, *settings.sweep.labels
+    @functools.cached_property
+    def _normalizer(self) -> Normalizer:
+        given = self._given[1]  # asked first, as whitening takes long to fit
+        return given.normalizer if given else normalize.fit(self.settings.data.normalize, self.dataset.train.images)
+
+    @functools.cached_property
+    def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
+        settings, plan = self._known
+        with numerics.pinned():
+            return subsets.draw_images(plan.members, settings, self.dataset, self.experts)
+
+    @functools.cached_property
+    def _inputs(self) -> Inputs:
+        settings, plan = self._known
+        rows = given_rows.rows_by_digest(settings.sweep.labels)
+        for text in dict.fromkeys(member.labels for member in plan.members):
+            if (own := LabelSpec.parse(text).rows) and own not in rows:
+                raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")
+        return prepare(plan, settings, self.dataset, self.experts, self._folder.path)
 
 
-def _saved(results: Results, home: Memory, target: Path) -> Path:
-    """A run folder of results in memory: their log and networks, and then a run that finds nothing left to train."""
-    settings, console = results.settings, Console(quiet=True)
-    with RunFolder(target).open(config.as_dict(settings)) as folder:
-        starts.add_start(folder)
-        log = table.open_log(folder.path / _LOG)
-        log.append([results._logged(row) for row in results.rows])
-        log.close()
-        for name, content in home.learned.items():
-            write_file(folder.path / name, content)
-        for (wave, look), students in home.students.items():
-            kept.write(folder.path, results.plan, wave, students, look)
-    run.run(settings, target, console, home.dataset, home.experts)
-    run.close(target, console)
-    return target
-
-
-def write_report(
-    folders: Sequence[Path], out: str | os.PathLike | None = None, mix: bool = False, formats: Sequence[str] = ()
-) -> Path:
-    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read."""
-    from jaxsoft.analysis import report
-
-    written = report.write_report(folders, out, mix, formats)
-    if out is None:
-        try:
-            if (folders[0] / manifest.MANIFEST).exists():
-                manifest.extend(RunFolder(folders[0]), report.FILES)
-        except errors.CheckpointError as problem:  # the report is written all the same
-            log.warning("the report is not listed for jaxsoft verify: %s", problem)
-    return written
+def _with(settings: config.Settings, given: Sequence[str]) -> config.Settings:
+    """Settings with rows and positions of the user's own in the place of the texts that stand for them."""
+    own, sweep = {str(text): text for text in given}, settings.sweep
+    labels, select = (tuple(own.get(text, text) for text in texts) for texts in (sweep.labels, sweep.select))
+    sweep = dataclasses.replace(sweep, labels=labels, select=select)
+    return dataclasses.replace(settings, sweep=sweep, select=own.get(settings.select, settings.select))

@@ -189,12 +189,11 @@ class _Tables:
 class _TensorBoard:
     def __init__(self, folder: Path):
         from tensorboard.compat.proto import event_pb2, summary_pb2  # pyright: ignore[reportMissingImports]
-        from tensorboard.summary.writer.event_file_writer import (  # pyright: ignore[reportMissingImports]
-            EventFileWriter,
-        )
+        from tensorboard.summary.writer import event_file_writer  # pyright: ignore[reportMissingImports]
 
-        self._event, self._summary = event_pb2.Event, summary_pb2.Summary
-        self._writer = EventFileWriter(str(folder), flush_secs=2)
+        messages: Any = event_pb2, summary_pb2  # made when they are imported
+        self._event, self._summary = messages[0].Event, messages[1].Summary
+        self._writer = event_file_writer.EventFileWriter(str(folder), flush_secs=2)
 
     def write(self, event: Event) -> None:
         values = [self._summary.Value(tag=name, simple_value=value) for name, value in _scalars(event).items()]

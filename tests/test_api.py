@@ -128,11 +128,11 @@ def test_what_is_wrong_is_said_before_training(data, experts, student, sweep, mo
         jaxsoft.train_students(data, experts, *changed, **more)
 
 
-def test_every_public_name_is_there_and_importing_starts_no_jax():
+def test_every_public_name_is_there_and_importing_it_or_a_report_starts_no_jax():
     assert all(getattr(jaxsoft, name) is not None for name in jaxsoft.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = jaxsoft.trian
-    code = "import sys, jaxsoft; assert 'jax' not in sys.modules"
+    code = "import sys, jaxsoft, jaxsoft.command.report; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -140,7 +140,7 @@ def site():
     """The pages of the site by their path."""
     for module in ("zensical", "mkdocstrings", "nbconvert"):
         pytest.importorskip(module, reason=EXTRA)
-    made = runpy.run_path(str(ROOT / "docs_build.py"))
+    made = runpy.run_path(str(ROOT / "docs/build.py"))
     made["write"]()
     made["build"]()
     folder = ROOT / "build" / "site"

@@ -12,7 +12,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
-    ("homes",),
+    ("command.report",),
     ("analysis",),
     ("experiment",),
     ("training",),
@@ -31,18 +31,8 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
-ROOMS = (
-    "export",
-    "run",
-    "tell",
-    "students",
-    "inputs",
-    "plan",
-    "learned",
-    "teach",
-    "store",
-    "machine",
-)  # of experiment, likewise
+# The rooms of experiment, likewise.
+ROOMS = ("export", "run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
 UPWARD = {("types", "data")}  # inside Dataset.from_arrays alone: arrays are checked there
@@ -75,9 +65,7 @@ def violations(text: str, own: str, package: tuple[str, ...] = ()) -> list[str]:
     """One line for each import of a file of room `own` that does not go down."""
     problems = []
     for other, line in sorted(imported(text, package), key=lambda found: found[1]):
-        if (
-            other == own or (own, other) in UPWARD or other not in DEPTH
-        ):  # a name of the package itself, such as __version__
+        if other == own or (own, other) in UPWARD or other not in DEPTH:  # such as __version__, of the package itself
             continue
         if DEPTH[other] <= DEPTH[own] or other in FORBIDDEN.get(own, ()):
             problems.append(f"line {line}: {own} imports {other}")

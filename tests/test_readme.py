@@ -23,10 +23,13 @@ CELLS = [cell for line in README.splitlines() if line.startswith("|") for cell i
 
 def test_the_opening_script_trains_its_students_and_prints_the_table(tmp_path, monkeypatch):
     script, more = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+    for all_of_it, fewer in (("range(10)", "range(2)"), ("steps=300", "steps=30")):
+        assert script.count(all_of_it) == 1
+        script = script.replace(all_of_it, fewer)
     names: dict = {}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(script, names)  # noqa: S102
-    assert len(names["results"]) == 100
+    assert len(names["results"]) == 20
     assert {row["status"] for row in names["results"]} == {"done"}
     header, _, *rows = printed.getvalue().splitlines()
     assert header.startswith("IPC  hard labels, %")

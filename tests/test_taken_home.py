@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import gc
 import importlib
 import shutil
 import signal
+import tempfile
 
 import jax
 import numpy as np
@@ -18,6 +20,7 @@ from jaxsoft.experiment.export import again
 from jaxsoft.experiment.learned import learn
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.store import manifest
+from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import ensemble
 
 TEACHER = jaxsoft.Teacher(model="mlp(hidden=8)", epochs=2, batch=16, learning_rate=0.3)
@@ -106,8 +109,24 @@ def test_saved_and_loaded_results_are_equal(found, data, tmp_path):
     again = jaxsoft.Results.load(tmp_path / "one", data).save(tmp_path / "two")
     assert_equal(jaxsoft.Results.load(again, data), found, data.test.images)
     assert manifest.verify(tmp_path / "one") == []
+    assert any(name.startswith("teachers/") for name in manifest.listed(RunFolder(tmp_path / "one")))
     with pytest.raises(errors.CheckpointError, match="two is not empty"):
         found.save(again)
+
+
+def test_what_has_no_folder_goes_with_its_results(data, tmp_path, monkeypatch):
+    """Whether a student was trained or training was stopped; nothing is told but progress."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
+    found = jaxsoft.train_students(data, None, STUDENT, one)
+    assert len(list(tmp_path.iterdir())) == 1 and str(tmp_path) not in repr(found)
+    assert found.params(0) and not (found.save(tmp_path / "saved") / "teachers").exists()
+    del found
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    with pytest.raises(KeyboardInterrupt):
+        jaxsoft.train_students(data, None, STUDENT, one, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 
 
 def test_all_looks_are_kept_in_memory_and_in_a_folder(data, tmp_path):
@@ -148,7 +167,7 @@ def test_any_run_folder_is_read(tmp_path):
     np.testing.assert_allclose(again.labels(0), wanted, atol=1e-6)
     with pytest.raises(errors.DataError, match="there is no file svm"):
         found.labels(1)
-    with pytest.raises(errors.CheckpointError, match="no students of look 0; --config.keep.students=best keeps"):
+    with pytest.raises(errors.CheckpointError, match="no students of look 0 are kept; config.keep.students=best, in"):
         found.params(0)
     shutil.rmtree(tmp_path / "teachers")
     with pytest.raises(errors.CheckpointError, match="the experts of .* are not in .*; give them as experts="):
@@ -337,5 +356,5 @@ def test_what_is_not_there_is_one_line_that_says_how_to_have_it(found, folder, d
     with pytest.raises(errors.ConfigError, match="keep.students expects one of none, best, all, got 'some'"):
         jaxsoft.train_students(data, experts, STUDENT, SWEEP, keep="some")
     one = dataclasses.replace(SWEEP, ipc=(1,), labels=("hard",))
-    with pytest.raises(errors.ConfigError, match="keep='best'. keeps them"):
+    with pytest.raises(errors.CheckpointError, match="in Python keep=.best., keeps those"):
         jaxsoft.train_students(data, experts, STUDENT, one, keep="none").params(0)

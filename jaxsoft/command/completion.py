@@ -27,9 +27,8 @@ def script(usage: str, datasets: list[str]) -> str:
     block = re.sub(r"\n {3,}", " ", usage[usage.index("  jaxsoft ") :].partition("\n\n")[0])
     commands = dict(re.findall(r"^ *jaxsoft (\w+)(.*)$", block, re.MULTILINE))
     named = {"run": [*experiments.names(), *config.flags()], "configs": experiments.names(), "data": datasets}
-    cases = [
-        f'    *" {name}") words="{" ".join(_words(rest) + named.get(name, []))}" ;;' for name, rest in commands.items()
-    ]
+    words = {name: " ".join(_words(rest) + named.get(name, [])) for name, rest in commands.items()}
+    cases = [f'    *" {name}") words="{own}" ;;' for name, own in words.items()]
     return _SCRIPT.format(commands=" ".join(commands), cases="\n".join(cases))
 
 

@@ -136,9 +136,8 @@ def _unseen_gpus() -> Iterator[Finding]:
     for name, _, driver in (line.rpartition(", ") for line in told.splitlines()[:1]):
         major = driver.partition(".")[0]
         extra = "cuda13" if major.isdigit() and int(major) >= _CUDA_13 else "cuda12"
-        hiding = [
-            f"{name}={os.environ[name]}" for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES") if name in os.environ
-        ]
+        switches = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")
+        hiding = [f"{name}={os.environ[name]}" for name in switches if name in os.environ]
         cure = f"{', '.join(hiding)} may hide it" if hiding else errors.install(extra)
         yield WARNING, f"JAX does not see the GPU that is here ({name}, driver {driver}): {cure}"
 
@@ -149,10 +148,8 @@ def _settings() -> Iterator[Finding]:
 
     with numerics.pinned():
         pass
-    changed = [
-        f"{name}={value} can change numbers: it is part of every key" for name, value in numerics.identity().items()
-    ]
-    told = [*numerics.overridden(), *changed]
+    counts = numerics.identity().items()
+    told = numerics.overridden() + [f"{name}={v} can change numbers: it is part of every key" for name, v in counts]
     yield from ((WARNING, line) for line in told)
     if not told:
         yield OK, "settings of JAX and XLA: the usual ones"

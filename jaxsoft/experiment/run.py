@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 import jax
@@ -25,7 +25,7 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
 
-_TEACHERS = "teachers"  # the folder of a run's own experts
+TEACHERS = "teachers"  # the folder of a run's own experts
 
 
 @numerics.pinned()
@@ -52,27 +52,12 @@ def run(
         settings, dataset = _checked(settings, dataset)
     with _opened(settings, workdir, console) as (folder, to), console.interruptible():
         with processes.turn("teachers"), console.stage("teachers"):
-            (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
-            settings = _as_begun(settings, dataset, folder)
-            if processes.is_first():
-                manifest.goes_on(folder)
-                kept.sweep(folder.path)
-            if experts is None:
-                experts = _taught(settings, dataset, folder, console, to)
-            elif processes.is_first() and not settings.teacher.store:
-                experts.save(folder.path / _TEACHERS)
+            settings = _begun(settings, dataset, folder)
+            experts = experts or _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
-            log = results.open_log(folder.path / "results.jsonl")
+            log = results.open_log(folder.path / results.LOG)
             _tell_what_there_is(to, experts, log)
-        left = len(set(plan.keys) - log.finished)
-        if left and processes.is_first():  # a later look must not put its own versions beside these numbers
-            for line in starts.add_start(folder):
-                console.say(f"since the last start: {line}")
-        warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
-        lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
-        lines += describe.keeping(settings.keep.students, kept.members(folder.path), log.finished & {*plan.keys})
-        console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
-        if left:
+        if _left(plan, settings, dataset, experts, folder, log.finished, console):
             with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
                 told = functools.partial(progress.of_labels, console)
                 inputs = prepare(plan, settings, dataset, experts, folder.path, told)
@@ -176,12 +161,37 @@ def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple
     return settings, dataset
 
 
-def _as_begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
-    """With the precision that the run began with, which another machine would choose; what it could not is refused."""
-    if (began := stored.plan(folder)) is None:
-        return settings
-    identity.check(began.get("identity"), dataset, folder.path)
-    return dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
+def _begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
+    """Take the folder; settings with the precision that the run began with, which another machine would choose."""
+    (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
+    if began := stored.plan(folder):
+        identity.check(began.get("identity"), dataset, folder.path)
+        settings = dataclasses.replace(settings, precision=began["groups"][0]["recipe"]["precision"])
+    if processes.is_first():
+        manifest.goes_on(folder)
+        kept.sweep(folder.path)
+    return settings
+
+
+def _left(
+    plan: Plan,
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: RunFolder,
+    finished: Set[str],
+    console: Console,
+) -> int:
+    """How many students are left to train; says what lies ahead, and what differs since the last start."""
+    left = len({*plan.keys} - finished)
+    if left and processes.is_first():  # a later look must not put its own versions beside these numbers
+        for line in starts.add_start(folder):
+            console.say(f"since the last start: {line}")
+    warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
+    lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
+    lines += describe.keeping(settings.keep.students, kept.members(folder.path), finished & {*plan.keys})
+    console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
+    return left
 
 
 @contextlib.contextmanager
@@ -222,7 +232,7 @@ def found_experts(
 
 def store_of(settings: config.Settings, folder: RunFolder) -> Path:
     """Where a run keeps its experts."""
-    return Path(settings.teacher.store or folder.path / _TEACHERS)
+    return Path(settings.teacher.store or folder.path / TEACHERS)
 
 
 def _wanted(settings: config.Settings) -> tuple[config.Teacher, str]:

@@ -142,10 +142,19 @@ class Program:
             start = time.perf_counter()
             leaves, tree = jax.tree.flatten(args)
             shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in leaves)
-            self._compiled[name] = _compiled(_Job(self, name, function, specs, donate, shapes, tree))
+            kept = _compiled(self.identity, name, specs, donate, shapes, tree)
+            if not kept:
+                kept.append(self._compile(function, specs, donate, tree.unflatten(shapes)))
+                self.compilations[name] += 1
+            self._compiled[name] = kept[0]
             self.compile_seconds += time.perf_counter() - start
         with jax.transfer_guard("disallow"):
             return self._compiled[name](*args)
+
+    def _compile(self, function: Callable, specs: tuple, donate: tuple[int, ...], args: tuple) -> jax.stages.Compiled:
+        apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
+        with conv.exactly():
+            return jax.jit(apart, donate_argnums=donate).lower(*args).compile()
 
     def _initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Every network is initialised by one loop: random numbers are slow to compile."""
@@ -219,29 +228,10 @@ class Program:
         return [results[i] for i in range(len(self.buckets))]
 
 
-class _Job:
-    """What is to be compiled; equal to others by what it is compiled for."""
-
-    def __init__(self, program: Program, name: str, *how: Any):
-        self.program, self.name, self.how = program, name, how
-        _, specs, donate, *arguments = how
-        self._known = program.identity, name, specs, donate, *arguments
-
-    def __hash__(self) -> int:
-        return hash(self._known)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Job) and self._known == other._known
-
-
 @functools.partial(imports.cached, most=_MOST_KEPT)
-def _compiled(job: _Job) -> jax.stages.Compiled:
-    function, specs, donate, shapes, tree = job.how
-    apart = jax.shard_map(function, mesh=job.program.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-    with conv.exactly():
-        made = jax.jit(apart, donate_argnums=donate).lower(*tree.unflatten(shapes)).compile()
-    job.program.compilations[job.name] += 1
-    return made
+def _compiled(*known: Any) -> list[jax.stages.Compiled]:
+    """Where what is compiled for equal arguments is kept, once it is."""
+    return []
 
 
 def fit(

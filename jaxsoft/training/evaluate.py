@@ -1,14 +1,19 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
-from typing import NamedTuple
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from jaxsoft.training import metrics
-from jaxsoft.training.fit import Bank, Recipe
+from jaxsoft import imports
+from jaxsoft.data.normalize import Normalizer
+from jaxsoft.ops import conv
+from jaxsoft.training import cost, metrics
+from jaxsoft.training.fit import Bank, Recipe, make_bank
 
 
 class EvalSet(NamedTuple):
@@ -56,3 +61,32 @@ def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet)
 def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
     """Logits of one member for images in batches."""
     return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
+
+
+def answers(
+    recipe: Recipe,
+    normalizer: Normalizer,
+    stored: Shaped[np.ndarray, "N H W C"],
+    networks: Iterable[Any],
+    lowering: str = "auto",
+) -> Iterator[Float32[np.ndarray, "E N K"]]:
+    """Logits for images as `Normalizer.store` gives them.
+
+    Args:
+      recipe, normalizer: of all networks, and what they see.
+      networks: variables of E of them at a time, stacked.
+      lowering: of their convolutions.
+    """
+    at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
+    images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
+    bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
+    code = *recipe.code().items(), imports.stamps()
+    for variables in networks:
+        said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
+        yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # `code` is here to be known by
+def _said(recipe: Recipe, code: tuple, lowering: str, bank: Bank, variables: Any, images: Any) -> Any:
+    with conv.exactly(lowering):
+        return jax.lax.map(lambda one: predict(recipe, bank, one, images), variables)

@@ -16,6 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxsoft import models, rng, sources, spec
+from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, losses, metrics, optim, schedules, views
 
@@ -111,6 +112,12 @@ class Bank(NamedTuple):
         """Stored images as the network sees them."""
         scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
         return images.astype(scale.dtype) * scale + shift
+
+
+def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
+    """Stored images and label rows with the map from one to what a network sees."""
+    affine: tuple[Any, Any] = normalizer.affine
+    return Bank(images, *affine, rows)
 
 
 class State(NamedTuple):

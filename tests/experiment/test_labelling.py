@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_run as tiny
 
-from jaxsoft import config, errors
+from jaxsoft import errors
 from jaxsoft.console import Console
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
@@ -202,8 +202,8 @@ def test_what_learning_cannot_do_is_said_before_teachers_are_trained(change, mes
 def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_began_with(data, experts, tmp_path):
     """Another machine could see two classes the other way round, and would choose another precision."""
     settings = tiny.settings(TWO | {"subjects": "accuracy", "sweep.without": (-1, 0)})
-    with folder.RunFolder(tmp_path).open(config.as_dict(settings)) as place:
-        assert run._as_begun(settings, data, place) == settings  # nothing has begun
+    with folder.RunFolder(tmp_path) as place:
+        assert run._begun(settings, data, place) == settings  # nothing has begun
         begun = run.decide(settings, data, experts, place, Console())
         with mock.patch.object(type(experts), "class_order", side_effect=AssertionError("ordered anew")):
             assert run.decide(settings, data, experts, place, Console()) == begun
@@ -211,5 +211,6 @@ def test_a_run_goes_on_with_the_order_of_subjects_and_the_precision_that_it_bega
         for group in altered["groups"]:
             group["recipe"]["precision"] = "bfloat16"
         place.write_json("plan.json", altered)
-        assert run._as_begun(settings, data, place).precision == "bfloat16"
+    with folder.RunFolder(tmp_path) as place:
+        assert run._begun(settings, data, place).precision == "bfloat16"
     assert begun.subjects == tuple(experts.class_order(data).tolist())

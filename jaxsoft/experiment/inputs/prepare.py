@@ -23,12 +23,12 @@ from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
-from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.given import check_known, rows_by_digest
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import EvalSet, eval_set
-from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.fit import Bank, Member, make_bank
 from jaxsoft.types import Dataset
 
 Images = Int32[np.ndarray, "_"]  # subsets differ in size

@@ -11,11 +11,11 @@ from jaxtyping import Array, Float, Float32, Int
 
 from jaxsoft import config
 from jaxsoft.experiment.learned.one import ImageSet
-from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, fit
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member, Recipe, make_bank
 from jaxsoft.types import Dataset
 
 

@@ -16,13 +16,13 @@ from jaxsoft.experiment.learned import kept, many
 from jaxsoft.experiment.learned.kept import Kept
 from jaxsoft.experiment.learned.one import ImageSet, Lesson, Material, outer_steps
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.teach.experts import Experts, make_bank
+from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, metrics
 from jaxsoft.training.evaluate import eval_set
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.fit import Recipe, make_bank
 from jaxsoft.types import Dataset
 
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with

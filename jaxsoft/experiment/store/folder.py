@@ -5,6 +5,9 @@ import errno
 import io
 import json
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -146,6 +149,14 @@ class RunFolder(contextlib.AbstractContextManager):
         return True
 
 
+class Temporary(RunFolder):
+    """A run folder that is there as long as this object."""
+
+    def __init__(self):
+        super().__init__(tempfile.mkdtemp(prefix="jaxsoft-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values of nested mappings; an empty one is a value.
 
@@ -177,7 +188,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as problem:
         intact = "what was there before is intact, mend this and run the same command again"
         rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
-        raise errors.CheckpointError(f"cannot write {path}: {problem.strerror}; {rest}") from problem
+        why = problem.strerror or errors.first_line(problem)  # of many files at once there is no one reason
+        raise errors.CheckpointError(f"cannot write {path}: {why}; {rest}") from problem
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -32,6 +32,8 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
 
+LOG = "results.jsonl"
+
 log = logging.getLogger(__name__)
 
 

@@ -3,10 +3,9 @@
 An expert is trained by the same program as a student, on all training images with hard labels; a chunk is an epoch.
 """
 
-import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +13,15 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from jaxsoft import config, errors, files, imports, numerics, sources
+from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good
 from jaxsoft.experiment.store.folder import writing
 from jaxsoft.experiment.store.lock import Lock, OnWait, told
-from jaxsoft.ops import conv
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
-from jaxsoft.training.evaluate import EvalSet, eval_set, predict
-from jaxsoft.training.fit import Bank, Member, Recipe, State
+from jaxsoft.training.evaluate import EvalSet, answers, eval_set
+from jaxsoft.training.fit import Bank, Member, Recipe, State, make_bank
 from jaxsoft.types import Dataset, History, Split
 
 log = logging.getLogger(__name__)
@@ -223,41 +221,6 @@ class Cohort:
                 f"expert {place}, {self.recipe.model}, {problem}; lower config.teacher.learning_rate "
                 f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
             )
-
-
-def answers(
-    recipe: Recipe,
-    normalizer: Normalizer,
-    stored: Shaped[np.ndarray, "N H W C"],
-    networks: Iterable[Any],
-    lowering: str = "auto",
-) -> Iterator[Float32[np.ndarray, "E N K"]]:
-    """Logits for images as `Normalizer.store` gives them.
-
-    Args:
-      recipe, normalizer: of all networks, and what they see.
-      networks: variables of E of them at a time, stacked.
-      lowering: of their convolutions.
-    """
-    at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
-    images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
-    bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
-    code = *recipe.code().items(), imports.stamps()
-    for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
-        yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # `code` is here to be known by
-def _said(recipe: Recipe, code: tuple, lowering: str, bank: Bank, variables: Any, images: Any) -> Any:
-    with conv.exactly(lowering):
-        return jax.lax.map(lambda one: predict(recipe, bank, one, images), variables)
-
-
-def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
-    """Stored images and label rows with the map from one to what a network sees."""
-    affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows)
 
 
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:

@@ -18,7 +18,6 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
-from jaxsoft.experiment.teach.cohort import make_bank as make_bank
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
@@ -99,9 +98,7 @@ class Experts(NamedTuple):
         """
         source = LabelSpec.parse(spec).resolve(self.histories)
         if source.is_of_subset or source.file:
-            raise errors.ConfigError(
-                f"label spec '{spec}' has no labels for any images; teacher, teachers and hard have"
-            )
+            raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")
         source.check(self.recipe.num_classes)
@@ -152,7 +149,7 @@ class Experts(NamedTuple):
 @numerics.pinned()
 def teach(
     dataset: Dataset,
-    settings: config.Teacher = config.Teacher(),
+    settings: config.Teacher,
     normalization: str = "standardize",
     folder: Path | str | None = None,
     on_epoch: OnEpoch = lambda *_: None,
@@ -160,23 +157,14 @@ def teach(
     lowering: str = "auto",
     on_wait: OnWait | None = None,
 ) -> Experts:
-    """Train experts on all training images with hard labels, and keep every epoch.
+    """Train experts on all training images with hard labels, and keep every epoch; as `jaxsoft.teach`, but for words.
 
     Args:
-      dataset: from `load`, or your own arrays; train and validation are used, test is not.
-      settings: how; of no experts at all nothing is trained.
-      normalization: what networks see, fitted on the training images.
-      folder: where to keep the trajectories, and to go on from what is there; in memory if not given.
       on_epoch: epochs are counted through all architectures.
-      precision: of feature maps, as `config.Settings.precision`.
-      lowering: of convolutions, as `config.Compute.lowering`.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
 
     Raises:
-      ConfigError: a setting is out of range, an architecture is unknown, there is not one for each expert, or an expert
-        diverged.
-      DataError: arrays of your own are not what they must be.
-      CheckpointError: the folder cannot be read or written.
+      ConfigError, DataError, CheckpointError: as `jaxsoft.teach`.
     """
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None

@@ -13,13 +13,16 @@ Progress = Callable[[str, int, int, str], None]
 
 
 class Caller(Console):
-    """A console that calls the user's `progress`; without one it has a bar where there is somebody to see it."""
+    """A console that calls the user's `progress`; without one it has a bar where there is somebody to see it.
 
-    def __init__(self, progress: Progress | None = None):
+    What can be gone on with in a folder, `resumable`, is told in lines too, and a first Ctrl-C stops at a boundary.
+    """
+
+    def __init__(self, progress: Progress | None = None, resumable: bool = False):
         super().__init__(quiet=progress is not None)
         if not (self._is_notebook or self._rich.is_terminal):
             self._rich.quiet = True
-        self._call, self._stage = progress, ""
+        self._call, self._stage, self._resumable = progress, "", resumable
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -27,6 +30,11 @@ class Caller(Console):
         self._stage = name
         with super().stage(name):
             yield
+
+    def say(self, text: str) -> None:
+        """A line, of what can be gone on with."""
+        if self._resumable:
+            super().say(text)
 
     def progress(self, done: int, total: int, text: str) -> None:
         """Tell how far the stage is: the user's function, or the bar."""
@@ -38,7 +46,7 @@ class Caller(Console):
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
         """Let the first Ctrl-C stop at the next boundary, with all saved, and a second one at once; the process lives on."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self._resumable or threading.current_thread() is not threading.main_thread():
             yield  # only the main thread can handle signals
             return
         before = signal.getsignal(signal.SIGINT) or signal.default_int_handler

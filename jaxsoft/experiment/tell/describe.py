@@ -20,10 +20,7 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
 
-_FALL, _BEHIND = (
-    0.1,
-    0.2,
-)  # below its own best before, and below others, from which an expert's validation accuracy is told
+_FALL, _BEHIND = 0.1, 0.2  # below its own best before, and below others: validation accuracy of an expert that is told
 _FAR = 0.05  # validation accuracy this far from what a config was written for makes its expected numbers another's
 
 
@@ -111,9 +108,8 @@ def resolved_lines(
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
     others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Labels)]
     named = [text for text in others if any(word in text for word in words)]
-    lines = [
-        f"  {text} is {text.spec}: {len(text.rows)} rows" for text in settings.sweep.labels if isinstance(text, Labels)
-    ]
+    own = (text for text in settings.sweep.labels if isinstance(text, Labels))
+    lines = [f"  {text} is {text.spec}: {len(text.rows)} rows" for text in own]
     if histories is None:
         return [*lines, *(f"  {text}: resolved to an epoch once the experts are trained" for text in named)]
     for text in named:
@@ -154,9 +150,8 @@ def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator
     """Experts that are much worse than before, or than others of their architecture, at an epoch that labels use."""
     accuracies = [[record["val_accuracy"] for record in history] for history in histories]
     alike = {e: [o for o in places if o != e] for places in by_architecture(settings.teacher).values() for e in places}
-    used = {
-        (e, there.epoch or 0) for there in (t.resolve(histories) for t in _teachers(settings)) for e in there.experts
-    }
+    there = (teacher.resolve(histories) for teacher in _teachers(settings))
+    used = {(e, teacher.epoch or 0) for teacher in there for e in teacher.experts}
     for e, epoch in sorted(used):
         at = [accuracies[o][epoch] for o in (e, *alike[e]) if epoch < len(accuracies[o])]
         if len(at) <= len(alike[e]) or None in (*at, *accuracies[e][:epoch]):  # not there yet, or not validated

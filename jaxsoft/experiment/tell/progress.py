@@ -57,10 +57,8 @@ def of_waiting(console: Console) -> OnWait:
 def of_students(plan: Plan, settings: config.Settings, console: Console, to: Sinks = sinks.NONE) -> OnChunk:
     """Tell accuracies, speed and time left, to sinks those of each group; save a checkpoint every so many seconds."""
     saved, clock = time.monotonic(), Clock()
-    cells, groups = (
-        functools.cache(functools.partial(_cells, plan)),
-        functools.cache(functools.partial(events.groups, plan)),
-    )
+    cells = functools.cache(functools.partial(_cells, plan))
+    groups = functools.cache(functools.partial(events.groups, plan))
 
     def tell(seen: WaveProgress) -> Next:
         nonlocal saved

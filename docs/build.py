@@ -12,8 +12,7 @@ from nbconvert.writers import FilesWriter
 
 from jaxsoft import config, main
 
-HERE = Path(__file__).parent
-DOCS = HERE / "docs"
+DOCS = Path(__file__).resolve().parent
 _LINES = re.compile(r"--(config\.(?:(\w+)\.)?(\w+))=(.*)\n    \((.*?)\) (.*)")
 
 
@@ -59,7 +58,7 @@ def write() -> None:
 def build() -> str:
     """Build the site; what was said of it. The strict mode of Zensical lets warnings about docstrings pass, this does not."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    done = subprocess.run(command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=DOCS.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode or "griffe: " in done.stdout:
         raise SystemExit(done.stdout)
     return done.stdout

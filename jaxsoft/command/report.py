@@ -1,0 +1,30 @@
+"""The report of run folders, as the command, a run that ends and `Results.report` write it; no JAX is loaded."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxsoft import errors
+from jaxsoft.analysis import report
+from jaxsoft.experiment.store import manifest
+from jaxsoft.experiment.store.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def write(
+    folders: Sequence[Path], out: str | os.PathLike | None = None, mix: bool = False, formats: Sequence[str] = ()
+) -> Path:
+    """Write the report; where it lies in a finished run's own folder the manifest lists it, if that can be read.
+
+    Args:
+      folders, out, mix, formats: as `analysis.report.write_report` takes them.
+    """
+    written = report.write_report(folders, out, mix, formats)
+    if out is None and (folders[0] / manifest.MANIFEST).exists():
+        try:
+            manifest.extend(RunFolder(folders[0]), report.FILES)
+        except errors.CheckpointError as problem:  # the report is written all the same
+            log.warning("the report is not listed for jaxsoft verify: %s", problem)
+    return written

@@ -39,8 +39,8 @@ from jaxsoft.experiment.teach import experts as teaching
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, teacher_key
 from jaxsoft.experiment.tell import progress as telling
 from jaxsoft.experiment.tell.caller import Caller, Progress
-from jaxsoft.labels.given import Labels
-from jaxsoft.results import Results, specs_of
+from jaxsoft.labels.given import Labels, specs_of
+from jaxsoft.results import Results
 from jaxsoft.types import Dataset
 
 

@@ -277,7 +277,8 @@ def _export(argv: Sequence[str]) -> int:
         from jaxsoft.experiment.export import choose
         from jaxsoft.experiment.store.folder import RunFolder
         from jaxsoft.experiment.tell import progress
-        from jaxsoft.results import Results, specs_of
+        from jaxsoft.labels.given import specs_of
+        from jaxsoft.results import Results
 
     if settings:
         RunFolder(folder).compare(config.as_dict(settings))

@@ -70,12 +70,9 @@ class Results(Sequence[Row]):
 
     @classmethod
     def load(
-        cls,
-        folder: str | os.PathLike,
-        dataset: Dataset | None = None,
-        experts: Experts | None = None,
+        cls, folder: str | os.PathLike, dataset: Dataset | None = None, experts: Experts | None = None,
         given: Sequence[str] = (),
-    ) -> "Results":
+    ) -> "Results":  # fmt: skip
         """The results in a run folder, of `jaxsoft run`, `train_students(folder=)` or `save`.
 
         Args:
@@ -122,9 +119,9 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def experts(self) -> Experts:
         """That labels came from."""
-        return self._given[1] or run.found_experts(
-            self.settings, self.dataset, run.store_of(self.settings, self._folder)
-        )
+        settings = dataclasses.replace(self.settings, precision=self.plan.buckets[0].recipe.precision)
+        store = run.store_of(settings, self._folder)
+        return self._given[1] or run.found_experts(settings, self.dataset, store)
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`."""
@@ -233,10 +230,9 @@ class Results(Sequence[Row]):
         """
         key = self.plan.keys[self._place(member)]
         row = next(row for row in self.rows if row["member"] == key)
-        if curve := self._curves.get(key):
-            row = {**row, "curve": curve.as_json()}
+        logged = {**row, "curve": self._curves[key].as_json()} if key in self._curves else row
         of_run = self._folder, self.settings, self.dataset, self._given[1]
-        return exporting.export(*of_run, row, Path(folder), codec, images, may_teach, on_epoch)
+        return exporting.export(*of_run, logged, Path(folder), codec, images, may_teach, on_epoch)
 
     def save(self, folder: str | os.PathLike) -> Path:
         """Write a run folder that `load`, `jaxsoft report` and a later `train_students(folder=)` read.

@@ -83,6 +83,11 @@ def spec_of(text: str) -> LabelSpec:
     return spec
 
 
+def specs_of(settings: config.Settings) -> tuple[str, ...]:
+    """The texts of settings that may be `Labels` and `Indices`."""
+    return settings.select, *settings.sweep.select, *settings.sweep.labels
+
+
 def rows_by_digest(labels: Iterable[str]) -> dict[str, Float32[np.ndarray, "N K"]]:
     """The rows that label specs hold."""
     return {text.spec.rows: text.rows for text in labels if isinstance(text, Labels)}

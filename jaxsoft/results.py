@@ -233,6 +233,8 @@ class Results(Sequence[Row]):
         """
         key = self.plan.keys[self._place(member)]
         row = next(row for row in self.rows if row["member"] == key)
+        if curve := self._curves.get(key):
+            row = {**row, "curve": curve.as_json()}
         of_run = self._folder, self.settings, self.dataset, self._given[1]
         return exporting.export(*of_run, row, Path(folder), codec, images, may_teach, on_epoch)
 

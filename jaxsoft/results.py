@@ -59,7 +59,7 @@ class Results(Sequence[Row]):
     def __init__(self, folder: RunFolder, dataset: Dataset | None, experts: Experts | None, given: Sequence[str]):
         """As `load` says it."""
         self._folder, self._given = folder, (dataset, experts)
-        self.plan, self.settings = stored.as_begun(folder), _with(folder.read_settings(), given)
+        self.plan, self.settings = stored.as_begun(folder), stored.settings(folder, given)
         first = folder.path / table.LOG
         logs = (path for path in (first, *first.parent.glob(table.log_of(first, "*").name)) if path.exists())
         found, self._curves = curves.split(row for path in logs for row in table.rows(path))
@@ -294,11 +294,3 @@ class Results(Sequence[Row]):
 def specs_of(settings: config.Settings) -> tuple[str, ...]:
     """The texts of settings that may be `Labels` and `Indices`."""
     return settings.select, *settings.sweep.select, *settings.sweep.labels
-
-
-def _with(settings: config.Settings, given: Sequence[str]) -> config.Settings:
-    """Settings with rows and positions of the user's own in the place of the texts that stand for them."""
-    own, sweep = {str(text): text for text in given}, settings.sweep
-    labels, select = (tuple(own.get(text, text) for text in texts) for texts in (sweep.labels, sweep.select))
-    sweep = dataclasses.replace(sweep, labels=labels, select=select)
-    return dataclasses.replace(settings, sweep=sweep, select=own.get(settings.select, settings.select))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import config, errors
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.store.folder import RunFolder
@@ -55,6 +55,16 @@ def as_begun(folder: RunFolder) -> Plan:
 
 def _as_planned(group: dict[str, Any]) -> PlannedBucket:
     return PlannedBucket(**{**group, "recipe": Recipe(**group["recipe"]), "members": tuple(group["members"])})
+
+
+def settings(folder: RunFolder, given: Sequence[str]) -> config.Settings:
+    """The settings of a run, with rows and positions of the user's own in the place of the texts that stand for them."""
+    found, own = folder.read_settings(), {str(text): text for text in given}
+    labels, select = (
+        tuple(own.get(text, text) for text in texts) for texts in (found.sweep.labels, found.sweep.select)
+    )
+    sweep = replace(found.sweep, labels=labels, select=select)
+    return replace(found, sweep=sweep, select=own.get(found.select, found.select))
 
 
 def histories(folder: RunFolder) -> list[list[dict[str, Any]]] | None:

@@ -289,8 +289,3 @@ class Results(Sequence[Row]):
             if (own := LabelSpec.parse(text).rows) and own not in rows:
                 raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")
         return prepare(plan, settings, self.dataset, self.experts, self._folder.path)
-
-
-def specs_of(settings: config.Settings) -> tuple[str, ...]:
-    """The texts of settings that may be `Labels` and `Indices`."""
-    return settings.select, *settings.sweep.select, *settings.sweep.labels

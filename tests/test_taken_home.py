@@ -125,8 +125,10 @@ def test_what_has_no_folder_goes_with_its_results(data, tmp_path, monkeypatch):
     assert found.params(0) and not (found.save(tmp_path / "saved") / "teachers").exists()
     del found
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has none
     with pytest.raises(KeyboardInterrupt):
         jaxsoft.train_students(data, None, STUDENT, one, progress=lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, before)
     gc.collect()
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
 

@@ -172,8 +172,8 @@ def _content(cell: types.CellType) -> Any:
 def _code(code: types.CodeType) -> tuple[Any, ...]:
     """What code does, without lines, docstring and the names of what is local."""
     constants = list(code.co_consts)
-    if constants and isinstance(constants[0], str) and (sys.version_info < (3, 13) or code.co_flags & 0x4000000):
-        constants[0] = None  # the docstring
+    if constants and isinstance(constants[0], str):
+        constants[0] = None  # the docstring; None where there is none
     takes = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
     inputs = code.co_varnames[: takes[0] + takes[2]]
     return code.co_code, code.co_exceptiontable, code.co_names, *takes, inputs, code.co_flags & 0xFF, *constants

@@ -13,6 +13,7 @@ from jaxsoft import errors
 from jaxsoft.analysis.statistics.inference import LEVEL, Estimate
 
 DRAWS, _POWER = 20_000, 0.8
+_ROUNDING = 1e-9  # an estimate that is no further below 0 than this part of the total is 0
 REST = "rest"
 """The residual: interactions of the factors, and whatever else differs from cell to cell."""
 
@@ -75,8 +76,9 @@ def components(values: Float[np.ndarray, "*levels"], factors: Sequence[str]) -> 
     found = np.maximum(raw, 0.0)
     total = found.sum(0)
     shares = found / np.where(total > 0, total, 1.0)
+    below = raw[:, 0] < -_ROUNDING * total[0]
     parts = [
-        Component(name, size, _estimate(found[i]), _estimate(shares[i]), bool(raw[i, 0] < 0))
+        Component(name, size, _estimate(found[i]), _estimate(shares[i]), bool(below[i]))
         for i, (name, size) in enumerate([*named, (REST, count)])
     ]
     return Components(float(filled.mean()), tuple(parts), _estimate(total), count, missing)

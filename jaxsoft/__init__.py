@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "Experts", "Export", "Indices", "Labels", "Learned", "Results", "Row", "Split", "Student"]
 __all__ += ["Sweep", "Teacher", "load", "load_export", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "data.chosen", "labels.given", "analysis.tables", "api", "experiment.export.again")
+_HOMES = ("types", "config", "data", "data.chosen", "labels.given", "api", "experiment.export.again", "analysis.tables")
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,6 @@ from jaxtyping import Float32, Int32
 from scipy.special import softmax
 
 from jaxsoft import config, errors, numerics
-from jaxsoft.command import report
 from jaxsoft.data import arrays, chosen, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment import run
@@ -205,6 +204,8 @@ class Results(Sequence[Row]):
         Args:
           formats: figures also as "svg" or "pdf", tables also as "csv" or "latex".
         """
+        from jaxsoft.command import report  # with pandas and matplotlib, which take half a second
+
         if path is None and isinstance(self._folder, Temporary):
             raise errors.ConfigError("these results are in no run folder; give report() a path")
         return report.write([self._folder.path], path, formats=formats)

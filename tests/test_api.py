@@ -163,6 +163,8 @@ def test_every_public_name_is_there_and_importing_it_or_a_report_starts_no_jax()
         _ = jaxsoft.trian
     code = "import sys, jaxsoft, jaxsoft.command.report; assert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sys, jaxsoft; jaxsoft.train_students; assert not {'pandas', 'matplotlib', 'tensorflow_datasets'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_experts_of_other_data_are_refused(experts):

@@ -89,14 +89,15 @@ def label_of(spec: str, stored, classes) -> Label:
 
 def mean_loss(parts: dict[str, float], label: Label, classes, logits):
     """A weighted sum of losses, each the mean over the images."""
-    total = 0.0
-    for text, weight in parts.items():
-        recipe = Recipe("", logits.shape[1], 1, 1, loss=text)
-        rows = label.form("label_logits" if "label_logits" in recipe.wants else "row")
-        told = Batch(logits, rows, jnp.ones(len(logits), bool), classes=classes).label(recipe.wants)
-        own = recipe.build_loss()
-        total += weight * jax.vmap(lambda z, of_label: own(z, **of_label))(logits, told).mean()
-    return total
+    return sum(weight * mean_of(text, label, classes, logits) for text, weight in parts.items())
+
+
+def mean_of(text: str, label: Label, classes, logits):
+    recipe = Recipe("", logits.shape[1], 1, 1, loss=text)
+    loss, wants = recipe.build_loss(), recipe.wants
+    rows = label.form("label_logits" if "label_logits" in wants else "row")
+    told = Batch(logits, rows, jnp.ones(len(logits), bool), classes=classes).label(wants)
+    return jax.vmap(lambda z, of_one: loss(z, **of_one))(logits, told).mean()
 
 
 def reproduced(systems, own: Criterion, dtype) -> tuple[np.ndarray, np.ndarray]:

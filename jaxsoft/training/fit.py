@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jaxsoft import models, rng, sources, spec
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, losses, metrics, optim, schedules, views
+from jaxsoft.training import augment, losses, metrics, mixing, optim, schedules, views
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
@@ -41,6 +41,7 @@ class Recipe(NamedTuple):
     precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
     views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
     loss: str = "soft_cross_entropy"  # spec
+    mix: str = mixing.CUTMIX  # spec, of views: what a view has of another image
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -187,7 +188,8 @@ def views_of(
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
-    view = functools.partial(views.view, augment.build(recipe.augment), image_at, member.subset_seed, member.slots)
+    how = augment.build(recipe.augment), mixing.build(recipe.mix)
+    view = functools.partial(views.view, *how, image_at, member.subset_seed, member.slots)
     return jax.vmap(view)(slots, numbers)
 
 

@@ -5,7 +5,7 @@ sweep may vary is in `Member` and enters as an array.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -43,7 +43,8 @@ class Bank(NamedTuple):
     scale: Float[Array, "C"]  # the network sees images * scale + shift
     shift: Float[Array, "C"]
     rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
-    classes: Int[Array, "N"] | None = None  # true classes of the images, where a loss wants them
+    classes: Int[Array, "N"] | None = None  # true classes of the images, where a step reads them
+    teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
         """Stored images as the network sees them."""
@@ -51,10 +52,10 @@ class Bank(NamedTuple):
         return images.astype(scale.dtype) * scale + shift
 
 
-def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None) -> Bank:
-    """Stored images, label rows and true classes with the map from stored images to what a network sees."""
+def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None) -> Bank:
+    """What members share, as `Bank` has it, with the map from stored images to what a network sees."""
     affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows, classes)
+    return Bank(images, *affine, rows, classes, teachers)
 
 
 class State(NamedTuple):
@@ -111,18 +112,29 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     slots, mask = slots_at(recipe, member, t)
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
     classes = None
-    if "true_class" in recipe.wants:
+    if recipe.reads_class:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
-    if recipe.views:
-        number = t // recipe.steps_per_epoch(member.slots) % recipe.views
-        images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
-        return Batch(images, bank.rows[member.rows[slots] + number], mask, key, classes)
+    images, number = images_at(recipe, bank, member, slots, t)
+    if recipe.online:
+        assert bank.teachers is not None
+        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
+    places = member.rows[slots] + number if recipe.views else member.rows[slots]
+    return Batch(images, bank.rows[places], mask, key, classes)
+
+
+def images_at(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
+) -> tuple[Float[Array, "B H W C"], Int[Array, ""]]:
+    """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
+    if recipe.is_of_views:
+        number = t // recipe.steps_per_epoch(member.slots)
+        number = number % recipe.views if recipe.views else number
+        return views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape)), number
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
-    images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes)
+    return jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0]), jnp.int32(0)
 
 
 def views_of(

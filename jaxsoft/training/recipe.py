@@ -1,20 +1,24 @@
 """The recipe by which one student (or one expert) is trained: what all members of a bucket share, by specs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, models, sources, spec
+from jaxsoft.labels.bank import pooled
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, losses, mixing, optim, schedules
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
 _OF_LABEL = "row", "label_logits", "true_class"
 """What a loss may want of a label, by the names of its parameters."""
+_LATER = "mix", "online", "teachers"
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -35,6 +39,8 @@ class Recipe(NamedTuple):
     views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
     loss: str = "soft_cross_entropy"  # spec
     mix: str = mixing.CUTMIX  # spec, of views: what a view has of another image
+    online: str = ""  # label spec of teachers that are asked at every step
+    teachers: str = ""  # the specs of their networks, joined by bars
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -68,6 +74,46 @@ class Recipe(NamedTuple):
           ConfigError: it wants both forms of a label, or nothing of it.
         """
         return wanted(self.loss)
+
+    @property
+    def is_of_views(self) -> bool:
+        """Whether a step sees views of its images; else it sees their augmentations."""
+        return self.views > 0 or (bool(self.online) and self.mix != mixing.NONE)
+
+    @property
+    def reads_class(self) -> bool:
+        """Whether a step reads the true classes of its images: for its loss, or to finish labels."""
+        return "true_class" in self.wants or (bool(self.online) and LabelSpec.parse(self.online).reads_class)
+
+    @property
+    def asked(self) -> "dict[str, Recipe]":
+        """The teachers that are asked at every step, by their names in the bank."""
+        if not self.online:
+            return {}
+        alone, networks = self._replace(online="", teachers=""), spec.parse(self.teachers)
+        names = LabelSpec.parse(self.online).networks
+        return {name: alone._replace(model=str(model)) for name, model in zip(names, networks, strict=True)}
+
+    def ask(
+        self, teachers: Mapping[str, Any], images: Float[Array, "B H W C"], classes: Int[Array, "B"] | None
+    ) -> Float[Array, "B K"]:
+        """What online teachers say about images, finished as the label spec says, in the form that the loss wants.
+
+        Args:
+          teachers: their variables, by the names of `asked`.
+          images: the very pixels that the student sees.
+          classes: true ones, where an operation reads them.
+        """
+        said = jnp.stack([one.logits(teachers[name], images) for name, one in self.asked.items()])
+        source, none = LabelSpec.parse(self.online), jnp.zeros(len(images), jnp.int32)
+        label = pooled(source, said.astype(jnp.promote_types(said.dtype, jnp.float32)))
+        finished = jax.vmap(source.finish)(label, none if classes is None else classes, none)
+        return jax.lax.stop_gradient(finished.form("label_logits" if "label_logits" in self.wants else "row"))
+
+    def record(self) -> dict[str, Any]:
+        """What is stored of it: without what files of earlier versions do not tell, where that is as it was."""
+        usual = self._field_defaults
+        return {name: value for name, value in self._asdict().items() if name not in _LATER or value != usual[name]}
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""

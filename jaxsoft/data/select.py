@@ -180,7 +180,7 @@ def _farthest(points: np.ndarray, count: int) -> list[int]:
     taken, gaps = [int(squares.argmin())], np.full(len(points), np.inf)
     while len(taken) < count:
         last = taken[-1]
-        gaps = np.minimum(gaps, squares - 2 * points @ points[last] + squares[last])
+        gaps = np.minimum(gaps, squares - 2 * (points @ points[last]) + squares[last])
         gaps[last] = -np.inf
         taken.append(int(gaps.argmax()))
     return taken
@@ -190,7 +190,7 @@ def _nearest_mean(points: np.ndarray, count: int) -> list[int]:
     squares, total = (points**2).sum(axis=1), np.zeros(points.shape[1])
     taken: list[int] = []
     for _ in range(count):
-        taken.append(int((squares + 2 * points @ total).argmin()))  # |total + point|^2, up to what all share
+        taken.append(int((squares + 2 * (points @ total)).argmin()))  # |total + point|^2, up to what all share
         total += points[taken[-1]]
         squares[taken[-1]] = np.inf
     return taken

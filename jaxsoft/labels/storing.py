@@ -14,7 +14,7 @@ def stored(rows: Float32[np.ndarray, "*N K"], codec: str) -> Float32[np.ndarray,
     """The row as a codec gives it back: what an export with that codec holds, to the bit.
 
     `codec` is `float32`, `float16`, `int8` (8 bits a number), `int4`, or with the N largest numbers alone `"top3:int8"`
-    and the like; see [labels in fewer bytes](../results.md#labels-in-fewer-bytes). A ConfigError if there is none such.
+    and the like, as `jaxsoft export --codec` takes them. A ConfigError if there is none such.
 
     >>> stored(np.array([0.6, 0.25, 0.1, 0.05], np.float32), "top2:int4").round(3).tolist()
     [0.6029999852180481, 0.24699999392032623, 0.07500000298023224, 0.07500000298023224]

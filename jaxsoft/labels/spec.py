@@ -6,6 +6,7 @@ checked once, before any data is read; who wants to know something about labels 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
@@ -232,24 +234,30 @@ class LabelSpec:
         scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
         label = Label(row, row if self.source_has_logits else None)
         try:
-            jax.eval_shape(self.finish, label, scalar, scalar)
+            for at_once, which in treatments.stages(self.operations):
+                label = treatments.treated(at_once, Label(np.zeros(num_classes, np.float32)), {}) if at_once else label
+                label = jax.eval_shape(functools.partial(self.finish, which=which), label, scalar, scalar)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
         if any(call.name == "log" for call in self.operations):
             self._check_finite(jnp.linspace(-1, 1, num_classes))
 
-    def finish(self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Label:
-        """Apply the operations to the label of one image, which is not looked at if the source is `hard`.
+    def finish(
+        self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""], which: range | None = None
+    ) -> Label:
+        """Apply the operations, or `which` of them, to the label of one image; if the source is `hard`, whatever it is.
 
         Operations that are random depend on the image's identity and on their turn, on nothing else.
         """
+        which = range(len(self.operations)) if which is None else which
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
-        for call in (*first, *self.operations):
+        for place, call in enumerate((*first, *self.operations), -len(first)):
             wanted = _taken(call)
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            label = treatments.treated(call, label, supplied)
+            if which.start <= max(place, 0) and place < which.stop:
+                label = treatments.treated(call, label, supplied)
         return label
 
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:

@@ -5,15 +5,12 @@ labels belong to an image: one row for each (label spec, image), whoever uses it
 belong to an image of one subset, and are kept subset by subset.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float32, Int, Int32
+from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
@@ -25,7 +22,7 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.bank import finished, label_rows
 from jaxsoft.labels.given import check_known, given_by_digest
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
@@ -150,12 +147,7 @@ def _treated(
 ) -> Float32[np.ndarray, "R K"]:
     """The operations of a spec on given labels, several of each image where labels are of views."""
     whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
-    return np.asarray(_finish(replace(spec, epoch=None), form, label, *whose))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _finish(spec: LabelSpec, form: str, label: Label, classes: Array, images: Array) -> Array:
-    return jax.vmap(spec.finish)(label, classes, images).form(form)
+    return np.asarray(finished(spec, form, label, *whose))
 
 
 def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from jaxsoft.analysis.questions import selection
 from jaxsoft.analysis.questions._verbs import regimes, side_by_side
 from jaxsoft.analysis.reading.read import Run
-from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics.groups import Group
@@ -19,7 +18,6 @@ from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 1
 TOGETHER = ("select",)
-_KINDS = {"hard": "hard labels", "soft": "soft ones", "per-view": "per-view ones"}
 _MINUS = "minus random, points"
 
 Gains = Mapping[tuple[int, str], Estimate]  # by budget and way of choosing
@@ -58,5 +56,6 @@ def _title(best: Mapping[str, Mapping[int, Estimate]]) -> str:
     """At how many budgets the way that is best on validation beats random images, regime by regime, told beside all others."""
     signs = told({(kind, ipc): value for kind, of in best.items() for ipc, value in of.items()})
     wins = {kind: sum(signs[kind, ipc] > 0 for ipc in of) for kind, of in best.items()}
-    parts = [f"{wins[kind]} of {len(of)} with {_KINDS[kind]}" for kind, of in best.items()]
-    return f"Chosen images beat random ones at {words.listed(parts)}"
+    (first, *_), parts = best, [f"{kind} {wins[kind]} of {len(of)}" for kind, of in best.items()]
+    parts[0] = f"{first} labels at {wins[first]} of {len(best[first])} budgets"
+    return f"Chosen images beat random ones with {', '.join(parts)}"

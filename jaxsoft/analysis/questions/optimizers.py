@@ -47,7 +47,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     )
     crossed = table(list(_crossed(group, cells)), caption, folded=True)
     said = [Text(f"{text}.")] if (text := _rivals(group, cells, rival, base)) else []
-    title = _lesser(rival, base, lessened) if lessened else _differ(spreads)
+    title = _lesser(lessened) if lessened else _differ(spreads)
     return Section(title, [*said, _chart(group, cells, spreads), told, *([crossed] if crossed.rows else [])])
 
 
@@ -120,10 +120,10 @@ def _rivals(group: Group, cells: Cells, rival: str, base: str) -> str:
     return f"{words.code(rival)} minus {words.code(base)}: {'; '.join(said)}" if said else ""
 
 
-def _lesser(rival: str, base: str, lessened: Mapping[int, Estimate]) -> str:
+def _lesser(lessened: Mapping[int, Estimate]) -> str:
     """Whether the optimizer matters less under the one loss than under the other."""
     ipc, sign = words.most(lessened)
-    one, other = (f"`{cut(loss, 12)}`" for loss in (rival, base))
+    one, other = f"`{_RIVAL}`", f"`{_BASE}`"
     size = f"{words.signed(lessened[ipc])} at IPC {ipc}" + (f" (of {len(lessened)})" if len(lessened) > 1 else "")
     if not sign:
         return f"The optimizer under {one} and {other}: no clear change, {size}"

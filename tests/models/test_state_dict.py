@@ -140,7 +140,11 @@ def test_names_of_cifars_residual_networks_are_known():
             "classifier reads 36 numbers, and 2 blocks of 4 channels leave 4x4x4 of images of 16x16x3",
         ),
         (convnet(gap=1), "", "features.0 and features.4 are 4 layers apart"),
-        (convnet(), "convnet(depth=2, width=8, norm=none)", r"kernel of shape \[128, 5\], the file has of shape \[64, 5\]"),
+        (
+            convnet(),
+            "convnet(depth=2, width=8, norm=none)",
+            r"kernel of shape \[128, 5\], the file has of shape \[64, 5\]",
+        ),
         (convnet(), "convnet(depth=2, width=4)", r"params/norm0/bias of shape \[4\], the file has none"),
     ],
 )

@@ -5,10 +5,12 @@ labels belong to an image: one row for each (label spec, image), whoever uses it
 belong to an image of one subset, and are kept subset by subset.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 

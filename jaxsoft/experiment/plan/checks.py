@@ -84,7 +84,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for labels in specs.values():
             labels.check(dataset.num_classes)
             if labels.imported:
-                imported.check(labels, settings.data.root, dataset)
+                imported.check(labels, settings.data, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)

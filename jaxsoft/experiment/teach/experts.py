@@ -21,6 +21,7 @@ from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
+from jaxsoft.training.evaluate import answers, embeddings
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
 
@@ -141,6 +142,13 @@ class Experts(NamedTuple):
         """What expert 0 says after its last epoch about every training image."""
         stored = self.normalizer.store(dataset.train.images)
         return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
+
+    def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:
+        """What the last layer of expert 0, after its last epoch, is given of every training image."""
+        recipe, variables = self.network(0, self.settings.epochs)
+        alone = jax.tree.map(lambda a: a[None], variables)
+        stored = self.normalizer.store(dataset.train.images)
+        return next(answers(recipe, self.normalizer, stored, [alone], ask=embeddings))[0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.

@@ -54,6 +54,8 @@ class LabelSpec:
     is_logits: bool = False  # what that file holds
     function: Call | None = None  # of one's own, that gives rows, until it is asked
     rows: str = ""  # the digest of the rows, once they are read (`given.py`)
+    imported: str = ""  # the teacher from elsewhere that is asked: its name or its folder
+    weights: str = ""  # the digest of that teacher, once it is known
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -91,10 +93,12 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
+        first = self.file or self.imported or (self.source == "teachers" and len(self.experts))
+        args = (first,) if first else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
+        named |= {"weights": self.weights} if self.weights else {}
         named |= self.when
         named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
@@ -104,7 +108,9 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher` or `teachers`."""
+        if self.imported:
+            return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         return "teacher" if len(self.experts) == 1 else "teachers"
@@ -120,7 +126,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or (bool(self.experts) and self.pool == "logits")
+        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool == "logits")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -166,6 +172,10 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
+
+    def with_weights(self, digest: str) -> "LabelSpec":
+        """The same of a teacher whose digest is known."""
+        return dataclasses.replace(self, weights=digest)
 
     def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
         """Let class c of `drop_class` mean `classes[c]`.

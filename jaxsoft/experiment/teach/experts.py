@@ -105,7 +105,7 @@ class Experts(NamedTuple):
           DataError: arrays that are not clear.
         """
         source = LabelSpec.parse(spec).resolve(self.histories)
-        if source.is_of_subset or source.file:
+        if source.is_of_subset or source.file or source.imported:
             raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")

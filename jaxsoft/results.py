@@ -219,7 +219,7 @@ class Results(Sequence[Row]):
 
         Args:
           folder: one that is not there yet, or is empty.
-          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `int4`, `top3:int8` and the like; `none` stores none.
           images: whether pixels are written too: as arrays, PNG and tensors.
           may_teach: whether experts and learned labels that a run no longer has are made again.
           on_epoch: called as `teach` calls it.

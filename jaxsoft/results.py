@@ -219,7 +219,7 @@ class Results(Sequence[Row]):
 
         Args:
           folder: one that is not there yet, or is empty.
-          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `int4`, `top3:int8` and the like; `none` stores none.
           images: whether pixels are written too: as arrays, PNG and tensors.
           may_teach: whether experts and learned labels that a run no longer has are made again.
           on_epoch: called as `teach` calls it.
@@ -279,7 +279,7 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         settings, plan = self._known
-        asked = any(checks.by_difficulty(member.select) for member in plan.members)
+        asked = any(checks.asked_of_expert(member.select) for member in plan.members)
         with numerics.pinned():
             return subsets.draw_images(plan.members, settings, self.dataset, self.experts if asked else None)
 

@@ -3,21 +3,24 @@
 A label is a row, and logits of which the row is the softmax as long as all that is done to it is defined on these.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Int
 
-from jaxsoft import errors, imports
+from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
 from jaxsoft.labels import logits as on_logits
-from jaxsoft.labels import ops
+from jaxsoft.labels import ops, storing
 from jaxsoft.spec import Call
 
-_SUPPLIED = ("row", "logits", "true_class", "key")  # by the label bank, to an operation
+_SUPPLIED = ("row", "rows", "logits", "true_class", "key")  # by the label bank, to an operation
 _ON_ROWS, _ON_LOGITS = language.public_functions(ops), language.public_functions(on_logits)
+_AT_ONCE = language.public_functions(storing)
 
 
 class Label(NamedTuple):
@@ -40,16 +43,28 @@ def operation(name: str) -> Callable[..., Any]:
     Raises:
       ConfigError: there is none.
     """
-    return language.find(name, {**_ON_LOGITS, **_ON_ROWS}, "label operation", "jaxsoft/labels/ops.py")
+    return language.find(name, {**_ON_LOGITS, **_ON_ROWS, **_AT_ONCE}, "label operation", "jaxsoft/labels/ops.py")
 
 
 def is_operation(name: str) -> bool:
     """Whether a name of this package is that of an operation."""
-    return name in _ON_ROWS or name in _ON_LOGITS
+    return name in _ON_ROWS or name in _ON_LOGITS or is_at_once(name)
+
+
+def is_at_once(name: str) -> bool:
+    """Whether an operation is done to the rows of many images at once, outside of a program."""
+    return name in _AT_ONCE
+
+
+def stages(operations: Sequence[Call]) -> list[tuple[Any, range]]:
+    """What is done in turn: an operation on many rows at once, none at the start; then which operations on each row."""
+    cuts = [i for i, call in enumerate(operations) if is_at_once(call.name)]
+    ranges = map(range, (0, *(i + 1 for i in cuts)), (*cuts, len(operations)))
+    return list(zip((None, *(operations[i] for i in cuts)), ranges))
 
 
 def reads(name: str) -> str:
-    """What an operation maps: the `row` of a label, its `logits`, or `both`."""
+    """What an operation maps: the `row` of a label, its `logits`, `both`, or the `rows` of many."""
     if name in _ON_ROWS and name in _ON_LOGITS:
         return "both"
     return next(iter(language.parameters(operation(name))))
@@ -58,6 +73,21 @@ def reads(name: str) -> str:
 def leaves_logits(name: str, there: bool) -> bool:
     """Whether a label has logits after an operation, of which it had some before or not."""
     return name in _ON_LOGITS and (there or reads(name) == "row") or (there and reads(name) == "logits")
+
+
+def taken(call: Call) -> Collection[str]:
+    """The names of what an operation takes."""
+    return language.parameters(operation(call.name))
+
+
+def check_logits(operations: Sequence[Call], there: bool, text: str) -> None:
+    """Refuse what is done to logits where there are none; before all of the operations of a spec `text` some are `there`."""
+    for call in operations:
+        if reads(call.name) == "logits" and not there:
+            raise errors.ConfigError(
+                f"{call.name} is done to logits, and '{text}' has none before it; `log` makes some of a row"
+            )
+        there = leaves_logits(call.name, there)
 
 
 def bound(call: Call, text: str) -> Call:
@@ -73,7 +103,9 @@ def bound(call: Call, text: str) -> Call:
 
 
 def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
-    """What an operation makes of a label."""
+    """What an operation makes of a label; of many where it is done at once."""
+    if is_at_once(call.name):
+        return Label(_AT_ONCE[call.name](np.asarray(label.row), *call.args))
     if imports.is_outside(call.name):
         if reads(call.name) == "row":
             return Label(_own(call, label.row, supplied))
@@ -86,6 +118,22 @@ def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
     before = label.row if reads(call.name) == "row" else label.logits
     logits = _ON_LOGITS[call.name](before, *call.args)
     return Label(jax.nn.softmax(logits) if row is None else row, logits)
+
+
+def finished(
+    operations: Sequence[Call], which: range, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]
+) -> Label:
+    """Apply some of the operations of a spec to the label of one image.
+
+    Operations that are random depend on the image's identity and on their turn among all, on nothing else.
+    """
+    keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
+    for place, call in enumerate(operations):
+        wanted = taken(call)
+        supplied = {"true_class": true_class} if "true_class" in wanted else {}
+        supplied |= {"key": next(keys)} if "key" in wanted else {}
+        label = treated(call, label, supplied) if place in which else label
+    return label
 
 
 def _own(call: Call, values: Array, supplied: Mapping[str, Any]) -> Array:

@@ -15,7 +15,7 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach.experts import by_architecture, expectations
-from jaxsoft.labels.given import Labels
+from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
@@ -108,10 +108,12 @@ def resolved_lines(
 ) -> list[str]:
     """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
-    others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Labels)]
+    others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Told)]
     named = [text for text in others if any(word in text for word in words)]
-    own = (text for text in settings.sweep.labels if isinstance(text, Labels))
-    lines = [f"  {text} is {text.spec}: {len(text.rows)} rows" for text in own]
+    own = (text for text in settings.sweep.labels if isinstance(text, Told))
+    lines = [
+        f"  {text} is {text.spec}" + (f": {len(text.rows)} rows" if isinstance(text, Labels) else "") for text in own
+    ]
     if histories is None:
         return [*lines, *(f"  {text}: resolved to an epoch once the experts are trained" for text in named)]
     for text in named:
@@ -145,7 +147,7 @@ def _teachers(settings: config.Settings) -> list[LabelSpec]:
     specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
     filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
     named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    return list(dict.fromkeys(replace(spec, operations=(), views=0) for spec in named))
+    return list(dict.fromkeys(replace(spec, operations=(), views=0, mix="", online=False) for spec in named))
 
 
 def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:

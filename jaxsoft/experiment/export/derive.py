@@ -108,7 +108,7 @@ def derive(
         if not may_learn:
             raise
         rows, starts = prepare.finish_rows(*given)
-    each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
+    each = starts[0][:, None] + np.arange(LabelSpec.parse(member.labels).rows_per_image)
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
     return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)

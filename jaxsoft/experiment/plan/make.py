@@ -17,7 +17,7 @@ from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
-from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
+from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
@@ -76,9 +76,9 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 
     def own(m: MemberSpec) -> tuple[str, str, str]:
         source = LabelSpec.parse(m.labels)
-        read = {"teacher": source.needs_teacher or by_difficulty(m.select), "learned": source.is_learned}
+        read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        content = str(replace(source, file=source.file and "rows"))
+        content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 

@@ -24,7 +24,9 @@ IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", 
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 PROBES = ("swap", "shuffle", "drop_class")
 """Operations of labels that are made to be worse."""
-FACTORS = ("source", "epoch", "family", "base", "op", "value", "views", "expert", "experts", "pool", "operations")
+FACTORS = (
+    "source", "epoch", "family", "base", "op", "value", "views", "online", "expert", "experts", "pool", "operations"
+)  # fmt: skip
 _EPOCH = ("epoch", "accuracy", "entropy")
 _CELL = ["seed", "subset_seed", "ipc", "labels"]
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
@@ -167,6 +169,7 @@ def factors(labels: str) -> Mapping[str, Any]:
         "op": last.name,
         "value": float(value) if isinstance(value, int | float) else np.nan,
         "views": int(named.get("views", 0)),
+        "online": bool(named.get("online", False)),
         "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
         "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
         "pool": str(named.get("pool", "logits")) if several else "",

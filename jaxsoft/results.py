@@ -196,9 +196,7 @@ class Results(Sequence[Row]):
         bucket, seat = self.plan.seats[self._place(member)]
         recipe = self.plan.buckets[bucket].recipe
         if recipe.online:
-            raise errors.ConfigError(
-                f"{recipe.online} was asked at every step, of what the student saw: there are no rows"
-            )
+            raise errors.ConfigError(f"there are no rows: {recipe.online} was asked at every step")
         who, bank = self._inputs.members[bucket], self._inputs.bank
         first = who.rows[seat, : who.slots[seat]]
         return np.asarray(bank.rows)[first[:, None] + np.arange(recipe.views) if recipe.views else first]

@@ -19,15 +19,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import sources, treatments
+from jaxsoft.labels import ages, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.training import mixing
 from jaxsoft.types import History
 
 _MOST_VIEWS = 10_000
-_MEASURES = {"accuracy": ("val_accuracy", 1, "best"), "entropy": ("label_entropy", -1, "lowest")}
-"""Column of a history, the sign of what is better, and the word for the best."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +67,9 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
-        drawn = [call.name for call in self.operations if self.online and "key" in _taken(call)]
-        _require(not drawn, "online labels take no operation that draws once for an image", ", ".join(drawn))
+        told = "online labels take no operation that draws once for an image, or on the host"
+        outside = [c.name for c in self.operations if treatments.is_at_once(c.name) or "key" in _taken(c)]
+        _require(not (self.online and outside), told, ", ".join(outside))
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -92,19 +91,12 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        args = (
-            (self.file or self.imported,)
-            if self.file or self.imported
-            else (len(self.experts),)
-            if self.source == "teachers"
-            else ()
-        )
+        whose = self.file or self.imported
+        args = (whose,) if whose else (len(self.experts),) if self.source == "teachers" else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
-        named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
-        named |= {"weights": self.weights} if self.weights else {}
-        named |= self.when
-        named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
+        named |= ({"logits": True} if self.is_logits else {}) | self.when
+        named |= {n: getattr(self, n) for n in ("rows", "weights", "views", "mix", "online") if getattr(self, n)}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
@@ -207,23 +199,8 @@ class LabelSpec:
         """
         if self.epoch is not None or not self.when:
             return self
-        ((measure, goal),) = self.when.items()
-        column, sign, extreme = _MEASURES[measure]
-        try:
-            records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in self.experts]
-        except (KeyError, IndexError):
-            raise errors.ConfigError(f"label spec '{self}' needs {column} of experts {self.experts}") from None
-        shared = sorted(set.intersection(*map(set, records)))
-        means = {epoch: sum(record[epoch] for record in records) / len(records) for epoch in shared}
-        means = {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
-        for epoch, mean in means.items():
-            if sign * mean >= sign * goal - 1e-6:  # 0.35 measured in float32 is a little less than 0.35
-                return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
-        if not means:
-            raise errors.ConfigError(f"label spec '{self}': no epoch of experts {self.experts} has a finite {column}")
-        nearest = max(means, key=lambda epoch: sign * means[epoch])
-        found = f"{extreme} is {means[nearest]:.4g} at epoch {nearest}"
-        raise errors.ConfigError(f"label spec '{self}': no epoch reaches {measure} {goal:g}; {found}")
+        found = ages.first(str(self), self.when, self.experts, histories)
+        return dataclasses.replace(self, epoch=found, accuracy=None, entropy=None)
 
     def check(self, num_classes: int) -> None:
         """Try the operations, so that a bad argument is found by the plan.

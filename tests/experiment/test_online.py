@@ -180,6 +180,17 @@ def test_memory_is_near_what_xla_plans(teacher, student):
     assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)
 
 
+def test_a_key_knows_the_code_of_a_mix_that_is_not_the_usual_one():
+    settings = tiny.settings(BASE | {"sweep.labels": ("teacher(epoch=3, views=4, mix=mixup)", ONLINE, STORED, PLAIN)})
+    told = [set(identity.code_of(settings, member)) for member in checks.sweep.expand(settings)]
+    assert [{name for name in names if "mixing" in name} for names in told] == [
+        {"mixing mixup"},
+        {"mixing cutmix"},
+        set(),
+        set(),
+    ]
+
+
 @pytest.mark.parametrize(
     "labels, message",
     [

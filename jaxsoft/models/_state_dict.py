@@ -171,7 +171,9 @@ def _resnet(arrays: Arrays) -> spec.Call:
     name = _BLOCKS.get((*map(len, stages), convs))
     if name is None or ("params", "conv1", "kernel") not in arrays:
         blocks = "-".join(str(len(stage)) for stage in stages)
-        raise errors.DataError(f"it is a ResNet of {blocks} blocks of {convs} convolutions; ResNet-18 and -50 are known")
+        raise errors.DataError(
+            f"it is a ResNet of {blocks} blocks of {convs} convolutions; ResNet-18 and -50 are known"
+        )
     window, _, _, width = arrays["params", "conv1", "kernel"].shape
     norm = {} if ("batch_stats", "norm1", "mean") in arrays else {"norm": "instance"}
     named = norm | {"stem": "imagenet" if window == 7 else "small"} | ({} if width == 64 else {"width": width})

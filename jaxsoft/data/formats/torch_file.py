@@ -39,8 +39,6 @@ _STORAGES = {
 }
 
 
-
-
 def itemsize(kind: str) -> int:
     """Bytes of one number of a type."""
     return 2 if kind == BFLOAT16 else np.dtype(kind).itemsize

@@ -6,6 +6,7 @@ Its arguments are what the user writes. Sources whose network says logits give t
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
 _UNSET: Any = None
@@ -34,7 +35,13 @@ def array(file: str, logits: bool = False, rows: str = "") -> Fields:
 
 
 def teacher(
-    expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
+    expert: int = 0,
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
+    mix: str = "",
+    online: bool = False,
 ) -> Fields:
     """The softmax of one expert's logits.
 
@@ -45,12 +52,17 @@ def teacher(
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
       views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
         the view that the label is of. 0: one label, of the image as it is.
+      mix: what a view has of another image: `cutmix`, `mixup` or `none` of `jaxsoft/training/mixing.py`, with arguments
+        as in "mixup(0.4)". If not given, `cutmix` with `views`, and `none` with `online`.
+      online: whether the expert is asked at every step, of the very pixels that the student sees: those of its
+        augmentation, and with a `mix` of a new view in each epoch.
 
     Raises:
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return {"experts": (expert,), "views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    seen = _seen(views, mix, online)
+    return {"experts": (expert,), "epoch": epoch, "accuracy": accuracy, "entropy": entropy, **seen}
 
 
 def teachers(
@@ -60,18 +72,40 @@ def teachers(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
+    online: bool = False,
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
+      epoch, accuracy, entropy, views, mix, online: as for `teacher`; accuracy and entropy are means over the experts.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pooled: Fields = {"experts": tuple(range(n)), "pool": pool if n > 1 else "logits"}
-    return pooled | {"views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online)
+
+
+def _seen(views: int, mix: str, online: bool) -> Fields:
+    """Of what a label is, if not of the image as it is; the usual way to mix is not told."""
+    _require(not (views and online), "give one of views and online", f"views={views} and online=true")
+    _require(not mix or bool(views) or online, "mix is of views, give views= or online=true", f"mix={mix}")
+    usual = mixing.CUTMIX if views else mixing.NONE
+    mix = mixing.canonical(mix or usual)
+    return {"views": views, "mix": "" if mix == usual else mix, "online": online}
+
+
+def imported(name: str, weights: str = "") -> Fields:
+    """A network that another program trained, as `jaxsoft teacher import` keeps it; the softmax of its logits.
+
+    Args:
+      name: of the teacher, or the path of its folder.
+      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
+    """
+    _require(name != "", "imported: a teacher must be named", name)
+    return {"imported": name, "weights": weights}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsoft import errors, spec
@@ -29,7 +27,10 @@ _MODULES = (
 )
 """Modules of PyTorch, and what they are called here."""
 _STATISTICS = {"running_mean": "mean", "running_var": "var"}
-_BLOCKS = {(2, 2, 2, 2, 2): "resnet18", (3, 4, 6, 3, 3): "resnet50"}  # blocks of each stage, convolutions of a block
+_BLOCKS: dict[tuple[int, ...], str] = {
+    (2, 2, 2, 2, 2): "resnet18",
+    (3, 4, 6, 3, 3): "resnet50",
+}  # blocks of each stage, convolutions of a block
 
 Arrays = dict[tuple[str, str, str], np.ndarray]
 """Variables by collection, path of the module, and leaf."""
@@ -44,18 +45,7 @@ class Found(NamedTuple):
 
 
 def network(found: Any, image_shape: tuple[int, ...], model: str = "") -> Found:
-    """The network whose state_dict a file holds.
-
-    Args:
-      found: what `tensors.read` gives: a state_dict, or a dictionary that holds it as `model` or `state_dict`.
-      image_shape: (H, W, C) of the images that it sees: the inputs of a dense layer are in the order C, H, W there.
-      model: the spec of its architecture; if not given, it is inferred from names and shapes, with ReLU and average
-        pooling, and an instance norm where a norm has no statistics.
-
-    Raises:
-      DataError: it holds no such network, or not that of `model`.
-      ConfigError: `model` cannot be read.
-    """
+    """See `models.from_state_dict`, which compares what this finds with the network itself."""
     state = state_dict(found)
     arrays = _renamed(state)
     is_convnet = ("params", "conv0", "kernel") in arrays
@@ -68,8 +58,6 @@ def network(found: Any, image_shape: tuple[int, ...], model: str = "") -> Found:
         arrays["params", "classifier", "kernel"] = _by_channel_last(kernel, side)
     else:
         inferred = _resnet(arrays)
-    found_shapes = {"/".join(path): array.shape for path, array in arrays.items()}
-    _check(model or str(inferred), found_shapes, kernel.shape[1], image_shape)
     return Found(model or str(inferred), kernel.shape[1], _tree(arrays))
 
 
@@ -178,20 +166,6 @@ def _resnet(arrays: Arrays) -> spec.Call:
     norm = {} if ("batch_stats", "norm1", "mean") in arrays else {"norm": "instance"}
     named = norm | {"stem": "imagenet" if window == 7 else "small"} | ({} if width == 64 else {"width": width})
     return spec.Call(name, kwargs=named)
-
-
-def _check(model: str, found: Mapping[str, tuple], num_classes: int, image_shape: tuple[int, ...]) -> None:
-    """Refuse variables that are not those of the architecture, and name the first that differs."""
-    from jaxsoft import models  # which imports this module
-
-    init, dummy = models.build(model, num_classes).init, jnp.zeros((1, *image_shape))
-    tree = jax.eval_shape(init, jax.random.key(0), dummy)
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    wanted = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
-    for name in sorted(wanted.keys() | found.keys()):
-        there, here = (f"of shape {list(of[name])}" if name in of else "none" for of in (found, wanted))
-        if there != here:
-            raise errors.DataError(f"{model} has {name} {here}, the file {there}, for images {list(image_shape)}")
 
 
 def _tree(arrays: Arrays) -> dict[str, Any]:

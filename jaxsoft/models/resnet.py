@@ -42,7 +42,7 @@ def _resnet(
     check_positive(name, num_classes=num_classes, width=width)
     check_choice(name, "norm", norm, NORMS)
     check_choice(name, "stem", stem, STEMS)
-    return ResNet(num_classes, norm, stem, width, blocks, bottleneck)
+    return ResNet(num_classes, norm, stem, blocks, bottleneck, width)
 
 
 class ResNet(nn.Module):
@@ -51,9 +51,9 @@ class ResNet(nn.Module):
     num_classes: int
     norm: str
     stem: str
-    width: int
     blocks: Sequence[int]
     bottleneck: bool
+    width: int = 64
 
     @nn.compact
     def __call__(

@@ -127,6 +127,10 @@ def _encoded(text: Any, encoding: Any) -> bytes:
 class Reader(pickle._Unpickler):  # the one in Python: that in C cannot be narrowed, and reserves what a length claims
     """Carries out what builds plain values. `calls`: what a name stands for when it is called; None is only named."""
 
+    stack: list[Any]
+    append: Callable[[Any], None]
+    memo: dict[int, Any]
+    read: Callable[[int], bytes]
     calls: dict[str, Callable[..., Any] | None] = {
         **{f"{package}.multiarray._reconstruct": _Array for package in _PACKAGES},
         **{f"{package}.multiarray.scalar": _scalar for package in _PACKAGES},

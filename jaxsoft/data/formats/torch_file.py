@@ -51,7 +51,7 @@ def numbers(kind: str, content: bytes) -> np.ndarray:
     return np.frombuffer(content, kind)
 
 
-class _Storage:
+class _Storage(pickled.Made):
     """Numbers of one type, which tensors are views of, once they are read."""
 
     def __init__(self, kind: str, count: int):
@@ -126,15 +126,14 @@ class _Reader(pickled.Reader):
 
     def persistent_load(self, pid: Any) -> _Storage:
         """The storage that a tensor is a view of."""
-        kind, named, key, _, count, *views = pid if type(pid) is tuple and len(pid) in (5, 6) else (None,) * 5
-        is_known = kind == "storage" and type(named) is pickled.Named and type(key) is str and type(count) is int
-        if not is_known or not (key.isascii() and key.isdecimal()) or count < 0 or any(views):
-            raise ValueError("it refers to a storage as no file of PyTorch does")
-        kind = _STORAGES.get(named.removeprefix("torch."), "")
-        found = self.storages.setdefault(key, _Storage(kind, count))
-        if (found.kind, found.count) != (kind, count):
-            raise ValueError(f"it refers to storage {key} in two ways")
-        return found
+        match pid:
+            case ("storage", pickled.Named() as named, str(key), str(), int(count), *views) if count >= 0:
+                known = _STORAGES.get(named.removeprefix("torch."))
+                if known and key.isascii() and key.isdecimal() and views in ([], [None]):
+                    found = self.storages.setdefault(key, _Storage(known, count))
+                    if (found.kind, found.count) == (known, count):
+                        return found
+        raise ValueError("it refers to a storage as no file of PyTorch does")
 
     def _newobj(self) -> None:
         given, named = self.stack.pop(), self.stack.pop()

@@ -15,6 +15,7 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
 from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -36,7 +37,7 @@ def check(settings: config.Settings) -> config.Settings:
     Raises:
       ConfigError: with the key, the value and the choices.
     """
-    settings = chosen.read(read_rows(settings))
+    settings = imported.known(chosen.read(read_rows(settings)))
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         if bool(part.steps) == bool(part.epochs):
             given = f"steps={part.steps}, epochs={part.epochs}"
@@ -82,6 +83,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     with _about("config.sweep.labels"):
         for labels in specs.values():
             labels.check(dataset.num_classes)
+            if labels.imported:
+                imported.check(labels, settings.data.root, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)

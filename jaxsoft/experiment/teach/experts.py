@@ -20,7 +20,7 @@ from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import fit
+from jaxsoft.training import cost, fit
 from jaxsoft.training.evaluate import answers, embeddings
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
@@ -57,6 +57,13 @@ class Experts(NamedTuple):
     def store(self) -> str:
         """The folder that keeps them; empty if they are in memory."""
         return str((self.cohorts and self.cohorts[0].store) or "")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each expert's network: its variables, as they are applied."""
+        sizes = [(c.places, cost.network_bytes(c.recipe, c.image_shape)) for c in self.cohorts]
+        found = {place: size for places, size in sizes for place in places}
+        return tuple(found[e] for e in range(len(found)))
 
     def network(self, expert: int, epoch: int) -> tuple[Recipe, Any]:
         """One expert's network, and its variables after so many epochs.
@@ -98,7 +105,7 @@ class Experts(NamedTuple):
           DataError: arrays that are not clear.
         """
         source = LabelSpec.parse(spec).resolve(self.histories)
-        if source.is_of_subset or source.file:
+        if source.is_of_subset or source.file or source.imported:
             raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")

@@ -24,5 +24,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     losses = ("kl(20, scaled=true)", "gift") if study.quick else presets.LOSSES[:5]
     cells = [(study.teacher(study.stages[1]), loss) for loss in losses]
     rates = RATES[1:4:2] if study.quick else RATES
-    axes = {"optimizer": ("sgd(momentum=0.9)", "adamw"), "learning_rate": rates, "labels loss": cells + ([] if study.quick else [("hard", losses[0])])}
+    axes = {
+        "optimizer": ("sgd(momentum=0.9)", "adamw"),
+        "learning_rate": rates,
+        "labels loss": cells + ([] if study.quick else [("hard", losses[0])]),
+    }
     return study.sweep({"ipc": study.ipc[:2], **axes})

@@ -195,8 +195,11 @@ def test_a_key_knows_the_code_of_a_mix_that_is_not_the_usual_one():
     "labels, message",
     [
         ("teacher(epoch=3, online=true, views=4)", "give one of views and online, got 'views=4 and online=true'"),
-        ("teacher(epoch=3, online=true)|shuffle", "draws once for an image, or on the host, got 'shuffle'"),
-        ("teacher(epoch=3, online=true)|topk(2)|stored(int8)", "draws once for an image, or on the host, got 'stored'"),
+        ("teacher(epoch=3, online=true)|shuffle", "take no operation that draws once for an image, got 'shuffle'"),
+        (
+            "teacher(epoch=3, online=true)|topk(2)|stored(int8)",
+            "asked for at every step and never stored, got 'stored'",
+        ),
         ("teacher(epoch=3, mix=mixup)", "mix is of views, give views= or online=true, got 'mix=mixup'"),
         ("teacher(epoch=3, views=4, mix=cutmx)", "unknown way to mix 'cutmx'"),
         ("teacher(epoch=3, views=4, mix='mixup(1000)')", r"alpha must be in \[0.01, 100\]"),

@@ -1,13 +1,16 @@
 """Banks: the experts' logits, computed once, and the finished label rows that treatments make of them."""
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
+from jaxsoft.labels.committee import weighed
+from jaxsoft.labels.priors import bare, drawn, weights
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 
@@ -42,25 +45,32 @@ def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Arr
     else:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
-    # Without its epoch a spec is the same program for all epochs: compiled once.
-    return _rows(replace(spec, epoch=None), form, logits, bank.classes, bank.image_ids)
+    return _rows(bare(spec), form, logits, weights(spec), bank.classes, bank.image_ids)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _rows(
-    spec: LabelSpec, form: str, logits: Float[Array, "n N K"], classes: Int[Array, "N"], image_ids: Int[Array, "N"]
+    spec: LabelSpec,
+    form: str,
+    logits: Float[Array, "n N K"],
+    fixed: Float[Array, "n"] | None,
+    classes: Int[Array, "N"],
+    image_ids: Int[Array, "N"],
 ) -> Float[Array, "N K"]:
     def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        return spec.finish(pooled(spec, logits), true_class, image_id).form(form)
+        said = pooled(spec, logits, drawn(spec, fixed, image_id, jnp.int32(0)))
+        return spec.finish(said, true_class, image_id).form(form)
 
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
 
 
-def pooled(spec: LabelSpec, logits: Float[Array, "n *N K"]) -> Label:
-    """What experts say together, before anything is done to it."""
+def pooled(
+    spec: LabelSpec, logits: Float[Array, "n *N K"], weights: Float[Array, "n"] | Float[Array, "n *N"] | None = None
+) -> Label:
+    """What experts say together, before anything is done to it; weights are those of a committee."""
     if spec.pool == "probabilities":
         return Label(jax.nn.softmax(logits).mean(0))
-    mean = logits.mean(0)
+    mean = logits.mean(0) if weights is None else weighed(logits, weights)
     return Label(jax.nn.softmax(mean), mean)
 
 

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float, Float64, Int
 from scipy.special import softmax
+
+from jaxsoft import rng
+from jaxsoft.rng import Stream
 
 POOLS = "prior", "equal", "random"
 """How the experts of a committee are weighed."""
-SOURCES = "students", "experts"
+WHOSE = "students", "experts"
 """Whose validation accuracies may be the prior."""
 TAU = 10.0
 
@@ -31,12 +34,12 @@ def weights(prior: Sequence[float], tau: float = TAU) -> Float64[np.ndarray, "n"
     return softmax(np.asarray(prior, np.float64) / tau)
 
 
-def random_weights(key: Array, n: int) -> Float[Array, "n"]:
-    """Weights drawn anew: n uniform numbers, divided by their sum."""
-    drawn = jax.random.uniform(key, (n,))
+def random_weights(image: Int[Array, ""], view: Int[Array, ""], n: int) -> Float[Array, "n"]:
+    """Weights drawn anew for a view of an image, known by its position in train: n uniform numbers over their sum."""
+    drawn = jax.random.uniform(rng.key(0, Stream.POOL, image, view), (n,))
     return drawn / drawn.sum()
 
 
-def weighed(logits: Float[Array, "n *b K"], weights: Float[Array, "n"]) -> Float[Array, "*b K"]:
+def weighed(logits: Float[Array, "n *b K"], weights: Float[Array, "n"] | Float[Array, "n *b"]) -> Float[Array, "*b K"]:
     """The weighted sum of experts' logits, as they stand: those of an expert with large ones count for more."""
-    return (logits * weights.reshape(-1, *[1] * (logits.ndim - 1))).sum(0)
+    return (logits * weights.reshape(*weights.shape, *[1] * (logits.ndim - weights.ndim))).sum(0)

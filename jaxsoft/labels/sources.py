@@ -3,9 +3,11 @@
 Its arguments are what the user writes. Sources whose network says logits give these too; see `LabelSpec.has_logits`.
 """
 
+import math
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.labels import committee as committees
 
 Fields = dict[str, Any]
 _UNSET: Any = None
@@ -34,7 +36,12 @@ def array(file: str, logits: bool = False, rows: str = "") -> Fields:
 
 
 def teacher(
-    expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
+    expert: int = 0,
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
+    statistics: str = "running",
 ) -> Fields:
     """The softmax of one expert's logits.
 
@@ -45,12 +52,15 @@ def teacher(
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
       views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
         the view that the label is of. 0: one label, of the image as it is.
+      statistics: what batch norm goes by: `running` averages, or those of a `batch`: the images of a subset, or their
+        views of one number, are asked about in batches as large as a student's, in an order drawn from the seed of the
+        subset, each in two halves. An image then has another label in every subset.
 
     Raises:
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return {"experts": (expert,), "views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return {"experts": (expert,), **_asked(epoch, accuracy, entropy, views, statistics)}
 
 
 def teachers(
@@ -60,18 +70,70 @@ def teachers(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    statistics: str = "running",
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
+      epoch, accuracy, entropy, views, statistics: as for `teacher`; accuracy and entropy are means over the experts.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pooled: Fields = {"experts": tuple(range(n)), "pool": pool if n > 1 else "logits"}
-    return pooled | {"views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return pooled | _asked(epoch, accuracy, entropy, views, statistics)
+
+
+def committee(
+    n: int = 3,
+    pool: str = "prior",
+    prior: str | tuple = "students",
+    tau: float = committees.TAU,
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
+    statistics: str = "running",
+) -> Fields:
+    """The softmax of a weighted sum of the logits of the experts 0..n-1, with weights softmax(prior / tau).
+
+    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so.
+
+    Args:
+      n: how many experts, 1 to 1000.
+      pool: `prior`; `equal`; or `random`, for each image, or view, n uniform numbers divided by their sum.
+      prior: an accuracy in percent for each expert, such as (56.4, 42.3, 52.5); or whose validation accuracies: those of
+        the `experts` themselves, or of `students` of the subset, trained on the same labels of each expert alone.
+      tau: in points, above 0; the larger, the more equal are the weights.
+      epoch, accuracy, entropy, views, statistics: as for `teachers`.
+
+    Raises:
+      ConfigError: an argument is out of range or has no effect.
+
+    Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3.
+    """
+    _require(pool in committees.POOLS, "committee: pool must be prior, equal or random", pool)
+    _require(0 < tau < math.inf, "committee: tau must be above 0 points", tau)
+    if pool != "prior":
+        idle = prior if prior != "students" else tau if tau != committees.TAU else None
+        _require(idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
+    same = teachers(n, "logits", epoch, accuracy, entropy, views, statistics)
+    if isinstance(prior, tuple):
+        fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
+        _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)
+        prior = tuple(int(p) if p == int(p) else p for p in prior)
+    else:
+        _require(prior in committees.WHOSE, "committee: prior must be students, experts or percents", prior)
+    if pool == "equal" or n == 1:
+        return same
+    return same | {"pool": pool} | ({"prior": prior, "tau": tau} if pool == "prior" else {})
+
+
+def _asked(epoch: int, accuracy: float, entropy: float, views: int, statistics: str) -> Fields:
+    """When experts are asked, and about what."""
+    when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return {**when, "views": views, "statistics": statistics}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

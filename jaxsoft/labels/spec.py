@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import sources, treatments
+from jaxsoft.labels import committee, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.types import History
@@ -43,8 +43,11 @@ class LabelSpec:
     """
 
     experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
-    pool: str = "logits"  # of several experts; or `probabilities`
+    pool: str = "logits"  # of several experts; or `probabilities`; of a committee `prior` or `random`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
+    prior: str | tuple[float, ...] = ""  # of a committee: whose accuracies, or these, in percent
+    tau: float = committee.TAU  # of a committee, in points
+    statistics: str = "running"  # that batch norm of experts goes by; or `batch`
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
     is_logits: bool = False  # what that file holds
@@ -62,6 +65,7 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
+        _require(self.statistics in ("running", "batch"), "statistics must be running or batch", self.statistics)
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -83,11 +87,15 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
+        several = self.source in ("teachers", "committee")
+        args = (self.file,) if self.file else (len(self.experts),) if several else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
-        named |= {} if self.pool == "logits" else {"pool": self.pool}
+        named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
+        named |= {} if self.prior in ("", "students") else {"prior": self.prior}
+        named |= {} if self.tau == committee.TAU else {"tau": self.tau}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
         named |= self.when | ({"views": self.views} if self.views else {})
+        named |= {} if self.statistics == "running" else {"statistics": self.statistics}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
@@ -95,9 +103,11 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `teacher`, `teachers` or `committee`."""
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
+        if self.pool in committee.POOLS:
+            return "committee"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
@@ -111,7 +121,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or (bool(self.experts) and self.pool == "logits")
+        return self.is_logits or (bool(self.experts) and self.pool != "probabilities")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -133,7 +143,7 @@ class LabelSpec:
     @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
-        return self.is_learned or self.views > 0
+        return self.is_learned or self.views > 0 or self.statistics == "batch" or self.prior == "students"
 
     @property
     def has_open_epoch(self) -> bool:

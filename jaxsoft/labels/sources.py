@@ -79,9 +79,9 @@ def teachers(
       pool: `logits` or `probabilities`.
       epoch, accuracy, entropy, views, statistics: as for `teacher`; accuracy and entropy are means over the experts.
     """
-    _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
+    experts = _first(n, "teachers")
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
-    pooled: Fields = {"experts": tuple(range(n)), "pool": pool if n > 1 else "logits"}
+    pooled: Fields = {"experts": experts, "pool": pool if n > 1 else "logits"}
     return pooled | _asked(epoch, accuracy, entropy, views, statistics)
 
 
@@ -113,27 +113,35 @@ def committee(
 
     Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3.
     """
+    experts = _first(n, "committee")
     _require(pool in committees.POOLS, "committee: pool must be prior, equal or random", pool)
     _require(0 < tau < math.inf, "committee: tau must be above 0 points", tau)
-    if pool != "prior":
-        idle = prior if prior != "students" else tau if tau != committees.TAU else None
-        _require(idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
-    same = teachers(n, "logits", epoch, accuracy, entropy, views, statistics)
-    if isinstance(prior, tuple):
-        fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
-        _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)
-        prior = tuple(int(p) if p == int(p) else p for p in prior)
-    else:
+    idle = prior if prior != "students" else tau if tau != committees.TAU else None
+    _require(pool == "prior" or idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
+    own: Fields = {"prior": _prior(prior, n), "tau": tau} if pool == "prior" else {}
+    asked = {"experts": experts, **_asked(epoch, accuracy, entropy, views, statistics)}
+    return asked if pool == "equal" or n == 1 else {"pool": pool, **own, **asked}
+
+
+def _prior(prior: Any, n: int) -> Any:
+    """A prior in its one spelling, if it is one of n experts."""
+    if not isinstance(prior, tuple):
         _require(prior in committees.WHOSE, "committee: prior must be students, experts or percents", prior)
-    if pool == "equal" or n == 1:
-        return same
-    return same | {"pool": pool} | ({"prior": prior, "tau": tau} if pool == "prior" else {})
+        return prior
+    fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
+    _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)
+    return tuple(int(p) if p == int(p) else p for p in prior)
 
 
-def _asked(epoch: int, accuracy: float, entropy: float, views: int, statistics: str) -> Fields:
-    """When experts are asked, and about what."""
-    when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
-    return {**when, "views": views, "statistics": statistics}
+def _asked(epoch: Any, accuracy: Any, entropy: Any, views: int, statistics: str) -> Fields:
+    """When experts are asked, and about what; what says when may be left open."""
+    return {"epoch": epoch, "accuracy": accuracy, "entropy": entropy, "views": views, "statistics": statistics}
+
+
+def _first(n: int, source: str) -> tuple[int, ...]:
+    """The experts 0..n-1."""
+    _require(1 <= n <= 1000, f"{source}: n must be in 1..1000", n)
+    return tuple(range(n))
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

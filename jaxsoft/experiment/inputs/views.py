@@ -25,16 +25,19 @@ from jaxsoft.types import Dataset
 
 
 def view_labels(
-    spec: LabelSpec, settings: config.Settings, dataset: Dataset, experts: Experts, subsets: Sequence[ImageSet]
+    asked: Sequence[tuple[LabelSpec, ImageSet]], settings: config.Settings, dataset: Dataset, experts: Experts
 ) -> Iterator[Label]:
-    """What the pooled experts of a spec say about every view of every image, subset by subset; of images as they are
-    where the spec has no views.
+    """What the pooled experts of a spec say about every view of every image, or about images as they are where it has no
+    views, subset by subset.
 
     Views go through the students' augmentation. R is S times the views of an image, which lie together.
+
+    Args:
+      asked: the spec with each of its subsets, for which it may weigh experts differently.
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
-    networks = [experts.network(expert, spec.epoch or 0) for expert in spec.experts]
-    for seed, images in subsets:
+    networks = [experts.network(expert, asked[0][0].epoch or 0) for expert in asked[0][0].experts]
+    for spec, (seed, images) in asked:
         slots, views = len(images), max(1, spec.views)
         batch = min(student.batch, slots)
         recipe = Recipe(student.model, classes, slots, batch, augment=student.augment, views=spec.views)

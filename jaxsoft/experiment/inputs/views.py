@@ -75,15 +75,19 @@ def _batches(
         each = np.minimum(each, slots * views - 1)  # filled up with the last
         yield np.stack(np.divmod(each.reshape(-1, at_a_time), np.int32(views)), 1)
         return
-    places = jnp.arange(slots)
-    order = jax.jit(jax.vmap(lambda v: rng.permuted(rng.key(seed, Stream.ORDER, v), places, slots)))
-    orders, whole = np.asarray(order(jnp.arange(views))), slots - slots % batch
+    orders, whole = np.asarray(_orders(slots, views, np.int32(seed))), slots - slots % batch
+    numbers = np.arange(views, dtype=np.int32)
     for part, size in ((orders[:, :whole], batch), (orders[:, whole:], slots % batch)):
         if part.size:
-            which = part.reshape(-1, size)
-            yield np.stack(
-                [which, np.repeat(np.arange(views, dtype=np.int32), len(which) // views)[:, None] + 0 * which], 1
-            )
+            each = part.reshape(-1, size)
+            yield np.stack([each, np.repeat(numbers, part.size // views).reshape(-1, size)], 1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _orders(slots: int, views: int, seed: Int[Array, ""]) -> Int[Array, "V S"]:
+    """The slots of a subset in the order of every epoch of a student of this seed."""
+    places = jnp.arange(slots, dtype=jnp.int32)
+    return jax.vmap(lambda v: rng.permuted(rng.key(seed, Stream.ORDER, v), places, slots))(jnp.arange(views))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))  # once for subsets of equal size

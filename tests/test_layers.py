@@ -10,6 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
+    ("command.teacher", "command.verify"),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
@@ -21,7 +22,9 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("ops",),
     ("data",),
     ("training.views",),
-    ("training.augment", "training.losses", "training.optim", "training.schedules", "training.metrics"),
+    ("training.mixing",),
+    ("training.augment",),
+    ("training.crops", "training.losses", "training.optim", "training.schedules", "training.metrics"),
     ("presets",),
     ("config",),
     ("config.settings",),

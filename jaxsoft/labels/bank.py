@@ -1,7 +1,9 @@
 """Banks: the experts' logits, computed once, and the finished label rows that treatments make of them."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
+from jaxsoft.labels import treatments
 from jaxsoft.labels.committee import weighed
 from jaxsoft.labels.priors import bare, drawn, weights
 from jaxsoft.labels.spec import LabelSpec
@@ -45,23 +48,53 @@ def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Arr
     else:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
-    return _rows(bare(spec), form, logits, weights(spec), bank.classes, bank.image_ids)
+    return _in_stages(_rows, spec, form, (logits, weights(spec)), bank.classes, bank.image_ids)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+def finished(
+    spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "N"], image_ids: Int[np.ndarray, "N"]
+) -> Array:
+    """What the operations of a spec make of the labels of N images, as a `row` or as `label_logits`."""
+    spec = replace(spec, experts=spec.experts[:1] and (0,), pool="logits")  # whose labels these are no longer matters
+    return _in_stages(_finish, spec, form, label, classes, image_ids)
+
+
+def _in_stages(
+    start: Callable[..., Array], spec: LabelSpec, form: str, given: Any, *whose: Int[np.ndarray, "N"]
+) -> Array:
+    """Run the programs of a spec, the first being `start`; between them is what is done to all rows at once."""
+    spec = bare(spec)  # the same programs for all epochs and priors: compiled once
+    (_, which), *others = treatments.stages(spec.operations)
+    made = start(spec, which, "row" if others else form, given, *whose)
+    for turn, (at_once, which) in enumerate(others, 1):
+        label = treatments.treated(at_once, Label(made), {})
+        made = _finish(spec, which, "row" if turn < len(others) else form, label, *whose)
+    return made
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _rows(
     spec: LabelSpec,
+    which: range,
     form: str,
-    logits: Float[Array, "n N K"],
-    fixed: Float[Array, "n"] | None,
+    given: tuple[Float[Array, "n N K"], Float[Array, "n"] | None],
     classes: Int[Array, "N"],
     image_ids: Int[Array, "N"],
 ) -> Float[Array, "N K"]:
+    logits, fixed = given
+
     def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
         said = pooled(spec, logits, drawn(spec, fixed, image_id, jnp.int32(0)))
-        return spec.finish(said, true_class, image_id).form(form)
+        return spec.finish(said, true_class, image_id, which).form(form)
 
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _finish(
+    spec: LabelSpec, which: range, form: str, label: Label, classes: Int[Array, "N"], image_ids: Int[Array, "N"]
+) -> Float[Array, "N K"]:
+    return jax.vmap(functools.partial(spec.finish, which=which))(label, classes, image_ids).form(form)
 
 
 def pooled(

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxsoft import errors
 from jaxsoft.labels import committee as committees
+from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
 _UNSET: Any = None
@@ -41,6 +42,8 @@ def teacher(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
+    online: bool = False,
     statistics: str = "running",
 ) -> Fields:
     """The softmax of one expert's logits.
@@ -52,6 +55,10 @@ def teacher(
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
       views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
         the view that the label is of. 0: one label, of the image as it is.
+      mix: what a view has of another image: `cutmix`, `mixup` or `none` of `jaxsoft/training/mixing.py`, with arguments
+        as in "mixup(0.4)". If not given, `cutmix` with `views`, and `none` with `online`.
+      online: whether the expert is asked at every step, of the very pixels that the student sees: those of its
+        augmentation, and with a `mix` of a new view in each epoch.
       statistics: what batch norm goes by: `running` averages, or those of a `batch`: the images of a subset, or their
         views of one number, are asked about in batches as large as a student's, in an order drawn from the seed of the
         subset, each in two halves. An image then has another label in every subset.
@@ -60,7 +67,8 @@ def teacher(
       ConfigError: an argument is out of range, or more than one says when.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return {"experts": (expert,), **_asked(epoch, accuracy, entropy, views, statistics)}
+    seen = _seen(views, mix, online, statistics)
+    return {"experts": (expert,), "epoch": epoch, "accuracy": accuracy, "entropy": entropy, **seen}
 
 
 def teachers(
@@ -70,6 +78,8 @@ def teachers(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
+    online: bool = False,
     statistics: str = "running",
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
@@ -77,12 +87,13 @@ def teachers(
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views, statistics: as for `teacher`; accuracy and entropy are means over the experts.
+      epoch, accuracy, entropy, views, mix, online, statistics: as for `teacher`; accuracy and entropy are means over the
+        experts.
     """
     experts = _first(n, "teachers")
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pooled: Fields = {"experts": experts, "pool": pool if n > 1 else "logits"}
-    return pooled | _asked(epoch, accuracy, entropy, views, statistics)
+    return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online, statistics)
 
 
 def committee(
@@ -94,6 +105,7 @@ def committee(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
     statistics: str = "running",
 ) -> Fields:
     """The softmax of a weighted sum of the logits of the experts 0..n-1, with weights softmax(prior / tau).
@@ -106,7 +118,7 @@ def committee(
       prior: an accuracy in percent for each expert, such as (56.4, 42.3, 52.5); or whose validation accuracies: those of
         the `experts` themselves, or of `students` of the subset, trained on the same labels of each expert alone.
       tau: in points, above 0; the larger, the more equal are the weights.
-      epoch, accuracy, entropy, views, statistics: as for `teachers`.
+      epoch, accuracy, entropy, views, mix, statistics: as for `teachers`.
 
     Raises:
       ConfigError: an argument is out of range or has no effect.
@@ -119,7 +131,8 @@ def committee(
     idle = prior if prior != "students" else tau if tau != committees.TAU else None
     _require(pool == "prior" or idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
     own: Fields = {"prior": _prior(prior, n), "tau": tau} if pool == "prior" else {}
-    asked = {"experts": experts, **_asked(epoch, accuracy, entropy, views, statistics)}
+    when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    asked = {"experts": experts, **when, **_seen(views, mix, False, statistics)}
     return asked if pool == "equal" or n == 1 else {"pool": pool, **own, **asked}
 
 
@@ -133,15 +146,33 @@ def _prior(prior: Any, n: int) -> Any:
     return tuple(int(p) if p == int(p) else p for p in prior)
 
 
-def _asked(epoch: Any, accuracy: Any, entropy: Any, views: int, statistics: str) -> Fields:
-    """When experts are asked, and about what; what says when may be left open."""
-    return {"epoch": epoch, "accuracy": accuracy, "entropy": entropy, "views": views, "statistics": statistics}
-
-
 def _first(n: int, source: str) -> tuple[int, ...]:
     """The experts 0..n-1."""
     _require(1 <= n <= 1000, f"{source}: n must be in 1..1000", n)
     return tuple(range(n))
+
+
+def _seen(views: int, mix: str, online: bool, statistics: str) -> Fields:
+    """Of what a label is, if not of the image as it is; the usual way to mix is not told."""
+    _require(not (views and online), "give one of views and online", f"views={views} and online=true")
+    _require(not mix or bool(views) or online, "mix is of views, give views= or online=true", f"mix={mix}")
+    _require(statistics in ("running", "batch"), "statistics must be running or batch", statistics)
+    told = "statistics=batch are those of label batches, which online labels have none of; leave one of them out"
+    _require(not (online and statistics == "batch"), told, "online=true")
+    usual = mixing.CUTMIX if views else mixing.NONE
+    mix = mixing.canonical(mix or usual)
+    return {"views": views, "mix": "" if mix == usual else mix, "online": online, "statistics": statistics}
+
+
+def imported(name: str, weights: str = "") -> Fields:
+    """A network that another program trained, as `jaxsoft teacher import` keeps it; the softmax of its logits.
+
+    Args:
+      name: of the teacher, or the path of its folder.
+      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
+    """
+    _require(name != "", "imported: a teacher must be named", name)
+    return {"imported": name, "weights": weights}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -6,13 +6,15 @@ checked once, before any data is read; who wants to know something about labels 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
@@ -20,6 +22,7 @@ from jaxsoft import spec as language
 from jaxsoft.labels import committee, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
+from jaxsoft.training import mixing
 from jaxsoft.types import History
 
 _MOST_VIEWS = 10_000
@@ -45,6 +48,8 @@ class LabelSpec:
     experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
     pool: str = "logits"  # of several experts; or `probabilities`; of a committee `prior` or `random`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
+    mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
+    online: bool = False  # experts are asked at every step, of what the student sees
     prior: str | tuple[float, ...] = ""  # of a committee: whose accuracies, or these, in percent
     tau: float = committee.TAU  # of a committee, in points
     statistics: str = "running"  # that batch norm of experts goes by; or `batch`
@@ -53,6 +58,8 @@ class LabelSpec:
     is_logits: bool = False  # what that file holds
     function: Call | None = None  # of one's own, that gives rows, until it is asked
     rows: str = ""  # the digest of the rows, once they are read (`given.py`)
+    imported: str = ""  # the teacher from elsewhere that is asked: its name or its folder
+    weights: str = ""  # the digest of that teacher, once it is known
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -65,7 +72,8 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
-        _require(self.statistics in ("running", "batch"), "statistics must be running or batch", self.statistics)
+        drawn = [call.name for call in self.operations if self.online and "key" in _taken(call)]
+        _require(not drawn, "online labels take no operation that draws once for an image", ", ".join(drawn))
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -87,14 +95,17 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        several = self.source in ("teachers", "committee")
-        args = (self.file,) if self.file else (len(self.experts),) if several else ()
+        named_by = self.file or self.imported
+        several = (len(self.experts),) if self.source in ("teachers", "committee") else ()
+        args = (named_by,) if named_by else several
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
         named |= {} if self.prior in ("", "students") else {"prior": self.prior}
         named |= {} if self.tau == committee.TAU else {"tau": self.tau}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
-        named |= self.when | ({"views": self.views} if self.views else {})
+        named |= {"weights": self.weights} if self.weights else {}
+        named |= self.when
+        named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
         named |= {} if self.statistics == "running" else {"statistics": self.statistics}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
@@ -103,7 +114,9 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `teacher`, `teachers` or `committee`."""
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher`, `teachers` or `committee`."""
+        if self.imported:
+            return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         if self.pool in committee.POOLS:
@@ -121,7 +134,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or (bool(self.experts) and self.pool != "probabilities")
+        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool != "probabilities")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -137,13 +150,29 @@ class LabelSpec:
     @property
     def reads_class(self) -> bool:
         """Whether a row depends on the true class of its image."""
-        operations = (treatments.operation(call.name) for call in self.operations)
-        return self.source == "hard" or any("true_class" in language.parameters(each) for each in operations)
+        return self.source == "hard" or any("true_class" in _taken(call) for call in self.operations)
 
     @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
-        return self.is_learned or self.views > 0 or self.statistics == "batch" or self.prior == "students"
+        return (
+            self.is_learned or self.views > 0 or self.online or self.statistics == "batch" or self.prior == "students"
+        )
+
+    @property
+    def rows_per_image(self) -> int:
+        """How many finished rows there are of an image: none of those that are asked for at every step."""
+        return 0 if self.online else max(1, self.views)
+
+    @property
+    def mixing(self) -> str:
+        """The way to mix the images of a view, as `training/mixing.py` knows it."""
+        return self.mix or (mixing.CUTMIX if self.views else mixing.NONE)
+
+    @property
+    def networks(self) -> dict[str, int]:
+        """The experts whom online labels ask, by the names of what they are at the epoch: `0@11` -> 0."""
+        return {f"{expert}@{self.epoch or 0}": expert for expert in self.experts if self.online}
 
     @property
     def has_open_epoch(self) -> bool:
@@ -153,6 +182,10 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
+
+    def with_weights(self, digest: str) -> "LabelSpec":
+        """The same of a teacher whose digest is known."""
+        return dataclasses.replace(self, weights=digest)
 
     def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
         """Let class c of `drop_class` mean `classes[c]`.
@@ -207,24 +240,30 @@ class LabelSpec:
         scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
         label = Label(row, row if self.source_has_logits else None)
         try:
-            jax.eval_shape(self.finish, label, scalar, scalar)
+            for at_once, which in treatments.stages(self.operations):
+                label = treatments.treated(at_once, Label(np.zeros(num_classes, np.float32)), {}) if at_once else label
+                label = jax.eval_shape(functools.partial(self.finish, which=which), label, scalar, scalar)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
         if any(call.name == "log" for call in self.operations):
             self._check_finite(jnp.linspace(-1, 1, num_classes))
 
-    def finish(self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Label:
-        """Apply the operations to the label of one image, which is not looked at if the source is `hard`.
+    def finish(
+        self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""], which: range | None = None
+    ) -> Label:
+        """Apply the operations, or `which` of them, to the label of one image; if the source is `hard`, whatever it is.
 
         Operations that are random depend on the image's identity and on their turn, on nothing else.
         """
+        which = range(len(self.operations)) if which is None else which
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
-        for call in (*first, *self.operations):
-            wanted = language.parameters(treatments.operation(call.name))
+        for place, call in enumerate((*first, *self.operations), -len(first)):
+            wanted = _taken(call)
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            label = treatments.treated(call, label, supplied)
+            if which.start <= max(place, 0) and place < which.stop:
+                label = treatments.treated(call, label, supplied)
         return label
 
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
@@ -269,6 +308,11 @@ def _source(call: Call, text: str) -> LabelSpec:
         return LabelSpec(**_SOURCES[call.name](**arguments))
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"{problem} (in {text!r})") from None
+
+
+def _taken(operation: Call) -> Collection[str]:
+    """The names of what an operation takes."""
+    return language.parameters(treatments.operation(operation.name))
 
 
 def _tidy(call: Call) -> Call:

@@ -56,7 +56,9 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     params = _bytes(_state(recipe, image_shape).variables["params"])
     maps = activation_bytes(recipe, image_shape, tile)[1]
     images = recipe.batch * math.prod(image_shape) * 4
-    return int(block * (_TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images))
+    asked = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
+    temporary = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
+    return int(block * (temporary + _EVALUATION_COPIES * max(asked, default=0)))
 
 
 def at_once(temporary: Sequence[int]) -> int:
@@ -82,7 +84,8 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     shape: Any = jax.ShapeDtypeStruct
     real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
     channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32))
+    teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers)
     member = Member(whole, slots, slots, whole, real, real, whole, whole)
     variables = _state(recipe, image_shape).variables
     stats = {name: value for name, value in variables.items() if name != "params"}

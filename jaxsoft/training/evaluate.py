@@ -1,12 +1,13 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from jaxsoft import imports, models, rng
@@ -64,6 +65,25 @@ def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "
     return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
 
 
+def embeddings(
+    recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]
+) -> Float[Array, "n b D"]:
+    """What the last layer of one member, a network of `models`, is given of images in batches."""
+
+    def batch(part: Array) -> Array:
+        given = []
+
+        def seen(call: Any, args: Any, options: Any, context: Any) -> Any:
+            given.extend(args[:1] if context.module.name == "classifier" else [])
+            return call(*args, **options)
+
+        with nn.intercept_methods(seen):
+            recipe.logits(variables, bank.normalized(part))
+        return given[-1].astype(jnp.float32)
+
+    return jax.lax.map(batch, images)
+
+
 def expert_logits(
     recipe: Recipe, variables: Any, images: Float[Array, "B H W C"], statistics: str = "running"
 ) -> Float[Array, "B K"]:
@@ -96,8 +116,9 @@ def answers(
     stored: Shaped[np.ndarray, "N H W C"],
     networks: Iterable[Any],
     lowering: str = "auto",
+    ask: Callable[..., Any] = predict,
 ) -> Iterator[Float32[np.ndarray, "E N K"]]:
-    """Logits for images as `Normalizer.store` gives them.
+    """Logits for images as `Normalizer.store` gives them, or `embeddings` if these are asked.
 
     Args:
       recipe, normalizer: of all networks, and what they see.
@@ -109,11 +130,11 @@ def answers(
     bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
     code = *recipe.code().items(), imports.stamps()
     for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
+        said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
         yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # `code` is here to be known by
-def _said(recipe: Recipe, code: tuple, lowering: str, bank: Bank, variables: Any, images: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by
+def _said(recipe: Recipe, code: tuple, lowering: str, ask: Any, bank: Bank, variables: Any, images: Any) -> Any:
     with conv.exactly(lowering):
-        return jax.lax.map(lambda one: predict(recipe, bank, one, images), variables)
+        return jax.lax.map(lambda one: ask(recipe, bank, one, images), variables)

@@ -1,114 +1,26 @@
 """How one student (or one expert) is trained: loss of a batch -> chunk of steps. The only training loop.
 
-Everything is written for ONE member; `ensemble` adds the member axis. What is static is a `Recipe`; what a sweep may
-vary is in `Member` and enters as an array.
+Everything is written for ONE member; `ensemble` adds the member axis. What is static is a `Recipe`; what a
+sweep may vary is in `Member` and enters as an array.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import errors, imports, models, rng, sources, spec
+from jaxsoft import models, rng
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, losses, metrics, optim, schedules, views
-
-_OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
-_LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
-_OF_LABEL = "row", "label_logits", "true_class"
-"""What a loss may want of a label, by the names of its parameters."""
-_SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
-
-
-class Recipe(NamedTuple):
-    """What all members of a bucket share; static in the compiled program.
-
-    Parameters, statistics, optimizer, logits and loss are float32 whatever the precision.
-    """
-
-    model: str  # spec of the architecture, such as `convnet(depth=3)`
-    num_classes: int  # K
-    slots: int  # N, room for the images of a member's subset
-    batch: int  # B <= N, images of a step; if B = N, a step sees the whole subset
-    optimizer: str = "sgd"  # specs, as are the next two
-    schedule: str = "constant"
-    augment: str = "none"
-    precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
-    views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
-    loss: str = "soft_cross_entropy"  # spec
-
-    def steps_per_epoch(self, slots: Any) -> Any:
-        """For a subset of this size; the last, partial batch of an epoch is a step too."""
-        return -(-slots // self.batch)
-
-    def build_model(self) -> nn.Module | models.Network:
-        """The network of one member."""
-        return models.build(self.model, self.num_classes)
-
-    def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
-        """Apply the network; models compute in the type of the images they are given."""
-        return self.build_model().apply(variables, images.astype(self.precision), **options)
-
-    def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
-        """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
-        return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
-
-    def build_schedule(self) -> Callable[[Array], Array]:
-        """From the fraction of training that is done, in [0, 1), to the factor of the rate."""
-        return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
-
-    def build_loss(self) -> Callable[..., Array]:
-        """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
-        return spec.resolve(self.loss, *_LOSSES, ("logits",), _OF_LABEL)
-
-    @property
-    def wants(self) -> tuple[str, ...]:
-        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`.
-
-        Raises:
-          ConfigError: it wants both forms of a label, or nothing of it.
-        """
-        return wanted(self.loss)
-
-    def code(self) -> dict[str, str]:
-        """Digests of the code that its specs name: what is named -> digest."""
-        optimizer = spec.find(spec.parse_one(self.optimizer).name, *_OPTIMIZERS)
-        schedule = spec.find(spec.parse_one(self.schedule).name, *_SCHEDULES)
-        loss = spec.find(spec.parse_one(self.loss).name, *_LOSSES)
-        own = {} if loss is losses.soft_cross_entropy else {f"loss {self.loss}": sources.digest(loss)}
-        return own | {
-            f"model {self.model}": sources.digest(models.function(self.model)),
-            f"optimizer {self.optimizer}": sources.digest(optimizer),
-            f"schedule {self.schedule}": sources.digest(schedule),
-            f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
-        }
-
-
-@imports.cached
-def wanted(loss: str) -> tuple[str, ...]:
-    """What the loss that a spec names wants of a label, see `Recipe.wants`."""
-    taken = spec.parameters(spec.find(spec.parse_one(loss).name, *_LOSSES))
-    found = tuple(name for name in _OF_LABEL if name in taken)
-    if not found or {"row", "label_logits"} <= {*found}:
-        told = (
-            f"{' and '.join(found) or 'nothing'} of a label; wanted row or label_logits, or true_class, or one with it"
-        )
-        raise errors.ConfigError(f"loss '{loss}' takes {told}")
-    return found
-
-
-def precision(setting: str) -> str:
-    """What the setting `auto` stands for on this machine: a CPU has no fast bfloat16."""
-    if setting != "auto":
-        return setting
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+from jaxsoft.training import augment, metrics, mixing, views
+from jaxsoft.training.recipe import Recipe
+from jaxsoft.training.recipe import precision as precision  # is known by this module, as is the next
+from jaxsoft.training.recipe import wanted as wanted
 
 
 class Member(NamedTuple):
@@ -131,7 +43,8 @@ class Bank(NamedTuple):
     scale: Float[Array, "C"]  # the network sees images * scale + shift
     shift: Float[Array, "C"]
     rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
-    classes: Int[Array, "N"] | None = None  # true classes of the images, where a loss wants them
+    classes: Int[Array, "N"] | None = None  # true classes of the images, where a step reads them
+    teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
         """Stored images as the network sees them."""
@@ -139,10 +52,10 @@ class Bank(NamedTuple):
         return images.astype(scale.dtype) * scale + shift
 
 
-def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None) -> Bank:
-    """Stored images, label rows and true classes with the map from stored images to what a network sees."""
+def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None) -> Bank:
+    """What members share, as `Bank` has it, with the map from stored images to what a network sees."""
     affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows, classes)
+    return Bank(images, *affine, rows, classes, teachers)
 
 
 class State(NamedTuple):
@@ -199,18 +112,29 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     slots, mask = slots_at(recipe, member, t)
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
     classes = None
-    if "true_class" in recipe.wants:
+    if recipe.reads_class:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
-    if recipe.views:
-        number = t // recipe.steps_per_epoch(member.slots) % recipe.views
-        images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
-        return Batch(images, bank.rows[member.rows[slots] + number], mask, key, classes)
+    images, number = images_at(recipe, bank, member, slots, t)
+    if recipe.online:
+        assert bank.teachers is not None
+        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
+    places = member.rows[slots] + number if recipe.views else member.rows[slots]
+    return Batch(images, bank.rows[places], mask, key, classes)
+
+
+def images_at(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
+) -> tuple[Float[Array, "B H W C"], Int[Array, ""]]:
+    """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
+    if recipe.is_of_views:
+        number = t // recipe.steps_per_epoch(member.slots)
+        number = number % recipe.views if recipe.views else number
+        return views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape)), number
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
-    images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes)
+    return jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0]), jnp.int32(0)
 
 
 def views_of(
@@ -222,7 +146,8 @@ def views_of(
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
-    view = functools.partial(views.view, augment.build(recipe.augment), image_at, member.subset_seed, member.slots)
+    how = augment.build(recipe.augment), mixing.build(recipe.mix)
+    view = functools.partial(views.view, *how, image_at, member.subset_seed, member.slots)
     return jax.vmap(view)(slots, numbers)
 
 

@@ -12,25 +12,27 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float32, Int, Int32
+from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
-from jaxsoft.experiment.inputs.views import view_labels
+from jaxsoft.experiment.inputs.views import online_teachers, view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
 from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
+from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.bank import finished, label_rows
 from jaxsoft.labels.given import check_known, given_by_digest
-from jaxsoft.labels.priors import bare, judged_by
+from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 from jaxsoft.training.evaluate import EvalSet, eval_set
-from jaxsoft.training.fit import Bank, Member, make_bank, wanted
+from jaxsoft.training.fit import Bank, Member, make_bank
+from jaxsoft.training.recipe import wanted
 from jaxsoft.types import Dataset
 
 Images = Int32[np.ndarray, "_"]  # subsets differ in size
@@ -67,9 +69,10 @@ def prepare(
     places = {subset: np.searchsorted(used, ids) for subset, ids in images.items()}
     read = [places[m.subset] for m in plan.members]
     normalizer = experts.normalizer
-    wanted = any("true_class" in bucket.recipe.wants for bucket in plan.buckets)
+    wanted = any(bucket.recipe.reads_class for bucket in plan.buckets)
     classes = dataset.train.labels[used].astype(np.int32) if wanted else None
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes)
+    teachers = online_teachers({m.labels for m in plan.members}, experts)
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, teachers)
     members = tuple(_stacked(plan, bucket, read, starts) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
@@ -90,41 +93,48 @@ def finish_rows(
     """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
 
     Returns:
-      Rows, and for each member the row of each of its images (the first of several, where labels are of views).
+      Rows, and for each member the row of each of its images (the first of several, where labels are of views; any
+      where they are asked for at every step).
     """
     used = np.unique(np.concatenate(list(images.values())))
     asked: dict[tuple[str, str], list[Subset]] = {}
     for text, form, subset in dict.fromkeys((m.labels, m.form, m.subset) for m in members):
         asked.setdefault((text, form), []).append(subset)
     specs = {text: judged_by(LabelSpec.parse(text), experts.histories) for text, _ in asked}
-    given_by = settings, dataset, experts
     epochs = {spec.epoch for spec in specs.values() if spec.epoch is not None and not spec.is_of_subset}
     bank = experts.logits(dataset.train, used, sorted(epochs))
     sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
+    given_by = settings, dataset, experts
     found = learn_labels(*given_by, list(unknown.values()), folder, on_progress)
     learned, given = dict(zip(unknown, found)), given_by_digest(settings.sweep.labels)
-    parts, places, begin = [], {}, 0
+    said = functools.cache(functools.partial(_said, settings.data.root, dataset.train.images, used))
+    parts, places, begin = [np.zeros((0, dataset.num_classes), np.float32)], {}, 0
     for (text, form), whose in asked.items():
         spec = specs[text]
         if not spec.is_of_subset:
             if spec.rows:
                 check_known(text, given[spec.rows].row, [images[subset] for subset in whose])
                 own = _treated(spec, form, _of(given[spec.rows], used), bank.classes, used)
+            elif spec.imported:
+                own = _treated(spec, form, said(spec.imported, spec.weights), bank.classes, used)
             else:
                 own = np.asarray(label_rows(spec, bank, form))
             parts.append(own)
             places |= {(text, form, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue
+        if spec.online:
+            places |= {(text, form, subset): np.zeros(len(images[subset]), np.int32) for subset in whose}
+            continue
         if spec.is_learned:
             labels = (Label(learned[subset]) for subset in whose)
         else:
-            pairs = [(spec, sets[subset]) for subset in whose]
-            labels = view_labels(_weighed(pairs, *given_by, folder, on_progress), *given_by)
+            pairs = _weighed([(spec, sets[subset]) for subset in whose], *given_by, folder, on_progress)
+            labels = view_labels(pairs, *given_by)
         for subset, label in zip(whose, labels, strict=True):
             parts.append(_treated(spec, form, label, dataset.train.labels[images[subset]], images[subset]))
-            places[text, form, subset] = begin + np.arange(len(images[subset])) * max(1, spec.views)
+            places[text, form, subset] = begin + np.arange(len(images[subset])) * spec.rows_per_image
             begin += len(parts[-1])
     return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
 
@@ -150,6 +160,12 @@ def _weighed(
     return [(spec, subset) for spec, (_, subset) in zip(found, pairs)]
 
 
+def _said(root: str, images: Any, which: Images, name: str, digest: str) -> Label:
+    """What a teacher from elsewhere says about some images."""
+    logits = imported.read(name, root, digest).logits(images[which])
+    return Label(np.asarray(jax.nn.softmax(logits)), logits)
+
+
 def _of(label: Label, which: Int[np.ndarray, "R"]) -> Label:
     """The labels of some images."""
     return Label(label.row[which], None if label.logits is None else label.logits[which])
@@ -159,13 +175,8 @@ def _treated(
     spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "S"], images: Images
 ) -> Float32[np.ndarray, "R K"]:
     """The operations of a spec on given labels, several of each image where labels are of views."""
-    whose = (np.repeat(each, max(1, spec.views)) for each in (classes, images))
-    return np.asarray(_finish(bare(spec), form, label, *whose))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _finish(spec: LabelSpec, form: str, label: Label, classes: Array, images: Array) -> Array:
-    return jax.vmap(spec.finish)(label, classes, images).form(form)
+    whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
+    return np.asarray(finished(spec, form, label, *whose))
 
 
 def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:

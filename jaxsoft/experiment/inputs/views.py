@@ -1,7 +1,7 @@
 """What experts say about views of the images of subsets: the very pixels that students will see."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -40,12 +40,20 @@ def view_labels(
     for spec, (seed, images) in asked:
         slots, views = len(images), max(1, spec.views)
         batch = min(student.batch, slots)
-        recipe = Recipe(student.model, classes, slots, batch, augment=student.augment, views=spec.views)
+        seen = dict(augment=student.augment, views=spec.views, mix=spec.mixing)
+        recipe = Recipe(student.model, classes, slots, batch, **seen)
         bank = make_bank(normalizer, normalizer.store(dataset.train.images[images]), np.zeros((0, classes), np.float32))
         ask = functools.partial(_ask, recipe, bank, int(seed), spec.statistics)
         said = jnp.asarray(np.stack([ask(*network) for network in networks]))
         whose = jnp.repeat(jnp.asarray(images), views), jnp.tile(jnp.arange(views, dtype=jnp.int32), slots)
         yield pooled(spec, said, drawn(spec, weights(spec), *whose))
+
+
+def online_teachers(labels: Iterable[str], experts: Experts) -> dict[str, Any] | None:
+    """The variables of the experts whom some label specs ask at every step, by `LabelSpec.networks`; None if none does."""
+    specs = map(LabelSpec.parse, sorted(labels))
+    asked = {name: (expert, spec.epoch or 0) for spec in specs for name, expert in spec.networks.items()}
+    return {name: experts.network(*which)[1] for name, which in asked.items()} or None
 
 
 def _ask(

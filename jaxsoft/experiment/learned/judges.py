@@ -29,7 +29,7 @@ from jaxsoft.labels.priors import alone
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
 from jaxsoft.training import cost, fit
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 JUDGES = 3
@@ -82,7 +82,8 @@ def priors(
     for together in _turns(settings, dataset, missing):
         asked = [pairs[key] for key in together]
         subsets = ImageSet(*(np.array(part, np.int32) for part in zip(*(subset for _, subset in asked))))
-        given = many.place(lessons(subsets.images.shape[1], asked[0][0].views), subsets)
+        first = asked[0][0]
+        given = many.place(lessons(subsets.images.shape[1], (first.views, first.mixing)), subsets)
         judged = many.judge(*given, np.stack([rows(*pair) for pair in asked]), "student").accuracy.tolist()
         found |= {key: _story(key, *pairs[key], accuracy) for key, accuracy in zip(together, judged)}
         if folder:
@@ -92,27 +93,27 @@ def priors(
     return [replace(spec, prior=tuple(own)) for (spec, _), own in zip(committees, percents)]
 
 
-def recipe_of(settings: config.Settings, num_classes: int, slots: int, views: int) -> Recipe:
-    """How students are trained that judge experts."""
-    own = settings.student
-    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision), views, own.loss
+def recipe_of(settings: config.Settings, num_classes: int, slots: int, seen: tuple[int, str] = (0, "none")) -> Recipe:
+    """How students are trained that judge experts; `seen` are the views of an image, and how they are mixed."""
+    own, (views, mix) = settings.student, seen
+    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision), views, own.loss, mix
     return Recipe(own.model, num_classes, slots, min(own.batch, slots), *how)
 
 
 def identity(settings: config.Settings) -> dict[str, Any]:
     """What determines the numbers of students that judge experts, beside data, experts, labels and images."""
-    return {"judges": JUDGES, "student": vars(settings.student), "code": recipe_of(settings, 1, 1, 0).code()}
+    return {"judges": JUDGES, "student": vars(settings.student), "code": recipe_of(settings, 1, 1).code()}
 
 
 def _turns(settings: config.Settings, dataset: Dataset, pairs: Mapping[str, Asked]) -> list[list[str]]:
     """Keys of pairs that are judged at once: of equal shape, as many as are quick and fit in memory."""
-    views = {key: spec.views for key, (spec, _) in pairs.items()}
+    seen = {key: (spec.views, spec.mixing) for key, (spec, _) in pairs.items()}
     shape, devices = dataset.image_shape, jax.local_device_count()
     found = []
-    for number in dict.fromkeys(views.values()):
-        alike = {key: len(subset.images) for key, (_, subset) in pairs.items() if views[key] == number}
+    for views in dict.fromkeys(seen.values()):
+        alike = {key: len(subset.images) for key, (_, subset) in pairs.items() if seen[key] == views}
 
-        def most(size: int, views: int = number) -> int:
+        def most(size: int, views: tuple[int, str] = views) -> int:
             recipe = recipe_of(settings, dataset.num_classes, size, views)
             quick = cost.choose_block(recipe, shape, JUDGES * len(pairs), recipe.batch) * devices // JUDGES
             each = many.subset_bytes(replace(settings.learned, students=0, judges=JUDGES), recipe, shape)
@@ -122,9 +123,9 @@ def _turns(settings: config.Settings, dataset: Dataset, pairs: Mapping[str, Aske
     return found
 
 
-def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots: int, views: int) -> Lesson:
+def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots: int, seen: tuple[int, str]) -> Lesson:
     """Of all pairs of one shape."""
-    own, recipe = settings.student, recipe_of(settings, dataset.num_classes, slots, views)
+    own, recipe = settings.student, recipe_of(settings, dataset.num_classes, slots, seen)
     steps = own.steps or own.epochs * recipe.steps_per_epoch(slots)
     rates = {"learning_rate": own.learning_rate, "weight_decay": own.weight_decay}
     how = replace(settings.learned, judges=JUDGES, unroll_steps=steps, **rates)

@@ -17,9 +17,10 @@ from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, sweep
-from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
+from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
@@ -75,10 +76,10 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 
     def own(m: MemberSpec) -> tuple[str, str, str]:
         source = LabelSpec.parse(m.labels)
-        read = {"teacher": source.needs_teacher or by_difficulty(m.select), "learned": source.is_learned}
+        read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
         read["committee"] = source.prior == "students"
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        content = str(replace(source, file=source.file and "rows"))
+        content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
@@ -95,8 +96,13 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    views = LabelSpec.parse(member.labels).views
-    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, member.loss)
+    source, asked = LabelSpec.parse(member.labels), {}
+    if source.online:
+        networks = {e: model for model, places in by_architecture(settings.teacher).items() for e in places}
+        asked = {"online": member.labels, "teachers": "|".join(networks[e] for e in source.experts)}
+    if source.views or source.online:
+        asked["mix"] = source.mixing
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, source.views, member.loss, **asked)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
@@ -145,7 +151,7 @@ def cut(plan: Plan, budget: int) -> Plan:
 
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
-    """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
+    """Image bank, label rows, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
@@ -154,6 +160,10 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     forms = {(m.labels, m.form) for m in members}
     of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
     labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
-    of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in labelled.values())
+    of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
+    of_online = {m.labels: m for m in members if specs[m.labels].online}.values()
+    asked = (recipe(settings, m, dataset.num_classes).asked for m in of_online)
+    teachers = {name: one for each in asked for name, one in each.items()}
+    rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

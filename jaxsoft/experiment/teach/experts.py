@@ -21,7 +21,8 @@ from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import fit
+from jaxsoft.training import cost, fit
+from jaxsoft.training.evaluate import answers, embeddings
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
 
@@ -58,6 +59,13 @@ class Experts(NamedTuple):
         """The folder that keeps them; empty if they are in memory."""
         return str((self.cohorts and self.cohorts[0].store) or "")
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each expert's network: its variables, as they are applied."""
+        sizes = [(c.places, cost.network_bytes(c.recipe, c.image_shape)) for c in self.cohorts]
+        found = {place: size for places, size in sizes for place in places}
+        return tuple(found[e] for e in range(len(found)))
+
     def network(self, expert: int, epoch: int) -> tuple[Recipe, Any]:
         """One expert's network, and its variables after so many epochs.
 
@@ -90,7 +98,7 @@ class Experts(NamedTuple):
 
         Args:
           images: [N, H, W, C], as `Dataset.from_arrays` takes them.
-          spec: of `teacher`, `teachers`, `committee` or `hard`, without views, and without what belongs to a subset; what is random goes by an image's position.
+          spec: of `teacher`, `teachers`, `committee` or `hard`, without what belongs to a subset, such as views; what is random goes by an image's position.
           classes: their true classes, [N], where the spec reads them.
 
         Raises:
@@ -98,9 +106,8 @@ class Experts(NamedTuple):
           DataError: arrays that are not clear.
         """
         source = judged_by(LabelSpec.parse(spec).resolve(self.histories), self.histories)
-        if source.is_of_subset or source.file:
-            told = "has no labels for any images, only for a subset; teacher, teachers and hard do"
-            raise errors.ConfigError(f"label spec '{spec}' {told}")
+        if source.is_of_subset or source.file or source.imported:
+            raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")
         source.check(self.recipe.num_classes)
@@ -136,6 +143,13 @@ class Experts(NamedTuple):
         """What expert 0 says after its last epoch about every training image."""
         stored = self.normalizer.store(dataset.train.images)
         return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
+
+    def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:
+        """What the last layer of expert 0, after its last epoch, is given of every training image."""
+        recipe, variables = self.network(0, self.settings.epochs)
+        alone = jax.tree.map(lambda a: a[None], variables)
+        stored = self.normalizer.store(dataset.train.images)
+        return next(answers(recipe, self.normalizer, stored, [alone], ask=embeddings))[0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.

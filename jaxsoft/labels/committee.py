@@ -21,7 +21,7 @@ WHOSE = "students", "experts"
 TAU = 10.0
 
 
-def weights(prior: Sequence[float], tau: float = TAU) -> Float64[np.ndarray, "n"]:
+def weights(prior: Sequence[int | float], tau: float = TAU) -> Float64[np.ndarray, "n"]:
     """The weight of each expert, softmax(prior / tau); they sum to 1.
 
     Args:

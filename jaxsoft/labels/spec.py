@@ -50,7 +50,7 @@ class LabelSpec:
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
     mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
     online: bool = False  # experts are asked at every step, of what the student sees
-    prior: str | tuple[float, ...] = ""  # of a committee: whose accuracies, or these, in percent
+    prior: str | tuple[int | float, ...] = ""  # of a committee: whose accuracies, or these, in percent
     tau: float = committee.TAU  # of a committee, in points
     statistics: str = "running"  # that batch norm of experts goes by; or `batch`
     is_learned: bool = False

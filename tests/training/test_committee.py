@@ -1,7 +1,6 @@
 """Committees and teachers of batch statistics against the recorded numbers of CV-DD's own code, see golden/README.md.
 
-28 arrays: 10 of weights (five data sets), 1 of equal weights, 3 of logits, 5 of committee labels and one of these as
-stored, 2 of running statistics; student losses and gradients at two temperatures, 4; and 2 that are inputs.
+17 arrays: 6 of weights, 3 of logits, 5 of committee labels and one of these as stored, 2 of running statistics.
 """
 
 import pathlib

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import jax
-import numpy as np
-from jaxtyping import Array, Float, Float32, Int
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors
 from jaxsoft.labels import committee
@@ -36,14 +36,13 @@ def judged_by(spec: LabelSpec, histories: Mapping[int, History] | Sequence[Histo
     """
     if spec.prior != "experts":
         return spec
-    records = ({int(r["epoch"]): r["val_accuracy"] for r in histories[expert]} for expert in spec.experts)
-    found = [record.get(spec.epoch) for record in records]
-    if None in found:
+    known = [[r["val_accuracy"] for r in histories[e] if r["epoch"] == spec.epoch] for e in spec.experts]
+    if [None] in known or [] in known:
         raise errors.ConfigError(f"label spec '{spec}' weighs experts by validation accuracies that are not known")
-    return replace(spec, prior=tuple(100.0 * accuracy for accuracy in found))
+    return replace(spec, prior=tuple(100.0 * accuracy for (accuracy,) in known))
 
 
-def weights(spec: LabelSpec) -> Float32[np.ndarray, "n"] | None:
+def weights(spec: LabelSpec) -> Float[Array, "n"] | None:
     """The weight of each expert of a committee whose prior is in numbers; None where none is fixed.
 
     Raises:
@@ -53,7 +52,7 @@ def weights(spec: LabelSpec) -> Float32[np.ndarray, "n"] | None:
         return None
     if not isinstance(spec.prior, tuple):
         raise errors.ConfigError(f"label spec '{spec}' has no prior in numbers yet: {spec.prior} give it")
-    return committee.weights(spec.prior, spec.tau).astype(np.float32)
+    return jnp.asarray(committee.weights(spec.prior, spec.tau), jnp.float32)
 
 
 def drawn(

@@ -39,7 +39,8 @@ from jaxsoft.types import Dataset, Row
 
 log = logging.getLogger(__name__)
 
-_ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
+_ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay", "loss"]
+_ABOUT += ["optimizer"]
 """Columns of the rows that stand beside each look of a curve."""
 
 
@@ -143,7 +144,7 @@ class Results(Sequence[Row]):
             raise errors.DataError("no curves were kept: the run is of an earlier version")
         each = [self._curves.get(row["member"]) for row in self.rows]
         looks = [curve.values.shape[1] if curve else 0 for curve in each]
-        about = self.to_pandas()[_ABOUT]
+        about = self.to_pandas().reindex(columns=_ABOUT)  # older rows lack some
         tidy = about.loc[about.index.repeat(looks)].reset_index(drop=True)
         whole = np.concatenate([curve.values for curve in each if curve], axis=1)
         for name, values in zip(next(curve.names for curve in each if curve), whole, strict=True):
@@ -188,9 +189,16 @@ class Results(Sequence[Row]):
 
     @numerics.pinned()
     def labels(self, member: int | str) -> Float32[np.ndarray, "*S K"]:
-        """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K]."""
+        """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K].
+
+        Raises:
+          ConfigError: it has none, as its teachers were asked at every step.
+        """
         bucket, seat = self.plan.seats[self._place(member)]
-        recipe, who, bank = self.plan.buckets[bucket].recipe, self._inputs.members[bucket], self._inputs.bank
+        recipe = self.plan.buckets[bucket].recipe
+        if recipe.online:
+            raise errors.ConfigError(f"there are no rows: {recipe.online} was asked at every step")
+        who, bank = self._inputs.members[bucket], self._inputs.bank
         first = who.rows[seat, : who.slots[seat]]
         return np.asarray(bank.rows)[first[:, None] + np.arange(recipe.views) if recipe.views else first]
 
@@ -218,7 +226,7 @@ class Results(Sequence[Row]):
 
         Args:
           folder: one that is not there yet, or is empty.
-          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `int4`, `top3:int8` and the like; `none` stores none.
           images: whether pixels are written too: as arrays, PNG and tensors.
           may_teach: whether experts and learned labels that a run no longer has are made again.
           on_epoch: called as `teach` calls it.

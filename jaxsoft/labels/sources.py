@@ -136,6 +136,18 @@ def committee(
     return asked if pool == "equal" or n == 1 else {"pool": pool, **own, **asked}
 
 
+def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fields:
+    """The softmax of the logits of a network that another program trained, as `jaxsoft teacher import` keeps it.
+
+    Args:
+      name: of the teacher, or the path of its folder.
+      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
+      views, mix: as for `teacher`.
+    """
+    _require(name != "", "imported: a teacher must be named", name)
+    return {"imported": name, "weights": weights, **_seen(views, mix, False, "running")}
+
+
 def _prior(prior: Any, n: int) -> Any:
     """A prior in its one spelling, if it is one of n experts."""
     if not isinstance(prior, tuple):
@@ -162,17 +174,6 @@ def _seen(views: int, mix: str, online: bool, statistics: str) -> Fields:
     usual = mixing.CUTMIX if views else mixing.NONE
     mix = mixing.canonical(mix or usual)
     return {"views": views, "mix": "" if mix == usual else mix, "online": online, "statistics": statistics}
-
-
-def imported(name: str, weights: str = "") -> Fields:
-    """A network that another program trained, as `jaxsoft teacher import` keeps it; the softmax of its logits.
-
-    Args:
-      name: of the teacher, or the path of its folder.
-      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
-    """
-    _require(name != "", "imported: a teacher must be named", name)
-    return {"imported": name, "weights": weights}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -59,6 +59,8 @@ def alone(settings: config.Settings, row: Row, began: Any) -> config.Settings:
     epochs = next(member["epochs"] for member in began["members"] if member["member"] == row["member"])
     own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
     own |= {"labels": (labels.get(row["labels"], row["labels"]),), "select": (way,)}
+    told = {c: row.get(c) or getattr(settings.student, c) for c in ("loss", "optimizer")}  # older rows lack them
+    own |= {c: (value,) for c, value in told.items() if value != getattr(settings.student, c)}
     own |= {"steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}
     return dataclasses.replace(
@@ -108,7 +110,7 @@ def derive(
         if not may_learn:
             raise
         rows, starts = prepare.finish_rows(*given)
-    each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
+    each = starts[0][:, None] + np.arange(LabelSpec.parse(member.labels).rows_per_image)
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
     return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)

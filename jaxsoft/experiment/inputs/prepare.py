@@ -93,8 +93,7 @@ def finish_rows(
     """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
 
     Returns:
-      Rows, and for each member the row of each of its images (the first of several, where labels are of views; any
-      where they are asked for at every step).
+      Rows, and for each member the row of each of its images (the first of several, where labels are of views).
     """
     used = np.unique(np.concatenate(list(images.values())))
     asked: dict[tuple[str, str], list[Subset]] = {}

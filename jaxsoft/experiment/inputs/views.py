@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import config, rng
 from jaxsoft.experiment.learned.one import ImageSet
+from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import pooled
 from jaxsoft.labels.priors import drawn, weights
@@ -27,8 +28,8 @@ from jaxsoft.types import Dataset
 def view_labels(
     asked: Sequence[tuple[LabelSpec, ImageSet]], settings: config.Settings, dataset: Dataset, experts: Experts
 ) -> Iterator[Label]:
-    """What the pooled experts of a spec say about every view of every image, or about images as they are where it has no
-    views, subset by subset.
+    """What the pooled experts of a spec, or its imported teacher, say about every view of every image, or about images as
+    they are where it has no views, subset by subset.
 
     Views go through the students' augmentation. R is S times the views of an image, which lie together.
 
@@ -36,7 +37,11 @@ def view_labels(
       asked: the spec with each of its subsets, for which it may weigh experts differently.
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
-    networks = [experts.network(expert, asked[0][0].epoch or 0) for expert in asked[0][0].experts]
+    first = asked[0][0]
+    networks = [(*experts.network(expert, first.epoch or 0), None) for expert in first.experts]
+    if first.imported:
+        outside = imported.read(first.imported, settings.data.root, first.weights)
+        networks = [(outside.recipe, outside.variables, outside.sees(normalizer))]
     for spec, (seed, images) in asked:
         slots, views = len(images), max(1, spec.views)
         batch = min(student.batch, slots)
@@ -57,13 +62,13 @@ def online_teachers(labels: Iterable[str], experts: Experts) -> dict[str, Any] |
 
 
 def _ask(
-    recipe: Recipe, bank: Bank, seed: int, statistics: str, teacher: Recipe, variables: Any
+    recipe: Recipe, bank: Bank, seed: int, statistics: str, teacher: Recipe, variables: Any, affine: Any
 ) -> Float32[np.ndarray, "R K"]:
-    """One expert's logits for all views of a subset, so many at a time."""
+    """One network's logits for all views of a subset, so many at a time; `affine` is from these to what it sees."""
     said = np.zeros((recipe.slots * max(1, recipe.views), recipe.num_classes), np.float32)
     for which in _batches(recipe, bank, seed, statistics, teacher):
         with conv.exactly():
-            found = np.asarray(_logits(recipe, teacher, statistics, variables, bank, np.int32(seed), which))
+            found = np.asarray(_logits(recipe, teacher, statistics, variables, affine, bank, np.int32(seed), which))
         said[which[:, 0] * max(1, recipe.views) + which[:, 1]] = found
     return said
 
@@ -104,6 +109,7 @@ def _logits(
     teacher: Recipe,
     statistics: str,
     variables: Any,
+    affine: Any,
     bank: Bank,
     seed: Int[Array, ""],
     which: Int[Array, "n 2 b"],
@@ -111,11 +117,14 @@ def _logits(
     places, none = jnp.arange(recipe.slots), jnp.float32(0)
     member = Member(seed, places, places, jnp.int32(recipe.slots), none, none, jnp.int32(0), subset_seed=seed)
 
-    def ask(which: Int[Array, "2 b"]) -> Float[Array, "b K"]:
+    def said(which: Int[Array, "2 b"]) -> Float[Array, "b K"]:
         slots, numbers = which
-        views = (
+        seen = (
             fit.views_of(recipe, bank, member, slots, numbers) if recipe.views else bank.normalized(bank.images[slots])
         )
-        return expert_logits(teacher, variables, views, statistics)
+        if affine is not None:
+            scale, shift = (jnp.broadcast_to(each, seen.shape) for each in affine)
+            seen = seen * scale + shift
+        return expert_logits(teacher, variables, seen, statistics)
 
-    return jax.lax.map(ask, which)
+    return jax.lax.map(said, which)

@@ -15,7 +15,7 @@ from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
-from jaxsoft.training import fit
+from jaxsoft.training import fit, mixing
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
@@ -45,15 +45,16 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 def of_student(context: Mapping[str, Any], member: MemberSpec) -> dict[str, Any]:
     """The settings of all students with what the member says of them; the usual loss is not told, as in older keys."""
     loss = {} if member.loss == config.Student().loss else {"loss": member.loss}
-    return {**context["student"], "optimizer": member.optimizer, **loss}
+    return {**context.get("student", {}), "optimizer": member.optimizer, **loss}
 
 
 def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
-    own, called, way = settings.student, LabelSpec.parse(member.labels).operations, spec.parse_one(member.select).name
+    own, source, way = settings.student, LabelSpec.parse(member.labels), spec.parse_one(member.select).name
     return {
         **_of_training(member.model, member.optimizer, own.schedule, own.augment, member.loss),
-        **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in called},
+        **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in source.operations},
+        **({f"mixing {source.mix}": sources.digest(mixing.function(source.mix))} if source.mix else {}),
         f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
     }
 

@@ -229,7 +229,7 @@ def test_the_command_imports_and_says_what_it_found(place, linear, capsys):
     assert main(["teacher", "import", str(net), "--as=mine"]) == 0
     told = capsys.readouterr().out
     assert (
-        told.startswith(f"{MODEL}: right about ") and "of the train images of digits" in told and "(one class" in told
+        told.startswith(f"{MODEL}: right about ") and "(of the train images), over" in told and "(one class" in told
     )
     assert f"kept in {place}/teachers/mine; a label spec names it: imported('mine')" in told
     (place / "bad.pt").write_bytes(b"\x80\x02cposix\nsystem\n.")

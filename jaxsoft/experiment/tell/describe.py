@@ -52,6 +52,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
         lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
+    apart = [name for name in ("loss", "optimizer") if len({getattr(b.recipe, name) for b in buckets}) > 1]
     for bucket, planned in zip(buckets, plan.buckets):
         r = bucket.recipe
         lines.append(
@@ -59,6 +60,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
             f"batch {r.batch}, {planned.steps} steps, blocks of {bucket.block}, {r.precision}"
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
+            + "".join(f", {name} {getattr(r, name)}" for name in apart)
         )
     budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops(looked))
     return [

@@ -228,9 +228,7 @@ def test_the_command_imports_and_says_what_it_found(place, linear, capsys):
     save_file(state(*linear), net)
     assert main(["teacher", "import", str(net), "--as=mine"]) == 0
     told = capsys.readouterr().out
-    assert (
-        told.startswith(f"{MODEL}: right about ") and "(of the train images), over" in told and "(one class" in told
-    )
+    assert told.startswith(f"{MODEL}: right about ") and "(of the train images), over" in told and "(one class" in told
     assert f"kept in {place}/teachers/mine; a label spec names it: imported('mine')" in told
     (place / "bad.pt").write_bytes(b"\x80\x02cposix\nsystem\n.")
     usage = "expected: jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --mean=M,M,M --std=S,S,S]"

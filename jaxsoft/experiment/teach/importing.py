@@ -15,7 +15,7 @@ from jaxsoft import errors, files, models, numerics
 from jaxsoft.data import normalize
 from jaxsoft.data.classes import rank
 from jaxsoft.data.formats import tensors
-from jaxsoft.experiment.teach.imported import Imported, keep
+from jaxsoft.experiment.teach.imported import Imported, check_free, keep
 from jaxsoft.types import Dataset
 
 _CERTAIN = 1e-3  # how seldom chance may do as well

@@ -42,19 +42,20 @@ def imported(argv: Sequence[str]) -> list[str]:
             told = f"{dataset.image_shape[-1]} numbers, one for each channel of {dataset.name}, or one for all"
             raise errors.ConfigError(f"--{name} expects {told}, got {given[name]}")
     record, found = importing.import_file(file, folder, dataset, given["model"], mean, std)
-    return [*_told(given, folder, record, found), importing.reordering(found, dataset.class_names)][
-        : 3 + bool(found.order)
-    ]
+    lines = [*_told(given, folder, record, found), importing.reordering(found, dataset.class_names)]
+    return [line for line in lines if line]
 
 
 def _told(given: dict[str, Any], folder: Path, record: dict[str, Any], found: Any) -> list[str]:
-    mean, std = (", ".join(f"{each:.4g}" for each in record[name]) for name in ("mean", "std"))
-    whose = "given" if given["mean"] and given["std"] else f"of the train images of {given['data']}"
+    seen = [
+        f"{', '.join(f'{each:.4g}' for each in record[name])} ({'given' if given[name] else 'of the train images'})"
+        for name in ("mean", "std")
+    ]
     return [
         f"{record['model']}: right about {found.accuracy:.1%} of {found.images:,} validation images of {given['data']} "
         f"(one class alone: {found.chance:.1%}), labels of {found.entropy:.3f} nats",
-        f"it sees images in [0, 1] less {mean}, over {std}: {whose}; if it was trained on the validation images too, its "
-        "accuracy there flatters it",
+        f"it sees images in [0, 1] less {seen[0]}, over {seen[1]}",
+        "if it was trained on the validation images too, its accuracy there flatters it",
         f"kept in {folder}; a label spec names it: imported({given['as']!r})",
     ]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import saved
-from conftest import KEPT, WHOLE
 from saved import Raw, Tensor
 
 from jaxsoft import errors
@@ -20,7 +19,8 @@ from jaxsoft.data.formats import tensors
 NUMBERS = np.arange(12, dtype=np.float32)
 WHOLE_TENSOR = Tensor("0", 12, (3, 4), (4, 1))
 OF_TOUCH = b"cposix\nsystem\n(" + saved.emitted("touch ran") + b"tR"
-FILES = WHOLE.parent / "files"
+KEPT = Path(__file__).parents[1] / "golden"
+FILES = Path(__file__).resolve().parents[3] / "shared" / "golden" / "files"
 MANIFEST = json.loads((FILES / "manifest.json").read_text()) if FILES.exists() else {"files": {}, "hostile": {}}
 ENDS = (".pt", ".pth", ".safetensors", ".tar")
 GOOD = [name for name in MANIFEST["files"] if name.endswith(ENDS)]
@@ -260,7 +260,7 @@ def test_what_is_no_file_is_refused_before_it_can_hang(tmp_path):
 
 @pytest.mark.parametrize("name", ["torch_convnet_legacy.pt", "torch_resnet18.pt"])
 def test_bent_files_are_refused_or_read_but_nothing_else(tmp_path, name):
-    content, rng = (KEPT.parent / name).read_bytes(), np.random.default_rng(0)
+    content, rng = (KEPT / name).read_bytes(), np.random.default_rng(0)
     begin = max(0, content.find(b"\x80\x02"))  # bend what says something, not only numbers
     for trial in range(150):
         bent = bytearray(content[: rng.integers(len(content))] if trial % 5 == 0 else content)

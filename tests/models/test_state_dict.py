@@ -1,14 +1,16 @@
 """Weights of PyTorch say here what they said there; what is not known is refused in one line."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
-from conftest import KEPT, WHOLE
 
 from jaxsoft import errors, models
 from jaxsoft.data.formats import tensors
 
-FILES = WHOLE.parent / "files"
+KEPT = Path(__file__).parents[1] / "golden"
+FILES = Path(__file__).resolve().parents[3] / "shared" / "golden" / "files"
 CHECKED = {  # file -> whose images and logits are recorded beside it, and what it is
     "resnet18_w8_imagenet_stem.pt": "resnet18(stem=imagenet, width=8)",
     "resnet18_w8_imagenet_stem.safetensors": "resnet18(stem=imagenet, width=8)",
@@ -48,9 +50,9 @@ def convnet(norm="none", blocks=2, width=4, side=4, gap=0):
     ],
 )
 def test_networks_that_pytorch_wrote_say_what_they_said_there(name, model):
-    network = models.from_state_dict(tensors.read(KEPT.parent / name), SHAPE)
+    network = models.from_state_dict(tensors.read(KEPT / name), SHAPE)
     assert network.model == model
-    with np.load(KEPT.parent / "torch_networks.npz") as kept:
+    with np.load(KEPT / "torch_networks.npz") as kept:
         np.testing.assert_allclose(said(network, kept[f"{name}/images"]), kept[f"{name}/logits"], atol=1e-5)
 
 

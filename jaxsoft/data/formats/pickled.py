@@ -48,9 +48,9 @@ def refusing() -> Iterator[None]:
 
 
 def array(value: Any) -> np.ndarray:
-    """A value of `load` that is an array of numbers; ValueError if it is none."""
-    if not isinstance(value, np.ndarray):
-        raise ValueError("it holds no array of numbers where one is wanted")
+    """A value of `load` that is an array of whole numbers; ValueError if it is none."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        raise ValueError("it holds no array of whole numbers where one is wanted")
     return value
 
 

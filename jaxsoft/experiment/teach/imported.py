@@ -92,14 +92,19 @@ def place(name: str, root: str = "") -> Path:
     return folder / name
 
 
+def check_free(folder: Path) -> None:
+    """Refuse a place that is taken: an import replaces nothing."""
+    if os.path.lexists(folder):
+        raise errors.ConfigError(f"there is a teacher in {folder} already; choose another name, or delete it first")
+
+
 def keep(folder: Path, record: Mapping[str, Any], variables: Any) -> dict[str, Any]:
     """Make the folder of a teacher, whole or not at all; returns its record, with the digest by which labels know it.
 
     Raises:
       ConfigError: there is one already. CheckpointError: it cannot be written.
     """
-    if os.path.lexists(folder):
-        raise errors.ConfigError(f"there is a teacher in {folder} already; choose another name, or delete it first")
+    check_free(folder)
     packed, leaves = packing.pack(variables)
     whole = {"format": FORMAT, **record, "leaves": leaves}
     whole["digest"] = _digest(whole)

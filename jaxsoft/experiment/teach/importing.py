@@ -15,7 +15,7 @@ from jaxsoft import errors, files, models, numerics
 from jaxsoft.data import normalize
 from jaxsoft.data.classes import rank
 from jaxsoft.data.formats import tensors
-from jaxsoft.experiment.teach.imported import Imported, keep
+from jaxsoft.experiment.teach.imported import Imported, check_free, keep
 from jaxsoft.types import Dataset
 
 _CERTAIN = 1e-3  # how seldom chance may do as well
@@ -90,11 +90,34 @@ def import_file(
     Raises:
       ConfigError: a setting does not fit, or it is no better than chance. DataError: the file holds no such network.
     """
+    check_free(folder)
     if len(dataset.validation) == 0:
         raise errors.ConfigError(f"{dataset.name} has no validation images, on which a teacher is measured")
     own = normalize.standardize(dataset.train.images)
     mean, std = mean or (-own.shift / (255 * own.scale)).tolist(), std or (1 / (255 * own.scale)).tolist()
-    mean, std = ([float(each) for each in np.broadcast_to(m, own.scale.shape)] for m in (mean, std))
+    found = _network(file, dataset, model)
+    record = {
+        "model": found.model,
+        "class_names": list(dataset.class_names),
+        "image_shape": list(dataset.image_shape),
+        **{name: np.resize(each, len(own.scale)).tolist() for name, each in (("mean", mean), ("std", std))},
+    }
+    result = measured(Imported(record, found.variables).logits(dataset.validation.images), dataset.validation.labels)
+    if result.is_at_chance:
+        raise errors.ConfigError(_refusal(file, dataset, result, record))
+    with files.opened(file) as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    record |= {
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "validation_images": result.images},
+        "accuracy": result.accuracy,
+        "label_entropy": result.entropy,
+        "source": {"file": file.name, "sha256": sha256},
+    }
+    return keep(folder, record, found.variables), result
+
+
+def _network(file: Path, dataset: Dataset, model: str) -> models.Found:
+    """The network of a file, for images of a data set; whatever is refused names the file."""
     try:
         found = models.from_state_dict(tensors.read(file), dataset.image_shape, model)
     except errors.DataError as problem:
@@ -103,26 +126,7 @@ def import_file(
     if found.num_classes != dataset.num_classes:
         told = f"{file} is of {found.num_classes} classes; {dataset.name} has {dataset.num_classes}"
         raise errors.DataError(told)
-    network = Imported(
-        {"model": found.model, "mean": mean, "std": std, "class_names": dataset.class_names}, found.variables
-    )
-    result = measured(network.logits(dataset.validation.images), dataset.validation.labels)
-    if result.is_at_chance:
-        raise errors.ConfigError(_refusal(file, dataset, result, mean, std))
-    with files.opened(file) as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    record = {
-        "model": found.model,
-        "class_names": list(dataset.class_names),
-        "image_shape": list(dataset.image_shape),
-        "mean": mean,
-        "std": std,
-        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint, "validation_images": result.images},
-        "accuracy": result.accuracy,
-        "label_entropy": result.entropy,
-        "source": {"file": file.name, "sha256": sha256},
-    }
-    return keep(folder, record, found.variables), result
+    return found
 
 
 def reordering(found: Measured, class_names: Sequence[str]) -> str:
@@ -135,8 +139,8 @@ def reordering(found: Measured, class_names: Sequence[str]) -> str:
     return f"{told}{found.accuracy:.1%}: {', '.join(moved[:4])}{more}"
 
 
-def _refusal(file: Path, dataset: Dataset, found: Measured, mean: Sequence[float], std: Sequence[float]) -> str:
-    used = "; ".join(f"{name} {', '.join(f'{v:.4g}' for v in each)}" for name, each in (("mean", mean), ("std", std)))
+def _refusal(file: Path, dataset: Dataset, found: Measured, record: dict[str, Any]) -> str:
+    used = "; ".join(f"{name} {', '.join(f'{each:.4g}' for each in record[name])}" for name in ("mean", "std"))
     told = f"{file} is right about {found.accuracy:.1%} of the {found.images:,} validation images of {dataset.name}"
     told += f", which is no better than the {found.chance:.1%} of always naming one class (used: {used})"
     better = reordering(found, dataset.class_names)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports
 from jaxsoft import spec as language
-from jaxsoft.labels import ages, sources, treatments
+from jaxsoft.labels import ages, committee, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.training import mixing
@@ -43,10 +43,13 @@ class LabelSpec:
     """
 
     experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
-    pool: str = "logits"  # of several experts; or `probabilities`
+    pool: str = "logits"  # of several experts; or `probabilities`; of a committee `prior` or `random`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
     mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
     online: bool = False  # experts are asked at every step, of what the student sees
+    prior: str | tuple[int | float, ...] = ""  # of a committee: whose accuracies, or these, in percent
+    tau: float = committee.TAU  # of a committee, in points
+    statistics: str = "running"  # that batch norm of experts goes by; or `batch`
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
     is_logits: bool = False  # what that file holds
@@ -91,12 +94,16 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        of = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
+        several = len(self.experts) if self.source in ("teachers", "committee") else ""
+        of = self.file or self.imported or several
         args = (of,) if of else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
-        named |= {} if self.pool == "logits" else {"pool": self.pool}
+        named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
+        named |= {} if self.prior in ("", "students") else {"prior": self.prior}
+        named |= {} if self.tau == committee.TAU else {"tau": self.tau}
         named |= ({"logits": True} if self.is_logits else {}) | self.when
         named |= {n: getattr(self, n) for n in ("rows", "weights", "views", "mix", "online") if getattr(self, n)}
+        named |= {} if self.statistics == "running" else {"statistics": self.statistics}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
@@ -104,11 +111,13 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher`, `teachers` or `committee`."""
         if self.imported:
             return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
+        if self.pool in committee.POOLS:
+            return "committee"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
@@ -122,7 +131,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool == "logits")
+        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool != "probabilities")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -143,7 +152,9 @@ class LabelSpec:
     @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
-        return self.is_learned or self.views > 0 or self.online
+        return (
+            self.is_learned or self.views > 0 or self.online or self.statistics == "batch" or self.prior == "students"
+        )
 
     @property
     def rows_per_image(self) -> int:

@@ -182,7 +182,7 @@ def factors(labels: str) -> Mapping[str, Any]:
     last = operations[-1] if operations else spec.Call("")
     value = next(iter((*last.args, *last.kwargs.values())), np.nan)
     first = source.args[0] if source.args else None
-    several = source.name == "teachers"
+    several, usual = source.name in ("teachers", "committee"), "prior" if source.name == "committee" else "logits"
     return {
         "source": source.name,
         "family": spec.render((source._replace(kwargs=named), *operations)),
@@ -193,7 +193,7 @@ def factors(labels: str) -> Mapping[str, Any]:
         "online": bool(named.get("online", False)),
         "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
         "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
-        "pool": str(named.get("pool", "logits")) if several else "",
+        "pool": str(named.get("pool", usual)) if several else "",
         "operations": tuple(call.name for call in operations),
     }
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsoft import config, errors, imports, numerics, sources, spec
+from jaxsoft.experiment.learned import judges
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
@@ -22,7 +23,7 @@ from jaxsoft.types import Dataset
 def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
     """What determines the numbers of the members of a run, beside what a sweep varies and the code that it names.
 
-    `teacher` and `learned` are left out of the keys of members that do not read them.
+    `teacher`, `learned` and `committee` are left out of the keys of members that do not read them.
     """
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
     student = {name: value for name, value in vars(settings.student).items() if name not in BY_MEMBER}
@@ -34,6 +35,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
         "teacher": experts.key,
         "student": student,
         "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},
+        "committee": judges.identity(settings),
         "protocol": settings.protocol,
         "engine": sources.engine(),
         "numerics": numerics.identity(),

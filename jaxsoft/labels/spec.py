@@ -93,8 +93,8 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(_tidy, self.operations)))
-        first = self.file or self.imported or (self.source == "teachers" and len(self.experts))
-        args = (first,) if first else ()
+        of = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
+        args = (of,) if of else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
@@ -172,10 +172,6 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
-
-    def with_weights(self, digest: str) -> "LabelSpec":
-        """The same of a teacher whose digest is known."""
-        return dataclasses.replace(self, weights=digest)
 
     def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
         """Let class c of `drop_class` mean `classes[c]`.

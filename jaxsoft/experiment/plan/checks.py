@@ -84,7 +84,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for labels in specs.values():
             labels.check(dataset.num_classes)
             if labels.imported:
-                imported.check(labels, settings.data.root, dataset)
+                imported.check(labels, settings.data, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
@@ -209,14 +209,17 @@ def _check_embeds(select: str, teacher: config.Teacher, num_classes: int) -> Non
 
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
     """Refuse a loss that wants logits of labels that have none."""
+    loss = settings.student.loss
+    if _learns(settings) and "label_logits" in wanted(loss):
+        told = f"{loss} wants logits, and labels are learned as probabilities"
+        raise errors.ConfigError(
+            f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
+        )
     for loss, text in dict.fromkeys((m.loss, m.labels) for m in members):
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
             told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
             way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"
             raise errors.ConfigError(f"{_losses(settings)[loss]}: {told}; {way}")
-    loss = settings.student.loss
-    if _learns(settings) and "label_logits" in wanted(loss):
-        raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants logits")
 
 
 def _check_unvalidated(settings: config.Settings) -> None:

@@ -52,13 +52,13 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 
 
 
 def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int) -> int:
-    """Bytes that come and go while a block trains, so many images at a time."""
+    """Bytes that come and go while a block trains, so many images at a time; online teachers see a whole batch."""
     params = _bytes(_state(recipe, image_shape).variables["params"])
     maps = activation_bytes(recipe, image_shape, tile)[1]
     images = recipe.batch * math.prod(image_shape) * 4
-    asked = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
-    temporary = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
-    return int(block * (temporary + _EVALUATION_COPIES * max(asked, default=0)))
+    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
+    asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
+    return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
 
 def at_once(temporary: Sequence[int]) -> int:

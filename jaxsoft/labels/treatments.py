@@ -111,7 +111,7 @@ def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
             return Label(_own(call, label.row, supplied))
         logits = _own(call, label.form("label_logits"), supplied)
         return Label(jax.nn.softmax(logits), logits)
-    row = _ON_ROWS[call.name](label.row, *call.args, **supplied) if call.name in _ON_ROWS else None
+    row = getattr(ops, call.name)(label.row, *call.args, **supplied) if call.name in _ON_ROWS else None
     if not leaves_logits(call.name, label.logits is not None):
         assert row is not None
         return Label(row)

@@ -135,10 +135,8 @@ def wanted(loss: str) -> tuple[str, ...]:
     taken = spec.parameters(spec.find(spec.parse_one(loss).name, *_LOSSES))
     found = tuple(name for name in _OF_LABEL if name in taken)
     if not found or {"row", "label_logits"} <= {*found}:
-        told = (
-            f"{' and '.join(found) or 'nothing'} of a label; wanted row or label_logits, or true_class, or one with it"
-        )
-        raise errors.ConfigError(f"loss '{loss}' takes {told}")
+        way = "wanted logits, and of the label row or label_logits, with or without true_class, or true_class alone"
+        raise errors.ConfigError(f"loss '{loss}' takes {', '.join(taken) or 'nothing'}; {way}")
     return found
 
 

@@ -78,8 +78,8 @@ def test_members_of_one_shape_share_a_bucket(dataset):
     assert [(g.recipe.slots, g.recipe.batch, g.steps) for g in made.buckets] == [(3, 3, 10), (12, 4, 10)]
     assert sorted(i for g in made.buckets for i in g.members) == list(range(12))
     assert len(set(made.keys)) == 12
-    code = [identity.code_of(settings(), m.model, m.labels, m.select) for m in made.members]
-    assert made.keys == tuple(m.key(to_text({**CONTEXT, "code": named})) for m, named in zip(made.members, code))
+    own = [{"student": identity.of_student(CONTEXT, m), "code": identity.code_of(settings(), m)} for m in made.members]
+    assert made.keys == tuple(m.key(to_text({**CONTEXT, **told})) for m, told in zip(made.members, own))
 
 
 def test_what_may_vary_within_a_bucket_does_not_split_it(dataset):

@@ -93,12 +93,12 @@ def test_sources_can_be_made_in_python():
 
 OPERATIONS_FILE = "(all of them: jaxsoft/labels/ops.py)"
 REFUSED = {
-    "techer": "unknown label source 'techer'; closest: teacher, teachers, hard (all of them: jaxsoft/labels/sources.py)",
-    "topk(3)": "a label spec starts with a source (hard, learned, array, teacher, teachers), got the operation 'topk' (in 'topk(3)')",
+    "techer": "unknown label source 'techer'; closest: teacher, teachers, committee (all of them: jaxsoft/labels/sources.py)",
+    "topk(3)": "a label spec starts with a source (hard, learned, array, teacher, teachers, committee, imported), got the operation 'topk' (in 'topk(3)')",
     "teacher|tempratur(2)": "unknown label operation 'tempratur'; closest: temperature, topk, renormalize "
     + OPERATIONS_FILE,
     "teacher|swop(2)": "unknown label operation 'swop'; closest: swap, topk, smooth " + OPERATIONS_FILE,
-    "teacher|_require(2)": "unknown label operation '_require'; closest: renormalize, centre, as_logits "
+    "teacher|_require(2)": "unknown label operation '_require'; closest: renormalize, centre, stored "
     + OPERATIONS_FILE,
     "hard|teachers(2)": "'teachers' is a source of labels and can only come first (in 'hard|teachers(2)')",
     "hard(3)": "hard(3) in 'hard(3)': too many positional arguments; usage: hard()",
@@ -109,7 +109,7 @@ REFUSED = {
     "usage: hard()",
     "teacher(epoch=1.5)": "teacher(epoch=1.5) in 'teacher(epoch=1.5)': epoch expects int, got 1.5; "
     "usage: teacher(expert: int=0, epoch: int=None, accuracy: float=None, entropy: float=None, views: int=0, "
-    "mix: str='', online: bool=False)",
+    "mix: str='', online: bool=False, statistics: str=running)",
     "teacher(epoch=-1)": "epoch must be 0 or more, got -1 (in 'teacher(epoch=-1)')",
     "teacher(-1)|topk(2)": "teacher: expert must be 0 or more, got -1 (in 'teacher(-1)|topk(2)')",
     "teacher(accuracy=35)": "accuracy must be a fraction in (0, 1], got 35.0 (in 'teacher(accuracy=35)')",

@@ -211,10 +211,10 @@ def _check_embeds(select: str, teacher: config.Teacher, num_classes: int) -> Non
 
 
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
-    """Refuse a loss that wants logits of labels that have none."""
+    """Refuse a loss that wants logits of labels that have none, and one that learned labels would not reach."""
     loss = settings.student.loss
-    if _learns(settings) and "label_logits" in wanted(loss):
-        told = f"{loss} wants logits, and labels are learned as probabilities"
+    if _learns(settings) and "row" not in wanted(loss):
+        told = f"labels are learned as probabilities, and {loss} wants {' and '.join(wanted(loss))}"
         raise errors.ConfigError(
             f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
         )

@@ -47,7 +47,7 @@ def loss(text: str, num_classes: int) -> None:
       ConfigError: an argument of it is out of range; or a user's own gives no number, or none that is finite.
     """
     recipe = Recipe("", num_classes, 1, 1, loss=text)
-    of_one, wants, name = recipe.build_loss(), recipe.wants, _name(text) or text
+    wants, of_one, name = recipe.wants, recipe.build_loss(), _name(text) or text
     size, whole = jax.ShapeDtypeStruct((num_classes,), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
 
     def on(logits: Any, row: Any, true_class: Any) -> Any:

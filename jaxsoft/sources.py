@@ -181,7 +181,7 @@ def _module(name: str) -> _Module:
     if path:
         with contextlib.suppress(SyntaxError):  # of a file that nothing has imported
             tree = ast.parse(_READ.get(path) or imports.READ.get(path) or path.read_bytes())
-    top = [(_bare(node), _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    top = [(_bare(node, _is_own(name)), _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     defined: dict[str, list[ast.stmt]] = {}
     for node, names in top:
         for own in names:
@@ -225,12 +225,19 @@ def _names(node: ast.stmt) -> list[str]:
     return [t.id for target in targets if target for t in ast.walk(target) if isinstance(t, ast.Name)]
 
 
-def _bare(node: ast.stmt) -> ast.stmt:
-    """The statement without docstrings."""
+def _bare(node: ast.stmt, own: bool) -> ast.stmt:
+    """The statement without docstrings, and without what a network of this package tells of its feature maps."""
     for inner in ast.walk(node):
         if isinstance(inner, _DEFINITIONS) and ast.get_docstring(inner) is not None:
             inner.body = inner.body[1:] or [ast.Pass()]
+        if own and isinstance(inner, (ast.FunctionDef, *_COMPOUND)):
+            inner.body = [part for part in inner.body if not _tells_features(part)]
     return node
+
+
+def _tells_features(statement: ast.stmt) -> bool:
+    call = getattr(statement, "value", None)
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "sow_features"
 
 
 @imports.cached

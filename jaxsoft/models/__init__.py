@@ -3,7 +3,8 @@
 A function of a user's own may return a network of another kind, which `adapt` knows; `check` says what all promise.
 Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
 `mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
-returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out
+returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm; who asks `features` is told the map after
+each block. A choice that is unknown, or a size out
 of range, is a ConfigError.
 """
 
@@ -17,8 +18,9 @@ from flax import linen as nn
 from jaxsoft import spec
 from jaxsoft.models._adapt import Network, adapt
 from jaxsoft.models._contract import check
+from jaxsoft.models._features import feature_shape, features
 
-__all__ = ["Network", "adapt", "architectures", "build", "check", "function"]
+__all__ = ["Network", "adapt", "architectures", "build", "check", "feature_shape", "features", "function"]
 
 _KIND = "model", "jaxsoft/models/"
 

@@ -285,7 +285,7 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _inputs(self) -> Inputs:
         settings, plan = self._known
-        rows = given_rows.rows_by_digest(settings.sweep.labels)
+        rows = given_rows.given_by_digest(settings.sweep.labels)
         for text in dict.fromkeys(member.labels for member in plan.members):
             if (own := LabelSpec.parse(text).rows) and own not in rows:
                 raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")

@@ -111,6 +111,8 @@ class Sweep(_Group):
     learning_rate: tuple[float, ...] = setting((), "empty: student.learning_rate", above=0.0)
     weight_decay: tuple[float, ...] = setting((), "empty: student.weight_decay", low=0.0)
     model: tuple[Spec, ...] = function((), "empty: student.model")
+    loss: tuple[Spec, ...] = function((), "empty: student.loss")
+    optimizer: tuple[Spec, ...] = function((), "empty: student.optimizer")
     steps: tuple[int, ...] = setting((), "empty: student.steps or student.epochs", low=1)
 
 

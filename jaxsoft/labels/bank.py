@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.treatments import Label
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class LogitBank:
     classes: Int32[np.ndarray, "N"]  # their true classes
 
 
-def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
-    """The finished label of every image in the bank.
+def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Array, "N K"]:
+    """The finished label of every image in the bank, as a `row` or as `label_logits`.
 
     A row depends on the image's identity, class and logits, never on its position or its neighbours. It sums to 1,
     unless the spec cuts it on purpose.
@@ -42,18 +43,25 @@ def label_rows(spec: LabelSpec, bank: LogitBank) -> Float[Array, "N K"]:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
     # Without its epoch a spec is the same program for all epochs: compiled once.
-    return _rows(replace(spec, epoch=None), logits, bank.classes, bank.image_ids)
+    return _rows(replace(spec, epoch=None), form, logits, bank.classes, bank.image_ids)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _rows(
-    spec: LabelSpec, logits: Float[Array, "n N K"], classes: Int[Array, "N"], image_ids: Int[Array, "N"]
+    spec: LabelSpec, form: str, logits: Float[Array, "n N K"], classes: Int[Array, "N"], image_ids: Int[Array, "N"]
 ) -> Float[Array, "N K"]:
     def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        pooled = jax.nn.softmax(logits.mean(0)) if spec.pool == "logits" else jax.nn.softmax(logits).mean(0)
-        return spec.treat(pooled, true_class, image_id)
+        return spec.finish(pooled(spec, logits), true_class, image_id).form(form)
 
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
+
+
+def pooled(spec: LabelSpec, logits: Float[Array, "n *N K"]) -> Label:
+    """What experts say together, before anything is done to it."""
+    if spec.pool == "probabilities":
+        return Label(jax.nn.softmax(logits).mean(0))
+    mean = logits.mean(0)
+    return Label(jax.nn.softmax(mean), mean)
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:

@@ -16,6 +16,7 @@ from jaxsoft.data import refusals
 from jaxsoft.data.formats import array
 from jaxsoft.labels import codecs
 from jaxsoft.labels.spec import GIVEN, LabelSpec
+from jaxsoft.labels.treatments import Label
 from jaxsoft.types import Dataset
 
 _SUM = 1e-3  # how far from 1 probabilities may sum up
@@ -32,10 +33,12 @@ class Labels(str):
 
     Attributes:
       rows: probabilities, float32 [N, K], one row for each image of the train split, in its order.
+      logits: what they are the softmax of, float32 [N, K], where logits were given; else None.
       spec: the label spec as results tell it, with the digest of the rows.
     """
 
     rows: Float32[np.ndarray, "N K"]
+    logits: Float32[np.ndarray, "N K"] | None
     spec: LabelSpec
 
     @classmethod
@@ -44,7 +47,7 @@ class Labels(str):
 
         Args:
           rows: [N, K], probabilities or `logits`: one row for each image of `dataset.train`, in its order.
-          logits: whether the softmax of the rows is to be taken.
+          logits: whether they are logits, of which a label's row is the softmax.
           name: what results call them.
 
         Raises:
@@ -58,18 +61,18 @@ class Labels(str):
         [[0.75, 0.25], [0.5, 0.5]]
         """
         found, digest = _checked(rows, logits, f"the rows of {name!r}")
-        spec = LabelSpec(file=name, rows=digest)
+        spec = LabelSpec(file=name, is_logits=logits, rows=digest)
         return cls._of(str(spec), found, spec)
 
     @classmethod
-    def _of(cls, text: str, rows: Float32[np.ndarray, "N K"], spec: LabelSpec) -> "Labels":
+    def _of(cls, text: str, label: Label, spec: LabelSpec) -> "Labels":
         made = cls(text)
-        made.rows, made.spec = rows, spec
+        made.spec, (made.rows, made.logits) = spec, label
         return made
 
     def __or__(self, operations: str) -> "Labels":
-        text = f"{self}|{operations}"
-        return self._of(text, self.rows, dataclasses.replace(self.spec, operations=LabelSpec.parse(text).operations))
+        text, label = f"{self}|{operations}", Label(self.rows, self.logits)
+        return self._of(text, label, dataclasses.replace(self.spec, operations=LabelSpec.parse(text).operations))
 
     def __deepcopy__(self, _: Any) -> "Labels":
         return self  # neither text nor rows change
@@ -88,9 +91,9 @@ def specs_of(settings: config.Settings) -> tuple[str, ...]:
     return settings.select, *settings.sweep.select, *settings.sweep.labels
 
 
-def rows_by_digest(labels: Iterable[str]) -> dict[str, Float32[np.ndarray, "N K"]]:
-    """The rows that label specs hold."""
-    return {text.spec.rows: text.rows for text in labels if isinstance(text, Labels)}
+def given_by_digest(labels: Iterable[str]) -> dict[str, Label]:
+    """The rows that label specs hold, [N, K], with logits where these were given."""
+    return {text.spec.rows: Label(text.rows, text.logits) for text in labels if isinstance(text, Labels)}
 
 
 def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) -> config.Settings:
@@ -108,7 +111,7 @@ def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) ->
         own, digest = rows(spec.file, spec.is_logits)
         if spec.rows not in ("", digest):
             raise errors.DataError(f"{spec.file} holds the rows {digest}; wanted {spec.rows}")
-        return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, is_logits=False, rows=digest))
+        return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, rows=digest))
 
     return _with_labels(settings, found)
 
@@ -131,7 +134,7 @@ def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Setting
     return _with_labels(settings, found)
 
 
-def _asked(text: str, dataset: Dataset) -> tuple[Float32[np.ndarray, "N K"], str]:
+def _asked(text: str, dataset: Dataset) -> tuple[Label, str]:
     """What a function says of the train split of a dataset."""
     offered = {"class_names": dataset.class_names}
     call = language.parse_one(text)
@@ -172,7 +175,7 @@ def check_known(text: str, rows: Float32[np.ndarray, "N K"], subsets: Iterable[I
             raise errors.DataError(f"config.sweep.labels: {text} has rows of {told}; select those images")
 
 
-def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.ndarray, "N K"], str]:
+def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Label, str]:
     """The rows of a file, sought in one folder after the other, and their digest."""
     path = array.sought(folders, file, "array")
     found = array.read(path)
@@ -181,17 +184,17 @@ def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Float32[np.
     return _checked(array.one(path), logits, str(path))
 
 
-def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Float32[np.ndarray, "N K"], str]:
+def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Label, str]:
     """Rows of some images, as an export has them, among rows that are not known (`nan`); and a digest of theirs."""
     with refusals.naming(f"cannot read {path}", "export it again"):
         rows = codecs.decode(found)
         spread = np.full((int(found["of"]), rows.shape[1]), np.nan, np.float32)
         spread[found["images"]] = rows
-    return spread, "x" + files.digest([f"{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
+    return Label(spread), "x" + files.digest([f"{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
 
 
-def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N K"], str]:
-    """Rows as probabilities in float32, and a digest of what was given."""
+def _checked(rows: Any, logits: bool, what: str) -> tuple[Label, str]:
+    """Rows, or logits with theirs, in float32, and a digest of what was given."""
     with refusals.naming(f"{what} make no array"):
         array = np.asarray(rows)
     _check_shape(array, what)
@@ -200,12 +203,12 @@ def _checked(rows: Any, logits: bool, what: str) -> tuple[Float32[np.ndarray, "N
     _refuse(what, ~np.isfinite(given).all(1), given, "holds {}; wanted finite numbers")
     digest = "x" + files.digest([f"{bool(logits)} {given.shape};", given.data])[:12]
     if logits:
-        return softmax(given, axis=1), digest
+        return Label(softmax(given, axis=1), given), digest
     hint = "" if logits else "; logits are told by logits=true"
     _refuse(what, (given < 0).any(1), given.min(1), f"holds {{}}; wanted no probability below 0{hint}")
     sums = given.sum(1, dtype=np.float64)
     _refuse(what, ~(abs(sums - 1) <= _SUM), sums, f"sums to {{}}; wanted 1, to {_SUM}{hint}")
-    return given / given.sum(1, keepdims=True), digest
+    return Label(given / given.sum(1, keepdims=True)), digest
 
 
 def _check_shape(array: np.ndarray, what: str) -> None:

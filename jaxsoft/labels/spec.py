@@ -1,7 +1,7 @@
 """The label spec: where labels come from and what is then done to them, as one string.
 
 `teacher(epoch=11)|temperature(2)|topk(10)` is a source, then operations of `jaxsoft/labels/ops.py` from left to right.
-The sources are the five functions below, or a function of the user's own that gives rows. A spec is parsed, bound and
+The sources are the functions of `sources.py`, or one of the user's own that gives rows. A spec is parsed, bound and
 checked once, before any data is read; who wants to know something about labels asks for the parts of what `parse` gave.
 """
 
@@ -17,11 +17,11 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
-from jaxsoft.labels import ops, treatments
+from jaxsoft.labels import sources, treatments
+from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.types import History
 
-_UNSET: Any = None
 _MOST_VIEWS = 10_000
 _MEASURES = {"accuracy": ("val_accuracy", 1, "best"), "entropy": ("label_entropy", -1, "lowest")}
 """Column of a history, the sign of what is better, and the word for the best."""
@@ -74,9 +74,11 @@ class LabelSpec:
         first, *rest = language.parse(text)
         source = _source(first, text)
         for call in rest:
-            if call.name in _SOURCES and call.name not in language.public_functions(ops):
+            if call.name in _SOURCES and not treatments.is_operation(call.name):
                 raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
-        return dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
+        spec = dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
+        spec._check_logits()
+        return spec
 
     def __str__(self) -> str:
         if self.function:
@@ -97,6 +99,19 @@ class LabelSpec:
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         return "teacher" if len(self.experts) == 1 else "teachers"
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether its labels have logits, not only rows: its source says some, and what is done to them is defined there."""
+        there = self.source_has_logits
+        for call in self.operations:
+            there = treatments.leaves_logits(call.name, there)
+        return there
+
+    @property
+    def source_has_logits(self) -> bool:
+        """Whether its source says logits, of which a row is the softmax."""
+        return self.is_logits or (bool(self.experts) and self.pool == "logits")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -174,19 +189,22 @@ class LabelSpec:
         raise errors.ConfigError(f"label spec '{self}': no epoch reaches {measure} {goal:g}; {found}")
 
     def check(self, num_classes: int) -> None:
-        """Run the operations on shapes alone, so that a bad argument is found by the plan.
+        """Try the operations, so that a bad argument is found by the plan.
 
         Raises:
-          ConfigError: an argument is out of range for this number of classes.
+          ConfigError: an argument is out of range for this number of classes; or logits are not finite.
         """
-        scalar = jax.ShapeDtypeStruct((), jnp.int32)
+        scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
+        label = Label(row, row if self.source_has_logits else None)
         try:
-            jax.eval_shape(self.treat, jax.ShapeDtypeStruct((num_classes,), jnp.float32), scalar, scalar)
+            jax.eval_shape(self.finish, label, scalar, scalar)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
+        if any(call.name == "log" for call in self.operations):
+            self._check_finite(jnp.linspace(-1, 1, num_classes))
 
-    def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        """Apply the operations to one image's row, which is not looked at if the source is `hard`.
+    def finish(self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Label:
+        """Apply the operations to the label of one image, which is not looked at if the source is `hard`.
 
         Operations that are random depend on the image's identity and on their turn, on nothing else.
         """
@@ -196,75 +214,32 @@ class LabelSpec:
             wanted = language.parameters(treatments.operation(call.name))
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            row = treatments.treated(call, row, supplied)
-        return row
+            label = treatments.treated(call, label, supplied)
+        return label
 
+    def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
+        """What `finish` makes of a row that has no logits."""
+        return self.finish(Label(row), true_class, image_id).row
 
-def hard() -> LabelSpec:
-    """The one-hot row of the true class; needs no teacher."""
-    return LabelSpec()
+    def _check_logits(self) -> None:
+        """Refuse what is done to logits where there are none."""
+        there = self.source_has_logits
+        for call in self.operations:
+            if treatments.reads(call.name) == "logits" and not there:
+                before = f"'{self}' has none before it; `log` makes some of a row"
+                raise errors.ConfigError(f"{call.name} is done to logits, and {before}")
+            there = treatments.leaves_logits(call.name, there)
 
-
-def learned() -> LabelSpec:
-    """Labels learned for the subset by gradient descent through the training of students (`config.learned`)."""
-    return LabelSpec(is_learned=True)
-
-
-def array(file: str, logits: bool = False, rows: str = "") -> LabelSpec:
-    """Rows of another teacher, of one's own, in a file of NumPy: one for each training image, in their order.
-
-    Args:
-      file: .npy, or .npz of one array, [N, K]; sought beside the config, then in the current folder.
-      logits: whether the rows are logits, of which the softmax is taken; else they are probabilities.
-      rows: the digest of the rows, by which results know them; if given, the file must hold these.
-    """
-    _require(file != "", "array: a file must be named", file)
-    return LabelSpec(file=file, is_logits=logits, rows=rows)
-
-
-def teacher(
-    expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
-) -> LabelSpec:
-    """The softmax of one expert's logits.
-
-    Args:
-      expert: which expert, from 0.
-      epoch: index into its trajectory, 0 is the initialisation; or
-      accuracy: the first epoch whose validation accuracy (a fraction) is at least this; or
-      entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
-      views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
-        the view that the label is of. 0: one label, of the image as it is.
-
-    Raises:
-      ConfigError: an argument is out of range, or more than one says when.
-    """
-    _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return LabelSpec((expert,), "logits", views, epoch=epoch, accuracy=accuracy, entropy=entropy)
-
-
-def teachers(
-    n: int = 3,
-    pool: str = "logits",
-    epoch: int = _UNSET,
-    accuracy: float = _UNSET,
-    entropy: float = _UNSET,
-    views: int = 0,
-) -> LabelSpec:
-    """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
-
-    Args:
-      n: how many experts, 1 to 1000.
-      pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
-    """
-    _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
-    _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
-    pool = pool if n > 1 else "logits"
-    return LabelSpec(tuple(range(n)), pool, views, epoch=epoch, accuracy=accuracy, entropy=entropy)
+    def _check_finite(self, logits: Float[Array, "K"]) -> None:
+        """Refuse the logarithm of rows that hold 0."""
+        label = self.finish(Label(jax.nn.softmax(logits), logits), jnp.int32(0), jnp.int32(0))
+        if label.logits is not None and not jnp.isfinite(label.logits).all():
+            way = "smooth the row before, as in 'hard|smooth(0.1)|log', or take its numbers as they are, `as_logits`"
+            raise errors.ConfigError(f"label spec '{self}' takes the logarithm of 0; {way}")
 
 
 GIVEN = ("images", "labels")  # to a source of the user's own: the train split
-_SOURCES = {source.__name__: source for source in (hard, teacher, teachers, learned, array)}
+_SOURCES = language.public_functions(sources)
 
 
 def _source(call: Call, text: str) -> LabelSpec:
@@ -274,14 +249,14 @@ def _source(call: Call, text: str) -> LabelSpec:
         language.check_takes(call.name, function, "label source", GIVEN)
         language.bind(call, function, (*GIVEN, "class_names"), text)
         return LabelSpec(function=call)
-    if call.name not in _SOURCES and call.name in language.public_functions(ops):
+    if call.name not in _SOURCES and treatments.is_operation(call.name):
         told = f"a label spec starts with a source ({', '.join(_SOURCES)}), got the operation {call.name!r}"
         raise errors.ConfigError(f"{told} (in {text!r})")
     if call.name not in _SOURCES:
-        raise errors.ConfigError(errors.unknown("label source", call.name, _SOURCES, "jaxsoft/labels/spec.py"))
+        raise errors.ConfigError(errors.unknown("label source", call.name, _SOURCES, "jaxsoft/labels/sources.py"))
     arguments = language.bind(call, _SOURCES[call.name], text=text)
     try:
-        return _SOURCES[call.name](**arguments)
+        return LabelSpec(**_SOURCES[call.name](**arguments))
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"{problem} (in {text!r})") from None
 

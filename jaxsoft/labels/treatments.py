@@ -1,26 +1,63 @@
-"""The operations of a label spec as calls: found by name, their arguments bound, applied to a row; a user's too."""
+"""The operations of a label spec as calls: found by name, their arguments bound, applied to a label; a user's too.
+
+A label is a row, and logits of which the row is the softmax as long as all that is done to it is defined on these.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from jaxsoft import errors, imports
 from jaxsoft import spec as language
+from jaxsoft.labels import logits as on_logits
 from jaxsoft.labels import ops
 from jaxsoft.spec import Call
 
-_SUPPLIED = ("row", "true_class", "key")  # by the label bank, to an operation
+_SUPPLIED = ("row", "logits", "true_class", "key")  # by the label bank, to an operation
+_ON_ROWS, _ON_LOGITS = language.public_functions(ops), language.public_functions(on_logits)
+
+
+class Label(NamedTuple):
+    """What stands for one image, or for N: weights [*N, K], and where there are such, logits [*N, K] of the same label."""
+
+    row: Any  # arrays of JAX or of NumPy, or their shapes
+    logits: Any = None
+
+    def form(self, name: str) -> Any:
+        """The `row` or the `label_logits`, as a loss calls them."""
+        if name == "row":
+            return self.row
+        assert self.logits is not None
+        return self.logits
 
 
 def operation(name: str) -> Callable[..., Any]:
-    """The function that an operation of a label spec names.
+    """The function that an operation of a label spec names; of rows where there is one of logits too.
 
     Raises:
       ConfigError: there is none.
     """
-    return language.find(name, language.public_functions(ops), "label operation", "jaxsoft/labels/ops.py")
+    return language.find(name, {**_ON_LOGITS, **_ON_ROWS}, "label operation", "jaxsoft/labels/ops.py")
+
+
+def is_operation(name: str) -> bool:
+    """Whether a name of this package is that of an operation."""
+    return name in _ON_ROWS or name in _ON_LOGITS
+
+
+def reads(name: str) -> str:
+    """What an operation maps: the `row` of a label, its `logits`, or `both`."""
+    if name in _ON_ROWS and name in _ON_LOGITS:
+        return "both"
+    return next(iter(language.parameters(operation(name))))
+
+
+def leaves_logits(name: str, there: bool) -> bool:
+    """Whether a label has logits after an operation, of which it had some before or not."""
+    return name in _ON_LOGITS and (there or reads(name) == "row") or (there and reads(name) == "logits")
 
 
 def bound(call: Call, text: str) -> Call:
@@ -28,20 +65,34 @@ def bound(call: Call, text: str) -> Call:
     function = operation(call.name)
     given = language.bind(call, function, _SUPPLIED, text)
     if imports.is_outside(call.name):  # its defaults may be what no spec can say
-        language.check_takes(call.name, function, "label operation", ("row",))
+        if reads(call.name) != "logits":
+            language.check_takes(call.name, function, "label operation", ("row",))
         return Call(call.name, (), given)
     parameters = language.parameters(function).values()
     return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
 
 
-def treated(call: Call, row: Array, supplied: Mapping[str, Any]) -> Array:
-    """What an operation makes of a row; of a user's it is checked that it is a row again."""
-    function = operation(call.name)
-    if not imports.is_outside(call.name):
-        return function(row, *call.args, **supplied)
+def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
+    """What an operation makes of a label."""
+    if imports.is_outside(call.name):
+        if reads(call.name) == "row":
+            return Label(_own(call, label.row, supplied))
+        logits = _own(call, label.form("label_logits"), supplied)
+        return Label(jax.nn.softmax(logits), logits)
+    row = _ON_ROWS[call.name](label.row, *call.args, **supplied) if call.name in _ON_ROWS else None
+    if not leaves_logits(call.name, label.logits is not None):
+        assert row is not None
+        return Label(row)
+    before = label.row if reads(call.name) == "row" else label.logits
+    logits = _ON_LOGITS[call.name](before, *call.args)
+    return Label(jax.nn.softmax(logits) if row is None else row, logits)
+
+
+def _own(call: Call, values: Array, supplied: Mapping[str, Any]) -> Array:
+    """What an operation of a user's makes of a row or of logits, if it is such again."""
     with imports.telling(call.name):
-        made = jnp.asarray(function(row, **call.kwargs, **supplied))
-    if made.shape != row.shape or not jnp.issubdtype(made.dtype, jnp.floating):
-        told = f"{len(row)} floats, got {made.dtype} of shape {made.shape}"
+        made = jnp.asarray(operation(call.name)(values, **call.kwargs, **supplied))
+    if made.shape != values.shape or not jnp.issubdtype(made.dtype, jnp.floating):
+        told = f"{len(values)} floats, got {made.dtype} of shape {made.shape}"
         raise errors.ConfigError(f"{call.name} should return {told}")
     return made

@@ -82,7 +82,7 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     shape: Any = jax.ShapeDtypeStruct
     real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
     channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row)
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32))
     member = Member(whole, slots, slots, whole, real, real, whole, whole)
     variables = _state(recipe, image_shape).variables
     stats = {name: value for name, value in variables.items() if name != "params"}

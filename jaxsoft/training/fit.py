@@ -15,13 +15,15 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import models, rng, sources, spec
+from jaxsoft import errors, imports, models, rng, sources, spec
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, losses, metrics, optim, schedules, views
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
+_OF_LABEL = "row", "label_logits", "true_class"
+"""What a loss may want of a label, by the names of its parameters."""
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -62,9 +64,18 @@ class Recipe(NamedTuple):
         """From the fraction of training that is done, in [0, 1), to the factor of the rate."""
         return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
 
-    def build_loss(self) -> Callable[[Array, Array], Array]:
-        """From logits [K] and a label row [K] of one image to a scalar."""
-        return spec.resolve(self.loss, *_LOSSES, ("logits", "row"))
+    def build_loss(self) -> Callable[..., Array]:
+        """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
+        return spec.resolve(self.loss, *_LOSSES, ("logits",), _OF_LABEL)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`.
+
+        Raises:
+          ConfigError: it wants both forms of a label, or nothing of it.
+        """
+        return wanted(self.loss)
 
     def code(self) -> dict[str, str]:
         """Digests of the code that its specs name: what is named -> digest."""
@@ -78,6 +89,19 @@ class Recipe(NamedTuple):
             f"schedule {self.schedule}": sources.digest(schedule),
             f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
         }
+
+
+@imports.cached
+def wanted(loss: str) -> tuple[str, ...]:
+    """What the loss that a spec names wants of a label, see `Recipe.wants`."""
+    taken = spec.parameters(spec.find(spec.parse_one(loss).name, *_LOSSES))
+    found = tuple(name for name in _OF_LABEL if name in taken)
+    if not found or {"row", "label_logits"} <= {*found}:
+        told = (
+            f"{' and '.join(found) or 'nothing'} of a label; wanted row or label_logits, or true_class, or one with it"
+        )
+        raise errors.ConfigError(f"loss '{loss}' takes {told}")
+    return found
 
 
 def precision(setting: str) -> str:
@@ -106,7 +130,8 @@ class Bank(NamedTuple):
     images: Shaped[Array, "N H W C"]  # as stored (uint8), or already whitened (float32)
     scale: Float[Array, "C"]  # the network sees images * scale + shift
     shift: Float[Array, "C"]
-    rows: Float[Array, "R K"]
+    rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
+    classes: Int[Array, "N"] | None = None  # true classes of the images, where a loss wants them
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
         """Stored images as the network sees them."""
@@ -114,10 +139,10 @@ class Bank(NamedTuple):
         return images.astype(scale.dtype) * scale + shift
 
 
-def make_bank(normalizer: Normalizer, images: Any, rows: Any) -> Bank:
-    """Stored images and label rows with the map from one to what a network sees."""
+def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None) -> Bank:
+    """Stored images, label rows and true classes with the map from stored images to what a network sees."""
     affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows)
+    return Bank(images, *affine, rows, classes)
 
 
 class State(NamedTuple):
@@ -158,6 +183,12 @@ class Batch(NamedTuple):
     rows: Float[Array, "B K"]
     mask: Bool[Array, "B"]
     key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
+    classes: Int[Array, "B"] | None = None  # where the loss wants them
+
+    def label(self, wants: tuple[str, ...]) -> dict[str, Any]:
+        """What a loss wants of the labels, by name."""
+        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes}
+        return {name: of_label[name] for name in wants}
 
 
 def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
@@ -167,15 +198,19 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     """
     slots, mask = slots_at(recipe, member, t)
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
+    classes = None
+    if "true_class" in recipe.wants:
+        assert bank.classes is not None
+        classes = bank.classes[member.images[slots]]
     if recipe.views:
         number = t // recipe.steps_per_epoch(member.slots) % recipe.views
         images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
-        return Batch(images, bank.rows[member.rows[slots] + number], mask, key)
+        return Batch(images, bank.rows[member.rows[slots] + number], mask, key, classes)
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
     images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask, key)
+    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes)
 
 
 def views_of(
@@ -202,14 +237,15 @@ def loss_and_gradient(
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
-    count, own_loss = jnp.maximum(batch.mask.sum(), 1), jax.vmap(recipe.build_loss())
+    count, of_one = jnp.maximum(batch.mask.sum(), 1), recipe.build_loss()
+    own_loss = jax.vmap(lambda logits, label: of_one(logits, **label))
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
         options = {} if part.key is None else {"key": part.key}
         variables = {"params": unravel(vector), **stats}
         logits, new = recipe.logits(variables, part.images, train=True, mask=part.mask, mutable=list(stats), **options)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        return jnp.where(part.mask, own_loss(logits, part.rows), 0).sum() / count, new
+        return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants)), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
     if stats or tile in (0, recipe.batch):

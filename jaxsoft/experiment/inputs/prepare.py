@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Int32
+from jaxtyping import Array, Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
-from jaxsoft.experiment.inputs.views import view_probabilities
+from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.learn import OnProgress, learn_labels
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
@@ -25,8 +25,9 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import label_rows
-from jaxsoft.labels.given import check_known, rows_by_digest
+from jaxsoft.labels.given import check_known, given_by_digest
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.treatments import Label
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member, make_bank
 from jaxsoft.types import Dataset
@@ -64,7 +65,9 @@ def prepare(
     places = {subset: np.searchsorted(used, ids) for subset, ids in images.items()}
     read = [places[m.subset] for m in plan.members]
     normalizer = experts.normalizer
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows)
+    wanted = any("true_class" in bucket.recipe.wants for bucket in plan.buckets)
+    classes = dataset.train.labels[used].astype(np.int32) if wanted else None
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes)
     members = tuple(_stacked(plan, bucket, read, starts) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
@@ -88,49 +91,56 @@ def finish_rows(
       Rows, and for each member the row of each of its images (the first of several, where labels are of views).
     """
     used = np.unique(np.concatenate(list(images.values())))
-    asked: dict[str, list[Subset]] = {}
-    for text, subset in dict.fromkeys((m.labels, m.subset) for m in members):
-        asked.setdefault(text, []).append(subset)
-    specs = {text: LabelSpec.parse(text) for text in asked}
+    asked: dict[tuple[str, str], list[Subset]] = {}
+    for text, form, subset in dict.fromkeys((m.labels, m.form, m.subset) for m in members):
+        asked.setdefault((text, form), []).append(subset)
+    specs = {text: LabelSpec.parse(text) for text, _ in asked}
     epochs = {spec.epoch for spec in specs.values() if spec.epoch is not None and not spec.is_of_subset}
     bank = experts.logits(dataset.train, used, sorted(epochs))
     sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
     found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
-    learned, rows_of = dict(zip(unknown, found)), rows_by_digest(settings.sweep.labels)
+    learned, given = dict(zip(unknown, found)), given_by_digest(settings.sweep.labels)
     parts, places, begin = [], {}, 0
-    for text, whose in asked.items():
+    for (text, form), whose in asked.items():
         spec = specs[text]
         if not spec.is_of_subset:
-            own = _treated(spec, rows_of[spec.rows][used], bank.classes, used) if spec.rows else label_rows(spec, bank)
-            parts.append(np.asarray(own))
             if spec.rows:
-                check_known(text, rows_of[spec.rows], [images[subset] for subset in whose])
-            places |= {(text, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
+                check_known(text, given[spec.rows].row, [images[subset] for subset in whose])
+                own = _treated(spec, form, _of(given[spec.rows], used), bank.classes, used)
+            else:
+                own = np.asarray(label_rows(spec, bank, form))
+            parts.append(own)
+            places |= {(text, form, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue
         if spec.is_learned:
-            given = iter([learned[subset] for subset in whose])
+            labels = (Label(learned[subset]) for subset in whose)
         else:
-            given = view_probabilities(spec, settings, dataset, experts, [sets[subset] for subset in whose])
-        for subset, rows in zip(whose, given, strict=True):
-            parts.append(_treated(spec, rows, dataset.train.labels[images[subset]], images[subset]))
-            places[text, subset] = begin + np.arange(len(images[subset])) * max(1, spec.views)
-            begin += len(rows)
-    return np.concatenate(parts), [places[m.labels, m.subset] for m in members]
+            labels = view_labels(spec, settings, dataset, experts, [sets[subset] for subset in whose])
+        for subset, label in zip(whose, labels, strict=True):
+            parts.append(_treated(spec, form, label, dataset.train.labels[images[subset]], images[subset]))
+            places[text, form, subset] = begin + np.arange(len(images[subset])) * max(1, spec.views)
+            begin += len(parts[-1])
+    return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
+
+
+def _of(label: Label, which: Int[np.ndarray, "R"]) -> Label:
+    """The labels of some images."""
+    return Label(label.row[which], None if label.logits is None else label.logits[which])
 
 
 def _treated(
-    spec: LabelSpec, rows: Float[np.ndarray, "R K"], classes: Int[np.ndarray, "S"], images: Images
+    spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "S"], images: Images
 ) -> Float32[np.ndarray, "R K"]:
-    """The operations of a spec on given rows, several of each image where labels are of views."""
+    """The operations of a spec on given labels, several of each image where labels are of views."""
     whose = (np.repeat(each, max(1, spec.views)) for each in (classes, images))
-    return np.asarray(_treat(replace(spec, epoch=None), rows, *whose))
+    return np.asarray(_finish(replace(spec, epoch=None), form, label, *whose))
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _treat(spec: LabelSpec, rows: Array, classes: Array, images: Array) -> Array:
-    return jax.vmap(spec.treat)(rows, classes, images)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _finish(spec: LabelSpec, form: str, label: Label, classes: Array, images: Array) -> Array:
+    return jax.vmap(spec.finish)(label, classes, images).form(form)
 
 
 def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:

@@ -12,16 +12,18 @@ from jaxtyping import Array, Float, Float32, Int
 from jaxsoft import config
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.teach.experts import Experts
+from jaxsoft.labels.bank import pooled
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.treatments import Label
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Bank, Member, Recipe, make_bank
 from jaxsoft.types import Dataset
 
 
-def view_probabilities(
+def view_labels(
     spec: LabelSpec, settings: config.Settings, dataset: Dataset, experts: Experts, subsets: Sequence[ImageSet]
-) -> Iterator[Float32[np.ndarray, "R K"]]:
+) -> Iterator[Label]:
     """What the pooled experts of a spec say about every view of every image, subset by subset.
 
     Views go through the students' augmentation. R is S times the views of an image, which lie together.
@@ -33,8 +35,7 @@ def view_probabilities(
         recipe = Recipe(student.model, classes, slots, slots, augment=student.augment, views=spec.views)
         bank = make_bank(normalizer, normalizer.store(dataset.train.images[images]), np.zeros((0, classes), np.float32))
         said = np.stack([_ask(recipe, teacher, variables, bank, int(seed)) for teacher, variables in networks])
-        pooled = jax.nn.softmax(said.mean(0), -1) if spec.pool == "logits" else jax.nn.softmax(said, -1).mean(0)
-        yield np.asarray(pooled)
+        yield pooled(spec, jnp.asarray(said))
 
 
 def _ask(recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: int) -> Float32[np.ndarray, "R K"]:

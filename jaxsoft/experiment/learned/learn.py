@@ -196,10 +196,12 @@ def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots
     """Of all subsets of one size: from all training images, through students whom the validation images judge."""
     recipe, normalizer = recipe_of(settings, dataset.num_classes, slots), experts.normalizer
     train, validation = dataset.train, dataset.validation
-    bank = make_bank(normalizer, normalizer.store(train.images), np.zeros((0, recipe.num_classes), np.float32))
+    rows, classes = np.zeros((0, recipe.num_classes), np.float32), train.labels.astype(np.int32)
+    given = classes if "true_class" in recipe.wants else None
+    bank = make_bank(normalizer, normalizer.store(train.images), rows, given)
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
-    material = Material(bank, train.labels.astype(np.int32), held_out)
+    material = Material(bank, classes, held_out)
     return Lesson(settings.learned, recipe, material, settings.compute.lowering)
 
 

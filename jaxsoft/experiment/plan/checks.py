@@ -19,7 +19,7 @@ from jaxsoft.experiment.teach.experts import by_architecture, expectations, mode
 from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.fit import Recipe, wanted
 from jaxsoft.types import Dataset
 
 SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
@@ -52,6 +52,7 @@ def check(settings: config.Settings) -> config.Settings:
             build()
     for text in dict.fromkeys(m.labels for m in members):
         _check_labels(LabelSpec.parse(text), settings.teacher)
+    _check_losses(settings, members)
     if needs_experts(settings) and not settings.teacher.experts:
         who = "learned labels, selection by difficulty and config.subjects=accuracy"
         raise errors.ConfigError(f"config.teacher.experts is 0, but {who} ask experts; wanted 1 or more")
@@ -95,10 +96,14 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             if isinstance(text, chosen.Indices):
                 for smaller in {m.ipc for m in members if m.select == text}:
                     choose(smaller)
-    for name in _trained(settings):
-        for setting, try_ in trials.of_training(getattr(settings, name), dataset):
-            with _about(f"config.{name}.{setting}"):
+    tried = {f"config.{name}": trials.of_training(getattr(settings, name), dataset) for name in _trained(settings)}
+    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep)}).items():
+        for setting, try_ in each:
+            with _about(f"{group}.{setting}"):
                 try_()
+    for text, key in _losses(settings).items():
+        with _about(key):
+            trials.loss(text, dataset.num_classes)
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
@@ -144,11 +149,13 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield key, functools.partial(selection, text)
     for name in _trained(settings):
         part = getattr(settings, name)
-        recipe = Recipe("", 10, 1, 1, part.optimizer, part.schedule)
-        yield f"config.{name}.optimizer", recipe.build_optimizer
-        yield f"config.{name}.schedule", recipe.build_schedule
+        yield f"config.{name}.optimizer", Recipe("", 10, 1, 1, part.optimizer).build_optimizer
+        yield f"config.{name}.schedule", Recipe("", 10, 1, 1, schedule=part.schedule).build_schedule
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
-    yield "config.student.loss", Recipe("", 10, 1, 1, loss=settings.student.loss).build_loss
+    for text in settings.sweep.optimizer:
+        yield "config.sweep.optimizer", Recipe("", 10, 1, 1, text).build_optimizer
+    for text, key in _losses(settings).items():
+        yield key, functools.partial(trials.loss, text, 10)
     for model, key in _models(settings).items():
         yield key, Recipe(model, 10, 1, 1).build_model
 
@@ -185,6 +192,18 @@ def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
         raise errors.ConfigError(f"label spec '{labels}' {told}")
 
 
+def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
+    """Refuse a loss that wants logits of labels that have none."""
+    for loss, text in dict.fromkeys((m.loss, m.labels) for m in members):
+        if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
+            told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
+            way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"
+            raise errors.ConfigError(f"{_losses(settings)[loss]}: {told}; {way}")
+    loss = settings.student.loss
+    if _learns(settings) and "label_logits" in wanted(loss):
+        raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants logits")
+
+
 def _check_unvalidated(settings: config.Settings) -> None:
     """Refuse what would choose on validation images where there are none."""
     todo = "wanted config.data.validation above 0"
@@ -201,6 +220,14 @@ def _check_unvalidated(settings: config.Settings) -> None:
 def _selections(settings: config.Settings) -> dict[str, str]:
     """Every way to select, with the key that names it."""
     return dict.fromkeys(settings.sweep.select, "config.sweep.select") or {settings.select: "config.select"}
+
+
+def _losses(settings: config.Settings) -> dict[str, str]:
+    """Every loss of students, with the key that names it; labels are learned by the student's own."""
+    found = dict.fromkeys(settings.sweep.loss, "config.sweep.loss")
+    if not found or _learns(settings):
+        found[settings.student.loss] = "config.student.loss"
+    return found
 
 
 def _models(settings: config.Settings) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from jaxsoft import config, errors, imports, numerics, sources, spec
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan import checks
-from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
@@ -24,11 +24,8 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 
     `teacher` and `learned` are left out of the keys of members that do not read them.
     """
-    own = ("model", "learning_rate", "weight_decay", "steps")  # are said by each member
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
-    student = {name: value for name, value in vars(settings.student).items() if name not in own}
-    if student["loss"] == config.Student().loss:  # is not told, as keys were made before there was another
-        del student["loss"]
+    student = {name: value for name, value in vars(settings.student).items() if name not in BY_MEMBER}
     learned = {name: value for name, value in vars(settings.learned).items() if name not in unread}
     return {
         "data": dataset.fingerprint,
@@ -43,11 +40,17 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
     }
 
 
-def code_of(settings: config.Settings, model: str, labels: str, select: str) -> dict[str, str]:
+def of_student(context: Mapping[str, Any], member: MemberSpec) -> dict[str, Any]:
+    """The settings of all students with what the member says of them; the usual loss is not told, as in older keys."""
+    loss = {} if member.loss == config.Student().loss else {"loss": member.loss}
+    return {**context["student"], "optimizer": member.optimizer, **loss}
+
+
+def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
-    own, called, way = settings.student, LabelSpec.parse(labels).operations, spec.parse_one(select).name
+    own, called, way = settings.student, LabelSpec.parse(member.labels).operations, spec.parse_one(member.select).name
     return {
-        **_of_training(model, own.optimizer, own.schedule, own.augment, own.loss),
+        **_of_training(member.model, member.optimizer, own.schedule, own.augment, member.loss),
         **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in called},
         f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
     }
@@ -65,9 +68,9 @@ def of_run(
     code = {"engine": sources.engine()}
     for cohort in experts.cohorts:
         code |= {f"teacher's {what}": digest for what, digest in cohort.recipe.code().items()}
-    for model, labels, way in dict.fromkeys((m.model, m.labels, m.select) for m in members):
-        code |= code_of(settings, model, labels, way)
-        source = LabelSpec.parse(labels)
+    for m in {(m.model, m.labels, m.select, m.loss, m.optimizer): m for m in members}.values():
+        code |= code_of(settings, m)
+        source = LabelSpec.parse(m.labels)
         code |= {f"label rows {source.file}": source.rows} if source.rows else {}
     return {"data": {"fingerprint": dataset.fingerprint}, "settings": numerics.identity(), "code": code}
 

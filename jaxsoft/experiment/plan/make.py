@@ -4,7 +4,6 @@
 shapes are stored with the run, so that a resumed run repeats them.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -72,25 +71,31 @@ def make(
 
 def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: config.Settings) -> tuple[str, ...]:
     """The key of each member; what it reads of the context, and its code, are written once for all alike."""
+    told: dict[tuple[str, ...], tuple[str, str, str]] = {}
 
-    @functools.cache
-    def own(model: str, labels: str, select: str) -> tuple[str, str, str]:
-        source = LabelSpec.parse(labels)
-        read = {"teacher": source.needs_teacher or by_difficulty(select), "learned": source.is_learned}
+    def own(m: MemberSpec) -> tuple[str, str, str]:
+        source = LabelSpec.parse(m.labels)
+        read = {"teacher": source.needs_teacher or by_difficulty(m.select), "learned": source.is_learned}
         shared = {name: value for name, value in context.items() if read.get(name, True)}
         content = str(replace(source, file=source.file and "rows"))
-        code = identity.code_of(settings, model, labels, select)
-        return sweep.to_text({**shared, "code": code}), content, chosen.content(select)
+        code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
+        return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
-    return tuple(m.key(*own(m.model, m.labels, m.select)) for m in members)
+    def key(m: MemberSpec) -> str:
+        alike = m.model, m.labels, m.select, m.loss, m.optimizer
+        if alike not in told:
+            told[alike] = own(m)
+        return m.key(*told[alike])
+
+    return tuple(map(key, members))
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
-    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
+    how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
     views = LabelSpec.parse(member.labels).views
-    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, own.loss)
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, member.loss)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
@@ -103,7 +108,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
     shapes: dict[tuple[Recipe, int], list[int]] = {}
     kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
     for i, m in enumerate(members):
-        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer
         if what not in kinds:
             own = recipe(settings, m, dataset.num_classes)
             # Equal length too: a member is looked at as often as if it trained alone.
@@ -145,8 +150,9 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
     used = min(len(dataset.train), drawn)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
-    of_images = sum(not spec.is_of_subset for spec in specs.values()) * used
-    labelled = {(m.labels, m.subset): m for m in members if specs[m.labels].is_of_subset}
+    forms = {(m.labels, m.form) for m in members}
+    of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
+    labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
     of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

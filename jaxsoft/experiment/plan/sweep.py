@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 from jaxsoft import config, errors, files
 from jaxsoft.labels.given import spec_of
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training.fit import wanted
 from jaxsoft.types import History
 
+BY_MEMBER = "model", "learning_rate", "weight_decay", "steps", "loss", "optimizer"
+"""Settings of students that each member says."""
 to_text = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -54,10 +57,17 @@ class MemberSpec:
     epochs: int
     select: str = "random"
     without: int = -1
+    loss: str = config.Student().loss
+    optimizer: str = config.Student().optimizer
 
     def slots(self, num_classes: int) -> int:
         """How many images the subset holds."""
         return self.ipc * (num_classes - (self.without >= 0))
+
+    @property
+    def form(self) -> str:
+        """What its loss wants of its labels, `row` or `label_logits`."""
+        return "label_logits" if "label_logits" in wanted(self.loss) else "row"
 
     @property
     def subset(self) -> Subset:
@@ -71,10 +81,11 @@ class MemberSpec:
     def key(self, context: str, labels: str = "", select: str = "") -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
-        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings, protocol, code. `labels`
-        and `select` are the member's own, by content if they have a name.
+        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings with loss and optimizer,
+        protocol, code. `labels` and `select` are the member's own, by content if they have a name.
         """
         own = vars(self) | {"labels": labels or self.labels, "select": select or self.select}
+        del own["loss"], own["optimizer"]
         return files.digest([f"[{to_text(own)}, {context}]"])[:12]
 
 
@@ -94,7 +105,7 @@ def expand(settings: config.Settings) -> tuple[MemberSpec, ...]:
     def labels(text: str, epoch: int | None) -> str:
         return str(specs[text] if epoch is None else specs[text].with_epoch(epoch))
 
-    own = {name: getattr(student, name) for name in ("model", "learning_rate", "weight_decay", "steps")}
+    own = {name: getattr(student, name) for name in BY_MEMBER}
     own |= {"ipc": 1, "labels": "hard", "seed": 0, "select": settings.select, "teacher_epoch": None}
     own["epochs"] = 0 if axes.steps else student.epochs
 

@@ -1,6 +1,7 @@
 """What users' functions return, tried on shapes before anything is trained; what is not as it should be is one line."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Int
 
 from jaxsoft import config, errors, imports, spec
 from jaxsoft.training import augment
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.fit import Batch, Recipe
 from jaxsoft.types import Dataset
 
 _NUMBER = jax.ShapeDtypeStruct((), jnp.float32)
@@ -30,9 +31,40 @@ def of_training(part: config.Training | config.Learned, dataset: Dataset) -> Ite
         yield "schedule", lambda: _shaped(_name(part.schedule), (), recipe.build_schedule(), _NUMBER)
     if any(map(imports.is_found, augment.code_of(part.augment))):
         yield "augment", lambda: _augmentation(part.augment, dataset.image_shape)
-    if isinstance(part, config.Student) and _name(part.loss):
-        loss = Recipe("", 10, 1, 1, loss=part.loss).build_loss()
-        yield "loss", lambda: _loss(_name(part.loss), loss, dataset.num_classes)
+
+
+def of_sweep(sweep: config.Sweep) -> Iterator[tuple[str, Any]]:
+    """The same of the axes of a sweep."""
+    for text in filter(_name, sweep.optimizer):
+        build = Recipe("", 10, 1, 1, text).build_optimizer()
+        yield "optimizer", functools.partial(_optimizer, _name(text), build)
+
+
+def loss(text: str, num_classes: int) -> None:
+    """Try a loss on a hard row and an even one: what takes the logarithm of a weight that may be 0 is found out here.
+
+    Raises:
+      ConfigError: an argument of it is out of range; or a user's own gives no number, or none that is finite.
+    """
+    recipe = Recipe("", num_classes, 1, 1, loss=text)
+    of_one, wants, name = recipe.build_loss(), recipe.wants, _name(text) or text
+    size, whole = jax.ShapeDtypeStruct((num_classes,), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
+
+    def on(logits: Any, row: Any, true_class: Any) -> Any:
+        return of_one(logits, **Batch(row, row, row, classes=true_class).label(wants))
+
+    if not _name(text):
+        jax.eval_shape(on, size, size, whole)
+        return
+    _shaped(name, (), on, size, size, whole)
+    for row in (jnp.eye(num_classes)[0], jnp.full(num_classes, 1 / num_classes)):
+        with imports.telling(name):
+            told = jax.jit(jax.value_and_grad(on))(jnp.zeros(num_classes), row, jnp.int32(0))
+        if not all(np.isfinite(part).all() for part in told):
+            shown = np.array2string(np.asarray(row), precision=3, threshold=4, edgeitems=2)
+            raise errors.ConfigError(
+                f"{name} should be finite, with its gradient, at logits of 0; it is not for {shown}"
+            )
 
 
 def telling(text: str) -> contextlib.AbstractContextManager[None]:
@@ -87,20 +119,6 @@ def _augmentation(text: str, image_shape: tuple[int, ...]) -> None:
     made = augment.build(text)
     image, u = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (image_shape, (made.draws,)))
     _shaped(text, image_shape, made.change, image, u, _NUMBER)
-
-
-def _loss(name: str, loss: Callable[..., Any], num_classes: int) -> None:
-    """On a hard row and an even one: what takes the logarithm of a weight that may be 0 is found out here."""
-    size = jax.ShapeDtypeStruct((num_classes,), jnp.float32)
-    _shaped(name, (), loss, size, size)
-    for row in (jnp.eye(num_classes)[0], jnp.full(num_classes, 1 / num_classes)):
-        with imports.telling(name):
-            told = jax.jit(jax.value_and_grad(loss))(jnp.zeros(num_classes), row)
-        if not all(np.isfinite(part).all() for part in told):
-            shown = np.array2string(np.asarray(row), precision=3, threshold=4, edgeitems=2)
-            raise errors.ConfigError(
-                f"{name} should be finite, with its gradient, at logits of 0; it is not for {shown}"
-            )
 
 
 def _shaped(name: str, shape: tuple[int, ...], function: Callable[..., Any], *inputs: jax.ShapeDtypeStruct) -> None:

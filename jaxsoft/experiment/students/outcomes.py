@@ -85,6 +85,8 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "learning_rate": member.learning_rate,
         "weight_decay": member.weight_decay,
         "steps": make.member_steps(member, bucket.recipe),
+        "loss": member.loss,
+        "optimizer": member.optimizer,
         "protocol": settings.protocol,
         **{name: None if failed else _rounded(outcome[name]) for name in MEASURED},
         "status": "failed" if failed else "done",

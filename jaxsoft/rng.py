@@ -24,6 +24,7 @@ class Stream(enum.IntEnum):
     SPLIT = 5
     VIEW = 6
     MODEL = 7
+    PROJECTION = 8
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:

@@ -22,6 +22,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("data",),
     ("training.views",),
     ("training.augment", "training.losses", "training.optim", "training.schedules", "training.metrics"),
+    ("training.distances",),
     ("presets",),
     ("config",),
     ("config.settings",),

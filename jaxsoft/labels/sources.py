@@ -34,7 +34,12 @@ def array(file: str, logits: bool = False, rows: str = "") -> Fields:
 
 
 def teacher(
-    expert: int = 0, epoch: int = _UNSET, accuracy: float = _UNSET, entropy: float = _UNSET, views: int = 0
+    expert: int = 0,
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
+    features: int = _UNSET,
 ) -> Fields:
     """The softmax of one expert's logits.
 
@@ -45,12 +50,15 @@ def teacher(
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
       views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
         the view that the label is of. 0: one label, of the image as it is.
+      features: the label holds the expert's feature map of the image after this block too, counted as Python does, -1
+        the last. What is done to rows leaves it as it is; a loss such as `features` compares the student's own to it.
 
     Raises:
-      ConfigError: an argument is out of range, or more than one says when.
+      ConfigError: an argument is out of range, more than one says when, or there are both views and features.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    return {"experts": (expert,), "views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    when: Fields = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return {"experts": (expert,), "views": views, "features": features} | when
 
 
 def teachers(

@@ -53,6 +53,7 @@ class LabelSpec:
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
+    features: int | None = None  # after which block the expert's feature map is part of the label; None: it is not
     operations: tuple[Call, ...] = ()  # of `jaxsoft/labels/ops.py`, with all arguments by position, defaults too
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
+        _require(self.features is None or not self.views, "feature maps are of whole images; with features, views must be 0", self.views)
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -88,6 +90,7 @@ class LabelSpec:
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
         named |= self.when | ({"views": self.views} if self.views else {})
+        named |= {} if self.features is None else {"features": self.features}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
@@ -112,6 +115,11 @@ class LabelSpec:
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
         return self.is_logits or (bool(self.experts) and self.pool == "logits")
+
+    @property
+    def source_of_features(self) -> str:
+        """Whose feature maps its labels hold, when, after which block: its text without operations; empty if none."""
+        return "" if self.features is None else str(dataclasses.replace(self, operations=()))
 
     @property
     def when(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from jaxsoft import imports
+from jaxsoft import imports, models
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, metrics
@@ -58,9 +58,18 @@ def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet)
     return jax.lax.map(batch, data).sum(0)
 
 
-def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
-    """Logits of one member for images in batches."""
-    return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
+def predict(
+    recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"], layer: int | None = None
+) -> Float[Array, "n b ..."]:
+    """Logits [n, b, K] of one member for images in batches; or with a layer its feature maps [n, b, h, w, c]."""
+
+    def batch(part: Array) -> Array:
+        images = bank.normalized(part)
+        if layer is None:
+            return recipe.logits(variables, images)
+        return models.features(recipe.build_model(), variables, images.astype(recipe.precision), layer)[1]
+
+    return jax.lax.map(batch, images)
 
 
 def answers(
@@ -69,24 +78,28 @@ def answers(
     stored: Shaped[np.ndarray, "N H W C"],
     networks: Iterable[Any],
     lowering: str = "auto",
-) -> Iterator[Float32[np.ndarray, "E N K"]]:
-    """Logits for images as `Normalizer.store` gives them.
+    layer: int | None = None,
+) -> Iterator[Float32[np.ndarray, "E N ..."]]:
+    """Logits [E, N, K] for images as `Normalizer.store` gives them; or feature maps [E, N, h, w, c].
 
     Args:
       recipe, normalizer: of all networks, and what they see.
       networks: variables of E of them at a time, stacked.
       lowering: of their convolutions.
+      layer: of the feature maps; None asks for logits.
     """
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
     images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
     bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
     code = *recipe.code().items(), imports.stamps()
     for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, bank, variables, images))
-        yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
+        said = np.asarray(_said(recipe, code, lowering, layer, bank, variables, images))
+        yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))  # `code` is here to be known by
-def _said(recipe: Recipe, code: tuple, lowering: str, bank: Bank, variables: Any, images: Any) -> Any:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by
+def _said(
+    recipe: Recipe, code: tuple, lowering: str, layer: int | None, bank: Bank, variables: Any, images: Any
+) -> Any:
     with conv.exactly(lowering):
-        return jax.lax.map(lambda one: predict(recipe, bank, one, images), variables)
+        return jax.lax.map(lambda one: predict(recipe, bank, one, images, layer), variables)

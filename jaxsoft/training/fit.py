@@ -13,16 +13,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxsoft import errors, imports, models, rng, sources, spec
-from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, losses, metrics, optim, schedules, views
+from jaxsoft.training import augment, feature_maps, losses, metrics, optim, schedules, views
+from jaxsoft.training.bank import Bank, make_bank
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
-_OF_LABEL = "row", "label_logits", "true_class"
+_OF_LABEL = "row", "label_logits", "true_class", "label_features"
 """What a loss may want of a label, by the names of its parameters."""
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
@@ -43,6 +43,8 @@ class Recipe(NamedTuple):
     precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
     views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
     loss: str = "soft_cross_entropy"  # spec
+    features: str = ""  # shape of the feature maps that labels hold, as `4x4x128`; empty: they hold none
+    layer: int = -1  # which map of the network is compared to them
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -56,6 +58,15 @@ class Recipe(NamedTuple):
         """Apply the network; models compute in the type of the images they are given."""
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
+    def learn(self, variables: Any, projection: Any, images: Array, **options: Any) -> tuple[Array, Array | None, Any]:
+        """Logits in training, the feature map that is compared to the label's, where there is one, and the new state."""
+        if not self.features:
+            logits, state = self.logits(variables, images, train=True, **options)
+            return logits, None, state
+        network, images = self.build_model(), images.astype(self.precision)
+        logits, maps, state = models.features(network, variables, images, self.layer, train=True, **options)
+        return logits, feature_maps.projected(projection, maps, self.features), state
+
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
         """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
         return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
@@ -66,14 +77,14 @@ class Recipe(NamedTuple):
 
     def build_loss(self) -> Callable[..., Array]:
         """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
-        return spec.resolve(self.loss, *_LOSSES, ("logits",), _OF_LABEL)
+        return spec.resolve(self.loss, *_LOSSES, ("logits",), (*_OF_LABEL, "features"))
 
     @property
     def wants(self) -> tuple[str, ...]:
-        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`.
+        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`; `label_features`.
 
         Raises:
-          ConfigError: it wants both forms of a label, or nothing of it.
+          ConfigError: it wants both forms of a label, or nothing of it; or one of two feature maps.
         """
         return wanted(self.loss)
 
@@ -101,6 +112,8 @@ def wanted(loss: str) -> tuple[str, ...]:
             f"{' and '.join(found) or 'nothing'} of a label; wanted row or label_logits, or true_class, or one with it"
         )
         raise errors.ConfigError(f"loss '{loss}' takes {told}")
+    if ("features" in taken) != ("label_features" in taken):
+        raise errors.ConfigError(f"loss '{loss}' takes one of features and label_features; wanted both or neither")
     return found
 
 
@@ -122,27 +135,7 @@ class Member(NamedTuple):
     weight_decay: Float[Array, "*M"]
     steps: Int[Array, "*M"]  # length of its training; later steps change nothing
     subset_seed: Int[Array, "*M"] | None = None  # of the views of its images
-
-
-class Bank(NamedTuple):
-    """What all members read: images once, and every label row that any of them needs."""
-
-    images: Shaped[Array, "N H W C"]  # as stored (uint8), or already whitened (float32)
-    scale: Float[Array, "C"]  # the network sees images * scale + shift
-    shift: Float[Array, "C"]
-    rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
-    classes: Int[Array, "N"] | None = None  # true classes of the images, where a loss wants them
-
-    def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
-        """Stored images as the network sees them."""
-        scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
-        return images.astype(scale.dtype) * scale + shift
-
-
-def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None) -> Bank:
-    """Stored images, label rows and true classes with the map from stored images to what a network sees."""
-    affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows, classes)
+    features: Int[Array, "*M N"] | None = None  # which feature maps of the bank are of its labels
 
 
 class State(NamedTuple):
@@ -151,14 +144,19 @@ class State(NamedTuple):
     variables: dict[str, Any]  # what the model is applied with: `params`, and what else it keeps, as `batch_stats`
     optimizer: optax.OptState  # over the parameters as ONE vector
     bad_step: Int[Array, "*M"]  # the first step whose loss or update was not finite; -1 while all is well
+    projection: Any = None  # from the network's feature map to that of its labels, where these differ in shape
 
 
 def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""]) -> State:
     """The state before the first step, from the member's seed alone."""
     dummy = jnp.zeros((1, *image_shape), jnp.float32)
-    variables = recipe.build_model().init(rng.key(seed, Stream.INIT), dummy)
-    vector, _ = ravel_pytree(variables["params"])
-    return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1))
+    network, projection = recipe.build_model(), None
+    variables = network.init(rng.key(seed, Stream.INIT), dummy)
+    if recipe.features:
+        key = rng.key(seed, Stream.PROJECTION)
+        projection = feature_maps.begin(network, image_shape, recipe.layer, recipe.features, key)
+    vector, _ = ravel_pytree((variables["params"], projection))
+    return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1), projection)
 
 
 def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
@@ -184,11 +182,12 @@ class Batch(NamedTuple):
     mask: Bool[Array, "B"]
     key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
     classes: Int[Array, "B"] | None = None  # where the loss wants them
+    features: Float[Array, "B h w c"] | None = None  # of the labels, likewise
 
-    def label(self, wants: tuple[str, ...]) -> dict[str, Any]:
-        """What a loss wants of the labels, by name."""
-        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes}
-        return {name: of_label[name] for name in wants}
+    def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
+        """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
+        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes, "label_features": self.features}
+        return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 
 def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
@@ -202,6 +201,7 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     if "true_class" in recipe.wants:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
+    features = bank.maps(recipe.features, member.features, slots)
     if recipe.views:
         number = t // recipe.steps_per_epoch(member.slots) % recipe.views
         images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
@@ -210,7 +210,7 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
     images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes)
+    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes, features)
 
 
 def views_of(
@@ -233,7 +233,7 @@ def loss_and_gradient(
 
     Args:
       recipe, batch: of the member, and what the step sees.
-      vector, unravel: the parameters as one vector, and the way back to the tree.
+      vector, unravel: the parameters as one vector, and the way back to the trees of the network and the projection.
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
@@ -241,11 +241,13 @@ def loss_and_gradient(
     own_loss = jax.vmap(lambda logits, label: of_one(logits, **label))
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
-        options = {} if part.key is None else {"key": part.key}
-        variables = {"params": unravel(vector), **stats}
-        logits, new = recipe.logits(variables, part.images, train=True, mask=part.mask, mutable=list(stats), **options)
+        options: dict[str, Any] = {} if part.key is None else {"key": part.key}
+        params, projection = unravel(vector)
+        variables = {"params": params, **stats}
+        options |= {"mask": part.mask, "mutable": list(stats)}
+        logits, maps, new = recipe.learn(variables, projection, part.images, **options)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants)), 0).sum() / count, new
+        return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants, maps)), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
     if stats or tile in (0, recipe.batch):
@@ -276,7 +278,7 @@ def train_chunk(
       The state after them, and the mean loss over those of them that the member still had to do.
     """
     optimizer, schedule = recipe.build_optimizer(), recipe.build_schedule()
-    vector, unravel = ravel_pytree(state.variables["params"])
+    vector, unravel = ravel_pytree((state.variables["params"], state.projection))
     stats = {name: value for name, value in state.variables.items() if name != "params"}
 
     def step(carry: Any, t: Array) -> tuple[Any, Array]:
@@ -294,4 +296,5 @@ def train_chunk(
 
     t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
     ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
-    return State({"params": unravel(vector), **stats}, memory, bad_step), metrics.masked_mean(loss, t < member.steps)
+    params, projection = unravel(vector)
+    return State({"params": params, **stats}, memory, bad_step, projection), metrics.masked_mean(loss, t < member.steps)

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.maps import feature_tables
 from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.learn import OnProgress, learn_labels
 from jaxsoft.experiment.learned.one import ImageSet
@@ -67,8 +68,9 @@ def prepare(
     normalizer = experts.normalizer
     wanted = any("true_class" in bucket.recipe.wants for bucket in plan.buckets)
     classes = dataset.train.labels[used].astype(np.int32) if wanted else None
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes)
-    members = tuple(_stacked(plan, bucket, read, starts) for bucket in plan.buckets)
+    tables, maps = feature_tables(plan.members, images, dataset, experts)
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, tables)
+    members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
@@ -143,11 +145,13 @@ def _finish(spec: LabelSpec, form: str, label: Label, classes: Array, images: Ar
     return jax.vmap(spec.finish)(label, classes, images).form(form)
 
 
-def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:
+def _stacked(
+    plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray], maps: Sequence[Any]
+) -> Member:
     """The members of a bucket as arrays; what follows a member's own slots is never read."""
     each, recipe = [plan.members[i] for i in bucket.members], bucket.recipe
 
-    def filled(values: Sequence[np.ndarray]) -> np.ndarray:
+    def filled(values: Sequence[Any]) -> np.ndarray:
         table = np.zeros((len(each), recipe.slots), np.int32)
         for line, i in zip(table, bucket.members):
             line[: len(values[i])] = values[i]
@@ -162,5 +166,6 @@ def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], ro
         weight_decay=np.array([m.weight_decay for m in each], np.float32),
         steps=np.array([make.member_steps(m, recipe) for m in each], np.int32),
         subset_seed=np.array([m.subset_seed for m in each], np.int32),
+        features=filled(maps) if recipe.features else None,
     )
     return Member(**arrays)

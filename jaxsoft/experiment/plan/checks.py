@@ -13,7 +13,7 @@ from jaxsoft import config, data, errors, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import sweep, trials
+from jaxsoft.experiment.plan import maps, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
 from jaxsoft.labels.given import check_rows, read_rows
@@ -113,6 +113,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             model_check(model, dataset, _taught_by(settings, dataset, members, model))
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
+    for model, text in dict.fromkeys((m.model, m.labels) for m in members):
+        maps.with_maps(Recipe(model, dataset.num_classes, 1, 1), specs[text], settings, dataset)
 
 
 def needs_experts(settings: config.Settings) -> bool:
@@ -194,7 +196,9 @@ def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
 
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
     """Refuse a loss that wants logits of labels that have none."""
-    for loss, text in dict.fromkeys((m.loss, m.labels) for m in members):
+    pairs = dict.fromkeys((m.loss, m.labels) for m in members)
+    maps.check(pairs, _losses(settings))
+    for loss, text in pairs:
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
             told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
             way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"
@@ -202,6 +206,8 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
     loss = settings.student.loss
     if _learns(settings) and "label_logits" in wanted(loss):
         raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants logits")
+    if _learns(settings) and "label_features" in wanted(loss):
+        raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants feature maps")
 
 
 def _check_unvalidated(settings: config.Settings) -> None:

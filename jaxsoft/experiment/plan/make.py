@@ -16,7 +16,7 @@ import numpy as np
 from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import identity, sweep
+from jaxsoft.experiment.plan import identity, maps, sweep
 from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
@@ -111,6 +111,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer
         if what not in kinds:
             own = recipe(settings, m, dataset.num_classes)
+            own = maps.with_maps(own, LabelSpec.parse(m.labels), settings, dataset)
             # Equal length too: a member is looked at as often as if it trained alone.
             kinds[what] = own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own)
         shapes.setdefault(kinds[what], []).append(i)
@@ -144,7 +145,7 @@ def cut(plan: Plan, budget: int) -> Plan:
 
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
-    """Image bank, label rows and evaluation sets; at most so, as subsets of different seeds may have images in common."""
+    """Image bank, label rows and maps, and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
@@ -155,4 +156,5 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
     of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
+    rows += maps.shared_bytes(members, settings, dataset, used)
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

@@ -121,7 +121,7 @@ class Plan:
     def state_bytes(self) -> int:
         """Bytes of all the students of a wave, with their tables of images and label rows."""
         return sum(
-            b.members * int(_COPIES * cost.state_bytes(b.recipe, self.image_shape) + 8 * b.recipe.slots)
+            b.members * int(_COPIES * cost.state_bytes(b.recipe, self.image_shape) + b.recipe.slots * (12 if b.recipe.features else 8))
             for b in self.buckets_of()
         )
 
@@ -169,12 +169,20 @@ class Plan:
         """
         names = "chunks", "waves", "since", "subjects", "image_shape", "shared_bytes", "devices"
         own = {name: getattr(self, name) for name in names}
-        groups = [{**vars(b), "recipe": b.recipe._asdict()} for b in self.buckets]
+        groups = [{**vars(b), "recipe": _told(b.recipe)} for b in self.buckets]
         return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 
     def tag(self, wave: int) -> dict[str, Any]:
         """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
         ranges = zip(self.buckets, self.waves[wave])
         students = [[self.keys[i] for i in b.members[start:stop]] for b, (start, stop) in ranges]
-        groups = [{**vars(b), "recipe": b.recipe._asdict(), "members": len(b.members)} for b in self.buckets]
+        groups = [{**vars(b), "recipe": _told(b.recipe), "members": len(b.members)} for b in self.buckets]
         return {"members": students, "groups": groups}
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as files tell it; what concerns feature maps only where labels hold some, as before there were such."""
+    told = recipe._asdict()
+    if not recipe.features:
+        del told["features"], told["layer"]
+    return told

@@ -23,15 +23,17 @@ ENGINE = 3
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "6774f2c7b748"
+ENGINE_DIGEST = "c7fd437504b5"
 
 _ENGINE = (
-    "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.prepare", "experiment.inputs.subsets",
-    "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many", "experiment.learned.one",
-    "experiment.plan.make", "experiment.plan.sweep", "experiment.students.outcomes", "experiment.students.waves",
-    "experiment.teach.cohort", "experiment.teach.experts", "labels.bank", "labels.smoothing", "labels.spec",
-    "labels.treatments", "models:build", "models._adapt", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build",
-    "training.ensemble", "training.evaluate", "training.fit", "training.losses", "training.metrics", "training.views",
+    "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.maps", "experiment.inputs.prepare",
+    "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.learn", "experiment.learned.many",
+    "experiment.learned.one", "experiment.plan.make", "experiment.plan.sweep", "experiment.students.outcomes",
+    "experiment.students.waves", "experiment.teach.cohort", "experiment.teach.experts", "labels.bank",
+    "labels.smoothing", "labels.spec", "labels.treatments", "models:build", "models._adapt", "models._features",
+    "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build", "training.bank", "training.ensemble",
+    "training.evaluate", "training.feature_maps", "training.fit", "training.losses", "training.metrics",
+    "training.views", "training.wants",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}
@@ -181,7 +183,11 @@ def _module(name: str) -> _Module:
     if path:
         with contextlib.suppress(SyntaxError):  # of a file that nothing has imported
             tree = ast.parse(_READ.get(path) or imports.READ.get(path) or path.read_bytes())
-    top = [(_bare(node, _is_own(name)), _names(node)) for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    top = [
+        (_bare(node, _is_own(name)), _names(node))
+        for node in tree.body
+        if not isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
     defined: dict[str, list[ast.stmt]] = {}
     for node, names in top:
         for own in names:

@@ -63,7 +63,11 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
-        _require(self.features is None or not self.views, "feature maps are of whole images; with features, views must be 0", self.views)
+        _require(
+            self.features is None or not self.views,
+            "feature maps are of whole images; with features, views must be 0",
+            self.views,
+        )
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept

@@ -48,7 +48,9 @@ def features(
     if not maps:
         raise errors.ConfigError(_NONE)
     if not -len(maps) <= layer < len(maps):
-        told = f"features={layer} but the network tells {len(maps)} feature maps, 0 to {len(maps) - 1}, or -1 for the last"
+        told = (
+            f"features={layer} but the network tells {len(maps)} feature maps, 0 to {len(maps) - 1}, or -1 for the last"
+        )
         raise errors.ConfigError(told)
     found = maps[layer]
     if not 2 <= found.ndim <= 4 or len(found) != len(images):

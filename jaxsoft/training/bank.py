@@ -16,14 +16,18 @@ class Bank(NamedTuple):
     shift: Float[Array, "C"]
     rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
     classes: Int[Array, "N"] | None = None  # true classes of the images, where a loss wants them
-    features: dict[str, Float[Array, "F ..."]] | None = None  # feature maps of labels [F, h, w, c], by shape, as `4x4x128`
+    features: dict[str, Float[Array, "F ..."]] | None = (
+        None  # feature maps of labels [F, h, w, c], by shape, as `4x4x128`
+    )
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
         """Stored images as the network sees them."""
         scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
         return images.astype(scale.dtype) * scale + shift
 
-    def maps(self, shape: str, places: Int[Array, "N"] | None, slots: Int[Array, "B"]) -> Float[Array, "B h w c"] | None:
+    def maps(
+        self, shape: str, places: Int[Array, "N"] | None, slots: Int[Array, "B"]
+    ) -> Float[Array, "B h w c"] | None:
         """The feature maps of labels in some slots, of a member that holds `places`; None where the shape is empty."""
         if not shape:
             return None

@@ -7,7 +7,6 @@ windows or else bilinearly, and a linear map of its channels, learned with the s
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import models
@@ -53,14 +52,13 @@ def begin(model: Any, image_shape: tuple[int, ...], layer: int, wanted: str, key
     return Projection(torch_default(kernel, (channels, size)), torch_default_bias(channels)(bias, (size,)))
 
 
-def projected(
-    projection: Projection | None, maps: Float[Array, "B h w c"], wanted: str
-) -> Float[Array, "B H W C"]:
+def projected(projection: Projection | None, maps: Float[Array, "B h w c"], wanted: str) -> Float[Array, "B H W C"]:
     """A student's maps in the shape of the label's."""
     if projection is None:
         return maps
-    height, width, _ = shape(wanted)
-    return _resized(maps, height, width) @ projection.kernel[None, None] + projection.bias[None, None, None]
+    height, width, channels = shape(wanted)
+    flat = _resized(maps, height, width).reshape(-1, maps.shape[-1])
+    return (flat @ projection.kernel + projection.bias[None]).reshape(-1, height, width, channels)
 
 
 def _resized(maps: Array, height: int, width: int) -> Array:

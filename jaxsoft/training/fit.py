@@ -15,15 +15,14 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxsoft import errors, imports, models, rng, sources, spec
+from jaxsoft import models, rng, sources, spec
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, feature_maps, losses, metrics, optim, schedules, views
-from jaxsoft.training.bank import Bank, make_bank
+from jaxsoft.training.bank import Bank
+from jaxsoft.training.bank import make_bank as make_bank
+from jaxsoft.training.wants import LOSSES, OF_LABEL, wanted
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
-_LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
-_OF_LABEL = "row", "label_logits", "true_class", "label_features"
-"""What a loss may want of a label, by the names of its parameters."""
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -77,7 +76,7 @@ class Recipe(NamedTuple):
 
     def build_loss(self) -> Callable[..., Array]:
         """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
-        return spec.resolve(self.loss, *_LOSSES, ("logits",), (*_OF_LABEL, "features"))
+        return spec.resolve(self.loss, *LOSSES, ("logits",), (*OF_LABEL, "features"))
 
     @property
     def wants(self) -> tuple[str, ...]:
@@ -92,7 +91,7 @@ class Recipe(NamedTuple):
         """Digests of the code that its specs name: what is named -> digest."""
         optimizer = spec.find(spec.parse_one(self.optimizer).name, *_OPTIMIZERS)
         schedule = spec.find(spec.parse_one(self.schedule).name, *_SCHEDULES)
-        loss = spec.find(spec.parse_one(self.loss).name, *_LOSSES)
+        loss = spec.find(spec.parse_one(self.loss).name, *LOSSES)
         own = {} if loss is losses.soft_cross_entropy else {f"loss {self.loss}": sources.digest(loss)}
         return own | {
             f"model {self.model}": sources.digest(models.function(self.model)),
@@ -100,21 +99,6 @@ class Recipe(NamedTuple):
             f"schedule {self.schedule}": sources.digest(schedule),
             f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
         }
-
-
-@imports.cached
-def wanted(loss: str) -> tuple[str, ...]:
-    """What the loss that a spec names wants of a label, see `Recipe.wants`."""
-    taken = spec.parameters(spec.find(spec.parse_one(loss).name, *_LOSSES))
-    found = tuple(name for name in _OF_LABEL if name in taken)
-    if not found or {"row", "label_logits"} <= {*found}:
-        told = (
-            f"{' and '.join(found) or 'nothing'} of a label; wanted row or label_logits, or true_class, or one with it"
-        )
-        raise errors.ConfigError(f"loss '{loss}' takes {told}")
-    if ("features" in taken) != ("label_features" in taken):
-        raise errors.ConfigError(f"loss '{loss}' takes one of features and label_features; wanted both or neither")
-    return found
 
 
 def precision(setting: str) -> str:
@@ -186,7 +170,12 @@ class Batch(NamedTuple):
 
     def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
         """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
-        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes, "label_features": self.features}
+        of_label = {
+            "row": self.rows,
+            "label_logits": self.rows,
+            "true_class": self.classes,
+            "label_features": self.features,
+        }
         return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 

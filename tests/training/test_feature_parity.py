@@ -43,7 +43,9 @@ def network():
 
 def total(kind, distance, weight, params, images, maps):
     """The loss of the batch, by the losses that students minimise; a distance of sets is beside the cross-entropy."""
-    rows = jax.nn.softmax(DRUPI["label_logits"]) if kind == "soft_label_logits" else jax.nn.one_hot(DRUPI["hard_label"], 4)
+    rows = (
+        jax.nn.softmax(DRUPI["label_logits"]) if kind == "soft_label_logits" else jax.nn.one_hot(DRUPI["hard_label"], 4)
+    )
     logits, own, _ = models.features(MODEL, {"params": params}, images, train=True)
     if distance == "mmd_rbf":
         return losses.soft_cross_entropy(logits, rows).mean() + weight * distances.mmd_rbf(own, maps)

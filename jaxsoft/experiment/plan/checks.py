@@ -207,7 +207,9 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
     if _learns(settings) and "label_logits" in wanted(loss):
         raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants logits")
     if _learns(settings) and "label_features" in wanted(loss):
-        raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants feature maps")
+        raise errors.ConfigError(
+            f"config.student.loss: labels are learned as probabilities, and {loss} wants feature maps"
+        )
 
 
 def _check_unvalidated(settings: config.Settings) -> None:

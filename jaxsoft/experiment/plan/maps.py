@@ -38,7 +38,9 @@ def check(pairs: Iterable[tuple[str, str]], where: dict[str, str]) -> None:
         wants, there = "label_features" in wanted(loss), LabelSpec.parse(text).features is not None
         if wants and not there:
             told = f"{loss} wants feature maps, and label spec '{text}' holds none"
-            raise errors.ConfigError(f"{where[loss]}: {told}; 'teacher(epoch=5, features=-1)' does, the last of epoch 5")
+            raise errors.ConfigError(
+                f"{where[loss]}: {told}; 'teacher(epoch=5, features=-1)' does, the last of epoch 5"
+            )
         if there and not wants:
             told = f"label spec '{text}' holds feature maps, which the loss {loss} ignores"
             way = "leave features= out of it, or zip config.sweep.axes = ('labels loss',)"

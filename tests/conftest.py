@@ -32,6 +32,13 @@ def golden(request) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def systems() -> dict[str, np.ndarray]:
+    """Inputs and outputs of losses of related systems, by their own code, see golden/README.md."""
+    with np.load(KEPT.with_name("losses.npz"), allow_pickle=False) as z:
+        return {name: z[name] for name in z.files}
+
+
+@pytest.fixture(scope="session")
 def golden_variables(golden):
     """A function that reads a network of the original implementation as this package names its variables."""
     names = {"kernel_hwio": "kernel", "kernel_flat_hwc": "kernel"}

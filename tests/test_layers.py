@@ -21,6 +21,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("ops",),
     ("data",),
     ("training.views",),
+    ("training.mixing",),
     ("training.augment", "training.losses", "training.optim", "training.schedules", "training.metrics"),
     ("training.distances",),
     ("presets",),

@@ -6,6 +6,7 @@ Its arguments are what the user writes. Sources whose network says logits give t
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
 _UNSET: Any = None
@@ -39,6 +40,8 @@ def teacher(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
+    online: bool = False,
     features: int = _UNSET,
 ) -> Fields:
     """The softmax of one expert's logits.
@@ -50,15 +53,22 @@ def teacher(
       entropy: the first epoch whose mean label entropy (nats) is at most this. None of them leaves the epoch open.
       views: how many augmented views of each image are labelled, one after the other epoch by epoch; the student sees
         the view that the label is of. 0: one label, of the image as it is.
+      mix: what a view has of another image: `cutmix`, `mixup` or `none` of `jaxsoft/training/mixing.py`, with arguments
+        as in "mixup(0.4)". If not given, `cutmix` with `views`, and `none` with `online`.
+      online: whether the expert is asked at every step, of the very pixels that the student sees: those of its
+        augmentation, and with a `mix` of a new view in each epoch.
       features: the label holds the expert's feature map of the image after this block too, counted as Python does, -1
         the last. What is done to rows leaves it as it is; a loss such as `features` compares the student's own to it.
 
     Raises:
-      ConfigError: an argument is out of range, more than one says when, or there are both views and features.
+      ConfigError: an argument is out of range, more than one says when, or features are to be of views or online.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
+    seen = _seen(views, mix, online)
+    told = "teacher: feature maps are of images as they are; with features, wanted neither views nor online"
+    _require(features is None or not (views or online), told, f"views={views}, online={str(online).lower()}")
     when: Fields = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
-    return {"experts": (expert,), "views": views, "features": features} | when
+    return {"experts": (expert,), "features": features, **when, **seen}
 
 
 def teachers(
@@ -68,18 +78,29 @@ def teachers(
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
     views: int = 0,
+    mix: str = "",
+    online: bool = False,
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views: as for `teacher`; accuracy and entropy are means over the experts.
+      epoch, accuracy, entropy, views, mix, online: as for `teacher`; accuracy and entropy are means over the experts.
     """
     _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
     pooled: Fields = {"experts": tuple(range(n)), "pool": pool if n > 1 else "logits"}
-    return pooled | {"views": views, "epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online)
+
+
+def _seen(views: int, mix: str, online: bool) -> Fields:
+    """Of what a label is, if not of the image as it is; the usual way to mix is not told."""
+    _require(not (views and online), "give one of views and online", f"views={views} and online=true")
+    _require(not mix or bool(views) or online, "mix is of views, give views= or online=true", f"mix={mix}")
+    usual = mixing.CUTMIX if views else mixing.NONE
+    mix = mixing.canonical(mix or usual)
+    return {"views": views, "mix": "" if mix == usual else mix, "online": online}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

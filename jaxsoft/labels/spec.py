@@ -8,7 +8,7 @@ checked once, before any data is read; who wants to know something about labels 
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from jaxsoft import spec as language
 from jaxsoft.labels import sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
+from jaxsoft.training import mixing
 from jaxsoft.types import History
 
 _MOST_VIEWS = 10_000
@@ -45,6 +46,8 @@ class LabelSpec:
     experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
     pool: str = "logits"  # of several experts; or `probabilities`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
+    mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
+    online: bool = False  # experts are asked at every step, of what the student sees
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
     is_logits: bool = False  # what that file holds
@@ -63,11 +66,8 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
-        _require(
-            self.features is None or not self.views,
-            "feature maps are of whole images; with features, views must be 0",
-            self.views,
-        )
+        drawn = [call.name for call in self.operations if self.online and "key" in _taken(call)]
+        _require(not drawn, "online labels take no operation that draws once for an image", ", ".join(drawn))
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -93,7 +93,8 @@ class LabelSpec:
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
-        named |= self.when | ({"views": self.views} if self.views else {})
+        named |= self.when
+        named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
         named |= {} if self.features is None else {"features": self.features}
         return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
 
@@ -121,11 +122,6 @@ class LabelSpec:
         return self.is_logits or (bool(self.experts) and self.pool == "logits")
 
     @property
-    def source_of_features(self) -> str:
-        """Whose feature maps its labels hold, when, after which block: its text without operations; empty if none."""
-        return "" if self.features is None else str(dataclasses.replace(self, operations=()))
-
-    @property
     def when(self) -> dict[str, Any]:
         """That of epoch, accuracy and entropy which is set, by its name."""
         named = {"epoch": self.epoch, "accuracy": self.accuracy, "entropy": self.entropy}
@@ -139,13 +135,27 @@ class LabelSpec:
     @property
     def reads_class(self) -> bool:
         """Whether a row depends on the true class of its image."""
-        operations = (treatments.operation(call.name) for call in self.operations)
-        return self.source == "hard" or any("true_class" in language.parameters(each) for each in operations)
+        return self.source == "hard" or any("true_class" in _taken(call) for call in self.operations)
 
     @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
-        return self.is_learned or self.views > 0
+        return self.is_learned or self.views > 0 or self.online
+
+    @property
+    def rows_per_image(self) -> int:
+        """How many finished rows there are of an image: none of those that are asked for at every step."""
+        return 0 if self.online else max(1, self.views)
+
+    @property
+    def mixing(self) -> str:
+        """The way to mix the images of a view, as `training/mixing.py` knows it."""
+        return self.mix or (mixing.CUTMIX if self.views else mixing.NONE)
+
+    @property
+    def networks(self) -> dict[str, int]:
+        """The experts whom online labels ask, by the names of what they are at the epoch: `0@11` -> 0."""
+        return {f"{expert}@{self.epoch or 0}": expert for expert in self.experts if self.online}
 
     @property
     def has_open_epoch(self) -> bool:
@@ -223,7 +233,7 @@ class LabelSpec:
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
         for call in (*first, *self.operations):
-            wanted = language.parameters(treatments.operation(call.name))
+            wanted = _taken(call)
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
             label = treatments.treated(call, label, supplied)
@@ -271,6 +281,11 @@ def _source(call: Call, text: str) -> LabelSpec:
         return LabelSpec(**_SOURCES[call.name](**arguments))
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"{problem} (in {text!r})") from None
+
+
+def _taken(operation: Call) -> Collection[str]:
+    """The names of what an operation takes."""
+    return language.parameters(treatments.operation(operation.name))
 
 
 def _tidy(call: Call) -> Call:

@@ -58,7 +58,9 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     maps = activation_bytes(recipe, image_shape, tile)[1]
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
     images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
-    return int(block * (_TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images))
+    asked = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
+    temporary = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
+    return int(block * (temporary + _EVALUATION_COPIES * max(asked, default=0)))
 
 
 def at_once(temporary: Sequence[int]) -> int:
@@ -84,8 +86,9 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     shape: Any = jax.ShapeDtypeStruct
     real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
     channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
+    teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
     maps = {recipe.features: shape((1, *feature_maps.shape(recipe.features)), jnp.float32)} if recipe.features else None
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), maps)
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers, maps)
     member = Member(whole, slots, slots, whole, real, real, whole, whole, slots)
     state = _state(recipe, image_shape)
     stats = {name: value for name, value in state.variables.items() if name != "params"}

@@ -1,111 +1,26 @@
 """How one student (or one expert) is trained: loss of a batch -> chunk of steps. The only training loop.
 
-Everything is written for ONE member; `ensemble` adds the member axis. What is static is a `Recipe`; what a sweep may
-vary is in `Member` and enters as an array.
+Everything is written for ONE member; `ensemble` adds the member axis. What is static is a `Recipe`; what a
+sweep may vary is in `Member` and enters as an array.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import models, rng, sources, spec
+from jaxsoft import models, rng
+from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, feature_maps, losses, metrics, optim, schedules, views
-from jaxsoft.training.bank import Bank
-from jaxsoft.training.bank import make_bank as make_bank
-from jaxsoft.training.wants import LOSSES, OF_LABEL, wanted
-
-_OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
-_SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
-
-
-class Recipe(NamedTuple):
-    """What all members of a bucket share; static in the compiled program.
-
-    Parameters, statistics, optimizer, logits and loss are float32 whatever the precision.
-    """
-
-    model: str  # spec of the architecture, such as `convnet(depth=3)`
-    num_classes: int  # K
-    slots: int  # N, room for the images of a member's subset
-    batch: int  # B <= N, images of a step; if B = N, a step sees the whole subset
-    optimizer: str = "sgd"  # specs, as are the next two
-    schedule: str = "constant"
-    augment: str = "none"
-    precision: str = "float32"  # of images and feature maps, and of what is multiplied with them; or bfloat16
-    views: int = 0  # labels of an image, each of a view of its own and used in its own epoch; 0: one, of the image
-    loss: str = "soft_cross_entropy"  # spec
-    features: str = ""  # shape of the feature maps that labels hold, as `4x4x128`; empty: they hold none
-    layer: int = -1  # which map of the network is compared to them
-
-    def steps_per_epoch(self, slots: Any) -> Any:
-        """For a subset of this size; the last, partial batch of an epoch is a step too."""
-        return -(-slots // self.batch)
-
-    def build_model(self) -> nn.Module | models.Network:
-        """The network of one member."""
-        return models.build(self.model, self.num_classes)
-
-    def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
-        """Apply the network; models compute in the type of the images they are given."""
-        return self.build_model().apply(variables, images.astype(self.precision), **options)
-
-    def learn(self, variables: Any, projection: Any, images: Array, **options: Any) -> tuple[Array, Array | None, Any]:
-        """Logits in training, the feature map that is compared to the label's, where there is one, and the new state."""
-        if not self.features:
-            logits, state = self.logits(variables, images, train=True, **options)
-            return logits, None, state
-        network, images = self.build_model(), images.astype(self.precision)
-        logits, maps, state = models.features(network, variables, images, self.layer, train=True, **options)
-        return logits, feature_maps.projected(projection, maps, self.features), state
-
-    def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
-        """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
-        return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
-
-    def build_schedule(self) -> Callable[[Array], Array]:
-        """From the fraction of training that is done, in [0, 1), to the factor of the rate."""
-        return spec.resolve(self.schedule, *_SCHEDULES, ("progress",))
-
-    def build_loss(self) -> Callable[..., Array]:
-        """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
-        return spec.resolve(self.loss, *LOSSES, ("logits",), (*OF_LABEL, "features"))
-
-    @property
-    def wants(self) -> tuple[str, ...]:
-        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`; `label_features`.
-
-        Raises:
-          ConfigError: it wants both forms of a label, or nothing of it; or one of two feature maps.
-        """
-        return wanted(self.loss)
-
-    def code(self) -> dict[str, str]:
-        """Digests of the code that its specs name: what is named -> digest."""
-        optimizer = spec.find(spec.parse_one(self.optimizer).name, *_OPTIMIZERS)
-        schedule = spec.find(spec.parse_one(self.schedule).name, *_SCHEDULES)
-        loss = spec.find(spec.parse_one(self.loss).name, *LOSSES)
-        own = {} if loss is losses.soft_cross_entropy else {f"loss {self.loss}": sources.digest(loss)}
-        return own | {
-            f"model {self.model}": sources.digest(models.function(self.model)),
-            f"optimizer {self.optimizer}": sources.digest(optimizer),
-            f"schedule {self.schedule}": sources.digest(schedule),
-            f"augmentation {self.augment}": sources.digest(*augment.code_of(self.augment)),
-        }
-
-
-def precision(setting: str) -> str:
-    """What the setting `auto` stands for on this machine: a CPU has no fast bfloat16."""
-    if setting != "auto":
-        return setting
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+from jaxsoft.training import augment, feature_maps, metrics, mixing, views
+from jaxsoft.training.recipe import Recipe
+from jaxsoft.training.recipe import precision as precision  # is known by this module, as is the next
+from jaxsoft.training.recipe import wanted as wanted
 
 
 class Member(NamedTuple):
@@ -120,6 +35,31 @@ class Member(NamedTuple):
     steps: Int[Array, "*M"]  # length of its training; later steps change nothing
     subset_seed: Int[Array, "*M"] | None = None  # of the views of its images
     features: Int[Array, "*M N"] | None = None  # which feature maps of the bank are of its labels
+
+
+class Bank(NamedTuple):
+    """What all members read: images once, and every label row that any of them needs."""
+
+    images: Shaped[Array, "N H W C"]  # as stored (uint8), or already whitened (float32)
+    scale: Float[Array, "C"]  # the network sees images * scale + shift
+    shift: Float[Array, "C"]
+    rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
+    classes: Int[Array, "N"] | None = None  # true classes of the images, where a step reads them
+    teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
+    features: Mapping[str, Any] | None = None  # feature maps of labels [F, h, w, c], by their shape, as `4x4x128`
+
+    def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
+        """Stored images as the network sees them."""
+        scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
+        return images.astype(scale.dtype) * scale + shift
+
+
+def make_bank(
+    normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None, features: Any = None
+) -> Bank:
+    """What members share, as `Bank` has it, with the map from stored images to what a network sees."""
+    affine: tuple[Any, Any] = normalizer.affine
+    return Bank(images, *affine, rows, classes, teachers, features)
 
 
 class State(NamedTuple):
@@ -166,16 +106,12 @@ class Batch(NamedTuple):
     mask: Bool[Array, "B"]
     key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
     classes: Int[Array, "B"] | None = None  # where the loss wants them
-    features: Float[Array, "B h w c"] | None = None  # of the labels, likewise
+    features: Float[Array, "B h w c"] | None = None  # feature maps of the labels, likewise
 
     def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
         """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
-        of_label = {
-            "row": self.rows,
-            "label_logits": self.rows,
-            "true_class": self.classes,
-            "label_features": self.features,
-        }
+        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes}
+        of_label["label_features"] = self.features
         return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 
@@ -187,19 +123,33 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
     slots, mask = slots_at(recipe, member, t)
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
     classes = None
-    if "true_class" in recipe.wants:
+    if recipe.reads_class:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
-    features = bank.maps(recipe.features, member.features, slots)
-    if recipe.views:
-        number = t // recipe.steps_per_epoch(member.slots) % recipe.views
-        images = views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape))
-        return Batch(images, bank.rows[member.rows[slots] + number], mask, key, classes)
+    images, number = images_at(recipe, bank, member, slots, t)
+    if recipe.online:
+        assert bank.teachers is not None
+        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
+    places = member.rows[slots] + number if recipe.views else member.rows[slots]
+    features = None
+    if recipe.features:
+        assert bank.features is not None and member.features is not None
+        features = bank.features[recipe.features][member.features[slots]]
+    return Batch(images, bank.rows[places], mask, key, classes, features)
+
+
+def images_at(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
+) -> tuple[Float[Array, "B H W C"], Int[Array, ""]]:
+    """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
+    if recipe.is_of_views:
+        number = t // recipe.steps_per_epoch(member.slots)
+        number = number % recipe.views if recipe.views else number
+        return views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape)), number
     draws, change = augment.build(recipe.augment)
     u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
     images = bank.normalized(bank.images[member.images[slots]])
-    images = jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0])
-    return Batch(images, bank.rows[member.rows[slots]], mask, key, classes, features)
+    return jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0]), jnp.int32(0)
 
 
 def views_of(
@@ -211,7 +161,8 @@ def views_of(
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
-    view = functools.partial(views.view, augment.build(recipe.augment), image_at, member.subset_seed, member.slots)
+    how = augment.build(recipe.augment), mixing.build(recipe.mix)
+    view = functools.partial(views.view, *how, image_at, member.subset_seed, member.slots)
     return jax.vmap(view)(slots, numbers)
 
 
@@ -231,10 +182,9 @@ def loss_and_gradient(
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
         options: dict[str, Any] = {} if part.key is None else {"key": part.key}
-        params, projection = unravel(vector)
-        variables = {"params": params, **stats}
         options |= {"mask": part.mask, "mutable": list(stats)}
-        logits, maps, new = recipe.learn(variables, projection, part.images, **options)
+        params, projection = unravel(vector)
+        logits, maps, new = recipe.learn({"params": params, **stats}, projection, part.images, **options)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants, maps)), 0).sum() / count, new
 

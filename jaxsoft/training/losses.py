@@ -45,7 +45,7 @@ def cross_entropy(logits: Float[Array, "K"], true_class: Int[Array, ""], smoothi
 
     The target is the class smoothed: 1 - smoothing + smoothing / K there, and smoothing / K elsewhere.
     """
-    _fraction("cross_entropy", smoothing=smoothing)
+    _require(0 <= smoothing <= 1, "cross_entropy: smoothing must be in [0, 1]", smoothing)
     hard = jax.nn.one_hot(true_class, logits.size, dtype=logits.dtype)
     return soft_cross_entropy(logits, (1 - smoothing) * hard + smoothing / logits.size)
 
@@ -61,12 +61,14 @@ def squared_error(logits: Float[Array, "K"], row: Float[Array, "K"]) -> Float[Ar
 def kl(logits: Float[Array, "K"], row: Float[Array, "K"], t: float = 1.0, scaled: bool = False) -> Float[Array, ""]:
     """KL(q || p) in nats, q and p being label and prediction at temperature `t`: q ~ row^(1/t), p = softmax(logits / t).
 
-    `scaled` multiplies by t^2, so that the gradient does not shrink with the temperature. Entries of zero stay zero.
+    `scaled` multiplies by t^2, so that the gradient does not shrink with the temperature. Entries of zero stay zero; a row of
+    zeros gives 0.
 
     Reference: Hinton, Vinyals and Dean (2015), "Distilling the Knowledge in a Neural Network", section 2.
     """
-    _positive("kl", t=t)
-    q = jax.nn.softmax(jnp.log(row) / t)
+    _require(t > 0, "kl: t must be above 0", t)
+    some = row.max() > 0
+    q = jnp.where(some, jax.nn.softmax(jnp.log(jnp.where(some, row, 1.0)) / t), 0.0)
     loss = (xlogy(q, q) - q * jax.nn.log_softmax(logits / t)).sum()
     return t * t * loss if scaled else loss
 
@@ -86,6 +88,7 @@ def mse_gt(
 
     Reference: Chen et al. (2024), "A Large-Scale Study on Video Action Dataset Condensation", evaluation.
     """
+    _require(ce >= 0, "mse_gt: ce must be 0 or more", ce)
     return mse(logits, label_logits) + ce * cross_entropy(logits, true_class)
 
 
@@ -107,7 +110,8 @@ def gift(
 
     Reference: Shang et al. (2025), "GIFT: Unlocking Full Potential of Labels in Distilled Dataset at Near-zero Cost".
     """
-    _fraction("gift", alpha=alpha)
+    _require(gamma >= 0, "gift: gamma must be 0 or more", gamma)
+    _require(0 <= alpha <= 1, "gift: alpha must be in [0, 1]", alpha)
     return cosine(logits, _refined(label_logits, true_class, gamma, alpha))
 
 
@@ -151,13 +155,6 @@ def _direction(vector: Float[Array, "K"]) -> Float[Array, "K"]:
     return vector / jnp.sqrt(jnp.maximum(jnp.square(vector).sum(), _SHORTEST**2))
 
 
-def _positive(name: str, **given: float) -> None:
-    for key, value in given.items():
-        if not value > 0:
-            raise errors.ConfigError(f"{name}: {key} must be above 0, got {value!r}")
-
-
-def _fraction(name: str, **given: float) -> None:
-    for key, value in given.items():
-        if not 0 <= value <= 1:
-            raise errors.ConfigError(f"{name}: {key} must be in [0, 1], got {value!r}")
+def _require(holds: bool, rule: str, got: float) -> None:
+    if not holds:
+        raise errors.ConfigError(f"{rule}, got {got!r}")

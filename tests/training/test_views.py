@@ -4,16 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsoft.training import augment, views
+from jaxsoft.training import augment, mixing, views
 
 SIDE = 8
 FLAT = jnp.arange(1.0, 7.0)[:, None, None, None] * jnp.ones((6, SIDE, SIDE, 1))  # image s is s + 1 everywhere
 
 
-def many(augmentation, images, slots, count, slot=2, seed=5):
+def many(augmentation, images, slots, count, slot=2, seed=5, mix="cutmix"):
     def one(number):
         ids = (jnp.int32(seed), jnp.int32(slots), jnp.int32(slot), number)
-        return views.view(augment.build(augmentation), lambda s: images[s], *ids)
+        return views.view(augment.build(augmentation), mixing.build(mix), lambda s: images[s], *ids)
 
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(count)))
 
@@ -56,3 +56,17 @@ def test_both_images_are_augmented():
     seen = many("crop_flip(padding=1)", images, slots=2, count=200, slot=0)[..., 0]
     assert {float(v) for view in seen for v in view[0]} == {0.0, 1.0, 2.0}  # both are shifted away at times
     assert (seen[:, 1] == 2.0).any() and (seen[:, 1] == 1.0).any()
+
+
+def test_ways_to_mix_differ_in_nothing_else():
+    """Views of equal number have the same two augmented images, so that their labels are compared pair by pair."""
+    images = jax.random.normal(jax.random.key(0), (4, SIDE, SIDE, 1))
+    alone, boxed, blended = (many("dsa", images, slots=4, count=50, mix=mix) for mix in ("none", "cutmix", "mixup(1)"))
+    other = boxed != alone
+    both = other.any((1, 2, 3)) & (other.sum((1, 2, 3)) > 4)
+    assert both.sum() > 20
+    for first, box, mean, inside in zip(alone[both], boxed[both], blended[both], other[both]):
+        share = ((mean - box) / np.where(inside, first - box, 1))[inside]  # what is inside of the box is of the second
+        np.testing.assert_allclose(share, np.median(share), atol=1e-3)
+        assert 0 <= np.median(share) <= 1
+    assert alone.tobytes() == many("dsa", images, slots=2, count=50, mix="none").tobytes()  # whoever else is there

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
+from jaxsoft.experiment.plan import maps
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
@@ -29,17 +30,17 @@ def feature_tables(
     specs = [LabelSpec.parse(m.labels) for m in members]
     parts: dict[str, list[np.ndarray]] = {}
     begin: dict[str, int] = {}
-    for source, spec in {spec.source_of_features: spec for spec in specs if spec.features is not None}.items():
+    for source, spec in maps.sources(specs).items():
         assert spec.epoch is not None and spec.features is not None
-        maps = experts.features(dataset.train, used, spec.experts[0], spec.epoch, spec.features)
-        table = parts.setdefault(feature_maps.text(maps.shape[1:]), [])
+        found = experts.features(dataset.train, used, spec.experts[0], spec.epoch, spec.features)
+        table = parts.setdefault(feature_maps.text(found.shape[1:]), [])
         begin[source] = len(used) * len(table)
-        table.append(maps)
+        table.append(found)
 
     def places(member: MemberSpec, spec: LabelSpec) -> np.ndarray | None:
         if spec.features is None:
             return None
-        return begin[spec.source_of_features] + np.searchsorted(used, images[member.subset])
+        return begin[maps.source(spec)] + np.searchsorted(used, images[member.subset])
 
     tables = {shape: np.concatenate(table) for shape, table in parts.items()}
     return tables or None, list(map(places, members, specs))

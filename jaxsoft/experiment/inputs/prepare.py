@@ -18,7 +18,7 @@ from jaxtyping import Array, Float32, Int, Int32
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.maps import feature_tables
-from jaxsoft.experiment.inputs.views import view_labels
+from jaxsoft.experiment.inputs.views import online_teachers, view_labels
 from jaxsoft.experiment.learned.learn import OnProgress, learn_labels
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
@@ -66,10 +66,11 @@ def prepare(
     places = {subset: np.searchsorted(used, ids) for subset, ids in images.items()}
     read = [places[m.subset] for m in plan.members]
     normalizer = experts.normalizer
-    wanted = any("true_class" in bucket.recipe.wants for bucket in plan.buckets)
+    wanted = any(bucket.recipe.reads_class for bucket in plan.buckets)
     classes = dataset.train.labels[used].astype(np.int32) if wanted else None
+    teachers = online_teachers({m.labels for m in plan.members}, experts)
     tables, maps = feature_tables(plan.members, images, dataset, experts)
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, tables)
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, teachers, tables)
     members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
@@ -90,7 +91,8 @@ def finish_rows(
     """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
 
     Returns:
-      Rows, and for each member the row of each of its images (the first of several, where labels are of views).
+      Rows, and for each member the row of each of its images (the first of several, where labels are of views; any
+      where they are asked for at every step).
     """
     used = np.unique(np.concatenate(list(images.values())))
     asked: dict[tuple[str, str], list[Subset]] = {}
@@ -103,7 +105,7 @@ def finish_rows(
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
     found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
     learned, given = dict(zip(unknown, found)), given_by_digest(settings.sweep.labels)
-    parts, places, begin = [], {}, 0
+    parts, places, begin = [np.zeros((0, dataset.num_classes), np.float32)], {}, 0
     for (text, form), whose in asked.items():
         spec = specs[text]
         if not spec.is_of_subset:
@@ -116,13 +118,16 @@ def finish_rows(
             places |= {(text, form, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue
+        if spec.online:
+            places |= {(text, form, subset): np.zeros(len(images[subset]), np.int32) for subset in whose}
+            continue
         if spec.is_learned:
             labels = (Label(learned[subset]) for subset in whose)
         else:
             labels = view_labels(spec, settings, dataset, experts, [sets[subset] for subset in whose])
         for subset, label in zip(whose, labels, strict=True):
             parts.append(_treated(spec, form, label, dataset.train.labels[images[subset]], images[subset]))
-            places[text, form, subset] = begin + np.arange(len(images[subset])) * max(1, spec.views)
+            places[text, form, subset] = begin + np.arange(len(images[subset])) * spec.rows_per_image
             begin += len(parts[-1])
     return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
 
@@ -136,7 +141,7 @@ def _treated(
     spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "S"], images: Images
 ) -> Float32[np.ndarray, "R K"]:
     """The operations of a spec on given labels, several of each image where labels are of views."""
-    whose = (np.repeat(each, max(1, spec.views)) for each in (classes, images))
+    whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
     return np.asarray(_finish(replace(spec, epoch=None), form, label, *whose))
 
 

@@ -1,7 +1,7 @@
 """What experts say about views of the images of subsets: the very pixels that students will see."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -32,10 +32,18 @@ def view_labels(
     networks = [experts.network(expert, spec.epoch or 0) for expert in spec.experts]
     for seed, images in subsets:
         slots = len(images)
-        recipe = Recipe(student.model, classes, slots, slots, augment=student.augment, views=spec.views)
+        seen = dict(augment=student.augment, views=spec.views, mix=spec.mixing)
+        recipe = Recipe(student.model, classes, slots, slots, **seen)
         bank = make_bank(normalizer, normalizer.store(dataset.train.images[images]), np.zeros((0, classes), np.float32))
         said = np.stack([_ask(recipe, teacher, variables, bank, int(seed)) for teacher, variables in networks])
         yield pooled(spec, jnp.asarray(said))
+
+
+def online_teachers(labels: Iterable[str], experts: Experts) -> dict[str, Any] | None:
+    """The variables of the experts whom some label specs ask at every step, by `LabelSpec.networks`; None if none does."""
+    specs = map(LabelSpec.parse, sorted(labels))
+    asked = {name: (expert, spec.epoch or 0) for spec in specs for name, expert in spec.networks.items()}
+    return {name: experts.network(*which)[1] for name, which in asked.items()} or None
 
 
 def _ask(recipe: Recipe, teacher: Recipe, variables: Any, bank: Bank, seed: int) -> Float32[np.ndarray, "R K"]:

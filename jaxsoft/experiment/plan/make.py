@@ -20,6 +20,7 @@ from jaxsoft.experiment.plan import identity, maps, sweep
 from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.fit import Recipe
@@ -94,8 +95,13 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    views = LabelSpec.parse(member.labels).views
-    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, views, member.loss)
+    source, asked = LabelSpec.parse(member.labels), {}
+    if source.online:
+        networks = {e: model for model, places in by_architecture(settings.teacher).items() for e in places}
+        asked = {"online": member.labels, "teachers": "|".join(networks[e] for e in source.experts)}
+    if source.views or source.online:
+        asked["mix"] = source.mixing
+    return Recipe(member.model, num_classes, slots, min(own.batch, slots), *how, source.views, member.loss, **asked)
 
 
 def member_steps(member: MemberSpec, recipe: Recipe) -> int:
@@ -145,7 +151,7 @@ def cut(plan: Plan, budget: int) -> Plan:
 
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
-    """Image bank, label rows and maps, and evaluation sets; at most so, as subsets of different seeds may have images in common."""
+    """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
@@ -154,7 +160,11 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     forms = {(m.labels, m.form) for m in members}
     of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
     labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
-    of_subsets = sum(m.slots(dataset.num_classes) * max(1, specs[m.labels].views) for m in labelled.values())
+    of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
+    of_online = {m.labels: m for m in members if specs[m.labels].online}.values()
+    asked = (recipe(settings, m, dataset.num_classes).asked for m in of_online)
+    teachers = {name: one for each in asked for name, one in each.items()}
+    rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     rows += maps.shared_bytes(members, settings, dataset, used)
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from jaxsoft import config, errors, models
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import feature_maps
-from jaxsoft.training.fit import Recipe, wanted
+from jaxsoft.training.recipe import Recipe, wanted
 from jaxsoft.types import Dataset
 
 
@@ -49,9 +50,19 @@ def check(pairs: Iterable[tuple[str, str]], where: dict[str, str]) -> None:
 
 def shared_bytes(members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, used: int) -> int:
     """Bytes of the feature maps of so many images, once for each expert, epoch and layer."""
-    specs = {spec.source_of_features: spec for spec in map(LabelSpec.parse, {m.labels for m in members})}
-    shapes = (_of_expert(spec, settings, dataset) for source, spec in specs.items() if source)
-    return sum(used * math.prod(feature_maps.shape(text)) * 4 for text in shapes)
+    found = sources(map(LabelSpec.parse, {m.labels for m in members})).values()
+    shapes = (feature_maps.shape(_of_expert(spec, settings, dataset)) for spec in found)
+    return sum(used * math.prod(shape) * 4 for shape in shapes)
+
+
+def sources(specs: Iterable[LabelSpec]) -> dict[str, LabelSpec]:
+    """Those of some label specs that hold feature maps, by whose, when, and after which block; of equals the last."""
+    return {source(spec): spec for spec in specs if spec.features is not None}
+
+
+def source(spec: LabelSpec) -> str:
+    """What the feature maps of labels depend on: the text of their spec without what is done to rows."""
+    return str(replace(spec, operations=()))
 
 
 def _of_expert(labels: LabelSpec, settings: config.Settings, dataset: Dataset) -> str:

@@ -173,20 +173,12 @@ class Plan:
         """
         names = "chunks", "waves", "since", "subjects", "image_shape", "shared_bytes", "devices"
         own = {name: getattr(self, name) for name in names}
-        groups = [{**vars(b), "recipe": _told(b.recipe)} for b in self.buckets]
+        groups = [{**vars(b), "recipe": b.recipe.record()} for b in self.buckets]
         return {**own, "groups": groups, "members": [{"member": k, **vars(m)} for k, m in zip(self.keys, self.members)]}
 
     def tag(self, wave: int) -> dict[str, Any]:
         """What checkpoints of a wave share with whoever goes on from them: the students in their order, and the shapes."""
         ranges = zip(self.buckets, self.waves[wave])
         students = [[self.keys[i] for i in b.members[start:stop]] for b, (start, stop) in ranges]
-        groups = [{**vars(b), "recipe": _told(b.recipe), "members": len(b.members)} for b in self.buckets]
+        groups = [{**vars(b), "recipe": b.recipe.record(), "members": len(b.members)} for b in self.buckets]
         return {"members": students, "groups": groups}
-
-
-def _told(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as files tell it; what concerns feature maps only where labels hold some, as before there were such."""
-    told = recipe._asdict()
-    if not recipe.features:
-        del told["features"], told["layer"]
-    return told

@@ -88,7 +88,7 @@ class LabelSpec:
 
     def __str__(self) -> str:
         if self.function:
-            return language.render((self.function, *map(_tidy, self.operations)))
+            return language.render((self.function, *map(treatments.tidied, self.operations)))
         args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
@@ -96,7 +96,7 @@ class LabelSpec:
         named |= self.when
         named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
         named |= {} if self.features is None else {"features": self.features}
-        return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
+        return language.render(tuple(map(treatments.tidied, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
         return hash(str(self))
@@ -286,15 +286,6 @@ def _source(call: Call, text: str) -> LabelSpec:
 def _taken(operation: Call) -> Collection[str]:
     """The names of what an operation takes."""
     return language.parameters(treatments.operation(operation.name))
-
-
-def _tidy(call: Call) -> Call:
-    """2.0 is written 2, so that one meaning has one text."""
-
-    def tidy(value: Any) -> Any:
-        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
-
-    return Call(call.name, tuple(map(tidy, call.args)), {name: tidy(value) for name, value in call.kwargs.items()})
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -5,6 +5,7 @@
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
+  jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
   jaxsoft verify DIR [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
@@ -64,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
         "configs": _configs,
         "report": _report,
         "data": _data,
+        "teacher": _teacher,
         "verify": _verify,
         "export": _export,
         "doctor": _doctor,
@@ -225,38 +227,16 @@ def _data(argv: Sequence[str]) -> int:
 
 
 def _verify(argv: Sequence[str]) -> int:
-    from jaxsoft.command import arguments
+    from jaxsoft.command import verify
 
-    words, given = arguments.parse(argv, run="", teach=False)
-    where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None
-    if where is None:
-        raise errors.ConfigError("expected: jaxsoft verify DIR [--run=DIR] [--teach]")
-    with starting.starting_jax():
-        from jaxsoft.experiment.export import record
-        from jaxsoft.experiment.store import manifest
-
-    if record.is_export(where):
-        return _verify_export(where, arguments.folder(given["run"], "--run"), given["teach"])
-    if given["run"] or given["teach"]:
-        raise errors.ConfigError(f"--run and --teach are for exports, and {where} is none")
-    problems = manifest.verify(where)
-    if problems:
-        raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")
-    _say(f"{where}: every file is as the run left it")
+    _say("\n".join(verify.verified(argv)))
     return 0
 
 
-def _verify_export(where: Path, run: Path | None, teach: bool) -> int:
-    with starting.starting_jax():
-        starting.set_up_jax(keep_programs=True)
-        from jaxsoft.console import Console
-        from jaxsoft.experiment.export import again
-        from jaxsoft.experiment.tell import progress
+def _teacher(argv: Sequence[str]) -> int:
+    from jaxsoft.command import teacher
 
-    console = Console()
-    with console.stage("teachers"):
-        held = again.verify(where, run, teach, functools.partial(progress.of_teachers, console))
-    _say("\n".join(held))
+    _say("\n".join(teacher.imported(argv)))
     return 0
 
 

@@ -278,7 +278,7 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         settings, plan = self._known
-        asked = any(checks.by_difficulty(member.select) for member in plan.members)
+        asked = any(checks.asked_of_expert(member.select) for member in plan.members)
         with numerics.pinned():
             return subsets.draw_images(plan.members, settings, self.dataset, self.experts if asked else None)
 

@@ -10,6 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
+    ("command.teacher", "command.verify"),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
@@ -22,7 +23,8 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("data",),
     ("training.views",),
     ("training.mixing",),
-    ("training.augment", "training.losses", "training.optim", "training.schedules", "training.metrics"),
+    ("training.augment",),
+    ("training.crops", "training.losses", "training.optim", "training.schedules", "training.metrics"),
     ("training.distances",),
     ("presets",),
     ("config",),

@@ -6,12 +6,17 @@ Every public function is a way (the module is the registry). It takes
     ipc         images per class
     key         a typed JAX key, which alone decides what is drawn, and orders what is equal
     difficulty  an expert's cross-entropy on each image against its class, nats, [N]
+    embeddings  what an expert's last layer is given of each image, [N, D]
 
 and returns positions in the train split, [K, ipc]: row k holds images of class k. Tables of one key are nested: IPC i is
 the first i columns. ConfigError says so when `ipc` exceeds what the smallest class has. Adding a way is adding a function
 whose last lines are `return _table(order, labels, ipc)`.
+
+Who takes neither of the last two needs no expert. `k_centers` and `herding` draw nothing: the key orders equal images
+alone, so that subsets of all seeds hold the same images, and students differ in where they begin and in their batches.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,6 +30,7 @@ _TENTHS = 10
 
 Labels = Int[np.ndarray, "N"]
 Difficulty = Float[np.ndarray, "N"] | Float[Array, "N"]
+Embeddings = Float[np.ndarray, "N D"] | Float[Array, "N D"]
 Table = Int32[np.ndarray, "K ipc"]
 
 
@@ -67,6 +73,26 @@ def stratified(labels: Labels, ipc: int, *, key: jax.Array, difficulty: Difficul
     cells = labels * _TENTHS + _tenths(labels, difficulty, shuffle)
     turn = classes.rank(cells[shuffle])  # the first image of its cell, the second, ...
     return _table(shuffle[np.argsort(turn, kind="stable")], labels, ipc)
+
+
+def k_centers(labels: Labels, ipc: int, *, key: jax.Array, embeddings: Embeddings) -> Table:
+    """Images of each class far from one another: the nearest to the mean, then always the farthest from those before.
+
+    Distances are Euclidean. How far the farthest image is from the chosen ones is at most twice the least possible.
+
+    Reference: Sener and Savarese (2018), "Active Learning for Convolutional Neural Networks: A Core-Set Approach",
+    algorithm 1; within each class as in coresets for condensation.
+    """
+    return _greedy(_farthest, labels, ipc, key, embeddings)
+
+
+def herding(labels: Labels, ipc: int, *, key: jax.Array, embeddings: Embeddings) -> Table:
+    """Images of each class whose mean embedding, with every one that is added, is as near as it gets to the class mean.
+
+    Reference: Welling (2009), "Herding Dynamical Weights to Learn"; Rebuffi et al. (2017), "iCaRL", algorithm 4, here on
+    embeddings as they are, not scaled to unit length.
+    """
+    return _greedy(_nearest_mean, labels, ipc, key, embeddings)
 
 
 def indices(
@@ -133,6 +159,41 @@ def _tenths(labels: Labels, difficulty: Difficulty, shuffle: np.ndarray) -> np.n
     ranks = np.empty(len(labels), np.int64)
     ranks[order] = classes.rank(labels[order])
     return ranks * _TENTHS // np.bincount(labels)[labels]
+
+
+_Pick = Callable[[Float[np.ndarray, "n D"], int], list[int]]
+
+
+def _greedy(pick: _Pick, labels: Labels, ipc: int, key: jax.Array, embeddings: Embeddings) -> Table:
+    """Of each class those that `pick(points, ipc)` takes, in its order; points are embeddings less their mean."""
+    classes.check_ipc(ipc, labels)
+    shuffle, found = _shuffle(labels, key), np.asarray(embeddings)
+    taken = []
+    for rows in (shuffle[labels[shuffle] == k] for k in range(int(labels.max()) + 1)):
+        points = found[rows].astype(np.float64)
+        taken.append(rows[pick(points - points.mean(axis=0), ipc)])
+    return _table(np.concatenate(taken), labels, ipc)
+
+
+def _farthest(points: np.ndarray, count: int) -> list[int]:
+    squares = (points**2).sum(axis=1)
+    taken, gaps = [int(squares.argmin())], np.full(len(points), np.inf)
+    while len(taken) < count:
+        last = taken[-1]
+        gaps = np.minimum(gaps, squares - 2 * (points @ points[last]) + squares[last])
+        gaps[last] = -np.inf
+        taken.append(int(gaps.argmax()))
+    return taken
+
+
+def _nearest_mean(points: np.ndarray, count: int) -> list[int]:
+    squares, total = (points**2).sum(axis=1), np.zeros(points.shape[1])
+    taken: list[int] = []
+    for _ in range(count):
+        taken.append(int((squares + 2 * (points @ total)).argmin()))  # |total + point|^2, up to what all share
+        total += points[taken[-1]]
+        squares[taken[-1]] = np.inf
+    return taken
 
 
 def _table(order: np.ndarray, labels: Labels, ipc: int) -> Table:

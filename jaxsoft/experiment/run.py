@@ -144,7 +144,10 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
         resolved = {text: sweep.resolved(text, histories, subjects) for text in settings.sweep.labels}
         told = {
             "teacher": {"key": experts.key, **config.as_dict(experts.settings)},
-            "experts": [{"expert": e, "history": list(history)} for e, history in enumerate(histories)],
+            "experts": [
+                {"expert": e, "bytes": size, "history": list(history)}
+                for e, (size, history) in enumerate(zip(experts.sizes, histories, strict=True))
+            ],
             "resolved": {text: spec for text, spec in resolved.items() if str(LabelSpec.parse(text)) != spec},
             "warnings": describe.warning_lines(settings, histories, dataset.validation.labels),
         }

@@ -1,13 +1,16 @@
 """Banks: the experts' logits, computed once, and the finished label rows that treatments make of them."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
+from jaxsoft.labels import treatments
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 
@@ -42,18 +45,49 @@ def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Arr
     else:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
-    # Without its epoch a spec is the same program for all epochs: compiled once.
-    return _rows(replace(spec, epoch=None), form, logits, bank.classes, bank.image_ids)
+    return _in_stages(_rows, spec, form, logits, bank.classes, bank.image_ids)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+def finished(
+    spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "N"], image_ids: Int[np.ndarray, "N"]
+) -> Array:
+    """What the operations of a spec make of the labels of N images, as a `row` or as `label_logits`."""
+    return _in_stages(_finish, spec, form, label, classes, image_ids)
+
+
+def _in_stages(
+    start: Callable[..., Array], spec: LabelSpec, form: str, given: Any, *whose: Int[np.ndarray, "N"]
+) -> Array:
+    """Run the programs of a spec, the first being `start`; between them is what is done to all rows at once."""
+    spec = replace(spec, epoch=None)  # without it, the same programs for all epochs: compiled once
+    (_, which), *others = treatments.stages(spec.operations)
+    made = start(spec, which, "row" if others else form, given, *whose)
+    for turn, (at_once, which) in enumerate(others, 1):
+        label = treatments.treated(at_once, Label(made), {})
+        made = _finish(spec, which, "row" if turn < len(others) else form, label, *whose)
+    return made
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _rows(
-    spec: LabelSpec, form: str, logits: Float[Array, "n N K"], classes: Int[Array, "N"], image_ids: Int[Array, "N"]
+    spec: LabelSpec,
+    which: range,
+    form: str,
+    logits: Float[Array, "n N K"],
+    classes: Int[Array, "N"],
+    image_ids: Int[Array, "N"],
 ) -> Float[Array, "N K"]:
     def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        return spec.finish(pooled(spec, logits), true_class, image_id).form(form)
+        return spec.finish(pooled(spec, logits), true_class, image_id, which).form(form)
 
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _finish(
+    spec: LabelSpec, which: range, form: str, label: Label, classes: Int[Array, "N"], image_ids: Int[Array, "N"]
+) -> Float[Array, "N K"]:
+    return jax.vmap(functools.partial(spec.finish, which=which))(label, classes, image_ids).form(form)
 
 
 def pooled(spec: LabelSpec, logits: Float[Array, "n *N K"]) -> Label:

@@ -28,7 +28,23 @@ _MEANT = {
 """What to do with arrays of other dimensions, where it is clear what they are."""
 
 
-class Labels(str):
+class Told(str):
+    """A label spec as the user wrote it; `spec` knows more than the text says, such as the digest of what it names."""
+
+    spec: LabelSpec
+
+    @classmethod
+    def of(cls, text: str, spec: LabelSpec) -> "Told":
+        """The text with what it means."""
+        made = cls(text)
+        made.spec = spec
+        return made
+
+    def __deepcopy__(self, _: Any) -> "Told":
+        return self  # nothing of it changes
+
+
+class Labels(Told):
     """A label spec with the rows that it speaks of; `Sweep.labels` takes it beside specs that are plain text.
 
     Attributes:
@@ -39,7 +55,6 @@ class Labels(str):
 
     rows: Float32[np.ndarray, "N K"]
     logits: Float32[np.ndarray, "N K"] | None
-    spec: LabelSpec
 
     @classmethod
     def from_array(cls, rows: Any, logits: bool = False, name: str = "rows") -> "Labels":
@@ -74,15 +89,14 @@ class Labels(str):
         text, label = f"{self}|{operations}", Label(self.rows, self.logits)
         return self._of(text, label, dataclasses.replace(self.spec, operations=LabelSpec.parse(text).operations))
 
-    def __deepcopy__(self, _: Any) -> "Labels":
-        return self  # neither text nor rows change
-
 
 def spec_of(text: str) -> LabelSpec:
-    """The label spec that a text means; ConfigError if it names rows that were not read."""
-    spec = text.spec if isinstance(text, Labels) else LabelSpec.parse(text)
+    """The label spec that a text means; ConfigError if it names what was not read."""
+    spec = text.spec if isinstance(text, Told) else LabelSpec.parse(text)
     if spec.file and not spec.rows:
         raise errors.ConfigError(f"label spec '{text}' names rows that were not read")
+    if spec.imported and not spec.weights:
+        raise errors.ConfigError(f"label spec '{text}' names a teacher that was not looked up")
     return spec
 
 
@@ -113,7 +127,7 @@ def read_rows(settings: config.Settings, folders: Sequence[Path] = (Path(),)) ->
             raise errors.DataError(f"{spec.file} holds the rows {digest}; wanted {spec.rows}")
         return Labels._of(text, own, dataclasses.replace(spec, file=Path(spec.file).stem, rows=digest))
 
-    return _with_labels(settings, found)
+    return with_labels(settings, found)
 
 
 def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Settings:
@@ -131,7 +145,7 @@ def ask_functions(settings: config.Settings, dataset: Dataset) -> config.Setting
         own, digest = rows(str(spec.function))
         return Labels._of(text, own, dataclasses.replace(spec, function=None, file=str(spec.function), rows=digest))
 
-    return _with_labels(settings, found)
+    return with_labels(settings, found)
 
 
 def _asked(text: str, dataset: Dataset) -> tuple[Label, str]:
@@ -143,11 +157,11 @@ def _asked(text: str, dataset: Dataset) -> tuple[Label, str]:
     return _checked(function(dataset.train.images, dataset.train.labels, **taken), False, f"the rows of {call.name}")
 
 
-def _with_labels(settings: config.Settings, found: Callable[[str, LabelSpec], str]) -> config.Settings:
+def with_labels(settings: config.Settings, found: Callable[[str, LabelSpec], str]) -> config.Settings:
     """The settings with what is found in the place of label specs that do not hold rows yet."""
     texts = settings.sweep.labels
     try:
-        labels = tuple(t if isinstance(t, Labels) else found(t, LabelSpec.parse(t)) for t in texts)
+        labels = tuple(t if isinstance(t, Told) else found(t, LabelSpec.parse(t)) for t in texts)
     except (errors.ConfigError, errors.DataError) as problem:
         raise type(problem)(f"config.sweep.labels: {problem}") from None
     return dataclasses.replace(settings, sweep=dataclasses.replace(settings.sweep, labels=labels))

@@ -103,6 +103,17 @@ def _seen(views: int, mix: str, online: bool) -> Fields:
     return {"views": views, "mix": "" if mix == usual else mix, "online": online}
 
 
+def imported(name: str, weights: str = "") -> Fields:
+    """A network that another program trained, as `jaxsoft teacher import` keeps it; the softmax of its logits.
+
+    Args:
+      name: of the teacher, or the path of its folder.
+      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
+    """
+    _require(name != "", "imported: a teacher must be named", name)
+    return {"imported": name, "weights": weights}
+
+
 def _require(holds: bool, rule: str, got: Any) -> None:
     if not holds:
         raise errors.ConfigError(f"{rule}, got {got!r}")

@@ -6,6 +6,7 @@ checked once, before any data is read; who wants to know something about labels 
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
@@ -53,6 +55,8 @@ class LabelSpec:
     is_logits: bool = False  # what that file holds
     function: Call | None = None  # of one's own, that gives rows, until it is asked
     rows: str = ""  # the digest of the rows, once they are read (`given.py`)
+    imported: str = ""  # the teacher from elsewhere that is asked: its name or its folder
+    weights: str = ""  # the digest of that teacher, once it is known
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -89,10 +93,12 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(treatments.tidied, self.operations)))
-        args = (self.file,) if self.file else (len(self.experts),) if self.source == "teachers" else ()
+        named_first = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
+        args = (named_first,) if named_first else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
+        named |= {"weights": self.weights} if self.weights else {}
         named |= self.when
         named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
         named |= {} if self.features is None else {"features": self.features}
@@ -103,7 +109,9 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher` or `teachers`."""
+        if self.imported:
+            return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         return "teacher" if len(self.experts) == 1 else "teachers"
@@ -119,7 +127,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or (bool(self.experts) and self.pool == "logits")
+        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool == "logits")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -165,6 +173,10 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
+
+    def with_weights(self, digest: str) -> "LabelSpec":
+        """The same of a teacher whose digest is known."""
+        return dataclasses.replace(self, weights=digest)
 
     def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
         """Let class c of `drop_class` mean `classes[c]`.
@@ -219,24 +231,30 @@ class LabelSpec:
         scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
         label = Label(row, row if self.source_has_logits else None)
         try:
-            jax.eval_shape(self.finish, label, scalar, scalar)
+            for at_once, which in treatments.stages(self.operations):
+                label = treatments.treated(at_once, Label(np.zeros(num_classes, np.float32)), {}) if at_once else label
+                label = jax.eval_shape(functools.partial(self.finish, which=which), label, scalar, scalar)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"{problem} (in '{self}')") from None
         if any(call.name == "log" for call in self.operations):
             self._check_finite(jnp.linspace(-1, 1, num_classes))
 
-    def finish(self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Label:
-        """Apply the operations to the label of one image, which is not looked at if the source is `hard`.
+    def finish(
+        self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""], which: range | None = None
+    ) -> Label:
+        """Apply the operations, or `which` of them, to the label of one image; if the source is `hard`, whatever it is.
 
         Operations that are random depend on the image's identity and on their turn, on nothing else.
         """
+        which = range(len(self.operations)) if which is None else which
         keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
         first = (Call("hard"),) if self.source == "hard" else ()
-        for call in (*first, *self.operations):
+        for place, call in enumerate((*first, *self.operations), -len(first)):
             wanted = _taken(call)
             supplied = {"true_class": true_class} if "true_class" in wanted else {}
             supplied |= {"key": next(keys)} if "key" in wanted else {}
-            label = treatments.treated(call, label, supplied)
+            if which.start <= max(place, 0) and place < which.stop:
+                label = treatments.treated(call, label, supplied)
         return label
 
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:

@@ -3,21 +3,23 @@
 A label is a row, and logits of which the row is the softmax as long as all that is done to it is defined on these.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxsoft import errors, imports
 from jaxsoft import spec as language
 from jaxsoft.labels import logits as on_logits
-from jaxsoft.labels import ops
+from jaxsoft.labels import ops, storing
 from jaxsoft.spec import Call
 
-_SUPPLIED = ("row", "logits", "true_class", "key")  # by the label bank, to an operation
+_SUPPLIED = ("row", "rows", "logits", "true_class", "key")  # by the label bank, to an operation
 _ON_ROWS, _ON_LOGITS = language.public_functions(ops), language.public_functions(on_logits)
+_AT_ONCE = language.public_functions(storing)
 
 
 class Label(NamedTuple):
@@ -40,16 +42,28 @@ def operation(name: str) -> Callable[..., Any]:
     Raises:
       ConfigError: there is none.
     """
-    return language.find(name, {**_ON_LOGITS, **_ON_ROWS}, "label operation", "jaxsoft/labels/ops.py")
+    return language.find(name, {**_ON_LOGITS, **_ON_ROWS, **_AT_ONCE}, "label operation", "jaxsoft/labels/ops.py")
 
 
 def is_operation(name: str) -> bool:
     """Whether a name of this package is that of an operation."""
-    return name in _ON_ROWS or name in _ON_LOGITS
+    return name in _ON_ROWS or name in _ON_LOGITS or is_at_once(name)
+
+
+def is_at_once(name: str) -> bool:
+    """Whether an operation is done to the rows of many images at once, outside of a program."""
+    return name in _AT_ONCE
+
+
+def stages(operations: Sequence[Call]) -> list[tuple[Any, range]]:
+    """What is done in turn: an operation on many rows at once, none at the start; then which operations on each row."""
+    cuts = [i for i, call in enumerate(operations) if is_at_once(call.name)]
+    ranges = map(range, (0, *(i + 1 for i in cuts)), (*cuts, len(operations)))
+    return list(zip((None, *(operations[i] for i in cuts)), ranges))
 
 
 def reads(name: str) -> str:
-    """What an operation maps: the `row` of a label, its `logits`, or `both`."""
+    """What an operation maps: the `row` of a label, its `logits`, `both`, or the `rows` of many."""
     if name in _ON_ROWS and name in _ON_LOGITS:
         return "both"
     return next(iter(language.parameters(operation(name))))
@@ -82,7 +96,9 @@ def tidied(call: Call) -> Call:
 
 
 def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
-    """What an operation makes of a label."""
+    """What an operation makes of a label; of many where it is done at once."""
+    if is_at_once(call.name):
+        return Label(_AT_ONCE[call.name](np.asarray(label.row), *call.args))
     if imports.is_outside(call.name):
         if reads(call.name) == "row":
             return Label(_own(call, label.row, supplied))

@@ -16,11 +16,25 @@ from typing import Any
 from flax import linen as nn
 
 from jaxsoft import spec
+from jaxsoft.models import _state_dict
 from jaxsoft.models._adapt import Network, adapt
-from jaxsoft.models._contract import check
+from jaxsoft.models._contract import check, check_variables
 from jaxsoft.models._features import feature_shape, features
+from jaxsoft.models._state_dict import Found
 
-__all__ = ["Network", "adapt", "architectures", "build", "check", "feature_shape", "features", "function"]
+__all__ = [
+    "Found",
+    "Network",
+    "adapt",
+    "architectures",
+    "build",
+    "check",
+    "check_variables",
+    "feature_shape",
+    "features",
+    "from_state_dict",
+    "function",
+]
 
 _KIND = "model", "jaxsoft/models/"
 
@@ -42,6 +56,24 @@ def build(text: str, num_classes: int) -> nn.Module | Network:
 def function(text: str) -> Callable[..., Any]:
     """The architecture that a spec names, which `build` knows."""
     return spec.find(spec.parse_one(text).name, architectures(), *_KIND)
+
+
+def from_state_dict(found: Any, image_shape: tuple[int, ...], model: str = "") -> Found:
+    """The network whose state_dict a file of PyTorch holds.
+
+    Args:
+      found: what `tensors.read` gives: a state_dict, or a dictionary that holds it as `model` or `state_dict`.
+      image_shape: (H, W, C) of the images that it sees: the inputs of a dense layer are in the order C, H, W there.
+      model: the spec of its architecture; if not given, it is inferred from names and shapes, with ReLU and average
+        pooling, and an instance norm where a norm has no statistics.
+
+    Raises:
+      DataError: it holds no network that is known, or not that of `model`.
+      ConfigError: `model` cannot be read.
+    """
+    network = _state_dict.network(found, image_shape, model)
+    check_variables(build(network.model, network.num_classes), network.model, network.variables, image_shape)
+    return network
 
 
 def architectures() -> dict[str, Callable[..., Any]]:

@@ -41,6 +41,21 @@ def check(model: Any, name: str, num_classes: int, image_shape: tuple[int, ...],
         raise errors.ConfigError(told) from problem
 
 
+def check_variables(model: Any, name: str, variables: Variables, image_shape: tuple[int, ...]) -> None:
+    """Refuse variables that are not those of a network, in names and shapes; a DataError names the first that differs."""
+    tree = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    wanted, found = _shapes(tree), _shapes(variables)
+    for path in sorted(wanted.keys() | found.keys()):
+        here, there = (f"of shape {list(of[path])}" if path in of else "none" for of in (wanted, found))
+        if here != there:
+            raise errors.DataError(f"{name} on images {list(image_shape)} has {path} {here}, the file has {there}")
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape for path, leaf in leaves}
+
+
 def _check_shapes(model: Network, num_classes: int, image_shape: tuple[int, ...], partial: str) -> None:
     key, images = jax.eval_shape(lambda: (rng.key(0, rng.Stream.INIT), jnp.zeros((_IMAGES, *image_shape))))
     variables = jax.eval_shape(model.init, key, images)

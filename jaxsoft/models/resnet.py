@@ -14,32 +14,35 @@ STEMS = ("small", "imagenet")
 _kaiming_fan_out = variance_scaling(2.0, "fan_out", "normal")
 
 
-def resnet18(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.Module:
+def resnet18(num_classes: int, norm: str = "batch", stem: str = "small", width: int = 64) -> nn.Module:
     """ResNet-18: two basic blocks in each of four stages.
 
     Args:
       norm: batch, layer, instance, group (of 4 groups) or none.
       stem: `imagenet` divides the image by four before the first stage (7x7 convolution and 3x3 max pooling, both of
         stride 2); `small` keeps it (3x3 convolution), for images of 8 to 64 pixels.
+      width: channels of the first stage.
 
     Reference: He et al. (2016), "Deep Residual Learning for Image Recognition", table 1.
     """
-    return _resnet("resnet18", num_classes, norm, stem, (2, 2, 2, 2), bottleneck=False)
+    return _resnet("resnet18", num_classes, norm, stem, width, (2, 2, 2, 2), False)
 
 
-def resnet50(num_classes: int, norm: str = "batch", stem: str = "small") -> nn.Module:
+def resnet50(num_classes: int, norm: str = "batch", stem: str = "small", width: int = 64) -> nn.Module:
     """ResNet-50: three, four, six and three bottleneck blocks, with the stride in their 3x3 convolution.
 
-    Norms, stems and the reference are those of `resnet18`.
+    Arguments and the reference are those of `resnet18`.
     """
-    return _resnet("resnet50", num_classes, norm, stem, (3, 4, 6, 3), bottleneck=True)
+    return _resnet("resnet50", num_classes, norm, stem, width, (3, 4, 6, 3), True)
 
 
-def _resnet(name: str, num_classes: int, norm: str, stem: str, blocks: tuple[int, ...], bottleneck: bool) -> nn.Module:
-    check_positive(name, num_classes=num_classes)
+def _resnet(
+    name: str, num_classes: int, norm: str, stem: str, width: int, blocks: tuple[int, ...], bottleneck: bool
+) -> nn.Module:
+    check_positive(name, num_classes=num_classes, width=width)
     check_choice(name, "norm", norm, NORMS)
     check_choice(name, "stem", stem, STEMS)
-    return ResNet(num_classes, norm, stem, blocks, bottleneck)
+    return ResNet(num_classes, norm, stem, blocks, bottleneck, width)
 
 
 class ResNet(nn.Module):
@@ -50,6 +53,7 @@ class ResNet(nn.Module):
     stem: str
     blocks: Sequence[int]
     bottleneck: bool
+    width: int = 64
 
     @nn.compact
     def __call__(
@@ -57,7 +61,7 @@ class ResNet(nn.Module):
     ) -> Float[Array, "B K"]:
         large = self.stem == "imagenet"
         window, stride = (7, 2) if large else (3, 1)
-        x = Conv(64, window, stride, "none", _kaiming_fan_out, name="conv1")(x)
+        x = Conv(self.width, window, stride, "none", _kaiming_fan_out, name="conv1")(x)
         x = nn.relu(normalize(self.norm, "norm1", x, train, mask))
         if large:
             x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after ReLU no pixel is below these zeros
@@ -66,7 +70,7 @@ class ResNet(nn.Module):
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
                 name = f"layer{stage + 1}_{i}"
-                x = Block(64 * 2**stage, stride, self.norm, self.bottleneck, name=name)(x, train, mask)
+                x = Block(self.width * 2**stage, stride, self.norm, self.bottleneck, name=name)(x, train, mask)
             sow_features(self, x)
         return Dense(self.num_classes, name="classifier")(jnp.mean(x, axis=(1, 2)))
 

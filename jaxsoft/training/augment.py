@@ -22,32 +22,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxsoft import errors, imports, spec
+from jaxsoft.training import crops
 
 _HERE = "jaxsoft/training/augment.py"
 
 
 class Augmentation(NamedTuple):
-    """What an image goes through: `change(image, u, step_u)` is the image that the network sees.
-
-    Of the uniform numbers `u` are the image's own, and `step_u` is one that its batch shares.
-    """
+    """`change(image, u, step_u)` is the image that the network sees; the uniform number `step_u` is shared by a batch."""
 
     draws: int  # how many uniform numbers an image needs
     change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
 
 
 class Change(NamedTuple):
-    """What is done to one image, in this order; None leaves a part out of the program.
+    """What is done to one image, in this order; None leaves a part out of the program."""
 
-    color: brightness b added, saturation s, contrast c; neutral (0, 1, 1).
-    warp: matrix of output to input pixels, rows (y from y, y from x, shift), (x from y, x from x, shift); neutral [I | 0].
-      Integers promise that pixels fall on pixels, which saves the interpolation.
-    box: top, left, height, width of the pixels to blank; neutral (0, 0, 0, 0).
-    """
-
-    color: Float[Array, "3"] | None = None
+    color: Float[Array, "3"] | None = None  # brightness b added, saturation s, contrast c; neutral (0, 1, 1)
+    # A matrix of output to input pixels, rows (y from y, y from x, shift), (x from y, x from x, shift); neutral [I | 0].
+    # Integers promise that pixels fall on pixels, which saves the interpolation.
     warp: Num[Array, "2 3"] | None = None
-    box: Float[Array, "4"] | None = None
+    box: Float[Array, "4"] | None = None  # top, left, height, width of the pixels to blank; neutral (0, 0, 0, 0)
 
 
 def build(text: str) -> Augmentation:
@@ -76,11 +70,11 @@ def code_of(text: str) -> list[Callable]:
     call = spec.parse_one(text)
     if imports.is_outside(call.name):
         return [imports.function(call.name)]
-    if call.name not in ("one_of", "compose"):
-        return functions(text)
-    chosen = _returning(Augmentation)[call.name]
-    (inner,) = spec.bind(call, chosen).values()
-    return [chosen, *(spec.find(own.name, _returning(Change), "", "") for own in spec.parse(inner))]
+    chosen, *used = functions(text)
+    if chosen in (one_of, compose):
+        inner = spec.parse(*spec.bind(call, chosen).values())
+        used = [spec.find(own.name, _returning(Change), "", "") for own in inner]
+    return [chosen, *used]
 
 
 def none() -> Augmentation:
@@ -148,6 +142,11 @@ def crop_flip(padding: int = 4) -> Augmentation:
         return apply(image, Change(warp=mirror.at[:, 2].add(shift)))
 
     return Augmentation(3, change)
+
+
+def resized_crop(low: float = 0.08, high: float = 1.0, mirror: bool = True, patches: int = 1) -> Augmentation:
+    """A box of `low` to `high` of the area as the whole image, half of them mirrored; `patches` change places before."""
+    return Augmentation(*crops.random_crop(low, high, mirror, patches))
 
 
 def color(u: Float[Array, "3"], height: int, width: int) -> Change:

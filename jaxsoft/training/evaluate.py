@@ -1,12 +1,13 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from jaxsoft import imports, models
@@ -58,16 +59,41 @@ def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet)
     return jax.lax.map(batch, data).sum(0)
 
 
-def predict(
-    recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"], layer: int | None = None
-) -> Float[Array, "n b ..."]:
-    """Logits [n, b, K] of one member for images in batches; or with a layer its feature maps [n, b, h, w, c]."""
+def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
+    """Logits of one member for images in batches."""
+    return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
+
+
+@functools.cache  # what was compiled is known by what was asked
+def maps_of(layer: int) -> Callable[..., Float[Array, "n b h w c"]]:
+    """What `answers` asks for feature maps after a block, counted as Python does."""
+
+    def ask(recipe: Recipe, bank: Bank, variables: dict, images: Array) -> Array:
+        network = recipe.build_model()
+
+        def batch(part: Array) -> Array:
+            return models.features(network, variables, bank.normalized(part).astype(recipe.precision), layer)[1]
+
+        return jax.lax.map(batch, images)
+
+    return ask
+
+
+def embeddings(
+    recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]
+) -> Float[Array, "n b D"]:
+    """What the last layer of one member, a network of `models`, is given of images in batches."""
 
     def batch(part: Array) -> Array:
-        images = bank.normalized(part)
-        if layer is None:
-            return recipe.logits(variables, images)
-        return models.features(recipe.build_model(), variables, images.astype(recipe.precision), layer)[1]
+        given = []
+
+        def seen(call: Any, args: Any, options: Any, context: Any) -> Any:
+            given.extend(args[:1] if context.module.name == "classifier" else [])
+            return call(*args, **options)
+
+        with nn.intercept_methods(seen):
+            recipe.logits(variables, bank.normalized(part))
+        return given[-1].astype(jnp.float32)
 
     return jax.lax.map(batch, images)
 
@@ -78,9 +104,9 @@ def answers(
     stored: Shaped[np.ndarray, "N H W C"],
     networks: Iterable[Any],
     lowering: str = "auto",
-    layer: int | None = None,
+    ask: Callable[..., Any] = predict,
 ) -> Iterator[Float32[np.ndarray, "E N ..."]]:
-    """Logits [E, N, K] for images as `Normalizer.store` gives them; or feature maps [E, N, h, w, c].
+    """Logits [E, N, K] for images as `Normalizer.store` gives them, or `embeddings`, or `maps_of` a layer, if asked.
 
     Args:
       recipe, normalizer: of all networks, and what they see.
@@ -93,13 +119,11 @@ def answers(
     bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
     code = *recipe.code().items(), imports.stamps()
     for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, layer, bank, variables, images))
+        said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
         yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by
-def _said(
-    recipe: Recipe, code: tuple, lowering: str, layer: int | None, bank: Bank, variables: Any, images: Any
-) -> Any:
+def _said(recipe: Recipe, code: tuple, lowering: str, ask: Any, bank: Bank, variables: Any, images: Any) -> Any:
     with conv.exactly(lowering):
-        return jax.lax.map(lambda one: predict(recipe, bank, one, images, layer), variables)
+        return jax.lax.map(lambda one: ask(recipe, bank, one, images), variables)

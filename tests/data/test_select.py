@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,13 @@ from jaxsoft.data import select
 SIZES = (40, 31, 57)
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(3), SIZES)).astype(np.int32)
 DIFFICULTY = np.random.default_rng(1).exponential(size=len(LABELS)).astype(np.float32)
+EMBEDDINGS = np.random.default_rng(2).standard_normal((len(LABELS), 5)).astype(np.float32) + 3
 WAYS = {**spec.public_functions(select)}
 
 
 def call(name, ipc, seed=0, **more):
-    given = {} if name == "random" else {"difficulty": DIFFICULTY}
+    said = {"difficulty": DIFFICULTY, "embeddings": EMBEDDINGS}
+    given = {what: said[what] for what in said if what in inspect.signature(WAYS[name]).parameters}
     if name == "decile":
         given["i"] = 4
     if name == "indices":
@@ -101,3 +105,34 @@ def test_jax_difficulties_are_accepted():
     import jax.numpy as jnp
 
     np.testing.assert_array_equal(call("hardest", 3, difficulty=jnp.asarray(DIFFICULTY)), call("hardest", 3))
+
+
+def farthest_first(points, taken):
+    if not taken:
+        return np.linalg.norm(points - points.mean(axis=0), axis=1).argmin()
+    pairs = np.linalg.norm(points[:, None] - points[None, taken], axis=2)
+    return pairs.min(axis=1).argmax()
+
+
+def nearest_to_the_mean(points, taken):
+    means = (points + points[taken].sum(axis=0)) / (len(taken) + 1)
+    gaps = np.linalg.norm(means - points.mean(axis=0), axis=1)
+    gaps[taken] = np.inf
+    return gaps.argmin()
+
+
+@pytest.mark.parametrize("name, step", [("k_centers", farthest_first), ("herding", nearest_to_the_mean)])
+def test_greedy_ways_equal_their_definitions_within_each_class(name, step):
+    table = call(name, 20)
+    for k in range(3):
+        rows, taken = np.flatnonzero(k == LABELS), []
+        for _ in range(20):
+            taken.append(int(step(EMBEDDINGS[rows].astype(np.float64), taken)))
+        assert table[k].tolist() == rows[taken].tolist()
+    np.testing.assert_array_equal(call(name, 20, seed=1), table)  # nothing is drawn
+
+
+@pytest.mark.parametrize("name", ["k_centers", "herding"])
+def test_the_key_orders_images_of_equal_embedding(name):
+    flat = np.ones((len(LABELS), 2), np.float32)
+    assert (call(name, 5, seed=1, embeddings=flat) != call(name, 5, seed=2, embeddings=flat)).any()

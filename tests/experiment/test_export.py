@@ -105,7 +105,7 @@ def test_without_labels_experts_are_taught_again_and_it_is_the_very_member(run_f
     assert row["member"] == taken.record["member"] and same(row, taken.record["reached"])
 
 
-@pytest.mark.parametrize("codec", ["float16", "int8", "top3:int8"])
+@pytest.mark.parametrize("codec", ["float16", "int8", "top3:int8", "top3:int4"])
 def test_codecs_store_less_and_come_back_as_they_decode(run_folder, tmp_path, codec):
     whole, coded = (exported(run_folder, tmp_path / c, f"--codec={c}") for c in ("float32", codec))
     sizes = [(folder / "labels.npz").stat().st_size for folder in (whole, coded)]
@@ -246,7 +246,7 @@ def test_rows_of_an_export_speak_of_its_images_alone(run_folder, tmp_path):
         ({"labels": "teacher(epoch=1)"}, 2, "no such member in {run} has --labels=teacher(epoch=1); choices: hard | teach"),
         ({"labels": "teecher"}, 2, "unknown label source"),
         ({"ipc": "5"}, 2, "has --ipc=5; choices: 2"),
-        ({"codec": "int4"}, 2, "--codec=int4 is none for 10 classes; choices: float32, float16, int8, top1:int8"),
+        ({"codec": "int3"}, 2, "--codec=int3 is none for 10 classes; choices: float32, float16, int8, int4, top1:int8"),
         ({"labels": LABELS[3]}, 2, "labels of views are made anew"),
         ({"to": "{run}"}, 2, "--to={run} is there already, and not empty"),
     ],

@@ -118,11 +118,15 @@ def test_a_class_that_is_left_out_is_in_no_batch(data, experts):
 
 
 def test_ways_to_choose_stand_side_by_side(data, experts):
-    changes = {"sweep.ipc": (2,), "sweep.select": ("random", "decile(0)", "hardest"), "sweep.labels": ("hard",)}
+    changes = {
+        "sweep.ipc": (2,),
+        "sweep.select": ("random", "decile(0)", "hardest", "herding"),
+        "sweep.labels": ("hard",),
+    }
     settings, plan, material = planned(changes, data, experts)
     images = {m.select: set(np.asarray(a.images).tolist()) for m, _, a in each(plan, material)}
-    assert len(images) == 3 and not images["decile(0)"] & images["hardest"]
-    assert len(set(plan.keys)) == 3
+    assert len(images) == 4 and not images["decile(0)"] & images["hardest"]
+    assert len(set(plan.keys)) == 4
     alone = planned(changes | {"sweep.select": (), "select": "hardest"}, data, experts)
     assert set(alone[1].keys) == {plan.keys[2]}  # however it is said, it is the same student
 

@@ -33,11 +33,12 @@ def dataset():
     return types.Dataset("made", ("cat", "dog", "owl"), split, split, split, "f" * 64, "nowhere", "none")
 
 
-def settings(student="net", teacher="mlp(hidden=4)", batch=4, ipc=(4,), teacher_batch=64, without=()):
+def settings(student="net", teacher="mlp(hidden=4)", batch=4, ipc=(4,), teacher_batch=64, without=(), select="random"):
     return config.read(
         {
             "teacher": {"model": teacher, "epochs": 1, "batch": teacher_batch},
             "student": {"model": student, "steps": 10, "batch": batch},
+            "select": select,
             "sweep": {"ipc": ipc, "labels": ("hard",), "seed": (0, 1), "without": without},
         }
     )
@@ -50,6 +51,10 @@ def settings(student="net", teacher="mlp(hidden=4)", batch=4, ipc=(4,), teacher_
         ({"ipc": (4, 2), "batch": 4}, "config.student.batch=4 does not divide 6 images"),
         ({"without": (0, 1), "batch": 64}, "config.student.batch=12 does not divide 8 images"),
         ({"teacher": "net", "teacher_batch": 9}, "config.teacher.batch=9 does not divide 24 images"),
+        (
+            {"teacher": "net", "select": "herding"},
+            "config.select: herding reads .* last layer of expert 0 .*; it is net",
+        ),
         ({"teacher": "wrong"}, "config.teacher.model: model 'wrong': logits .* float32.2, 3., got float32.2, 4."),
     ],
 )

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxsoft import errors, spec
-from jaxsoft.training import augment
+from jaxsoft.training import augment, crops
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 AUGMENTATIONS = [
@@ -22,6 +23,8 @@ AUGMENTATIONS = [
     "crop_flip(padding=2)",
     "one_of('crop|flip')",
     "compose('crop|flip')",
+    "resized_crop",
+    "resized_crop(low=0.5, mirror=false, patches=2)",
 ]
 ADVICE = (
     "{} no longer equals the original implementation. If its formula was changed on purpose, results are not comparable "
@@ -199,6 +202,58 @@ def test_crop_flip_pads_cuts_and_mirrors():
     assert {image.tobytes() for image in np.asarray(out)} == set(possible.values())
 
 
+def resized_by_pillow(image, box, mirror):
+    """Plane by plane in float32, by another library; with its antialiasing, which does nothing where nothing shrinks."""
+    top, left, height, width = box
+    planes = [
+        Image.fromarray(plane).crop((left, top, left + width, top + height)) for plane in image.transpose(2, 0, 1)
+    ]
+    size = image.shape[1], image.shape[0]
+    out = np.stack([plane.resize(size, Image.Resampling.BILINEAR) for plane in planes], axis=2)
+    return out[:, ::-1] if mirror else out
+
+
+@pytest.mark.parametrize("shape", [(9, 6, 2), (8, 8, 3)])
+def test_resized_boxes_equal_pillows(shape):
+    x, resize = images(*shape), jax.jit(crops.resize)
+    for box in [(0, 0, *shape[:2]), (2, 1, 1, 1), (3, 2, 5, 4), (0, 3, 9 if shape[0] == 9 else 8, 2)]:
+        for mirror in (False, True):
+            got = resize(jnp.asarray(x), jnp.array(box, jnp.float32), jnp.bool_(mirror))
+            np.testing.assert_allclose(got, resized_by_pillow(x, box, mirror), atol=1e-5, err_msg=f"{box}, {mirror}")
+
+
+@pytest.mark.parametrize("size, low, high", [((32, 32), 0.08, 1.0), ((10, 24), 0.9, 1.0), ((20, 7), 0.3, 0.3)])
+def test_boxes_are_drawn_as_torchvision_draws_them(size, low, high):
+    """The first of ten that fits, else the largest one in the middle; anywhere, by each offset equally often."""
+    us = np.random.default_rng(0).random((400, crops.BOX_DRAWS), np.float32)
+    boxes = jax.jit(jax.vmap(lambda u: crops.box(u, *size, low, high)))(us)
+    for u, got in zip(us.astype(np.float64), np.asarray(boxes).tolist()):
+        area, ratio = np.prod(size) * (low + u[:10] * (high - low)), np.exp(np.log(4 / 3) * (2 * u[10:20] - 1))
+        tried = zip(np.sqrt(area / ratio).round(), np.sqrt(area * ratio).round())
+        fits = [(h, w) for h, w in tried if 0 < h <= size[0] and 0 < w <= size[1]]
+        ratio = np.clip(size[1] / size[0], 3 / 4, 4 / 3)
+        h, w = fits[0] if fits else (min(size[0], round(size[1] / ratio)), min(size[1], round(size[0] * ratio)))
+        spare = np.array([size[0] - h, size[1] - w])
+        assert got == [*(np.floor(u[20:] * (spare + 1)) if fits else spare // 2), h, w]
+
+
+def test_a_crop_of_everything_is_the_image_or_its_mirror():
+    x = jnp.broadcast_to(jnp.asarray(images(8, 8, 2)), (40, 8, 8, 2))
+    for text, mirrored in [("resized_crop(low=1.0)", True), ("resized_crop(low=1.0, mirror=false)", False)]:
+        u, step_u = uniforms(f := augment.build(text), 40)
+        # Of the whole area only a ratio near 1 fits: all others are the middle, which is everything.
+        out = np.asarray(batched(f)(x, u, step_u))
+        turned = np.asarray(u)[:, crops.BOX_DRAWS] < 0.5
+        for image, turn in zip(out, turned & mirrored):
+            np.testing.assert_array_equal(image, x[0, :, ::-1] if turn else x[0])
+
+
+def test_patches_change_places_by_rows_and_columns():
+    x, u = images(7, 6, 1), jnp.array([0.9, 0.1, 0.5, 0.2, 0.8, 0.1])
+    rows, columns = [2, 3, 4, 5, 6, 0, 1], [4, 5, 0, 1, 2, 3]  # the last row of patches is 3 pixels high
+    np.testing.assert_array_equal(crops.patches(jnp.asarray(x), u, 3), x[rows][:, columns])
+
+
 @pytest.mark.parametrize("text", AUGMENTATIONS)
 def test_contract(text):
     f = augment.build(text)
@@ -246,6 +301,9 @@ def test_gradients_reach_the_pixels():
         ("dsa_all(operations=crop_)", ["operation ''"]),
         ("crop_flip(padding=-1)", ["padding expects int >= 0", "-1"]),
         ("crop_flip(padding=1.5)", ["padding expects int", "1.5"]),
+        ("resized_crop(low=0.0)", ["0 < low <= high <= 1", "low=0.0"]),
+        ("resized_crop(low=0.5, high=0.4)", ["low=0.5, high=0.4"]),
+        ("resized_crop(patches=0)", ["patches >= 1", "patches=0"]),
         ("dsa|crop_flip", ["dsa|crop_flip"]),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
+from jaxsoft import models
 from jaxsoft.training import evaluate, fit
 from jaxsoft.training.fit import Bank
 
@@ -76,3 +77,23 @@ def test_a_split_is_cut_into_the_fewest_batches_and_padded_least(count, batch, s
     assert data.labels.dtype == np.int32 and data.images.dtype == np.float32
     np.testing.assert_array_equal(data.images.reshape(-1, *tiny.SHAPE)[:count], images)
     np.testing.assert_array_equal(data.labels.ravel(), [*labels, *[-1] * (shape[0] * shape[1] - count)])
+
+
+@pytest.mark.parametrize("model", models.architectures())
+def test_embeddings_are_what_the_classifier_is_given(model):
+    """Of every architecture its width; of the small ones, numbers: the last layer makes the logits of them."""
+    recipe, shape = tiny.MLP._replace(model=model), (8, 8, 1)
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 3, *shape), np.uint8))
+    bank = Bank(jnp.zeros((1, *shape), jnp.uint8), jnp.array([0.01]), jnp.array([-1.0]), jnp.zeros((1, 3)))
+
+    def both(seed):
+        variables = fit.initialize(recipe, shape, seed).variables
+        ask = evaluate.embeddings, evaluate.predict
+        return variables["params"]["classifier"], *(f(recipe, bank, variables, images) for f in ask)
+
+    run = jax.eval_shape if model.startswith("resnet") else (lambda f, x: jax.jit(f)(x))
+    last, embedded, logits = run(both, jnp.int32(0))
+    assert embedded.shape == (2, 3, last["kernel"].shape[0])
+    if run is not jax.eval_shape:
+        embedded, last = np.asarray(embedded), jax.device_get(last)
+        np.testing.assert_allclose(embedded @ last["kernel"] + last["bias"], logits, rtol=1e-5, atol=1e-5)

@@ -3,8 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from matplotlib.axes import Axes
+
 from jaxsoft import spec
-from jaxsoft.analysis.reading.read import Examples, Run, examples_of
+from jaxsoft.analysis.reading.read import Examples, Run, examples_of, expert_sizes
+from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.drawing import Powers
+from jaxsoft.analysis.statistics import worth
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate
 
@@ -45,6 +50,24 @@ def by_ipc(lines: Iterable[Mapping[str, Any]], column: str) -> dict[int, Estimat
 def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
     """The images that some run kept of the data set of a group."""
     return examples_of(runs, str(group.members["dataset"].iat[0]))
+
+
+def online_bits(group: Group, runs: Sequence[Run]) -> dict[str, int | None]:
+    """Of each label spec of a group the bits that it takes once for all images; None where no run tells."""
+    sizes = {row["labels"]: expert_sizes(run) for run in runs for row in run.rows}
+    return {labels: worth.online_bits(labels, sizes.get(labels, ())) for labels in group.arms["labels"]}
+
+
+def bytes_axis(axes: Axes) -> None:
+    """A mark that makes the x of a panel one of bytes."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(Powers())
+    axes.xaxis.set_minor_formatter(Powers())
+
+
+def bytes_shown(bits: int) -> words.Shown:
+    """Bits as bytes, in a unit that fits."""
+    return words.Shown(words.bits(bits), bits / 8)
 
 
 def treated(group: Group, operation: str) -> dict[str, dict[Any, list[int]]]:

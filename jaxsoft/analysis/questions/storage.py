@@ -3,14 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from matplotlib.axes import Axes
-
 from jaxsoft.analysis.findings import choose
-from jaxsoft.analysis.questions._verbs import examples
+from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
-from jaxsoft.analysis.showing.drawing import Powers
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate
@@ -27,11 +24,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if kept is None:
         return None
     classes = len(kept.class_names)
-    specs = {labels: label_bits(labels, classes) for labels in dict.fromkeys(group.arms["labels"])}
+    once = {labels: bits for labels, bits in online_bits(group, runs).items() if bits is not None}
+    specs = {labels: label_bits(labels, classes) for labels in once}
     if len({bits for labels, bits in specs.items() if labels != "hard"}) < 2:
         return None
     sizes = {"pixels": pixel_bits(kept.images.shape[1:]), "indices": _INDEX_BITS}
-    found = {stored: purchases(group, classes, bits, specs) for stored, bits in sizes.items()}
+    found = {stored: purchases(group, classes, bits, specs, once) for stored, bits in sizes.items()}
     likely = {stored: [p.labels for p in each if p.share >= _LIKELY] for stored, each in found.items()}
     text = (
         f"With pixels counted the most accurate data sets for their bytes carry {_carried(likely['pixels'])}; with images as "
@@ -63,23 +61,17 @@ def _chart(found: Mapping[str, Sequence[Purchase]], on: str) -> Chart:
             own = [p for p in each if (None if p.labels == "hard" else p.bits) == bits]
             bare = [p.accuracy._replace(low=math.nan, high=math.nan) for p in own]
             marks.append(Series("", [p.total / 8 for p in own], bare, "band", False, colour, marker))
-        panels.append(Panel([*marks, _bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
+        panels.append(Panel([*marks, bytes_axis], x=f"bytes of labels and {stored}", log=False, height=3.0))
     caption = f"Every data set of the sweep on test; the line joins those that nothing cheaper matches on {on}."
     said = "black: hard labels; light: labels of more bits; line: the frontier"
     return Chart("storage", panels, caption, said, same_y=True)
 
 
-def _bytes_axis(axes: Axes) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(Powers())
-    axes.xaxis.set_minor_formatter(Powers())
-
-
 def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
     lines = []
     for p in best:
-        line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", f"{stored}, bytes": _bytes(p.images)}
-        line |= {"labels, bytes": _bytes(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
+        line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", f"{stored}, bytes": bytes_shown(p.images)}
+        line |= {"labels, bytes": bytes_shown(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
         lines.append({**line, "certain, %": None if math.isnan(p.accuracy.low) else words.rounded(p.share)})
     how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
     caption = (
@@ -88,10 +80,6 @@ def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
         "dearer labels that are worth no more were measured to reach 95 % by luck in 6 to 9 % of tables."
     )
     return table(lines, caption, folded=stored == "indices")
-
-
-def _bytes(bits: int) -> words.Shown:
-    return words.Shown(words.bits(bits), bits / 8)
 
 
 def _saved(group: Group, specs: Mapping[str, int]) -> list[Table]:

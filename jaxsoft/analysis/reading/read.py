@@ -77,6 +77,12 @@ def examples_of(runs: Sequence[Run], dataset: str) -> Examples | None:
     return next((examples for examples in of_it if examples is not None), None)
 
 
+def expert_sizes(run: Run) -> tuple[int, ...]:
+    """Bytes of the network of each expert of a run; empty if it does not tell."""
+    sizes = [expert.get("bytes") for expert in run.teachers.get("experts", [])]
+    return () if None in sizes else tuple(sizes)
+
+
 def read_run(folder: str | os.PathLike) -> Run:
     """A run folder: its results, and the other artefacts as far as they are there and whole.
 
@@ -118,6 +124,8 @@ def read_teachers(path: Path) -> dict[str, Any]:
         numbers = [record.get(name) for record in records for name in ("val_accuracy", "label_entropy")]
         if not all(value is None or math.isfinite(value) for value in numbers):
             raise ValueError("a number is not finite")
+        if not all(type(size := expert.get("bytes", 1)) is int and size > 0 for expert in found.get("experts", [])):
+            raise ValueError("bytes of an expert are no size")
         teacher, resolved = found.get("teacher", {}), found.get("resolved", {})
         texts = [teacher.get("key", ""), *(teacher.get("models") or []), *resolved.values()]
         if {type(record["epoch"]) for record in records} - {int} or {type(text) for text in texts} - {str}:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,12 @@ from jaxtyping import Bool, Float
 from jaxsoft import spec
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate, curves, interval, means
+from jaxsoft.labels import codecs
 
 _VALUE_BITS = 16
 """Bits v of one entry of a soft label, in half precision."""
+_CUTS, _WHOLE = ("topk", "drop_class"), ("renormalize", "temperature", "power", "softmax", "hard")
+"""Operations after which rows do not sum to 1, and after which they do again."""
 
 
 class Worth(NamedTuple):
@@ -148,19 +152,52 @@ def entries_kept(labels: str, classes: int) -> int | None:
 def label_bits(labels: str, classes: int) -> int:
     """Bits that the labels of one image take, of K classes.
 
-      hard: ceil(log2 K)    dense: K v    topk(k): min(k (v + ceil(log2 K)), K v)    views=V: V times that
+      hard: ceil(log2 K)    dense: K v    topk(k): min(k (v + ceil(log2 K)), K v)    stored(codec): 8 bytes of its rows
+      views=V: V times that    online: 0, for experts are asked at every step; see `online_bits`
 
-    Hard labels stay hard labels whatever is done to them: `hard|smooth(0.1)` follows from the class. The views themselves
-    follow from a seed and take no bits.
+    Hard labels stay hard labels whatever is done to them: `hard|smooth(0.1)` follows from the class. So does all that is
+    done after `stored`. The views themselves follow from a seed and take no bits.
 
     >>> label_bits("hard", 100), label_bits("teacher(epoch=5)|topk(3)", 100), label_bits("teacher(views=4)", 100)
     (7, 69, 6400)
+    >>> label_bits("teacher(epoch=5, views=4)|stored('top3:int4')", 100) == 4 * 8 * (3 + 2 + 2)
+    True
     """
+    source, *operations = spec.parse(labels)
     index, kept = (classes - 1).bit_length(), entries_kept(labels, classes)
-    if kept is None:
-        return index
-    once = min(kept * (_VALUE_BITS + index), classes * _VALUE_BITS)
-    return once * max(int(spec.parse(labels)[0].kwargs.get("views", 0)), 1)
+    if kept is None or source.kwargs.get("online"):
+        return index if kept is None else 0
+    once = _stored_bits(operations, classes) or min(kept * (_VALUE_BITS + index), classes * _VALUE_BITS)
+    return once * max(int(source.kwargs.get("views", 0)), 1)
+
+
+def _stored_bits(operations: Sequence[spec.Call], classes: int) -> int:
+    """Bits of a row as the last of its codecs has it; 0 without any."""
+    whole, bits = True, 0
+    for call in operations:
+        if call.name == "stored":
+            (codec,) = (*call.args, *call.kwargs.values())
+            bits = 8 * codecs.row_bytes(codec, classes, whole)
+        whole = (whole or call.name in _WHOLE) and call.name not in _CUTS
+    return bits
+
+
+def online_bits(labels: str, experts: Sequence[int]) -> int | None:
+    """Bits that labels take once for all images: of the experts whom online labels ask; None if their size is not known.
+
+    Args:
+      labels: a label spec.
+      experts: bytes of each expert's network.
+
+    >>> online_bits("teachers(2, epoch=5, online=true)", (100, 200, 300)), online_bits("teacher(epoch=5)", ())
+    (2400, 0)
+    """
+    source = spec.parse(labels)[0]
+    if not source.kwargs.get("online"):
+        return 0
+    first = source.args[0] if source.args else source.kwargs.get("n", source.kwargs.get("expert"))
+    asked = [first or 0] if source.name == "teacher" else range(3 if first is None else first)
+    return 8 * sum(experts[e] for e in asked) if max(asked) < len(experts) else None
 
 
 def pixel_bits(shape: Sequence[int]) -> int:
@@ -168,25 +205,36 @@ def pixel_bits(shape: Sequence[int]) -> int:
     return 8 * math.prod(map(int, shape))
 
 
-def purchases(group: Group, classes: int, image_bits: int, specs: Mapping[str, int]) -> list[Purchase]:
+def purchases(
+    group: Group,
+    classes: int,
+    image_bits: int,
+    specs: Mapping[str, int],
+    once: Mapping[str, int] = MappingProxyType({}),
+    ipcs: Sequence[int] = (),
+) -> list[Purchase]:
     """Every IPC and label spec with its cost and its accuracy, the cheapest first.
 
     Args:
       group: members that may share a curve.
       classes: K; a data set holds K times IPC images.
       image_bits: bits of one image: of its pixels, or of its place in a public set.
-      specs: label specs, and the bits of one of their labels.
+      specs: label specs, and the bits of the labels of one image.
+      once: bits that some of them take beside, once for all images.
+      ipcs: budgets, all if none is given.
     """
-    cells = [(ipc, labels) for labels in specs for ipc in group.budgets(group.of(labels))]
+    there = {labels: group.budgets(group.of(labels)) for labels in specs}
+    cells = [(ipc, labels) for labels, own in there.items() for ipc in own if not ipcs or ipc in ipcs]
     if not cells:
         return []
-    costs = np.array([classes * ipc * (image_bits + specs[labels]) for ipc, labels in cells], float)
+    paid = [classes * ipc * specs[labels] + once.get(labels, 0) for ipc, labels in cells]
+    costs = np.array([classes * ipc * image_bits + bits for (ipc, _), bits in zip(cells, paid)], float)
     at = [(group.ipcs.index(ipc), group.choose(ipc, group.of(labels))) for ipc, labels in cells]
     test, selection = (values[:, *np.array(at, int).T] for values in (group.test, group.selection))
     kept, found = pareto(costs, curves(selection)), []
     for i in np.lexsort((-means(test), costs)):
         ipc, labels = cells[i]
-        bits = classes * ipc * image_bits, classes * ipc * specs[labels], specs[labels]
+        bits = classes * ipc * image_bits, paid[i], specs[labels]
         score = group.accuracy(ipc, group.of(labels))
         found.append(Purchase(ipc, labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
     return found

@@ -8,7 +8,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from jaxsoft import errors
@@ -23,10 +23,11 @@ _MAX_RATIO = 200  # unpacked over packed; images hardly shrink, so more than thi
 
 @dataclass(frozen=True)
 class Files:
-    """The files below a folder: how each is read, by its path in it."""
+    """The files below a folder: how each is read, by its path in it; of an archive, how large each is."""
 
     path: Path
     contents: Mapping[str, Callable[[], bytes]]
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """The content of one file; DataError when it is missing or damaged."""
@@ -53,9 +54,19 @@ def files(path: Path, top: str) -> Files:
         below = (Path(base, name) for base, _, found in os.walk(path) for name in found)
         read = functools.partial(system.read, most=_MAX_FILE_BYTES)
         return Files(path, {file.relative_to(path).as_posix(): functools.partial(read, file) for file in below})
+    return _archive(path, top, _zip if path.suffix == ".zip" else _tar)
+
+
+def zipped(path: Path) -> Files:
+    """List a zip of whatever name, whole; DataError as `files`, and for two files of one name."""
+    return _archive(path, "", _zip)
+
+
+def _archive(path: Path, top: str, entries: "Callable[[Path], Iterable[_Entry]]") -> Files:
     with refusals.naming(f"{path} cannot be read as an archive"):
         system.opened(path).close()  # a pipe or a device would hang
-        return Files(path, dict(_inner(path, top, (_zip if path.suffix == ".zip" else _tar)(path))))
+        found = list(_inner(path, top, entries(path)))
+        return Files(path, {name: read for name, _, read in found}, {name: size for name, size, _ in found})
 
 
 _Entry = tuple[str, int, bool, Callable[[], bytes] | None]
@@ -64,6 +75,8 @@ _Entry = tuple[str, int, bool, Callable[[], bytes] | None]
 
 def _zip(path: Path) -> Iterator[_Entry]:
     pack = zipfile.ZipFile(path)
+    if len({*pack.namelist()}) < len(pack.namelist()):
+        raise ValueError("two files of one name")
     for info in pack.infolist():
         read = None if info.is_dir() else functools.partial(pack.read, info)
         yield info.filename, info.file_size, not stat.S_ISLNK(info.external_attr >> 16), read
@@ -83,8 +96,8 @@ def _tar(path: Path) -> Iterator[_Entry]:
             yield info.name, info.size, info.isdir() or info.isfile() and not info.issparse(), read
 
 
-def _inner(path: Path, top: str, entries: Iterable[_Entry]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The files below `top`, by their path in it; an archive that holds what no published one does is refused."""
+def _inner(path: Path, top: str, entries: Iterable[_Entry]) -> Iterator[tuple[str, int, Callable[[], bytes]]]:
+    """The files below `top`, or all without it: path in it, size, and how each is read; an archive that holds what no published one does is refused."""
     total = 0
     for count, (name, size, plain, read) in enumerate(entries, 1):
         total += size
@@ -95,8 +108,8 @@ def _inner(path: Path, top: str, entries: Iterable[_Entry]) -> Iterator[tuple[st
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if not plain or ".." in parts or name.startswith(("/", "\\")) or ":" in name:
             raise errors.DataError(f"{path} holds {name!r}: links, '..' and absolute paths are refused")
-        if parts[:1] == (top,) and read:
-            yield "/".join(parts[1:]), read
+        if parts[: bool(top)] == (top,) * bool(top) and read:
+            yield "/".join(parts[bool(top) :]), size, read
 
 
 def _bound(path: Path, total: int, limit: int) -> None:

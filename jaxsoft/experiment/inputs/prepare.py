@@ -5,15 +5,12 @@ labels belong to an image: one row for each (label spec, image), whoever uses it
 belong to an image of one subset, and are kept subset by subset.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float32, Int, Int32
+from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
@@ -24,8 +21,9 @@ from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
+from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.bank import label_rows
+from jaxsoft.labels.bank import finished, label_rows
 from jaxsoft.labels.given import check_known, given_by_digest
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
@@ -105,6 +103,7 @@ def finish_rows(
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
     found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
     learned, given = dict(zip(unknown, found)), given_by_digest(settings.sweep.labels)
+    said = functools.cache(functools.partial(_said, settings.data.root, dataset.train.images, used))
     parts, places, begin = [np.zeros((0, dataset.num_classes), np.float32)], {}, 0
     for (text, form), whose in asked.items():
         spec = specs[text]
@@ -112,6 +111,8 @@ def finish_rows(
             if spec.rows:
                 check_known(text, given[spec.rows].row, [images[subset] for subset in whose])
                 own = _treated(spec, form, _of(given[spec.rows], used), bank.classes, used)
+            elif spec.imported:
+                own = _treated(spec, form, said(spec.imported, spec.weights), bank.classes, used)
             else:
                 own = np.asarray(label_rows(spec, bank, form))
             parts.append(own)
@@ -132,6 +133,12 @@ def finish_rows(
     return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
 
 
+def _said(root: str, images: Any, which: Images, name: str, digest: str) -> Label:
+    """What a teacher from elsewhere says about some images."""
+    logits = imported.read(name, root, digest).logits(images[which])
+    return Label(np.asarray(jax.nn.softmax(logits)), logits)
+
+
 def _of(label: Label, which: Int[np.ndarray, "R"]) -> Label:
     """The labels of some images."""
     return Label(label.row[which], None if label.logits is None else label.logits[which])
@@ -142,12 +149,7 @@ def _treated(
 ) -> Float32[np.ndarray, "R K"]:
     """The operations of a spec on given labels, several of each image where labels are of views."""
     whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
-    return np.asarray(_finish(replace(spec, epoch=None), form, label, *whose))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _finish(spec: LabelSpec, form: str, label: Label, classes: Array, images: Array) -> Array:
-    return jax.vmap(spec.finish)(label, classes, images).form(form)
+    return np.asarray(finished(spec, form, label, *whose))
 
 
 def _stacked(

@@ -1,7 +1,6 @@
 """Which images each student reads: one table for each way and seed, of which smaller subsets are the first columns."""
 
 import functools
-import inspect
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,12 +17,12 @@ from jaxsoft.types import Dataset
 def draw_tables(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
-    """For every draw, positions in train by class; what is hard is asked of the experts once, if at all."""
+    """For every draw, positions in train by class; what they say is asked of the experts once, if at all."""
     tables, named = {}, functools.cache(checks.selection)
-    found = functools.cache(lambda: difficulty(experts, dataset))
+    said = functools.cache(lambda name: {"difficulty": difficulty, "embeddings": embeddings}[name](experts, dataset))
     for draw, ipc in sweep.largest_ipc(members, settings.protocol).items():
         choose = named(draw.select)
-        given = {"difficulty": found()} if "difficulty" in inspect.signature(choose).parameters else {}
+        given = {name: said(name) for name in checks.asked_of_expert(draw.select)}
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
         table = choose(dataset.train.labels, ipc, key=key, **given)
         tables[draw] = trials.check_table(draw.select, table, dataset.train.labels, ipc)
@@ -48,3 +47,9 @@ def difficulty(experts: Experts | None, dataset: Dataset) -> Float[np.ndarray, "
     assert experts is not None  # a selection by difficulty needs some
     said = log_softmax(experts.last_logits(dataset).astype(np.float64), axis=1)
     return -said[np.arange(len(said)), dataset.train.labels]
+
+
+def embeddings(experts: Experts | None, dataset: Dataset) -> Float[np.ndarray, "N D"]:
+    """What the last layer of expert 0, after its last epoch, is given of every training image."""
+    assert experts is not None  # as above
+    return experts.last_embeddings(dataset)

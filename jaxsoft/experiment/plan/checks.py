@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, rng, sinks, spec
+from jaxsoft import config, data, errors, models, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import maps, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
 from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.spec import LabelSpec
@@ -23,6 +24,7 @@ from jaxsoft.training.fit import Recipe, wanted
 from jaxsoft.types import Dataset
 
 SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
+_SAID = {"difficulty": 1, "embeddings": 2}
 _MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
@@ -35,7 +37,7 @@ def check(settings: config.Settings) -> config.Settings:
     Raises:
       ConfigError: with the key, the value and the choices.
     """
-    settings = chosen.read(read_rows(settings))
+    settings = imported.known(chosen.read(read_rows(settings)))
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         if bool(part.steps) == bool(part.epochs):
             given = f"steps={part.steps}, epochs={part.epochs}"
@@ -54,7 +56,7 @@ def check(settings: config.Settings) -> config.Settings:
         _check_labels(LabelSpec.parse(text), settings.teacher)
     _check_losses(settings, members)
     if needs_experts(settings) and not settings.teacher.experts:
-        who = "learned labels, selection by difficulty and config.subjects=accuracy"
+        who = "learned labels, selection by difficulty or embeddings and config.subjects=accuracy"
         raise errors.ConfigError(f"config.teacher.experts is 0, but {who} ask experts; wanted 1 or more")
     counted = any(m.without >= 0 or "drop_class" in m.labels for m in members)
     if settings.subjects != "index" and not counted:
@@ -81,13 +83,17 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     with _about("config.sweep.labels"):
         for labels in specs.values():
             labels.check(dataset.num_classes)
+            if labels.imported:
+                imported.check(labels, settings.data.root, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
     for text, key in _selections(settings).items():
         ipc = max(m.ipc for m in members if m.select == text)
-        with _about(key):  # once, as if all images were equally difficult
-            given = {"difficulty": np.zeros(len(dataset.train))} if by_difficulty(text) else {}
+        with _about(key):  # once, as if all images were equal
+            given = {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
+            if "embeddings" in given:
+                _check_embeds(text, settings.teacher, dataset.num_classes)
             choose = functools.partial(
                 selection(text), dataset.train.labels, key=rng.key(0, rng.Stream.SUBSET), **given
             )
@@ -121,7 +127,7 @@ def needs_experts(settings: config.Settings) -> bool:
     """Whether anything asks an expert: labels, selection, or the order of classes."""
     specs = [LabelSpec.parse(text) for text in settings.sweep.labels or ("hard",)]
     asked = any(spec.needs_teacher or spec.is_learned for spec in specs)
-    return asked or settings.subjects == "accuracy" or any(map(by_difficulty, _selections(settings)))
+    return asked or settings.subjects == "accuracy" or any(map(asked_of_expert, _selections(settings)))
 
 
 def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None:
@@ -133,13 +139,14 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), ("difficulty", "given"))
+    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), (*_SAID, "given"))
     return functools.partial(found, given=text.given) if isinstance(text, chosen.Indices) else found
 
 
-def by_difficulty(text: str) -> bool:
-    """Whether a selection asks an expert how difficult images are."""
-    return "difficulty" in inspect.signature(selection(text)).parameters
+def asked_of_expert(text: str) -> dict[str, int]:
+    """What a selection asks an expert about all images, and how many axes it has; nothing, if it asks none."""
+    takes = inspect.signature(selection(text)).parameters
+    return {name: axes for name, axes in _SAID.items() if name in takes}
 
 
 def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -192,6 +199,14 @@ def _check_labels(labels: LabelSpec, teacher: config.Teacher) -> None:
     if (labels.epoch or 0) > teacher.epochs:
         told = f"asks for epoch {labels.epoch}; config.teacher.epochs is {teacher.epochs}, the largest possible"
         raise errors.ConfigError(f"label spec '{labels}' {told}")
+
+
+def _check_embeds(select: str, teacher: config.Teacher, num_classes: int) -> None:
+    """Refuse to ask expert 0 for embeddings where its last layer is not known."""
+    model = next(iter(by_architecture(teacher)))
+    if isinstance(models.build(model, num_classes), models.Network):
+        told = "reads what the last layer of expert 0 is given, which is known of the networks of jaxsoft/models/"
+        raise errors.ConfigError(f"{select} {told}; it is {model}")
 
 
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:

@@ -72,6 +72,7 @@ def of_run(
         code |= code_of(settings, m)
         source = LabelSpec.parse(m.labels)
         code |= {f"label rows {source.file}": source.rows} if source.rows else {}
+        code |= {f"teacher {source.imported}": source.weights} if source.weights else {}
     return {"data": {"fingerprint": dataset.fingerprint}, "settings": numerics.identity(), "code": code}
 
 

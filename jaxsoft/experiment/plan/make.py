@@ -17,7 +17,7 @@ from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, maps, sweep
-from jaxsoft.experiment.plan.checks import by_difficulty, check_data, require_memory
+from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
@@ -76,9 +76,9 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 
     def own(m: MemberSpec) -> tuple[str, str, str]:
         source = LabelSpec.parse(m.labels)
-        read = {"teacher": source.needs_teacher or by_difficulty(m.select), "learned": source.is_learned}
+        read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        content = str(replace(source, file=source.file and "rows"))
+        content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
@@ -95,7 +95,8 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    source, asked = LabelSpec.parse(member.labels), {}
+    source = LabelSpec.parse(member.labels)
+    asked: dict[str, Any] = {}
     if source.online:
         networks = {e: model for model, places in by_architecture(settings.teacher).items() for e in places}
         asked = {"online": member.labels, "teachers": "|".join(networks[e] for e in source.experts)}

@@ -20,8 +20,8 @@ from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import fit
-from jaxsoft.training.evaluate import answers
+from jaxsoft.training import cost, fit
+from jaxsoft.training.evaluate import answers, embeddings, maps_of
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
 
@@ -57,6 +57,13 @@ class Experts(NamedTuple):
     def store(self) -> str:
         """The folder that keeps them; empty if they are in memory."""
         return str((self.cohorts and self.cohorts[0].store) or "")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes of each expert's network: its variables, as they are applied."""
+        sizes = [(c.places, cost.network_bytes(c.recipe, c.image_shape)) for c in self.cohorts]
+        found = {place: size for places, size in sizes for place in places}
+        return tuple(found[e] for e in range(len(found)))
 
     def network(self, expert: int, epoch: int) -> tuple[Recipe, Any]:
         """One expert's network, and its variables after so many epochs.
@@ -98,7 +105,7 @@ class Experts(NamedTuple):
           DataError: arrays that are not clear.
         """
         source = LabelSpec.parse(spec).resolve(self.histories)
-        if source.is_of_subset or source.file:
+        if source.is_of_subset or source.file or source.imported:
             raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:
             raise errors.ConfigError(f"label spec '{spec}' reads the true class; give classes=, one for each image")
@@ -145,13 +152,20 @@ class Experts(NamedTuple):
         recipe, variables = self.network(expert, epoch)
         stored = self.normalizer.store(split.images[np.asarray(image_ids, np.int32)])
         stacked = jax.tree.map(lambda a: np.asarray(a)[None], variables)
-        (maps,) = answers(recipe, self.normalizer, stored, [stacked], layer=layer)
+        (maps,) = answers(recipe, self.normalizer, stored, [stacked], ask=maps_of(layer))
         return maps[0]
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
         stored = self.normalizer.store(dataset.train.images)
         return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
+
+    def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:
+        """What the last layer of expert 0, after its last epoch, is given of every training image."""
+        recipe, variables = self.network(0, self.settings.epochs)
+        alone = jax.tree.map(lambda a: a[None], variables)
+        stored = self.normalizer.store(dataset.train.images)
+        return next(answers(recipe, self.normalizer, stored, [alone], ask=embeddings))[0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.

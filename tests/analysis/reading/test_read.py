@@ -165,6 +165,8 @@ def test_a_run_that_has_not_finished_is_told(tmp_path, name):
         {"experts": 3},
         {"experts": [1]},
         {"experts": [{"expert": 0}]},
+        {"experts": [{"expert": 0, "bytes": 0, "history": []}]},
+        {"experts": [{"expert": 0, "bytes": "10", "history": []}]},
         {"experts": [{"history": [{"epoch": "first"}]}]},
         {"experts": [{"history": [{"epoch": 0, "val_accuracy": "high"}]}]},
         {"resolved": [1]},

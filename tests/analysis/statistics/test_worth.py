@@ -8,6 +8,7 @@ import synthetic
 
 from jaxsoft.analysis.statistics import worth
 from jaxsoft.analysis.statistics.groups import groups, tidy
+from jaxsoft.labels import codecs
 
 IPCS = (1, 2, 4, 8, 16)
 SOFT, TOP = "teacher(epoch=5)", "teacher(epoch=5)|topk(1)"
@@ -158,10 +159,51 @@ def test_images_for_an_accuracy_have_intervals_over_seeds_and_stay_monotone():
         ("teacher(epoch=3, views=300)|topk(2)", 100, 300 * 2 * (16 + 7)),
         ("teachers(2, views=0)", 10, 160),
         ("learned", 10, 160),
+        ("teacher(epoch=3)|stored(float32)", 10, 320),
+        ("teacher(epoch=3)|stored(float16)", 10, 160),
+        ("teacher(epoch=3)|stored(int8)|temperature(2)|topk(3)", 10, 8 * (10 + 2)),  # what follows is free
+        ("teacher(epoch=3)|temperature(2)|stored(codec=int4)", 7, 8 * (4 + 2)),
+        ("learned|stored('top3:int8')", 300, 8 * (2 * 3 + 4 + 2)),
+        ("teacher(epoch=3)|stored(int8)|stored('top1:int4')", 10, 8 * (1 + 1 + 2)),
+        ("teacher(epoch=3, views=40)|stored('top3:int4')", 10, 40 * 8 * (3 + 2 + 2)),
+        ("teacher(epoch=3)|topk(3)|stored(int8)", 10, 8 * (10 + 2 + 4)),  # with its sum
+        ("teacher(epoch=3)|topk(3)|renormalize|stored(int8)", 10, 8 * (10 + 2)),
+        ("hard|smooth(0.1)|stored(int8)", 10, 4),
+        ("teacher(epoch=3, online=true)|temperature(2)", 10, 0),
     ],
 )
 def test_bits_of_a_label(labels, classes, bits):
     assert worth.label_bits(labels, classes) == bits
+
+
+@pytest.mark.parametrize("codec", ["float16", "int8", "int4", "top3:int4"])
+def test_bits_of_stored_labels_are_those_of_an_export(codec):
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), 20).astype(np.float32)
+    stored = codecs.bytes_of(codecs.encode(rows, codec))
+    assert 20 * worth.label_bits(f"teacher(epoch=3)|stored('{codec}')", 10) == 8 * stored
+
+
+@pytest.mark.parametrize(
+    ("labels", "bits"),
+    [
+        ("teacher(epoch=3, online=true)", 80), ("teacher(1, epoch=3, online=true)", 160),
+        ("teacher(expert=2, epoch=3, online=true)", 240), ("teachers(2, epoch=3, online=true)", 240),
+        ("teachers(epoch=3, online=true)", 480), ("teachers(n=4, epoch=3, online=true)", None),
+        ("teacher(epoch=3)", 0), ("hard", 0),
+    ],
+)  # fmt: skip
+def test_online_labels_take_the_bits_of_their_experts(labels, bits):
+    assert worth.online_bits(labels, (10, 20, 30)) == bits
+
+
+def test_what_is_paid_once_does_not_grow_with_images():
+    rows = cells({(1, "hard"): 0.2, (4, "hard"): 0.3, (1, TOP): 0.4, (4, TOP): 0.5})
+    found = worth.purchases(only(rows), 10, 0, {"hard": 4, TOP: 0}, {TOP: 300})
+    assert [(p.ipc, p.labels, p.bits, p.label_bits) for p in found] == [
+        (1, "hard", 4, 40), (4, "hard", 4, 160), (4, TOP, 0, 300), (1, TOP, 0, 300),
+    ]  # fmt: skip
+    (four,) = {p.ipc for p in worth.purchases(only(rows), 10, 0, {"hard": 4, TOP: 0}, ipcs=(4,))}
+    assert four == 4
 
 
 def test_bits_of_an_image_are_its_pixels():

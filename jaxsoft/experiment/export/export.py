@@ -85,6 +85,10 @@ def _check(row: Row, to: Path, codec: str, num_classes: int) -> None:
         codecs.parse(codec, num_classes)
     if spec.views and codec != NONE:
         raise errors.ConfigError(f"labels of views are made anew by experts; take --codec={NONE} for {spec}")
+    if spec.features is not None and codec != NONE:
+        raise errors.ConfigError(
+            f"no codec stores feature maps, which experts give anew; take --codec={NONE} for {spec}"
+        )
     if spec.source == "array" and codec == NONE:
         raise errors.ConfigError(f"--codec={NONE} stores no labels, and no expert gives {spec} again; take another")
 

@@ -5,6 +5,7 @@ labels belong to an image: one row for each (label spec, image), whoever uses it
 belong to an image of one subset, and are kept subset by subset.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -166,7 +166,7 @@ def _curves(found: Findings) -> Section:
     title = f"{whose} go from {first} % to {last} % from IPC {ipcs[0]} to {ipcs[-1]}" if len(ipcs) > 1 else title
     soft = list(dict.fromkeys(group.arms["labels"][group.soft]))
     ordered = len(soft) > len(PALETTE) or (len(soft) > 2 and len(set(group.arms["family"])) < 3)
-    colours = {"hard": "black"} | dict(zip(soft, shades(len(soft)) if ordered else PALETTE))
+    colours = dict.fromkeys(group.arms["labels"], "black") | dict(zip(soft, shades(len(soft)) if ordered else PALETTE))
     lines = []
     for labels in dict.fromkeys(group.arms["labels"]):
         values = {ipc: group.accuracy(ipc, group.of(labels)) for ipc in group.budgets(group.of(labels))}

@@ -8,12 +8,15 @@ from matplotlib.axes import Axes
 from jaxsoft import spec
 from jaxsoft.analysis.reading.read import Examples, Run, examples_of, expert_sizes
 from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import Level, Panel, Series, spread
 from jaxsoft.analysis.showing.drawing import Powers
+from jaxsoft.analysis.showing.page import Text
 from jaxsoft.analysis.statistics import worth
-from jaxsoft.analysis.statistics.groups import Arms, Group
+from jaxsoft.analysis.statistics.groups import LOSS, Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate
 
 K = TypeVar("K")
+_RATE, _MOST_PANELS = "learning_rate", 3
 
 
 def union(sets: Mapping[K, Arms]) -> list[int]:
@@ -45,6 +48,56 @@ def judged(group: Group, arms: Arms) -> list[int]:
 def by_ipc(lines: Iterable[Mapping[str, Any]], column: str) -> dict[int, Estimate]:
     """What records of a table have in a column, by budget; those without are left out."""
     return {line["IPC"]: line[column] for line in lines if line.get(column) and line[column].n}
+
+
+def by_loss(group: Group) -> dict[str, Arms]:
+    """The arms of soft labels by what students minimise, the loss that all are measured against first: the default, if it is there."""
+    found: dict[str, list[int]] = {LOSS: []}
+    for loss in dict.fromkeys(group.members["loss"]):
+        found[str(loss)] = [arm for arm in group.soft if group.losses[arm] == loss]
+    return {loss: arms for loss, arms in found.items() if arms}
+
+
+def regimes(group: Group) -> dict[str, Arms]:
+    """The arms by how students are told: true classes, one soft label of each image, soft labels of its views."""
+    views = (group.arms["views"] > 0).tolist()
+    soft = {
+        kind: [arm for arm in group.soft if views[arm] == seen] for kind, seen in (("soft", False), ("per-view", True))
+    }
+    return {kind: arms for kind, arms in {"hard": group.hard, **soft}.items() if arms}
+
+
+def rate(group: Group, ipc: int, arms: Arms) -> tuple[float, bool] | None:
+    """The learning rate of what is chosen among arms, and whether it is the smallest or largest tried; None: there is one alone."""
+    pick = group.choose(ipc, arms)
+    if pick is None or _RATE not in group.arms:
+        return None
+    rates = group.arms[_RATE].astype(float)
+    tried = set(rates[group.ran(ipc, arms)])
+    return float(rates[pick]), len(tried) > 1 and rates[pick] in (min(tried), max(tried))
+
+
+def edge(where: Sequence[str]) -> list[Text]:
+    """The warning that the best rate may lie beyond those tried, and where; none where it is nowhere so."""
+    shown = words.listed(where if len(where) <= 4 else [*where[:3], f"{len(where) - 3} more"])
+    said = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
+    return [Text(said, "warning")] if where else []
+
+
+def side_by_side(
+    series: Mapping[str, Mapping[tuple[int, str], Estimate]], y: str, colours: Mapping[str, str]
+) -> list[Panel]:
+    """Values by budget and name, several series of them: one panel for each of a few budgets, with a place for each name."""
+    cells = [cell for values in series.values() for cell, value in values.items() if value.n]
+    ipcs, names = sorted({ipc for ipc, _ in cells}), list(dict.fromkeys(name for _, name in cells))
+    panels = []
+    for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
+        marks: list[Level | Series] = [Level(0.0)] if y.endswith("points") else []
+        for name, values in series.items():
+            own = {names.index(place): value for (i, place), value in values.items() if i == ipc and value.n}
+            marks += [Series.of(name, own, line=False, colour=colours[name])] if own else []
+        panels.append(Panel(marks, y, "", words.budgets([ipc]), names=names, height=2.2))
+    return panels
 
 
 def examples(group: Group, runs: Sequence[Run]) -> Examples | None:

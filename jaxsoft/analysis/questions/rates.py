@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxsoft.analysis.questions._verbs import reached
+from jaxsoft.analysis.questions._verbs import edge, reached
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, ORANGE, Chart, Mark, Panel, Series
-from jaxsoft.analysis.showing.page import Section, Text, table
+from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, told
 
@@ -47,10 +47,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         turned = ", ".join(f"{rate:g}: {words.difference(value)}" for rate, value in duel.turning.items())
         lines.append({**line, "soft − hard, points": duel.own, "turned at": turned or None, "n": n})
     caption = f"Each at the rate chosen on {group.on}, 95 % intervals. Turned: shared rates at which the other wins."
-    shown = words.listed(edges if len(edges) <= 4 else [*edges[:3], f"{len(edges) - 3} more"])
-    edge = f"The rate chosen is the smallest or largest tried for {shown}; a better one may lie beyond."
-    warnings = [Text(edge, "warning")] if edges else []
-    return Section(_title(duels), [_chart(duels, group.on), table(lines, caption), *warnings])
+    return Section(_title(duels), [_chart(duels, group.on), table(lines, caption), *edge(edges)])
 
 
 def _duel(group: Group, ipc: int) -> Duel:

@@ -9,19 +9,20 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from jaxsoft.analysis.questions._verbs import by_ipc
+from jaxsoft.analysis.questions._verbs import by_ipc, regimes
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.chart import BLUE, INK, Chart, Panel, Series, spread
+from jaxsoft.analysis.showing.chart import BLUE, INK, ORANGE, Chart, Panel, Series, spread
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate, Side, best, contrast, means
 
 ORDER = 21
 TOGETHER = ("select",)
-_DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
+DECILE = re.compile(r"decile\((?:i=)?(\d)\)")
 _MOST_PANELS = 3
 _LESS = "hard minus soft, points"
+COLOURS = {"hard": INK, "soft": BLUE, "per-view": ORANGE}
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -30,11 +31,10 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Accuracy by way of selection, with hard and with soft labels, where the sweep has several ways."""
+    """Accuracy by way of selection, with hard labels, soft ones and those of views, where the sweep has several ways."""
     if "select" not in group.arms:
         return None
-    kinds = {"hard": group.hard, "soft": group.soft}
-    ways = {(ipc, kind): _ways(group, ipc, arms) for ipc in group.ipcs for kind, arms in kinds.items()}
+    ways = {(ipc, kind): shared(group, ipc, arms) for ipc in group.ipcs for kind, arms in regimes(group).items()}
     tops = {(ipc, kind): group.side(ipc, arms) for (ipc, kind), arms in ways.items() if len(arms) > 1}
     # The best way minus the worst one, each chosen by the other units.
     spreads = {key: (top, Side(top.test, -top.selection, -1.0)) for key, top in tops.items()}
@@ -50,7 +50,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             "best minus worst, points": value,
             _LESS: None,
         }
-        if kind == "soft" and (ipc, "hard") in worth:
+        if kind != "hard" and (ipc, "hard") in worth:
             line[_LESS] = contrast(
                 *spreads[ipc, "hard"], *(side._replace(weight=-side.weight) for side in spreads[ipc, kind])
             )
@@ -61,11 +61,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         "The ways that are best and worst on validation, judged on test; intervals were measured to cover 95 to 100 %. Hard "
         "minus soft: how much less choosing is worth with soft labels."
     )
-    title = _title(worth, by_ipc(lines, _LESS))
+    title = _title(worth, by_ipc((line for (_, kind), line in zip(worth, lines) if kind == "soft"), _LESS))
     return Section(title, [_chart(group, select, {key: ways[key] for key in worth}), table(lines, caption)])
 
 
-def _ways(group: Group, ipc: int, arms: Arms) -> Arms:
+def shared(group: Group, ipc: int, arms: Arms) -> Arms:
     """The setting that most ways share, of these the best on average: a way is not to win by its learning rate."""
     columns = ["labels", *(c for c in TUNABLE if c in group.arms)]
     settings = group.arms.loc[group.ran(ipc, arms)].groupby(columns, sort=False, dropna=False)
@@ -90,13 +90,13 @@ def _title(worth: Mapping[tuple[int, str], Estimate], lessened: Mapping[int, Est
 def _chart(group: Group, select: Sequence[str], ways: Mapping[tuple[int, str], Arms]) -> Chart:
     """Accuracy by way of choosing, one panel for each of a few budgets; the tenths of difficulty stand in their order."""
     ipcs = sorted({ipc for ipc, _ in ways})
-    names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not _DECILE.fullmatch(n), n))
-    tenths = [_DECILE.sub(r"\1", name) for name in names]
+    names = sorted({select[arm] for arms in ways.values() for arm in arms}, key=lambda n: (not DECILE.fullmatch(n), n))
+    tenths = [DECILE.sub(r"\1", name) for name in names]
     x = "images from this tenth of difficulty, 0: easiest" if len(tenths[0]) == 1 else "which images"
     panels = []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
         marks = []
-        for kind, colour in (("hard", INK), ("soft", BLUE)):
+        for kind, colour in COLOURS.items():
             values = {names.index(select[arm]): group.accuracy(ipc, [arm]) for arm in ways.get((ipc, kind), [])}
             marks += [Series.of(f"{kind} labels", values, line=False, colour=colour)] if values else []
         panels.append(Panel(marks, x=x, title=words.budgets([ipc]), names=tenths, height=2.2))

@@ -19,12 +19,17 @@ from jaxsoft.analysis.statistics import inference
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.types import Row
 
-IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "run")
+IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "loss", "optimizer", "run")
 """What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
+LOSS = "soft_cross_entropy"
+"""What students minimise where a table does not say it."""
+CROSS_ENTROPIES = (LOSS, "cross_entropy")
+"""Losses under which a true class is a hard label, wherever losses are compared; the second knows nothing else."""
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 PROBES = ("swap", "shuffle", "drop_class")
 """Operations of labels that are made to be worse."""
 FACTORS = ("source", "epoch", "family", "base", "op", "value", "views", "expert", "experts", "pool", "operations")
+_AS_LOGITS = {"as_logits", "log"}
 _EPOCH = ("epoch", "accuracy", "entropy")
 _CELL = ["seed", "subset_seed", "ipc", "labels"]
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
@@ -74,15 +79,31 @@ class Group:
         """The arms of one label spec: several where it was tried with several settings."""
         return self.find(labels=labels)
 
+    @functools.cached_property
+    def losses(self) -> tuple[str, ...]:
+        """What the students of each arm minimised."""
+        several = "loss" in self.arms
+        return tuple(self.arms["loss"] if several else [self.members["loss"].iat[0]] * len(self.arms))
+
     @property
     def hard(self) -> list[int]:
-        """The arms of hard labels."""
-        return self.of("hard")
+        """The arms that learn true classes; where losses stand side by side, those of a cross-entropy alone."""
+        found = zip(self._of_classes, self.losses)
+        one = "loss" not in self.arms
+        return [arm for arm, (own, loss) in enumerate(found) if own and (one or loss in CROSS_ENTROPIES)]
 
     @property
     def soft(self) -> list[int]:
-        """The arms of all other labels."""
-        return self.find(self.arms["labels"] != "hard")
+        """The arms that learn anything else."""
+        return [arm for arm, own in enumerate(self._of_classes) if not own]
+
+    @functools.cached_property
+    def _of_classes(self) -> list[bool]:
+        """Whether each arm learns true classes: as they stand, as logits, or because its loss knows nothing else."""
+        known = zip(self.losses, self.arms["source"], self.arms["operations"])
+        return [
+            loss == CROSS_ENTROPIES[1] or (source == "hard" and _AS_LOGITS >= {*own}) for loss, source, own in known
+        ]
 
     def labels(self, arm: int) -> str:
         """The label spec of an arm."""
@@ -193,6 +214,9 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
         table["labels"] = [short.get(text, text) for text in table["labels"]]
     for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):
         table[column] = None
+    table["loss"] = table["loss"].where(table["loss"].notna(), LOSS)
+    if table["optimizer"].nunique() == 1:
+        table["optimizer"] = table["optimizer"].bfill().ffill()
     taken = pd.DataFrame([factors(labels) for labels in table["labels"]], index=table.index)
     return pd.concat([table, taken], axis=1).assign(epoch=pd.to_numeric(table["teacher_epoch"]))
 
@@ -216,7 +240,9 @@ def varying(members: pd.DataFrame) -> list[str]:
 
 def _known(members: pd.DataFrame) -> list[str]:
     """The columns that say what a member is, not what became of it."""
-    return [c for c in map(str, members) if c not in (*_BOOKKEEPING, *FACTORS) and not c.endswith(_MEASURED)]
+    measured = (c for c in map(str, members) if c.endswith(_MEASURED) and c not in IDENTITY)
+    out = {*_BOOKKEEPING, *FACTORS, *measured}
+    return [c for c in map(str, members) if c not in out]
 
 
 def collide(members: pd.DataFrame) -> bool:

@@ -230,3 +230,38 @@ def test_members_collide_when_no_column_tells_them_apart():
     assert first["member"] != second["member"]
     assert collide(tidy([first, second]))
     assert not collide(tidy([first, first])) and not collide(tidy([first, {**second, "select": "easiest"}]))
+
+
+def test_losses_and_optimizers_share_no_curve_unless_they_are_compared_and_older_rows_have_the_usual_ones():
+    rows = [
+        row(1, labels, 0, 0.1, loss=loss, optimizer=optimizer)
+        for optimizer in ("adamw", "sgd")
+        for labels, loss in (("hard", "soft_cross_entropy"), ("teacher", "soft_cross_entropy"), ("teacher", "gift"))
+    ]
+    assert [group.name for group in groups(tidy(rows))] == [
+        f"loss `{loss}`, optimizer `{o}`" for o in ("adamw", "sgd") for loss in ("soft_cross_entropy", "gift")
+    ]
+    assert [group.losses for group in groups(tidy(rows), ("loss",))] == [("soft_cross_entropy",) * 2 + ("gift",)] * 2
+    assert not collide(tidy(rows)) and varying(tidy(rows)) == ["loss", "optimizer"]
+    older = row(1, "hard", 1, 0.1)
+    assert len(groups(tidy([older, *rows[:2]]))) == 1
+    assert [len(group.members) for group in groups(tidy([older, *rows]))] == [1, 2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "arms, hard, soft",
+    [
+        ([("hard", "soft_cross_entropy"), ("teacher", "soft_cross_entropy")], [0], [1]),
+        ([("hard", "squared_error"), ("teacher", "squared_error")], [0], [1]),
+        ([("hard|as_logits", "gift"), ("teacher", "gift")], [0], [1]),
+        ([("teacher", "gift")], [], [0]),
+        ([("hard", "cross_entropy"), ("teacher", "cross_entropy")], [0, 1], []),
+        ([("hard", "soft_cross_entropy"), ("hard", "squared_error"), ("hard|as_logits", "mse"), ("teacher", "mse")], [0], [3]),
+        ([("hard", "soft_cross_entropy"), ("hard|smooth(0.1)", "mse"), ("teacher", "cross_entropy")], [0, 2], [1]),
+    ],
+)  # fmt: skip
+def test_hard_labels_are_true_classes_and_beside_other_losses_those_of_a_cross_entropy(arms, hard, soft):
+    group = only([row(1, labels, 0, 0.1, loss=loss) for labels, loss in arms], ("loss",))
+    found = list(zip(group.arms["labels"], group.losses))
+    assert [found[arm] for arm in group.hard] == [arms[i] for i in hard]
+    assert [found[arm] for arm in group.soft] == [arms[i] for i in soft]

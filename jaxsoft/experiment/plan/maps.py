@@ -21,8 +21,9 @@ def with_maps(recipe: Recipe, labels: LabelSpec, settings: config.Settings, data
     """
     if labels.features is None:
         return recipe
+    shape = _of_expert(labels, settings, dataset)
     _told(f"student {recipe.model}", recipe.model, labels, dataset)
-    return recipe._replace(features=_of_expert(labels, settings, dataset), layer=labels.features)
+    return recipe._replace(features=shape, layer=labels.features)
 
 
 def check(pairs: Iterable[tuple[str, str]], where: dict[str, str]) -> None:

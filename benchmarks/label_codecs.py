@@ -21,7 +21,7 @@ from jaxsoft.command import starting
 from jaxsoft.experiment.machine.commit import commit
 from jaxsoft.labels import codecs
 
-CODECS = ("float32", "float16", "int8", "top3:float16", "top3:int8", "top1:int8")
+CODECS = ("float32", "float16", "int8", "int4", "top3:float16", "top3:int8", "top3:int4", "top1:int8")
 NET = "convnet(depth=2, width=16)"
 
 

@@ -28,4 +28,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
     for views in VIEWS[: 1 if study.quick else None]:
         many = f"teacher({when}, views={views})"
         labels += [many, *(f"{many}|stored('{codec}')" for codec in CODECS[2:])]
+    labels.append(f"teacher({when}, mix=cutmix, online=true)")
     return study.sweep({"ipc": study.ipc, "labels": labels})

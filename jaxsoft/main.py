@@ -7,7 +7,7 @@
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
   jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
   jaxsoft verify DIR [--run=DIR] [--teach]
-  jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int8|none] [--images]
+  jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int4|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
   jaxsoft completion

@@ -21,6 +21,10 @@ QUICK = (
     "the claim."
 )
 
+LOSSES = ("soft_cross_entropy", "kl(20, scaled=true)", "mse", "cosine", "gift", "squared_error")
+"""What students may minimise, the most asked for first. Scaled, `kl` has gradients of the size of the others."""
+_RATES = {"adamw": (2e-3, 5e-3, 1e-2, 2e-2, 5e-2), "sgd": (5e-3, 1e-2, 5e-2, 0.1, 0.5)}
+
 Age = int | float
 """Of a teacher: an epoch (int), or the first one to reach a validation accuracy (float, a fraction)."""
 
@@ -67,6 +71,11 @@ class Study:
     def epoch_near(self, age: Age) -> int:
         """An age as an epoch, where nothing else will do: of those expected, the nearest to its accuracy."""
         return age if isinstance(age, int) else min(self.expected, key=lambda epoch: abs(self.expected[epoch] - age))
+
+    def wide_rates(self) -> tuple[float, ...]:
+        """Learning rates that leave room for the best of any loss: on logits it is larger than that of a cross-entropy."""
+        found = _RATES[self.config.student.optimizer.partition("(")[0]]
+        return found[1:4:2] if self.quick else found
 
     def every(self, step: int) -> tuple[int, ...]:
         """Every so many epochs of the teacher's trajectory."""

@@ -39,7 +39,8 @@ from jaxsoft.types import Dataset, Row
 
 log = logging.getLogger(__name__)
 
-_ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay"]
+_ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay", "loss"]
+_ABOUT += ["optimizer"]
 """Columns of the rows that stand beside each look of a curve."""
 
 
@@ -143,7 +144,7 @@ class Results(Sequence[Row]):
             raise errors.DataError("no curves were kept: the run is of an earlier version")
         each = [self._curves.get(row["member"]) for row in self.rows]
         looks = [curve.values.shape[1] if curve else 0 for curve in each]
-        about = self.to_pandas()[_ABOUT]
+        about = self.to_pandas().reindex(columns=_ABOUT)  # older rows lack some
         tidy = about.loc[about.index.repeat(looks)].reset_index(drop=True)
         whole = np.concatenate([curve.values for curve in each if curve], axis=1)
         for name, values in zip(next(curve.names for curve in each if curve), whole, strict=True):
@@ -218,7 +219,7 @@ class Results(Sequence[Row]):
 
         Args:
           folder: one that is not there yet, or is empty.
-          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `top3:int8` and the like; `none` stores none.
+          codec: of the labels: `float32`, the very rows; `float16`, `int8`, `int4`, `top3:int8` and the like; `none` stores none.
           images: whether pixels are written too: as arrays, PNG and tensors.
           may_teach: whether experts and learned labels that a run no longer has are made again.
           on_epoch: called as `teach` calls it.

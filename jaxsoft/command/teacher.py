@@ -23,6 +23,8 @@ def imported(argv: Sequence[str]) -> list[str]:
     file = arguments.folder(words[1], "jaxsoft teacher import") if len(words) == 2 else None
     if file is None or words[0] != "import" or not given["as"]:
         raise errors.ConfigError(_EXPECTED)
+    if "/" in given["as"]:
+        raise errors.ConfigError(f"--as expects a name, got {errors.quoted(given['as'])}; $JAXSOFT_TEACHERS says where")
     mean, std = (_numbers(given[name], f"--{name}") for name in ("mean", "std"))
     if not all(each > 0 for each in std):
         raise errors.ConfigError(f"--std expects numbers above 0, got {given['std']}")

@@ -20,10 +20,12 @@ __all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep",
 __all__ += ["as_dict", "closest", "instance", "default", "described", "flags", "parse_arg", "read", "read_with"]
 
 _Group = typing.TypeVar("_Group")
-_REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in ("model", "steps", "learning_rate", "weight_decay")}
+_BY_AXES = ("model", "steps", "learning_rate", "weight_decay", "loss", "optimizer")
+_REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in _BY_AXES}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
 _REPLACED |= {"config.select": "sweep.select"}
 """Settings that nothing reads once another one says more."""
+_OF_LEARNING = ("config.student.model", "config.student.loss")  # which labels are learned with
 
 
 def _flat(kind: Any, path: str) -> Iterator[tuple[str, tuple[Any, Mapping[str, Any]]]]:
@@ -137,7 +139,7 @@ def read_with(config: Any, overrides: Sequence[tuple[str, str]]) -> Settings:
     learns = any(re.match(r"\s*learned\b", text) for text in settings.sweep.labels)
     for path, _ in overrides:
         other = _REPLACED.get(path)
-        if other and operator.attrgetter(other)(settings) and not (path == "config.student.model" and learns):
+        if other and operator.attrgetter(other)(settings) and not (path in _OF_LEARNING and learns):
             raise errors.ConfigError(f"{path} has no effect: config.{other} replaces it; change or empty that")
     return settings
 

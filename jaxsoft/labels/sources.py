@@ -94,6 +94,18 @@ def teachers(
     return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online)
 
 
+def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fields:
+    """The softmax of the logits of a network that another program trained, as `jaxsoft teacher import` keeps it.
+
+    Args:
+      name: of the teacher, or the path of its folder.
+      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
+      views, mix: as for `teacher`.
+    """
+    _require(name != "", "imported: a teacher must be named", name)
+    return {"imported": name, "weights": weights, **_seen(views, mix, False)}
+
+
 def _seen(views: int, mix: str, online: bool) -> Fields:
     """Of what a label is, if not of the image as it is; the usual way to mix is not told."""
     _require(not (views and online), "give one of views and online", f"views={views} and online=true")
@@ -101,17 +113,6 @@ def _seen(views: int, mix: str, online: bool) -> Fields:
     usual = mixing.CUTMIX if views else mixing.NONE
     mix = mixing.canonical(mix or usual)
     return {"views": views, "mix": "" if mix == usual else mix, "online": online}
-
-
-def imported(name: str, weights: str = "") -> Fields:
-    """A network that another program trained, as `jaxsoft teacher import` keeps it; the softmax of its logits.
-
-    Args:
-      name: of the teacher, or the path of its folder.
-      weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
-    """
-    _require(name != "", "imported: a teacher must be named", name)
-    return {"imported": name, "weights": weights}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

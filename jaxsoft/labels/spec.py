@@ -7,9 +7,8 @@ checked once, before any data is read; who wants to know something about labels 
 
 import dataclasses
 import functools
-import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import errors, imports, rng
+from jaxsoft import errors, imports
 from jaxsoft import spec as language
 from jaxsoft.labels import sources, treatments
 from jaxsoft.labels.treatments import Label
@@ -70,8 +69,10 @@ class LabelSpec:
         _require(0 < when.get("accuracy", 1) <= 1, "accuracy must be a fraction in (0, 1]", self.accuracy)
         _require(0 <= when.get("entropy", 0) < math.inf, "entropy must be 0 nats or more", self.entropy)
         _require(0 <= self.views <= _MOST_VIEWS, f"views must be in 0..{_MOST_VIEWS}", self.views)
-        drawn = [call.name for call in self.operations if self.online and "key" in _taken(call)]
+        drawn = [call.name for call in self.operations if self.online and "key" in treatments.taken(call)]
         _require(not drawn, "online labels take no operation that draws once for an image", ", ".join(drawn))
+        stored = [call.name for call in self.operations if self.online and treatments.is_at_once(call.name)]
+        _require(not stored, "online labels are asked for at every step and never stored", ", ".join(stored))
 
     @staticmethod
     @imports.cached  # a run asks for the specs of its members again and again; for a kB each they are kept
@@ -87,14 +88,14 @@ class LabelSpec:
             if call.name in _SOURCES and not treatments.is_operation(call.name):
                 raise errors.ConfigError(f"{call.name!r} is a source of labels and can only come first (in {text!r})")
         spec = dataclasses.replace(source, operations=tuple(treatments.bound(call, text) for call in rest))
-        spec._check_logits()
+        treatments.check_logits(spec.operations, spec.source_has_logits, str(spec))
         return spec
 
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(treatments.tidied, self.operations)))
-        named_first = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
-        args = (named_first,) if named_first else ()
+        of = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
+        args = (of,) if of else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool == "logits" else {"pool": self.pool}
         named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
@@ -143,7 +144,7 @@ class LabelSpec:
     @property
     def reads_class(self) -> bool:
         """Whether a row depends on the true class of its image."""
-        return self.source == "hard" or any("true_class" in _taken(call) for call in self.operations)
+        return self.source == "hard" or any("true_class" in treatments.taken(call) for call in self.operations)
 
     @property
     def is_of_subset(self) -> bool:
@@ -173,10 +174,6 @@ class LabelSpec:
     def with_epoch(self, epoch: int) -> "LabelSpec":
         """Fill the epoch if it is open; any other spec stays as it is."""
         return dataclasses.replace(self, epoch=int(epoch)) if self.has_open_epoch else self
-
-    def with_weights(self, digest: str) -> "LabelSpec":
-        """The same of a teacher whose digest is known."""
-        return dataclasses.replace(self, weights=digest)
 
     def with_classes(self, classes: Sequence[int]) -> "LabelSpec":
         """Let class c of `drop_class` mean `classes[c]`.
@@ -242,33 +239,15 @@ class LabelSpec:
     def finish(
         self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""], which: range | None = None
     ) -> Label:
-        """Apply the operations, or `which` of them, to the label of one image; if the source is `hard`, whatever it is.
-
-        Operations that are random depend on the image's identity and on their turn, on nothing else.
-        """
+        """Apply the operations, or `which` of them, to the label of one image; if the source is `hard`, whatever it is."""
         which = range(len(self.operations)) if which is None else which
-        keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
-        first = (Call("hard"),) if self.source == "hard" else ()
-        for place, call in enumerate((*first, *self.operations), -len(first)):
-            wanted = _taken(call)
-            supplied = {"true_class": true_class} if "true_class" in wanted else {}
-            supplied |= {"key": next(keys)} if "key" in wanted else {}
-            if which.start <= max(place, 0) and place < which.stop:
-                label = treatments.treated(call, label, supplied)
-        return label
+        if self.source == "hard" and which.start == 0:
+            label = treatments.treated(Call("hard"), label, {"true_class": true_class})
+        return treatments.finished(self.operations, which, label, true_class, image_id)
 
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
         """What `finish` makes of a row that has no logits."""
         return self.finish(Label(row), true_class, image_id).row
-
-    def _check_logits(self) -> None:
-        """Refuse what is done to logits where there are none."""
-        there = self.source_has_logits
-        for call in self.operations:
-            if treatments.reads(call.name) == "logits" and not there:
-                before = f"'{self}' has none before it; `log` makes some of a row"
-                raise errors.ConfigError(f"{call.name} is done to logits, and {before}")
-            there = treatments.leaves_logits(call.name, there)
 
     def _check_finite(self, logits: Float[Array, "K"]) -> None:
         """Refuse the logarithm of rows that hold 0."""
@@ -299,11 +278,6 @@ def _source(call: Call, text: str) -> LabelSpec:
         return LabelSpec(**_SOURCES[call.name](**arguments))
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"{problem} (in {text!r})") from None
-
-
-def _taken(operation: Call) -> Collection[str]:
-    """The names of what an operation takes."""
-    return language.parameters(treatments.operation(operation.name))
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -3,15 +3,16 @@
 A label is a row, and logits of which the row is the softmax as long as all that is done to it is defined on these.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Int
 
-from jaxsoft import errors, imports
+from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
 from jaxsoft.labels import logits as on_logits
 from jaxsoft.labels import ops, storing
@@ -74,6 +75,21 @@ def leaves_logits(name: str, there: bool) -> bool:
     return name in _ON_LOGITS and (there or reads(name) == "row") or (there and reads(name) == "logits")
 
 
+def taken(call: Call) -> Collection[str]:
+    """The names of what an operation takes."""
+    return language.parameters(operation(call.name))
+
+
+def check_logits(operations: Sequence[Call], there: bool, text: str) -> None:
+    """Refuse what is done to logits where there are none; before all of the operations of a spec `text` some are `there`."""
+    for call in operations:
+        if reads(call.name) == "logits" and not there:
+            raise errors.ConfigError(
+                f"{call.name} is done to logits, and '{text}' has none before it; `log` makes some of a row"
+            )
+        there = leaves_logits(call.name, there)
+
+
 def bound(call: Call, text: str) -> Call:
     """An operation as a spec `text` has it, with all arguments by position, defaults too; those of a user by name."""
     function = operation(call.name)
@@ -111,6 +127,22 @@ def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
     before = label.row if reads(call.name) == "row" else label.logits
     logits = _ON_LOGITS[call.name](before, *call.args)
     return Label(jax.nn.softmax(logits) if row is None else row, logits)
+
+
+def finished(
+    operations: Sequence[Call], which: range, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""]
+) -> Label:
+    """Apply some of the operations of a spec to the label of one image.
+
+    Operations that are random depend on the image's identity and on their turn among all, on nothing else.
+    """
+    keys = (rng.key(0, rng.Stream.LABEL, image_id, turn) for turn in itertools.count())
+    for place, call in enumerate(operations):
+        wanted = taken(call)
+        supplied = {"true_class": true_class} if "true_class" in wanted else {}
+        supplied |= {"key": next(keys)} if "key" in wanted else {}
+        label = treated(call, label, supplied) if place in which else label
+    return label
 
 
 def _own(call: Call, values: Array, supplied: Mapping[str, Any]) -> Array:

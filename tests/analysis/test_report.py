@@ -239,6 +239,17 @@ def test_the_title_answers_the_first_question_and_the_groups_say_theirs(tmp_path
     assert not any(heading.startswith("Select") for heading in found)
 
 
+def test_losses_are_told_side_by_side_and_the_curves_are_those_of_the_usual_one(tmp_path, no_drawing):
+    rows = synthetic.rows(seeds=3, ipcs=(1,), epochs=(5,), loss="soft_cross_entropy", optimizer="adamw")
+    rows += synthetic.rows(seeds=3, ipcs=(1,), epochs=(5,), hard=False, seed=1, loss="gift", optimizer="adamw")
+    synthetic.write_run(tmp_path / "run", rows)
+    found, text = headings([tmp_path / "run"], None)
+    assert found[0].startswith("Other losses and soft cross-entropy: no clear difference")
+    assert (
+        found[1].startswith("Soft labels and hard labels: no clear difference") and "3 members that are probes" in text
+    )
+
+
 def test_a_page_has_an_answer_where_every_member_belongs_to_one_question(tmp_path, no_drawing):
     found, text = headings([chosen_images(tmp_path / "run", ["decile(0)", "decile(9)"])], None)
     assert found[1] == "What to bear in mind" and "n = 3: means have t intervals" in text

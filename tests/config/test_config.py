@@ -226,12 +226,15 @@ def test_overrides_of_what_is_no_group_are_refused(tree):
         ("student.steps", "3", "sweep.steps"),
         ("student.epochs", "3", "sweep.steps"),
         ("student.model", "mlp", "sweep.model"),
+        ("student.loss", "kl", "sweep.loss"),
+        ("student.optimizer", "adamw", "sweep.optimizer"),
         ("teacher.model", "mlp", "teacher.models"),
         ("select", "random", "sweep.select"),
     ],
 )
 def test_an_override_that_another_setting_makes_vain_is_refused(typed, value, other):
-    filled = [(f"config.{other}", "mlp" if "model" in other else "random" if "select" in other else "3")]
+    named = {"model": "mlp", "select": "random", "loss": "mse", "optimizer": "sgd"}
+    filled = [(f"config.{other}", next((value for name, value in named.items() if name in other), "3"))]
     message = refusal(config.read_with, {}, [*filled, (f"config.{typed}", value)])
     assert message == f"config.{typed} has no effect: config.{other} replaces it; change or empty that"
     config.read_with({}, [*filled, (f"config.{other}", ""), (f"config.{typed}", value)])

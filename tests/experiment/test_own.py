@@ -144,7 +144,7 @@ def test_a_config_file_hands_over_the_things_themselves_and_its_run_goes_on(tmp_
         ({"student.schedule": "mine:warmup(1)"}, None),
         ({"student.schedule": "mine:warmup(share=true)"}, "share expects float, got True; usage: mine:warmup(share: float=0.1)"),
         ({"student.loss": "mine:focal(gamma=no)"}, "config.student.loss: mine:focal(gamma=no) in 'mine:focal(gamma=no)': gamma expects float, got 'no'; usage: "),
-        ({"student.loss": "mine:warmup"}, "config.student.loss: mine:warmup cannot be used as loss: it should take first logits, row; it takes progress, share"),
+        ({"student.loss": "mine:warmup"}, "config.student.loss: mine:warmup cannot be used as loss: it should take first logits; it takes progress, share"),
         ({"student.loss": "soft_crossentropy"}, "config.student.loss: unknown loss 'soft_crossentropy'; closest: soft_cross_entropy"),
         ({"student.loss": "bad:each"}, "config.student.loss: bad:each should give float32 [], got float32 [10]"),
         ({"student.loss": "bad:logarithm"}, "config.student.loss: bad:logarithm should be finite, with its gradient, at logits of 0; it is not for [1. 0. ... 0. 0.]"),

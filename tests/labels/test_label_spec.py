@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors, spec
-from jaxsoft.labels import ops
-from jaxsoft.labels.spec import LabelSpec, hard, teacher, teachers
+from jaxsoft.labels import ops, sources
+from jaxsoft.labels.spec import LabelSpec
 
 HISTORIES = [
     [
@@ -86,19 +86,19 @@ def test_specs_that_differ_are_not_equal():
 
 
 def test_sources_can_be_made_in_python():
-    assert hard() == LabelSpec.parse("hard")
-    assert teacher(epoch=11) == LabelSpec.parse("teacher(epoch=11)")
-    assert teachers(2, entropy=1.5) == LabelSpec.parse("teachers(2, entropy=1.5)")
+    assert LabelSpec(**sources.hard()) == LabelSpec.parse("hard")
+    assert LabelSpec(**sources.teacher(epoch=11)) == LabelSpec.parse("teacher(epoch=11)")
+    assert LabelSpec(**sources.teachers(2, entropy=1.5)) == LabelSpec.parse("teachers(2, entropy=1.5)")
 
 
 OPERATIONS_FILE = "(all of them: jaxsoft/labels/ops.py)"
 REFUSED = {
-    "techer": "unknown label source 'techer'; closest: teacher, teachers, hard (all of them: jaxsoft/labels/spec.py)",
-    "topk(3)": "a label spec starts with a source (hard, teacher, teachers, learned, array), got the operation 'topk' (in 'topk(3)')",
+    "techer": "unknown label source 'techer'; closest: teacher, teachers, hard (all of them: jaxsoft/labels/sources.py)",
+    "topk(3)": "a label spec starts with a source (hard, learned, array, teacher, teachers), got the operation 'topk' (in 'topk(3)')",
     "teacher|tempratur(2)": "unknown label operation 'tempratur'; closest: temperature, topk, renormalize "
     + OPERATIONS_FILE,
     "teacher|swop(2)": "unknown label operation 'swop'; closest: swap, topk, smooth " + OPERATIONS_FILE,
-    "teacher|_require(2)": "unknown label operation '_require'; closest: renormalize, temperature, mix "
+    "teacher|_require(2)": "unknown label operation '_require'; closest: renormalize, centre, as_logits "
     + OPERATIONS_FILE,
     "hard|teachers(2)": "'teachers' is a source of labels and can only come first (in 'hard|teachers(2)')",
     "hard(3)": "hard(3) in 'hard(3)': too many positional arguments; usage: hard()",

@@ -70,6 +70,11 @@ def test_the_text_is_canonical_and_says_the_codec():
     assert str(LabelSpec.parse('learned|stored("top3:int8")')) == "learned|stored('top3:int8')"
 
 
+def test_labels_that_are_asked_for_at_every_step_are_not_stored():
+    with pytest.raises(errors.ConfigError, match=r"^online labels are asked for at every step and never stored, got"):
+        LabelSpec.parse("teacher(epoch=5, online=true)|temperature(2)|stored(int8)")
+
+
 @pytest.mark.parametrize("codec", ["int3", "top10:int8", "top3"])
 def test_the_plan_refuses_what_is_no_codec(codec):
     spec = LabelSpec.parse(f"teacher|topk(3)|stored('{codec}')|renormalize")

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+from jaxtyping import Bool
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
@@ -58,9 +60,15 @@ def by_loss(group: Group) -> dict[str, Arms]:
     return {loss: arms for loss, arms in found.items() if arms}
 
 
+def by_view(group: Group) -> Bool[np.ndarray, "A"]:
+    """Which arms have a label for each view of an image, stored or asked at every step."""
+    online = [bool(spec.parse(labels)[0].kwargs.get("online")) for labels in group.arms["labels"]]
+    return (group.arms["views"] > 0).to_numpy(bool) | np.array(online, bool)
+
+
 def regimes(group: Group) -> dict[str, Arms]:
     """The arms by how students are told: true classes, one soft label of each image, soft labels of its views."""
-    views = (group.arms["views"] > 0).tolist()
+    views = by_view(group).tolist()
     soft = {
         kind: [arm for arm in group.soft if views[arm] == seen] for kind, seen in (("soft", False), ("per-view", True))
     }

@@ -17,7 +17,7 @@ from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate
 from jaxsoft.analysis.statistics.worth import Purchase, label_bits, purchases
 
-ORDER = 14
+ORDER = 8
 _HARD, _ONLINE = "hard", "online"
 _DENSE, _CODED = "one label, dense", "one label, in a codec or cut"
 _VIEWS, _CODED_VIEWS = "labels of views, dense", "labels of views, in a codec or cut"
@@ -48,10 +48,9 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     once = {labels: bits for labels, bits in online_bits(group, runs).items() if bits is not None}
     known = {labels: each[labels] for labels in once}
     bought = {ipc: purchases(group, classes, 0, known, once, (ipc,)) for ipc in group.ipcs}
-    said = "Coded views are labels of views in a codec that take no more bytes than the dense label that they are compared with"
-    texts = [*found, *([said] if found[0].startswith("Coded views") else [])]
+    said = "Coded labels are stored in a codec, or cut by `topk`; coded views are such labels of views that take no more bytes"
     tables = [_priced(group, bought, best=True), *_equal(group, kinds, each), _priced(group, bought, best=False)]
-    return Section(found[0], [Text(f"{'. '.join(texts)}."), _chart(group, kinds, bought), *tables])
+    return Section(found[0], [Text(f"{'. '.join((*found, said))}."), _chart(group, kinds, bought), *tables])
 
 
 def _kinds(group: Group) -> Kinds:
@@ -103,8 +102,9 @@ def _chart(group: Group, kinds: Kinds, bought: Mapping[int, Sequence[Purchase]])
         best = [p for p in each if p.pareto]
         marks = [Series("", [p.label_bits / 8 for p in best], [p.accuracy.mean for p in best], "steps", colour=INK)]
         for kind, (colour, hollow) in _LOOKS.items():
-            own = {p.label_bits / 8: p.accuracy for p in each if kind_of[p.labels] == kind}
-            marks += [Series.of(kind, own, line=False, colour=colour, marker="o", hollow=hollow)] if own else []
+            own = [p for p in each if kind_of[p.labels] == kind]
+            places, values = [p.label_bits / 8 for p in own], [p.accuracy for p in own]
+            marks += [Series(kind, places, values, "bars", False, colour, "o", hollow)] if own else []
         panels.append(Panel([*marks, bytes_axis], x="bytes of all labels", title=f"IPC {ipc}", log=False, height=3.0))
     caption = f"Every label spec of the sweep on test; the line joins those that no cheaper labels match on {group.on}."
     return Chart("label-bytes", panels, caption, "bars: 95 % intervals of each mean; line: the frontier", across=1)

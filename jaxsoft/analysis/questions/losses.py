@@ -54,7 +54,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
             lines.append({**line, f"minus {base}, points": gains.get((ipc, name)), "n": value.n})
             edges += [f"{shown} at IPC {ipc}"] if chosen and chosen[1] else []
     caption = f"Each loss at the label spec and rate that are best on {group.on}; paired differences; 95 % intervals."
-    panels = side_by_side({"": gains}, f"minus {base}, points", {"": BLUE})
+    panels = side_by_side({"": gains}, f"minus {base}, points".replace("`", ""), {"": BLUE})
     shown = f"Test accuracy of each loss minus that of {base}, each with its own labels and rate, chosen on {group.on}."
     said = Text(f"Best on {group.on}: {_chosen(best)}. {_clear(gains)}")
     return Section(

@@ -13,6 +13,8 @@ from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 30
 _RATE = "learning_rate"
+_TOLD = "loss `", "optimizer `"
+"""Groups whose names say so are of several; without both hard and soft labels their rates are told where they are compared."""
 _COLOURS = {"hard": INK, "soft": BLUE}
 
 
@@ -32,7 +34,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Soft against hard labels at each rate and at their own best, where the sweep has several rates."""
     duels = {ipc: _duel(group, ipc) for ipc in group.ipcs} if _RATE in group.arms else {}
     duels = {ipc: duel for ipc, duel in duels.items() if max(map(len, duel.accuracy.values()), default=0) > 1}
-    if not duels:
+    alone = not any(duel.own.n for duel in duels.values())
+    if not duels or (alone and any(told in group.name for told in _TOLD)):
         return None
     lines, edges = [], []
     for ipc, duel in duels.items():

@@ -6,6 +6,7 @@ of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, 
 
 from collections.abc import Mapping, Sequence
 
+from jaxsoft.analysis.questions._verbs import by_view
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import PALETTE, Chart, Level, Panel, Series
@@ -31,7 +32,7 @@ _VERBS = {
 
 def kinds_of(group: Group) -> dict[str, Arms]:
     """The arms of each kind of source, those of specs that are treated further left out."""
-    bare, views = group.arms["operations"].str.len() == 0, group.arms["views"] > 0
+    bare, views = group.arms["operations"].str.len() == 0, by_view(group)
     found = {
         "hard": group.hard,
         "smoothed": group.find(group.arms["operations"] == ("smooth",), source="hard"),

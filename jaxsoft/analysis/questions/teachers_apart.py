@@ -65,4 +65,6 @@ def _title(values: Mapping[tuple[int, str], Estimate]) -> str:
     early, late = (
         sum(sign in [signs[cell] for cell in signs if cell[1] == loss] for loss in losses) for sign in (-1, 1)
     )
+    if not early + late:
+        return f"Early teachers and softened last ones: no clear difference under any of {len(losses)} losses"
     return f"Early teachers beat softened last ones under {early} of {len(losses)} losses, lose under {late}"

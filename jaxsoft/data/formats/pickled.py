@@ -29,7 +29,7 @@ _DEEPEST, _MOST_VALUES = 64, 1_000_000  # of what a pickle may hold
 def load(data: bytes) -> Any:
     """The value of a pickle, text of Python 2 as one character a byte; ValueError if it is damaged, or more than plain."""
     with refusing():
-        return unfolded(Reader(io.BytesIO(data)).load())
+        return unfolded(Reader(io.BytesIO(data)).load(), len(data))
 
 
 @contextlib.contextmanager
@@ -178,14 +178,17 @@ def carrying_out(*names: str) -> dict[int, Any]:
     return Reader.dispatch | more
 
 
-def unfolded(value: Any) -> Any:
-    """Plain values of their own, in the place of what a pickle built; ValueError if they would be too many, or too deep."""
-    return _unfold(value, iter(range(_MOST_VALUES)), _DEEPEST)
+def unfolded(value: Any, size: int) -> Any:
+    """Plain values of their own, in the place of what a pickle of `size` bytes built.
+
+    ValueError if they would be nested too deep, or far more than its bytes: each that is there takes one at least.
+    """
+    return _unfold(value, iter(range(min(_MOST_VALUES, 1_000 + 10 * size))), _DEEPEST)
 
 
 def _unfold(value: Any, budget: Iterator[int], depth: int) -> Any:
     if next(budget, None) is None or depth < 0:
-        raise ValueError(f"it holds more than {_MOST_VALUES:,} values, or values nested deeper than {_DEEPEST}")
+        raise ValueError(f"it would unfold to too many values, or to values nested deeper than {_DEEPEST}")
     if isinstance(value, dict):
         return {key: _unfold(each, budget, depth - 1) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

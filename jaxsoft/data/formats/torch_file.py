@@ -162,14 +162,14 @@ def read_zip(path: Path) -> Any:
             raise ValueError(f"{name} has {size:,} bytes; its tensors want {storage.bytes:,}")
         storage.content = numbers(storage.kind, entries.read(name)) if size else storage.content
     with pickled.refusing():
-        return pickled.unfolded(built)
+        return pickled.unfolded(built, len(data))
 
 
 def read_legacy(file: IO[bytes]) -> Any:
     """The plain value of a file of an earlier PyTorch; ValueError if it is damaged, or more than plain."""
     head = io.BytesIO(file.read(_PICKLE_BYTES))
     with pickled.refusing():
-        _, version, system = (pickled.unfolded(_Reader(head).load()) for _ in range(3))
+        _, version, system = (pickled.unfolded(_Reader(head).load(), 1_000) for _ in range(3))
         if version != 1001 or system.get("little_endian") is not True:
             raise ValueError("it is of a version or a machine that is not known")
         reader = _Reader(head)
@@ -185,4 +185,4 @@ def read_legacy(file: IO[bytes]) -> Any:
             raise ValueError("it is cut short")
         storage.content = numbers(storage.kind, file.read(storage.bytes))
     with pickled.refusing():
-        return pickled.unfolded(built)
+        return pickled.unfolded(built, head.tell())

@@ -84,7 +84,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for labels in specs.values():
             labels.check(dataset.num_classes)
             if labels.imported:
-                imported.check(labels, settings.data.root, dataset)
+                imported.check(labels, settings.data, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
@@ -211,6 +211,12 @@ def _check_embeds(select: str, teacher: config.Teacher, num_classes: int) -> Non
 
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
     """Refuse a loss that wants logits of labels that have none."""
+    loss = settings.student.loss
+    if _learns(settings) and (more := {"label_logits", "label_features"} & {*wanted(loss)}):
+        told = f"{loss} wants {more.pop().replace('label_', '')}, and labels are learned as probabilities"
+        raise errors.ConfigError(
+            f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
+        )
     pairs = dict.fromkeys((m.loss, m.labels) for m in members)
     maps.check(pairs, _losses(settings))
     for loss, text in pairs:
@@ -218,13 +224,6 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
             told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
             way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"
             raise errors.ConfigError(f"{_losses(settings)[loss]}: {told}; {way}")
-    loss = settings.student.loss
-    if _learns(settings) and "label_logits" in wanted(loss):
-        raise errors.ConfigError(f"config.student.loss: labels are learned as probabilities, and {loss} wants logits")
-    if _learns(settings) and "label_features" in wanted(loss):
-        raise errors.ConfigError(
-            f"config.student.loss: labels are learned as probabilities, and {loss} wants feature maps"
-        )
 
 
 def _check_unvalidated(settings: config.Settings) -> None:

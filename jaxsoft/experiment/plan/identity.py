@@ -43,7 +43,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 def of_student(context: Mapping[str, Any], member: MemberSpec) -> dict[str, Any]:
     """The settings of all students with what the member says of them; the usual loss is not told, as in older keys."""
     loss = {} if member.loss == config.Student().loss else {"loss": member.loss}
-    return {**context["student"], "optimizer": member.optimizer, **loss}
+    return {**context.get("student", {}), "optimizer": member.optimizer, **loss}
 
 
 def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:

@@ -4,6 +4,7 @@ A folder NAME has `teacher.json`, sealed, and `weights.safetensors`. It lies in 
 below the folder of prepared data; a label spec may also give its path.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from jaxsoft import data, errors, files, imports, models
+from jaxsoft import config, data, errors, files, imports, models
 from jaxsoft.config import values
 from jaxsoft.data.normalize import Images, Normalizer
 from jaxsoft.experiment.store import packing
@@ -65,6 +66,11 @@ class Imported(NamedTuple):
         stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.variables)
         ((said,),) = answers(self.recipe, self.normalizer, self.normalizer.store(images), [stacked])
         return said
+
+    def sees(self, normalizer: Normalizer) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:
+        """Scale and shift, by channel, from what others see, who do not whiten, to what it sees."""
+        scale = self.normalizer.scale / normalizer.scale
+        return scale, self.normalizer.shift - normalizer.shift * scale
 
 
 def standardizing(mean: Sequence[float], std: Sequence[float]) -> Normalizer:
@@ -155,7 +161,7 @@ def read(name: str, root: str = "", digest: str = "") -> Imported:
         raise errors.CheckpointError(f"cannot read {folder / WEIGHTS}: {told}; import it again") from None
 
 
-def known(settings: Any) -> Any:
+def known(settings: config.Settings) -> config.Settings:
     """The settings, with the digest of its weights for every label spec that names a teacher.
 
     Raises:
@@ -168,14 +174,17 @@ def known(settings: Any) -> Any:
         digest = recorded(spec.imported, settings.data.root)["digest"]
         if spec.weights not in ("", digest):
             raise errors.ConfigError(f"the teacher {spec.imported!r} is {digest} now; '{text}' wants {spec.weights}")
-        return Told.of(text, spec.with_weights(digest))
+        return Told.of(text, dataclasses.replace(spec, weights=digest))
 
     return with_labels(settings, found)
 
 
-def check(spec: LabelSpec, root: str, dataset: Dataset) -> None:
-    """Refuse labels of a teacher of other images: another data set, other classes, or another size."""
-    there = recorded(spec.imported, root)
+def check(spec: LabelSpec, of: config.Data, dataset: Dataset) -> None:
+    """Refuse labels of a teacher of other images: another data set, other classes, or another size; or of whitened views."""
+    there = recorded(spec.imported, of.root)
+    if spec.views and of.normalize.startswith("zca"):
+        told = f"with config.data.normalize={of.normalize} a view is whitened, and the teacher {spec.imported!r}"
+        raise errors.ConfigError(f"{told} sees none such; wanted standardize or none, or labels without views")
     own = {"data set": dataset.name, "size": list(dataset.image_shape), "classes": list(dataset.class_names)}
     for what, was in zip(own, (there["data"]["name"], there["image_shape"], there["class_names"])):
         if was != own[what]:

@@ -15,7 +15,7 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach.experts import by_architecture, expectations
-from jaxsoft.labels.given import Labels
+from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
@@ -52,6 +52,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
         lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
+    apart = [name for name in ("loss", "optimizer") if len({getattr(b.recipe, name) for b in buckets}) > 1]
     for bucket, planned in zip(buckets, plan.buckets):
         r = bucket.recipe
         lines.append(
@@ -59,6 +60,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
             f"batch {r.batch}, {planned.steps} steps, blocks of {bucket.block}, {r.precision}"
             + (f", {planned.tile} images at a time" if planned.tile < r.batch else "")
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
+            + "".join(f", {name} {getattr(r, name)}" for name in apart)
         )
     budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops(looked))
     return [
@@ -106,10 +108,12 @@ def resolved_lines(
 ) -> list[str]:
     """What label specs that name an accuracy, an entropy or a subject by rank stand for."""
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
-    others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Labels)]
+    others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Told)]
     named = [text for text in others if any(word in text for word in words)]
-    own = (text for text in settings.sweep.labels if isinstance(text, Labels))
-    lines = [f"  {text} is {text.spec}: {len(text.rows)} rows" for text in own]
+    own = (text for text in settings.sweep.labels if isinstance(text, Told))
+    lines = [
+        f"  {text} is {text.spec}" + (f": {len(text.rows)} rows" if isinstance(text, Labels) else "") for text in own
+    ]
     if histories is None:
         return [*lines, *(f"  {text}: resolved to an epoch once the experts are trained" for text in named)]
     for text in named:

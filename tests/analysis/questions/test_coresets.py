@@ -56,6 +56,11 @@ def test_regimes_that_were_not_run_are_left_out():
     assert {kind for kind, _ in lines} == {"hard", "soft"} and "view" not in section.title
 
 
+def test_an_online_teacher_labels_views():
+    online = [row | {"labels": row["labels"].replace("views=4", "online=true")} for row in rows()]
+    assert tell(online)[1]["per-view", "herding"]["label spec"] == "`teacher(epoch=5, online=true)`"
+
+
 def test_the_spread_of_selections_is_told_of_views_too():
     (section,) = synthetic.ask(selection, rows())
     table = section.blocks[-1]

@@ -81,7 +81,7 @@ def test_labels_of_views_in_a_codec_against_dense_ones_of_no_fewer_bytes(run):
     ] * 2  # fmt: skip
     assert [line[5] for line in equal.rows] == ["+15.0 [+15.0, +15.0]", "+5.0 [+5.0, +5.0]"] * 2
     assert "Coded labels lose to dense ones at every budget" in said.text
-    assert "Online labels beat dense ones" in said.text and said.text.endswith("compared with.")
+    assert "Online labels beat dense ones" in said.text and said.text.endswith("that take no more bytes.")
     assert len(section.title) <= 100
 
 

@@ -111,3 +111,10 @@ def test_the_figure_rings_the_rate_that_was_chosen():
 def test_not_asked_when_each_cell_has_one_rate():
     assert synthetic.ask(rates, synthetic.rows(seeds=2, ipcs=(1, 5), epochs=(5, 20))) == []
     assert synthetic.ask(rates, rows({("hard", 0.1): 0.3, (SOFT, 0.01): 0.4})) == []
+
+
+def test_of_several_losses_those_without_hard_labels_are_told_by_the_question_of_losses():
+    other = [{**row, "loss": "gift"} for row in rows(TURNING) if row["labels"] == SOFT]
+    (section,) = synthetic.ask(rates, rows(TURNING) + other)
+    assert "+6.0 at best rates" in section.title
+    assert synthetic.ask(rates, other)[0].title == "The best learning rate of soft labels is 0.1 at IPC 1"

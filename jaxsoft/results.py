@@ -189,9 +189,16 @@ class Results(Sequence[Row]):
 
     @numerics.pinned()
     def labels(self, member: int | str) -> Float32[np.ndarray, "*S K"]:
-        """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K]."""
+        """The label rows that a member was trained with, [S, K], in the order of `subset`; of V views [S, V, K].
+
+        Raises:
+          ConfigError: it has none, as its teachers were asked at every step.
+        """
         bucket, seat = self.plan.seats[self._place(member)]
-        recipe, who, bank = self.plan.buckets[bucket].recipe, self._inputs.members[bucket], self._inputs.bank
+        recipe = self.plan.buckets[bucket].recipe
+        if recipe.online:
+            raise errors.ConfigError(f"there are no rows: {recipe.online} was asked at every step")
+        who, bank = self._inputs.members[bucket], self._inputs.bank
         first = who.rows[seat, : who.slots[seat]]
         return np.asarray(bank.rows)[first[:, None] + np.arange(recipe.views) if recipe.views else first]
 

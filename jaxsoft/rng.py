@@ -24,7 +24,8 @@ class Stream(enum.IntEnum):
     SPLIT = 5
     VIEW = 6
     MODEL = 7
-    PROJECTION = 8
+    POOL = 8
+    PROJECTION = 9
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:

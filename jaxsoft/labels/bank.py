@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
 from jaxsoft.labels import treatments
+from jaxsoft.labels.committee import weighed
+from jaxsoft.labels.priors import bare, drawn, weights
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 
@@ -45,13 +48,14 @@ def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Arr
     else:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
-    return _in_stages(_rows, spec, form, logits, bank.classes, bank.image_ids)
+    return _in_stages(_rows, spec, form, (logits, weights(spec)), bank.classes, bank.image_ids)
 
 
 def finished(
     spec: LabelSpec, form: str, label: Label, classes: Int[np.ndarray, "N"], image_ids: Int[np.ndarray, "N"]
 ) -> Array:
     """What the operations of a spec make of the labels of N images, as a `row` or as `label_logits`."""
+    spec = replace(spec, experts=spec.experts[:1] and (0,), pool="logits")  # whose labels these are no longer matters
     return _in_stages(_finish, spec, form, label, classes, image_ids)
 
 
@@ -59,7 +63,7 @@ def _in_stages(
     start: Callable[..., Array], spec: LabelSpec, form: str, given: Any, *whose: Int[np.ndarray, "N"]
 ) -> Array:
     """Run the programs of a spec, the first being `start`; between them is what is done to all rows at once."""
-    spec = replace(spec, epoch=None)  # without it, the same programs for all epochs: compiled once
+    spec = bare(spec)  # the same programs for all epochs and priors: compiled once
     (_, which), *others = treatments.stages(spec.operations)
     made = start(spec, which, "row" if others else form, given, *whose)
     for turn, (at_once, which) in enumerate(others, 1):
@@ -73,12 +77,15 @@ def _rows(
     spec: LabelSpec,
     which: range,
     form: str,
-    logits: Float[Array, "n N K"],
+    given: tuple[Float[Array, "n N K"], Float[Array, "n"] | None],
     classes: Int[Array, "N"],
     image_ids: Int[Array, "N"],
 ) -> Float[Array, "N K"]:
+    logits, fixed = given
+
     def row(logits: Float[Array, "n K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
-        return spec.finish(pooled(spec, logits), true_class, image_id, which).form(form)
+        said = pooled(spec, logits, drawn(spec, fixed, image_id, jnp.int32(0)))
+        return spec.finish(said, true_class, image_id, which).form(form)
 
     return jax.vmap(row, in_axes=(1, 0, 0))(logits, classes, image_ids)
 
@@ -90,11 +97,13 @@ def _finish(
     return jax.vmap(functools.partial(spec.finish, which=which))(label, classes, image_ids).form(form)
 
 
-def pooled(spec: LabelSpec, logits: Float[Array, "n *N K"]) -> Label:
-    """What experts say together, before anything is done to it."""
+def pooled(
+    spec: LabelSpec, logits: Float[Array, "n *N K"], weights: Float[Array, "n"] | Float[Array, "n *N"] | None = None
+) -> Label:
+    """What experts say together, before anything is done to it; weights are those of a committee."""
     if spec.pool == "probabilities":
         return Label(jax.nn.softmax(logits).mean(0))
-    mean = logits.mean(0)
+    mean = logits.mean(0) if weights is None else weighed(logits, weights)
     return Label(jax.nn.softmax(mean), mean)
 
 

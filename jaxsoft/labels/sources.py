@@ -3,9 +3,11 @@
 Its arguments are what the user writes. Sources whose network says logits give these too; see `LabelSpec.has_logits`.
 """
 
+import math
 from typing import Any
 
 from jaxsoft import errors
+from jaxsoft.labels import committee as committees
 from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
@@ -42,6 +44,7 @@ def teacher(
     views: int = 0,
     mix: str = "",
     online: bool = False,
+    statistics: str = "running",
     features: int = _UNSET,
 ) -> Fields:
     """The softmax of one expert's logits.
@@ -57,6 +60,9 @@ def teacher(
         as in "mixup(0.4)". If not given, `cutmix` with `views`, and `none` with `online`.
       online: whether the expert is asked at every step, of the very pixels that the student sees: those of its
         augmentation, and with a `mix` of a new view in each epoch.
+      statistics: what batch norm goes by: `running` averages, or those of a `batch`: the images of a subset, or their
+        views of one number, are asked about in batches as large as a student's, in an order drawn from the seed of the
+        subset, each in two halves. An image then has another label in every subset.
       features: the label holds the expert's feature map of the image after this block too, counted as Python does, -1
         the last. What is done to rows leaves it as it is; a loss such as `features` compares the student's own to it.
 
@@ -64,9 +70,12 @@ def teacher(
       ConfigError: an argument is out of range, more than one says when, or features are to be of views or online.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
-    seen = _seen(views, mix, online)
-    told = "teacher: feature maps are of images as they are; with features, wanted neither views nor online"
-    _require(features is None or not (views or online), told, f"views={views}, online={str(online).lower()}")
+    seen = _seen(views, mix, online, statistics)
+    told = (
+        "teacher: feature maps are of images as they are; with features, wanted neither views nor online nor statistics"
+    )
+    shown = f"views={views}, online={str(online).lower()}, statistics={statistics}"
+    _require(features is None or not (views or online or statistics != "running"), told, shown)
     when: Fields = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
     return {"experts": (expert,), "features": features, **when, **seen}
 
@@ -80,18 +89,60 @@ def teachers(
     views: int = 0,
     mix: str = "",
     online: bool = False,
+    statistics: str = "running",
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views, mix, online: as for `teacher`; accuracy and entropy are means over the experts.
+      epoch, accuracy, entropy, views, mix, online, statistics: as for `teacher`; accuracy and entropy are means over the
+        experts.
     """
-    _require(1 <= n <= 1000, "teachers: n must be in 1..1000", n)
+    experts = _first(n, "teachers")
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
-    pooled: Fields = {"experts": tuple(range(n)), "pool": pool if n > 1 else "logits"}
-    return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online)
+    pooled: Fields = {"experts": experts, "pool": pool if n > 1 else "logits"}
+    return pooled | {"epoch": epoch, "accuracy": accuracy, "entropy": entropy} | _seen(views, mix, online, statistics)
+
+
+def committee(
+    n: int = 3,
+    pool: str = "prior",
+    prior: str | tuple = "students",
+    tau: float = committees.TAU,
+    epoch: int = _UNSET,
+    accuracy: float = _UNSET,
+    entropy: float = _UNSET,
+    views: int = 0,
+    mix: str = "",
+    statistics: str = "running",
+) -> Fields:
+    """The softmax of a weighted sum of the logits of the experts 0..n-1, with weights softmax(prior / tau).
+
+    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so.
+
+    Args:
+      n: how many experts, 1 to 1000.
+      pool: `prior`; `equal`; or `random`, for each image, or view, n uniform numbers divided by their sum.
+      prior: an accuracy in percent for each expert, such as (56.4, 42.3, 52.5); or whose validation accuracies: those of
+        the `experts` themselves, or of `students` of the subset, trained on the same labels of each expert alone.
+      tau: in points, above 0; the larger, the more equal are the weights.
+      epoch, accuracy, entropy, views, mix, statistics: as for `teachers`.
+
+    Raises:
+      ConfigError: an argument is out of range or has no effect.
+
+    Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3.
+    """
+    experts = _first(n, "committee")
+    _require(pool in committees.POOLS, "committee: pool must be prior, equal or random", pool)
+    _require(0 < tau < math.inf, "committee: tau must be above 0 points", tau)
+    idle = prior if prior != "students" else tau if tau != committees.TAU else None
+    _require(pool == "prior" or idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
+    own: Fields = {"prior": _prior(prior, n), "tau": tau} if pool == "prior" else {}
+    when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    asked = {"experts": experts, **when, **_seen(views, mix, False, statistics)}
+    return asked if pool == "equal" or n == 1 else {"pool": pool, **own, **asked}
 
 
 def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fields:
@@ -103,16 +154,35 @@ def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fie
       views, mix: as for `teacher`.
     """
     _require(name != "", "imported: a teacher must be named", name)
-    return {"imported": name, "weights": weights, **_seen(views, mix, False)}
+    return {"imported": name, "weights": weights, **_seen(views, mix, False, "running")}
 
 
-def _seen(views: int, mix: str, online: bool) -> Fields:
+def _prior(prior: Any, n: int) -> Any:
+    """A prior in its one spelling, if it is one of n experts."""
+    if not isinstance(prior, tuple):
+        _require(prior in committees.WHOSE, "committee: prior must be students, experts or percents", prior)
+        return prior
+    fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
+    _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)
+    return tuple(int(p) if p == int(p) else p for p in prior)
+
+
+def _first(n: int, source: str) -> tuple[int, ...]:
+    """The experts 0..n-1."""
+    _require(1 <= n <= 1000, f"{source}: n must be in 1..1000", n)
+    return tuple(range(n))
+
+
+def _seen(views: int, mix: str, online: bool, statistics: str) -> Fields:
     """Of what a label is, if not of the image as it is; the usual way to mix is not told."""
     _require(not (views and online), "give one of views and online", f"views={views} and online=true")
     _require(not mix or bool(views) or online, "mix is of views, give views= or online=true", f"mix={mix}")
+    _require(statistics in ("running", "batch"), "statistics must be running or batch", statistics)
+    told = "statistics=batch are those of label batches, which online labels have none of; leave one of them out"
+    _require(not (online and statistics == "batch"), told, "online=true")
     usual = mixing.CUTMIX if views else mixing.NONE
     mix = mixing.canonical(mix or usual)
-    return {"views": views, "mix": "" if mix == usual else mix, "online": online}
+    return {"views": views, "mix": "" if mix == usual else mix, "online": online, "statistics": statistics}
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -18,15 +18,13 @@ from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports
 from jaxsoft import spec as language
-from jaxsoft.labels import sources, treatments
+from jaxsoft.labels import ages, committee, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.training import mixing
 from jaxsoft.types import History
 
 _MOST_VIEWS = 10_000
-_MEASURES = {"accuracy": ("val_accuracy", 1, "best"), "entropy": ("label_entropy", -1, "lowest")}
-"""Column of a history, the sign of what is better, and the word for the best."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +43,13 @@ class LabelSpec:
     """
 
     experts: tuple[int, ...] = ()  # whose logits are read; none for hard and for learned labels
-    pool: str = "logits"  # of several experts; or `probabilities`
+    pool: str = "logits"  # of several experts; or `probabilities`; of a committee `prior` or `random`
     views: int = 0  # labels of one image, each of a view of its own; 0: one label, of the image as it is
     mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
     online: bool = False  # experts are asked at every step, of what the student sees
+    prior: str | tuple[int | float, ...] = ""  # of a committee: whose accuracies, or these, in percent
+    tau: float = committee.TAU  # of a committee, in points
+    statistics: str = "running"  # that batch norm of experts goes by; or `batch`
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
     is_logits: bool = False  # what that file holds
@@ -94,14 +95,16 @@ class LabelSpec:
     def __str__(self) -> str:
         if self.function:
             return language.render((self.function, *map(treatments.tidied, self.operations)))
-        of = self.file or self.imported or (len(self.experts) if self.source == "teachers" else "")
+        several = len(self.experts) if self.source in ("teachers", "committee") else ""
+        of = self.file or self.imported or several
         args = (of,) if of else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
-        named |= {} if self.pool == "logits" else {"pool": self.pool}
-        named |= {name: value for name, value in (("logits", self.is_logits), ("rows", self.rows)) if value}
-        named |= {"weights": self.weights} if self.weights else {}
-        named |= self.when
-        named |= {name: getattr(self, name) for name in ("views", "mix", "online") if getattr(self, name)}
+        named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
+        named |= {} if self.prior in ("", "students") else {"prior": self.prior}
+        named |= {} if self.tau == committee.TAU else {"tau": self.tau}
+        named |= ({"logits": True} if self.is_logits else {}) | self.when
+        named |= {n: getattr(self, n) for n in ("rows", "weights", "views", "mix", "online") if getattr(self, n)}
+        named |= {} if self.statistics == "running" else {"statistics": self.statistics}
         named |= {} if self.features is None else {"features": self.features}
         return language.render(tuple(map(treatments.tidied, (Call(self.source, args, named), *self.operations))))
 
@@ -110,11 +113,13 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher` or `teachers`."""
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher`, `teachers` or `committee`."""
         if self.imported:
             return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
+        if self.pool in committee.POOLS:
+            return "committee"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
@@ -128,7 +133,7 @@ class LabelSpec:
     @property
     def source_has_logits(self) -> bool:
         """Whether its source says logits, of which a row is the softmax."""
-        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool == "logits")
+        return self.is_logits or bool(self.imported) or (bool(self.experts) and self.pool != "probabilities")
 
     @property
     def when(self) -> dict[str, Any]:
@@ -149,7 +154,9 @@ class LabelSpec:
     @property
     def is_of_subset(self) -> bool:
         """Whether a label belongs to an image of one subset, not to the image wherever it is used."""
-        return self.is_learned or self.views > 0 or self.online
+        return (
+            self.is_learned or self.views > 0 or self.online or self.statistics == "batch" or self.prior == "students"
+        )
 
     @property
     def rows_per_image(self) -> int:
@@ -201,23 +208,8 @@ class LabelSpec:
         """
         if self.epoch is not None or not self.when:
             return self
-        ((measure, goal),) = self.when.items()
-        column, sign, extreme = _MEASURES[measure]
-        try:
-            records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in self.experts]
-        except (KeyError, IndexError):
-            raise errors.ConfigError(f"label spec '{self}' needs {column} of experts {self.experts}") from None
-        shared = sorted(set.intersection(*map(set, records)))
-        means = {epoch: sum(record[epoch] for record in records) / len(records) for epoch in shared}
-        means = {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
-        for epoch, mean in means.items():
-            if sign * mean >= sign * goal - 1e-6:  # 0.35 measured in float32 is a little less than 0.35
-                return dataclasses.replace(self, epoch=epoch, accuracy=None, entropy=None)
-        if not means:
-            raise errors.ConfigError(f"label spec '{self}': no epoch of experts {self.experts} has a finite {column}")
-        nearest = max(means, key=lambda epoch: sign * means[epoch])
-        found = f"{extreme} is {means[nearest]:.4g} at epoch {nearest}"
-        raise errors.ConfigError(f"label spec '{self}': no epoch reaches {measure} {goal:g}; {found}")
+        found = ages.first(str(self), self.when, self.experts, histories)
+        return dataclasses.replace(self, epoch=found, accuracy=None, entropy=None)
 
     def check(self, num_classes: int) -> None:
         """Try the operations, so that a bad argument is found by the plan.

@@ -52,15 +52,15 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 
 
 
 def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int) -> int:
-    """Bytes that come and go while a block trains, so many images at a time."""
+    """Bytes that come and go while a block trains, so many images at a time; online teachers see a whole batch."""
     state = _state(recipe, image_shape)
     params = _bytes((state.variables["params"], state.projection))
     maps = activation_bytes(recipe, image_shape, tile)[1]
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
     images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
-    asked = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
-    temporary = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
-    return int(block * (temporary + _EVALUATION_COPIES * max(asked, default=0)))
+    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
+    asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
+    return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
 
 def at_once(temporary: Sequence[int]) -> int:

@@ -10,9 +10,10 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from jaxsoft import imports, models
+from jaxsoft import imports, models, rng
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
+from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
 from jaxsoft.training.fit import Bank, Recipe, make_bank
 
@@ -96,6 +97,32 @@ def embeddings(
         return given[-1].astype(jnp.float32)
 
     return jax.lax.map(batch, images)
+
+
+def expert_logits(
+    recipe: Recipe, variables: Any, images: Float[Array, "B H W C"], statistics: str = "running"
+) -> Float[Array, "B K"]:
+    """What an expert says about a batch of images, as networks see them.
+
+    Args:
+      recipe, variables: of the expert.
+      images: the batch; for batch statistics at least four, see `halves`.
+      statistics: those that batch norm goes by: `running`, as training left them, or `batch`, of each half of this batch.
+
+    Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3: batch-specific soft labels.
+    """
+    if statistics == "running":
+        return recipe.logits(variables, images)
+    is_own = isinstance(recipe.build_model(), models.Network)
+    options = {"key": rng.key(0, Stream.MODEL)} if is_own else {}  # who draws from it gives no such labels
+    state = [name for name in variables if name != "params"]
+    parts = (recipe.logits(variables, part, train=True, mutable=state, **options)[0] for part in halves(images))
+    return jnp.concatenate([*parts])
+
+
+def halves(batch: Any) -> tuple[Any, Any]:
+    """The two parts of a batch that have statistics of their own; of an odd one the first is smaller by one."""
+    return batch[: len(batch) // 2], batch[len(batch) // 2 :]
 
 
 def answers(

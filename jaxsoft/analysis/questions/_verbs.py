@@ -62,8 +62,7 @@ def by_loss(group: Group) -> dict[str, Arms]:
 
 def by_view(group: Group) -> Bool[np.ndarray, "A"]:
     """Which arms have a label for each view of an image, stored or asked at every step."""
-    online = [bool(spec.parse(labels)[0].kwargs.get("online")) for labels in group.arms["labels"]]
-    return (group.arms["views"] > 0).to_numpy(bool) | np.array(online, bool)
+    return ((group.arms["views"] > 0) | group.arms["online"]).to_numpy(bool)
 
 
 def regimes(group: Group) -> dict[str, Arms]:

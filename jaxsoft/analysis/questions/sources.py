@@ -1,12 +1,11 @@
 """Where should soft labels come from: from smoothing, a teacher, views of an image, several teachers, elsewhere?
 
-Smoothed hard labels are soft without structure; labels of CutMix views (`teacher(views=4)`) hold what the teacher says
-of mixed images. Of each kind the spec (epoch, amount) is chosen on validation, budget by budget.
+Smoothed hard labels are soft without structure; labels of views (`teacher(views=4)`) hold what the teacher says of mixed
+images, online ones (`teacher(online=true)`) what it says of all that the student sees. Of each kind the spec (epoch, amount) is chosen on validation, budget by budget.
 """
 
 from collections.abc import Mapping, Sequence
 
-from jaxsoft.analysis.questions._verbs import by_view
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import PALETTE, Chart, Level, Panel, Series
@@ -19,6 +18,7 @@ KINDS = {
     "smoothed": "smoothed hard labels",
     "teacher": "one teacher",
     "views": "a teacher, by views",
+    "online": "a teacher, online",
     "pooled": "pooled teachers",
     "given": "rows of one's own",
 }
@@ -26,19 +26,22 @@ _GAIN = "gain over hard labels, points"
 _VERBS = {
     "smoothed": ("Smoothing", ("beats", "loses to")),
     "views": ("View labels", ("beat", "lose to")),
+    "online": ("Online labels", ("beat", "lose to")),
     "given": ("Rows of one's own", ("beat", "lose to")),
 }
 
 
 def kinds_of(group: Group) -> dict[str, Arms]:
     """The arms of each kind of source, those of specs that are treated further left out."""
-    bare, views = group.arms["operations"].str.len() == 0, by_view(group)
+    bare, views, online = group.arms["operations"].str.len() == 0, group.arms["views"] > 0, group.arms["online"]
+    once = bare & ~views & ~online
     found = {
         "hard": group.hard,
         "smoothed": group.find(group.arms["operations"] == ("smooth",), source="hard"),
-        "teacher": group.find(bare, ~views, source="teacher"),
+        "teacher": group.find(once, source="teacher"),
         "views": group.find(bare, views),
-        "pooled": group.find(bare, ~views, source="teachers"),
+        "online": group.find(bare, online),
+        "pooled": group.find(once, source="teachers"),
         "given": group.find(bare, source="array"),
     }
     return {kind: own for kind, own in found.items() if own}
@@ -52,7 +55,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     gains = {kind: group.contrasts(arms, kinds.get("hard", [])) for kind, arms in kinds.items() if kind != "hard"}
     accuracies = {kind: {ipc: group.accuracy(ipc, arms) for ipc in group.budgets(arms)} for kind, arms in kinds.items()}
     means = []  # of the budgets that both have
-    for kind, base in [*((kind, "hard") for kind in gains), ("views", "teacher")]:
+    for kind, base in [*((kind, "hard") for kind in gains), ("views", "teacher"), ("online", "teacher")]:
         sides = kinds.get(kind, []), kinds.get(base, [])
         if ipcs := group.budgets(*sides):
             means.append(f"{KINDS[kind]} minus {KINDS[base]} {words.signed(group.contrast(ipcs, *sides))}")
@@ -75,7 +78,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 
 
 def _title(group: Group, kinds: Mapping[str, Arms]) -> str:
-    """Smoothing, else views, against hard labels, else against a teacher's."""
+    """Smoothing, else views, else an online teacher, against hard labels, else against a teacher's."""
     for kind, (name, verbs) in _VERBS.items():
         for base in ("hard", "teacher"):
             if values := group.contrasts(kinds.get(kind, []), kinds.get(base, [])):

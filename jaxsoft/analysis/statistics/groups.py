@@ -28,7 +28,9 @@ CROSS_ENTROPIES = (LOSS, "cross_entropy")
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 PROBES = ("swap", "shuffle", "drop_class")
 """Operations of labels that are made to be worse."""
-FACTORS = ("source", "epoch", "family", "base", "op", "value", "views", "expert", "experts", "pool", "operations")
+FACTORS = (
+    "source", "epoch", "family", "base", "op", "value", "views", "online", "expert", "experts", "pool", "operations"
+)  # fmt: skip
 _AS_LOGITS = {"as_logits", "log"}
 _EPOCH = ("epoch", "accuracy", "entropy")
 _CELL = ["seed", "subset_seed", "ipc", "labels"]
@@ -180,7 +182,7 @@ def factors(labels: str) -> Mapping[str, Any]:
     last = operations[-1] if operations else spec.Call("")
     value = next(iter((*last.args, *last.kwargs.values())), np.nan)
     first = source.args[0] if source.args else None
-    several = source.name == "teachers"
+    several, usual = source.name in ("teachers", "committee"), "prior" if source.name == "committee" else "logits"
     return {
         "source": source.name,
         "family": spec.render((source._replace(kwargs=named), *operations)),
@@ -188,9 +190,10 @@ def factors(labels: str) -> Mapping[str, Any]:
         "op": last.name,
         "value": float(value) if isinstance(value, int | float) else np.nan,
         "views": int(named.get("views", 0)),
+        "online": bool(named.get("online", False)),
         "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
         "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
-        "pool": str(named.get("pool", "logits")) if several else "",
+        "pool": str(named.get("pool", usual)) if several else "",
         "operations": tuple(call.name for call in operations),
     }
 

@@ -85,8 +85,8 @@ def derive(
     """Draw the images and finish the labels of the one student of these settings.
 
     Args:
-      folder: of the run, which keeps learned labels.
-      may_learn: whether those that it does not keep are learned again, which may take as long as the run did.
+      folder: of the run, which keeps learned labels and the priors of committees.
+      may_learn: whether those that it does not keep are made again, which may take as long as the run did.
 
     Raises:
       CheckpointError: labels would have to be learned.
@@ -102,7 +102,7 @@ def derive(
 
     def refuse(_: Any) -> None:
         where = f"not in {folder}" if folder else "nowhere; --run=DIR names the run that has them"
-        raise _Unlearned(f"the learned labels are {where}; --teach learns them again")
+        raise _Unlearned(f"the learned labels, or the priors of committees, are {where}; --teach makes them again")
 
     try:
         rows, starts = prepare.finish_rows(*given, folder, refuse)
@@ -110,7 +110,7 @@ def derive(
         if not may_learn:
             raise
         rows, starts = prepare.finish_rows(*given)
-    each = starts[0][:, None] + np.arange(max(1, LabelSpec.parse(member.labels).views))
+    each = starts[0][:, None] + np.arange(LabelSpec.parse(member.labels).rows_per_image)
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
     return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)

@@ -83,8 +83,9 @@ def _check(row: Row, to: Path, codec: str, num_classes: int) -> None:
         raise errors.ConfigError(f"member {row['member']} diverged; there is nothing to export")
     if codec != NONE:
         codecs.parse(codec, num_classes)
-    if spec.views and codec != NONE:
-        raise errors.ConfigError(f"labels of views are made anew by experts; take --codec={NONE} for {spec}")
+    if (spec.views or spec.online) and codec != NONE:
+        made = "asked of experts at every step" if spec.online else "made anew by experts"
+        raise errors.ConfigError(f"labels of views are {made}; take --codec={NONE} for {spec}")
     if spec.features is not None and codec != NONE:
         raise errors.ConfigError(
             f"no codec stores feature maps, which experts give anew; take --codec={NONE} for {spec}"

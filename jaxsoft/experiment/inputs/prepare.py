@@ -6,7 +6,7 @@ belong to an image of one subset, and are kept subset by subset.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.maps import feature_tables
 from jaxsoft.experiment.inputs.views import online_teachers, view_labels
-from jaxsoft.experiment.learned.learn import OnProgress, learn_labels
+from jaxsoft.experiment.learned.judges import JudgingProgress, priors
+from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
@@ -27,13 +28,16 @@ from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import finished, label_rows
 from jaxsoft.labels.given import check_known, given_by_digest
+from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 from jaxsoft.training.evaluate import EvalSet, eval_set
 from jaxsoft.training.fit import Bank, Member, make_bank
+from jaxsoft.training.recipe import wanted
 from jaxsoft.types import Dataset
 
 Images = Int32[np.ndarray, "_"]  # subsets differ in size
+OnProgress = Callable[[LearningProgress | JudgingProgress], None]
 
 
 class Inputs(NamedTuple):
@@ -58,7 +62,7 @@ def prepare(
     Args:
       plan, settings, dataset, experts: who reads, under which protocol, from which images, and whom labels come from.
       folder: of the run, where learned labels are kept; nowhere if not given.
-      on_progress: called at each look at labels in learning.
+      on_progress: called at each look at labels in learning, and as students judge the experts of committees.
     """
     images = subsets.draw_images(plan.members, settings, dataset, experts)
     rows, starts = finish_rows(plan.members, images, settings, dataset, experts, folder, on_progress)
@@ -91,19 +95,19 @@ def finish_rows(
     """Ask the experts, learn what is to be learned, and treat all of it as the label specs say.
 
     Returns:
-      Rows, and for each member the row of each of its images (the first of several, where labels are of views; any
-      where they are asked for at every step).
+      Rows, and for each member the row of each of its images (the first of several, where labels are of views).
     """
     used = np.unique(np.concatenate(list(images.values())))
     asked: dict[tuple[str, str], list[Subset]] = {}
     for text, form, subset in dict.fromkeys((m.labels, m.form, m.subset) for m in members):
         asked.setdefault((text, form), []).append(subset)
-    specs = {text: LabelSpec.parse(text) for text, _ in asked}
+    specs = {text: judged_by(LabelSpec.parse(text), experts.histories) for text, _ in asked}
     epochs = {spec.epoch for spec in specs.values() if spec.epoch is not None and not spec.is_of_subset}
     bank = experts.logits(dataset.train, used, sorted(epochs))
     sets = {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in images.items()}
     unknown = {m.subset: sets[m.subset] for m in members if specs[m.labels].is_learned}
-    found = learn_labels(settings, dataset, experts, list(unknown.values()), folder, on_progress)
+    given_by = settings, dataset, experts
+    found = learn_labels(*given_by, list(unknown.values()), folder, on_progress)
     learned, given = dict(zip(unknown, found)), given_by_digest(settings.sweep.labels)
     said = functools.cache(functools.partial(_said, settings.data.root, dataset.train.images, used))
     parts, places, begin = [np.zeros((0, dataset.num_classes), np.float32)], {}, 0
@@ -127,12 +131,34 @@ def finish_rows(
         if spec.is_learned:
             labels = (Label(learned[subset]) for subset in whose)
         else:
-            labels = view_labels(spec, settings, dataset, experts, [sets[subset] for subset in whose])
+            pairs = _weighed([(spec, sets[subset]) for subset in whose], *given_by, folder, on_progress)
+            labels = view_labels(pairs, *given_by)
         for subset, label in zip(whose, labels, strict=True):
             parts.append(_treated(spec, form, label, dataset.train.labels[images[subset]], images[subset]))
             places[text, form, subset] = begin + np.arange(len(images[subset])) * spec.rows_per_image
             begin += len(parts[-1])
     return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
+
+
+def _weighed(
+    pairs: Sequence[tuple[LabelSpec, ImageSet]],
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
+    folder: Path | None,
+    on_progress: OnProgress,
+) -> Sequence[tuple[LabelSpec, ImageSet]]:
+    """The same, with numbers for the prior of a committee that students give."""
+    if pairs[0][0].prior != "students":
+        return pairs
+    form = "label_logits" if "label_logits" in wanted(settings.student.loss) else "row"
+
+    def rows(spec: LabelSpec, subset: ImageSet) -> Float32[np.ndarray, "R K"]:
+        (label,) = view_labels([(spec, subset)], settings, dataset, experts)
+        return _treated(spec, form, label, dataset.train.labels[subset.images], np.asarray(subset.images))
+
+    found = priors(settings, dataset, experts, pairs, rows, folder, on_progress)
+    return [(spec, subset) for spec, (_, subset) in zip(found, pairs)]
 
 
 def _said(root: str, images: Any, which: Images, name: str, digest: str) -> Label:

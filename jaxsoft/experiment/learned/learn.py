@@ -120,17 +120,14 @@ def recipe_of(settings: config.Settings, num_classes: int, slots: int) -> Recipe
 
 
 def _turns(settings: config.Settings, dataset: Dataset, subsets: dict[str, ImageSet]) -> Iterator[list[str]]:
-    """Keys of subsets of equal size, as many at once as fit in memory, evenly, and equally many for each device."""
-    sizes = {key: len(subset.images) for key, subset in subsets.items()}
-    for size in dict.fromkeys(sizes.values()):
-        alike, devices = [key for key in sizes if sizes[key] == size], jax.local_device_count()
+    """Keys of subsets of equal size, as many at once as fit in memory."""
+
+    def most(size: int) -> int:
         recipe = recipe_of(settings, dataset.num_classes, size)
         each = many.subset_bytes(settings.learned, recipe, dataset.image_shape)
-        most = max(1, memory.budget_bytes(settings) // jax.process_count() // each)
-        most = math.ceil(len(alike) / math.ceil(len(alike) / most))
-        most += -most % devices
-        alike += alike[-1:] * (-len(alike) % most)  # one program serves all turns; the last one is filled up
-        yield from (alike[start : start + most] for start in range(0, len(alike), most))
+        return memory.budget_bytes(settings) // jax.process_count() // each
+
+    return many.turns({key: len(subset.images) for key, subset in subsets.items()}, most)
 
 
 def _learn(
@@ -144,7 +141,8 @@ def _learn(
     """Learn the labels of subsets of one size, and judge hard and pooled experts' labels beside them."""
     subsets = ImageSet(*(np.array(part, np.int32) for part in zip(*(subset for _, subset in together))))
     classes, steps = dataset.train.labels[subsets.images], outer_steps(settings.learned)
-    given = many.place(_lesson(settings, dataset, experts, classes.shape[1]), subsets)
+    recipe = recipe_of(settings, dataset.num_classes, classes.shape[1])
+    given = many.place(lesson(settings, settings.learned, recipe, dataset, experts), subsets)
     hard = many.judge(*given, np.eye(dataset.num_classes, dtype=np.float32)[classes]).accuracy
     pooled = _pooled(settings, dataset, experts, subsets.images)
     judged = {spec: many.judge(*given, rows).accuracy for spec, rows in pooled.items()}
@@ -192,17 +190,17 @@ def _told(seen: many.Evaluation, m: int, pooled: Pooled, classes: Int[np.ndarray
     }
 
 
-def _lesson(settings: config.Settings, dataset: Dataset, experts: Experts, slots: int) -> Lesson:
+def lesson(
+    settings: config.Settings, how: config.Learned, recipe: Recipe, dataset: Dataset, experts: Experts
+) -> Lesson:
     """Of all subsets of one size: from all training images, through students whom the validation images judge."""
-    recipe, normalizer = recipe_of(settings, dataset.num_classes, slots), experts.normalizer
-    train, validation = dataset.train, dataset.validation
+    normalizer, train, validation = experts.normalizer, dataset.train, dataset.validation
     rows, classes = np.zeros((0, recipe.num_classes), np.float32), train.labels.astype(np.int32)
     given = classes if "true_class" in recipe.wants else None
     bank = make_bank(normalizer, normalizer.store(train.images), rows, given)
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
-    material = Material(bank, classes, held_out)
-    return Lesson(settings.learned, recipe, material, settings.compute.lowering)
+    return Lesson(how, recipe, Material(bank, classes, held_out), settings.compute.lowering)
 
 
 def _pooled(settings: config.Settings, dataset: Dataset, experts: Experts, images: Any) -> Pooled:

@@ -1,7 +1,8 @@
 """Learning the labels of many subsets at once: the axis M, the devices, and looks at what is learned so far."""
 
 import functools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -52,7 +53,7 @@ def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
             if (lost := np.flatnonzero(~np.isfinite(loss))).size:  # no student moved these labels
                 whose = f"the labels of the subset of seed {int(subsets.seed[lost[0]])}"
                 told = f"no student stayed finite in outer steps {done - every + 1} to {done} of {whose}"
-                raise errors.ConfigError(f"{told}; {_todo(settings)}")
+                raise errors.ConfigError(f"{told}; {_todo(lesson)}")
         rows = jax.nn.softmax(learner.logits)
         if not np.isfinite(rows).all():
             todo = f"lower config.learned.outer_learning_rate ({settings.outer_learning_rate:g})"
@@ -60,18 +61,30 @@ def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
         yield Evaluation(done, np.asarray(rows), loss, judge(lesson, subsets, rows))
 
 
-def judge(lesson: Lesson, subsets: ImageSet, rows: Float[Array | np.ndarray, "M S K"]) -> Judged:
+def judge(lesson: Lesson, subsets: ImageSet, rows: Float[Array | np.ndarray, "M R K"], part: str = "learned") -> Judged:
     """What students reach on any labels: for learned ones and others equal seeds, equal training.
 
     Raises:
-      ConfigError: all judges of a subset diverged; one that did knows as little as it knew then.
+      ConfigError: all judges of a subset diverged, trained as a `part` of the settings says; one that did knows as little
+        as it knew then.
     """
     judged = Judged(*map(np.asarray, _validate(lesson, subsets, rows)))
     if not judged.judges.all():
         first = judged.bad_step[judged.judges == 0].min()
-        told = f"all {lesson.settings.judges} judges of learned labels diverged, the first at step {first}"
-        raise errors.ConfigError(f"{told}: its loss or update is not finite; {_todo(lesson.settings)}")
+        what = "learned labels" if part == "learned" else "an expert's labels"
+        told = f"all {lesson.settings.judges} judges of {what} diverged, the first at step {first}"
+        raise errors.ConfigError(f"{told}: its loss or update is not finite; {_todo(lesson, part)}")
     return judged
+
+
+def turns(sizes: Mapping[str, int], most: Callable[[int], int]) -> Iterator[list[str]]:
+    """Keys of subsets of equal size, at `most(size)` at once, evenly, and equally many for each device."""
+    for size in dict.fromkeys(sizes.values()):
+        alike, devices = [key for key in sizes if sizes[key] == size], jax.local_device_count()
+        count = math.ceil(len(alike) / math.ceil(len(alike) / max(1, most(size))))
+        count += -count % devices
+        alike += alike[-1:] * (-len(alike) % count)  # one program serves all turns; the last one is filled up
+        yield from (alike[start : start + count] for start in range(0, len(alike), count))
 
 
 def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]) -> int:
@@ -83,9 +96,9 @@ def subset_bytes(settings: Learned, recipe: Recipe, image_shape: tuple[int, ...]
     return students + settings.judges * (2 * state + max(step // 2, 2 * seen))
 
 
-def _todo(settings: Learned) -> str:
-    rate, optimizer = f"{settings.learning_rate:g}", settings.optimizer
-    return f"lower config.learned.learning_rate ({rate}) or change config.learned.optimizer ({optimizer})"
+def _todo(lesson: Lesson, part: str = "learned") -> str:
+    rate = f"lower config.{part}.learning_rate ({lesson.settings.learning_rate:g})"
+    return f"{rate} or change config.{part}.optimizer ({lesson.recipe.optimizer})"
 
 
 def _mesh() -> Mesh:

@@ -150,8 +150,10 @@ class Lesson:
         wanted = jax.nn.one_hot(self.material.classes[meta], self.recipe.num_classes, dtype=logits.dtype)
         return losses.soft_cross_entropy(said, wanted).mean(), student
 
-    def validate(self, subset: ImageSet, rows: Float[Array, "S K"]) -> Judged:
-        """Train students from scratch on these labels, and ask them about held-out images."""
+    def validate(self, subset: ImageSet, rows: Float[Array, "R K"]) -> Judged:
+        """Train students from scratch on these labels, several of an image where they are of views, and ask them about
+        held-out images.
+        """
         bank = self.material.bank._replace(rows=rows)
 
         def judge(j: Array) -> tuple[Array, Array]:
@@ -168,7 +170,10 @@ class Lesson:
         seed = (jax.random.bits(key, dtype=jnp.uint32) >> 1).astype(jnp.int32)
         rates = jnp.asarray(how.learning_rate), jnp.asarray(how.weight_decay)
         counts = jnp.int32(slots), *rates, jnp.int32(how.unroll_steps)
-        member = Member(seed, jnp.asarray(subset.images), jnp.arange(slots, dtype=jnp.int32), *counts)
+        views = self.recipe.views
+        rows = max(1, views) * jnp.arange(slots, dtype=jnp.int32)
+        of_views = {"subset_seed": jnp.asarray(subset.seed)} if views else {}
+        member = Member(seed, jnp.asarray(subset.images), rows, *counts, **of_views)
         return newborn(self.recipe, self.material.bank.images.shape[1:], member)
 
     def _newborns(self, subset: ImageSet, t: Array) -> Trainee:

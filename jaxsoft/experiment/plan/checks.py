@@ -13,10 +13,11 @@ from jaxsoft import config, data, errors, models, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import maps, sweep, trials
+from jaxsoft.experiment.plan import committees, maps, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
+from jaxsoft.labels.committee import WHOSE
 from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
@@ -83,6 +84,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     with _about("config.sweep.labels"):
         for labels in specs.values():
             labels.check(dataset.num_classes)
+            sizes = dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels] == labels)
+            committees.check(labels, sizes, settings, dataset)
             if labels.imported:
                 imported.check(labels, settings.data, dataset)
         check_rows(settings.sweep.labels, dataset)
@@ -217,7 +220,8 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
         raise errors.ConfigError(
             f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
         )
-    pairs = dict.fromkeys((m.loss, m.labels) for m in members)
+    judges = [(loss, m.labels) for m in members if committees.ask_students([m.labels])]
+    pairs = dict.fromkeys([(m.loss, m.labels) for m in members] + judges)
     maps.check(pairs, _losses(settings))
     for loss, text in pairs:
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
@@ -235,7 +239,8 @@ def _check_unvalidated(settings: config.Settings) -> None:
             f"{todo}, or config.protocol paper, which chooses on the test split"
         )
     for text in settings.sweep.labels:
-        if (labels := LabelSpec.parse(text)).accuracy is not None or labels.is_learned:
+        labels = LabelSpec.parse(text)
+        if labels.accuracy is not None or labels.is_learned or labels.prior in WHOSE:
             raise errors.ConfigError(f"there are no validation images, and label spec '{text}' asks for them; {todo}")
 
 
@@ -245,9 +250,9 @@ def _selections(settings: config.Settings) -> dict[str, str]:
 
 
 def _losses(settings: config.Settings) -> dict[str, str]:
-    """Every loss of students, with the key that names it; labels are learned by the student's own."""
+    """Every loss of students, with the key that names it; labels are learned, and experts judged, by the student's own."""
     found = dict.fromkeys(settings.sweep.loss, "config.sweep.loss")
-    if not found or _learns(settings):
+    if not found or _learns(settings) or committees.ask_students(settings.sweep.labels):
         found[settings.student.loss] = "config.student.loss"
     return found
 
@@ -255,7 +260,7 @@ def _losses(settings: config.Settings) -> dict[str, str]:
 def _models(settings: config.Settings) -> dict[str, str]:
     """Every architecture, with the key that names it."""
     found = dict.fromkeys(settings.sweep.model, "config.sweep.model")
-    if not found or _learns(settings):  # labels are learned by the student's own
+    if not found or _learns(settings) or committees.ask_students(settings.sweep.labels):  # by the student's own
         found[settings.student.model] = "config.student.model"
     where = "config.teacher.models" if settings.teacher.models else "config.teacher.model"
     return dict.fromkeys(by_architecture(settings.teacher), where) | found

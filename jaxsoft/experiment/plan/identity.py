@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsoft import config, errors, imports, numerics, sources, spec
+from jaxsoft.experiment.learned import judges
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
-from jaxsoft.training import fit
+from jaxsoft.training import fit, mixing
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset
 
@@ -22,7 +23,7 @@ from jaxsoft.types import Dataset
 def member_context(settings: config.Settings, dataset: Dataset, experts: Experts) -> dict[str, Any]:
     """What determines the numbers of the members of a run, beside what a sweep varies and the code that it names.
 
-    `teacher` and `learned` are left out of the keys of members that do not read them.
+    `teacher`, `learned` and `committee` are left out of the keys of members that do not read them.
     """
     unread = ("judges", "reference_epoch")  # say how learning is watched, not what is learned
     student = {name: value for name, value in vars(settings.student).items() if name not in BY_MEMBER}
@@ -34,6 +35,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
         "teacher": experts.key,
         "student": student,
         "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},
+        "committee": judges.identity(settings),
         "protocol": settings.protocol,
         "engine": sources.engine(),
         "numerics": numerics.identity(),
@@ -48,10 +50,11 @@ def of_student(context: Mapping[str, Any], member: MemberSpec) -> dict[str, Any]
 
 def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
-    own, called, way = settings.student, LabelSpec.parse(member.labels).operations, spec.parse_one(member.select).name
+    own, source, way = settings.student, LabelSpec.parse(member.labels), spec.parse_one(member.select).name
     return {
         **_of_training(member.model, member.optimizer, own.schedule, own.augment, member.loss),
-        **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in called},
+        **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in source.operations},
+        **({f"mixing {source.mix}": sources.digest(mixing.function(source.mix))} if source.mix else {}),
         f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
     }
 

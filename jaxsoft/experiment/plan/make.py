@@ -77,6 +77,7 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
     def own(m: MemberSpec) -> tuple[str, str, str]:
         source = LabelSpec.parse(m.labels)
         read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
+        read["committee"] = source.prior == "students"
         shared = {name: value for name, value in context.items() if read.get(name, True)}
         content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}

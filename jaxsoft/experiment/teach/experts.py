@@ -19,6 +19,7 @@ from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
+from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.evaluate import answers, embeddings, maps_of
@@ -97,14 +98,14 @@ class Experts(NamedTuple):
 
         Args:
           images: [N, H, W, C], as `Dataset.from_arrays` takes them.
-          spec: of `teacher`, `teachers` or `hard`, without views; what is random goes by an image's position.
+          spec: of `teacher`, `teachers`, `committee` or `hard`, without what belongs to a subset, such as views; what is random goes by an image's position.
           classes: their true classes, [N], where the spec reads them.
 
         Raises:
           ConfigError: the spec cannot be read, or gives such images no labels.
           DataError: arrays that are not clear.
         """
-        source = LabelSpec.parse(spec).resolve(self.histories)
+        source = judged_by(LabelSpec.parse(spec).resolve(self.histories), self.histories)
         if source.is_of_subset or source.file or source.imported:
             raise errors.ConfigError(f"label spec '{spec}' has no labels for any images; teacher, teachers and hard do")
         if source.reads_class and classes is None:

@@ -80,7 +80,8 @@ def _labels_of(plan: Plan, experts: Experts) -> tuple[LabelSpec, Sequence[int]]:
     specs = [LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in plan.members)]
     first = next((s for s in specs if s.needs_teacher), LabelSpec(experts=(0,)))
     used = sorted({s.epoch for s in specs if s.epoch is not None}) or [experts.settings.epochs]
-    return LabelSpec(experts=first.experts, pool=first.pool), used[:: max(1, len(used) // 4)]
+    pool = "probabilities" if first.pool == "probabilities" else "logits"  # of a committee the plain mean
+    return LabelSpec(experts=first.experts, pool=pool), used[:: max(1, len(used) // 4)]
 
 
 def _most(split: Split, most: int, epochs: int, classes: int) -> int:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxsoft import config, errors, sinks
 from jaxsoft.console import Console
+from jaxsoft.experiment.learned.judges import JudgingProgress
 from jaxsoft.experiment.learned.learn import LearningProgress
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
@@ -41,12 +42,21 @@ def of_teachers(
         raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
 
-def of_labels(console: Console, seen: LearningProgress) -> None:
+def of_labels(console: Console, seen: LearningProgress | JudgingProgress) -> None:
     """Tell how well students do with the labels so far; stop if the user asked for it."""
+    if isinstance(seen, JudgingProgress):
+        return _of_judges(console, seen)
     accuracies = f"validation accuracy {seen.val_accuracy:.1%}, with hard labels {seen.hard_val_accuracy:.1%}"
     console.progress(seen.done, seen.outer_steps, f"outer steps: {accuracies}")
     if console.stop and seen.done < seen.outer_steps:
         raise errors.Interrupted("stopped while labels were learned; the same command learns what is missing")
+
+
+def _of_judges(console: Console, seen: JudgingProgress) -> None:
+    accuracy = f": validation accuracy {seen.val_accuracy:.1%}" if seen.done else ""
+    console.progress(seen.done, seen.pairs, f"experts of committees judged by students{accuracy}")
+    if console.stop and seen.done < seen.pairs:
+        raise errors.Interrupted("stopped while students judged experts; the same command judges the others")
 
 
 def of_waiting(console: Console) -> OnWait:

@@ -13,6 +13,7 @@ GAIN = {
     "hard|smooth(0.1)": (0.01, -0.03),
     "teacher(epoch=5)": (0.10, 0.20),
     "teacher(epoch=5, views=4)": (0.04, 0.24),
+    "teacher(epoch=5, online=True)": (0.05, 0.25),
     "teachers(3, epoch=5)": (0.11, 0.22),
     GIVEN: (0.05, 0.05),
 }
@@ -44,9 +45,9 @@ def test_gains_are_paired_and_their_mean_over_budgets_is_by_hand():
     assert section.blocks[0].text == (
         "Mean of the budgets that both have: smoothed hard labels minus hard labels −1.0 points [−1.0, −1.0]; one teacher "
         "minus hard labels +15.0 points [+15.0, +15.0]; a teacher, by views minus hard labels +14.0 points [+14.0, +14.0]; "
-        "pooled teachers minus hard labels +16.5 points [+16.5, +16.5]; rows of one's own minus hard labels +5.0 points "
+        "a teacher, online minus hard labels +15.0 points [+15.0, +15.0]; pooled teachers minus hard labels +16.5 points [+16.5, +16.5]; rows of one's own minus hard labels +5.0 points "
         "[+5.0, +5.0]; a teacher, by views minus one teacher −1.0 points "
-        "[−1.0, −1.0]."
+        "[−1.0, −1.0]; a teacher, online minus one teacher 0.0 points [0.0, 0.0]."
     )
     assert section.blocks[1].name == "sources"
 
@@ -102,7 +103,7 @@ def test_without_hard_labels_accuracies_are_drawn():
 
 @pytest.mark.parametrize("labels, kind", [
     ("hard", "hard"), ("hard|smooth(0.1)", "smoothed"), ("teacher(expert=1, epoch=5)", "teacher"),
-    ("teachers(3, epoch=5, views=2)", "views"), ("teachers(2, epoch=5)", "pooled"), ("teacher(epoch=5)|smooth(0.1)", None),
+    ("teachers(3, epoch=5, views=2)", "views"), ("teachers(3, epoch=5, online=True)", "online"), ("teachers(2, epoch=5)", "pooled"), ("teacher(epoch=5)|smooth(0.1)", None),
     ("hard|smooth(0.1)|topk(2)", None),
 ])  # fmt: skip
 def test_kinds_of_sources(labels, kind):
@@ -111,7 +112,8 @@ def test_kinds_of_sources(labels, kind):
 
 
 def test_a_sweep_of_teachers_alone_asks_nothing():
-    assert synthetic.ask(sources, table(leave_out=("hard|smooth(0.1)", "teacher(epoch=5, views=4)", GIVEN))) == []
+    asking = "hard|smooth(0.1)", "teacher(epoch=5, views=4)", "teacher(epoch=5, online=True)"
+    assert synthetic.ask(sources, table(leave_out=[*asking, GIVEN])) == []
     assert synthetic.ask(sources, [row for row in table() if row["labels"] == "hard|smooth(0.1)"]) == []
 
 

@@ -7,7 +7,7 @@ Expected  a smaller spread over optimizers under gift than under kl. Published: 
           distilled images, with rates that are not tuned again
 Departs   real images, one label of each without views; KL at temperature 20 has the factor 400 that GIFT's lacks; both optimizers
           have the same rates to choose from, so that a rate can be kept
-Time      TIME min on digits: two cores of an AMD EPYC that did other work too, experts trained before
+Time      1.1 min on digits with `:seeds=5`: processor time over two cores of an AMD EPYC, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

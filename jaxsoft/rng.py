@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     VIEW = 6
     MODEL = 7
     POOL = 8
+    PROJECTION = 9
 
 
 def key(seed: int | jax.Array, stream: Stream, *indices: int | jax.Array) -> jax.Array:

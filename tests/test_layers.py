@@ -25,6 +25,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("training.mixing",),
     ("training.augment",),
     ("training.crops", "training.losses", "training.optim", "training.schedules", "training.metrics"),
+    ("training.distances",),
     ("presets",),
     ("config",),
     ("config.settings",),

@@ -45,6 +45,7 @@ def teacher(
     mix: str = "",
     online: bool = False,
     statistics: str = "running",
+    features: int = _UNSET,
 ) -> Fields:
     """The softmax of one expert's logits.
 
@@ -62,13 +63,21 @@ def teacher(
       statistics: what batch norm goes by: `running` averages, or those of a `batch`: the images of a subset, or their
         views of one number, are asked about in batches as large as a student's, in an order drawn from the seed of the
         subset, each in two halves. An image then has another label in every subset.
+      features: the label holds the expert's feature map of the image after this block too, counted as Python does, -1
+        the last. What is done to rows leaves it as it is; a loss such as `features` compares the student's own to it.
 
     Raises:
-      ConfigError: an argument is out of range, or more than one says when.
+      ConfigError: an argument is out of range, more than one says when, or features are to be of views or online.
     """
     _require(expert >= 0, "teacher: expert must be 0 or more", expert)
     seen = _seen(views, mix, online, statistics)
-    return {"experts": (expert,), "epoch": epoch, "accuracy": accuracy, "entropy": entropy, **seen}
+    told = (
+        "teacher: feature maps are of images as they are; with features, wanted neither views nor online nor statistics"
+    )
+    shown = f"views={views}, online={str(online).lower()}, statistics={statistics}"
+    _require(features is None or not (views or online or statistics != "running"), told, shown)
+    when: Fields = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
+    return {"experts": (expert,), "features": features, **when, **seen}
 
 
 def teachers(

@@ -60,6 +60,7 @@ class LabelSpec:
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
+    features: int | None = None  # after which block the expert's feature map is part of the label; None: it is not
     operations: tuple[Call, ...] = ()  # of `jaxsoft/labels/ops.py`, with all arguments by position, defaults too
 
     def __post_init__(self) -> None:
@@ -93,7 +94,7 @@ class LabelSpec:
 
     def __str__(self) -> str:
         if self.function:
-            return language.render((self.function, *map(_tidy, self.operations)))
+            return language.render((self.function, *map(treatments.tidied, self.operations)))
         several = len(self.experts) if self.source in ("teachers", "committee") else ""
         of = self.file or self.imported or several
         args = (of,) if of else ()
@@ -104,7 +105,8 @@ class LabelSpec:
         named |= ({"logits": True} if self.is_logits else {}) | self.when
         named |= {n: getattr(self, n) for n in ("rows", "weights", "views", "mix", "online") if getattr(self, n)}
         named |= {} if self.statistics == "running" else {"statistics": self.statistics}
-        return language.render(tuple(map(_tidy, (Call(self.source, args, named), *self.operations))))
+        named |= {} if self.features is None else {"features": self.features}
+        return language.render(tuple(map(treatments.tidied, (Call(self.source, args, named), *self.operations))))
 
     def __hash__(self) -> int:  # operations hold dictionaries; the canonical text says the same
         return hash(str(self))
@@ -268,15 +270,6 @@ def _source(call: Call, text: str) -> LabelSpec:
         return LabelSpec(**_SOURCES[call.name](**arguments))
     except errors.ConfigError as problem:
         raise errors.ConfigError(f"{problem} (in {text!r})") from None
-
-
-def _tidy(call: Call) -> Call:
-    """2.0 is written 2, so that one meaning has one text."""
-
-    def tidy(value: Any) -> Any:
-        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
-
-    return Call(call.name, tuple(map(tidy, call.args)), {name: tidy(value) for name, value in call.kwargs.items()})
 
 
 def _require(holds: bool, rule: str, got: Any) -> None:

@@ -102,6 +102,15 @@ def bound(call: Call, text: str) -> Call:
     return Call(call.name, tuple(given.get(p.name, p.default) for p in parameters if p.name not in _SUPPLIED))
 
 
+def tidied(call: Call) -> Call:
+    """2.0 is written 2, so that one meaning has one text."""
+
+    def tidy(value: Any) -> Any:
+        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
+
+    return Call(call.name, tuple(map(tidy, call.args)), {name: tidy(value) for name, value in call.kwargs.items()})
+
+
 def treated(call: Call, label: Label, supplied: Mapping[str, Any]) -> Label:
     """What an operation makes of a label; of many where it is done at once."""
     if is_at_once(call.name):

@@ -3,7 +3,8 @@
 A function of a user's own may return a network of another kind, which `adapt` knows; `check` says what all promise.
 Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
 `mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
-returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm. A choice that is unknown, or a size out
+returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm; who asks `features` is told the map after
+each block. A choice that is unknown, or a size out
 of range, is a ConfigError.
 """
 
@@ -18,6 +19,7 @@ from jaxsoft import spec
 from jaxsoft.models import _state_dict
 from jaxsoft.models._adapt import Network, adapt
 from jaxsoft.models._contract import check, check_variables
+from jaxsoft.models._features import feature_shape, features
 from jaxsoft.models._state_dict import Found
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "build",
     "check",
     "check_variables",
+    "feature_shape",
+    "features",
     "from_state_dict",
     "function",
 ]

@@ -9,10 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.core import DenyList
 from jax.interpreters import partial_eval
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft import errors
+from jaxsoft.models._layers import FEATURES
 from jaxsoft.ops import reroute
 
 Variables = dict[str, Any]
@@ -30,6 +32,7 @@ class Network:
     numbers come from. Each is passed on only to a network that takes it.
     """
 
+    tells_features = False  # has a way to tell feature maps, see `features`
     has_modes = False  # is told whether it is trained by a switch of its own, not by `train`
 
     def __init__(self, call: Callable[..., Any]):
@@ -77,22 +80,25 @@ class Network:
 class Linen(Network):
     """A module of flax.linen; every stream of random numbers that it asks for is drawn from the one key."""
 
+    tells_features = True
+
     def __init__(self, module: nn.Module):
         super().__init__(type(module).__call__)
         self.module = module
 
     def init(self, key: Array, images: Array) -> Variables:
-        return dict(self.module.init({"params": key}, images, **self._given(train=False)))
+        told = DenyList(("intermediates", FEATURES))
+        return dict(self.module.init({"params": key}, images, mutable=told, **self._given(train=False)))
 
     def _call(
         self, train: bool, variables: Variables, images: Array, mask: Array | None, key: Array | None
     ) -> tuple[Array, Variables]:
         state = {name: value for name, value in variables.items() if name != "params"}
         apply: Any = functools.partial(self.module.apply, variables, images, **self._given(train=train, mask=mask))
-        if not train:
+        if not (train or FEATURES in state):
             return apply(), state
         # flax draws for a stream that it was not given, such as `dropout`, from that of `params`
-        logits, new = apply(rngs={"params": key}, mutable=list(state))
+        logits, new = apply(rngs={"params": key} if train else None, mutable=list(state))
         return logits, {**state, **new}
 
 

@@ -14,6 +14,7 @@ from jaxsoft.ops.conv import conv2d
 
 NORMS = ("batch", "layer", "instance", "group", "none")
 DEEPEST = 200  # layers; each is traced and compiled by itself
+FEATURES = "features"  # the collection of feature maps, in the order of the blocks
 _GROUPS = 4
 
 torch_default = variance_scaling(1 / 3, "fan_in", "uniform")
@@ -96,6 +97,15 @@ class Norm(nn.Module):
         if x.shape[3] % _GROUPS:
             raise errors.ConfigError(f"norm=group needs channels in multiples of {_GROUPS}, got {x.shape[3]}")
         return norm.group_norm(x, scale, bias, _GROUPS)
+
+
+def sow_features(module: nn.Module, x: Array) -> None:
+    """Tell the feature map after a block to who asks for it (`models.features`); costs nothing where nobody does.
+
+    `sources` leaves these lines out of digests: what is told of a way changes no number on it.
+    """
+    if not module.is_initializing():
+        module.sow(FEATURES, "maps", x)
 
 
 def normalize(kind: str, name: str, x: Array, train: bool, mask: Bool[Array, "B"] | None) -> Array:

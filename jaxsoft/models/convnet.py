@@ -5,7 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft import errors
-from jaxsoft.models._layers import NORMS, Conv, Dense, Norm, check_choice, check_positive, normalize
+from jaxsoft.models._layers import NORMS, Conv, Dense, Norm, check_choice, check_positive, normalize, sow_features
 from jaxsoft.ops import norm as ops
 
 ACTIVATIONS = {"relu": nn.relu, "sigmoid": nn.sigmoid, "leaky_relu": nn.leaky_relu}
@@ -60,9 +60,11 @@ class ConvNet(nn.Module):
             x = Conv(self.width, bias=bias, name=f"conv{i}")(x)
             if usual:
                 x = Norm("instance", relu_pool=True, name=f"norm{i}")(x)
+                sow_features(self, x)
                 continue
             x = normalize(self.norm, f"norm{i}", x, train, mask)
             x = POOLINGS[self.pooling](ACTIVATIONS[self.activation](x))
+            sow_features(self, x)
         return Dense(self.num_classes, name="classifier")(x.reshape(x.shape[0], -1))
 
     def _check_size(self, x: jax.Array) -> None:

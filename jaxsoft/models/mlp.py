@@ -3,7 +3,7 @@
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from jaxsoft.models._layers import Dense, check_positive
+from jaxsoft.models._layers import Dense, check_positive, sow_features
 
 
 def mlp(num_classes: int, hidden: int = 128, layers: int = 2) -> nn.Module:
@@ -31,4 +31,5 @@ class MLP(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for i in range(self.layers - 1):
             x = nn.relu(Dense(self.hidden, name=f"dense{i}")(x)).astype(x.dtype)
+            sow_features(self, x)
         return Dense(self.num_classes, name="classifier")(x)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from flax.linen.initializers import variance_scaling
 from jaxtyping import Array, Bool, Float
 
-from jaxsoft.models._layers import NORMS, Conv, Dense, check_choice, check_positive, normalize
+from jaxsoft.models._layers import NORMS, Conv, Dense, check_choice, check_positive, normalize, sow_features
 
 STEMS = ("small", "imagenet")
 _kaiming_fan_out = variance_scaling(2.0, "fan_out", "normal")
@@ -71,6 +71,7 @@ class ResNet(nn.Module):
                 stride = 2 if stage > 0 and i == 0 else 1
                 name = f"layer{stage + 1}_{i}"
                 x = Block(self.width * 2**stage, stride, self.norm, self.bottleneck, name=name)(x, train, mask)
+            sow_features(self, x)
         return Dense(self.num_classes, name="classifier")(jnp.mean(x, axis=(1, 2)))
 
 

@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsoft import models
 from jaxsoft.ops import conv
-from jaxsoft.training import fit
+from jaxsoft.training import feature_maps, fit
 from jaxsoft.training.fit import Bank, Member, Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
@@ -53,9 +53,11 @@ def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 
 
 def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int) -> int:
     """Bytes that come and go while a block trains, so many images at a time; online teachers see a whole batch."""
-    params = _bytes(_state(recipe, image_shape).variables["params"])
+    state = _state(recipe, image_shape)
+    params = _bytes((state.variables["params"], state.projection))
     maps = activation_bytes(recipe, image_shape, tile)[1]
-    images = recipe.batch * math.prod(image_shape) * 4
+    of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
+    images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
     learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
     asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
     return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
@@ -85,17 +87,18 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
     channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
     teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers)
-    member = Member(whole, slots, slots, whole, real, real, whole, whole)
-    variables = _state(recipe, image_shape).variables
-    stats = {name: value for name, value in variables.items() if name != "params"}
+    maps = {recipe.features: shape((1, *feature_maps.shape(recipe.features)), jnp.float32)} if recipe.features else None
+    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers, maps)
+    member = Member(whole, slots, slots, whole, real, real, whole, whole, slots)
+    state = _state(recipe, image_shape)
+    stats = {name: value for name, value in state.variables.items() if name != "params"}
 
     def gradient(bank: Bank, member: Member, params: Any, stats: Any) -> Any:
         batch = fit.batch_at(recipe, bank, member, member.steps)
         return fit.loss_and_gradient(recipe, batch, *ravel_pytree(params), stats)
 
     with conv.lowering("patches"):
-        lowered = jax.jit(gradient).lower(bank, member, variables["params"], stats)
+        lowered = jax.jit(gradient).lower(bank, member, (state.variables["params"], state.projection), stats)
     analysis: Any = lowered.cost_analysis() or {}
     return float(analysis.get("flops", 0.0))
 

@@ -166,7 +166,8 @@ class Program:
             accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
             return Students(state, Best(state.variables, accuracy, accuracy) if self.select else None)
 
-        states = self._together(lambda b: (b.recipe.model, b.recipe.optimizer), start, [m.seed for m in members])
+        alike = lambda b: (b.recipe.model, b.recipe.optimizer, b.recipe.features, b.recipe.layer)  # noqa: E731
+        states = self._together(alike, start, [m.seed for m in members])
         return tuple(map(unseen, states))
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:

@@ -65,6 +65,21 @@ def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "
     return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
 
 
+@functools.cache  # what was compiled is known by what was asked
+def maps_of(layer: int) -> Callable[..., Float[Array, "n b h w c"]]:
+    """What `answers` asks for feature maps after a block, counted as Python does."""
+
+    def ask(recipe: Recipe, bank: Bank, variables: dict, images: Array) -> Array:
+        network = recipe.build_model()
+
+        def batch(part: Array) -> Array:
+            return models.features(network, variables, bank.normalized(part).astype(recipe.precision), layer)[1]
+
+        return jax.lax.map(batch, images)
+
+    return ask
+
+
 def embeddings(
     recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]
 ) -> Float[Array, "n b D"]:
@@ -117,13 +132,14 @@ def answers(
     networks: Iterable[Any],
     lowering: str = "auto",
     ask: Callable[..., Any] = predict,
-) -> Iterator[Float32[np.ndarray, "E N K"]]:
-    """Logits for images as `Normalizer.store` gives them, or `embeddings` if these are asked.
+) -> Iterator[Float32[np.ndarray, "E N ..."]]:
+    """Logits [E, N, K] for images as `Normalizer.store` gives them, or `embeddings`, or `maps_of` a layer, if asked.
 
     Args:
       recipe, normalizer: of all networks, and what they see.
       networks: variables of E of them at a time, stacked.
       lowering: of their convolutions.
+      layer: of the feature maps; None asks for logits.
     """
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
     images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
@@ -131,7 +147,7 @@ def answers(
     code = *recipe.code().items(), imports.stamps()
     for variables in networks:
         said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
-        yield said.reshape(len(said), -1, said.shape[-1])[:, : len(stored)]
+        yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jaxsoft import models, rng
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, metrics, mixing, views
+from jaxsoft.training import augment, feature_maps, metrics, mixing, views
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.training.recipe import precision as precision  # is known by this module, as is the next
 from jaxsoft.training.recipe import wanted as wanted
@@ -34,6 +34,7 @@ class Member(NamedTuple):
     weight_decay: Float[Array, "*M"]
     steps: Int[Array, "*M"]  # length of its training; later steps change nothing
     subset_seed: Int[Array, "*M"] | None = None  # of the views of its images
+    features: Int[Array, "*M N"] | None = None  # which feature maps of the bank are of its labels
 
 
 class Bank(NamedTuple):
@@ -45,6 +46,7 @@ class Bank(NamedTuple):
     rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
     classes: Int[Array, "N"] | None = None  # true classes of the images, where a step reads them
     teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
+    features: Mapping[str, Any] | None = None  # feature maps of labels [F, h, w, c], by their shape, as `4x4x128`
 
     def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
         """Stored images as the network sees them."""
@@ -52,10 +54,12 @@ class Bank(NamedTuple):
         return images.astype(scale.dtype) * scale + shift
 
 
-def make_bank(normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None) -> Bank:
+def make_bank(
+    normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None, features: Any = None
+) -> Bank:
     """What members share, as `Bank` has it, with the map from stored images to what a network sees."""
     affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows, classes, teachers)
+    return Bank(images, *affine, rows, classes, teachers, features)
 
 
 class State(NamedTuple):
@@ -64,14 +68,19 @@ class State(NamedTuple):
     variables: dict[str, Any]  # what the model is applied with: `params`, and what else it keeps, as `batch_stats`
     optimizer: optax.OptState  # over the parameters as ONE vector
     bad_step: Int[Array, "*M"]  # the first step whose loss or update was not finite; -1 while all is well
+    projection: Any = None  # from the network's feature map to that of its labels, where these differ in shape
 
 
 def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""]) -> State:
     """The state before the first step, from the member's seed alone."""
     dummy = jnp.zeros((1, *image_shape), jnp.float32)
-    variables = recipe.build_model().init(rng.key(seed, Stream.INIT), dummy)
-    vector, _ = ravel_pytree(variables["params"])
-    return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1))
+    network, projection = recipe.build_model(), None
+    variables = network.init(rng.key(seed, Stream.INIT), dummy)
+    if recipe.features:
+        key = rng.key(seed, Stream.PROJECTION)
+        projection = feature_maps.begin(network, image_shape, recipe.layer, recipe.features, key)
+    vector, _ = ravel_pytree((variables["params"], projection))
+    return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1), projection)
 
 
 def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
@@ -97,11 +106,13 @@ class Batch(NamedTuple):
     mask: Bool[Array, "B"]
     key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
     classes: Int[Array, "B"] | None = None  # where the loss wants them
+    features: Float[Array, "B h w c"] | None = None  # feature maps of the labels, likewise
 
-    def label(self, wants: tuple[str, ...]) -> dict[str, Any]:
-        """What a loss wants of the labels, by name."""
+    def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
+        """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
         of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes}
-        return {name: of_label[name] for name in wants}
+        of_label["label_features"] = self.features
+        return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 
 def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
@@ -120,7 +131,11 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
         assert bank.teachers is not None
         return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
     places = member.rows[slots] + number if recipe.views else member.rows[slots]
-    return Batch(images, bank.rows[places], mask, key, classes)
+    features = None
+    if recipe.features:
+        assert bank.features is not None and member.features is not None
+        features = bank.features[recipe.features][member.features[slots]]
+    return Batch(images, bank.rows[places], mask, key, classes, features)
 
 
 def images_at(
@@ -158,7 +173,7 @@ def loss_and_gradient(
 
     Args:
       recipe, batch: of the member, and what the step sees.
-      vector, unravel: the parameters as one vector, and the way back to the tree.
+      vector, unravel: the parameters as one vector, and the way back to the trees of the network and the projection.
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
@@ -166,11 +181,12 @@ def loss_and_gradient(
     own_loss = jax.vmap(lambda logits, label: of_one(logits, **label))
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
-        options = {} if part.key is None else {"key": part.key}
-        variables = {"params": unravel(vector), **stats}
-        logits, new = recipe.logits(variables, part.images, train=True, mask=part.mask, mutable=list(stats), **options)
+        options: dict[str, Any] = {} if part.key is None else {"key": part.key}
+        options |= {"mask": part.mask, "mutable": list(stats)}
+        params, projection = unravel(vector)
+        logits, maps, new = recipe.learn({"params": params, **stats}, projection, part.images, **options)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants)), 0).sum() / count, new
+        return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants, maps)), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
     if stats or tile in (0, recipe.batch):
@@ -201,7 +217,7 @@ def train_chunk(
       The state after them, and the mean loss over those of them that the member still had to do.
     """
     optimizer, schedule = recipe.build_optimizer(), recipe.build_schedule()
-    vector, unravel = ravel_pytree(state.variables["params"])
+    vector, unravel = ravel_pytree((state.variables["params"], state.projection))
     stats = {name: value for name, value in state.variables.items() if name != "params"}
 
     def step(carry: Any, t: Array) -> tuple[Any, Array]:
@@ -219,4 +235,5 @@ def train_chunk(
 
     t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
     ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
-    return State({"params": unravel(vector), **stats}, memory, bad_step), metrics.masked_mean(loss, t < member.steps)
+    params, projection = unravel(vector)
+    return State({"params": params, **stats}, memory, bad_step, projection), metrics.masked_mean(loss, t < member.steps)

@@ -1,12 +1,14 @@
 """Losses: what a network minimises, written for ONE image. A public function here is one: `name(logits, label, options)`.
 
 It is given the logits [K] of an image, in float32 or wider, and by the names of its parameters what it wants of the
-label: `row`, probabilities [K], or `label_logits` [K]; and `true_class`, a whole number. It gives a scalar, in nats where
-it is an information. The training loop maps it over a batch and takes the mean. The module is the registry.
+label: `row`, probabilities [K], or `label_logits` [K]; and `true_class`, a whole number; and `features` with
+`label_features`, the student's feature map [h, w, c] and the label's. It gives a scalar, in nats where it is an information. The training loop maps it over a batch and takes the mean. The module is the registry.
 
 Where the target is fixed, `kl` and the cross-entropy of the same row differ by the row's entropy, and so have the same
 gradient: they are one way to train.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +17,10 @@ from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors
+from jaxsoft.training import distances
 
 _SHORTEST = 1e-8  # length below which a vector has no direction
+_DISTANCES = {each.__name__: each for each in (distances.mse, distances.cosine, distances.mse_l2norm_channels)}
 
 
 def soft_cross_entropy(logits: Float[Array, "*b K"], row: Float[Array, "*b K"]) -> Float[Array, "*b"]:
@@ -109,6 +113,32 @@ def gift(
     _require(gamma >= 0, "gift: gamma must be 0 or more", gamma)
     _require(0 <= alpha <= 1, "gift: alpha must be in [0, 1]", alpha)
     return cosine(logits, _refined(label_logits, true_class, gamma, alpha))
+
+
+def features(
+    logits: Float[Array, "K"],
+    row: Float[Array, "K"],
+    features: Float[Array, "h w c"],
+    label_features: Float[Array, "h w c"],
+    weight: float = 0.1,
+    distance: str = "mse",
+) -> Float[Array, ""]:
+    """Soft cross-entropy, and beside it how far a feature map of the student is from the one that the label holds.
+
+      loss = soft_cross_entropy(logits, row) + weight * distance(features, label_features)
+
+    A cross-entropy in nats and a term without a unit; `weight` is finite, 0 or more, `distance` one of mse, cosine and
+    mse_l2norm_channels (`jaxsoft/training/distances.py`). Labels with features are `teacher(epoch=20, features=-1)`.
+
+    Reference: Wang et al. (2024), "DRUPI: Dataset Reduction Using Privileged Information", whose code trains so with
+    weights of 0.01 to 0.1. Its distance `mmd_rbf` compares the sets of a batch, and is no function of one image.
+    """
+    if not 0 <= weight < math.inf:
+        raise errors.ConfigError(f"features: weight must be finite and 0 or more, got {weight!r}")
+    if distance not in _DISTANCES:
+        told = f"{', '.join(_DISTANCES)}, which compare the maps of one image"
+        raise errors.ConfigError(f"features: distance expects one of {told}; got {distance!r}")
+    return soft_cross_entropy(logits, row) + weight * _DISTANCES[distance](features, label_features)
 
 
 def _refined(

@@ -12,13 +12,13 @@ from jaxtyping import Array, Float, Int
 from jaxsoft import errors, imports, models, sources, spec
 from jaxsoft.labels.bank import pooled
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import augment, losses, mixing, optim, schedules
+from jaxsoft.training import augment, feature_maps, losses, mixing, optim, schedules
 
 _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim.py"
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
-_OF_LABEL = "row", "label_logits", "true_class"
+_OF_LABEL = "row", "label_logits", "true_class", "label_features"
 """What a loss may want of a label, by the names of its parameters."""
-_LATER = "mix", "online", "teachers"
+_LATER = "mix", "online", "teachers", "features", "layer"
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -41,6 +41,8 @@ class Recipe(NamedTuple):
     mix: str = mixing.CUTMIX  # spec, of views: what a view has of another image
     online: str = ""  # label spec of teachers that are asked at every step
     teachers: str = ""  # the specs of their networks, joined by bars
+    features: str = ""  # shape of the feature maps that labels hold, as `4x4x128`; empty: they hold none
+    layer: int = -1  # which map of the network is compared to them
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""
@@ -54,6 +56,15 @@ class Recipe(NamedTuple):
         """Apply the network; models compute in the type of the images they are given."""
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
+    def learn(self, variables: Any, projection: Any, images: Array, **options: Any) -> tuple[Array, Array | None, Any]:
+        """Logits in training, the feature map that is compared to the label's, where there is one, and the new state."""
+        if not self.features:
+            logits, state = self.logits(variables, images, train=True, **options)
+            return logits, None, state
+        network, images = self.build_model(), images.astype(self.precision)
+        logits, maps, state = models.features(network, variables, images, self.layer, train=True, **options)
+        return logits, feature_maps.projected(projection, maps, self.features), state
+
     def build_optimizer(self) -> Callable[..., optax.GradientTransformation]:
         """From a learning rate and a weight decay, which may be traced, to optax's transformation."""
         return spec.resolve(self.optimizer, *_OPTIMIZERS, ("learning_rate", "weight_decay"))
@@ -64,14 +75,14 @@ class Recipe(NamedTuple):
 
     def build_loss(self) -> Callable[..., Array]:
         """From logits [K] of one image, and by name what `wants` says of its label, to a scalar."""
-        return spec.resolve(self.loss, *_LOSSES, ("logits",), _OF_LABEL)
+        return spec.resolve(self.loss, *_LOSSES, ("logits",), (*_OF_LABEL, "features"))
 
     @property
     def wants(self) -> tuple[str, ...]:
-        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`.
+        """What the loss wants of a label: `row`, probabilities [K], or `label_logits` [K]; `true_class`; `label_features`.
 
         Raises:
-          ConfigError: it wants both forms of a label, or nothing of it.
+          ConfigError: it wants both forms of a label, or nothing of it; or one of two feature maps.
         """
         return wanted(self.loss)
 
@@ -137,6 +148,8 @@ def wanted(loss: str) -> tuple[str, ...]:
     if not found or {"row", "label_logits"} <= {*found}:
         way = "wanted logits, and of the label row or label_logits, with or without true_class, or true_class alone"
         raise errors.ConfigError(f"loss '{loss}' takes {', '.join(taken) or 'nothing'}; {way}")
+    if ("features" in taken) != ("label_features" in taken):
+        raise errors.ConfigError(f"loss '{loss}' takes one of features and label_features; wanted both or neither")
     return found
 
 

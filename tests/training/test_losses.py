@@ -58,7 +58,11 @@ def of_label(name: str, label_logits, true_class=1):
     """A loss as a function of logits, and those at which it is told to be least."""
     built, wants = Recipe("", len(label_logits), 1, 1, loss=name).build_loss(), Recipe("", 3, 1, 1, loss=name).wants
     row = jax.nn.softmax(label_logits)
-    told = Batch(row, label_logits if "label_logits" in wants else row, row, classes=jnp.int32(true_class)).label(wants)
+    maps = jnp.full((2, 2, 3), 0.5, row.dtype) if "label_features" in wants else None
+    given = Batch(
+        row, label_logits if "label_logits" in wants else row, row, classes=jnp.int32(true_class), features=maps
+    )
+    told = given.label(wants, maps)
     return lambda logits: built(logits, **told)
 
 
@@ -68,6 +72,7 @@ ALL = (
     "kl(0.5, scaled=true)",
     "cross_entropy(0.2)",
     "gift(gamma=2, alpha=0.5)",
+    "features(1, distance='cosine')",
 )
 LABELS = {
     "even": jnp.zeros(3),
@@ -115,7 +120,8 @@ def test_images_of_a_batch_do_not_see_one_another(name):
         jnp.asarray(random.normal(size=(5, 3)), jnp.float32),
         jnp.asarray(random.dirichlet([1] * 3, 5), jnp.float32),
     )
-    told = Batch(logits, rows, logits[:, 0], classes=jnp.array([0, 1, 2, 1, 0])).label(wants)
+    maps = jnp.asarray(random.normal(size=(2, 5, 2, 2, 3)), jnp.float32) if "label_features" in wants else [None] * 2
+    told = Batch(logits, rows, logits[:, 0], classes=jnp.array([0, 1, 2, 1, 0]), features=maps[0]).label(wants, maps[1])
     together = jax.vmap(lambda z, label: built(z, **label))(logits, told)
     alone = [built(z, **{key: value[i] for key, value in told.items()}) for i, z in enumerate(logits)]
     np.testing.assert_allclose(together, alone, rtol=1e-6)
@@ -124,7 +130,7 @@ def test_images_of_a_batch_do_not_see_one_another(name):
 @pytest.mark.parametrize("name", ["kl", "gift"])
 def test_images_that_fill_a_batch_do_not_matter(name):
     recipe = tiny.MLP._replace(loss=name)
-    vector, unravel = ravel_pytree(fit.initialize(recipe, tiny.SHAPE, jnp.int32(0)).variables["params"])
+    vector, unravel = ravel_pytree((fit.initialize(recipe, tiny.SHAPE, jnp.int32(0)).variables["params"], None))
     bank = tiny.bank()
     whole = Batch(bank.images[:4], bank.rows[:4], jnp.array([True, True, True, False]), classes=jnp.array([0, 1, 2, 0]))
     other = whole._replace(

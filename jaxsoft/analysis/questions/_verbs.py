@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from matplotlib.axes import Axes
 
 from jaxsoft import spec
-from jaxsoft.analysis.reading.read import Examples, Run, examples_of, expert_sizes
+from jaxsoft.analysis.reading.read import Examples, Run, examples_of, expert_sizes, map_entries
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Level, Panel, Series, spread
 from jaxsoft.analysis.showing.drawing import Powers
@@ -110,6 +110,15 @@ def side_by_side(
 def examples(group: Group, runs: Sequence[Run]) -> Examples | None:
     """The images that some run kept of the data set of a group."""
     return examples_of(runs, str(group.members["dataset"].iat[0]))
+
+
+def stored_bits(group: Group, runs: Sequence[Run], classes: int) -> dict[str, int]:
+    """Of each label spec of a group the bits of one image's label; specs are left out whose feature maps no run tells of."""
+    maps = {labels: entries for run in runs for labels, entries in map_entries(run).items()}
+    told = (
+        labels for labels in group.arms["labels"] if labels in maps or "features" not in spec.parse(labels)[0].kwargs
+    )
+    return {labels: worth.label_bits(labels, classes, maps.get(labels, 0)) for labels in told}
 
 
 def online_bits(group: Group, runs: Sequence[Run]) -> dict[str, int | None]:

@@ -33,20 +33,21 @@ def answer(group: Group, runs: Sequence[Run]) -> list[Section] | None:
     return [section for section in (_weights(group), _statistics(group)) if section] or None
 
 
-def ways(group: Group) -> dict[str, list[int]]:
-    """The arms of labels that a committee gives too, but for the weights, by way."""
+def ways(group: Group) -> list[dict[str, list[int]]]:
+    """The arms by way to weigh experts, for each kind of labels (their epoch, views, statistics) that a committee gives."""
     found: dict[tuple[str, int], dict[str, list[int]]] = {}
     for arm, line in enumerate(group.arms.to_dict("records")):
         if way := _way(line["labels"]):
             same = taught(line["labels"], "n", "pool", "prior", "tau", "expert")
             found.setdefault((same, line["experts"]), {}).setdefault(way, []).append(arm)
-    single = {same: own["one"] for (same, _), own in found.items() if "one" in own}
-    sets: dict[str, list[int]] = {way: [] for way in WAYS}
-    for (same, _), own in found.items():
-        if own.keys() - {"one", "equal"}:
-            for way, arms in (own | {"one": single.get(same, [])}).items():
-                sets[way] += arms
-    return {way: list(dict.fromkeys(arms)) for way, arms in sets.items() if arms}
+    single = {same: {"one": own["one"]} for (same, _), own in found.items() if "one" in own}
+    return [single.get(same, {}) | own for (same, _), own in found.items() if own.keys() - {"one", "equal"}]
+
+
+def sides(kinds: Sequence[Mapping[str, list[int]]], way: str, other: str) -> tuple[list[int], list[int]]:
+    """The arms of two ways, of the kinds of labels that have both."""
+    both = [own for own in kinds if way in own and other in own]
+    return [arm for own in both for arm in own[way]], [arm for own in both for arm in own[other]]
 
 
 def _way(labels: str) -> str:
@@ -62,9 +63,10 @@ def _way(labels: str) -> str:
 
 def _weights(group: Group) -> Section | None:
     """What the ways to weigh experts gain over equal weights."""
-    sets = ways(group)
-    gains = {way: values for way in sets if (values := group.contrasts(sets[way], sets.get("equal", [])))}
-    gains.pop("equal", None)
+    kinds = ways(group)
+    others = [way for way in WAYS if way != "equal"]
+    gains = {way: values for way in others if (values := group.contrasts(*sides(kinds, way, "equal")))}
+    sets = {way: arms for way in WAYS if (arms := sides(kinds, way, way)[0])}
     weighed = [way for way in gains if way != "one"]
     if not weighed:
         return None
@@ -76,10 +78,12 @@ def _weights(group: Group) -> Section | None:
             lines.append({**line, "test, %": test, _GAIN: gains.get(way, {}).get(ipc), "n": test.n})
     first = WAYS[weighed[0]]
     title = words.compare(first[0].upper() + first[1:], WAYS["equal"], gains[weighed[0]])
-    alone = group.contrasts(sets[weighed[0]], sets.get("one", []))
+    alone = group.contrasts(*sides(kinds, weighed[0], "one"))
     said = [Text(f"{words.compare(first[0].upper() + first[1:], WAYS['one'], alone)}.")] if alone else []
     shown = "Test accuracy of each way to weigh the experts of a committee minus that of equal weights, by images per class."
-    caption = f"Of each the label spec best on {group.on}; means over n seeds and paired gains, 95 % intervals."
+    caption = (
+        f"Of each the label spec best on {group.on}; gains are of equal views and statistics, paired; 95 % intervals."
+    )
     chart = Chart("committee", [_panel({WAYS[way]: values for way, values in gains.items()}, _GAIN)], shown)
     return Section(title, [*said, chart, table(lines, caption, folded=len(lines) > 24)])
 

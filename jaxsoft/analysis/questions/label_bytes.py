@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxsoft import spec
-from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits
+from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits, stored_bits
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, INK, ORANGE, Chart, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate
-from jaxsoft.analysis.statistics.worth import Purchase, label_bits, purchases
+from jaxsoft.analysis.statistics.worth import Purchase, purchases
 
 ORDER = 8
 _HARD, _ONLINE = "hard", "online"
@@ -41,12 +41,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     is_stored = any("stored" in operations for operations in group.arms["operations"])
     if not classes or not (is_stored or kinds[_ONLINE]):
         return None
-    each = {labels: label_bits(labels, classes) for labels in group.arms["labels"]}
+    each = stored_bits(group, runs, classes)
     found = [words.compare(one, other, values) for one, other, values in _contrasts(group, kinds, each)]
     if not found:
         return None
     once = {labels: bits for labels, bits in online_bits(group, runs).items() if bits is not None}
-    known = {labels: each[labels] for labels in once}
+    known = {labels: bits for labels, bits in each.items() if labels in once}
     bought = {ipc: purchases(group, classes, 0, known, once, (ipc,)) for ipc in group.ipcs}
     said = "Coded labels are stored in a codec, or cut by `topk`; coded views are such labels of views that take no more bytes"
     tables = [_priced(group, bought, best=True), *_equal(group, kinds, each), _priced(group, bought, best=False)]
@@ -73,7 +73,7 @@ def _kind(arm: Mapping[Any, Any]) -> str:
 
 def _within(group: Group, kinds: Kinds, each: Mapping[str, int], dense: Arms) -> list[int]:
     """The arms of views in a codec that take no more bytes than the dearest of some dense ones."""
-    most = max((each[group.labels(arm)] for arm in dense), default=0)
+    most = max((each.get(group.labels(arm), 0) for arm in dense), default=0)
     return [arm for arm in kinds[_CODED_VIEWS] if each[group.labels(arm)] <= most]
 
 

@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from jaxsoft.analysis.findings import choose
-from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits
+from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits, stored_bits
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate
-from jaxsoft.analysis.statistics.worth import Purchase, label_bits, pixel_bits, purchases, worths
+from jaxsoft.analysis.statistics.worth import Purchase, pixel_bits, purchases, worths
 
 ORDER = 60
 _INDEX_BITS = 32  # the size of the published train set is not in the results
@@ -25,7 +25,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     classes = len(kept.class_names)
     once = {labels: bits for labels, bits in online_bits(group, runs).items() if bits is not None}
-    specs = {labels: label_bits(labels, classes) for labels in once}
+    specs = {labels: bits for labels, bits in stored_bits(group, runs, classes).items() if labels in once}
     if len({bits for labels, bits in specs.items() if labels != "hard"}) < 2:
         return None
     sizes = {"pixels": pixel_bits(kept.images.shape[1:]), "indices": _INDEX_BITS}

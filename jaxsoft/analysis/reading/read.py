@@ -83,6 +83,14 @@ def expert_sizes(run: Run) -> tuple[int, ...]:
     return () if None in sizes else tuple(sizes)
 
 
+def map_entries(run: Run) -> dict[str, int]:
+    """How many entries the feature map of one image has, of each label spec of a run that holds such."""
+    members, groups = run.plan.get("members", []), run.plan.get("groups", [])
+    shapes = [(group["recipe"].get("features", ""), group["members"]) for group in groups]
+    found = {members[i]["labels"]: shape for shape, places in shapes if shape for i in places}
+    return {labels: math.prod(map(int, shape.split("x"))) for labels, shape in found.items()}
+
+
 def read_run(folder: str | os.PathLike) -> Run:
     """A run folder: its results, and the other artefacts as far as they are there and whole.
 

@@ -16,6 +16,7 @@ from jaxsoft.labels import codecs
 
 _VALUE_BITS = 16
 """Bits v of one entry of a soft label, in half precision."""
+_MAP_BITS = 32  # of one entry of a feature map, in single precision
 _CUTS, _WHOLE = ("topk", "drop_class"), ("renormalize", "temperature", "power", "softmax", "hard")
 """Operations after which rows do not sum to 1, and after which they do again."""
 
@@ -149,22 +150,29 @@ def entries_kept(labels: str, classes: int) -> int | None:
     return min([*cuts, classes])
 
 
-def label_bits(labels: str, classes: int) -> int:
-    """Bits that the labels of one image take, of K classes.
+def label_bits(labels: str, classes: int, entries: int = 0) -> int:
+    """Bits that the labels of one image take, of K classes, and where they hold a feature map of its `entries` h w c.
 
       hard: ceil(log2 K)    dense: K v    topk(k): min(k (v + ceil(log2 K)), K v)    stored(codec): 8 bytes of its rows
       views=V: V times that    online: 0, for experts are asked at every step; see `online_bits`
+      features: 32 h w c beside that of their rows
 
     Hard labels stay hard labels whatever is done to them: `hard|smooth(0.1)` follows from the class. So does all that is
     done after `stored`. The views themselves follow from a seed and take no bits.
 
     >>> label_bits("hard", 100), label_bits("teacher(epoch=5)|topk(3)", 100), label_bits("teacher(views=4)", 100)
     (7, 69, 6400)
+    >>> label_bits("teacher(epoch=5, features=-1)|hard", 100, entries=4 * 4 * 128)
+    65543
     >>> label_bits("teacher(epoch=5, views=4)|stored('top3:int4')", 100) == 4 * 8 * (3 + 2 + 2)
     True
     """
     source, *operations = spec.parse(labels)
     index, kept = (classes - 1).bit_length(), entries_kept(labels, classes)
+    if "features" in source.kwargs:
+        is_hard = bool(operations) and operations[0].name == "hard"
+        bare = source._replace(kwargs={})
+        return label_bits("hard" if is_hard else spec.render((bare, *operations)), classes) + _MAP_BITS * entries
     if kept is None or source.kwargs.get("online"):
         return index if kept is None else 0
     once = _stored_bits(operations, classes) or min(kept * (_VALUE_BITS + index), classes * _VALUE_BITS)

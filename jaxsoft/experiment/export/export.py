@@ -86,6 +86,10 @@ def _check(row: Row, to: Path, codec: str, num_classes: int) -> None:
     if (spec.views or spec.online) and codec != NONE:
         made = "asked of experts at every step" if spec.online else "made anew by experts"
         raise errors.ConfigError(f"labels of views are {made}; take --codec={NONE} for {spec}")
+    if spec.features is not None and codec != NONE:
+        raise errors.ConfigError(
+            f"no codec stores feature maps, which experts give anew; take --codec={NONE} for {spec}"
+        )
     if spec.source == "array" and codec == NONE:
         raise errors.ConfigError(f"--codec={NONE} stores no labels, and no expert gives {spec} again; take another")
 

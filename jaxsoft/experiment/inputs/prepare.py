@@ -16,6 +16,7 @@ from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config
 from jaxsoft.experiment.inputs import subsets
+from jaxsoft.experiment.inputs.maps import feature_tables
 from jaxsoft.experiment.inputs.views import online_teachers, view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
 from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
@@ -72,8 +73,9 @@ def prepare(
     wanted = any(bucket.recipe.reads_class for bucket in plan.buckets)
     classes = dataset.train.labels[used].astype(np.int32) if wanted else None
     teachers = online_teachers({m.labels for m in plan.members}, experts)
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, teachers)
-    members = tuple(_stacked(plan, bucket, read, starts) for bucket in plan.buckets)
+    tables, maps = feature_tables(plan.members, images, dataset, experts)
+    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, teachers, tables)
+    members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
@@ -178,11 +180,13 @@ def _treated(
     return np.asarray(finished(spec, form, label, *whose))
 
 
-def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray]) -> Member:
+def _stacked(
+    plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], rows: Sequence[np.ndarray], maps: Sequence[Any]
+) -> Member:
     """The members of a bucket as arrays; what follows a member's own slots is never read."""
     each, recipe = [plan.members[i] for i in bucket.members], bucket.recipe
 
-    def filled(values: Sequence[np.ndarray]) -> np.ndarray:
+    def filled(values: Sequence[Any]) -> np.ndarray:
         table = np.zeros((len(each), recipe.slots), np.int32)
         for line, i in zip(table, bucket.members):
             line[: len(values[i])] = values[i]
@@ -197,5 +201,6 @@ def _stacked(plan: Plan, bucket: PlannedBucket, images: Sequence[np.ndarray], ro
         weight_decay=np.array([m.weight_decay for m in each], np.float32),
         steps=np.array([make.member_steps(m, recipe) for m in each], np.int32),
         subset_seed=np.array([m.subset_seed for m in each], np.int32),
+        features=filled(maps) if recipe.features else None,
     )
     return Member(**arrays)

@@ -13,7 +13,7 @@ from jaxsoft import config, data, errors, models, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import committees, sweep, trials
+from jaxsoft.experiment.plan import committees, maps, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
@@ -122,6 +122,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             model_check(model, dataset, _taught_by(settings, dataset, members, model))
             needed = cost.state_bytes(Recipe(model, dataset.num_classes, 1, 1), dataset.image_shape)
             require_memory(needed, memory.most_bytes(), "one such network")
+    for model, text in dict.fromkeys((m.model, m.labels) for m in members):
+        maps.with_maps(Recipe(model, dataset.num_classes, 1, 1), specs[text], settings, dataset)
 
 
 def needs_experts(settings: config.Settings) -> bool:
@@ -213,13 +215,15 @@ def _check_embeds(select: str, teacher: config.Teacher, num_classes: int) -> Non
 def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> None:
     """Refuse a loss that wants logits of labels that have none, and one that learned labels would not reach."""
     loss = settings.student.loss
-    if _learns(settings) and "row" not in wanted(loss):
+    if _learns(settings) and ("row" not in wanted(loss) or "features" in wanted(loss)):
         told = f"labels are learned as probabilities, and {loss} wants {' and '.join(wanted(loss))}"
         raise errors.ConfigError(
             f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
         )
     judges = [(loss, m.labels) for m in members if committees.ask_students([m.labels])]
-    for loss, text in dict.fromkeys([(m.loss, m.labels) for m in members] + judges):
+    pairs = dict.fromkeys([(m.loss, m.labels) for m in members] + judges)
+    maps.check(pairs, _losses(settings))
+    for loss, text in pairs:
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
             told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
             way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"

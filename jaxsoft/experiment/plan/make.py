@@ -16,7 +16,7 @@ import numpy as np
 from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import identity, sweep
+from jaxsoft.experiment.plan import identity, maps, sweep
 from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
@@ -96,7 +96,8 @@ def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> R
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
     how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
-    source, asked = LabelSpec.parse(member.labels), {}
+    source = LabelSpec.parse(member.labels)
+    asked: dict[str, Any] = {}
     if source.online:
         networks = {e: model for model, places in by_architecture(settings.teacher).items() for e in places}
         asked = {"online": member.labels, "teachers": "|".join(networks[e] for e in source.experts)}
@@ -118,6 +119,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer
         if what not in kinds:
             own = recipe(settings, m, dataset.num_classes)
+            own = maps.with_maps(own, LabelSpec.parse(m.labels), settings, dataset)
             # Equal length too: a member is looked at as often as if it trained alone.
             kinds[what] = own._replace(slots=min(own.slots, own.batch + 1)), member_steps(m, own)
         shapes.setdefault(kinds[what], []).append(i)
@@ -151,7 +153,7 @@ def cut(plan: Plan, budget: int) -> Plan:
 
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
-    """Image bank, label rows, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
+    """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
@@ -166,4 +168,5 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     asked = (recipe(settings, m, dataset.num_classes).asked for m in of_online)
     teachers = {name: one for each in asked for name, one in each.items()}
     rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
+    rows += maps.shared_bytes(members, settings, dataset, used)
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)

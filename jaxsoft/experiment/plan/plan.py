@@ -121,7 +121,11 @@ class Plan:
     def state_bytes(self) -> int:
         """Bytes of all the students of a wave, with their tables of images and label rows."""
         return sum(
-            b.members * int(_COPIES * cost.state_bytes(b.recipe, self.image_shape) + 8 * b.recipe.slots)
+            b.members
+            * int(
+                _COPIES * cost.state_bytes(b.recipe, self.image_shape)
+                + b.recipe.slots * (12 if b.recipe.features else 8)
+            )
             for b in self.buckets_of()
         )
 

@@ -49,9 +49,10 @@ def loss(text: str, num_classes: int) -> None:
     recipe = Recipe("", num_classes, 1, 1, loss=text)
     wants, of_one, name = recipe.wants, recipe.build_loss(), _name(text) or text
     size, whole = jax.ShapeDtypeStruct((num_classes,), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
+    maps = jnp.ones((2, 2, 3)) if "label_features" in wants else None
 
     def on(logits: Any, row: Any, true_class: Any) -> Any:
-        return of_one(logits, **Batch(row, row, row, classes=true_class).label(wants))
+        return of_one(logits, **Batch(row, row, row, classes=true_class, features=maps).label(wants, maps))
 
     if not _name(text):
         jax.eval_shape(on, size, size, whole)

@@ -22,7 +22,7 @@ from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
-from jaxsoft.training.evaluate import answers, embeddings
+from jaxsoft.training.evaluate import answers, embeddings, maps_of
 from jaxsoft.training.fit import Recipe
 from jaxsoft.types import Dataset, History, Split
 
@@ -138,6 +138,23 @@ class Experts(NamedTuple):
         for cohort in self.cohorts:
             logits[list(cohort.places)] = cohort.logits(stored, epochs)
         return LogitBank(logits, tuple(epochs), ids, split.labels[ids])
+
+    def features(
+        self, split: Split, image_ids: Int[np.ndarray, "N"], expert: int, epoch: int, layer: int = -1
+    ) -> Float32[np.ndarray, "N h w c"]:
+        """The feature maps of one expert after an epoch, of these images of a split as they are.
+
+        Args:
+          layer: after which block, counted as Python does; -1 is the last.
+
+        Raises:
+          ConfigError: there is no such expert, epoch or layer.
+        """
+        recipe, variables = self.network(expert, epoch)
+        stored = self.normalizer.store(split.images[np.asarray(image_ids, np.int32)])
+        stacked = jax.tree.map(lambda a: np.asarray(a)[None], variables)
+        (maps,) = answers(recipe, self.normalizer, stored, [stacked], ask=maps_of(layer))
+        return maps[0]
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""

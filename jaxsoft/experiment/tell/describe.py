@@ -147,7 +147,8 @@ def _teachers(settings: config.Settings) -> list[LabelSpec]:
     specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
     filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
     named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    return list(dict.fromkeys(replace(spec, operations=(), views=0, mix="", online=False) for spec in named))
+    bare = {"operations": (), "views": 0, "mix": "", "online": False, "features": None}
+    return list(dict.fromkeys(replace(spec, **bare) for spec in named))
 
 
 def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:

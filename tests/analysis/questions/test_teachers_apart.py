@@ -76,3 +76,7 @@ def test_the_source_with_most_cells_speaks_for_a_loss():
 ])  # fmt: skip
 def test_one_loss_one_temperature_or_one_epoch_ask_nothing(kept):
     assert synthetic.ask(teachers_apart, rows({cell: a for cell, a in TABLE.items() if kept(*cell)})) == []
+
+
+def test_early_teachers_stand_as_they_are():
+    assert tell(rows(TABLE | {(CE, 5, 4): 0.9, ("mse", 5, 4): 0.9}))[1] == tell(rows())[1]

@@ -104,8 +104,7 @@ def least(name: str, label) -> jax.Array:
 
 @pytest.mark.parametrize("name", sorted({*ALL} - {"cross_entropy", "mse_gt"}))  # the first has no least value
 def test_every_loss_is_least_at_its_own_target(name):
-    loss, at = of_label(name, label := LABELS["soft"]), least(name, LABELS["soft"])
-    del label
+    loss, at = of_label(name, LABELS["soft"]), least(name, LABELS["soft"])
     value, slope = jax.value_and_grad(loss)(at)
     np.testing.assert_allclose(slope, 0, atol=1e-6)
     for step in 0.1 * np.eye(3, dtype=np.float32):

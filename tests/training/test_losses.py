@@ -97,7 +97,7 @@ def test_every_loss_is_finite_with_its_gradient_and_keeps_the_precision(name, dt
 def least(name: str, label) -> jax.Array:
     """Logits at which a loss has its minimum, for class 1; if not told otherwise those of the label."""
     if name.startswith("gift"):
-        of_gift = {"gift": (0.1, 0.1)}.get(name, (2, 0.5))
+        of_gift = {"gift": (0.1, 0.1)}.get(name, (2.0, 0.5))
         return losses._refined(label, jnp.int32(1), *of_gift)
     return jnp.log(jnp.array([0.2 / 3, 0.8 + 0.2 / 3, 0.2 / 3])) if name == "cross_entropy(0.2)" else label
 

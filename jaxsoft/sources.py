@@ -27,7 +27,7 @@ ENGINE_DIGEST = "d9b01f589629"
 
 _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "experiment.inputs.maps", "experiment.inputs.prepare",
-    "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.judges", "experiment.learned.learn",
+    "experiment.inputs.rows", "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.judges", "experiment.learned.learn",
     "experiment.learned.many", "experiment.learned.one", "experiment.plan.make", "experiment.plan.sweep",
     "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort",
     "experiment.teach.experts", "labels.ages", "labels.bank", "labels.committee", "labels.logits", "labels.priors",

@@ -23,8 +23,8 @@ from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import LogitBank, finished, label_rows
+from jaxsoft.labels.committee import judged_by
 from jaxsoft.labels.given import check_known, given_by_digest
-from jaxsoft.labels.priors import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 from jaxsoft.training.recipe import wanted

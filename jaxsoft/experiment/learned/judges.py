@@ -25,7 +25,7 @@ from jaxsoft.experiment.learned.one import ImageSet, Lesson
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.priors import alone
+from jaxsoft.labels.committee import alone
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
 from jaxsoft.training import cost, fit

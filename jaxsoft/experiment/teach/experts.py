@@ -19,7 +19,7 @@ from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
-from jaxsoft.labels.priors import judged_by
+from jaxsoft.labels.committee import judged_by
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, fit
 from jaxsoft.training.evaluate import answers, embeddings, maps_of

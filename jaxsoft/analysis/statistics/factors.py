@@ -12,7 +12,6 @@ from jaxsoft import spec
 FACTORS = (
     "source", "epoch", "family", "base", "op", "value", "views", "online", "expert", "experts", "pool", "operations"
 )  # fmt: skip
-_EPOCH = ("epoch", "accuracy", "entropy")
 
 
 @functools.cache
@@ -27,22 +26,22 @@ def factors(labels: str) -> Mapping[str, Any]:
     ('teacher(expert=2)|topk(3)', 'teacher(expert=2, epoch=11)', 'topk', 3.0, 2)
     """
     source, *operations = spec.parse(labels)
-    named = {key: value for key, value in source.kwargs.items() if key not in _EPOCH}
+    family = source.without("epoch", "accuracy", "entropy")
     last = operations[-1] if operations else spec.Call("")
     value = next(iter((*last.args, *last.kwargs.values())), np.nan)
     first = source.args[0] if source.args else None
     several, usual = source.name in ("teachers", "committee"), "prior" if source.name == "committee" else "logits"
     return {
         "source": source.name,
-        "family": spec.render((source._replace(kwargs=named), *operations)),
+        "family": spec.render((family, *operations)),
         "base": spec.render((source, *operations[:-1])),
         "op": last.name,
         "value": float(value) if isinstance(value, int | float) else np.nan,
-        "views": int(named.get("views", 0)),
-        "online": bool(named.get("online", False)),
-        "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
-        "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
-        "pool": str(named.get("pool", usual)) if several else "",
+        "views": int(source.kwargs.get("views", 0)),
+        "online": bool(source.kwargs.get("online", False)),
+        "expert": int(source.kwargs.get("expert", first or 0)) if source.name == "teacher" else -1,
+        "experts": int(source.kwargs.get("n", first or 3)) if several else int(source.name == "teacher"),
+        "pool": str(source.kwargs.get("pool", usual)) if several else "",
         "operations": tuple(call.name for call in operations),
     }
 

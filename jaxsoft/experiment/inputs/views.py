@@ -21,7 +21,8 @@ from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, fit
 from jaxsoft.training.evaluate import expert_logits
-from jaxsoft.training.fit import Bank, Member, Recipe, make_bank
+from jaxsoft.training.fit import Bank, Member, make_bank
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 

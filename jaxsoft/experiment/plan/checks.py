@@ -21,7 +21,7 @@ from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.sources import WHOSE
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
-from jaxsoft.training.fit import Recipe, wanted
+from jaxsoft.training.recipe import Recipe, wanted
 from jaxsoft.types import Dataset
 
 SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"

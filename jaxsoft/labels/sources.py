@@ -98,11 +98,11 @@ def teachers(
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
+    What is not told here is as for `teacher`; accuracy and entropy are means over the experts.
+
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views, mix, online, statistics: as for `teacher`; accuracy and entropy are means over the
-        experts.
     """
     experts = _first(n, "teachers")
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
@@ -124,7 +124,8 @@ def committee(
 ) -> Fields:
     """The softmax of a weighted sum of the logits of the experts 0..n-1, with weights softmax(prior / tau).
 
-    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so.
+    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so. What is not told here is
+    as for `teachers`.
 
     Args:
       n: how many experts, 1 to 1000.
@@ -132,7 +133,6 @@ def committee(
       prior: an accuracy in percent for each expert, such as (56.4, 42.3, 52.5); or whose validation accuracies: those of
         the `experts` themselves, or of `students` of the subset, trained on the same labels of each expert alone.
       tau: in points, above 0; the larger, the more equal are the weights.
-      epoch, accuracy, entropy, views, mix, statistics: as for `teachers`.
 
     Raises:
       ConfigError: an argument is out of range or has no effect.
@@ -153,10 +153,11 @@ def committee(
 def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fields:
     """The softmax of the logits of a network that another program trained, as `jaxsoft teacher import` keeps it.
 
+    Its views are those of `teacher`.
+
     Args:
       name: of the teacher, or the path of its folder.
       weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
-      views, mix: as for `teacher`.
     """
     _require(name != "", "imported: a teacher must be named", name)
     return {"imported": name, "weights": weights, **_seen(views, mix, False, "running")}

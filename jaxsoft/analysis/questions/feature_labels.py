@@ -63,9 +63,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 def _maps(labels: str) -> tuple[str, str]:
     """The same rows without feature maps, and after which block those are of; empty if there are none."""
     source, *operations = spec.parse(labels)
-    kept = {name: value for name, value in source.kwargs.items() if name != "features"}
     is_hard = bool(operations) and operations[0].name == "hard"
-    first = [] if is_hard else [source._replace(kwargs=kept)]
+    first = [] if is_hard else [source.without("features")]
     return spec.render((*first, *operations)), str(source.kwargs.get("features", ""))
 
 

@@ -92,10 +92,10 @@ def test_rows_in_a_file_fit_the_command_below_them(page_runs):
 
 @pytest.mark.parametrize("page", ["labels.md", "losses.md", "field.md"])
 def test_commands_of_a_page_can_be_planned_each_in_a_folder_of_its_own(page):
-    found = [arguments.settings(words)[0] for words in runs(page)]
+    found = [arguments.settings(words)[0] for words in runs(page) if "linear.npy" not in " ".join(words)]
     assert len({settings.name for settings in found}) == len(found) > 2
     for settings in found:
-        if not re.search(r"array\(|imported\(", " ".join(settings.sweep.labels)):  # which take files
+        if "imported(" not in " ".join(settings.sweep.labels):  # which takes a file too
             checks.check(settings)
 
 

@@ -182,6 +182,8 @@ def _value(node: ast.expr) -> Any:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     bare = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
     return value if bare else repr(value)
 

@@ -31,6 +31,10 @@ class Call(NamedTuple):
         inner = [_show(a) for a in self.args] + [f"{k}={_show(v)}" for k, v in self.kwargs.items()]
         return self.name + (f"({', '.join(inner)})" if inner else "")
 
+    def without(self, *names: str) -> "Call":
+        """The call without some of its keyword arguments."""
+        return self._replace(kwargs={name: value for name, value in self.kwargs.items() if name not in names})
+
 
 def parse(text: str) -> tuple[Call, ...]:
     """Split a spec into its calls, or raise a ConfigError.

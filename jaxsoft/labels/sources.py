@@ -7,11 +7,16 @@ import math
 from typing import Any
 
 from jaxsoft import errors
-from jaxsoft.labels import committee as committees
 from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
 _UNSET: Any = None
+POOLS = "prior", "equal", "random"
+"""How the experts of a committee are weighed."""
+WHOSE = "students", "experts"
+"""Whose validation accuracies may be the prior."""
+TAU = 10.0
+"""The temperature of a committee where none is said, in points."""
 
 
 def hard() -> Fields:
@@ -109,7 +114,7 @@ def committee(
     n: int = 3,
     pool: str = "prior",
     prior: str | tuple = "students",
-    tau: float = committees.TAU,
+    tau: float = TAU,
     epoch: int = _UNSET,
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
@@ -135,9 +140,9 @@ def committee(
     Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3.
     """
     experts = _first(n, "committee")
-    _require(pool in committees.POOLS, "committee: pool must be prior, equal or random", pool)
+    _require(pool in POOLS, "committee: pool must be prior, equal or random", pool)
     _require(0 < tau < math.inf, "committee: tau must be above 0 points", tau)
-    idle = prior if prior != "students" else tau if tau != committees.TAU else None
+    idle = prior if prior != "students" else tau if tau != TAU else None
     _require(pool == "prior" or idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
     own: Fields = {"prior": _prior(prior, n), "tau": tau} if pool == "prior" else {}
     when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
@@ -161,7 +166,7 @@ def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fie
 def _prior(prior: Any, n: int) -> Any:
     """A prior in its one spelling, if it is one of n experts."""
     if not isinstance(prior, tuple):
-        _require(prior in committees.WHOSE, "committee: prior must be students, experts or percents", prior)
+        _require(prior in WHOSE, "committee: prior must be students, experts or percents", prior)
         return prior
     fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
     _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)

@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsoft import errors, spec
 from jaxsoft.training import fit, losses
-from jaxsoft.training.fit import Batch, Recipe
+from jaxsoft.training.fit import Batch
+from jaxsoft.training.recipe import Recipe
 
 
 def test_soft_cross_entropy_is_the_textbook_sum():

@@ -6,7 +6,8 @@ import synthetic
 
 from jaxsoft.analysis import questions
 from jaxsoft.analysis.statistics import inference
-from jaxsoft.analysis.statistics.groups import collide, factors, groups, is_probe, tidy, varying
+from jaxsoft.analysis.statistics.factors import factors
+from jaxsoft.analysis.statistics.groups import collide, groups, is_probe, tidy, varying
 
 row = synthetic.row
 BY_CLASS = "0.5 - 0.25 1"  # four classes, of one of which there was nothing to see

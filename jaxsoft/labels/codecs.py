@@ -5,6 +5,8 @@
     int4               4 bits likewise, two numbers to a byte
     topN:CODEC         the N largest and their classes; what is left of the row is spread evenly over the other classes
 
+Logits, of which a label spec has no `stored`, are kept as they are, by the first two alone.
+
 True classes as rows come back exactly, whatever the codec; the largest entry stays the largest, and rows keep their sum.
 8 bits that are linear in p would lose the small entries of a row; those in log p do not. A row comes back the same
 whatever rows are stored beside it.
@@ -22,6 +24,7 @@ from jaxtyping import Float, Float32, UInt8
 from jaxsoft import errors
 
 NUMBERS = ("float32", "float16", "int8", "int4")
+OF_LOGITS = "float32", "float16"
 _CODEC = re.compile(rf"(?:top([1-9]\d{{0,5}}):)?({'|'.join(NUMBERS)})")
 _WHOLE = 1e-5  # a row whose sum is as near to 1 as this sums to 1
 _LARGEST = {"int8": 255, "int4": 15}  # the code of the largest entry; code 0 is zero itself, the others are between
@@ -87,6 +90,37 @@ def decode(coded: Mapping[str, np.ndarray]) -> Rows:
 def again(rows: Rows, codec: str) -> Rows:
     """The rows as a codec gives them back."""
     return decode(encode(rows, codec))
+
+
+def encode_logits(rows: Rows, codec: str) -> Coded:
+    """The arrays in which a codec stores rows of logits, which may be below 0 and have no sum to keep.
+
+    Raises:
+      ConfigError: it is a codec of probabilities; or does not reach so far.
+    """
+    check_logits(codec)
+    with np.errstate(over="ignore"):
+        stored = rows.astype(codec)
+    if not np.isfinite(stored).all():
+        raise errors.ConfigError(f"--codec={codec} reaches no logit of {abs(rows).max():g}; take float32")
+    return {"codec": np.array(codec), "classes": np.array(rows.shape[1]), "logits": np.array(True), "numbers": stored}
+
+
+def check_logits(codec: str) -> None:
+    """Refuse a codec of probabilities where labels are logits."""
+    if codec not in OF_LOGITS:
+        told = "stores probabilities, and this student learned from logits"
+        raise errors.ConfigError(f"--codec={codec} {told}; choices: {', '.join(OF_LOGITS)}, none")
+
+
+def hold_logits(coded: Mapping[str, np.ndarray]) -> bool:
+    """Whether what is stored are logits."""
+    return "logits" in coded
+
+
+def read(coded: Mapping[str, np.ndarray]) -> Rows:
+    """The rows or the logits that were encoded, as exactly as the codec allows."""
+    return coded["numbers"].astype(np.float32) if hold_logits(coded) else decode(coded)
 
 
 def is_coded(arrays: Mapping[str, np.ndarray]) -> bool:

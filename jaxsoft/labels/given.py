@@ -194,17 +194,22 @@ def _rows(folders: Sequence[Path], file: str, logits: bool) -> tuple[Label, str]
     path = array.sought(folders, file, "array")
     found = array.read(path)
     if isinstance(found, dict) and codecs.is_coded(found):
-        return _decoded(found, path)
+        return _decoded(found, path, logits)
     return _checked(array.one(path), logits, str(path))
 
 
-def _decoded(found: Mapping[str, np.ndarray], path: Path) -> tuple[Label, str]:
+def _decoded(found: Mapping[str, np.ndarray], path: Path, logits: bool) -> tuple[Label, str]:
     """Rows of some images, as an export has them, among rows that are not known (`nan`); and a digest of theirs."""
+    if (there := codecs.hold_logits(found)) != logits:
+        told = "logits; wanted logits=true" if there else "probabilities; wanted no logits=true"
+        raise errors.DataError(f"{path} is of an export and holds {told}")
     with refusals.naming(f"cannot read {path}", "export it again"):
-        rows = codecs.decode(found)
+        rows = codecs.read(found)
         spread = np.full((int(found["of"]), rows.shape[1]), np.nan, np.float32)
         spread[found["images"]] = rows
-    return Label(spread), "x" + files.digest([f"{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
+    kind = "logits " if logits else ""
+    digest = "x" + files.digest([f"{kind}{spread.shape};", found["images"].tobytes(), rows.tobytes()])[:12]
+    return Label(softmax(spread, axis=1), spread) if logits else Label(spread), digest
 
 
 def _checked(rows: Any, logits: bool, what: str) -> tuple[Label, str]:

@@ -12,6 +12,8 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.experiment import run as story
+from jaxsoft.labels import given
+from jaxsoft.main import main
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 
@@ -94,6 +96,51 @@ def test_a_run_that_stopped_ends_as_one_that_did_not(finished, tmp_path):
         assert tiny.command(finished[0], tmp_path / "run") == 0
     assert trained == [1, 2]  # the first chunk was saved
     assert table(tmp_path / "run") == table(finished[1])
+
+
+@pytest.fixture(scope="module")
+def taken_home(finished, tmp_path_factory):
+    """Exports of the student of label logits, by codec."""
+    base = tmp_path_factory.mktemp("taken")
+    one = "--loss=gift", f"--labels={LABELS[1]}"
+    for codec in ("float32", "float16"):
+        with tiny.plain_flags():
+            assert main(["export", str(finished[1]), f"--to={base / codec}", f"--codec={codec}", *one]) == 0
+    return base
+
+
+def test_an_export_of_label_logits_trains_the_same_student(finished, taken_home):
+    taken = jaxsoft.load_export(taken_home / "float32")
+    data = taken.load()
+    with tiny.plain_flags():
+        (row,) = jaxsoft.train_students(data, **taken.students(data))
+        assert main(["verify", str(taken_home / "float32"), f"--run={finished[1]}"]) == 0
+    assert taken.record["reached"]["member"] == table(finished[1])["gift", LABELS[1]]["member"]
+    same = "test_accuracy", "val_accuracy", "accuracy_by_class", "loss"
+    assert [row[c] for c in same] == [taken.record["reached"][c] for c in same]
+    assert "array('labels.npz', logits=True)" in (taken_home / "float32" / "config.py").read_text()
+    card = (taken_home / "float32" / "README.md").read_text()
+    assert "loss `gift`" in card and "logits, 800 bytes (float32)" in card
+
+
+def test_label_logits_are_stored_as_they_are_and_by_no_codec_of_probabilities(finished, taken_home, capsys):
+    whole, half = (jaxsoft.load_export(taken_home / codec).labels for codec in ("float32", "float16"))
+    known = np.isfinite(whole.logits).all(1)
+    assert known.sum() == 20 and (whole.logits[known] < 0).any()
+    assert np.array_equal(half.logits[known], whole.logits[known].astype(np.float16).astype(np.float32))
+    np.testing.assert_allclose(whole.rows[known].sum(1), 1, rtol=1e-6)
+    one = ["export", str(finished[1]), f"--to={taken_home / 'no'}", "--loss=gift", f"--labels={LABELS[1]}"]
+    for codec in ("int8", "top3:float16"):
+        assert main([*one, f"--codec={codec}"]) == 2
+        told = f"--codec={codec} stores probabilities, and this student learned from logits; choices: float32, float16, none"
+        assert capsys.readouterr().err == f"jaxsoft: {told}\n"
+    assert not (taken_home / "no").exists()
+
+
+def test_what_an_export_holds_is_read_as_that_alone(taken_home):
+    settings = tiny.settings({"sweep.labels": ("array('labels.npz')",)})
+    with pytest.raises(errors.DataError, match="is of an export and holds logits; wanted logits=true"):
+        given.read_rows(settings, (taken_home / "float32",))
 
 
 def test_python_takes_a_function_of_label_logits_and_class_beside_names():

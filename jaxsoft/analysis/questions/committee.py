@@ -15,7 +15,7 @@ from jaxsoft.analysis.showing.page import Section, Text, table
 from jaxsoft.analysis.statistics.groups import TUNABLE, Group
 from jaxsoft.analysis.statistics.inference import Estimate
 
-ORDER = 12
+ORDER = 7  # before where labels come from, which views of its labels ask
 _GAIN, _BATCH = "gain over equal weights, points", "batch − running, points"
 WAYS = {
     "students": "weights by students' accuracies",

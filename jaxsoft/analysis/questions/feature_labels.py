@@ -54,7 +54,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     }
     said = [words.compare("Feature maps", f"{kind} alone", values) for kind, values in best.items() if values]
     caption = f"Rates, and what the title says, chosen on {group.on}; paired differences; 95 % intervals."
-    shown = "Test accuracy with feature maps in the labels minus that of the same rows without, by block and loss."
+    shown = "Test accuracy with feature maps in the labels minus that of the same rows without, by block and weight."
     chart = Chart("feature-labels", side_by_side(_series(gains), _GAIN, _COLOURS), shown)
     texts = [Text(f"{'. '.join(said[1:])}.")] if said[1:] else []
     return Section(said[0], [*texts, Text(_clear(gains)), chart, table(lines, caption), *edge(edges)])
@@ -91,7 +91,7 @@ def _series(gains: Mapping[tuple[int, str, str, str], Estimate]) -> dict[str, di
     found: dict[str, dict[tuple[int, str], Estimate]] = {}
     for (ipc, rows, layer, loss), gain in gains.items():
         found.setdefault(_kind(rows), {})[
-            ipc, f"{layer}: {loss.removeprefix('features').strip('()') or 'features'}"
+            ipc, f"block {layer}: {loss.removeprefix('features').strip('()') or 'features'}"
         ] = gain
     return found
 

@@ -86,7 +86,7 @@ def load_export(folder: Path | str) -> Export:
         settings = dataclasses.replace(settings, select=own, sweep=sweep)
     select, (labels,) = settings.select, settings.sweep.labels
     if told["codec"] != NONE:
-        named = dataclasses.replace(settings.sweep, labels=(f"array({record.LABELS!r})",))
+        named = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),))
         select, (labels,) = own, read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
     return Export(folder, told, settings, select, labels)
 
@@ -148,7 +148,7 @@ def _apart(taken: Export, found: derive.Derived) -> str:
     if taken.record["codec"] == NONE:
         return ""
     with np.load(taken.folder / record.LABELS, allow_pickle=False) as arrays:
-        rows = codecs.decode(arrays)
+        rows = codecs.read(arrays)
     if rows.shape != found.rows.shape:
         return ""
     return f", by up to {np.abs(rows - found.rows).max():.2g} from those that are stored"

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxsoft.config import Student
 from jaxsoft.experiment.export import record
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset
 
 _ABOUT = {
@@ -36,14 +38,18 @@ def text(
 
 def _facts(told: Mapping[str, Any], dataset: Dataset, index_bytes: int, label_bytes: int) -> dict[str, str]:
     row = told["reached"]
-    stored = f"{label_bytes:,} bytes ({told['codec']})"
+    kind = "logits, " if told.get("logits") else ""
+    stored = f"{kind}{label_bytes:,} bytes ({told['codec']})"
+    is_outside = LabelSpec.parse(row["labels"]).imported
+    again = "the teacher that was imported gives them" if is_outside else "experts are taught again and give them"
+    loss = "" if row.get("loss", Student().loss) == Student().loss else f", loss `{row['loss']}`"
     return {
         "data": f"{dataset.name}, fingerprint `{dataset.fingerprint}`, {len(dataset.train):,} train images",
         "source, licence": f"{dataset.source or 'not known'}; {dataset.licence or 'not known'}",
         "images": f"{row['ipc']} of each class, `{row['select']}`, subset seed {row['subset_seed']}; {index_bytes:,} bytes",
-        "labels": f"`{row['labels']}`; {stored if label_bytes else 'not stored: experts are taught again and give them'}",
+        "labels": f"`{row['labels']}`; {stored if label_bytes else f'not stored: {again}'}",
         "experts": f"`{told['experts']}`" if told["experts"] else "none",
-        "student": f"`{row['model']}`, seed {row['seed']}, {row['steps']} steps; member `{row['member']}`",
+        "student": f"`{row['model']}`{loss}, seed {row['seed']}, {row['steps']} steps; member `{row['member']}`",
         "test accuracy": f"{_share(row['test_accuracy'])} (validation {_share(row['val_accuracy'])}), chosen as "
         f"protocol `{row['protocol']}` says; one student, with the labels before the codec",
         "made by": f"jaxsoft {row['version']}, commit {row['commit']}, {row['device']}",

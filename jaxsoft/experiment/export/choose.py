@@ -25,7 +25,7 @@ def member(rows: Sequence[Row], asked: Mapping[str, str], folder: Path) -> Row:
     for column, text in asked.items():
         if text:
             wanted = _labels(text, folder) if column == "labels" else text
-            before, left = left, [row for row in left if _shown(row[column]) == _shown(_number(wanted))]
+            before, left = left, [row for row in left if _shown(row.get(column)) == _shown(_number(wanted))]
             if not left:
                 told = _choices(column, before)
                 raise errors.ConfigError(f"no such member in {folder} has --{column}={text}; choices: {told}")
@@ -45,7 +45,7 @@ def _labels(text: str, folder: Path) -> str:
 
 
 def _choices(column: str, rows: Sequence[Row]) -> str:
-    values = list(dict.fromkeys(_shown(row[column]) for row in rows))
+    values = list(dict.fromkeys(_shown(row.get(column)) for row in rows))
     more = [f"and {len(values) - _SHOWN} more"] if len(values) > _SHOWN else []
     return " | ".join(values[:_SHOWN] + more)
 

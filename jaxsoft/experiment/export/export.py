@@ -17,6 +17,7 @@ from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import codecs, given
 from jaxsoft.labels.bank import digest
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training.recipe import wanted
 from jaxsoft.types import Dataset, Row
 
 NONE = "none"
@@ -53,29 +54,32 @@ def export(
       ConfigError: the student failed, it cannot be stored so, or the place is taken.
       CheckpointError: the folder is of no run, or of other data or code than there are now.
     """
-    _check(row, to, codec, dataset.num_classes)
+    are_logits = "label_logits" in wanted(row.get("loss") or settings.student.loss)  # older rows lack one
+    _check(row, to, codec, dataset.num_classes, are_logits)
     began, store, is_loaded = stored.plan(folder), run.store_of(settings, folder), _is_loaded(settings, dataset)
     identity.check(began and began.get("identity"), dataset, folder.path)
     if row["labels"].startswith("array("):  # of a function, which is asked again, unless they are given
         settings = given.ask_functions(settings, dataset)
-    settings = derive.alone(settings, row, began)
+    root, settings = settings.data.root, derive.alone(settings, row, began)
     experts = experts or run.found_experts(settings, dataset, store, may_teach, on_epoch)
-    found = derive.derive(settings, dataset, experts, folder.path, may_teach)
+    rooted = dataclasses.replace(settings, data=dataclasses.replace(settings.data, root=root))  # of teachers too
+    found = derive.derive(rooted, dataset, experts, folder.path, may_teach)
     _check_same(found, row, began)
-    coded = {} if codec == NONE else codecs.encode(found.rows, codec)
+    encode = codecs.encode_logits if are_logits else codecs.encode
+    coded = {} if codec == NONE else encode(found.rows, codec)
     content = _stored(found, coded, len(dataset.train))
+    told = _record(settings, row, dataset, found, codec, experts) | ({"logits": True} if are_logits else {})
     if is_loaded:
-        content[record.CONFIG] = record.config_file(_again(settings, codec))
+        content[record.CONFIG] = record.config_file(_again(settings, told))
     if images:
         of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
-    told = _record(settings, row, dataset, found, codec, experts)
     sizes = found.table.nbytes, codecs.bytes_of(coded)
     content[record.CARD] = card.text(told, dataset, *sizes, list(content), is_loaded).encode()
     return Exported(row, *sizes, record.write(to, told, content))
 
 
-def _check(row: Row, to: Path, codec: str, num_classes: int) -> None:
+def _check(row: Row, to: Path, codec: str, num_classes: int, are_logits: bool = False) -> None:
     """Refuse what could not be written or read back, before anything is derived."""
     record.check_free(to)
     spec = LabelSpec.parse(row["labels"])
@@ -90,6 +94,8 @@ def _check(row: Row, to: Path, codec: str, num_classes: int) -> None:
         raise errors.ConfigError(
             f"no codec stores feature maps, which experts give anew; take --codec={NONE} for {spec}"
         )
+    if are_logits and codec != NONE:
+        codecs.check_logits(codec)
     if spec.source == "array" and codec == NONE:
         raise errors.ConfigError(f"--codec={NONE} stores no labels, and no expert gives {spec} again; take another")
 
@@ -110,12 +116,12 @@ def _is_loaded(settings: config.Settings, dataset: Dataset) -> bool:
     return False
 
 
-def _again(settings: config.Settings, codec: str) -> config.Settings:
+def _again(settings: config.Settings, told: dict[str, Any]) -> config.Settings:
     """The settings that train the student again, from the files of the export where it has labels."""
-    if codec == NONE:
+    if told["codec"] == NONE:
         return settings
     own = f"indices({record.IMAGES!r})"
-    sweep = dataclasses.replace(settings.sweep, labels=(f"array({record.LABELS!r})",), select=(own,))
+    sweep = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),), select=(own,))
     return dataclasses.replace(settings, select=own, sweep=sweep)
 
 

@@ -30,6 +30,11 @@ def get_config():
 '''
 
 
+def labels_spec(told: Mapping[str, Any]) -> str:
+    """The label spec that names the stored labels of an export with this record."""
+    return f"array({LABELS!r}, logits=True)" if told.get("logits") else f"array({LABELS!r})"
+
+
 def is_export(folder: Path) -> bool:
     """Whether a folder is an export, not a run."""
     return (folder / RECORD).is_file()

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
-from jaxsoft import config
+from jaxsoft import config, errors
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.maps import feature_tables
 from jaxsoft.experiment.inputs.views import online_teachers, view_labels
@@ -116,12 +116,8 @@ def finish_rows(
         if not spec.is_of_subset:
             if spec.rows:
                 check_known(text, given[spec.rows].row, [images[subset] for subset in whose])
-                own = _treated(spec, form, _of(given[spec.rows], used), bank.classes, used)
-            elif spec.imported:
-                own = _treated(spec, form, said(spec.imported, spec.weights), bank.classes, used)
-            else:
-                own = np.asarray(label_rows(spec, bank, form))
-            parts.append(own)
+            label = _of(given[spec.rows], used) if spec.rows else said(spec.imported, spec.weights)
+            parts.append(_treated(spec, form, label, bank.classes, used) if label else label_rows(spec, bank, form))
             places |= {(text, form, subset): begin + np.searchsorted(used, images[subset]) for subset in whose}
             begin += len(used)
             continue
@@ -137,7 +133,27 @@ def finish_rows(
             parts.append(_treated(spec, form, label, dataset.train.labels[images[subset]], images[subset]))
             places[text, form, subset] = begin + np.arange(len(images[subset])) * spec.rows_per_image
             begin += len(parts[-1])
-    return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
+    rows = np.concatenate(parts)
+    _check_finite(rows, places, specs, images)
+    return rows, [places[m.labels, m.form, m.subset] for m in members]
+
+
+def _check_finite(
+    rows: Float32[np.ndarray, "R K"],
+    places: Mapping[tuple[str, str, Subset], Int[np.ndarray, "_"]],
+    specs: Mapping[str, LabelSpec],
+    images: Mapping[Subset, Images],
+) -> None:
+    """Refuse logits that no loss can learn from."""
+    for (text, form, subset), first in places.items():
+        read = (
+            rows[first[:, None] + np.arange(specs[text].rows_per_image)] if form == "label_logits" else rows[:0, None]
+        )
+        if (bad := ~np.isfinite(read).all((1, 2))).any():
+            told = f"makes logits of train image {images[subset][bad.argmax()]} that are not finite, as the logarithm of 0 is"
+            raise errors.ConfigError(
+                f"config.sweep.labels: '{text}' {told}; smooth rows before `log`, or take `as_logits`"
+            )
 
 
 def _weighed(
@@ -161,8 +177,10 @@ def _weighed(
     return [(spec, subset) for spec, (_, subset) in zip(found, pairs)]
 
 
-def _said(root: str, images: Any, which: Images, name: str, digest: str) -> Label:
-    """What a teacher from elsewhere says about some images."""
+def _said(root: str, images: Any, which: Images, name: str, digest: str) -> Label | None:
+    """What a teacher from elsewhere says about some images; None without one."""
+    if not name:
+        return None
     logits = imported.read(name, root, digest).logits(images[which])
     return Label(np.asarray(jax.nn.softmax(logits)), logits)
 

@@ -30,6 +30,8 @@ TOLD = ("docs/experiments.md", "docs/results.md")
 """Documents whose rows tell numbers in words."""
 END = "<!-- end numbers -->"
 _MARK = re.compile(r"<!-- numbers (\w+) -->\n(.*?)\n<!-- end numbers -->", re.DOTALL)
+_TABLE = re.compile(r"^\*.*\*\n\n(?:\|.*\n)+", re.MULTILINE)
+"""A caption and its table."""
 _NUMBER = re.compile(r"([-+−]?[\d.]+)(?: ?%| points)? \[([^\[\]]+)\]")
 
 
@@ -133,10 +135,27 @@ def _demo_table(old: str, found: Mapping[str, Found]) -> str:
 
 def _where(what: str, found: Found) -> str:
     """Where, with which code and to what end numbers were measured."""
-    devices = words.listed([*dict.fromkeys(_device(start) for start in found.starts)])
-    commits = words.listed(found.commits)
     of_all = f"All budgets counted together, {found.title[:1].lower()}{_plain(found.title[1:])}."
-    return f"{what}; {devices}, run at commit {commits}, reported at {found.reported}.\n{of_all}"
+    return f"{what}; {_measured(found)}.\n{of_all}"
+
+
+def _measured(found: Found) -> str:
+    """Where and with which code."""
+    devices = words.listed([*dict.fromkeys(_device(start) for start in found.starts)])
+    return f"{devices}, run at commit {words.listed(found.commits)}, reported at {found.reported}"
+
+
+def _answer(name: str) -> Callable[[str, Mapping[str, Found]], str]:
+    """What writes an experiment's answer and the tables that stand right below it, those that are folded left out."""
+
+    def told(old: str, found: Mapping[str, Found]) -> str:
+        if name not in found:
+            return old
+        opening = re.sub("<details>.*?</details>", "", found[name].summary.partition("\n## ")[0], flags=re.DOTALL)
+        shown = [_plain(table) for table in _TABLE.findall(opening)]
+        return "\n".join([f"{_plain(found[name].title)}; {_measured(found[name])}.\n", *shown]).rstrip()
+
+    return told
 
 
 def _device(start: Mapping[str, Any]) -> str:
@@ -162,7 +181,8 @@ def _plain(text: str) -> str:
 def unknown(text: str, found: Mapping[str, Found]) -> list[str]:
     """The numbers with intervals, in rows that name an experiment, that are not in its report; a line for each."""
     lines = []
-    for row in (line for line in text.splitlines() if line.startswith("| ")):
+    told = _MARK.sub(lambda m: "" if m[1] in ANSWERS else m[0], text)  # losses are called like experiments
+    for row in (line for line in told.splitlines() if line.startswith("| ")):
         if names := [word for word in re.findall("`(\\w+)`", row) if word in found]:
             known = {_key(number) for name in names for number in _NUMBER.findall(found[name].summary)}
             lines += [f"{names[0]}: {m[0]}" for m in _NUMBER.finditer(row) if _key(m.groups()) not in known]
@@ -175,10 +195,13 @@ def _key(number: tuple[str, ...]) -> tuple[str, ...]:
     return (*value, *sorted(ends))
 
 
+ANSWERS = "loss", "gift", "teachers_apart", "committee", "label_bytes", "feature_labels", "hard_truths"
+"""Experiments whose answer is written with its tables."""
 BLOCKS: dict[tuple[str, str], Callable[[str, Mapping[str, Found]], str]] = {
     ("README.md", "demo"): _demo_text,
     ("docs/results.md", "demo"): _demo_table,
     ("docs/results.md", "claims"): _dated,
+    **{("docs/results.md", name): _answer(name) for name in ANSWERS},
 }
 """What stands between the marks of each document."""
 

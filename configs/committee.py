@@ -17,7 +17,7 @@ from jaxsoft import presets
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
-    study = presets.study("committee", arg, seeds=10)
+    study = presets.study("committee", arg)
     config = study.config
     models = ("convnet(depth=1, width=8, norm=batch)", "convnet(depth=2, width=8, norm=batch)")
     if not study.quick:

@@ -18,7 +18,7 @@ from jaxsoft import presets
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
-    study = presets.study("feature_labels", arg, seeds=10)
+    study = presets.study("feature_labels", arg)
     config = study.config
     if study.quick and study.small:  # softmax regression has no maps
         config.teacher.model = config.student.model = "mlp(hidden=16, layers=3)"

@@ -15,12 +15,12 @@ from ml_collections import ConfigDict
 
 from jaxsoft import presets
 
-RATES = (2e-3, 1e-2, 3e-2, 0.1, 0.3)  # on digits AdamW is best between .01 and .05, SGD between .03 and .3
+RATES = (2e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # on digits AdamW is best between .01 and .05, SGD from .03 on
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     """`:data=NAME` for another dataset, `:seeds=N`, `:quick`; joined by commas."""
-    study = presets.study("gift", arg, seeds=10)
+    study = presets.study("gift", arg)
     losses = ("kl(20, scaled=true)", "gift") if study.quick else presets.LOSSES[:5]
     cells = [(study.teacher(study.stages[1]), loss) for loss in losses]
     rates = RATES[1:4:2] if study.quick else RATES

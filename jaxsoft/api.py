@@ -120,13 +120,7 @@ def train_students(
     starting.set_up_for_caller()
     dataset, console = arrays.checked(dataset), Caller(progress, bool(folder))
     experts = teaching.teach(dataset, Teacher(experts=0)) if experts is None else experts
-    if not isinstance(experts, Experts):
-        got = errors.quoted(experts) if isinstance(experts, str) else type(experts).__name__
-        raise errors.ConfigError(
-            f"experts expects what jaxsoft.teach returns, got {got}; name the others: student=, sweep="
-        )
-    if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
-        raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
+    _check_taught(experts, dataset)
     own = {"student": config.instance(student, Student, "config.student"), "protocol": protocol}
     own |= {"learned": config.instance(learned, Learned, "config.learned"), "keep": config.Keep(students=keep)}
     settings = _settings(dataset, experts, config.instance(sweep, Sweep, "config.sweep"), select, **own)
@@ -136,6 +130,17 @@ def train_students(
         experts.save(where.path / run.TEACHERS)
     run.close(where.path, console)
     return Results(where, dataset, experts, specs_of(settings))
+
+
+def _check_taught(experts: Any, dataset: Dataset) -> None:
+    """Refuse what are no experts, and those of other data."""
+    if not isinstance(experts, Experts):
+        got = errors.quoted(experts) if isinstance(experts, str) else type(experts).__name__
+        raise errors.ConfigError(
+            f"experts expects what jaxsoft.teach returns, got {got}; name the others: student=, sweep="
+        )
+    if experts.key != teacher_key(experts.settings, dataset, experts.normalization, experts.recipe.precision):
+        raise errors.ConfigError("the experts were taught on other data: call teach with this very dataset")
 
 
 def _settings(dataset: Dataset, experts: Experts, sweep: Sweep, select: Any, **others: Any) -> config.Settings:

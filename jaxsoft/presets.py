@@ -23,7 +23,7 @@ QUICK = (
 
 LOSSES = ("soft_cross_entropy", "kl(20, scaled=true)", "mse", "cosine", "gift", "squared_error")
 """What students may minimise, the most asked for first. Scaled, `kl` has gradients of the size of the others."""
-_RATES = {"adamw": (2e-3, 5e-3, 1e-2, 2e-2, 5e-2), "sgd": (5e-3, 1e-2, 5e-2, 0.1, 0.5)}
+_RATES = {"adamw": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2), "sgd": (5e-3, 1e-2, 5e-2, 0.1, 0.5)}
 
 Age = int | float
 """Of a teacher: an epoch (int), or the first one to reach a validation accuracy (float, a fraction)."""

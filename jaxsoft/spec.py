@@ -31,6 +31,10 @@ class Call(NamedTuple):
         inner = [_show(a) for a in self.args] + [f"{k}={_show(v)}" for k, v in self.kwargs.items()]
         return self.name + (f"({', '.join(inner)})" if inner else "")
 
+    def without(self, *names: str) -> "Call":
+        """The call without some of its keyword arguments."""
+        return self._replace(kwargs={name: value for name, value in self.kwargs.items() if name not in names})
+
 
 def parse(text: str) -> tuple[Call, ...]:
     """Split a spec into its calls, or raise a ConfigError.
@@ -182,6 +186,8 @@ def _value(node: ast.expr) -> Any:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     bare = isinstance(value, str) and value.isidentifier() and not keyword.iskeyword(value)
     return value if bare else repr(value)
 

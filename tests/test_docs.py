@@ -14,6 +14,7 @@ import pytest
 import jaxsoft
 from jaxsoft import config, main
 from jaxsoft.command import arguments
+from jaxsoft.experiment.plan import checks
 from jaxsoft.labels import given
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,12 @@ FEWER = {  # of a notebook as a test runs it
 
 def blocks(page):
     return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def runs(page):
+    """What follows `jaxsoft run` in the commands of a page."""
+    whole = (DOCS / page).read_text().replace("\\\n", "")
+    return [shlex.split(command) for command in re.findall(r"^jaxsoft run (.*)$", whole, re.MULTILINE)]
 
 
 @pytest.fixture
@@ -58,12 +65,12 @@ def test_the_tutorial_runs_and_its_config_says_what_its_script_did(page_runs, ca
     assert [settings.teacher, settings.student, settings.sweep] == [names[n] for n in ("teacher", "student", "sweep")]
 
 
-@pytest.mark.parametrize("block", [*blocks("bring.md")[:4], blocks("labels.md")[0]])
+@pytest.mark.parametrize("block", [*blocks("bring.md")[:4], blocks("labels.md")[0], blocks("field.md")[0]])
 def test_what_one_brings_along_trains_students(block, page_runs, capsys):
     assert len(block.splitlines()) <= 25
     page_runs(block)
     header, _, *rows = capsys.readouterr().out.splitlines()
-    assert header.startswith("IPC  hard labels, %") and rows[0].split()[0] in ("1", "2")
+    assert header.startswith("IPC  hard labels, %") and rows[0].split()[0] in ("1", "2", "5")
 
 
 def test_all_that_one_brings_along_is_taken_home_by_one_script(page_runs, capsys):
@@ -77,10 +84,19 @@ def test_all_that_one_brings_along_is_taken_home_by_one_script(page_runs, capsys
 
 def test_rows_in_a_file_fit_the_command_below_them(page_runs):
     page_runs(*blocks("labels.md"))
-    (command,) = re.findall(r"^jaxsoft run (.*)$", (DOCS / "labels.md").read_text(), re.MULTILINE)
-    labels = arguments.settings(shlex.split(command))[0].sweep.labels
+    (command,) = [words for words in runs("labels.md") if "linear.npy" in " ".join(words)]
+    labels = arguments.settings(command)[0].sweep.labels
     given.check_rows(labels, jaxsoft.load("digits"))
     assert [str(given.spec_of(text)).partition(",")[0] for text in labels] == ["hard", "array(linear", "array(linear"]
+
+
+@pytest.mark.parametrize("page", ["labels.md", "losses.md", "field.md"])
+def test_commands_of_a_page_can_be_planned_each_in_a_folder_of_its_own(page):
+    found = [arguments.settings(words)[0] for words in runs(page)]
+    assert len({settings.name for settings in found}) == len(found) > 2
+    for settings in found:
+        if not re.search(r"array\(|imported\(", " ".join(settings.sweep.labels)):  # which take files
+            checks.check(settings)
 
 
 def test_what_one_takes_home_is_there(page_runs, capsys):

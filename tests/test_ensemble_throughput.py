@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsoft.training import fit
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # as a script of that folder finds the others
 import ensemble_throughput

@@ -116,7 +116,7 @@ def test_bind_lets_keyword_only_parameters_be_positional():
     assert spec.bind(Call("f", (2,)), f, ("row",)) == {"k": 2}
 
 
-USAGE = "usage: convnet(depth: int, width: int=128, rate: float=0.5, norm: str=instance, bias: bool=True)"
+USAGE = "usage: convnet(depth: int, width: int=128, rate: float=0.5, norm: str=instance, bias: bool=true)"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import errors, files
 from jaxsoft.labels import treatments
-from jaxsoft.labels.committee import weighed
-from jaxsoft.labels.priors import bare, drawn, weights
+from jaxsoft.labels.committee import bare, drawn, fixed_weights, weighed
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 
@@ -48,7 +47,7 @@ def label_rows(spec: LabelSpec, bank: LogitBank, form: str = "row") -> Float[Arr
     else:
         kept = ", ".join(map(str, bank.epochs))
         raise errors.ConfigError(f"epoch={spec.epoch} is not kept; epochs kept: {kept}")
-    return _in_stages(_rows, spec, form, (logits, weights(spec)), bank.classes, bank.image_ids)
+    return _in_stages(_rows, spec, form, (logits, fixed_weights(spec)), bank.classes, bank.image_ids)
 
 
 def finished(

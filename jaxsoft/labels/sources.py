@@ -7,11 +7,16 @@ import math
 from typing import Any
 
 from jaxsoft import errors
-from jaxsoft.labels import committee as committees
 from jaxsoft.training import mixing
 
 Fields = dict[str, Any]
 _UNSET: Any = None
+POOLS = "prior", "equal", "random"
+"""How the experts of a committee are weighed."""
+WHOSE = "students", "experts"
+"""Whose validation accuracies may be the prior."""
+TAU = 10.0
+"""The temperature of a committee where none is said, in points."""
 
 
 def hard() -> Fields:
@@ -93,11 +98,11 @@ def teachers(
 ) -> Fields:
     """The experts 0..n-1 pooled: the softmax of their mean logits, or the mean of their probabilities.
 
+    What is not told here is as for `teacher`; accuracy and entropy are means over the experts.
+
     Args:
       n: how many experts, 1 to 1000.
       pool: `logits` or `probabilities`.
-      epoch, accuracy, entropy, views, mix, online, statistics: as for `teacher`; accuracy and entropy are means over the
-        experts.
     """
     experts = _first(n, "teachers")
     _require(pool in ("logits", "probabilities"), "teachers: pool must be logits or probabilities", pool)
@@ -109,7 +114,7 @@ def committee(
     n: int = 3,
     pool: str = "prior",
     prior: str | tuple = "students",
-    tau: float = committees.TAU,
+    tau: float = TAU,
     epoch: int = _UNSET,
     accuracy: float = _UNSET,
     entropy: float = _UNSET,
@@ -119,7 +124,8 @@ def committee(
 ) -> Fields:
     """The softmax of a weighted sum of the logits of the experts 0..n-1, with weights softmax(prior / tau).
 
-    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so.
+    Equal weights are `teachers(n)`, and a committee of one is its expert: results call them so. What is not told here is
+    as for `teachers`.
 
     Args:
       n: how many experts, 1 to 1000.
@@ -127,7 +133,6 @@ def committee(
       prior: an accuracy in percent for each expert, such as (56.4, 42.3, 52.5); or whose validation accuracies: those of
         the `experts` themselves, or of `students` of the subset, trained on the same labels of each expert alone.
       tau: in points, above 0; the larger, the more equal are the weights.
-      epoch, accuracy, entropy, views, mix, statistics: as for `teachers`.
 
     Raises:
       ConfigError: an argument is out of range or has no effect.
@@ -135,9 +140,9 @@ def committee(
     Reference: Cui et al. (2025), "Dataset Distillation via Committee Voting", section 3.
     """
     experts = _first(n, "committee")
-    _require(pool in committees.POOLS, "committee: pool must be prior, equal or random", pool)
+    _require(pool in POOLS, "committee: pool must be prior, equal or random", pool)
     _require(0 < tau < math.inf, "committee: tau must be above 0 points", tau)
-    idle = prior if prior != "students" else tau if tau != committees.TAU else None
+    idle = prior if prior != "students" else tau if tau != TAU else None
     _require(pool == "prior" or idle is None, f"committee: pool={pool} has neither prior nor tau", idle)
     own: Fields = {"prior": _prior(prior, n), "tau": tau} if pool == "prior" else {}
     when = {"epoch": epoch, "accuracy": accuracy, "entropy": entropy}
@@ -148,10 +153,11 @@ def committee(
 def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fields:
     """The softmax of the logits of a network that another program trained, as `jaxsoft teacher import` keeps it.
 
+    Its views are those of `teacher`.
+
     Args:
       name: of the teacher, or the path of its folder.
       weights: the digest of network and weights, by which results know it; if given, the folder must hold these.
-      views, mix: as for `teacher`.
     """
     _require(name != "", "imported: a teacher must be named", name)
     return {"imported": name, "weights": weights, **_seen(views, mix, False, "running")}
@@ -160,7 +166,7 @@ def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fie
 def _prior(prior: Any, n: int) -> Any:
     """A prior in its one spelling, if it is one of n experts."""
     if not isinstance(prior, tuple):
-        _require(prior in committees.WHOSE, "committee: prior must be students, experts or percents", prior)
+        _require(prior in WHOSE, "committee: prior must be students, experts or percents", prior)
         return prior
     fits = len(prior) == n and all(type(p) in (int, float) and 0 <= p <= 100 for p in prior)
     _require(fits, f"committee: prior must be {n} percents in 0..100, one for each expert", prior)

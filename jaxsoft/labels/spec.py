@@ -6,19 +6,15 @@ checked once, before any data is read; who wants to know something about labels 
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports
 from jaxsoft import spec as language
-from jaxsoft.labels import ages, committee, sources, treatments
+from jaxsoft.labels import ages, sources, treatments
 from jaxsoft.labels.treatments import Label
 from jaxsoft.spec import Call
 from jaxsoft.training import mixing
@@ -48,7 +44,7 @@ class LabelSpec:
     mix: str = ""  # spec of what a view has of another image, see `mixing`; empty for what is usual
     online: bool = False  # experts are asked at every step, of what the student sees
     prior: str | tuple[int | float, ...] = ""  # of a committee: whose accuracies, or these, in percent
-    tau: float = committee.TAU  # of a committee, in points
+    tau: float = sources.TAU  # of a committee, in points
     statistics: str = "running"  # that batch norm of experts goes by; or `batch`
     is_learned: bool = False
     file: str = ""  # of rows of one's own, or their name once they are read
@@ -101,7 +97,7 @@ class LabelSpec:
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
         named |= {} if self.prior in ("", "students") else {"prior": self.prior}
-        named |= {} if self.tau == committee.TAU else {"tau": self.tau}
+        named |= {} if self.tau == sources.TAU else {"tau": self.tau}
         named |= ({"logits": True} if self.is_logits else {}) | self.when
         named |= {n: getattr(self, n) for n in ("rows", "weights", "views", "mix", "online") if getattr(self, n)}
         named |= {} if self.statistics == "running" else {"statistics": self.statistics}
@@ -118,17 +114,14 @@ class LabelSpec:
             return "imported"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
-        if self.pool in committee.POOLS:
+        if self.pool in sources.POOLS:
             return "committee"
         return "teacher" if len(self.experts) == 1 else "teachers"
 
     @property
     def has_logits(self) -> bool:
         """Whether its labels have logits, not only rows: its source says some, and what is done to them is defined there."""
-        there = self.source_has_logits
-        for call in self.operations:
-            there = treatments.leaves_logits(call.name, there)
-        return there
+        return treatments.leave_logits(self.operations, self.source_has_logits)
 
     @property
     def source_has_logits(self) -> bool:
@@ -217,16 +210,8 @@ class LabelSpec:
         Raises:
           ConfigError: an argument is out of range for this number of classes; or logits are not finite.
         """
-        scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
-        label = Label(row, row if self.source_has_logits else None)
-        try:
-            for at_once, which in treatments.stages(self.operations):
-                label = treatments.treated(at_once, Label(np.zeros(num_classes, np.float32)), {}) if at_once else label
-                label = jax.eval_shape(functools.partial(self.finish, which=which), label, scalar, scalar)
-        except errors.ConfigError as problem:
-            raise errors.ConfigError(f"{problem} (in '{self}')") from None
-        if any(call.name == "log" for call in self.operations):
-            self._check_finite(jnp.linspace(-1, 1, num_classes))
+        first = (Call("hard"),) if self.source == "hard" else ()
+        treatments.check((*first, *self.operations), self.source_has_logits, num_classes, str(self))
 
     def finish(
         self, label: Label, true_class: Int[Array, ""], image_id: Int[Array, ""], which: range | None = None
@@ -240,13 +225,6 @@ class LabelSpec:
     def treat(self, row: Float[Array, "K"], true_class: Int[Array, ""], image_id: Int[Array, ""]) -> Float[Array, "K"]:
         """What `finish` makes of a row that has no logits."""
         return self.finish(Label(row), true_class, image_id).row
-
-    def _check_finite(self, logits: Float[Array, "K"]) -> None:
-        """Refuse the logarithm of rows that hold 0."""
-        label = self.finish(Label(jax.nn.softmax(logits), logits), jnp.int32(0), jnp.int32(0))
-        if label.logits is not None and not jnp.isfinite(label.logits).all():
-            way = "smooth the row before, as in 'hard|smooth(0.1)|log', or take its numbers as they are, `as_logits`"
-            raise errors.ConfigError(f"label spec '{self}' takes the logarithm of 0; {way}")
 
 
 GIVEN = ("images", "labels")  # to a source of the user's own: the train split

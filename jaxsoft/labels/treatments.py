@@ -3,6 +3,7 @@
 A label is a row, and logits of which the row is the softmax as long as all that is done to it is defined on these.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors, imports, rng
 from jaxsoft import spec as language
@@ -80,6 +81,11 @@ def taken(call: Call) -> Collection[str]:
     return language.parameters(operation(call.name))
 
 
+def leave_logits(operations: Sequence[Call], there: bool) -> bool:
+    """Whether a label has logits after operations in turn, of which it had some before or not."""
+    return functools.reduce(lambda there, call: leaves_logits(call.name, there), operations, there)
+
+
 def check_logits(operations: Sequence[Call], there: bool, text: str) -> None:
     """Refuse what is done to logits where there are none; before all of the operations of a spec `text` some are `there`."""
     for call in operations:
@@ -143,6 +149,33 @@ def finished(
         supplied |= {"key": next(keys)} if "key" in wanted else {}
         label = treated(call, label, supplied) if place in which else label
     return label
+
+
+def check(operations: Sequence[Call], has_logits: bool, num_classes: int, text: str) -> None:
+    """Try operations on labels of K classes, with logits or without, so that a bad argument is found before any is made.
+
+    Raises:
+      ConfigError: an argument of the spec `text` is out of range; or logits are not finite.
+    """
+    scalar, row = jax.ShapeDtypeStruct((), jnp.int32), jax.ShapeDtypeStruct((num_classes,), jnp.float32)
+    label = Label(row, row if has_logits else None)
+    try:
+        for at_once, which in stages(operations):
+            label = treated(at_once, Label(np.zeros(num_classes, np.float32)), {}) if at_once else label
+            label = jax.eval_shape(functools.partial(finished, operations, which), label, scalar, scalar)
+    except errors.ConfigError as problem:
+        raise errors.ConfigError(f"{problem} (in '{text}')") from None
+    if any(call.name == "log" for call in operations):
+        _check_finite(operations, jnp.linspace(-1, 1, num_classes), text)
+
+
+def _check_finite(operations: Sequence[Call], logits: Float[Array, "K"], text: str) -> None:
+    """Refuse the logarithm of rows that hold 0."""
+    given, some = Label(jax.nn.softmax(logits), logits), jnp.int32(0)
+    label = finished(operations, range(len(operations)), given, some, some)
+    if label.logits is not None and not jnp.isfinite(label.logits).all():
+        way = "smooth the row before, as in 'hard|smooth(0.1)|log', or take its numbers as they are, `as_logits`"
+        raise errors.ConfigError(f"label spec '{text}' takes the logarithm of 0; {way}")
 
 
 def _own(call: Call, values: Array, supplied: Mapping[str, Any]) -> Array:

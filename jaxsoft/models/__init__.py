@@ -19,7 +19,7 @@ from jaxsoft import spec
 from jaxsoft.models import _state_dict
 from jaxsoft.models._adapt import Network, adapt
 from jaxsoft.models._contract import check, check_variables
-from jaxsoft.models._features import feature_shape, features
+from jaxsoft.models._features import embeddings, feature_shape, features
 from jaxsoft.models._state_dict import Found
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "build",
     "check",
     "check_variables",
+    "embeddings",
     "feature_shape",
     "features",
     "from_state_dict",

@@ -1,4 +1,4 @@
-"""Feature maps of a network: what it tells on its way from an image to logits, to who asks."""
+"""What a network tells on its way from an image to logits, to who asks: feature maps, and what its last layer is given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +58,21 @@ def features(
     found = found.reshape(len(found), *[1] * (4 - found.ndim), *found.shape[1:])
     wide = found.astype(jnp.promote_types(found.dtype, jnp.float32))
     return logits, wide, {name: state[name] for name in mutable}
+
+
+def embeddings(
+    model: nn.Module | Network, variables: Variables, images: Float[Array, "B H W C"]
+) -> Float[Array, "B D"]:
+    """What the last layer of a network of this package, its `classifier`, is given; in float32."""
+    given = []
+
+    def seen(call: Any, args: Any, options: Any, context: Any) -> Any:
+        given.extend(args[:1] if context.module.name == "classifier" else [])
+        return call(*args, **options)
+
+    with nn.intercept_methods(seen):
+        model.apply(variables, images)
+    return given[-1].astype(jnp.float32)
 
 
 def feature_shape(model: nn.Module | Network, image_shape: tuple[int, ...], layer: int = -1) -> tuple[int, int, int]:

@@ -17,7 +17,8 @@ from jax.flatten_util import ravel_pytree
 from jaxsoft import models
 from jaxsoft.ops import conv
 from jaxsoft.training import feature_maps, fit
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.recipe import Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
 _SHARE_OF_PEAK = 0.25

@@ -23,7 +23,8 @@ from jaxsoft import imports, numerics
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, evaluate
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member, Recipe, State, initialize, train_chunk
+from jaxsoft.training.fit import Bank, Member, State, initialize, train_chunk
+from jaxsoft.training.recipe import Recipe
 
 _SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
 _MOST_KEPT = 32  # compiled functions; a program has three or four

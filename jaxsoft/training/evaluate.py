@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from jaxsoft import imports, models, rng
@@ -15,7 +14,8 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
-from jaxsoft.training.fit import Bank, Recipe, make_bank
+from jaxsoft.training.fit import Bank, make_bank
+from jaxsoft.training.recipe import Recipe
 
 
 class EvalSet(NamedTuple):
@@ -83,20 +83,9 @@ def maps_of(layer: int) -> Callable[..., Float[Array, "n b h w c"]]:
 def embeddings(
     recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]
 ) -> Float[Array, "n b D"]:
-    """What the last layer of one member, a network of `models`, is given of images in batches."""
-
-    def batch(part: Array) -> Array:
-        given = []
-
-        def seen(call: Any, args: Any, options: Any, context: Any) -> Any:
-            given.extend(args[:1] if context.module.name == "classifier" else [])
-            return call(*args, **options)
-
-        with nn.intercept_methods(seen):
-            recipe.logits(variables, bank.normalized(part))
-        return given[-1].astype(jnp.float32)
-
-    return jax.lax.map(batch, images)
+    """What the last layer of one member is given of images in batches; see `models.embeddings`."""
+    ask = functools.partial(models.embeddings, recipe.build_model(), variables)
+    return jax.lax.map(lambda part: ask(bank.normalized(part).astype(recipe.precision)), images)
 
 
 def expert_logits(
@@ -133,13 +122,13 @@ def answers(
     lowering: str = "auto",
     ask: Callable[..., Any] = predict,
 ) -> Iterator[Float32[np.ndarray, "E N ..."]]:
-    """Logits [E, N, K] for images as `Normalizer.store` gives them, or `embeddings`, or `maps_of` a layer, if asked.
+    """What networks say about images as `Normalizer.store` gives them: logits [E, N, K], if nothing else is asked.
 
     Args:
       recipe, normalizer: of all networks, and what they see.
       networks: variables of E of them at a time, stacked.
       lowering: of their convolutions.
-      layer: of the feature maps; None asks for logits.
+      ask: what, of each network: `predict`, `embeddings` or `maps_of` a layer.
     """
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
     images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)

@@ -19,8 +19,6 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, feature_maps, metrics, mixing, views
 from jaxsoft.training.recipe import Recipe
-from jaxsoft.training.recipe import precision as precision  # is known by this module, as is the next
-from jaxsoft.training.recipe import wanted as wanted
 
 
 class Member(NamedTuple):

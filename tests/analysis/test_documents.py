@@ -27,6 +27,17 @@ def found(tmp_path_factory):
     return documents.Found(run, summary, "abc1234")
 
 
+def test_an_answer_is_written_with_its_tables_and_is_not_looked_up_again(found):
+    loss = "*By loss.*\n\n| IPC | loss | test, % |\n| --- | --- | --- |\n| 1 | `gift` | 50.1 % [40.0, 60.0] |\n"
+    folded = "\n<details><summary>All</summary>\n\n*More.*\n\n| 1 |\n| - |\n</details>\n\n## Next\n\n*C.*\n\n| 2 |\n"
+    runs = {"loss": found._replace(summary=f"# A win, −1.0\n\n{loss}{folded}"), "gift": found}
+    text = documents.written(TEXTS["docs/results.md"], "docs/results.md", runs)
+    said = text.partition("<!-- numbers loss -->\n")[2].partition("\n<!-- end")[0]
+    assert said.splitlines()[0] == "A win, -1.0; 2 CPU cores, run at commit a1b2c3d, reported at abc1234."
+    assert said.splitlines()[-1] == "| 1 | `gift` | 50.1% [40.0, 60.0] |" and "More" not in said and "*C.*" not in said
+    assert not [line for line in documents.unknown(said and text, runs) if "50.1" in line]
+
+
 def block(path, name):
     (text,) = [match[2] for match in documents._MARK.finditer(TEXTS[path]) if match[1] == name]
     return text

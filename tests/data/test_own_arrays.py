@@ -177,7 +177,7 @@ def test_a_function_that_returns_a_dataset_keeps_its_name_and_its_splits(birds):
         (
             "some_birds:pair(size=3)",
             {},
-            "some_birds:pair(size=3).*usage: some_birds:pair(count: int=40, broken: bool=False)",
+            "some_birds:pair(size=3).*usage: some_birds:pair(count: int=40, broken: bool=false)",
         ),
         (
             "some_birds:pair(broken=True)",

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.usefixtures("kept_programs")
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 QUESTIONS = {  # config -> the modules of jaxsoft/analysis/questions that answer
+    "committee": ("committee",),
     "cross_architecture": ("architectures",),
     "expert_ensemble": ("pooling",),
+    "feature_labels": ("feature_labels",),
     "gift": ("optimizers",),
     "hard_truths": ("coresets", "selection"),
     "label_bytes": ("label_bytes",),

@@ -17,7 +17,7 @@ from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.students import curves, waves
 from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.training.ensemble import Bucket, Report
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("kept_programs")
 

@@ -93,10 +93,12 @@ def test_a_loss_is_in_the_keys_of_who_minimises_it_and_the_usual_one_in_none():
         settings = tiny.settings({f"student.{name}": value for name, value in changes.items()})
         experts = teach(dataset, dataclasses.replace(settings.teacher, experts=0))
         context = identity.member_context(settings, dataset, experts)
-        return make.make(settings, dataset, [[]], context | {"teacher": ""}).keys, json.dumps(context)
+        plan = make.make(settings, dataset, [[]], context | {"teacher": ""})
+        return plan.keys, identity.of_student(context, plan.members[0]), json.dumps(context["learned"])
 
     usual, other = told(), told(loss="squared_error")
-    assert "loss" not in usual[1] and other[1].count("squared_error") == 1  # of those that learn labels
+    assert "loss" not in usual[1] and other[1]["loss"] == "squared_error"
+    assert "loss" not in usual[2] and other[2].count("squared_error") == 1  # of those that learn labels
     assert usual == told(loss="soft_cross_entropy") and not set(usual[0]) & set(other[0])
 
 

@@ -21,7 +21,7 @@ from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.smoothing import smooth_to
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 SETTINGS = tiny_run.settings({"teacher.experts": 2, "learned.looks": 2, "learned.look_outer_steps": 5})
 DATASET = story.load(SETTINGS)

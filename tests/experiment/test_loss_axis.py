@@ -177,8 +177,8 @@ REFUSED = {
     ),
     "of learned labels": (
         {"student.loss": "gift", "sweep.labels": ("learned",)},
-        "config.student.loss: labels are learned as probabilities, and gift wants label_logits and true_class; wanted a loss "
-        "of rows, such as soft_cross_entropy or kl",
+        "config.student.loss: labels are learned as probabilities, and gift wants label_logits and true_class; "
+        "wanted a loss of rows, such as soft_cross_entropy or kl",
     ),
     "of a column with learned labels": (
         {"sweep.loss": ("soft_cross_entropy", "mse"), "sweep.labels": ("learned",)},
@@ -191,7 +191,8 @@ REFUSED = {
     ),
     "logits that are not there": (
         {"sweep.labels": ("hard|centre",)},
-        "config.sweep.labels: centre is done to logits, and 'hard|centre' has none before it; `log` makes some of a row",
+        "config.sweep.labels: centre is done to logits, and 'hard|centre' has none before it; `log` makes some "
+        "of a row",
     ),
     "an argument out of range": (
         {"sweep.loss": ("kl(0)",)},
@@ -199,7 +200,8 @@ REFUSED = {
     ),
     "an unknown loss": (
         {"sweep.loss": ("gfit",)},
-        "config.sweep.loss: unknown loss 'gfit'; closest: gift, mse_gt, cosine (all of them: jaxsoft/training/losses.py)",
+        "config.sweep.loss: unknown loss 'gfit'; closest: gift, mse_gt, cosine (all of them: "
+        "jaxsoft/training/losses.py)",
     ),
     "an argument that there is not": (
         {"sweep.loss": ("gift(beta=1)",)},
@@ -220,8 +222,8 @@ REFUSED = {
     ),
     "the class alone, with learned labels": (
         {"student.loss": "cross_entropy", "sweep.labels": ("learned",)},
-        "config.student.loss: labels are learned as probabilities, and cross_entropy wants true_class; wanted a loss of rows, "
-        "such as soft_cross_entropy or kl",
+        "config.student.loss: labels are learned as probabilities, and cross_entropy wants true_class; wanted a loss "
+        "of rows, such as soft_cross_entropy or kl",
     ),
     "a loss twice": (
         {"sweep.loss": ("mse", "mse"), "sweep.labels": ("teacher(epoch=3)",)},

@@ -26,7 +26,7 @@ from jaxsoft.experiment.tell import describe, progress
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program, Report
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 OURS = str(Path(plan.__file__).parents[1])
 NOBODY: Any = mock.Mock(spec=Experts)
@@ -114,7 +114,7 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa
         ):
             checks.check(asked)
             checks.check_data(asked, dataset)
-            made = plan.make(asked, dataset, [HISTORY], {"student": Told(batch=256)})
+            made = plan.make(asked, dataset, [HISTORY], {"data": Told(batch=256)})
             subsets.draw_images(made.members, asked, dataset, NOBODY)
         assert len(made.members) == 2 * 3 * seeds
         counts.append([parse.call_count, text.call_count, selection.call_count, Told.written])

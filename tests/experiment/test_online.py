@@ -27,9 +27,9 @@ BASE = {"teacher.experts": 2, "teacher.models": ("mlp(hidden=8)", "mlp(hidden=4)
 BASE |= {"sweep.seed": (0,), "sweep.ipc": (3,), "student.augment": "dsa", "student.steps": 2 * EPOCHS}
 BASE |= {"student.evaluations": 4}
 SEE = jax.jit(fit.batch_at, static_argnums=0)
-PLAIN = "teachers(2, epoch=3, online=True)"
+PLAIN = "teachers(2, epoch=3, online=true)"
 STORED = f"teachers(2, epoch=3, views={EPOCHS})"
-ONLINE = "teachers(2, epoch=3, mix=cutmix, online=True)"
+ONLINE = "teachers(2, epoch=3, mix=cutmix, online=true)"
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_what_cannot_be_meant_is_refused_by_the_plan(labels, message):
 def test_what_is_usual_is_not_told():
     for written, told in (
         ("teacher(epoch=3, views=4, mix=cutmix)", "teacher(epoch=3, views=4)"),
-        ("teacher(epoch=3, online=true, mix=none)", "teacher(epoch=3, online=True)"),
+        ("teacher(epoch=3, online=true, mix=none)", "teacher(epoch=3, online=true)"),
         ('teachers(2, epoch=3, views=4, mix="mixup(alpha=0.8)")', "teachers(2, epoch=3, views=4, mix=mixup)"),
         ('teacher(views=4, mix="mixup(1)")', "teacher(views=4, mix='mixup(alpha=1.0)')"),
     ):

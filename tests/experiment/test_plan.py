@@ -16,7 +16,7 @@ from jaxsoft.experiment.plan.stored import repeated
 from jaxsoft.experiment.plan.sweep import MemberSpec, to_text
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.training import cost
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 CLASSES, EACH = 3, 8
 CONTEXT = {"data": "ab"}

@@ -134,7 +134,7 @@ def test_files_that_hold_no_rows_are_refused(tmp_path, write, told):
     "text, canonical",
     [
         (GIVEN, "array('rows.npy')"),
-        ('array("a.b/my rows.v2.npy", logits=true) | topk(k=3)', "array('a.b/my rows.v2.npy', logits=True)|topk(3)"),
+        ('array("a.b/my rows.v2.npy", logits=true) | topk(k=3)', "array('a.b/my rows.v2.npy', logits=true)|topk(3)"),
         ("array(svm, rows=x1f)|temperature(2)", "array(svm, rows=x1f)|temperature(2)"),
         ("array('|(,', logits=false)", "array('|(,')"),
     ],

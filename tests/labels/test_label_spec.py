@@ -109,7 +109,7 @@ REFUSED = {
     "usage: hard()",
     "teacher(epoch=1.5)": "teacher(epoch=1.5) in 'teacher(epoch=1.5)': epoch expects int, got 1.5; "
     "usage: teacher(expert: int=0, epoch: int=None, accuracy: float=None, entropy: float=None, views: int=0, "
-    "mix: str='', online: bool=False, statistics: str=running)",
+    "mix: str='', online: bool=false, statistics: str=running, features: int=None)",
     "teacher(epoch=-1)": "epoch must be 0 or more, got -1 (in 'teacher(epoch=-1)')",
     "teacher(-1)|topk(2)": "teacher: expert must be 0 or more, got -1 (in 'teacher(-1)|topk(2)')",
     "teacher(accuracy=35)": "accuracy must be a fraction in (0, 1], got 35.0 (in 'teacher(accuracy=35)')",

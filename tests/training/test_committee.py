@@ -12,7 +12,7 @@ import pytest
 
 from jaxsoft.labels import committee
 from jaxsoft.training.evaluate import expert_logits, halves
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 KEPT = pathlib.Path(__file__).parents[1] / "golden" / "cvdd.npz"
 RECIPE = Recipe("convnet(depth=2, width=4, norm=batch)", 6, 1, 1)

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from jaxsoft.training import cost
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 LINEAR = Recipe("mlp(layers=1)", 3, slots=8, batch=8, optimizer="sgd(momentum=0.9)")
 WIDE = Recipe("convnet(depth=1, width=32)", 3, slots=4, batch=4)

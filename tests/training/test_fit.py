@@ -12,7 +12,8 @@ import tiny
 from jaxsoft import rng
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, fit
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.recipe import Recipe
 
 ADVICE = (
     "The engine no longer trains as the original implementation does. Do not touch the reference numbers: find why."

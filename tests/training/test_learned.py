@@ -16,7 +16,7 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.learned import many as learners
 from jaxsoft.experiment.learned import one as learned
 from jaxsoft.training.evaluate import eval_set
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 SETTINGS = config.Learned(

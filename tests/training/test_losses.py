@@ -11,7 +11,8 @@ from jax.flatten_util import ravel_pytree
 
 from jaxsoft import errors, spec
 from jaxsoft.training import fit, losses
-from jaxsoft.training.fit import Batch, Recipe
+from jaxsoft.training.fit import Batch
+from jaxsoft.training.recipe import Recipe
 
 
 def test_soft_cross_entropy_is_the_textbook_sum():
@@ -97,15 +98,14 @@ def test_every_loss_is_finite_with_its_gradient_and_keeps_the_precision(name, dt
 def least(name: str, label) -> jax.Array:
     """Logits at which a loss has its minimum, for class 1; if not told otherwise those of the label."""
     if name.startswith("gift"):
-        of_gift = {"gift": (0.1, 0.1)}.get(name, (2, 0.5))
+        of_gift = {"gift": (0.1, 0.1)}.get(name, (2.0, 0.5))
         return losses._refined(label, jnp.int32(1), *of_gift)
     return jnp.log(jnp.array([0.2 / 3, 0.8 + 0.2 / 3, 0.2 / 3])) if name == "cross_entropy(0.2)" else label
 
 
 @pytest.mark.parametrize("name", sorted({*ALL} - {"cross_entropy", "mse_gt"}))  # the first has no least value
 def test_every_loss_is_least_at_its_own_target(name):
-    loss, at = of_label(name, label := LABELS["soft"]), least(name, LABELS["soft"])
-    del label
+    loss, at = of_label(name, LABELS["soft"]), least(name, LABELS["soft"])
     value, slope = jax.value_and_grad(loss)(at)
     np.testing.assert_allclose(slope, 0, atol=1e-6)
     for step in 0.1 * np.eye(3, dtype=np.float32):

@@ -11,7 +11,8 @@ from jax.scipy.special import xlogy
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 from jaxsoft.training import losses
-from jaxsoft.training.fit import Batch, Recipe
+from jaxsoft.training.fit import Batch
+from jaxsoft.training.recipe import Recipe
 
 LOGITS = "array(x, logits=true)"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 MODELS = [
     ("convnet(depth=1, width=4)", (8, 8, 1), 4),

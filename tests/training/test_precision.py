@@ -8,6 +8,7 @@ import tiny
 from jax.extend.core import jaxprs_in_params
 
 from jaxsoft.training import fit
+from jaxsoft.training import recipe as recipes
 
 MODELS = (
     "convnet(depth=1, width=4)",
@@ -42,9 +43,9 @@ def equations(jaxpr):
 
 
 def test_auto_is_float32_on_a_cpu_and_half_elsewhere(monkeypatch):
-    assert fit.precision("auto") == "float32"
+    assert recipes.precision("auto") == "float32"
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert [fit.precision(p) for p in ("auto", "float32", "bfloat16")] == ["bfloat16", "float32", "bfloat16"]
+    assert [recipes.precision(p) for p in ("auto", "float32", "bfloat16")] == ["bfloat16", "float32", "bfloat16"]
 
 
 def test_two_hundred_steps_in_half_precision_stay_within_the_spread_over_seeds():

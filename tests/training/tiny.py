@@ -9,7 +9,8 @@ import numpy as np
 from jaxsoft.training import ensemble
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet, eval_set
-from jaxsoft.training.fit import Bank, Member, Recipe
+from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.recipe import Recipe
 
 CLASSES, SHAPE, IMAGES = 3, (8, 8, 1), 24
 # Ten slots in batches of four: three steps an epoch, and the last batch is half empty.

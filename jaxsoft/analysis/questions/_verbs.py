@@ -153,5 +153,4 @@ def taught(labels: str, *apart: str) -> str:
     'teacher(epoch=20)|topk(3)'
     """
     source, *rest = spec.parse(labels)
-    kept = {name: value for name, value in source.kwargs.items() if name not in apart}
-    return spec.render((spec.Call("teacher", (), kept), *rest))
+    return spec.render((source.without(*apart)._replace(name="teacher", args=()), *rest))

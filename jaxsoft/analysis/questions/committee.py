@@ -12,10 +12,10 @@ from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import PALETTE, Chart, Level, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Text, table
-from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.groups import TUNABLE, Group
 from jaxsoft.analysis.statistics.inference import Estimate
 
-ORDER = 12
+ORDER = 7  # before where labels come from, which views of its labels ask
 _GAIN, _BATCH = "gain over equal weights, points", "batch − running, points"
 WAYS = {
     "students": "weights by students' accuracies",
@@ -115,7 +115,7 @@ def _statistics(group: Group) -> Section | None:
 
 def statistics(group: Group) -> dict[int, int]:
     """The arms of batch statistics, each with that of the same labels by running ones."""
-    settings = [name for name in group.arms if name in ("learning_rate", "weight_decay", "steps")]
+    settings = [name for name in group.arms if name in TUNABLE]
     place = {
         (line["labels"], *(line[s] for s in settings)): arm for arm, line in enumerate(group.arms.to_dict("records"))
     }
@@ -123,8 +123,7 @@ def statistics(group: Group) -> dict[int, int]:
     for (labels, *rest), arm in place.items():
         source, *others = spec.parse(labels)
         if source.kwargs.get("statistics") == "batch":
-            kept = {name: value for name, value in source.kwargs.items() if name != "statistics"}
-            other = place.get((spec.render((source._replace(kwargs=kept), *others)), *rest))
+            other = place.get((spec.render((source.without("statistics"), *others)), *rest))
             found |= {} if other is None else {arm: other}
     return found
 

@@ -54,7 +54,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     }
     said = [words.compare("Feature maps", f"{kind} alone", values) for kind, values in best.items() if values]
     caption = f"Rates, and what the title says, chosen on {group.on}; paired differences; 95 % intervals."
-    shown = "Test accuracy with feature maps in the labels minus that of the same rows without, by block and loss."
+    shown = "Test accuracy with feature maps in the labels minus that of the same rows without, by block and weight."
     chart = Chart("feature-labels", side_by_side(_series(gains), _GAIN, _COLOURS), shown)
     texts = [Text(f"{'. '.join(said[1:])}.")] if said[1:] else []
     return Section(said[0], [*texts, Text(_clear(gains)), chart, table(lines, caption), *edge(edges)])
@@ -63,9 +63,8 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
 def _maps(labels: str) -> tuple[str, str]:
     """The same rows without feature maps, and after which block those are of; empty if there are none."""
     source, *operations = spec.parse(labels)
-    kept = {name: value for name, value in source.kwargs.items() if name != "features"}
     is_hard = bool(operations) and operations[0].name == "hard"
-    first = [] if is_hard else [source._replace(kwargs=kept)]
+    first = [] if is_hard else [source.without("features")]
     return spec.render((*first, *operations)), str(source.kwargs.get("features", ""))
 
 
@@ -92,7 +91,7 @@ def _series(gains: Mapping[tuple[int, str, str, str], Estimate]) -> dict[str, di
     found: dict[str, dict[tuple[int, str], Estimate]] = {}
     for (ipc, rows, layer, loss), gain in gains.items():
         found.setdefault(_kind(rows), {})[
-            ipc, f"{layer}: {loss.removeprefix('features').strip('()') or 'features'}"
+            ipc, f"block {layer}: {loss.removeprefix('features').strip('()') or 'features'}"
         ] = gain
     return found
 

@@ -7,7 +7,6 @@ such labels are not stored, and cost the bytes of their experts, once.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxsoft import spec
 from jaxsoft.analysis.questions._verbs import bytes_axis, bytes_shown, examples, online_bits, stored_bits
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
@@ -65,7 +64,7 @@ def _kind(arm: Mapping[Any, Any]) -> str:
     """Of which kind the labels of an arm are."""
     if arm["source"] == "hard":
         return _HARD
-    if spec.parse(arm["labels"])[0].kwargs.get("online"):
+    if arm["online"]:
         return _ONLINE
     few = not {"stored", "topk"}.isdisjoint(arm["operations"])
     return (_CODED_VIEWS if few else _VIEWS) if arm["views"] else (_CODED if few else _DENSE)

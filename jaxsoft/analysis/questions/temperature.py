@@ -13,7 +13,8 @@ from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Heat, Panel, cut
 from jaxsoft.analysis.showing.page import Section, Text, table
-from jaxsoft.analysis.statistics.groups import Group, factors
+from jaxsoft.analysis.statistics.factors import factors
+from jaxsoft.analysis.statistics.groups import Group
 
 ORDER = 12
 _MOST_POINTS = 0.2

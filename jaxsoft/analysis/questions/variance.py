@@ -19,7 +19,8 @@ from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, GREEN, GREY, ORANGE, Chart, Panel, Series
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics import variance
-from jaxsoft.analysis.statistics.groups import Group, factors
+from jaxsoft.analysis.statistics.factors import factors
+from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate
 from jaxsoft.analysis.statistics.variance import REST, Components
 

@@ -5,8 +5,7 @@ rates are one thing, the choice among arms, so hard and soft labels are tuned al
 """
 
 import functools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from jaxsoft import spec
 from jaxsoft.analysis.statistics import inference
+from jaxsoft.analysis.statistics.factors import FACTORS, factors, shortened
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.types import Row
 
@@ -28,11 +27,7 @@ CROSS_ENTROPIES = (LOSS, "cross_entropy")
 TUNABLE = ("learning_rate", "weight_decay", "steps")
 PROBES = ("swap", "shuffle", "drop_class")
 """Operations of labels that are made to be worse."""
-FACTORS = (
-    "source", "epoch", "family", "base", "op", "value", "views", "online", "expert", "experts", "pool", "operations"
-)  # fmt: skip
 _AS_LOGITS = {"as_logits", "log"}
-_EPOCH = ("epoch", "accuracy", "entropy")
 _CELL = ["seed", "subset_seed", "ipc", "labels"]
 _BOOKKEEPING = ("member", "wave", "device", "status", "first_bad_step", "teacher_epoch", "accuracy_by_class")
 _MEASURED = ("accuracy", "loss", "entropy", "seconds")
@@ -164,50 +159,6 @@ class Group:
             return np.empty((1, 0), int)
         picks = inference.chosen(self.side(ipcs, arms).selection)
         return np.where(picks >= 0, np.array(arms)[picks], -1)
-
-
-@functools.cache
-def factors(labels: str) -> Mapping[str, Any]:
-    """A label spec taken apart: one value for each of `FACTORS`, but for the epoch, which the results tell.
-
-    `family`: the spec without its epoch; `base`: without its last operation `op`, whose one argument is `value`;
-    `expert`: the one that labels, -1 for several or none; `experts`: how many are pooled.
-
-    >>> found = factors("teacher(expert=2, epoch=11)|topk(3)")
-    >>> found["family"], found["base"], found["op"], found["value"], found["expert"]
-    ('teacher(expert=2)|topk(3)', 'teacher(expert=2, epoch=11)', 'topk', 3.0, 2)
-    """
-    source, *operations = spec.parse(labels)
-    named = {key: value for key, value in source.kwargs.items() if key not in _EPOCH}
-    last = operations[-1] if operations else spec.Call("")
-    value = next(iter((*last.args, *last.kwargs.values())), np.nan)
-    first = source.args[0] if source.args else None
-    several, usual = source.name in ("teachers", "committee"), "prior" if source.name == "committee" else "logits"
-    return {
-        "source": source.name,
-        "family": spec.render((source._replace(kwargs=named), *operations)),
-        "base": spec.render((source, *operations[:-1])),
-        "op": last.name,
-        "value": float(value) if isinstance(value, int | float) else np.nan,
-        "views": int(named.get("views", 0)),
-        "online": bool(named.get("online", False)),
-        "expert": int(named.get("expert", first or 0)) if source.name == "teacher" else -1,
-        "experts": int(named.get("n", first or 3)) if several else int(source.name == "teacher"),
-        "pool": str(named.get("pool", usual)) if several else "",
-        "operations": tuple(call.name for call in operations),
-    }
-
-
-def shortened(labels: Iterable[str]) -> dict[str, str]:
-    """Label specs that are shown otherwise: without the digest of rows of one's own, if their name is that of no others.
-
-    >>> shortened(["hard", "array(svm, rows=x1f)|topk(3)", "array(svm, rows=x1f)"])
-    {'array(svm, rows=x1f)|topk(3)': 'array(svm)|topk(3)', 'array(svm, rows=x1f)': 'array(svm)'}
-    """
-    taken = {text: spec.parse(text) for text in labels if text.startswith("array")}
-    named = Counter(name for name, _ in {(source.args, source.kwargs.get("rows")) for source, *_ in taken.values()})
-    alone = {text: calls for text, calls in taken.items() if named[calls[0].args] == 1}
-    return {text: spec.render((first._replace(kwargs={}), *others)) for text, (first, *others) in alone.items()}
 
 
 def tidy(rows: Iterable[Row]) -> pd.DataFrame:

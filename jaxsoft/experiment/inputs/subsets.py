@@ -18,11 +18,11 @@ def draw_tables(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
     """For every draw, positions in train by class; what they say is asked of the experts once, if at all."""
-    tables, named = {}, functools.cache(checks.selection)
+    tables, named, asked = {}, functools.cache(checks.selection), functools.cache(checks.asked_of_expert)
     said = functools.cache(lambda name: {"difficulty": difficulty, "embeddings": embeddings}[name](experts, dataset))
     for draw, ipc in sweep.largest_ipc(members, settings.protocol).items():
         choose = named(draw.select)
-        given = {name: said(name) for name in checks.asked_of_expert(draw.select)}
+        given = {name: said(name) for name in asked(draw.select)}
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
         table = choose(dataset.train.labels, ipc, key=key, **given)
         tables[draw] = trials.check_table(draw.select, table, dataset.train.labels, ipc)

@@ -14,14 +14,15 @@ from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import pooled
-from jaxsoft.labels.priors import drawn, weights
+from jaxsoft.labels.committee import drawn, fixed_weights
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, fit
 from jaxsoft.training.evaluate import expert_logits
-from jaxsoft.training.fit import Bank, Member, Recipe, make_bank
+from jaxsoft.training.fit import Bank, Member, make_bank
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 
@@ -51,7 +52,7 @@ def view_labels(
         ask = functools.partial(_ask, recipe, bank, int(seed), spec.statistics)
         said = jnp.asarray(np.stack([ask(*network) for network in networks]))
         whose = jnp.repeat(jnp.asarray(images), views), jnp.tile(jnp.arange(views, dtype=jnp.int32), slots)
-        yield pooled(spec, said, drawn(spec, weights(spec), *whose))
+        yield pooled(spec, said, drawn(spec, fixed_weights(spec), *whose))
 
 
 def online_teachers(labels: Iterable[str], experts: Experts) -> dict[str, Any] | None:

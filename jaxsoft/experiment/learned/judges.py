@@ -25,10 +25,11 @@ from jaxsoft.experiment.learned.one import ImageSet, Lesson
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.labels.priors import alone
+from jaxsoft.labels.committee import alone
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
-from jaxsoft.training import cost, fit
+from jaxsoft.training import cost
+from jaxsoft.training import recipe as recipes
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
@@ -96,7 +97,7 @@ def priors(
 def recipe_of(settings: config.Settings, num_classes: int, slots: int, seen: tuple[int, str] = (0, "none")) -> Recipe:
     """How students are trained that judge experts; `seen` are the views of an image, and how they are mixed."""
     own, (views, mix) = settings.student, seen
-    how = own.optimizer, own.schedule, own.augment, fit.precision(settings.precision), views, own.loss, mix
+    how = own.optimizer, own.schedule, own.augment, recipes.precision(settings.precision), views, own.loss, mix
     return Recipe(own.model, num_classes, slots, min(own.batch, slots), *how)
 
 
@@ -160,7 +161,7 @@ def _read(folder: Path) -> dict[str, dict[str, Any]]:
 def _key(settings: config.Settings, dataset: Dataset, experts: Experts, spec: LabelSpec, subset: ImageSet) -> str:
     """A hash over what determines what students of an expert reach."""
     called = {call.name: sources.digest(operation(call.name)) for call in spec.operations}
-    around = sources.engine(), numerics.identity(), fit.precision(settings.precision), settings.data.normalize
+    around = sources.engine(), numerics.identity(), recipes.precision(settings.precision), settings.data.normalize
     own = identity(settings), called, dataset.fingerprint, experts.key, *around
     who = [str(spec), int(subset.seed), np.asarray(subset.images).tolist()]
     return files.digest([json.dumps([own, who], sort_keys=True)])[:12]

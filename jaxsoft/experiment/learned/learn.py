@@ -22,7 +22,8 @@ from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, metrics
 from jaxsoft.training.evaluate import eval_set
-from jaxsoft.training.fit import Recipe, make_bank
+from jaxsoft.training.fit import make_bank
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 _MOST_POOLED = 5  # experts, in the labels that learned ones are compared with

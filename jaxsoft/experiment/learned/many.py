@@ -15,7 +15,7 @@ from jaxsoft.config.settings import Learned
 from jaxsoft.experiment.learned.one import ImageSet, Judged, Lesson, outer_steps
 from jaxsoft.ops import conv
 from jaxsoft.training import cost
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 _SPREAD, _SHARED = PartitionSpec("subset"), PartitionSpec()
 

@@ -35,7 +35,8 @@ from jaxsoft.config.settings import Learned
 from jaxsoft.rng import Stream
 from jaxsoft.training import evaluate, fit, losses
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member, Recipe, State
+from jaxsoft.training.fit import Bank, Member, State
+from jaxsoft.training.recipe import Recipe
 
 
 class Material(NamedTuple):

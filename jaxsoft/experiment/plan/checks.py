@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from jaxsoft.experiment.plan import committees, maps, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
-from jaxsoft.labels.committee import WHOSE
 from jaxsoft.labels.given import check_rows, read_rows
+from jaxsoft.labels.sources import WHOSE
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, cost
-from jaxsoft.training.fit import Recipe, wanted
+from jaxsoft.training.recipe import Recipe, wanted
 from jaxsoft.types import Dataset
 
 SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
@@ -82,37 +82,18 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         _check_unvalidated(settings)
     specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in members)}
     with _about("config.sweep.labels"):
-        for labels in specs.values():
-            labels.check(dataset.num_classes)
-            sizes = dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels] == labels)
-            committees.check(labels, sizes, settings, dataset)
-            if labels.imported:
-                imported.check(labels, settings.data, dataset)
+        for text, labels in specs.items():
+            sizes = dict.fromkeys(m.slots(dataset.num_classes) for m in members if m.labels == text)
+            _check_fits(labels, sizes, settings, dataset)
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
     for text, key in _selections(settings).items():
-        ipc = max(m.ipc for m in members if m.select == text)
-        with _about(key):  # once, as if all images were equal
-            given = {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
-            if "embeddings" in given:
-                _check_embeds(text, settings.teacher, dataset.num_classes)
-            choose = functools.partial(
-                selection(text), dataset.train.labels, key=rng.key(0, rng.Stream.SUBSET), **given
-            )
-            trials.check_table(text, choose(ipc), dataset.train.labels, ipc)
-            trials.check_nested(text, choose, ipc)
-            if isinstance(text, chosen.Indices):
-                for smaller in {m.ipc for m in members if m.select == text}:
-                    choose(smaller)
-    tried = {f"config.{name}": trials.of_training(getattr(settings, name), dataset) for name in _trained(settings)}
-    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep)}).items():
-        for setting, try_ in each:
-            with _about(f"{group}.{setting}"):
-                try_()
-    for text, key in _losses(settings).items():
         with _about(key):
-            trials.loss(text, dataset.num_classes)
+            _try_selection(text, {m.ipc for m in members if m.select == text}, settings.teacher, dataset)
+    for key, try_ in _trials(settings, dataset):
+        with _about(key):
+            try_()
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
@@ -124,6 +105,36 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
             require_memory(needed, memory.most_bytes(), "one such network")
     for model, text in dict.fromkeys((m.model, m.labels) for m in members):
         maps.with_maps(Recipe(model, dataset.num_classes, 1, 1), specs[text], settings, dataset)
+
+
+def _check_fits(labels: LabelSpec, sizes: Iterable[int], settings: config.Settings, dataset: Dataset) -> None:
+    """Refuse labels that are not of such classes, images and networks; `sizes` are of subsets that have them, in images."""
+    labels.check(dataset.num_classes)
+    committees.check(labels, sizes, settings, dataset)
+    if labels.imported:
+        imported.check(labels, settings.data, dataset)
+
+
+def _try_selection(text: str, ipcs: Collection[int], teacher: config.Teacher, dataset: Dataset) -> None:
+    """Choose images once, as if all were equal to experts, and refuse what is no selection or does not nest."""
+    given = {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
+    if "embeddings" in given:
+        _check_embeds(text, teacher, dataset.num_classes)
+    labels, most = dataset.train.labels, max(ipcs)
+    choose = functools.partial(selection(text), labels, key=rng.key(0, rng.Stream.SUBSET), **given)
+    trials.check_table(text, choose(most), labels, most)
+    trials.check_nested(text, choose, most)
+    for ipc in ipcs if isinstance(text, chosen.Indices) else ():
+        choose(ipc)
+
+
+def _trials(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What specs name is tried on such data: their key, and the trial."""
+    tried = {f"config.{name}": trials.of_training(getattr(settings, name), dataset) for name in _trained(settings)}
+    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep)}).items():
+        yield from ((f"{group}.{setting}", try_) for setting, try_ in each)
+    for text, key in _losses(settings).items():
+        yield key, functools.partial(trials.loss, text, dataset.num_classes)
 
 
 def needs_experts(settings: config.Settings) -> bool:
@@ -220,8 +231,8 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
         raise errors.ConfigError(
             f"config.student.loss: {told}; wanted a loss of rows, such as soft_cross_entropy or kl"
         )
-    judges = [(loss, m.labels) for m in members if committees.ask_students([m.labels])]
-    pairs = dict.fromkeys([(m.loss, m.labels) for m in members] + judges)
+    judges = [(loss, text) for text in dict.fromkeys(m.labels for m in members) if committees.ask_students([text])]
+    pairs = dict.fromkeys([*((m.loss, m.labels) for m in members), *judges])
     maps.check(pairs, _losses(settings))
     for loss, text in pairs:
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:

@@ -10,7 +10,7 @@ from jaxsoft import config, errors, models
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import fit
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 _LEAST = 2  # images that have statistics

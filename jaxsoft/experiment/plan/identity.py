@@ -15,8 +15,9 @@ from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import operation
-from jaxsoft.training import fit, mixing
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training import mixing
+from jaxsoft.training import recipe as recipes
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 
@@ -31,7 +32,7 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
     return {
         "data": dataset.fingerprint,
         "normalize": settings.data.normalize,
-        "precision": fit.precision(settings.precision),
+        "precision": recipes.precision(settings.precision),
         "teacher": experts.key,
         "student": student,
         "learned": {"model": settings.student.model, **learned, "code": learning.recipe_of(settings, 1, 1).code()},

@@ -22,8 +22,9 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost, fit
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training import cost
+from jaxsoft.training import recipe as recipes
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, History
 
 # Measured on two devices: 90 kB for every step of a block of three small networks, on each.
@@ -95,7 +96,7 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
-    how = member.optimizer, own.schedule, own.augment, fit.precision(settings.precision)
+    how = member.optimizer, own.schedule, own.augment, recipes.precision(settings.precision)
     source = LabelSpec.parse(member.labels)
     asked: dict[str, Any] = {}
     if source.online:

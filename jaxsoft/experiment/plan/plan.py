@@ -8,7 +8,7 @@ from jaxsoft import errors
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
 _COPIES = 1.85

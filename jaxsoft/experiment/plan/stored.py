@@ -9,7 +9,7 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.ops import conv
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 
 PLAN, TEACHERS = "plan.json", "teachers.json"
 

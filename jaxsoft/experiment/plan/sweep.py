@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jaxsoft import config, errors, files
 from jaxsoft.labels.given import spec_of
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training.fit import wanted
+from jaxsoft.training.recipe import wanted
 from jaxsoft.types import History
 
 BY_MEMBER = "model", "learning_rate", "weight_decay", "steps", "loss", "optimizer"

@@ -13,7 +13,8 @@ from jaxtyping import Int
 
 from jaxsoft import config, errors, imports, spec
 from jaxsoft.training import augment
-from jaxsoft.training.fit import Batch, Recipe
+from jaxsoft.training.fit import Batch
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 _NUMBER = jax.ShapeDtypeStruct((), jnp.float32)

@@ -21,7 +21,8 @@ from jaxsoft.experiment.store.lock import Lock, OnWait, told
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
 from jaxsoft.training.evaluate import EvalSet, answers, eval_set
-from jaxsoft.training.fit import Bank, Member, Recipe, State, make_bank
+from jaxsoft.training.fit import Bank, Member, State, make_bank
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, History, Split
 
 log = logging.getLogger(__name__)

@@ -19,11 +19,12 @@ from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.labels.bank import LogitBank, label_rows
-from jaxsoft.labels.priors import judged_by
+from jaxsoft.labels.committee import judged_by
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost, fit
+from jaxsoft.training import cost
+from jaxsoft.training import recipe as recipes
 from jaxsoft.training.evaluate import answers, embeddings, maps_of
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, History, Split
 
 OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
@@ -150,11 +151,7 @@ class Experts(NamedTuple):
         Raises:
           ConfigError: there is no such expert, epoch or layer.
         """
-        recipe, variables = self.network(expert, epoch)
-        stored = self.normalizer.store(split.images[np.asarray(image_ids, np.int32)])
-        stacked = jax.tree.map(lambda a: np.asarray(a)[None], variables)
-        (maps,) = answers(recipe, self.normalizer, stored, [stacked], ask=maps_of(layer))
-        return maps[0]
+        return self._answered(split.images[np.asarray(image_ids, np.int32)], expert, epoch, maps_of(layer))
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
@@ -163,10 +160,14 @@ class Experts(NamedTuple):
 
     def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:
         """What the last layer of expert 0, after its last epoch, is given of every training image."""
-        recipe, variables = self.network(0, self.settings.epochs)
-        alone = jax.tree.map(lambda a: a[None], variables)
-        stored = self.normalizer.store(dataset.train.images)
-        return next(answers(recipe, self.normalizer, stored, [alone], ask=embeddings))[0]
+        return self._answered(dataset.train.images, 0, self.settings.epochs, embeddings)
+
+    def _answered(self, images: np.ndarray, expert: int, epoch: int, ask: Callable[..., Any]) -> np.ndarray:
+        """What one expert tells of images after an epoch."""
+        recipe, variables = self.network(expert, epoch)
+        alone = jax.tree.map(lambda a: np.asarray(a)[None], variables)
+        (found,) = answers(recipe, self.normalizer, self.normalizer.store(images), [alone], ask=ask)
+        return found[0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:
         """The classes by the accuracy of expert 0 on the training images after its last epoch, worst first.
@@ -202,7 +203,7 @@ def teach(
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
     config.read({"precision": precision, "compute": {"lowering": lowering}})
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
-    normalization, precision = normalize.canonical(normalization), fit.precision(precision)
+    normalization, precision = normalize.canonical(normalization), recipes.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
     for model in architectures:
         model_check(model, dataset, [trained_by(settings, dataset)])
@@ -227,7 +228,7 @@ def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, 
 
 def is_taught(dataset: Dataset, settings: config.Teacher, normalization: str, precision: str, store: Path) -> bool:
     """Whether a store has the last epoch of all of these experts."""
-    task = Task(dataset, settings, normalize.canonical(normalization), fit.precision(precision))
+    task = Task(dataset, settings, normalize.canonical(normalization), recipes.precision(precision))
     folders = [store / task.key(*who) for who in by_architecture(settings).items()]
     return all(path_of(folder, settings.epochs).is_dir() for folder in folders)
 

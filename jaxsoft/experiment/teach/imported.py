@@ -28,7 +28,7 @@ from jaxsoft.experiment.store.folder import writing
 from jaxsoft.labels.given import Told, with_labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import answers
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
 RECORD, WEIGHTS = "teacher.json", "weights.safetensors"

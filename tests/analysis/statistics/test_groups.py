@@ -6,7 +6,8 @@ import synthetic
 
 from jaxsoft.analysis import questions
 from jaxsoft.analysis.statistics import inference
-from jaxsoft.analysis.statistics.groups import collide, factors, groups, is_probe, tidy, varying
+from jaxsoft.analysis.statistics.factors import factors
+from jaxsoft.analysis.statistics.groups import collide, groups, is_probe, tidy, varying
 
 row = synthetic.row
 BY_CLASS = "0.5 - 0.25 1"  # four classes, of one of which there was nothing to see
@@ -210,7 +211,7 @@ def test_every_question_to_a_group_has_an_answer_of_its_own():
         ("teachers(5, pool=probabilities, epoch=5)", {"expert": -1, "experts": 5, "pool": "probabilities"}),
         ("teachers|swap(2)|renormalize", {"experts": 3, "pool": "logits", "op": "renormalize", "operations": ("swap", "renormalize")}),
         ("teacher(epoch=5, views=4)|temperature(0.5)", {"views": 4, "op": "temperature", "value": 0.5}),
-        ("teacher(epoch=5, mix=mixup, online=True)", {"views": 0, "online": True, "family": "teacher(mix=mixup, online=True)"}),
+        ("teacher(epoch=5, mix=mixup, online=true)", {"views": 0, "online": True, "family": "teacher(mix=mixup, online=true)"}),
     ],
 )  # fmt: skip
 def test_a_label_spec_is_taken_apart(labels, told):

@@ -21,8 +21,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     study = presets.study("feature_labels", arg)
     config = study.config
     if study.quick and study.small:  # softmax regression has no maps
-        config.teacher.model = config.student.model = "mlp(hidden=16, layers=3)"
-    models = (config.student.model, "mlp(hidden=8, layers=3)" if study.quick else "mlp(hidden=64, layers=3)")
+        config.teacher.model = config.student.model = "mlp(hidden=16)"
+    models = (config.student.model, "mlp(hidden=8)" if study.quick else "mlp(hidden=64, layers=3)")
     compared = [(-1, 0.1)] if study.quick else [(-1, 0.01), (-1, 0.1), (-1, 1.0), (0, 0.1)]
     when = presets.when(study.stages[-1 if study.quick else 1])
     cells = [("hard", "soft_cross_entropy"), (f"teacher({when})", "soft_cross_entropy")]

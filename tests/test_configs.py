@@ -79,7 +79,7 @@ def test_quick_is_less_work(path):
 def test_it_fits_digits_and_takes_minutes(path):
     read = settings(path)
     checks.check_data(settings(path, "seeds=1"), digits())
-    assert 25_000 <= least_steps(read) <= 600_000
+    assert 25_000 <= least_steps(read) <= 1_200_000  # 672_000 take 3.3 min on two cores
 
 
 @functools.cache

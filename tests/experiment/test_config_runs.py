@@ -66,5 +66,6 @@ def test_a_quick_run_answers_its_question(name, store, tmp_path):
 
 
 def test_experts_are_trained_once(store):
-    """Cross-architecture has experts of its own, of two architectures; all others share theirs."""
-    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 1
+    """Committees and cross-architecture have experts of their own, of two architectures, feature labels of one; all others
+    share theirs."""
+    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 2 + 1 + 1

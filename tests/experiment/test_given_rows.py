@@ -1,5 +1,6 @@
 """Labels of another teacher in whole runs: beside hard ones, edited, under another name; and runs without a teacher."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -148,3 +149,19 @@ def test_experts_are_needed_where_something_asks_them(changes, needed):
             checks.check(without)
     else:
         checks.check(without)
+
+
+def test_the_logarithm_of_a_row_that_holds_0_is_refused_where_a_loss_wants_logits(folder, data):
+    rows = np.eye(10)[data.train.labels] * 0.5 + 0.05
+    rows[:, 4] += rows[:, 3]
+    rows[:, 3] = 0
+    np.save(folder / "cut.npy", rows)
+    experts = teach(data, tiny.settings({"teacher.experts": 0}).teacher)
+    for loss, is_refused in (("mse", True), ("kl", False)):
+        changes = {"sweep.labels": ("array('cut.npy')|log",), "student.loss": loss, "teacher.experts": 0}
+        settings = checks.check(read_rows(tiny.settings(changes), (folder,)))
+        members = sweep.expand(settings)
+        images = subsets.draw_images(members, settings, data, experts)
+        told = r"^config\.sweep\.labels: 'array\(cut, .*\|log' makes logits of train image \d+ that are not finite"
+        with pytest.raises(errors.ConfigError, match=told) if is_refused else contextlib.nullcontext():
+            prepare.finish_rows(members, images, settings, data, experts)

@@ -104,7 +104,7 @@ REFUSED = {
     "hard(3)": "hard(3) in 'hard(3)': too many positional arguments; usage: hard()",
     "teacher|topk": "topk in 'teacher|topk': missing a required argument: 'k'; usage: topk(k: int)",
     "teacher|topk(1.5)": "topk(1.5) in 'teacher|topk(1.5)': k expects int, got 1.5; usage: topk(k: int)",
-    "teacher|topk(True)": "topk(True) in 'teacher|topk(True)': k expects int, got True; usage: topk(k: int)",
+    "teacher|topk(True)": "topk(true) in 'teacher|topk(True)': k expects int, got True; usage: topk(k: int)",
     "teacher|hard(label=3)": "hard(label=3) in 'teacher|hard(label=3)': got an unexpected keyword argument 'label'; "
     "usage: hard()",
     "teacher(epoch=1.5)": "teacher(epoch=1.5) in 'teacher(epoch=1.5)': epoch expects int, got 1.5; "

@@ -20,7 +20,7 @@ with np.load(pathlib.Path(__file__).parents[1] / "golden" / "drupi.npz") as reco
     DRUPI = {name: recorded[name] for name in recorded.files}
 GIVEN = ("net/", "input", "label_logits", "hard_label", "target_features")
 NAMES = sorted(name for name in DRUPI if not name.startswith(GIVEN))
-KINDS = "soft_label_logits", "hard"
+KINDS = {"soft_label_logits": jax.nn.softmax(DRUPI["label_logits"]), "hard": jax.nn.one_hot(DRUPI["hard_label"], 4)}
 WAYS = [("mse", 0.01), ("mse", 0.1), ("mse", 1.0), ("mmd_rbf", 0.1), ("cosine", 0.1), ("mse_l2norm_channels", 0.1)]
 LEAVES = {"kernel_hwio": "kernel", "kernel_flat_hwc": "kernel"}
 MODEL = models.build("convnet(depth=2, width=4)", 4)
@@ -41,11 +41,8 @@ def network():
     return params
 
 
-def total(kind, distance, weight, params, images, maps):
+def total(distance, weight, params, images, maps, rows):
     """The loss of the batch, by the losses that students minimise; a distance of sets is beside the cross-entropy."""
-    rows = (
-        jax.nn.softmax(DRUPI["label_logits"]) if kind == "soft_label_logits" else jax.nn.one_hot(DRUPI["hard_label"], 4)
-    )
     logits, own, _ = models.features(MODEL, {"params": params}, images, train=True)
     if distance == "mmd_rbf":
         return losses.soft_cross_entropy(logits, rows).mean() + weight * distances.mmd_rbf(own, maps)
@@ -58,11 +55,11 @@ def computed():
     """What this package gives, by the names of the recording."""
     params, images, maps = network(), jnp.asarray(DRUPI["input"]), jnp.asarray(DRUPI["target_features"])
     found = {}
-    for kind in KINDS:
-        for distance, weight in WAYS:
-            case, inputs = f"{kind}/{distance}/lambda_{weight}", (params, images, maps)
-            loss = functools.partial(total, kind, distance, weight)
-            value, grads = jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*inputs)
+    for distance, weight in WAYS:
+        loss = jax.jit(jax.value_and_grad(functools.partial(total, distance, weight), (0, 1, 2)))
+        for kind, rows in KINDS.items():
+            case = f"{kind}/{distance}/lambda_{weight}"
+            value, grads = loss(params, images, maps, rows)
             found[f"{case}/loss"] = value
             found |= {f"{case}/grad/{name}": grad for name, grad in as_recorded(grads[0]).items()}
             found |= {f"{case}/grad_input": grads[1], f"{case}/grad_target_features": grads[2]}
@@ -81,7 +78,9 @@ def computed():
     found |= {f"feature_ce/{name}": value for name, value in told.items()}
     # With the strategy `mean` its evaluation takes the mean over the batch: every image is pulled to one map.
     mean = jnp.broadcast_to(maps.mean(0, keepdims=True), maps.shape)
-    found["oddity_mean_over_batch/lambda_0.1/loss"] = total("soft_label_logits", "mse", 0.1, params, images, mean)
+    found["oddity_mean_over_batch/lambda_0.1/loss"] = total(
+        "mse", 0.1, params, images, mean, KINDS["soft_label_logits"]
+    )
     return {name: np.asarray(value) for name, value in found.items()}
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
-from jaxsoft import config
+from jaxsoft import config, errors
 from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
 from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
@@ -202,6 +202,18 @@ PLACES: tuple[tuple[Callable[[LabelSpec], Any], Callable[[Asked, Desk], Rows]], 
 """Whose labels come from where; the first that fits a spec."""
 
 
+def _check_finite(
+    asked: Asked, desk: Desk, rows: Float32[np.ndarray, "R K"], starts: Sequence[Int[np.ndarray, "_"]]
+) -> None:
+    """Refuse logits that are read and that no loss can learn from."""
+    for subset, first in zip(asked.subsets, starts if asked.form == "label_logits" else ()):
+        read = rows[first[:, None] + np.arange(asked.spec.rows_per_image)]
+        if (bad := ~np.isfinite(read).all((1, 2))).any():
+            image, way_on = desk.images[subset][bad.argmax()], "smooth rows before `log`, or take `as_logits`"
+            told = f"makes logits of train image {image} that are not finite, as the logarithm of 0 is"
+            raise errors.ConfigError(f"config.sweep.labels: '{asked.text}' {told}; {way_on}")
+
+
 def finish_rows(
     members: Sequence[MemberSpec],
     images: Mapping[Subset, Images],
@@ -220,6 +232,7 @@ def finish_rows(
     parts, places, begin = [np.zeros((0, dataset.num_classes), np.float32)], {}, 0
     for asked in desk.asked():
         rows, starts = next(made for fits, made in PLACES if fits(asked.spec))(asked, desk)
+        _check_finite(asked, desk, rows, starts)
         first = begin if len(rows) else 0
         places |= {(asked.text, asked.form, s): first + own for s, own in zip(asked.subsets, starts, strict=True)}
         parts.append(rows)

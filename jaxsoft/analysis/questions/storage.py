@@ -86,10 +86,11 @@ def _saved(group: Group, specs: Mapping[str, int]) -> list[Table]:
     """Hard-labelled images that one chosen soft label saves: its worth less the image that it sits on."""
     chosen = {c.ipc: c.labels for c in choose(group)}
     lines = []
-    for w in worths(group, group.soft)[0] if group.hard else []:
+    told = worths(group, group.soft)[0] if group.hard else []
+    for w in (each for each in told if chosen[each.ipc] in specs):  # not those of experts of unknown size
         bits, saved = specs[chosen[w.ipc]], w.ratio - 1
         spared = words.bounded(Estimate(saved, math.nan, w.low - 1, w.high - 1, w.n), _images)
-        each = words.times(1000 * saved / bits) if 0 <= saved < math.inf else None
+        each = words.times(1000 * saved / bits) if bits and 0 <= saved < math.inf else None
         numbers = {"bits": words.Shown(f"{bits:,}", bits), "images saved by a label": spared, "by 1,000 bits": each}
         lines.append({"IPC": w.ipc, "label spec": f"`{chosen[w.ipc]}`", **numbers, "n": w.n})
     caption = (

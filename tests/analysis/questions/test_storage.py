@@ -1,5 +1,7 @@
 """Bytes by hand, and when the question is asked."""
 
+import dataclasses
+
 import pytest
 import synthetic
 
@@ -100,3 +102,11 @@ def test_of_hard_and_soft_labels_of_equal_bits_soft_ones_are_counted(run):
     smooth = {(ipc, f"hard|smooth({amount})"): 0.7 for ipc in (1, 5) for amount in (0.1, 0.2)}
     section = answer(members(ACCURACY | smooth), run)
     assert section.title.endswith(" carry soft labels") and "hard|smooth(0.1)" in section.blocks[0].text
+
+
+def test_an_online_teacher_takes_nothing_of_an_image_and_is_worth_nothing_by_bits(run):
+    rows = members(ACCURACY | {(ipc, "teacher(epoch=5, online=true)"): 0.95 for ipc in (1, 5)})
+    assert len(answer(rows, run).blocks) == 4  # of an expert whose size no run tells, nothing is saved
+    sized = dataclasses.replace(run, rows=rows, teachers={**run.teachers, "experts": [{"history": [], "bytes": 9}]})
+    *_, saved = answer(rows, sized).blocks
+    assert [line[2] for line in saved.rows] == ["0", "0"] and "by 1,000 bits" not in saved.header

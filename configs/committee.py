@@ -8,7 +8,7 @@ Command   jaxsoft run committee
 Expected  CV-DD reports both for images that it synthesises and views of them, at ImageNet scale; of real images nothing is
           published.
 Departs   three ConvNets with batch norm that differ in depth or width; labels of the image as it is and of eight views
-Time      4.4 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
+Time      4.6 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

@@ -4,7 +4,7 @@ Claim     privileged information, feature maps of a teacher, makes reduced datas
 Figure    accuracy with maps minus that of the same rows without, by block and weight
 Command   jaxsoft run feature_labels
 Expected  a gain beyond hard rows, for maps are of a teacher; beyond its soft rows the question is open
-Time      6.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
+Time      1.8 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 
 Maps are of one expert, so soft rows are that expert's too. Another architecture compares its own maps through a learned

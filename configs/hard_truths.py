@@ -4,7 +4,7 @@ Claim     "Hard Truths about Soft Labels" (CVPR 2026): under soft labels core-se
 Table     accuracy with chosen images minus that with random ones, by way of choosing, kind of labels and budget
 Command   jaxsoft run hard_truths
 Expected  differences from random images shrink from hard labels to soft ones and on to those of views
-Time      0.4 min on digits with `:seeds=5`: processor time over two cores of an AMD EPYC, experts trained before
+Time      1.9 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

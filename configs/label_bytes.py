@@ -7,7 +7,7 @@ Expected  ImageNet-1K, ResNet-18, at IPC 10, 20, 50, 100, 200: labels of all vie
           20.2, 33, 46.7, 54, 59.6; pruned and quantised 40 times 29.6, 41.2, 51.3, 56.2, 59.9, 200 times 20, 30.5, 43, 50.1,
           55.4. Published. The presets have no settings for it.
 Departs   labels of each p-th view are fewer `views`, seen in turn; all labels are of one expert.
-Time      26 min on digits: two cores shared by many other runs, experts trained too; its plan predicts 6 for students
+Time      3.1 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

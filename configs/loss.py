@@ -5,7 +5,7 @@ Figure    accuracy of each loss minus that of soft cross-entropy, at each budget
 Command   jaxsoft run loss
 Expected  GIFT, ICLR 2025: refined labels with a cosine of logits beat cross-entropy, KL and mean squares; its text, on distilled images
 Departs   GIFT's KL at temperature 20 lacks the factor 400 that it has here, without which SGD does not move
-Time      0.8 min on digits with `:seeds=5`: processor time over two cores of an AMD EPYC, experts trained before
+Time      3.5 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

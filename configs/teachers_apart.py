@@ -5,7 +5,7 @@ Figure    accuracy with the last teacher at its best temperature minus that with
 Command   jaxsoft run teachers_apart
 Expected  with cross-entropy as `temperature` finds it; a cosine of logits knows no temperature, so there age alone can count
 Departs   one learning rate for all, larger than the presets', as losses on logits need it
-Time      0.7 min on digits with `:seeds=5`: processor time over two cores of an AMD EPYC, experts trained before
+Time      3.0 min on digits: two cores of an AMD EPYC that did other work too, experts trained before
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

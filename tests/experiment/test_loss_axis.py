@@ -158,7 +158,7 @@ def test_python_takes_a_function_of_label_logits_and_class_beside_names():
     assert all(row["status"] == "done" for row in found)
 
 
-LOG = "'{0}|log' has logits if no row holds 0, '{0}|as_logits' takes its numbers as they are"
+LOG = "'{0}|smooth(0.1)|log' has logits, and '{0}|as_logits' takes its numbers as they are"
 WANTED = "wanted logits, and of the label row or label_logits, with or without true_class, or true_class alone"
 REFUSED = {
     "of hard labels": (

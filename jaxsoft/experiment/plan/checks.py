@@ -237,7 +237,7 @@ def _check_losses(settings: config.Settings, members: Sequence[MemberSpec]) -> N
     for loss, text in pairs:
         if "label_logits" in wanted(loss) and not LabelSpec.parse(text).has_logits:
             told = f"{loss} wants logits, and label spec '{text}' gives probabilities"
-            way = f"'{text}|log' has logits if no row holds 0, '{text}|as_logits' takes its numbers as they are"
+            way = f"'{text}|smooth(0.1)|log' has logits, and '{text}|as_logits' takes its numbers as they are"
             raise errors.ConfigError(f"{_losses(settings)[loss]}: {told}; {way}")
 
 

@@ -20,7 +20,8 @@ import measure
 import numpy as np
 
 from jaxsoft.training import fit
-from jaxsoft.training.fit import Batch, Member, Recipe
+from jaxsoft.training.fit import Batch, Member
+from jaxsoft.training.recipe import Recipe, precision
 
 # (model, shape, batch, members, steps of a chunk)
 D2, D3 = "convnet(depth=2, width=32)", "convnet(depth=3, width=128)"
@@ -46,9 +47,7 @@ def main() -> None:
     size = SIZES[args.size]
     for model, shape, batch, members, steps in size["cases"]:
         # Room for two batches, so that a step draws which images it sees.
-        recipe = Recipe(
-            model, measure.CLASSES, 2 * batch, batch, "sgd", "constant", size["augment"], fit.precision("auto")
-        )
+        recipe = Recipe(model, measure.CLASSES, 2 * batch, batch, "sgd", "constant", size["augment"], precision("auto"))
         whole = measure.training(recipe, shape, members, steps)
         same: dict[str, Any] = dict(members=members, steps=steps, block=whole.bucket.block, tile=whole.bucket.tile)
         plain = measure.training(recipe._replace(augment="none"), shape, **same)

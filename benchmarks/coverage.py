@@ -132,11 +132,11 @@ def curves_of(rng: Random, tables: int = 1, *, gains: Float[np.ndarray, "I A"], 
 def group(values: Float[np.ndarray, "2 U I A"], ipcs: Sequence[int] = IPCS) -> groups.Group:
     """Hard labels and, after them, those of a teacher at several epochs."""
     labels = ["hard", *(f"teacher(epoch={epoch})" for epoch in EPOCHS)][: values.shape[-1]]
-    arms = pd.DataFrame(
-        {"labels": labels, "epoch": [math.nan, *map(float, EPOCHS)][: len(labels)], "family": "teacher"}
-    )
-    units = tuple(range(values.shape[1]))
-    return groups.Group("", pd.DataFrame(), arms, units, tuple(ipcs), values[0], values[1], "validation", 10)
+    epochs, sources = [math.nan, *map(float, EPOCHS)], ["hard"] + ["teacher"] * len(EPOCHS)
+    arms = pd.DataFrame({"labels": labels, "epoch": epochs[: len(labels)], "source": sources[: len(labels)]})
+    arms = arms.assign(family="teacher", operations=[()] * len(labels))
+    units, members = tuple(range(values.shape[1])), pd.DataFrame({"loss": [groups.LOSS]})
+    return groups.Group("", members, arms, units, tuple(ipcs), values[0], values[1], "validation", 10)
 
 
 def few(curve: fits.Curve) -> fits.Curve:

@@ -22,7 +22,7 @@ import measure
 import optax
 
 from jaxsoft.training import fit, losses
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 # A case: (depth, width), (H, W, C), batch, numbers of members, the number at which ways are compared; student-steps of a
 # measurement by the engine, by `grouped` and the vmapped ways, and one by one.

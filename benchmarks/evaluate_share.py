@@ -13,7 +13,7 @@ import measure
 import sweeps
 
 from jaxsoft import config
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 LEAST = 8
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import measure
 
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 D2, D3 = "convnet(depth=2, width=32)", "convnet(depth=3, width=128)"
 SMALL, COLOR = (8, 8, 1), (32, 32, 3)

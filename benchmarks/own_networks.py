@@ -14,7 +14,7 @@ import measure
 from flax import linen as nn
 from flax import nnx
 
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 # (depth, width), (H, W, C), batch, members, steps of a chunk.
 SIZES: dict[str, tuple[tuple[int, int], tuple[int, int, int], int, int, int]] = {

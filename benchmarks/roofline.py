@@ -18,7 +18,7 @@ import measure
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 # `cases`: (depth, width, side, channels, batch, members, steps of a chunk). `product`: side of the matrices; `memory`: bytes
 # on each device; `again`: how often in one measurement.

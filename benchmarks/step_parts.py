@@ -23,9 +23,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxsoft.ops import conv, norm
 from jaxsoft.ops.lowerings import Geometry
-from jaxsoft.training import fit
 from jaxsoft.training.ensemble import Bucket
-from jaxsoft.training.fit import Recipe
+from jaxsoft.training.recipe import Recipe, precision
 
 Run = Callable[[int], Any]
 """Repeats something so many times on all devices; what it returns can be waited for."""
@@ -53,7 +52,7 @@ def main() -> None:
     size = SIZES[args.size]
     for depth, width, side, channels, batch, members, steps in size["cases"]:
         model, shape = f"convnet(depth={depth}, width={width})", (side, side, channels)
-        how = "sgd(momentum=0.9)", "constant", "dsa", fit.precision("auto")
+        how = "sgd(momentum=0.9)", "constant", "dsa", precision("auto")
         recipe = Recipe(model, measure.CLASSES, 2 * batch, batch, *how)
         whole = measure.training(recipe, shape, members, steps)
         bucket = whole.bucket

@@ -23,7 +23,7 @@ from typing import Any
 import measure
 
 from jaxsoft import errors
-from jaxsoft.training.fit import Recipe, precision
+from jaxsoft.training.recipe import Recipe, precision
 
 # A case: (depth, width), (H, W, C), slots, batch, numbers of members; epochs of a PyTorch measurement; steps of a chunk of
 # jaxsoft, and of the largest number of members by `grouped`.

@@ -20,7 +20,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 
-from jaxsoft import Learned, Student, Sweep, Teacher, config, errors, imports, models, objects
+from jaxsoft import Learned, Student, Sweep, Teacher, config, errors, imports, models, objects, spec
 from jaxsoft.config import Settings
 from jaxsoft.training import augment, fit
 
@@ -136,7 +136,7 @@ def test_every_thing_has_a_path_of_its_own_that_says_what_it_is(paths):
     shown = {name: re.sub("x[0-9a-f]{12}$", "", path) for name, path in paths.items()}
     assert shown["Net(16)"] == "object:Net_width_16_" and shown["Nnx"] == "object:Nnx_"
     assert shown["scaled"] == "object:loss_scale_2_0_" and shown["noise"] == shown["one"] == "object:lambda_"
-    assert all(fit.spec.parse_one(path).name == path for path in paths.values())
+    assert all(spec.parse_one(path).name == path for path in paths.values())
 
 
 def test_the_same_built_again_has_the_same_path_whatever_does_not_count(paths):
@@ -223,7 +223,7 @@ def test_a_global_that_changed_makes_another_of_the_same_function(monkeypatch):
         (lambda: imports.function("object:focal_x0123456789ab"), "object:focal_x0123456789ab was handed over in Python, to another process: hand it over again"),
         (lambda: models.build(objects.named(eqx.nn.Linear(4, 3, key=jax.random.key(0)), "model"), 3), "a model expects a flax.linen module, make(rngs)"),
         (lambda: models.build(objects.named(nnx.Linear(4, 3, rngs=nnx.Rngs(0)), "model"), 3), "a model expects a flax.linen module, make(rngs)"),
-        (lambda: fit.Recipe("", 3, 1, 1, loss=objects.named(lambda x, y: x)).build_loss(), "cannot be used as loss: it should take first logits, row; it takes x, y"),
+        (lambda: fit.Recipe("", 3, 1, 1, loss=objects.named(lambda x, y: x)).build_loss(), "cannot be used as loss: it should take first logits; it takes x, y"),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:unclosed file")

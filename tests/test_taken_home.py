@@ -335,7 +335,7 @@ def test_an_export_is_the_same_from_memory_and_from_a_folder(found, folder, data
     (row,) = jaxsoft.train_students(data, **taken.students(data))
     assert row["test_accuracy"] == found[5]["test_accuracy"] == taken.test_accuracy
     for codec, place, said in (
-        ("int4", "new", "--codec=int4 is none for 3 classes"),
+        ("int5", "new", "--codec=int5 is none for 3 classes"),
         ("int8", "memory", "is there al"),
     ):
         with pytest.raises(errors.ConfigError, match=said):

@@ -227,7 +227,10 @@ def test_learned_labels_are_those_that_the_run_keeps(tmp_path, capsys):
     (run_folder / "learned.npz").unlink()
     capsys.readouterr()
     assert command("verify", folder, f"--run={run_folder}") == 4
-    assert f"the learned labels are not in {run_folder}; --teach learns them again" in capsys.readouterr().err
+    assert (
+        f"the learned labels, or the priors of committees, are not in {run_folder}; --teach makes them again"
+        in capsys.readouterr().err
+    )
 
 
 def test_rows_of_an_export_speak_of_its_images_alone(run_folder, tmp_path):

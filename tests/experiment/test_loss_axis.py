@@ -200,7 +200,7 @@ REFUSED = {
     ),
     "an unknown loss": (
         {"sweep.loss": ("gfit",)},
-        "config.sweep.loss: unknown loss 'gfit'; closest: gift, mse_gt, cosine (all of them: "
+        "config.sweep.loss: unknown loss 'gfit'; closest: gift, mse_gt, features (all of them: "
         "jaxsoft/training/losses.py)",
     ),
     "an argument that there is not": (

@@ -12,7 +12,7 @@ import test_plan
 from test_plan import HISTORY, dataset, settings  # noqa: F401
 
 from jaxsoft.console import Console
-from jaxsoft.experiment.inputs import prepare as labelling
+from jaxsoft.experiment.inputs import rows as labelling
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs
 from jaxsoft.experiment.plan import checks
@@ -25,6 +25,7 @@ from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.experiment.tell import describe, progress
 from jaxsoft.labels.bank import LogitBank
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.labels.treatments import Label
 from jaxsoft.training.ensemble import Program, Report
 from jaxsoft.training.recipe import Recipe
 
@@ -143,8 +144,8 @@ def test_planning_takes_work_as_members_do(dataset):  # noqa: F811
 
 
 def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
-    def said(spec, settings, dataset, experts, views):
-        return (np.full((len(images) * spec.views, 3), 1 / 3, np.float32) for _, images in views)
+    def said(asked, settings, dataset, experts):
+        return (Label(np.full((len(images) * spec.views, 3), 1 / 3, np.float32)) for spec, (_, images) in asked)
 
     def logits(split, ids, epochs):
         return LogitBank(np.zeros((1, len(epochs), len(ids), 3), np.float32), tuple(epochs), ids, split.labels[ids])
@@ -162,7 +163,7 @@ def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
         assert Text.compared <= 2 * len(members)
         return done
 
-    monkeypatch.setattr(labelling, "view_probabilities", said)
+    monkeypatch.setattr(labelling, "view_labels", said)
     assert finished(32) < LINEAR * finished(8)
 
 

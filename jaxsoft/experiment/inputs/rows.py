@@ -73,8 +73,9 @@ class Desk:
     @functools.cached_property
     def specs(self) -> dict[str, LabelSpec]:
         """By their texts."""
-        texts = dict.fromkeys(m.labels for m in self.members)
-        return {text: judged_by(LabelSpec.parse(text), self.experts.histories) for text in texts}
+        specs = {text: LabelSpec.parse(text) for text in dict.fromkeys(m.labels for m in self.members)}
+        asked = {text: spec for text, spec in specs.items() if spec.prior == "experts"}
+        return specs | {text: judged_by(spec, self.experts.histories) for text, spec in asked.items()}
 
     @functools.cached_property
     def used(self) -> Images:

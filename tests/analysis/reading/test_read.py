@@ -32,10 +32,10 @@ def test_values_come_back_as_they_were_written(tmp_path):
 
 
 def test_a_hash_of_digits_stays_text_and_unknown_columns_find_their_type(tmp_path):
-    write(tmp_path / "results.csv", [*GOOD, "loss", "selection"], line(member="000123456789") + ",0.25,easiest")
+    write(tmp_path / "results.csv", [*GOOD, "noise", "selection"], line(member="000123456789") + ",0.25,easiest")
     (row,) = results.read_results(tmp_path)
     assert row["member"] == "000123456789"
-    assert (row["loss"], row["selection"]) == (0.25, "easiest")
+    assert (row["noise"], row["selection"]) == (0.25, "easiest")
     assert type(row["teacher_epoch"]) is int
 
 

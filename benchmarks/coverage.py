@@ -134,7 +134,7 @@ def group(values: Float[np.ndarray, "2 U I A"], ipcs: Sequence[int] = IPCS) -> g
     labels = ["hard", *(f"teacher(epoch={epoch})" for epoch in EPOCHS)][: values.shape[-1]]
     epochs, sources = [math.nan, *map(float, EPOCHS)], ["hard"] + ["teacher"] * len(EPOCHS)
     arms = pd.DataFrame({"labels": labels, "epoch": epochs[: len(labels)], "source": sources[: len(labels)]})
-    arms = arms.assign(family="teacher", operations=[()] * len(labels))
+    arms = arms.assign(family="teacher", operations=pd.Series([()] * len(labels)))
     units, members = tuple(range(values.shape[1])), pd.DataFrame({"loss": [groups.LOSS]})
     return groups.Group("", members, arms, units, tuple(ipcs), values[0], values[1], "validation", 10)
 

@@ -1,8 +1,9 @@
 """Losses: what a network minimises, written for ONE image. A public function here is one: `name(logits, label, options)`.
 
 It is given the logits [K] of an image, in float32 or wider, and by the names of its parameters what it wants of the
-label: `row`, probabilities [K], or `label_logits` [K]; and `true_class`, a whole number; and `features` with
-`label_features`, the student's feature map [h, w, c] and the label's. It gives a scalar, in nats where it is an information. The training loop maps it over a batch and takes the mean. The module is the registry.
+label: `row`, probabilities [K], or `label_logits` [K]; `true_class`, a whole number; `features` with `label_features`,
+the student's feature map [h, w, c] and the label's. It gives a scalar, in nats where it is an information. The training
+loop maps it over a batch and takes the mean. The module is the registry.
 
 Where the target is fixed, `kl` and the cross-entropy of the same row differ by the row's entropy, and so have the same
 gradient: they are one way to train.

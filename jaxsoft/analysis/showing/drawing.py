@@ -150,7 +150,7 @@ def _draw_panel(axes: Axes, panel: Panel, part: float) -> None:
         axes.set_xticks(range(len(names)), names)
         axes.grid(axis="x", visible=False)
         if sum(map(len, names)) > 60 * part:
-            axes.tick_params(axis="x", rotation=35)
+            axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
     elif places := sorted({float(x) for line in lines for x in line.x}):
         _measured_axis(axes, places, panel.log, part)
     if lines:

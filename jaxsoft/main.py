@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate")
-_COLUMNS += ("weight_decay", "without", "loss", "optimizer")
+_COLUMNS += ("weight_decay", "without", "loss", "optimizer", "augment")
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 
 

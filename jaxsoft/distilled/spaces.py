@@ -38,6 +38,7 @@ CONSTANTS = {
 }
 """Published means and deviations of each channel, in [0, 1]; one number stands for every channel."""
 
+_FOR_ANY = ("cifar10", "cifar10_by_image", "cifar100", "imagenet", "half")
 _MATCHING = ("DC", "DSA", "DM", "MTT", "DATM", "FTD", "EDF", "DRUPI")  # one family of code, and what it standardises by
 _USED = {
     "cifar10": "cifar10_by_image",
@@ -116,7 +117,7 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
         return Verdict("pixels", {"pixels": 0.0}, ("pixels",), ("images are uint8, which are pixels",))
     own = _sample(dataset, _FITTED)
     like = looks.of(own / np.float32(255) if own.dtype == np.uint8 else own)
-    mapped = {name: Space(_resolved(name)(own)).pixels(images) for name in _without_matrix(own.shape[-1])}
+    mapped = {name: Space(_resolved(name)(own)).pixels(images) for name in _without_matrix(dataset)}
     if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1:
         some = own[:_WHITENED]
         mapped["zca"] = _coloured(images, some, normalize.identity(some))
@@ -206,10 +207,11 @@ def _inverted(forward: Normalizer) -> Space:
     return Space(forward, None if matrix is None else np.linalg.inv(matrix.astype(np.float64)))
 
 
-def _without_matrix(channels: int) -> tuple[str, ...]:
-    """The candidates without a matrix, of images with so many channels."""
-    named = [f"standardize({name})" for name, (mean, _) in CONSTANTS.items() if len(mean) == channels or name == "half"]
-    return ("pixels", "bytes", "standardize", *named)
+def _without_matrix(dataset: Dataset) -> tuple[str, ...]:
+    """The candidates without a matrix: constants of other data sets are those that are used for any."""
+    names = [name for name in CONSTANTS if name in _FOR_ANY or name == dataset.name]
+    fit = [name for name in names if len(CONSTANTS[name][0]) in (dataset.image_shape[-1], 1)]
+    return ("pixels", "bytes", "standardize", *(f"standardize({name})" for name in fit))
 
 
 def _coloured(images: Images, own: normalize.Images, before: Normalizer) -> Float32[np.ndarray, "N *S C"]:
@@ -230,8 +232,7 @@ def _coloured(images: Images, own: normalize.Images, before: Normalizer) -> Floa
 def _used(system: str, name: str) -> tuple[str, ...]:
     """What the code of a system is known to use for a data set."""
     is_matching = any(word in _MATCHING for word in system.upper().replace("/", " ").split())
-    known = {f"standardize({_USED[name]})"} if is_matching and name in _USED else set()
-    return (*known,)
+    return ("zca", f"standardize({_USED.get(name, '')})") if is_matching else ()
 
 
 def _sample(dataset: Dataset, most: int) -> normalize.Images:

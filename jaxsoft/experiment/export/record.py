@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxsoft import config, errors, files
 from jaxsoft.data.formats.exported import FORMAT, LABELS, RECORD
-from jaxsoft.experiment.store.folder import differing, flat, writing
+from jaxsoft.experiment.store.folder import differing, flat
 
 CONFIG, CARD = "config.py", "README.md"
 _PYTHON = '''"""The student of this export, trained again: jaxsoft run --config=config.py"""
@@ -43,7 +43,7 @@ def write(folder: Path, record: Mapping[str, Any], content: Mapping[str, bytes])
     listed = {name: {"bytes": len(content[name]), "sha256": files.digest([content[name]])} for name in sorted(content)}
     sealed = files.seal({"format": FORMAT, **record, "files": listed})
     whole = {**content, RECORD: (json.dumps(sealed, indent=2) + "\n").encode()}
-    with writing(folder):
+    with errors.writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:

@@ -140,7 +140,7 @@ def test_what_is_no_field_or_says_no_frequency_is_refused(recorded):
             fields.stacked(bad)
     with pytest.raises(errors.ConfigError, match=r"2 layers of width 5; wanted --w0="):
         fields.decoder(
-            {name: np.zeros([4] + [5 if n == 6 else n for n in a.shape[1:]]) for name, a in own.items()}, (8, 8)
+            {name: np.zeros([4] + [5 if n == 6 else n for n in a.shape[1:]], "f4") for name, a in own.items()}, (8, 8)
         )
     for given in ({"w0": -1.0}, {"w0_initial": np.inf}):
         with pytest.raises(errors.ConfigError, match="wanted numbers above 0"):

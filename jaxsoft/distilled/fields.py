@@ -100,7 +100,7 @@ def decoder(fields: Fields, shape: Sequence[int], w0: float = 0.0, w0_initial: f
         raise errors.ConfigError(f"--w0={w0:g} --w0_initial={w0_initial:g}: wanted numbers above 0")
     sides, count = np.array(shape[:2], np.int32), _count(fields)
     if min(sides) < 2 or 4 * count * math.prod(sides.tolist()) * channels > _MOST_BYTES:
-        size = refusals.size(sides)
+        size = refusals.size(sides.tolist())
         raise errors.DataError(f"{count:,} images of {size} pixels cannot be decoded; wanted 2x2 up to 4 GiB in all")
     return {"w0": np.array([w0_initial or _FIRST_W0, known], np.float32), "sides": sides}
 

@@ -230,7 +230,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     channels, width = last if len(last) == 2 else (0, 0)
     sizes = [2, *[width] * layers, channels]
     expected = {}
-    for name, before, after in zip(names, sizes, sizes[1:], strict=True):
+    for name, before, after in zip(names, sizes[:-1], sizes[1:], strict=True):
         expected |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
     if not 1 <= channels <= _CHANNELS or not width or shapes != expected:
         raise ValueError(f"the layers of a field do not fit one another, from 2 coordinates to 1..{_CHANNELS} channels")

@@ -8,9 +8,9 @@ Reference: Shin et al. (2025), "Distilling Dataset into Neural Field", sections 
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,7 +20,6 @@ from jaxtyping import Array, Float, Float32
 
 from jaxsoft import errors
 from jaxsoft.data import refusals
-from jaxsoft.distilled.found import Found
 
 _LAST = "last_layer.linear"
 _FIRST_W0 = 30.0
@@ -55,28 +54,6 @@ def stacked(states: Any) -> dict[str, Float32[np.ndarray, "N *_"]]:
             if not np.isfinite(found[name][n]).all():
                 raise ValueError(f"{name} of field {n} is not finite")
     return found
-
-
-def found(path: Path, value: Mapping[str, Any]) -> Found:
-    """What a file of DDiF holds: `nf`, the weights of a field for each image, `label`, perhaps `syn_lr`.
-
-    Raises:
-      DataError: it holds no such thing; names the file.
-    """
-    with refusals.naming(f"{path} holds no fields of DDiF"):
-        fields, labels = stacked(value["nf"]), np.asarray(value.get("label"))
-        soft, count = labels.ndim == 2 and labels.dtype.kind == "f" and labels.shape[1] > 1, _count(fields)
-        if labels.dtype.kind not in "iuf" or labels.size != count * (labels.shape[1] if soft else 1):
-            raise ValueError(f"its label is {labels.dtype} {list(labels.shape)}; wanted one for each of {count} fields")
-        if not np.isfinite(labels).all() or not soft and (labels != np.floor(labels)).any():
-            raise ValueError("its label holds what is no class")
-        rate = value.get("syn_lr")
-        rate = None if rate is None else float(np.asarray(rate).reshape(()))
-        if rate is not None and not (math.isfinite(rate) and rate > 0):
-            raise ValueError(f"its syn_lr is {rate}; wanted a number above 0")
-    hard = None if soft else labels.reshape(-1).astype(np.int64)
-    rows = labels.astype(np.float32) if soft else None
-    return Found("DDiF", None, hard, rows, learning_rate=rate, files=(path,), fields=fields)
 
 
 def dimensions(fields: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -123,7 +100,7 @@ def decoder(fields: Fields, shape: Sequence[int], w0: float = 0.0, w0_initial: f
         raise errors.ConfigError(f"--w0={w0:g} --w0_initial={w0_initial:g}: wanted numbers above 0")
     sides, count = np.array(shape[:2], np.int32), _count(fields)
     if min(sides) < 2 or 4 * count * math.prod(sides.tolist()) * channels > _MOST_BYTES:
-        size = refusals.size(sides)
+        size = refusals.size(sides.tolist())
         raise errors.DataError(f"{count:,} images of {size} pixels cannot be decoded; wanted 2x2 up to 4 GiB in all")
     return {"w0": np.array([w0_initial or _FIRST_W0, known], np.float32), "sides": sides}
 
@@ -154,7 +131,7 @@ def image(
 
     def linear(name: str, h: Float[Array, "P _"]) -> Float[Array, "P _"]:
         weight, bias = field[f"{name}.weight"], field[f"{name}.bias"]
-        return jnp.matmul(h, weight.T, precision="highest") + bias
+        return jnp.matmul(h, weight.T, precision="highest") + bias[None]
 
     h = coordinates(height, width)
     for k in range(len(field) // 2 - 1):
@@ -180,8 +157,8 @@ def decode(fields: Fields, how: Mapping[str, np.ndarray]) -> Float32[np.ndarray,
 
 def kept(
     fields: Fields, how: Mapping[str, np.ndarray], to_pixels: Callable[[Float32[np.ndarray, "N H W C"]], np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The arrays that a set of fields keeps: these and their decoder, `fields/...` and `decoder/...`.
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays that a set of fields keeps, `fields/...` and `decoder/...`, and for its record how they are decoded.
 
     No more where a scale and a shift of each channel make pixels of what they give; whitened images are no such, and have
     their pixels beside, `images`.
@@ -192,11 +169,12 @@ def kept(
     seen = decode(fields, how)
     pixels, *ends = (to_pixels(images).astype(np.float32) for images in (seen, 0 * seen[:1], 0 * seen[:1] + 1))
     shift, white = (image[0, 0, 0] for image in ends)
+    if is_compressed := np.allclose(seen * (white - shift) + shift, pixels, rtol=1e-4, atol=1e-5):
+        how = {**how, "scale": white - shift, "shift": shift}
     own = {f"fields/{name}": array for name, array in fields.items()}
-    whole = own | {f"decoder/{name}": array for name, array in how.items()}
-    if np.allclose(seen * (white - shift) + shift, pixels, rtol=1e-4, atol=1e-5):
-        return whole | {"decoder/scale": white - shift, "decoder/shift": shift}
-    return whole | {"images": pixels}
+    own |= {f"decoder/{name}": array for name, array in how.items()} | ({} if is_compressed else {"images": pixels})
+    told = {name: array.tolist() for name, array in how.items()}
+    return own, {"fields": "SIREN", **told, "decoded_when_read": is_compressed}
 
 
 def decoded(arrays: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N H W C"]:
@@ -230,7 +208,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     channels, width = last if len(last) == 2 else (0, 0)
     sizes = [2, *[width] * layers, channels]
     expected = {}
-    for name, before, after in zip(names, sizes, sizes[1:], strict=True):
+    for name, (before, after) in zip(names, itertools.pairwise(sizes), strict=True):
         expected |= {f"{name}.weight": (after, before), f"{name}.bias": (after,)}
     if not 1 <= channels <= _CHANNELS or not width or shapes != expected:
         raise ValueError(f"the layers of a field do not fit one another, from 2 coordinates to 1..{_CHANNELS} channels")

@@ -13,7 +13,7 @@ from jaxsoft import errors, files
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import array
 
-_MOST_TEXT = 1 << 28  # bytes
+_MOST_TEXT = 1 << 26  # bytes
 _CLASS = {"class", "label", "target", "class_id", "label_id"}
 _INDEX = {"", "index", "unnamed: 0"}
 _KINDS = "wanted .csv, .npy or .npz with a row for each image"

@@ -1,4 +1,4 @@
-"""Layouts of one file of images, and of labels in files beside it: MTT and its successors, the original paper, images alone."""
+"""Layouts of images in one file and labels in others: MTT and its successors, the original paper, images alone."""
 
 import re
 from pathlib import Path
@@ -39,8 +39,8 @@ def images(value: Any, path: Path, options: Options) -> Found:
 def _trio(own: parts.Images, folder: Path, is_unwhitened: bool, step: str) -> Found:
     """Images of MTT, FTD, DATM, EDF or DRUPI at a step, or at the best one.
 
-    Reference: Cazenave et al. (2022), "Dataset Distillation by Matching Training Trajectories"; Guo et al. (2024), "Towards
-    Lossless Dataset Distillation via Difficulty-Aligned Trajectory Matching", whose labels are learned logits.
+    Reference: Cazenavette et al. (2022), "Dataset Distillation by Matching Training Trajectories"; Guo et al. (2024),
+    "Towards Lossless Dataset Distillation via Difficulty-Aligned Trajectory Matching", whose labels are learned logits.
     """
     found = Found("MTT", own, space="pixels" if is_unwhitened else "")
     beside = {name: folder / f"{name}_{step}.pt" for name in ("labels", "lr", "features")}

@@ -74,7 +74,8 @@ def test_images_after_inverse_whitening_are_pixels_and_take_no_learned_labels_of
     assert found.space == "pixels"
     soft = put(tmp_path / "b", images_zca_7=PIXELS, labels_best=LOGITS)
     refused(soft / "images_zca_7.pt", "learned labels of another step than 7; wanted --labels=")
-    same(read(soft / "images_zca_7.pt", labels=soft / "labels_best.pt"), PIXELS, rows=LOGITS)
+    same(found := read(soft / "images_zca_7.pt", labels=soft / "labels_best.pt"), PIXELS, rows=LOGITS)
+    assert (found.space, found.kind) == ("pixels", "logits")
     same(read(put(soft, labels_7=PROBABILITIES) / "images_zca_7.pt"), PIXELS, rows=PROBABILITIES)
 
 
@@ -227,7 +228,7 @@ HUGE, NAN = IMAGES * 1e30, np.where(IMAGES == IMAGES[1, 1, 1, 1], np.nan, IMAGES
     [
         (IMAGES[:, 0], r"float32 [8, 6, 6]; wanted [N, C, H, W], and at least one"), (IMAGES[:0], "at least one"),
         (IMAGES.transpose(0, 2, 3, 1), "wanted [N, C, H, W] of 1 or 3 channels"), (IMAGES[..., :4], "wanted squares"),
-        (np.concatenate([IMAGES, IMAGES], 1), "1 or 3 channels"), (HUGE, "which no space of images has"),
+        (np.concatenate([IMAGES, IMAGES], 1), "1 or 3 channels"), (HUGE, "which no space of images has"), (IMAGES.astype(float) * 1e200, "no space of images"),
         (NAN, "no finite number"), (IMAGES.astype(int), "int64; wanted uint8 or floating point"),
     ],
 )  # fmt: skip

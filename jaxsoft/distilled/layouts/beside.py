@@ -89,7 +89,7 @@ def _labelled(found: Found, path: Path | None, kind: str = "") -> Found:
     classes, rows = _labels(path, len(images))
     if rows is None or (kind == "logits") == _sum_to_one(rows):
         kind = ""
-    if classes is None:
+    if classes is None and rows is not None:
         classes = parts.class_major(len(rows), rows.shape[1])
     return found._replace(labels=classes, rows=rows, kind=kind, files=(*found.files, path))
 

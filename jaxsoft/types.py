@@ -35,7 +35,8 @@ class Dataset:
 
     `validation` is carved from the published training images by a fixed rule; `test` is opened once, at the end.
     `fingerprint` is a SHA-256 in hex that stands for pixels, labels and the split. That of your own arrays is computed
-    from them when they are used, whatever is given. `sound` says that all of this holds; a copy has to show it anew.
+    from them when they are used, whatever is given. `sets` are the imported sets, by digest, whose images students may
+    read beside `train`; `distilled/pool.py` joins them. `sound` says that all of this holds; a copy has to show it anew.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     fingerprint: str = ""
     source: str = ""
     licence: str = ""
+    sets: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     sound: bool = field(default=False, init=False, repr=False, compare=False)
 
     @classmethod

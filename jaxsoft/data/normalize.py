@@ -37,6 +37,10 @@ class Normalizer:
 
     def __call__(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
         """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
+        _check(images)
+        return self._mapped(images)
+
+    def _mapped(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
         out = np.empty(images.shape, np.float32)
         for start in range(0, len(images), _CHUNK):
             chunk = _bytes(images[start : start + _CHUNK]) * self.scale + self.shift
@@ -46,9 +50,12 @@ class Normalizer:
         return out
 
     def store(self, images: Images) -> Images:
-        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
+        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest.
+
+        Floats are in units of [0, 1], which those of distilled sets may leave.
+        """
         if self.matrix is not None:
-            return self(images)
+            return self._mapped(images)
         return np.asarray(images) if images.dtype == np.uint8 else _bytes(images)
 
     @property
@@ -137,13 +144,17 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
 
 
 def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
-    """Float32 up to 255; what is neither uint8 nor float in [0, 1] would be scaled wrongly, and is refused."""
+    """Float32 up to 255."""
+    return images.astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
+
+
+def _check(images: Images) -> None:
+    """Refuse what is neither uint8 nor float in [0, 1], which would be scaled wrongly."""
     if images.dtype == np.uint8:
-        return images.astype(np.float32)
+        return
     if images.dtype.kind != "f" or (images.size and not 0 <= images.min() <= images.max() <= 1):
         ends = f" from {images.min():.6g} to {images.max():.6g}" if images.size else ""
         raise errors.DataError(f"images are {images.dtype.name}{ends}; wanted uint8, or floats in [0, 1]")
-    return images.astype(np.float32) * np.float32(255)
 
 
 def _flat(images: Images) -> Iterator[np.ndarray]:

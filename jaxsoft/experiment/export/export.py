@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsoft import config, errors, numerics
+from jaxsoft.distilled import pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
 from jaxsoft.experiment.plan import checks, identity, stored
@@ -72,7 +73,8 @@ def export(
     if is_loaded:
         content[record.CONFIG] = record.config_file(_again(settings, told))
     if images:
-        of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
+        whole = pool.of(dataset)
+        of = experts.normalizer, whole.images[found.images], found.images, whole.labels[found.images]
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
     sizes = found.table.nbytes, codecs.bytes_of(coded)
     content[record.CARD] = card.text(told, dataset, *sizes, list(content), is_loaded).encode()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxsoft import config, errors, files
-from jaxsoft.experiment.store.folder import differing, flat, writing
+from jaxsoft.experiment.store.folder import differing, flat
 
 RECORD, IMAGES, LABELS, CONFIG, CARD = "export.json", "images.npy", "labels.npz", "config.py", "README.md"
 FORMAT = 1
@@ -49,7 +49,7 @@ def write(folder: Path, record: Mapping[str, Any], content: Mapping[str, bytes])
     listed = {name: {"bytes": len(content[name]), "sha256": files.digest([content[name]])} for name in sorted(content)}
     sealed = files.seal({"format": FORMAT, **record, "files": listed})
     whole = {**content, RECORD: (json.dumps(sealed, indent=2) + "\n").encode()}
-    with writing(folder):
+    with errors.writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
         try:

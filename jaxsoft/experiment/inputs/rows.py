@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config, errors
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
 from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
@@ -88,10 +89,15 @@ class Desk:
         return {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in self.images.items()}
 
     @functools.cached_property
+    def pool(self) -> pool.Pool:
+        """All images that students may read."""
+        return pool.of(self.dataset)
+
+    @functools.cached_property
     def bank(self) -> LogitBank:
         """What the experts say about every image, at the epochs that labels of images ask for."""
         epochs = {s.epoch for s in self.specs.values() if s.epoch is not None and not s.is_of_subset}
-        return self.experts.logits(self.dataset.train, self.used, sorted(epochs))
+        return self.experts.logits(self.pool, self.used, sorted(epochs))
 
     @functools.cached_property
     def given(self) -> dict[str, Label]:
@@ -112,7 +118,7 @@ class Desk:
         @functools.cache
         def ask(name: str, digest: str) -> Label:
             teacher = imported.read(name, self.settings.data.root, digest)
-            logits = teacher.logits(self.dataset.train.images[self.used])
+            logits = teacher.logits(self.pool.images[self.used])
             return Label(np.asarray(jax.nn.softmax(logits)), logits)
 
         return ask
@@ -138,7 +144,7 @@ class Desk:
 
     def treated(self, spec: LabelSpec, form: str, label: Label, images: Images) -> Float32[np.ndarray, "R K"]:
         """The operations of a spec on labels of images, several of each where they are of views."""
-        classes = self.dataset.train.labels[images]
+        classes = self.pool.labels[images]
         whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
         return np.asarray(finished(spec, form, label, *whose))
 
@@ -181,6 +187,14 @@ def of_given(asked: Asked, desk: Desk) -> Rows:
     return desk.by_image(asked, desk.treated(asked.spec, asked.form, label, desk.used))
 
 
+def of_distilled(asked: Asked, desk: Desk) -> Rows:
+    """The labels of an imported set, by slot: whoever the j-th image of a class is."""
+    own, places = desk.dataset.sets[asked.spec.weights], desk.pool.places(asked.spec.weights)
+    rows = desk.treated(asked.spec, asked.form, own.label, places)
+    classes = [desk.pool.labels[desk.images[subset]] for subset in asked.subsets]
+    return Rows(rows, [own.slots(each) for each in classes])
+
+
 def of_imported(asked: Asked, desk: Desk) -> Rows:
     """A teacher from elsewhere, asked about images as they are."""
     label = desk.said(asked.spec.imported, asked.spec.weights)
@@ -198,6 +212,7 @@ PLACES: tuple[tuple[Callable[[LabelSpec], Any], Callable[[Asked, Desk], Rows]], 
     (lambda spec: spec.is_of_subset, of_subsets),
     (lambda spec: spec.rows, of_given),
     (lambda spec: spec.imported, of_imported),
+    (lambda spec: spec.distilled, of_distilled),
     (lambda spec: True, of_experts),
 )
 """Whose labels come from where; the first that fits a spec."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Int32
 
 from jaxsoft import config, rng
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.learned.one import ImageSet
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import Experts
@@ -39,6 +40,7 @@ def view_labels(
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
     first = asked[0][0]
+    whole = pool.of(dataset)
     networks = [(*experts.network(expert, first.epoch or 0), None) for expert in first.experts]
     if first.imported:
         outside = imported.read(first.imported, settings.data.root, first.weights)
@@ -48,7 +50,9 @@ def view_labels(
         batch = min(student.batch, slots)
         seen = dict(augment=student.augment, views=spec.views, mix=spec.mixing)
         recipe = Recipe(student.model, classes, slots, batch, **seen)
-        bank = make_bank(normalizer, normalizer.store(dataset.train.images[images]), np.zeros((0, classes), np.float32))
+        bank = make_bank(
+            normalizer, normalizer.store(whole.images[np.asarray(images)]), np.zeros((0, classes), np.float32)
+        )
         ask = functools.partial(_ask, recipe, bank, int(seed), spec.statistics)
         said = jnp.asarray(np.stack([ask(*network) for network in networks]))
         whose = jnp.repeat(jnp.asarray(images), views), jnp.tile(jnp.arange(views, dtype=jnp.int32), slots)

@@ -76,7 +76,8 @@ def of_run(
         code |= code_of(settings, m)
         source = LabelSpec.parse(m.labels)
         code |= {f"label rows {source.file}": source.rows} if source.rows else {}
-        code |= {f"teacher {source.imported}": source.weights} if source.weights else {}
+        code |= {f"teacher {source.imported}": source.weights} if source.imported else {}
+        code |= {f"set {source.distilled}": source.weights} if source.distilled else {}
     return {"data": {"fingerprint": dataset.fingerprint}, "settings": numerics.identity(), "code": code}
 
 

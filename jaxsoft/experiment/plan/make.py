@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxsoft import config, spec
 from jaxsoft.data import chosen
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, maps, sweep
 from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
@@ -80,7 +81,7 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
         read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
         read["committee"] = source.prior == "students"
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
+        content = str(replace(source, file=source.file and "rows", **_unnamed(source)))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
@@ -91,6 +92,11 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
         return m.key(*told[alike])
 
     return tuple(map(key, members))
+
+
+def _unnamed(source: LabelSpec) -> dict[str, str]:
+    """One name for all teachers and sets: keys know them by digest."""
+    return {name: "weights" for name in ("imported", "distilled") if getattr(source, name)}
 
 
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
@@ -156,9 +162,10 @@ def cut(plan: Plan, budget: int) -> Plan:
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
-    pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
+    whole = pool.of(dataset)
+    pixels = math.prod(dataset.image_shape) * (4 if whitened else whole.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
-    used = min(len(dataset.train), drawn)
+    used = min(len(whole), drawn)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
     forms = {(m.labels, m.form) for m in members}
     of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used

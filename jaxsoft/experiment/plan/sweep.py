@@ -184,7 +184,14 @@ def _label_specs(sweep: config.Sweep) -> dict[str, LabelSpec]:
         raise errors.ConfigError(f"config.sweep.labels: {problem}") from None
     names: dict[str, str] = {}  # equal rows, or teachers, are the same labels, under the first of their names
     specs = {text: replace(spec, file=names.setdefault(spec.rows, spec.file)) for text, spec in specs.items()}
-    specs = {text: replace(s, imported=names.setdefault(s.weights, s.imported)) for text, s in specs.items()}
+    specs = {
+        text: replace(s, imported=names.setdefault(s.weights, s.imported)) if s.imported else s
+        for text, s in specs.items()
+    }
+    specs = {
+        text: replace(s, distilled=names.setdefault(s.weights, s.distilled)) if s.distilled else s
+        for text, s in specs.items()
+    }
     unsaid = [spec for spec in specs.values() if spec.has_open_epoch]
     if sweep.teacher_epoch and not unsaid:
         raise errors.ConfigError(

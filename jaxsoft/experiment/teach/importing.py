@@ -15,7 +15,7 @@ from jaxsoft import errors, files, models, numerics
 from jaxsoft.data import normalize
 from jaxsoft.data.classes import rank
 from jaxsoft.data.formats import tensors
-from jaxsoft.experiment.teach.imported import Imported, check_free, keep
+from jaxsoft.experiment.teach.imported import KIND, Imported
 from jaxsoft.types import Dataset
 
 _CERTAIN = 1e-3  # how seldom chance may do as well
@@ -90,7 +90,7 @@ def import_file(
     Raises:
       ConfigError: a setting does not fit, or it is no better than chance. DataError: the file holds no such network.
     """
-    check_free(folder)
+    KIND.check_free(folder)
     if len(dataset.validation) == 0:
         raise errors.ConfigError(f"{dataset.name} has no validation images, on which a teacher is measured")
     own = normalize.standardize(dataset.train.images)
@@ -113,7 +113,7 @@ def import_file(
         "label_entropy": result.entropy,
         "source": {"file": file.name, "sha256": sha256},
     }
-    return keep(folder, record, found.variables), result
+    return KIND.keep(folder, record, found.variables), result
 
 
 def _network(file: Path, dataset: Dataset, model: str) -> models.Found:

@@ -131,7 +131,9 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
     usual = tuple(name for name in choices if name in used)
     best = usual[0] if len(usual) == 1 else best
     lines = [", ".join(f"{name} {score:.1f}" for name, score in list(scores.items())[:4]) + " (0 is like the data set)"]
-    lines += [f"{best} is what the code of {system} does; the pixels alone do not tell"] * (len(usual) == 1 < len(choices))
+    lines += [f"{best} is what the code of {system} does; the pixels alone do not tell"] * (
+        len(usual) == 1 < len(choices)
+    )
     lines += [looks.told(mapped[best], like)]
     return Verdict(best, scores, usual if len(usual) == 1 else choices, tuple(lines))
 
@@ -184,7 +186,9 @@ def _standardize(
     channels = images.shape[-1]
     if {len(middle), len(width)} - {1, channels} or min(width) <= 0:
         told = f"mean={tuple(middle)}, std={tuple(width)}"
-        raise errors.ConfigError(f"standardize expects a mean and a std above 0 for each of {channels} channels, got {told}")
+        raise errors.ConfigError(
+            f"standardize expects a mean and a std above 0 for each of {channels} channels, got {told}"
+        )
     middle, width = (np.resize(np.asarray(each, np.float64), channels) for each in (middle, width))
     return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
 

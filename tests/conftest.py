@@ -8,10 +8,11 @@ import pathlib
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests compile thousands of small programs and run each for milliseconds: compiling less is half of the time. The second
 # flag is of this release of XLA, and another that does not know it would not start.
-UNOPTIMISED = "--xla_backend_optimization_level=0"
-if importlib.metadata.version("jaxlib").startswith("0.10."):
-    UNOPTIMISED += " --xla_cpu_use_fusion_emitters=false"
-os.environ.setdefault("XLA_FLAGS", UNOPTIMISED)
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false" * importlib.metadata.version("jaxlib").startswith("0.10."),
+)
 
 import jax
 import jax.numpy as jnp

@@ -192,7 +192,7 @@ def together(file, workdir, programs, *tries, devices=1):
     }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", TRIES, file, workdir, json.dumps(tries), *where],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, env=kept | environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, env=kept | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     codes = [json.loads(line)["exit"] for line in done.stderr.splitlines() if line.startswith('{"exit')]

@@ -1,4 +1,4 @@
-"""Layouts in which others publish distilled sets: each is found by what is in its files, and refused where it cannot be a set."""
+"""Layouts in which others publish distilled sets: found by what their files hold, and refused where that is no set."""
 
 import dataclasses
 from pathlib import Path
@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import saved
+from PIL import Image
 
 from jaxsoft import errors
 from jaxsoft.distilled import layouts
@@ -73,7 +74,8 @@ def test_images_after_inverse_whitening_are_pixels_and_take_no_learned_labels_of
     assert found.space == "pixels"
     soft = put(tmp_path / "b", images_zca_7=PIXELS, labels_best=LOGITS)
     refused(soft / "images_zca_7.pt", "learned labels of another step than 7; wanted --labels=")
-    same(read(soft / "images_zca_7.pt", labels=soft / "labels_best.pt"), PIXELS, rows=LOGITS)
+    same(found := read(soft / "images_zca_7.pt", labels=soft / "labels_best.pt"), PIXELS, rows=LOGITS)
+    assert (found.space, found.kind) == ("pixels", "logits")
     same(read(put(soft, labels_7=PROBABILITIES) / "images_zca_7.pt"), PIXELS, rows=PROBABILITIES)
 
 
@@ -98,6 +100,19 @@ def test_several_sets_of_a_folder_are_named_and_the_file_decides(tmp_path):
     same(read(folder / "images_best.pt"), labels=None)
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "holds no distilled set")
+    inner = put(tmp_path / "deep" / "logs" / "run", images_best=IMAGES, labels_best=CLASSES)
+    same(found := read(tmp_path / "deep"))
+    assert found.files == (inner / "images_best.pt", inner / "labels_best.pt")
+
+
+def test_a_folder_of_pictures_is_read_as_such(tmp_path):
+    for k in range(2):
+        (tmp_path / f"{k:05}").mkdir()
+        Image.fromarray(np.full((4, 4, 3), k, np.uint8)).save(tmp_path / f"{k:05}" / "a.png")
+    assert read(tmp_path).labels.tolist() == [0, 1]
+    put(tmp_path, images_best=IMAGES)
+    same(read(tmp_path), labels=None)
+    assert len(read(tmp_path, format="pictures").labels) == 2
 
 
 def test_the_original_papers_images_find_the_probabilities_of_an_epoch(tmp_path):
@@ -213,7 +228,7 @@ HUGE, NAN = IMAGES * 1e30, np.where(IMAGES == IMAGES[1, 1, 1, 1], np.nan, IMAGES
     [
         (IMAGES[:, 0], r"float32 [8, 6, 6]; wanted [N, C, H, W], and at least one"), (IMAGES[:0], "at least one"),
         (IMAGES.transpose(0, 2, 3, 1), "wanted [N, C, H, W] of 1 or 3 channels"), (IMAGES[..., :4], "wanted squares"),
-        (np.concatenate([IMAGES, IMAGES], 1), "1 or 3 channels"), (HUGE, "which no space of images has"),
+        (np.concatenate([IMAGES, IMAGES], 1), "1 or 3 channels"), (HUGE, "which no space of images has"), (IMAGES.astype(float) * 1e200, "no space of images"),
         (NAN, "no finite number"), (IMAGES.astype(int), "int64; wanted uint8 or floating point"),
     ],
 )  # fmt: skip
@@ -226,7 +241,8 @@ def test_images_that_are_none_are_refused(tmp_path, images, told):
     [
         (CLASSES[:7], "7 labels of 8 images"), (LOGITS[:7], "7 label rows of 8 images"), (CLASSES - 1, "the class -1"),
         (np.where(CLASSES == 3, 99, CLASSES), "the class 99, and no image of class 3"),
-        (CLASSES * 0.5, "wanted whole numbers [N], or rows [N, K]"), (np.where(LOGITS > 1, np.inf, LOGITS), "not finite"),
+        (CLASSES * 0.5, "wanted whole numbers [N], or rows [N, K]"),
+        (np.where(LOGITS > 1, np.inf, LOGITS), "not finite"),
         (LOGITS * np.nan, "not finite"), (LOGITS.astype(int), "wanted whole numbers [N], or rows [N, K]"),
         (CLASSES + (1 << 40), f"the class {(1 << 40) + 3}"),
     ],

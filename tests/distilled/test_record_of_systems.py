@@ -1,4 +1,4 @@
-"""Sample files in the layouts of related systems, and hostile ones: each becomes what the record says, soon and in little memory."""
+"""Sample files in the layouts of related systems, and hostile ones: each becomes what the record says of it."""
 
 import hashlib
 import json

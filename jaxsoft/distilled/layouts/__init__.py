@@ -51,13 +51,14 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
 
     Args:
       path: a file, or a folder with the files of one set.
-      options: `format` names the layout if it is not found by itself; `labels`, `run`, `factor` and `decode` say what files leave open.
-      dataset: that it is of; by its classes and channels pictures are read, and its images are those of our own exports.
+      options: `format` names the layout if it is not found by itself; `labels`, `run`, `factor` and `decode` say what
+        files leave open.
+      dataset: that it is of; pictures are read by its classes and channels, our own exports by its images.
 
     Raises:
       ConfigError: no layout has that name.
-      DataError: a file is missing or damaged, or holds no set of a layout that is known, or one that cannot be; or files
-        can be meant in several ways: names them, and what decides.
+      DataError: a file is missing or damaged, or holds no set of a layout that is known, or one that cannot be, or can
+        be meant in several ways: names these, and what decides.
     """
     if options.format not in (names := ("auto", PICTURES, *LAYOUTS)):
         raise errors.ConfigError(errors.unknown("format", options.format, names, "--format"))
@@ -103,32 +104,22 @@ def _value(path: Path) -> Any:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Files of a folder that may hold a set: of names that are known, if there are any, at its top, if there are any."""
-    for places in (folder.iterdir(), folder.rglob("*")):
-        there = list(_sets(folder, places))
-        if known := [path for path in there if _KNOWN.fullmatch(path.name)]:
-            return known
-        if there:
-            return there
-    return []
+    """Files that may hold a set: at the top of a folder, else, where it is none of pictures, below it."""
+    with refusals.naming(f"{folder} cannot be read"):
+        there = _sets(folder, folder.iterdir())
+        return there or ([] if pictures.is_pictures(folder) else _sets(folder, folder.rglob("*")))
 
 
-def _sets(folder: Path, places: Iterable[Path]) -> Iterable[Path]:
-    """Without those that are beside a set, in sorted order."""
-    seen = []
+def _sets(folder: Path, places: Iterable[Path]) -> list[Path]:
+    """Without files that lie beside a set; those of names that are known, if there are any."""
+    found = []
     for count, path in enumerate(places):
         if count > _MOST_FILES:
-            raise errors.DataError(
-                errors.shown(f"{folder} holds more than {_MOST_FILES:,} files; wanted those of one set")
-            )
-        inner = path.relative_to(folder).parts[:-1]
-        if (
-            path.suffix.lower() in _ENDINGS
-            and not _BESIDE_NAMES.fullmatch(path.name)
-            and not {*inner} & _BESIDE_FOLDERS
-        ):
-            seen.append(path)
-    return sorted(seen)
+            raise ValueError(f"more than {_MOST_FILES:,} files; wanted those of one set")
+        is_of_it = not _BESIDE_NAMES.fullmatch(path.name) and not {*path.relative_to(folder).parts} & _BESIDE_FOLDERS
+        if path.suffix.lower() in _ENDINGS and is_of_it:
+            found.append(path)
+    return sorted(path for path in found if _KNOWN.fullmatch(path.name)) or sorted(found)
 
 
 def _only(folder: Path, there: list[Path]) -> Path:

@@ -1,4 +1,4 @@
-"""Layouts of one file of images, and of labels in files beside it: MTT and its successors, the original paper, images alone."""
+"""Layouts of images in one file and labels in others: MTT and its successors, the original paper, images alone."""
 
 import re
 from pathlib import Path
@@ -25,79 +25,78 @@ def is_images(value: Any) -> bool:
 
 
 def images(value: Any, path: Path, options: Options) -> Found:
-    """Images, and what lies beside them by the names of the files; or labels that are given; or images alone."""
+    """Images, with the labels that are given, or that lie beside them by the names of files, or without any."""
     own = parts.images(value, channels_last=path.suffix in (".npy", ".npz"))
-    if options.labels:
-        return _with_labels(Found("images", own), _given(options.labels, len(own)), options.labels)
     if match := _TRIO.fullmatch(path.name):
-        return _trio(own, path.parent, bool(match[1]), match[2])
+        return _trio(own, path.parent, match[2], bool(match[1]), options.labels)
     if match := _PAPER.fullmatch(path.name):
-        return _paper(own, path, match[1], match[2])
-    return _alone(Found("images", own))
+        found = Found("sunnytqin/no-distillation", own)
+        return _labelled(found, options.labels or _of_an_epoch(path, match[1], match[2]), "probabilities")
+    return _labelled(Found("images", own), options.labels)
 
 
-def _trio(own: parts.Images, folder: Path, is_unwhitened: bool, step: str) -> Found:
-    """Images of MTT, FTD, DATM, EDF or DRUPI at a step, or at the best one.
+def _trio(own: parts.Images, folder: Path, step: str, is_unwhitened: bool, given: Path | None) -> Found:
+    """Images of MTT, FTD, DATM, EDF or DRUPI at a step, or at the best one; the labels of DATM and after it are logits.
 
-    Reference: Cazenave et al. (2022), "Dataset Distillation by Matching Training Trajectories"; Guo et al. (2024), "Towards
-    Lossless Dataset Distillation via Difficulty-Aligned Trajectory Matching", whose labels are learned logits.
+    Reference: Cazenavette et al. (2022), "Dataset Distillation by Matching Training Trajectories"; Guo et al. (2024),
+    "Towards Lossless Dataset Distillation via Difficulty-Aligned Trajectory Matching".
     """
     found = Found("MTT", own, space="pixels" if is_unwhitened else "")
-    beside = {name: folder / f"{name}_{step}.pt" for name in ("labels", "lr", "features")}
-    if is_unwhitened and not beside["labels"].exists():
-        beside["labels"] = folder / "labels_best.pt"
-    if beside["lr"].exists():
-        found = found._replace(learning_rate=_read(beside["lr"], parts.learning_rate), files=(beside["lr"],))
-    if beside["features"].exists():
-        told = f"{beside['features'].name}, feature maps of one architecture, is left out"
-        found = found._replace(notes=(told,))
+    rate, features, labels = (folder / f"{name}_{step}.pt" for name in ("lr", "features", "labels"))
+    if rate.exists():
+        found = found._replace(learning_rate=_read(rate, parts.learning_rate), files=(rate,))
+    if features.exists():
+        found = found._replace(notes=(f"{features.name}, feature maps of one architecture, is left out",))
     pixels = sorted(path.name for path in folder.glob("images_zca_*.pt"))
     if pixels and not is_unwhitened:
         told = f"{refusals.listed(pixels, 3)}: images of a step as pixels; give that file to import these"
         found = found._replace(notes=(*found.notes, told))
-    if not beside["labels"].exists():
-        return _alone(found)
-    found = _with_labels(found, _read(beside["labels"], parts.labels), beside["labels"])
+    if is_unwhitened and not labels.exists():
+        labels = folder / "labels_best.pt"
+    found = _labelled(found, given or (labels if labels.exists() else None), "logits")
     if found.rows is None:
         return found
-    if beside["labels"].name != f"labels_{step}.pt":
-        told = f"{folder} has learned labels of another step than {step}; wanted --labels={beside['labels']}"
-        raise errors.DataError(errors.shown(f"{told} if they belong together"))
-    return found._replace(system="DATM / FTD / EDF / DRUPI", kind="" if _sum_to_one(found.rows) else "logits")
+    if not given and labels.name != f"labels_{step}.pt":
+        told = f"{folder} has learned labels of another step than {step}"
+        raise errors.DataError(errors.shown(f"{told}; wanted --labels={labels} if they belong together"))
+    return found._replace(system="DATM / FTD / EDF / DRUPI")
 
 
-def _paper(own: parts.Images, path: Path, ipc: str, selection: str) -> Found:
-    """Images of the study that jaxsoft reproduces, and probabilities of an expert at an epoch.
+def _of_an_epoch(path: Path, ipc: str, selection: str) -> Path | None:
+    """The labels of images of the study that jaxsoft reproduces: probabilities of an expert at an epoch.
 
     Reference: Qin et al. (2024), "A Label is Worth a Thousand Images in Dataset Distillation".
     """
-    found, name = Found("sunnytqin/no-distillation", own), f"{path.resolve().parent.name}_{selection}_ipc{ipc}_epoch"
+    start = f"{path.resolve().parent.name}_{selection}_ipc{ipc}_epoch"
     places = (path.parent / "entropy", path.parent.parent / "entropy")
-    there = [each for place in places for each in sorted(place.glob("*.pt")) if each.name.startswith(name)]
+    there = [each for place in places for each in sorted(place.glob("*.pt")) if each.name.startswith(start)]
     if len(there) > 1:
         told = f"{path} has labels of {len(there)} epochs ({refusals.listed([each.name for each in there], 3)})"
         raise errors.DataError(errors.shown(f"{told}; wanted --labels=FILE with one of them"))
-    if not there:
-        return _alone(found)
-    return _with_labels(found, _read(there[0], parts.labels), there[0])._replace(kind="probabilities")
+    return there[0] if there else None
 
 
-def _alone(found: Found) -> Found:
-    told = "no labels beside the images: they follow each other class by class"
-    return found._replace(notes=(*found.notes, told))
+def _labelled(found: Found, path: Path | None, kind: str = "") -> Found:
+    """A set with the labels of a file; without them images lie class by class, and with label rows they do too.
 
-
-def _with_labels(found: Found, labels: tuple[Any, Any], path: Path) -> Found:
-    """A set with classes, or with label rows of images that lie class by class."""
-    classes, rows = labels
-    if classes is None:
+    Args:
+      kind: of label rows in this layout; it is left open where they are of another kind, as their sums tell.
+    """
+    if path is None:
+        told = "no labels beside the images: they follow each other class by class"
+        return found._replace(notes=(*found.notes, told))
+    images: Any = found.images
+    classes, rows = _labels(path, len(images))
+    if rows is None or (kind == "logits") == _sum_to_one(rows):
+        kind = ""
+    if classes is None and rows is not None:
         classes = parts.class_major(len(rows), rows.shape[1])
-    return found._replace(labels=classes, rows=rows, files=(*found.files, path))
+    return found._replace(labels=classes, rows=rows, kind=kind, files=(*found.files, path))
 
 
-def _given(path: Path, count: int) -> tuple[Any, Any]:
-    """Labels of a file that a user names: a tensor, or a table."""
-    if path.suffix.lower() in (".pt", ".pth", ".safetensors", ".h5", ".hdf5"):
+def _labels(path: Path, count: int) -> tuple[Any, Any]:
+    """Classes and label rows of a file: a tensor, or a table."""
+    if path.suffix.lower() in (".pt", ".pth", ".safetensors"):
         return _read(path, parts.labels)
     table = tables.read(path, [str(n) for n in range(count)])
     return table.labels, table.rows

@@ -52,12 +52,11 @@ def _pixels(found: np.ndarray) -> Images:
         return np.ascontiguousarray(found)
     if found.dtype.kind != "f":
         raise ValueError(f"its images are {found.dtype}; wanted uint8 or floating point")
-    found = np.ascontiguousarray(found, np.float32)
     largest = max(abs(float(found.min())), abs(float(found.max())))
     if not largest <= _MAX_VALUE:  # a NaN is not
         told = f"of {largest:g}, which no space of images has" if math.isfinite(largest) else "that is no finite number"
         raise ValueError(f"it holds a pixel {told}")
-    return found
+    return np.ascontiguousarray(found, np.float32)
 
 
 def in_unit_range(found: Images) -> Images:

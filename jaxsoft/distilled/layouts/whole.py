@@ -114,7 +114,10 @@ def is_flat(value: Any) -> bool:
 
 
 def flat(value: Any, path: Path, options: Options) -> Found:
-    """Images and, where they were learned, label rows as they are; Feng et al. (2024), "Embarrassingly Simple Dataset Distillation"."""
+    """Images and, where labels were learned, their rows.
+
+    Reference: Feng et al. (2024), "Embarrassingly Simple Dataset Distillation".
+    """
     own = _weights(value) or value
     found = Found("RaT-BPTT", parts.flat_images(own["data"]))
     if own.get("label") is None:

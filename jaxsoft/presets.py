@@ -10,6 +10,7 @@ Reference: Qin et al. (2024), sections 4 and 5, table 7.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from jaxsoft import errors
@@ -50,6 +51,7 @@ class Study:
     pooled: bool = False  # the teacher is all experts, not the first
     seeds: int = 5  # how many
     quick: bool = False  # less of everything; shows that the machine works, not what is claimed
+    asked: SimpleNamespace = field(default_factory=SimpleNamespace)  # what arguments of its own an experiment was given
 
     def classes(self) -> int:
         """K, or a ConfigError if it is not known."""
@@ -121,7 +123,13 @@ def when(age: Age) -> str:
 
 
 def study(
-    name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol: str = "sealed", data: str = "digits"
+    name: str,
+    arg: str | None,
+    seeds: int = 0,
+    experts: int = 0,
+    protocol: str = "sealed",
+    data: str = "digits",
+    **own: Any,
 ) -> Study:
     """What an experiment needs to know of the dataset that the user names.
 
@@ -132,17 +140,18 @@ def study(
       seeds: at most so many, unless the user says how many.
       experts: at least so many, likewise.
       protocol, data: unless the user names one.
+      own: further arguments that the experiment takes, with their defaults (`parse_arg`).
 
     Raises:
       ConfigError: an argument that there is not.
     """
-    args = parse_arg(arg, quick=False, data=data, seeds=0, experts=0, classes=0, protocol=protocol)
+    args = parse_arg(arg, quick=False, data=data, seeds=0, experts=0, classes=0, protocol=protocol, **own)
     made = _make(args.data, args.quick, args.classes)
     made.config.name, made.config.protocol = f"{name}-{{data}}{'-quick' * args.quick}", args.protocol
     made.config.teacher.store = STORE
     made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
     made.config.sweep.seed = tuple(range(args.seeds or min(made.seeds, seeds or made.seeds)))
-    return made
+    return replace(made, asked=args)
 
 
 def baseline(data: str, arg: str | None) -> Config:

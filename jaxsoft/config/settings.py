@@ -113,6 +113,7 @@ class Sweep(_Group):
     model: tuple[Spec, ...] = function((), "empty: student.model")
     loss: tuple[Spec, ...] = function((), "empty: student.loss")
     optimizer: tuple[Spec, ...] = function((), "empty: student.optimizer")
+    augment: tuple[Spec, ...] = function((), "empty: student.augment")
     steps: tuple[int, ...] = setting((), "empty: student.steps or student.epochs", low=1)
 
 

@@ -43,7 +43,15 @@ def test_flags_settings_and_names(completed):
     assert completed("run", "--work") == ["nospace", "--workdir="]
     assert completed("run", "digits", "--config.student.sch") == ["nospace", "--config.student.schedule="]
     assert set(experiments.names()) | set(config.flags()) < set(completed("run", ""))
-    assert completed("configs", "c") == ["copy", "cifar10", "cifar100", "committee", "cross_architecture"]
+    assert completed("configs", "c") == [
+        "copy",
+        "cifar10",
+        "cifar100",
+        "clips",
+        "committee",
+        "compare",
+        "cross_architecture",
+    ]
     assert completed("data", "") == [
         "list",
         "prepare",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int32, Shaped
 from PIL import Image
 
+from jaxsoft.data.formats.exported import PIXELS
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.export import torch_file
 from jaxsoft.experiment.store.folder import packed
@@ -31,7 +32,7 @@ def files_of(
       learning_rate: of the student, at the start.
     """
     whole = {"images": pixels, "classes": classes, "places": places, "names": np.array(list(names))}
-    made = {"pixels.npz": packed(whole)}
+    made = {PIXELS: packed(whole)}
     for image, place, k in zip(pixels, places, classes):
         where = f"images/{k:03d}-{re.sub(r'[^A-Za-z0-9_.-]', '_', names[int(k)])}/{place}"
         frames = {f"{where}_t{t:03d}": frame for t, frame in enumerate(image)} if image.ndim == 4 else {where: image}

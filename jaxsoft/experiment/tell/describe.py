@@ -53,7 +53,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
         lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
-    apart = [name for name in ("loss", "optimizer") if len({getattr(b.recipe, name) for b in buckets}) > 1]
+    apart = [name for name in ("loss", "optimizer", "augment") if len({getattr(b.recipe, name) for b in buckets}) > 1]
     for bucket, planned in zip(buckets, plan.buckets):
         r = bucket.recipe
         lines.append(

@@ -6,7 +6,7 @@
               [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
+  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
   jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
   jaxsoft verify DIR [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int4|none] [--images]
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate")
-_COLUMNS += ("weight_decay", "without", "loss", "optimizer")
+_COLUMNS += ("weight_decay", "without", "loss", "optimizer", "augment")
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 
 
@@ -210,7 +210,7 @@ def _report(argv: Sequence[str]) -> int:
 def _data(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, root="", source="", resize=None)
+    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with starting.starting_jax():
         from jaxsoft import data
@@ -230,7 +230,8 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
-        where = data.prepare(words[1], root, source, told, resize=given["resize"], say=console.say)
+        chosen = {name: given[name] for name in ("resize", "frames")}
+        where = data.prepare(words[1], root, source, told, **chosen, say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
 

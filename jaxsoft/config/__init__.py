@@ -20,7 +20,7 @@ __all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep",
 __all__ += ["as_dict", "closest", "instance", "default", "described", "flags", "parse_arg", "read", "read_with"]
 
 _Group = typing.TypeVar("_Group")
-_BY_AXES = ("model", "steps", "learning_rate", "weight_decay", "loss", "optimizer")
+_BY_AXES = ("model", "steps", "learning_rate", "weight_decay", "loss", "optimizer", "augment")
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in _BY_AXES}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
 _REPLACED |= {"config.select": "sweep.select"}

@@ -1,7 +1,7 @@
 """Imported sets: folders that say of which data set they are, in which space their images were, and what their labels are.
 
-A folder NAME has `set.json`, sealed, and `arrays.safetensors`: `images`, in pixels, `labels`, and `rows` or `logits` where
-labels are soft. Where it lies `jaxsoft/sealed.py` tells.
+A folder NAME has `set.json`, sealed, and `arrays.safetensors`: `images`, in pixels, or `fields/...` and `decoder/...` that
+they are decoded from, `labels`, and `rows` or `logits` where labels are soft. Where it lies `jaxsoft/sealed.py` tells.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from jaxsoft import config, errors, sealed, spec
 from jaxsoft.data import arrays, chosen, classes, select
+from jaxsoft.distilled import fields
 from jaxsoft.labels.given import Told, spec_of, with_labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
@@ -41,7 +42,7 @@ class DistilledSet:
 
     Attributes:
       record: what its folder says of it.
-      arrays: `labels`, and `images`, `rows` or `logits` where it has such.
+      arrays: `labels`, and `images`, fields, `rows` or `logits` where it has such.
     """
 
     record: Mapping[str, Any]
@@ -49,8 +50,8 @@ class DistilledSet:
 
     @functools.cached_property
     def images(self) -> Shaped[np.ndarray, "N *S C"]:
-        """Pixels: uint8, or float32 in units of [0, 1], which they may leave."""
-        return self.arrays["images"]
+        """Pixels: uint8, or float32 in units of [0, 1], which they may leave; those of fields are decoded once."""
+        return fields.decoded(self.arrays)
 
     @property
     def labels(self) -> Int32[np.ndarray, "N"]:

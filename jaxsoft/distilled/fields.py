@@ -178,12 +178,12 @@ def kept(
 
 
 def decoded(arrays: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N H W C"]:
-    """The pixels of what `kept` gave: decoded, where they are not there."""
+    """The pixels of what `kept` gave, if it gave none: decoded."""
     parts: dict[str, dict[str, np.ndarray]] = {"fields": {}, "decoder": {}}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         parts.get(part, {})[rest] = array
-    return arrays["images"] if "images" in arrays else decode(parts["fields"], parts["decoder"])
+    return decode(parts["fields"], parts["decoder"])
 
 
 def _count(fields: Fields) -> int:

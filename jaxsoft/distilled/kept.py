@@ -32,7 +32,8 @@ KIND = sealed.Kind(
     ("class_names", "image_shape", "kind"),
     "jaxsoft import SOURCE --as=NAME",
 )
-_NAME = "distilled"
+NAME = "distilled"
+"""The way to select, and the label source, that name a set."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def known(settings: config.Settings) -> config.Settings:
             record = _recorded(*asked, settings.data.root)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"config.{key}: {problem}") from None
-        return str(Call(_NAME, (asked[0],), {"digest": record["digest"]}))
+        return str(Call(NAME, (asked[0],), {"digest": record["digest"]}))
 
     settings = with_labels(settings, labels)
     ways = tuple(way(text, "sweep.select") for text in settings.sweep.select)
@@ -160,7 +161,7 @@ def check(name: str, record: Mapping[str, Any], dataset: Dataset) -> None:
 
 def _asked(text: str) -> tuple[str, str] | None:
     """The set that a selection names, with the digest that it wants; None if it is another selection."""
-    if isinstance(text, chosen.Indices) or (call := spec.parse_one(text)).name != _NAME:
+    if isinstance(text, chosen.Indices) or (call := spec.parse_one(text)).name != NAME:
         return None
     asked = spec.bind(call, select.distilled, ("labels", "ipc", "key", "pool"))
     return asked["name"], asked.get("digest", "")

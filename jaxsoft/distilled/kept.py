@@ -51,7 +51,7 @@ class DistilledSet:
     @functools.cached_property
     def images(self) -> Shaped[np.ndarray, "N *S C"]:
         """Pixels: uint8, or float32 in units of [0, 1], which they may leave; those of fields are decoded once."""
-        return self.arrays["images"] if "images" in self.arrays else fields.decoded(self.arrays)
+        return fields.decoded(self.arrays)
 
     @property
     def labels(self) -> Int32[np.ndarray, "N"]:

@@ -54,7 +54,7 @@ class Data:
         0.1, "share of each class, or the set's own; 0 where the test chooses", low=0.0, high=0.5
     )
     limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
-    resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
+    resize: int = setting(0, "side in pixels, for image_folder and video; 0: as they are", low=0)
     normalize: str = setting("standardize", "what networks see: standardize, zca, zca(regularization=0.1) or none")
 
 

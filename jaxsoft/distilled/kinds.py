@@ -33,14 +33,16 @@ def infer_kind(rows: Float[np.ndarray, "N K"] | None, labels: Int[np.ndarray, "N
     """
     if rows is None:
         return Verdict("hard", ("there are classes alone",))
-    if rows.ndim != 2 or rows.shape[1] != classes:
+    if rows.shape[1] != classes:
         shape = " x ".join(map(str, rows.shape))
         raise errors.DataError(f"label rows are {shape}; wanted {classes} numbers for each image")
     if not (finite := np.isfinite(rows).all(axis=1)).all():
         raise errors.DataError(f"label row {int(np.argmin(finite))} has an entry that is no finite number")
     kind, why = _kind(rows)
     if not kind:
-        raise errors.ConfigError(f"what label rows are cannot be told: {why}; wanted --kind={' or --kind='.join(KINDS[1:])}")
+        raise errors.ConfigError(
+            f"what label rows are cannot be told: {why}; wanted --kind={' or --kind='.join(KINDS[1:])}"
+        )
     return Verdict(kind, (why, *_disagreement(rows, labels, classes)))
 
 
@@ -68,7 +70,9 @@ def _disagreement(rows: np.ndarray, labels: np.ndarray | None, classes: int) -> 
     """A line if the largest entry of some rows is of another class."""
     count = len(rows)
     if labels is None and count % classes:
-        return (f"{count} images are no whole number for each of {classes} classes: each is of the largest entry of its row",)
+        return (
+            f"{count} images are no whole number for each of {classes} classes: each is of the largest entry of its row",
+        )
     meant = np.repeat(np.arange(classes), count // classes) if labels is None else labels
     same = rows.argmax(axis=1) == meant
     if same.all():

@@ -59,9 +59,7 @@ def measured(logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> 
     order = linear_sum_assignment(-table)[1]
     again = order[said[rest]] == labels[rest]
     least = max(chance, float(right[rest].mean()) if again.size else 1.0)
-    is_better = (
-        again.size and again.mean() > least + BETTER and binom.sf(again.sum() - 1, again.size, least) < CERTAIN
-    )
+    is_better = again.size and again.mean() > least + BETTER and binom.sf(again.sum() - 1, again.size, least) < CERTAIN
     own = (tuple(order.tolist()), float(again.mean())) if is_better else ((), 0.0)
     return Measured(len(labels), int(right.sum()), chance, float(entropy(softmax(logits, 1), axis=1).mean()), *own)
 

@@ -1,9 +1,11 @@
 """What a user is told when something cannot be done: one line, and the exit code of the command."""
 
+import contextlib
 import difflib
+import errno
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -112,3 +114,15 @@ def shown(text: str) -> str:
 def lines(text: str) -> str:
     """The same for text of several lines: the breaks between them stay."""
     return "\n".join(map(shown, text.split("\n")))
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What cannot be written is a CheckpointError that says what, why, and that nothing is lost."""
+    try:
+        yield
+    except OSError as problem:
+        intact = "what was there before is intact, mend this and run the same command again"
+        rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
+        why = problem.strerror or first_line(problem)  # of many files at once there is no one reason
+        raise CheckpointError(f"cannot write {path}: {why}; {rest}") from problem

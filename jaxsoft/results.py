@@ -19,6 +19,7 @@ from scipy.special import softmax
 from jaxsoft import config, errors, numerics
 from jaxsoft.data import arrays, chosen, normalize
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.distilled import kept as imported_sets
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import export as exporting
 from jaxsoft.experiment.export.export import Exported
@@ -28,7 +29,7 @@ from jaxsoft.experiment.plan import checks, stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
-from jaxsoft.experiment.store.folder import RunFolder, Temporary, writing
+from jaxsoft.experiment.store.folder import RunFolder, Temporary
 from jaxsoft.experiment.students import curves, kept
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import given as given_rows
@@ -40,7 +41,7 @@ from jaxsoft.types import Dataset, Row
 log = logging.getLogger(__name__)
 
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay", "loss"]
-_ABOUT += ["optimizer"]
+_ABOUT += ["optimizer", "augment"]
 """Columns of the rows that stand beside each look of a curve."""
 
 
@@ -252,7 +253,7 @@ class Results(Sequence[Row]):
         target = Path(folder)
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise errors.CheckpointError(f"{target} is there already, and not empty; choose another folder")
-        with writing(target):
+        with errors.writing(target):
             shutil.copytree(self._folder.path, target, dirs_exist_ok=True)
         if isinstance(self._folder, Temporary) and not self.settings.teacher.store:
             self.experts.save(target / run.TEACHERS)
@@ -271,12 +272,17 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _known(self) -> tuple[config.Settings, Plan]:
         """Settings and plan with the rows and positions of the user's own that they name."""
-        settings = given_rows.read_rows(chosen.read(self.settings))
+        settings = imported_sets.known(given_rows.read_rows(chosen.read(self.settings)))
         ways = (settings.select, *settings.sweep.select)
         own = {str(text): text for text in ways if isinstance(text, chosen.Indices)}
         members = (dataclasses.replace(m, select=own.get(m.select, m.select)) for m in self.plan.members)
         settings = given_rows.ask_functions(settings, self.dataset)
         return settings, dataclasses.replace(self.plan, members=tuple(members)) if own else self.plan
+
+    @functools.cached_property
+    def _whole(self) -> Dataset:
+        """The dataset with the imported sets that were read beside it."""
+        return imported_sets.beside(self.dataset, self._known[0])
 
     @functools.cached_property
     def _normalizer(self) -> Normalizer:
@@ -288,7 +294,7 @@ class Results(Sequence[Row]):
         settings, plan = self._known
         asked = any(checks.asked_of_expert(member.select) for member in plan.members)
         with numerics.pinned():
-            return subsets.draw_images(plan.members, settings, self.dataset, self.experts if asked else None)
+            return subsets.draw_images(plan.members, settings, self._whole, self.experts if asked else None)
 
     @functools.cached_property
     def _inputs(self) -> Inputs:
@@ -297,4 +303,4 @@ class Results(Sequence[Row]):
         for text in dict.fromkeys(member.labels for member in plan.members):
             if (own := LabelSpec.parse(text).rows) and own not in rows:
                 raise errors.DataError(f"label spec '{text}': its rows have changed, or are not at hand")
-        return prepare(plan, settings, self.dataset, self.experts, self._folder.path)
+        return prepare(plan, settings, self._whole, self.experts, self._folder.path)

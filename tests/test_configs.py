@@ -37,7 +37,7 @@ def least_steps(read):
 
 def test_there_are_configs():
     assert set(BASELINES) < {path.stem for path in FILES}
-    assert len(EXPERIMENTS) == 24
+    assert len(EXPERIMENTS) == 25
 
 
 @each

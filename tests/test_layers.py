@@ -10,16 +10,18 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("command.teacher", "command.verify"),
+    ("command.compare", "command.teacher", "command.verify"),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
     ("analysis",),
     ("experiment",),
+    ("distilled",),
     ("training",),
     ("labels",),
     ("models",),
     ("ops",),
+    ("sealed",),
     ("data",),
     ("training.views",),
     ("training.mixing",),
@@ -31,7 +33,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("config.settings",),
     ("numerics", "console", "sinks"),
     ("spec", "rng", "types", "config.values", "objects"),
-    ("contents",),
+    ("contents", "packing"),
     ("sources",),
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "syntax", "command"),  # the last is empty but for its modules

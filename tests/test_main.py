@@ -13,7 +13,7 @@ from jaxsoft import config, errors
 from jaxsoft.main import main
 
 DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
-COMMANDS = ("run", "configs", "report", "data", "teacher", "verify", "export", "doctor", "completion")
+COMMANDS = ("run", "compare", "configs", "report", "data", "teacher", "verify", "export", "doctor", "completion")
 NEEDED = "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
 SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
 
@@ -66,7 +66,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, teacher, verify, export, "
+        (["rnu"], "unknown command 'rnu'; choices: run, compare, configs, report, data, teacher, verify, export, "
          "doctor, completion"),
         (["run"], NEEDED),
         (["run", "--config"], NEEDED),

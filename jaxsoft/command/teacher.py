@@ -32,10 +32,10 @@ def imported(argv: Sequence[str]) -> list[str]:
         starting.set_up_jax(keep_programs=True)
         from jaxsoft import data
         from jaxsoft.experiment.teach import importing
-        from jaxsoft.experiment.teach.imported import place
+        from jaxsoft.experiment.teach.imported import KIND
 
     root = arguments.folder(given["root"], "--root")
-    folder = place(given["as"], str(root or ""))
+    folder = KIND.place(given["as"], str(root or ""))
     dataset = data.load(given["data"], root)
     for name, numbers in (("mean", mean), ("std", std)):
         if len(numbers) not in (0, 1, dataset.image_shape[-1]):

@@ -19,10 +19,10 @@ def verified(argv: Sequence[str]) -> list[str]:
     if where is None:
         raise errors.ConfigError("expected: jaxsoft verify DIR [--run=DIR] [--teach]")
     with starting.starting_jax():
-        from jaxsoft.experiment.export import record
+        from jaxsoft.data.formats import exported
         from jaxsoft.experiment.store import manifest
 
-    if record.is_export(where):
+    if exported.is_export(where):
         return _export(where, arguments.folder(given["run"], "--run"), given["teach"])
     if given["run"] or given["teach"]:
         raise errors.ConfigError(f"--run and --teach are for exports, and {where} is none")

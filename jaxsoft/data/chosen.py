@@ -74,9 +74,9 @@ def read(settings: config.Settings, folders: Sequence[Path] = (Path(),)) -> conf
 
 
 def content(text: str) -> str:
-    """A selection as keys know it: positions of one's own by their digest alone, whatever their name is."""
+    """A selection as keys know it: what has a digest by that alone, whatever its name is."""
     call = spec.parse_one(text)
-    return str(Call(_NAME, (), {"digest": call.kwargs["digest"]})) if call.name == _NAME else text
+    return str(Call(call.name, (), {"digest": call.kwargs["digest"]})) if "digest" in call.kwargs else text
 
 
 def _found(folders: Sequence[Path], text: str, key: str) -> str:

@@ -120,6 +120,20 @@ def indices(
     return table[:, :ipc]
 
 
+def distilled(labels: Labels, ipc: int, *, key: Any, pool: Any, name: str, digest: str = "") -> Table:
+    """The first images of each class of an imported set, the same for every key.
+
+    Args:
+      pool: of train images and imported sets, see `jaxsoft/distilled/pool.py`; positions are in there.
+      name: of the set, or the path of its folder, as `jaxsoft import` keeps it.
+      digest: of the set, by which results know it; if given, the folder must hold this.
+
+    Raises:
+      ConfigError: `ipc` exceeds what the set has of a class.
+    """
+    return pool.table(digest, ipc)
+
+
 def _by_class(given: np.ndarray, labels: Labels, what: str) -> Table:
     """Positions in train as a table of classes, [K, I]; DataError if they are none."""
     count = int(labels.max()) + 1

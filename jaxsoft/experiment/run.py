@@ -11,6 +11,7 @@ import jax
 
 from jaxsoft import config, data, errors, numerics
 from jaxsoft.console import Console
+from jaxsoft.distilled import kept as imported_sets
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
@@ -158,7 +159,7 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
 def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple[config.Settings, Dataset]:
     """Settings in which nothing is found wrong, and their dataset."""
     settings = checks.check(settings)
-    dataset = dataset or load(settings)
+    dataset = imported_sets.beside(dataset or load(settings), settings)
     settings = given.ask_functions(settings, dataset)
     checks.check_data(settings, dataset)
     return settings, dataset

@@ -95,8 +95,9 @@ def spec_of(text: str) -> LabelSpec:
     spec = text.spec if isinstance(text, Told) else LabelSpec.parse(text)
     if spec.file and not spec.rows:
         raise errors.ConfigError(f"label spec '{text}' names rows that were not read")
-    if spec.imported and not spec.weights:
-        raise errors.ConfigError(f"label spec '{text}' names a teacher that was not looked up")
+    if (spec.imported or spec.distilled) and not spec.weights:
+        what = "teacher" if spec.imported else "set"
+        raise errors.ConfigError(f"label spec '{text}' names a {what} that was not looked up")
     return spec
 
 
@@ -183,6 +184,11 @@ def check_rows(labels: Iterable[str], dataset: Dataset) -> None:
 def check_known(text: str, rows: Float32[np.ndarray, "N K"], subsets: Iterable[Int[np.ndarray, "_"]]) -> None:
     """Refuse images of subsets of which rows say nothing: those of an export are of its own images alone."""
     for ids in subsets:
+        if (beyond := ids[ids >= len(rows)]).size:
+            told = f"rows of {len(rows):,} train images, and subsets read {len(beyond)} images of an imported set"
+            raise errors.DataError(
+                f"config.sweep.labels: {text} has {told}; take distilled(...) or a teacher for these"
+            )
         if (unknown := ids[~np.isfinite(rows[ids]).all(1)]).size:
             known = np.isfinite(rows).all(1).sum()
             told = f"{known:,} of {len(rows):,} train images, and image {unknown[0]} is not among them"

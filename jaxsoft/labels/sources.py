@@ -163,6 +163,20 @@ def imported(name: str, weights: str = "", views: int = 0, mix: str = "") -> Fie
     return {"imported": name, "weights": weights, **_seen(views, mix, False, "running")}
 
 
+def distilled(name: str, logits: bool = False, weights: str = "") -> Fields:
+    """The labels of an imported set, by slot: the j-th image of a class has that of the set's j-th image of the class.
+
+    They go with the set's own images, and as well with as many others.
+
+    Args:
+      name: of the set, or the path of its folder, as `jaxsoft import` keeps it.
+      logits: whether they are logits, of which the softmax is taken; the set says so.
+      weights: the digest of the set, by which results know it; if given, the folder must hold this.
+    """
+    _require(name != "", "distilled: a set must be named", name)
+    return {"distilled": name, "is_logits": logits, "weights": weights}
+
+
 def _prior(prior: Any, n: int) -> Any:
     """A prior in its one spelling, if it is one of n experts."""
     if not isinstance(prior, tuple):

@@ -52,7 +52,8 @@ class LabelSpec:
     function: Call | None = None  # of one's own, that gives rows, until it is asked
     rows: str = ""  # the digest of the rows, once they are read (`given.py`)
     imported: str = ""  # the teacher from elsewhere that is asked: its name or its folder
-    weights: str = ""  # the digest of that teacher, once it is known
+    distilled: str = ""  # the imported set whose labels these are: its name or its folder
+    weights: str = ""  # the digest of that teacher or set, once it is known
     epoch: int | None = None
     accuracy: float | None = None
     entropy: float | None = None
@@ -92,7 +93,7 @@ class LabelSpec:
         if self.function:
             return language.render((self.function, *map(treatments.tidied, self.operations)))
         several = len(self.experts) if self.source in ("teachers", "committee") else ""
-        of = self.file or self.imported or several
+        of = self.file or self.imported or self.distilled or several
         args = (of,) if of else ()
         named = {"expert": self.experts[0]} if self.source == "teacher" and self.experts[0] else {}
         named |= {} if self.pool in ("logits", "prior") else {"pool": self.pool}
@@ -109,9 +110,9 @@ class LabelSpec:
 
     @property
     def source(self) -> str:
-        """The name of the source: `hard`, `learned`, `array`, `imported`, `teacher`, `teachers` or `committee`."""
-        if self.imported:
-            return "imported"
+        """The name of the source: `hard`, `learned`, `array`, `imported`, `distilled`, `teacher`, `teachers` or `committee`."""
+        if self.imported or self.distilled:
+            return "imported" if self.imported else "distilled"
         if not self.experts:
             return "array" if self.file or self.function else "learned" if self.is_learned else "hard"
         if self.pool in sources.POOLS:

@@ -60,7 +60,7 @@ def place(tmp_path, monkeypatch):
 def mine(place, data, linear):
     """A teacher of the name `mine`."""
     save_file(state(*linear), place / "net.safetensors")
-    return importing.import_file(place / "net.safetensors", imported.place("mine"), data)
+    return importing.import_file(place / "net.safetensors", imported.KIND.place("mine"), data)
 
 
 def closed_form(data, linear, images):
@@ -79,9 +79,9 @@ def test_what_is_kept_says_what_the_network_says_and_how_good_it_is(mine, data, 
     rows = np.asarray(jax.nn.softmax(validation))
     assert record["label_entropy"] == pytest.approx(-(rows * np.log(rows)).sum(1).mean(), rel=1e-4)
     assert record["source"]["sha256"] == files.digest(
-        [(imported.place("mine").parents[1] / "net.safetensors").read_bytes()]
+        [(imported.KIND.place("mine").parents[1] / "net.safetensors").read_bytes()]
     )
-    whole = tensors.read(imported.place("mine") / "weights.safetensors")
+    whole = tensors.read(imported.KIND.place("mine") / "weights.safetensors")
     assert whole["params/conv0/kernel"].shape == (3, 3, 1, 2)
 
 
@@ -89,13 +89,13 @@ def test_a_network_at_chance_is_refused_and_another_order_of_classes_is_told(pla
     order = np.roll(np.arange(10), 1)  # what it calls 0 is class 9
     save_file(state(linear[0][order], linear[1][order]), place / "net.safetensors")
     with pytest.raises(errors.ConfigError) as refused:
-        importing.import_file(place / "net.safetensors", imported.place("rolled"), data)
+        importing.import_file(place / "net.safetensors", imported.KIND.place("rolled"), data)
     told = str(refused.value)
     assert "% of always naming one class (used: mean 0." in told and "9 (9) is its 0, 0 (0) is its 1" in told
     better = importing.measured(closed_form(data, linear, data.validation.images)[:, order], data.validation.labels)
     assert better.order == tuple(order) and f"right about {better.reordered:.1%}, and in this one" in told
     assert f"{better.accuracy:.1%} of the {len(data.validation)} validation images" in told and better.reordered > 0.75
-    assert not imported.place("rolled").exists()
+    assert not imported.KIND.place("rolled").exists()
     noise = importing.measured(np.random.default_rng(0).normal(size=(400, 10)), np.arange(400) % 10)
     assert noise.is_at_chance and not noise.order
     good = importing.measured(closed_form(data, linear, data.validation.images), data.validation.labels)
@@ -108,7 +108,9 @@ def test_a_normalisation_of_ones_own_is_used(place, data, linear):
     mean, std = -own.shift / (255 * own.scale), 1 / (255 * own.scale)
     moved = weights * 0.2 / std, bias + weights.sum(1) * (0.3 - mean) / std  # the same map, of (x - .3) / .2
     save_file(state(*(np.asarray(each, np.float32) for each in moved)), place / "net.safetensors")
-    record, _ = importing.import_file(place / "net.safetensors", imported.place("moved"), data, mean=(0.3,), std=(0.2,))
+    record, _ = importing.import_file(
+        place / "net.safetensors", imported.KIND.place("moved"), data, mean=(0.3,), std=(0.2,)
+    )
     assert (record["mean"], record["std"]) == ([0.3], [0.2])
     said = imported.read("moved").logits(data.train.images[IDS])
     np.testing.assert_allclose(said, closed_form(data, linear, data.train.images[IDS]), atol=2e-4)
@@ -118,7 +120,7 @@ def test_a_normalisation_of_ones_own_is_used(place, data, linear):
 
 
 def test_what_was_altered_is_refused(mine):
-    folder = imported.place("mine")
+    folder = imported.KIND.place("mine")
     content = (folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(errors.CheckpointError, match="is not what was saved; import it again"):
@@ -132,7 +134,7 @@ def test_what_was_altered_is_refused(mine):
         with pytest.raises(errors.CheckpointError, match=told):
             imported.recorded("mine")
     changed = {**files.unseal(record), "model": "mine.nets:evil"}
-    changed["digest"] = imported._digest(changed)
+    changed["digest"] = imported.KIND.digest(changed)
     (folder / "teacher.json").write_text(json.dumps(files.seal(changed)))
     with pytest.raises(errors.CheckpointError, match="none of jaxsoft's own"):
         imported.recorded("mine")
@@ -145,9 +147,9 @@ def test_names_are_looked_up(mine, place, data):
     with pytest.raises(errors.ConfigError, match="there is no teacher 'mien' in .*; those there: mine"):
         imported.recorded("mien")
     with pytest.raises(errors.ConfigError, match="there is a teacher in .*mine already"):
-        importing.import_file(place / "net.safetensors", imported.place("mine"), data)
+        importing.import_file(place / "net.safetensors", imported.KIND.place("mine"), data)
     with pytest.raises(errors.ConfigError, match="letters, digits"):
-        imported.place("..")
+        imported.KIND.place("..")
     with pytest.raises(errors.CheckpointError, match="wanted xabc"):
         imported.read("mine", digest="xabc")
 
@@ -182,9 +184,11 @@ def test_labels_of_an_imported_teacher_are_those_of_an_array_of_its_logits(mine,
 
 def test_a_teacher_is_known_by_its_weights_not_by_its_name(mine, place, data, linear):
     save_file(state(linear[0] * 2, linear[1]), place / "two.safetensors")
-    importing.import_file(place / "net.safetensors", imported.place("same"), data)
-    importing.import_file(place / "two.safetensors", imported.place("two"), data)
-    keys = [rows_of((f'imported("{name}")',), data)[1] for name in ("mine", "same", str(imported.place("mine")), "two")]
+    importing.import_file(place / "net.safetensors", imported.KIND.place("same"), data)
+    importing.import_file(place / "two.safetensors", imported.KIND.place("two"), data)
+    keys = [
+        rows_of((f'imported("{name}")',), data)[1] for name in ("mine", "same", str(imported.KIND.place("mine")), "two")
+    ]
     assert keys[0] == keys[1] == keys[2] != keys[3]
     digest = mine[0]["digest"]
     assert rows_of((f'imported("mine", weights="{digest}")',), data)[1] == keys[0]

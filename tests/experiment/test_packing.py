@@ -11,7 +11,8 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from jaxsoft.experiment.store import packing
+from jaxsoft import packing
+from jaxsoft.experiment.store import differences
 
 
 class Pair(NamedTuple):
@@ -53,7 +54,7 @@ def test_foreign_byte_order_and_strides_keep_their_values():
     back = packing.unpack(packed, record, tree)
     np.testing.assert_array_equal(back["big"], [1.0, 2.0])
     np.testing.assert_array_equal(back["turned"], [[0, 3], [1, 4], [2, 5]])
-    assert packing.differences(record, tree, {}, {}) == []
+    assert differences.differences(record, tree, {}, {}) == []
 
 
 def test_leaves_are_found_by_path_not_by_place():
@@ -86,7 +87,7 @@ def test_typed_keys_are_refused():
 def test_the_table_of_differences():
     _, record = packing.pack({"w": np.zeros((2, 3), np.float32), "b": np.zeros(3, np.float32)})
     like = {"w": jax.ShapeDtypeStruct((2, 4), np.float32), "b": jax.ShapeDtypeStruct((3,), np.float32), "c": 1}
-    table = packing.differences(record, like, {"config": "old", "seed": 1}, {"config": "new", "seed": 1})
+    table = differences.differences(record, like, {"config": "old", "seed": 1}, {"config": "new", "seed": 1})
     assert table == [
         "  leaf        saved          wanted",
         "  c           absent         int64[]",
@@ -97,6 +98,6 @@ def test_the_table_of_differences():
 
 def test_a_long_table_is_cut():
     _, record = packing.pack([np.zeros(1)] * 50)
-    lines = packing.differences(record, [np.zeros(2)] * 50, {}, {})
-    assert len(lines) == 1 + packing._SHOWN + 1
+    lines = differences.differences(record, [np.zeros(2)] * 50, {}, {})
+    assert len(lines) == 1 + differences._SHOWN + 1
     assert lines[-1] == "  and 30 more"

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsoft import config, errors, numerics
+from jaxsoft.data.formats import exported
+from jaxsoft.distilled import pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
 from jaxsoft.experiment.plan import checks, identity, stored
@@ -72,7 +74,8 @@ def export(
     if is_loaded:
         content[record.CONFIG] = record.config_file(_again(settings, told))
     if images:
-        of = experts.normalizer, dataset.train.images[found.images], found.images, dataset.train.labels[found.images]
+        whole = pool.of(dataset)
+        of = experts.normalizer, whole.images[found.images], found.images, whole.labels[found.images]
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
     sizes = found.table.nbytes, codecs.bytes_of(coded)
     content[record.CARD] = card.text(told, dataset, *sizes, list(content), is_loaded).encode()
@@ -120,7 +123,7 @@ def _again(settings: config.Settings, told: dict[str, Any]) -> config.Settings:
     """The settings that train the student again, from the files of the export where it has labels."""
     if told["codec"] == NONE:
         return settings
-    own = f"indices({record.IMAGES!r})"
+    own = f"indices({exported.IMAGES!r})"
     sweep = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),), select=(own,))
     return dataclasses.replace(settings, select=own, sweep=sweep)
 
@@ -147,5 +150,5 @@ def _stored(found: derive.Derived, coded: codecs.Coded, train_images: int) -> di
     file = io.BytesIO()
     np.save(file, found.table, allow_pickle=False)
     where = {"images": found.images, "of": np.array(train_images)}
-    labels = {record.LABELS: packed(coded | where)} if coded else {}
-    return {record.IMAGES: file.getvalue(), **labels}
+    labels = {exported.LABELS: packed(coded | where)} if coded else {}
+    return {exported.IMAGES: file.getvalue(), **labels}

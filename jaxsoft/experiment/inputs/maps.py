@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.plan import maps
 from jaxsoft.experiment.plan.sweep import MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
@@ -32,7 +33,7 @@ def feature_tables(
     begin: dict[str, int] = {}
     for source, spec in maps.sources(specs).items():
         assert spec.epoch is not None and spec.features is not None
-        found = experts.features(dataset.train, used, spec.experts[0], spec.epoch, spec.features)
+        found = experts.features(pool.of(dataset), used, spec.experts[0], spec.epoch, spec.features)
         table = parts.setdefault(feature_maps.text(found.shape[1:]), [])
         begin[source] = len(used) * len(table)
         table.append(found)

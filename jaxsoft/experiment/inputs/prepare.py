@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsoft import config
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.maps import feature_tables
 from jaxsoft.experiment.inputs.rows import OnProgress, finish_rows
@@ -53,10 +54,11 @@ def prepare(
     read = [places[m.subset] for m in plan.members]
     normalizer = experts.normalizer
     wanted = any(bucket.recipe.reads_class for bucket in plan.buckets)
-    classes = dataset.train.labels[used].astype(np.int32) if wanted else None
+    whole = pool.of(dataset)
+    classes = whole.labels[used].astype(np.int32) if wanted else None
     teachers = online_teachers({m.labels for m in plan.members}, experts)
     tables, maps = feature_tables(plan.members, images, dataset, experts)
-    bank = make_bank(normalizer, normalizer.store(dataset.train.images[used]), rows, classes, teachers, tables)
+    bank = make_bank(normalizer, normalizer.store(whole.images[used]), rows, classes, teachers, tables)
     members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)

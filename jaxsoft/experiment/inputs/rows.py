@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config, errors
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
 from jaxsoft.experiment.learned.learn import LearningProgress, learn_labels
@@ -40,6 +41,7 @@ class Asked(NamedTuple):
     text: str
     form: str  # what the losses want of them, `row` or `label_logits`
     spec: LabelSpec
+    augment: str  # what their views go through
     subsets: Sequence[Subset]
 
 
@@ -63,12 +65,12 @@ class Desk:
     on_progress: OnProgress
 
     def asked(self) -> Iterator[Asked]:
-        """Every label spec in every form that some member reads, in the order of members."""
-        whose: dict[tuple[str, str], dict[Subset, None]] = {}
+        """Every label spec in every form, and of views of every augmentation, that some member reads, in the order of members."""
+        whose: dict[tuple[str, str, str], dict[Subset, None]] = {}
         for m in self.members:
-            whose.setdefault((m.labels, m.form), {})[m.subset] = None
-        for (text, form), subsets in whose.items():
-            yield Asked(text, form, self.specs[text], [*subsets])
+            whose.setdefault((m.labels, m.form, m.seen), {})[m.subset] = None
+        for (text, form, augment), subsets in whose.items():
+            yield Asked(text, form, self.specs[text], augment, [*subsets])
 
     @functools.cached_property
     def specs(self) -> dict[str, LabelSpec]:
@@ -88,10 +90,15 @@ class Desk:
         return {subset: ImageSet(np.array(subset.seed, np.int32), ids) for subset, ids in self.images.items()}
 
     @functools.cached_property
+    def pool(self) -> pool.Pool:
+        """All images that students may read."""
+        return pool.of(self.dataset)
+
+    @functools.cached_property
     def bank(self) -> LogitBank:
         """What the experts say about every image, at the epochs that labels of images ask for."""
         epochs = {s.epoch for s in self.specs.values() if s.epoch is not None and not s.is_of_subset}
-        return self.experts.logits(self.dataset.train, self.used, sorted(epochs))
+        return self.experts.logits(self.pool, self.used, sorted(epochs))
 
     @functools.cached_property
     def given(self) -> dict[str, Label]:
@@ -112,7 +119,7 @@ class Desk:
         @functools.cache
         def ask(name: str, digest: str) -> Label:
             teacher = imported.read(name, self.settings.data.root, digest)
-            logits = teacher.logits(self.dataset.train.images[self.used])
+            logits = teacher.logits(self.pool.images[self.used])
             return Label(np.asarray(jax.nn.softmax(logits)), logits)
 
         return ask
@@ -130,7 +137,7 @@ class Desk:
         form = "label_logits" if "label_logits" in wanted(self.settings.student.loss) else "row"
 
         def rows(spec: LabelSpec, subset: ImageSet) -> Float32[np.ndarray, "R K"]:
-            (label,) = view_labels([(spec, subset)], *self.around)
+            (label,) = view_labels([(spec, subset)], self.settings.student.augment, *self.around)
             return self.treated(spec, form, label, np.asarray(subset.images))
 
         found = priors(*self.around, pairs, rows, self.folder, self.on_progress)
@@ -138,7 +145,7 @@ class Desk:
 
     def treated(self, spec: LabelSpec, form: str, label: Label, images: Images) -> Float32[np.ndarray, "R K"]:
         """The operations of a spec on labels of images, several of each where they are of views."""
-        classes = self.dataset.train.labels[images]
+        classes = self.pool.labels[images]
         whose = (np.repeat(each, spec.rows_per_image) for each in (classes, images))
         return np.asarray(finished(spec, form, label, *whose))
 
@@ -170,7 +177,8 @@ def of_learning(asked: Asked, desk: Desk) -> Rows:
 
 def of_subsets(asked: Asked, desk: Desk) -> Rows:
     """Networks that are asked about views, or about images together with others of their subset."""
-    return desk.by_subset(asked, view_labels(desk.weighed(asked.spec, asked.subsets), *desk.around))
+    weighed = desk.weighed(asked.spec, asked.subsets)
+    return desk.by_subset(asked, view_labels(weighed, asked.augment, *desk.around))
 
 
 def of_given(asked: Asked, desk: Desk) -> Rows:
@@ -179,6 +187,14 @@ def of_given(asked: Asked, desk: Desk) -> Rows:
     check_known(asked.text, row, [desk.images[subset] for subset in asked.subsets])
     label = Label(row[desk.used], None if logits is None else logits[desk.used])
     return desk.by_image(asked, desk.treated(asked.spec, asked.form, label, desk.used))
+
+
+def of_distilled(asked: Asked, desk: Desk) -> Rows:
+    """The labels of an imported set, by slot: whoever the j-th image of a class is."""
+    own, places = desk.dataset.sets[asked.spec.weights], desk.pool.places(asked.spec.weights)
+    rows = desk.treated(asked.spec, asked.form, own.label, places)
+    classes = [desk.pool.labels[desk.images[subset]] for subset in asked.subsets]
+    return Rows(rows, [own.slots(each) for each in classes])
 
 
 def of_imported(asked: Asked, desk: Desk) -> Rows:
@@ -198,6 +214,7 @@ PLACES: tuple[tuple[Callable[[LabelSpec], Any], Callable[[Asked, Desk], Rows]], 
     (lambda spec: spec.is_of_subset, of_subsets),
     (lambda spec: spec.rows, of_given),
     (lambda spec: spec.imported, of_imported),
+    (lambda spec: spec.distilled, of_distilled),
     (lambda spec: True, of_experts),
 )
 """Whose labels come from where; the first that fits a spec."""
@@ -235,7 +252,8 @@ def finish_rows(
         rows, starts = next(made for fits, made in PLACES if fits(asked.spec))(asked, desk)
         _check_finite(asked, desk, rows, starts)
         first = begin if len(rows) else 0
-        places |= {(asked.text, asked.form, s): first + own for s, own in zip(asked.subsets, starts, strict=True)}
+        what = asked.text, asked.form, asked.augment
+        places |= {(*what, s): first + own for s, own in zip(asked.subsets, starts, strict=True)}
         parts.append(rows)
         begin += len(rows)
-    return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
+    return np.concatenate(parts), [places[m.labels, m.form, m.seen, m.subset] for m in members]

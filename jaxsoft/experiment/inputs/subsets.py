@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Int32
 from scipy.special import log_softmax
 
 from jaxsoft import config, rng
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.plan import checks, sweep, trials
 from jaxsoft.experiment.plan.sweep import Draw, MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
@@ -17,12 +18,13 @@ from jaxsoft.types import Dataset
 def draw_tables(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
-    """For every draw, positions in train by class; what they say is asked of the experts once, if at all."""
+    """For every draw, positions in the pool by class; what they say is asked of the experts once, if at all."""
     tables, named, asked = {}, functools.cache(checks.selection), functools.cache(checks.asked_of_expert)
+    whole, reads = pool.of(dataset), functools.cache(checks.reads_pool)
     said = functools.cache(lambda name: {"difficulty": difficulty, "embeddings": embeddings}[name](experts, dataset))
     for draw, ipc in sweep.largest_ipc(members, settings.protocol).items():
         choose = named(draw.select)
-        given = {name: said(name) for name in asked(draw.select)}
+        given = {name: said(name) for name in asked(draw.select)} | ({"pool": whole} if reads(draw.select) else {})
         key = rng.key(draw.seed, rng.Stream.SUBSET, *([draw.ipc] if draw.ipc else []))
         table = choose(dataset.train.labels, ipc, key=key, **given)
         tables[draw] = trials.check_table(draw.select, table, dataset.train.labels, ipc)
@@ -32,7 +34,7 @@ def draw_tables(
 def draw_images(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Subset, Int32[np.ndarray, "_"]]:
-    """Positions in train of the images of every subset, class by class."""
+    """Positions in the pool, which begins with train, of the images of every subset, class by class."""
     tables, images = draw_tables(members, settings, dataset, experts), {}
     for m in members:
         if m.subset not in images:

@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxsoft import config, data, errors, models, rng, sinks, spec
 from jaxsoft.data import chosen, normalize, select
+from jaxsoft.distilled import kept, pool
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import committees, maps, sweep, trials
@@ -38,7 +39,7 @@ def check(settings: config.Settings) -> config.Settings:
     Raises:
       ConfigError: with the key, the value and the choices.
     """
-    settings = imported.known(chosen.read(read_rows(settings)))
+    settings = imported.known(kept.known(chosen.read(read_rows(settings))))
     for name, part in (("teacher", settings.teacher), ("student", settings.student)):
         if bool(part.steps) == bool(part.epochs):
             given = f"steps={part.steps}, epochs={part.epochs}"
@@ -85,6 +86,8 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         for text, labels in specs.items():
             sizes = dict.fromkeys(m.slots(dataset.num_classes) for m in members if m.labels == text)
             _check_fits(labels, sizes, settings, dataset)
+            if labels.distilled:
+                dataset.sets[labels.weights].table(max(m.ipc for m in members if m.labels == text))
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
         data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
@@ -94,6 +97,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
     for key, try_ in _trials(settings, dataset):
         with _about(key):
             try_()
+    _check_learning(members, specs)
     if sizes := dict.fromkeys(m.slots(dataset.num_classes) for m in members if specs[m.labels].is_learned):
         learning.check(settings, dataset, list(sizes))
     if (last := max(m.without for m in members)) >= dataset.num_classes:
@@ -107,6 +111,14 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
         maps.with_maps(Recipe(model, dataset.num_classes, 1, 1), specs[text], settings, dataset)
 
 
+def _check_learning(members: Sequence[MemberSpec], specs: Mapping[str, LabelSpec]) -> None:
+    """Refuse to learn labels of images that are none of the train split, or to weigh experts by them."""
+    for text, way in dict.fromkeys((m.labels, m.select) for m in members):
+        if (specs[text].is_learned or specs[text].prior == "students") and reads_pool(way):
+            told = "are made with the other train images, and the images are of an imported set"
+            raise errors.ConfigError(f"config.sweep.labels: '{text}' with config.sweep.select '{way}': labels {told}")
+
+
 def _check_fits(labels: LabelSpec, sizes: Iterable[int], settings: config.Settings, dataset: Dataset) -> None:
     """Refuse labels that are not of such classes, images and networks; `sizes` are of subsets that have them, in images."""
     labels.check(dataset.num_classes)
@@ -117,7 +129,8 @@ def _check_fits(labels: LabelSpec, sizes: Iterable[int], settings: config.Settin
 
 def _try_selection(text: str, ipcs: Collection[int], teacher: config.Teacher, dataset: Dataset) -> None:
     """Choose images once, as if all were equal to experts, and refuse what is no selection or does not nest."""
-    given = {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
+    given: dict[str, Any] = {"pool": pool.of(dataset)} if reads_pool(text) else {}
+    given |= {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
     if "embeddings" in given:
         _check_embeds(text, teacher, dataset.num_classes)
     labels, most = dataset.train.labels, max(ipcs)
@@ -131,7 +144,7 @@ def _try_selection(text: str, ipcs: Collection[int], teacher: config.Teacher, da
 def _trials(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[str, Callable[[], object]]]:
     """What specs name is tried on such data: their key, and the trial."""
     tried = {f"config.{name}": trials.of_training(getattr(settings, name), dataset) for name in _trained(settings)}
-    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep)}).items():
+    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep, dataset)}).items():
         yield from ((f"{group}.{setting}", try_) for setting, try_ in each)
     for text, key in _losses(settings).items():
         yield key, functools.partial(trials.loss, text, dataset.num_classes)
@@ -153,8 +166,13 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
 
 def selection(text: str) -> Callable[..., Any]:
     """The function that chooses images, with the user's arguments filled in."""
-    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), (*_SAID, "given"))
+    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), (*_SAID, "given", "pool"))
     return functools.partial(found, given=text.given) if isinstance(text, chosen.Indices) else found
+
+
+def reads_pool(text: str) -> bool:
+    """Whether a selection takes images of an imported set."""
+    return "pool" in inspect.signature(selection(text)).parameters
 
 
 def asked_of_expert(text: str) -> dict[str, int]:
@@ -177,6 +195,8 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
     for text in settings.sweep.optimizer:
         yield "config.sweep.optimizer", Recipe("", 10, 1, 1, text).build_optimizer
+    for text in settings.sweep.augment:
+        yield "config.sweep.augment", functools.partial(augment.build, text)
     for text, key in _losses(settings).items():
         yield key, functools.partial(trials.loss, text, 10)
     for model, key in _models(settings).items():

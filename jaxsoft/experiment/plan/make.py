@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxsoft import config, spec
 from jaxsoft.data import chosen
+from jaxsoft.distilled import pool
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import identity, maps, sweep
 from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
@@ -80,12 +81,12 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
         read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
         read["committee"] = source.prior == "students"
         shared = {name: value for name, value in context.items() if read.get(name, True)}
-        content = str(replace(source, file=source.file and "rows", imported=source.weights and "weights"))
+        content = str(replace(source, file=source.file and "rows", **_unnamed(source)))
         code = {"student": identity.of_student(context, m), "code": identity.code_of(settings, m)}
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
     def key(m: MemberSpec) -> str:
-        alike = m.model, m.labels, m.select, m.loss, m.optimizer
+        alike = m.model, m.labels, m.select, m.loss, m.optimizer, m.augment
         if alike not in told:
             told[alike] = own(m)
         return m.key(*told[alike])
@@ -93,10 +94,15 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
     return tuple(map(key, members))
 
 
+def _unnamed(source: LabelSpec) -> dict[str, str]:
+    """One name for all teachers and sets: keys know them by digest."""
+    return {name: "weights" for name in ("imported", "distilled") if getattr(source, name)}
+
+
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
-    how = member.optimizer, own.schedule, own.augment, recipes.precision(settings.precision)
+    how = member.optimizer, own.schedule, member.augment, recipes.precision(settings.precision)
     source = LabelSpec.parse(member.labels)
     asked: dict[str, Any] = {}
     if source.online:
@@ -117,7 +123,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
     shapes: dict[tuple[Recipe, int], list[int]] = {}
     kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
     for i, m in enumerate(members):
-        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer, m.augment
         if what not in kinds:
             own = recipe(settings, m, dataset.num_classes)
             own = maps.with_maps(own, LabelSpec.parse(m.labels), settings, dataset)
@@ -156,13 +162,14 @@ def cut(plan: Plan, budget: int) -> Plan:
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
-    pixels = math.prod(dataset.image_shape) * (4 if whitened else dataset.train.images.dtype.itemsize)
+    whole = pool.of(dataset)
+    pixels = math.prod(dataset.image_shape) * (4 if whitened else whole.images.dtype.itemsize)
     drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
-    used = min(len(dataset.train), drawn)
+    used = min(len(whole), drawn)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
     forms = {(m.labels, m.form) for m in members}
     of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
-    labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
+    labelled = {(m.labels, m.form, m.seen, m.subset): m for m in members if specs[m.labels].is_of_subset}
     of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
     of_online = {m.labels: m for m in members if specs[m.labels].online}.values()

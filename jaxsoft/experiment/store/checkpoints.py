@@ -21,8 +21,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxsoft import errors, files
-from jaxsoft.experiment.store import packing
+from jaxsoft import errors, files, packing
+from jaxsoft.experiment.store.differences import differences
 
 _ARRAY = "array.npy"
 _FORMAT = "safetensors"  # of the leaves; the record of an earlier version names none
@@ -153,7 +153,7 @@ class Checkpoints:
                 if record.get("format") != _FORMAT:
                     told = f"checkpoint {path} was saved by an earlier version; it and others like it are made anew"
                     raise Outdated(told)
-                if table := packing.differences(record["leaves"], like, record["tag"], self._tag):
+                if table := differences(record["leaves"], like, record["tag"], self._tag):
                     raise errors.CheckpointError(f"checkpoint {path} does not match:", *table)
                 tree = packing.unpack(self._part(step, "leaves", _LeavesArgs()), record["leaves"], like)
         except errors.CheckpointError:

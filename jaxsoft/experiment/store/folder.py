@@ -1,7 +1,6 @@
 """The folder of one run: held by one process, bound to one config, every file replaced whole or not at all."""
 
 import contextlib
-import errno
 import io
 import json
 import logging
@@ -56,7 +55,7 @@ class RunFolder(contextlib.AbstractContextManager):
         """
         if self._lock is not None:
             raise errors.CheckpointError(f"run folder {self.path} is open already")
-        with writing(self.path), contextlib.ExitStack() as refused:
+        with errors.writing(self.path), contextlib.ExitStack() as refused:
             self.path.mkdir(parents=True, exist_ok=True)
             held = lock.Lock(self.path / LOCK)
             refused.callback(held.release)
@@ -199,21 +198,9 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any], absent: Any = "
     return {key: pair for key, pair in both.items() if pair[0] != pair[1]}
 
 
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """What cannot be written is a CheckpointError that says what, why, and that nothing is lost."""
-    try:
-        yield
-    except OSError as problem:
-        intact = "what was there before is intact, mend this and run the same command again"
-        rest = "was its folder moved or deleted?" if problem.errno == errno.ENOENT else intact
-        why = problem.strerror or errors.first_line(problem)  # of many files at once there is no one reason
-        raise errors.CheckpointError(f"cannot write {path}: {why}; {rest}") from problem
-
-
 def write_file(path: Path, content: bytes) -> None:
     """Replace a file whole or not at all; CheckpointError if it cannot be written, and then an earlier one is intact."""
-    with writing(path):
+    with errors.writing(path):
         files.replace(path, content)
 
 

@@ -22,13 +22,13 @@ import jax
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.machine import processes
-from jaxsoft.experiment.store.folder import write_file, writing
+from jaxsoft.experiment.store.folder import write_file
 from jaxsoft.types import Row
 
 COLUMNS = (
     "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "select", "without", "ipc", "labels",
-    "teacher_epoch", "learning_rate", "weight_decay", "steps", "loss", "optimizer", "protocol", "val_accuracy", "test_accuracy",
-    "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
+    "teacher_epoch", "learning_rate", "weight_decay", "steps", "loss", "optimizer", "augment", "protocol", "val_accuracy",
+    "test_accuracy", "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
 )  # fmt: skip
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
 
@@ -58,7 +58,7 @@ class ResultsLog:
 
     def __init__(self, path: Path, finished: Collection[str] = ()):
         self.path = path.absolute()
-        with writing(self.path):
+        with errors.writing(self.path):
             self._open()
         self.finished = self._records.keys() | set(finished)
         self.on_rows: Callable[[Sequence[Row]], None] = lambda rows: None
@@ -73,7 +73,7 @@ class ResultsLog:
           CheckpointError: the disk is full or gone; the log is as it was before.
         """
         new = {row["member"]: _record(row) for row in rows if row["member"] not in self.finished}
-        with writing(self.path):
+        with errors.writing(self.path):
             self._write(b"".join(new.values()))
             self._records |= new
             self.finished |= new.keys()
@@ -87,7 +87,7 @@ class ResultsLog:
 
     def rows(self) -> Iterator[Row]:
         """The same, one after the other."""
-        with writing(self.path):
+        with errors.writing(self.path):
             if not self._is_there() or sum(1 for _ in rows(self.path)) < len(self._records):
                 self._restore()
             yield from rows(self.path)

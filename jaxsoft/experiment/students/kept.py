@@ -18,7 +18,6 @@ from safetensors.numpy import save
 
 from jaxsoft import errors, files
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store.folder import writing
 from jaxsoft.training.ensemble import Students
 
 FOLDER = "students"
@@ -53,7 +52,7 @@ def write(folder: Path, plan: Plan, wave: int, students: tuple[Students, ...], l
     sealed = json.dumps(files.seal({"leaves": leaves, "members": found}), sort_keys=True)
     wave_of = files.digest([json.dumps(plan.tag(wave)["members"])])[:16]
     path = folder / FOLDER / f"{wave_of}{f'{_LOOK}{look}' if look else ''}{_ENDING}"
-    with writing(path):
+    with errors.writing(path):
         path.parent.mkdir(exist_ok=True)
         files.replace(path, save(arrays, {_RECORD: sealed}))
         _supersede(path, wave_of, found)
@@ -92,7 +91,7 @@ def members(folder: Path, look: int = 0) -> frozenset[str]:
 def sweep(folder: Path) -> None:
     """Give back the space of files that a killed process was about to keep; CheckpointError if that cannot be."""
     if (folder / FOLDER).is_dir():
-        with writing(folder / FOLDER):
+        with errors.writing(folder / FOLDER):
             files.sweep(folder / FOLDER)
 
 

@@ -16,7 +16,6 @@ from jaxtyping import Float32, Shaped
 from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good
-from jaxsoft.experiment.store.folder import writing
 from jaxsoft.experiment.store.lock import Lock, OnWait, told
 from jaxsoft.training import cost, ensemble
 from jaxsoft.training.ensemble import Bucket, Program, Students
@@ -166,7 +165,7 @@ class Cohort:
         good, folder = self._found(self._trajectory, last), self._trajectory.directory
         if good and good.step == last:
             return good.extra["records"]
-        with writing(folder):
+        with errors.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(folder / "lock", "the experts' folder", self._on_wait)
         try:

@@ -1,18 +1,11 @@
 """Teachers from elsewhere: networks that another program trained, kept in folders that say what they are.
 
-A folder NAME has `teacher.json`, sealed, and `weights.safetensors`. It lies in `$JAXSOFT_TEACHERS`, else in `teachers`
-below the folder of prepared data; a label spec may also give its path.
+A folder NAME has `teacher.json`, sealed, and `weights.safetensors`; where it lies `jaxsoft/sealed.py` tells.
 """
 
 import dataclasses
 import functools
-import json
-import os
-import re
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -20,29 +13,32 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32
 
-from jaxsoft import config, data, errors, files, imports, models
-from jaxsoft.config import values
+from jaxsoft import config, errors, imports, models, sealed
 from jaxsoft.data.normalize import Images, Normalizer
-from jaxsoft.experiment.store import packing
-from jaxsoft.experiment.store.folder import writing
 from jaxsoft.labels.given import Told, with_labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.evaluate import answers
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
-RECORD, WEIGHTS = "teacher.json", "weights.safetensors"
-FORMAT = 1
-_MOST_JSON, _MOST_BYTES = 1 << 24, 1 << 33
-_FIELDS = {
-    "model": str,
-    "class_names": list,
-    "image_shape": list,
-    "mean": list,
-    "std": list,
-    "data": dict,
-    "leaves": dict,
-}
+KIND = sealed.Kind(
+    "teacher",
+    "teacher.json",
+    "weights.safetensors",
+    "JAXSOFT_TEACHERS",
+    "teachers",
+    {
+        "model": str,
+        "class_names": list,
+        "image_shape": list,
+        "mean": list,
+        "std": list,
+        "data": dict,
+        "leaves": dict,
+    },
+    ("model", "mean", "std"),
+    "jaxsoft teacher import FILE --as=NAME",
+)
 
 
 class Imported(NamedTuple):
@@ -79,70 +75,16 @@ def standardizing(mean: Sequence[float], std: Sequence[float]) -> Normalizer:
     return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
 
 
-def place(name: str, root: str = "") -> Path:
-    """The folder that a name, or a path, stands for; ConfigError if it can be neither."""
-    if "/" in name:
-        return Path(values.path(name, "imported"))
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise errors.ConfigError(
-            f"the name of a teacher has letters, digits, '_', '.' and '-', got {errors.quoted(name)}"
-        )
-    own = os.environ.get("JAXSOFT_TEACHERS")
-    folder = Path(values.path(own, "JAXSOFT_TEACHERS")) if own else data.root_folder(root or None) / "teachers"
-    return folder / name
-
-
-def check_free(folder: Path) -> None:
-    """Refuse a place that is taken: an import replaces nothing."""
-    if os.path.lexists(folder):
-        raise errors.ConfigError(f"there is a teacher in {folder} already; choose another name, or delete it first")
-
-
-def keep(folder: Path, record: Mapping[str, Any], variables: Any) -> dict[str, Any]:
-    """Make the folder of a teacher, whole or not at all; returns its record, with the digest by which labels know it.
-
-    Raises:
-      ConfigError: there is one already. CheckpointError: it cannot be written.
-    """
-    check_free(folder)
-    packed, leaves = packing.pack(variables)
-    whole = {"format": FORMAT, **record, "leaves": leaves}
-    whole["digest"] = _digest(whole)
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            staged.mkdir()
-            files.replace(staged / WEIGHTS, packed.tobytes())
-            files.replace(staged / RECORD, (json.dumps(files.seal(whole), indent=2) + "\n").encode())
-            os.rename(staged, folder)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
-    return whole
-
-
 def recorded(name: str, root: str = "") -> dict[str, Any]:
     """The record of a teacher.
 
     Raises:
       ConfigError: there is no teacher of this name. CheckpointError: the record was altered.
     """
-    folder = place(name, root)
-    if not (folder / RECORD).is_file():
-        known = sorted(path.parent.name for path in folder.parent.glob(f"*/{RECORD}"))
-        told = f"those there: {', '.join(known)}" if known else "`jaxsoft teacher import FILE --as=NAME` makes one"
-        raise errors.ConfigError(f"there is no teacher {name!r} in {folder.parent}; {told}")
-    try:
-        found = files.unseal(json.loads(files.read(folder / RECORD, _MOST_JSON)))
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}; this version reads {FORMAT}")
-        if {key: type(found.get(key)) for key in _FIELDS} != _FIELDS or found["digest"] != _digest(found):
-            raise ValueError("it is not what was saved")
-        if imports.is_outside(found["model"]):  # nothing of a folder that came from elsewhere runs
-            raise ValueError(f"its network is {found['model']}, which is none of jaxsoft's own")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as problem:
-        told = errors.shown(getattr(problem, "strerror", None) or errors.first_line(problem))
-        raise errors.CheckpointError(f"cannot read {folder / RECORD}: {told}; import it again") from None
+    found = KIND.recorded(name, root)
+    if imports.is_outside(found["model"]):  # nothing of a folder that came from elsewhere runs
+        told = f"its network is {found['model']}, which is none of jaxsoft's own"
+        raise errors.CheckpointError(f"cannot read {KIND.place(name, root) / KIND.record}: {told}")
     return found
 
 
@@ -152,18 +94,12 @@ def read(name: str, root: str = "", digest: str = "") -> Imported:
     Raises:
       ConfigError, CheckpointError: as `recorded`; or the weights were altered, or are of another import.
     """
-    record, folder = recorded(name, root), place(name, root)
-    if digest not in ("", record["digest"]):
-        raise errors.CheckpointError(f"the teacher in {folder} is {record['digest']} now; wanted {digest}")
+    record, folder = recorded(name, root), KIND.place(name, root)
+    KIND.check_digest(folder, record, digest)
     shape, classes = record["image_shape"], len(record["class_names"])
     init = functools.partial(models.build(record["model"], classes).init, jax.random.key(0))
-    try:
-        like = jax.eval_shape(init, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
-        packed = np.frombuffer(files.read(folder / WEIGHTS, _MOST_BYTES), np.uint8)
-        return Imported(record, packing.unpack(packed, record["leaves"], like))
-    except Exception as problem:  # bytes that are no safetensors raise an error of their own
-        told = errors.shown(getattr(problem, "strerror", None) or errors.first_line(problem))
-        raise errors.CheckpointError(f"cannot read {folder / WEIGHTS}: {told}; import it again") from None
+    like = jax.eval_shape(init, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
+    return Imported(record, KIND.unpacked(folder, record, like))
 
 
 def known(settings: config.Settings) -> config.Settings:
@@ -195,9 +131,3 @@ def check(spec: LabelSpec, of: config.Data, dataset: Dataset) -> None:
         if was != own[what]:
             told = f"is of the {what} {str(was):.80}; this run is of {str(own[what]):.80}"
             raise errors.ConfigError(f"the teacher {spec.imported!r} {told}; import it with --data={dataset.name}")
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    """What tells one teacher from another: its network, what that sees, and its weights."""
-    own = [record["model"], record["mean"], record["std"], record["leaves"]]
-    return "x" + files.digest([json.dumps(own, sort_keys=True)])[:12]

@@ -3,7 +3,6 @@
 safetensors by itself does not notice altered numbers, so the record has the type, the shape and the SHA-256 of each leaf.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +13,6 @@ from safetensors import deserialize
 from safetensors.numpy import save
 
 from jaxsoft import files
-from jaxsoft.experiment.store.folder import differing
-
-_SHOWN = 20  # differences that a table lists
-_WIDEST = 60  # characters of one of its cells
 
 
 def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any]]]:
@@ -27,7 +22,7 @@ def pack(tree: Any) -> tuple[UInt8[np.ndarray, "bytes"], dict[str, dict[str, Any
       tree: arrays of any shape and dtype, on the host or on devices; no typed PRNG keys, nor two leaves of one path.
     """
     arrays, leaves = {}, {}
-    for path, leaf in _leaves(tree).items():
+    for path, leaf in leaves_of(tree).items():
         array = np.asarray(jax.device_get(leaf), order="C")
         arrays[path] = array = array.astype(array.dtype.newbyteorder("="), copy=False)
         sha256 = files.digest([array.reshape(-1).view(np.uint8).data])
@@ -42,7 +37,7 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: 
       ValueError: a leaf is not bitwise what was packed.
     """
     found, arrays = dict(deserialize(packed.tobytes())), []
-    for path in _leaves(like):
+    for path in leaves_of(like):
         wanted = leaves[path]
         if path not in found or files.digest([found[path]["data"]]) != wanted["sha256"]:
             raise ValueError(f"{path} is not what was saved")
@@ -50,27 +45,8 @@ def unpack(packed: UInt8[np.ndarray, "bytes"], leaves: Mapping[str, Any], like: 
     return jax.tree.unflatten(jax.tree.structure(like), arrays)
 
 
-def differences(leaves: Mapping[str, Any], like: Any, tag: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """Where what was packed, and its tag, is not as what is wanted: lines of a table, none where all is alike."""
-    saved = {path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in leaves.items()}
-    arrays = {path: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for path, leaf in _leaves(like).items()}
-    wanted = {path: f"{array.dtype.name}{list(array.shape)}" for path, array in arrays.items()}
-    for texts, values in ((saved, tag), (wanted, own)):
-        texts |= {f"tag.{key}": json.dumps(value) for key, value in values.items()}
-    differ = differing(wanted, saved)
-    if not differ:
-        return []
-    rows = [("leaf", "saved", "wanted"), *((path, there, here) for path, (here, there) in differ.items())]
-    shown = [
-        [cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 4]} ..." for cell in row] for row in rows[: _SHOWN + 1]
-    ]
-    widths = [max(map(len, column)) for column in zip(*shown)]
-    lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-    return lines + [f"  and {len(differ) - _SHOWN} more"] * (len(differ) > _SHOWN)
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    """The leaves by readable path, in the order of the tree."""
+def leaves_of(tree: Any) -> dict[str, Any]:
+    """The leaves by readable path, in the order of the tree; ValueError if two have the same."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
     if len(named) < len(leaves):

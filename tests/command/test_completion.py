@@ -63,7 +63,7 @@ def test_flags_settings_and_names(completed):
         *DATASETS,
     ]
     assert completed("report", "--") == ["nospace", "--out=", "--mix", "--formats="]
-    assert completed("verify", "") == ["--run=", "--teach"]
+    assert completed("verify", "") == ["--root=", "--run=", "--teach"]
 
 
 DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "moving_digits", "tfds", "tiny_imagenet", "video"]

@@ -12,7 +12,7 @@ from jaxsoft.command import streams
 
 HELP, WRONG = ["help"], ["nope\x1b[2J"]
 FULL = "jaxsoft: standard output cannot be written: No space left on device\n"
-UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, compare, configs, report, data, teacher, verify, export, doctor, completion\n"
+UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n"
 # A run tells its lines through rich, and goes on when they are not wanted.
 SAYING = """
 import sys
@@ -87,7 +87,7 @@ def test_a_terminal_of_ascii_shows_the_rest_escaped():
     code, _, told = shell(["-m", "jaxsoft", "größe"], "", PYTHONIOENCODING="ascii")
     assert (code, told) == (
         2,
-        "jaxsoft: unknown command 'gr\\xf6\\xdfe'; choices: run, compare, configs, report, data, teacher, verify, export, doctor, completion\n",
+        "jaxsoft: unknown command 'gr\\xf6\\xdfe'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n",
     )
 
 

@@ -13,8 +13,6 @@ from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.experiment.tell import examples
 from jaxsoft.types import Split
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LABELS = ("hard", "teachers(n=2, pool=probabilities, epoch=3)|topk(2)", "teacher(epoch=1)")
 
 

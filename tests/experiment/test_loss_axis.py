@@ -15,8 +15,6 @@ from jaxsoft.experiment import run as story
 from jaxsoft.labels import given
 from jaxsoft.main import main
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LOSSES = ("soft_cross_entropy", "gift", "mse", "mylab:pull(0.5)")
 LABELS = ("teacher(epoch=3)", "teacher(epoch=2)|temperature(2)")
 # Twenty images in batches of 16: the second batch of an epoch is padded.

@@ -14,8 +14,6 @@ import tiny_run as tiny
 from jaxsoft import errors
 from jaxsoft.experiment.store import manifest, results
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 TRIES = Path(__file__).with_name("tries.py")
 FLAGS = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
 CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0, "keep.students": "all"}

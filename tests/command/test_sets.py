@@ -201,4 +201,4 @@ def test_labels_of_views_make_a_set_of_views():
     imported([*argv, "--as=two", "--epochs=2"])
     whole, two = jaxsoft.load_set("all"), jaxsoft.load_set("two")
     assert (whole.record["ipc"], two.record["ipc"]) == (6, 4) and whole.record["kind"] == "logits"
-    assert np.array_equal(whole.images[:12], two.images) and np.array_equal(whole.logits[:12], two.logits)
+    assert np.array_equal(whole.images[:12], two.images) and np.array_equal(whole.rows[:12], two.rows)

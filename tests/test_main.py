@@ -438,7 +438,7 @@ def module(*argv, **environment):
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -21,7 +21,7 @@ def completed(capsys):
         asked = f'COMP_WORDS=(jaxsoft "$@"); COMP_CWORD={len(words)}; compopt() {{ echo nospace; }}; _jaxsoft'
         asked += '; echo "${COMPREPLY[*]}"'
         done = subprocess.run(
-            [bash, "-c", f"{script}\n{asked}", "-", *words], capture_output=True, text=True, timeout=20
+            [bash, "-c", f"{script}\n{asked}", "-", *words], capture_output=True, text=True, timeout=300
         )
         assert done.stderr == ""
         return done.stdout.split()

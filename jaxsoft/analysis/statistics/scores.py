@@ -84,7 +84,7 @@ def score(alpha: Given) -> Runs:
 
 def published(values: Float[np.ndarray, "*sets R"]) -> tuple[Float[np.ndarray, "*sets"], Float[np.ndarray, "*sets"]]:
     """Mean and population standard deviation over runs, the last axis, as published tables have them."""
-    return values.mean(-1), values.std(-1)
+    return np.asarray(values.mean(-1)), np.asarray(values.std(-1))
 
 
 def _fractions(accuracy: Given) -> Float[np.ndarray, "..."]:

@@ -3,6 +3,7 @@
 import itertools
 import pathlib
 import re
+import runpy
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from jaxsoft import errors
 from jaxsoft.analysis.statistics import scores
 from jaxsoft.analysis.statistics.inference import estimate
 
-with np.load(pathlib.Path(__file__).parents[2] / "golden" / "scores.npz", allow_pickle=False) as file:
+ROOT = pathlib.Path(__file__).parents[3]
+with np.load(ROOT / "tests" / "golden" / "scores.npz", allow_pickle=False) as file:
     RECORDED = {name: file[name] for name in file.files}
 NAMES = {
     "hlr": "hard_label_recovery",
@@ -61,6 +63,13 @@ def test_percentages_score_the_same_whatever_the_accuracy_and_are_refused():
     np.testing.assert_allclose(scores.score(alpha).mean(-1), wanted, rtol=1e-8)
     with pytest.raises(errors.DataError, match="fractions of 1, got 84.8; a percentage is divided by 100"):
         scores.label_scores(*percent)
+
+
+def test_the_documented_table_is_that_of_its_script():
+    name = "lrs_soft/accuracies_MxRx4_realhard_synhard_synany_rdmany"
+    table = runpy.run_path(str(ROOT / "benchmarks" / "percent_scores.py"))["table"](RECORDED[name])
+    assert f"tests/golden/scores.npz {name}`" in (results := (ROOT / "docs" / "results.md").read_text())
+    assert f"\n\n{table}\n\n" in results
 
 
 def test_every_recorded_array_is_compared():

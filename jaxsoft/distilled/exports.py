@@ -17,20 +17,22 @@ def read(folder: Path, dataset: Dataset) -> Found:
     """What `jaxsoft export` wrote, once every file is known to be as it was written.
 
     Args:
-      dataset: whose train split positions are of. Where the export is of another one, its pixels are taken.
+      dataset: whose train split positions are of. Pixels are taken where the export is of another one, or of images of an imported set.
 
     Raises:
-      CheckpointError: there is no export, or it was altered. DataError: it is of another data set, and has no pixels.
+      CheckpointError: there is no export, or it was altered. DataError: it is of other images, and has no pixels.
     """
     told = exported.read(folder)
     with refusals.naming(f"{folder / exported.RECORD} is no record of an export"):
         data, reached = told["data"], told["reached"]
         labels, rate = str(reached["labels"]), float(reached["learning_rate"])
         there = {name: folder / name for name in told["files"]}
-    if is_of := data["fingerprint"] == dataset.fingerprint:
+        of_set = str(told["settings"]["select"]).startswith("distilled(")
+    if is_of := data["fingerprint"] == dataset.fingerprint and not of_set:
         where = f"positions in the train split of {dataset.name}"
     else:
-        where = f"pixels of {data['name']} {data['fingerprint']:.12}, and the data set is {dataset.fingerprint:.12}"
+        own, now = data["fingerprint"], dataset.fingerprint
+        where = "pixels of an imported set" if of_set else f"pixels of {data['name']} {own:.12}, not of {now:.12}"
         if exported.PIXELS not in there:
             told = f"{folder} has positions, and none of its {where}; `jaxsoft export --images` writes them"
             raise errors.DataError(errors.shown(told))

@@ -1,6 +1,7 @@
 """Imported sets in a sweep: their images and labels by slot, who is refused, and what keys know of them."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.data.chosen import Indices
-from jaxsoft.distilled import fields, kept, pool
+from jaxsoft.distilled import exports, fields, kept, pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 
@@ -97,6 +98,26 @@ def test_a_set_of_fields_is_kept_as_fields_and_trains_as_its_pixels_do(data, tab
     rows = trained(data, ("distilled('fields')", "distilled('pixels')"))
     assert [rows[0][name] for name in SAID] == [rows[1][name] for name in SAID]
     assert rows[0]["member"] != rows[1]["member"]
+
+
+def test_students_of_a_set_are_exported_read_back_and_imported(data, table, tmp_path):
+    """Its labels on random images, and its images: the same student to the bit, with the same pixels and rows."""
+    rows = np.random.default_rng(1).dirichlet(np.ones(10), 20).astype(np.float32)
+    keep(data, "mine", data.train.images[table.ravel()], data.train.labels[table.ravel()], rows=rows)
+    found = trained(data, ("random", "distilled('mine')"), ('distilled("mine")',))
+    for member in (0, 1):
+        folder = tmp_path / f"{member}"
+        found.export(member, folder, images=bool(member))
+        taken = jaxsoft.load_export(folder)
+        (again,) = jaxsoft.train_students(data, **taken.students(data))
+        assert [again[name] for name in SAID] == [found[member][name] for name in SAID]
+        own: Any = exports.read(folder, data)
+        np.testing.assert_allclose(own.rows, rows, rtol=1e-6)
+        np.testing.assert_array_equal(own.labels, data.train.labels[table.ravel()])
+    np.testing.assert_array_equal(own.images, data.train.images[table.ravel()])
+    found.export(1, tmp_path / "bare")
+    with pytest.raises(errors.DataError, match="none of its pixels of an imported set; `jaxsoft export --images`"):
+        exports.read(tmp_path / "bare", data)
 
 
 def test_labels_go_by_slot_with_whatever_images(data, table):

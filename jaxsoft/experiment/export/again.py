@@ -29,8 +29,8 @@ class Export(NamedTuple):
       folder: where it lies.
       record: what `export.json` says: member, data, digests, settings, and what it reached.
       settings: its own, as the run had them.
-      select: which images: positions, or the way they were drawn if no labels are stored.
-      labels: their rows as the codec gives them back, or the label spec if none are stored.
+      select: which images: positions, or the way they were drawn if no labels are stored, or if they are of an imported set.
+      labels: their rows as the codec gives them back; or the label spec, there.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ def load_export(folder: Path | str) -> Export:
         sweep = dataclasses.replace(settings.sweep, select=(own,))
         settings = dataclasses.replace(settings, select=own, sweep=sweep)
     select, (labels,) = settings.select, settings.sweep.labels
-    if told["codec"] != NONE:
+    if told["codec"] != NONE and not checks.reads_pool(settings.select):
         named = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),))
         select, (labels,) = own, read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
     return Export(folder, told, settings, select, labels)

@@ -10,6 +10,8 @@ from jaxtyping import Float32, Int32
 
 from jaxsoft import config, errors
 from jaxsoft.data.chosen import Indices
+from jaxsoft.distilled import kept, pool
+from jaxsoft.distilled.pool import Pool
 from jaxsoft.experiment.inputs import prepare, subsets
 from jaxsoft.experiment.plan import checks, identity, make
 from jaxsoft.experiment.teach.experts import Experts
@@ -27,6 +29,7 @@ class Derived(NamedTuple):
       images: those that it reads, class by class.
       rows: their finished labels, several of each image where labels are of views, which lie together.
       code: what is named by its specs -> digest.
+      whole: all images that positions may be of: those of train, then those of an imported set.
     """
 
     key: str
@@ -34,6 +37,7 @@ class Derived(NamedTuple):
     images: Int32[np.ndarray, "S"]
     rows: Float32[np.ndarray, "R K"]
     code: Mapping[str, str]
+    whole: Pool
 
 
 def alone(settings: config.Settings, row: Row, began: Any) -> config.Settings:
@@ -94,6 +98,7 @@ def derive(
       CheckpointError: labels would have to be learned.
     """
     settings = checks.check(settings)
+    dataset = kept.beside(dataset, settings)
     plan = make.make(settings, dataset, experts.histories, identity.member_context(settings, dataset, experts))
     if len(plan.members) != 1:
         raise errors.ConfigError(f"these settings are of {len(plan.members)} students; wanted one")
@@ -115,7 +120,7 @@ def derive(
     each = starts[0][:, None] + np.arange(LabelSpec.parse(member.labels).rows_per_image)
     table = tables[member.draw(settings.protocol)][:, : member.ipc].astype(np.int32)
     code = identity.of_run(settings, dataset, experts, plan.members)["code"]
-    return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code)
+    return Derived(plan.keys[0], table, images[member.subset], np.asarray(rows)[each.ravel()], code, pool.of(dataset))
 
 
 class _Unlearned(errors.CheckpointError):

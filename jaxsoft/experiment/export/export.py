@@ -10,7 +10,6 @@ import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.data.formats import exported
-from jaxsoft.distilled import pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
 from jaxsoft.experiment.plan import checks, identity, stored
@@ -74,8 +73,7 @@ def export(
     if is_loaded:
         content[record.CONFIG] = record.config_file(_again(settings, told))
     if images:
-        whole = pool.of(dataset)
-        of = experts.normalizer, whole.images[found.images], found.images, whole.labels[found.images]
+        of = experts.normalizer, found.whole.images[found.images], found.images, found.whole.labels[found.images]
         content |= pictures.files_of(*of, dataset.class_names, found.rows, row["learning_rate"])
     sizes = found.table.nbytes, codecs.bytes_of(coded)
     content[record.CARD] = card.text(told, dataset, *sizes, list(content), is_loaded).encode()
@@ -120,8 +118,8 @@ def _is_loaded(settings: config.Settings, dataset: Dataset) -> bool:
 
 
 def _again(settings: config.Settings, told: dict[str, Any]) -> config.Settings:
-    """The settings that train the student again, from the files of the export where it has labels."""
-    if told["codec"] == NONE:
+    """The settings that train the student again, from the files of the export where it has labels of train images."""
+    if told["codec"] == NONE or checks.reads_pool(settings.select):
         return settings
     own = f"indices({exported.IMAGES!r})"
     sweep = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),), select=(own,))

@@ -30,7 +30,9 @@ def rows(table=TABLE, seeds=4):
 
 def tell(members):
     (section,) = synthetic.ask(augmentations, members)
-    lines = [[dict(zip(table.header, line)) for line in table.rows] for table in section.blocks if isinstance(table, Table)]
+    lines = [
+        [dict(zip(table.header, line)) for line in table.rows] for table in section.blocks if isinstance(table, Table)
+    ]
     return section.title, *lines
 
 

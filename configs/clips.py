@@ -2,7 +2,7 @@
 
 Claim     as of images: soft labels beat true classes, and labels of the views that students see beat one of each clip
 Figure    what one soft label and labels of views gain over true classes, by budget
-Source    the three regimes of Video-DC (2024), "A Large-Scale Study on Video Action Dataset Condensation"
+Source    the three regimes of "A Large-Scale Study on Video Action Dataset Condensation" (2024), arXiv 2412.21197
 Command   jaxsoft run clips
 Expected  Video-DC: how clips are labelled matters greatly. Its tables are of UCF101 and larger sets, which have no settings here.
 Departs   clips are real ones, drawn at random; 8 frames of 8x8; students of one architecture

@@ -7,8 +7,11 @@
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
+  jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
+                 [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
+                 [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
   jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
-  jaxsoft verify DIR [--run=DIR] [--teach]
+  jaxsoft verify DIR|SET [--root=DIR] [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int4|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
@@ -68,6 +71,7 @@ def main(argv: Sequence[str]) -> int:
         "configs": _configs,
         "report": _report,
         "data": _data,
+        "import": _import,
         "teacher": _teacher,
         "verify": _verify,
         "export": _export,
@@ -217,7 +221,9 @@ def _data(argv: Sequence[str]) -> int:
         from jaxsoft.console import Console
 
     if words == ["list"]:
-        listed = data.available(root)
+        from jaxsoft.distilled import kept
+
+        listed = [*data.available(root), *kept.listed(str(root or ""))]
         width = max(len(name) for name, _, _ in listed)
         for name, state, description in listed:
             _say(f"{name:{width}} {state:14} {description}")
@@ -240,6 +246,13 @@ def _verify(argv: Sequence[str]) -> int:
     from jaxsoft.command import verify
 
     _say("\n".join(verify.verified(argv)))
+    return 0
+
+
+def _import(argv: Sequence[str]) -> int:
+    from jaxsoft.command import sets
+
+    _say("\n".join(sets.imported(argv)))
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Shaped
 
 from jaxsoft import errors
 from jaxsoft.data import refusals
@@ -177,7 +177,7 @@ def kept(
     return own, {"fields": "SIREN", **told, "decoded_when_read": is_compressed}
 
 
-def decoded(arrays: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "N H W C"]:
+def decoded(arrays: Mapping[str, np.ndarray]) -> Shaped[np.ndarray, "N *S C"]:
     """The pixels of what `kept` gave: decoded, where they are not there."""
     parts: dict[str, dict[str, np.ndarray]] = {"fields": {}, "decoder": {}}
     for name, array in arrays.items():

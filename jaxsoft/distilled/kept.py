@@ -6,6 +6,7 @@ they are decoded from, `labels`, and `rows` or `logits` where labels are soft. W
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -173,3 +174,40 @@ def _recorded(name: str, digest: str, root: str) -> dict[str, Any]:
     if digest not in ("", record["digest"]):
         raise errors.ConfigError(f"the set {name!r} is {record['digest']} now; wanted {digest}")
     return record
+
+
+def load_set(name: str, root: str | os.PathLike | None = None) -> DistilledSet:
+    """An imported set, of `jaxsoft import`.
+
+    Args:
+      name: of the set, or the path of its folder.
+      root: folder of the prepared data; by default as for `load`. Sets lie in `sets` there, or where `$JAXSOFT_SETS` says.
+
+    Raises:
+      ConfigError: there is no set of this name. CheckpointError: it was altered.
+    """
+    return read(os.fspath(name), os.fspath(root or ""))
+
+
+def verified(name: str, root: str = "") -> str:
+    """One line for the user, once every array is known to be as it was imported; errors as `read`."""
+    own = read(name, root)
+    return f"{name}: {own.record['system']}, {_told(own.record)}: every array is as it was imported"
+
+
+def listed(root: str = "") -> list[tuple[str, str, str]]:
+    """Every imported set as (name, state, description); `imported`, or `damaged` and why."""
+    found = []
+    for name in KIND.names(root):
+        try:
+            record = KIND.recorded(name, root)
+            found.append((name, "imported", f"a distilled set of {record['system']}, {_told(record)}"))
+        except errors.JaxsoftError as problem:
+            found.append((name, "damaged", str(problem)))
+    return found
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    most = max(record["images_per_class"])
+    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+    return errors.shown(f"{each} images of each class of {record['data']['name']}, labels: {record['kind']}")

@@ -33,7 +33,7 @@ def infer_kind(rows: Float[np.ndarray, "N K"] | None, labels: Int[np.ndarray, "N
     """
     if rows is None:
         return Verdict("hard", ("there are classes alone",))
-    if rows.ndim != 2 or rows.shape[1] != classes:
+    if rows.shape[1] != classes:
         shape = " x ".join(map(str, rows.shape))
         raise errors.DataError(f"label rows are {shape}; wanted {classes} numbers for each image")
     if not (finite := np.isfinite(rows).all(axis=1)).all():

@@ -14,7 +14,7 @@ _CYCLES = 3  # an image; the highest frequency that is looked at
 _MEAN, _IMAGE_MEAN = 0.02, 0.15  # tolerance of a channel's mean, and how much it varies from image to image
 _BRIGHTER, _FAINTER = 0.35, 1.0  # of the level, in nats of power: optimising adds to it, averaging takes away
 _SHAPE, _CELL = 0.35, 1.0
-_SMOOTHER, _NOISIER = 0.6, 2.0  # of the highest frequencies beside the lowest, in nats of power
+_SMOOTHER, _NOISIER = 0.6, 4.0  # of the highest frequencies beside the lowest, in nats of power
 _OUTSIDE = 0.1
 _ON_GRID, _NEAR = 0.5, 0.05  # share of values, and units of 1/255
 _BONUS = 6.0
@@ -38,8 +38,9 @@ class Looks(NamedTuple):
     on_grid: float
 
 
-def of(images: Float32[np.ndarray, "N H W C"]) -> Looks:
-    """The statistics of images."""
+def of(images: Float32[np.ndarray, "N *S C"]) -> Looks:
+    """The statistics of images, or of the frames of clips."""
+    images = images.reshape(-1, *images.shape[-3:])
     beyond = np.maximum(np.abs(images - 0.5) - 0.5, 0)
     scaled = images * 255
     on_grid = (np.abs(scaled - np.round(scaled)) < _NEAR) & (beyond * 255 < _NEAR)
@@ -57,7 +58,7 @@ def _power(images: Float32[np.ndarray, "N H W C"]) -> tuple[Float[np.ndarray, "F
     return np.log(below + 1e-12), float(np.log(high.mean() + 1e-12))
 
 
-def score(images: Float32[np.ndarray, "N H W C"], like: Looks) -> float:
+def score(images: Float32[np.ndarray, "N *S C"], like: Looks) -> float:
     """How likely images are, as a logarithm: 0 if they have the statistics `like`, and below it otherwise."""
     own, count = of(images), len(images)
     mean, level, shape, fine = _differences(own, like)
@@ -79,7 +80,7 @@ def _differences(own: Looks, like: Looks) -> tuple[float, float, float, float]:
     return float(np.sqrt(np.mean((own.mean - like.mean) ** 2))), level, shape, own.fine - like.fine - level
 
 
-def told(images: Float32[np.ndarray, "N H W C"], like: Looks) -> str:
+def told(images: Float32[np.ndarray, "N *S C"], like: Looks) -> str:
     """The evidence in words."""
     mean, level, shape, fine = _differences(of(images), like)
     return (

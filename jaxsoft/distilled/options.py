@@ -15,6 +15,7 @@ class Options:
       classes: for each class of the set, in order, the class of the data set that it is; "" if they are the same.
       labels: where the labels are, beside the images: a folder of FKD, a table, an array.
       epochs: how many epochs of labels of views; 0 for all.
+      draws: how often the sampler of these shuffled for an epoch, 1 or 2; 0 if it can be found out.
       factor: how many images a side are packed into one; 0 if the layout knows.
       decode: how they are cut out: single, multi or bound(N), as `packed` says it.
       w0, w0_initial: frequencies of the sines of fields; 0 if they follow from the width.
@@ -29,6 +30,7 @@ class Options:
     classes: tuple[int, ...] = ()
     labels: Path | None = None
     epochs: int = 0
+    draws: int = 0
     factor: int = 0
     decode: str = ""
     w0: float = 0.0

@@ -50,8 +50,9 @@ _USED = {
 }
 _FITTED, _WHITENED = 2000, 600  # images of the data set that looks, and a whitening to recognise by, are taken from
 _REGULARIZATION, _DIRECTIONS = 0.1, 300
-_MARGIN = 2.0  # by how much a space must be ahead: e^2 times as likely
+_MARGIN = 2.0  # by how much a space must be ahead
 _GOOD, _HOPELESS = -1.2, -12.0
+_LARGEST = 4000  # values of an image that is whitened exactly to tell: the time goes with the cube
 _SAME = 2 / 255  # pixels that differ by less, root mean square, are the same images
 _KNOWN: dict[tuple[str, str], "Space"] = {}
 
@@ -117,25 +118,42 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
         return Verdict("pixels", {"pixels": 0.0}, ("pixels",), ("images are uint8, which are pixels",))
     own = _sample(dataset, _FITTED)
     like = looks.of(own / np.float32(255) if own.dtype == np.uint8 else own)
+    mapped = _mapped(images, dataset, own, like)
+    scores = {name: looks.score(pixels, like) for name, pixels in mapped.items()}
+    for name in _near(scores, mapped):
+        if len(_near(scores, mapped)) > 1 and name.startswith("zca") and own[0].size <= _LARGEST:
+            mapped[name] = _known(name, dataset).pixels(images)  # exactly, so that what was not optimised shows
+            scores[name] = looks.score(mapped[name], like)
+    choices = _near(scores, mapped)
+    usual = tuple(name for name in choices if name in _used(system, dataset.name))
+    settled = usual if len(usual) == 1 else choices
+    best = settled[0] if settled else max(scores, key=lambda name: scores[name])
+    scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
+    lines = [", ".join(f"{name} {score:.1f}" for name, score in list(scores.items())[:4]) + " (0 is like the data set)"]
+    lines += [f"{best} is what the code of {system} does; the pixels alone do not tell"] * (settled != choices)
+    return Verdict(best, scores, settled, (*lines, looks.told(mapped[best], like)))
+
+
+def _mapped(
+    images: Images, dataset: Dataset, own: Shaped[np.ndarray, "M *S C"], like: looks.Looks
+) -> dict[str, Float32[np.ndarray, "N *S C"]]:
+    """The pixels that images would have in each space; whitening is thought of where nothing else fits well."""
     mapped = {name: Space(_resolved(name)(own)).pixels(images) for name in _without_matrix(dataset)}
-    if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1:
-        some = own[:_WHITENED]
+    if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1 and images.ndim == 4:
+        some = _sample(dataset, _WHITENED)
         mapped["zca"] = _coloured(images, some, normalize.identity(some))
         mapped["zca(standardized=True)"] = _coloured(images, some, normalize.standardize(some))
-    scores = {name: looks.score(pixels, like) for name, pixels in mapped.items()}
-    scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
-    best, *others = scores
-    near = [n for n in others if scores[n] > scores[best] - _MARGIN and _apart(mapped[n], mapped[best]) > _SAME]
-    choices = (best, *near) if scores[best] > _HOPELESS else ()
-    used = _used(system, dataset.name)
-    usual = tuple(name for name in choices if name in used)
-    best = usual[0] if len(usual) == 1 else best
-    lines = [", ".join(f"{name} {score:.1f}" for name, score in list(scores.items())[:4]) + " (0 is like the data set)"]
-    lines += [f"{best} is what the code of {system} does; the pixels alone do not tell"] * (
-        len(usual) == 1 < len(choices)
-    )
-    lines += [looks.told(mapped[best], like)]
-    return Verdict(best, scores, usual if len(usual) == 1 else choices, tuple(lines))
+    return mapped
+
+
+def _near(scores: dict[str, float], mapped: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """The spaces that images could be in, the likeliest first; what gives the same pixels counts once."""
+    best, *others = sorted(scores, key=lambda name: -scores[name])
+    if scores[best] < _HOPELESS:
+        return ()
+    least = scores[best] - _MARGIN + min(scores[best], 0) / 2  # what fits badly has to be further ahead
+    near = [name for name in others if scores[name] > least and _apart(mapped[name], mapped[best]) > _SAME]
+    return (best, *near)
 
 
 def to_pixels(images: Images, space: str, dataset: Dataset) -> Images:
@@ -176,7 +194,7 @@ def _bytes(images: normalize.Images) -> Normalizer:
 
 
 def _standardize(
-    images: normalize.Images, constants: str = "", mean: tuple[float, ...] = (), std: tuple[float, ...] = ()
+    images: normalize.Images, constants: str = "", mean: tuple[float | int, ...] = (), std: tuple[float | int, ...] = ()
 ) -> Normalizer:
     if constants not in ("", *CONSTANTS):
         raise errors.ConfigError(errors.unknown("constants", constants, CONSTANTS, "docs/sets.md"))
@@ -218,7 +236,7 @@ def _without_matrix(dataset: Dataset) -> tuple[str, ...]:
     return ("pixels", "bytes", "standardize", *(f"standardize({name})" for name in fit))
 
 
-def _coloured(images: Images, own: normalize.Images, before: Normalizer) -> Float32[np.ndarray, "N *S C"]:
+def _coloured(images: Images, own: Shaped[np.ndarray, "M *S C"], before: Normalizer) -> Float32[np.ndarray, "N *S C"]:
     """About the pixels of images that were whitened after `before`; the few directions of most variance do."""
     known = before(own).reshape(len(own), -1)
     mean = known.mean(0)

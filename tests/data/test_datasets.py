@@ -273,5 +273,5 @@ def test_a_side_that_was_prepared_is_told_where_another_is_asked_for(tmp_path):
 
 def test_tensorflow_datasets_is_imported_by_sets_of_it_alone():
     code = "import sys, jaxsoft.experiment.run; jaxsoft.load('digits'); print('tensorflow_datasets' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n", done.stderr

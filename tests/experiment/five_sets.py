@@ -13,7 +13,7 @@ from jaxsoft.distilled import kept
 
 def made(dataset, ipc, steps=300, seed=0):
     """Images by name, [K * ipc, H, W, C] class by class: uint8, or float32 in units of [0, 1]."""
-    images, labels = dataset.train.images, dataset.train.labels.astype(np.int64)
+    images, labels = dataset.train.images, dataset.train.labels.astype(np.int32)
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     middle = np.stack([flat[labels == k].mean(0) for k in range(dataset.num_classes)])
     away = ((flat - middle[labels]) ** 2).sum(1)

@@ -18,8 +18,6 @@ from jaxsoft.distilled import exports
 from jaxsoft.experiment.export import choose, torch_file
 from jaxsoft.labels import codecs
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LABELS = "hard", "teacher(epoch=3)", "teacher(epoch=3)|topk(2)", "teacher(epoch=2, views=2)"
 MORE = {
     "sweep.labels": LABELS, "sweep.ipc": (2,), "sweep.select": ("random", "easiest"), "sweep.without": (-1, 4),

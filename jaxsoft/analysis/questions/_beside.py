@@ -1,4 +1,4 @@
-"""What a comparison of sets tells beside its cells: other architectures, selection on test, scores of the field, bytes."""
+"""What a comparison of sets tells beside its cells: other architectures, selection on test, scores of the field."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from jaxsoft.analysis.questions import optimism
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
+from jaxsoft.analysis.showing.chart import BLUE, GREEN, INK
 from jaxsoft.analysis.showing.page import Table, table
 from jaxsoft.analysis.statistics import comparison, scores
 from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cell, Cells
@@ -15,6 +16,7 @@ from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, by_unit, contrast, means
 
 _WEIGHT = 0.5  # of IOR in LRS, as published tables have it
+COLOURS = {OWN: GREEN, HARD: INK, SOFT: BLUE}
 _LOST = "others minus first, points"
 
 
@@ -22,6 +24,11 @@ def named(of: Cells) -> dict[str, Any]:
     """The first columns of a table: budget, architecture where there are several, and set."""
     model = {"model": words.code(of.condition)} if of.condition else {}
     return {"IPC": of.ipc, **model, "set": words.code(of.name)}
+
+
+def with_kind(kind: str) -> str:
+    """A kind of labels in words."""
+    return kind if kind == OWN else f"{kind} labels"
 
 
 def transferred(group: Group, found: Mapping[str, Sequence[Cells]]) -> list[Table]:

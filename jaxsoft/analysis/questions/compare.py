@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from jaxsoft.analysis.questions import _beside
+from jaxsoft.analysis.questions import _beside, _bytes
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.chart import BLUE, GREEN, INK, Chart, Panel, Series, cut, spread
+from jaxsoft.analysis.showing.chart import Chart, Panel, Series, cut, spread
 from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.statistics import comparison
 from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Terms
@@ -23,7 +23,6 @@ from jaxsoft.analysis.statistics.inference import told
 
 ORDER = 0
 TOGETHER = ("select", "model")
-_COLOURS = {OWN: GREEN, HARD: INK, SOFT: BLUE}
 _MOST_PANELS, _LONGEST, _MOST_LINES = 4, 18, 24
 _WORTH: Mapping[str, Terms] = {
     **{f"images, {kind}, points": comparison.images(kind) for kind in KINDS},
@@ -58,6 +57,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         *_beside.transferred(group, found),
         *_beside.flattered(group, every),
         *_beside.scored(group, every, runs),
+        *_bytes.stored(group, every, runs),
     ]
     return Section(
         _title(group, every), [block for block in blocks if not (isinstance(block, Table) and not block.rows)]
@@ -148,12 +148,8 @@ def _title(group: Group, every: Sequence[Cells]) -> str:
     if not said:
         return "What labels are worth, on the images of sets and on random ones"
     (kind, wins, of), *rest = said
-    more = "".join(f", with {_with(name)} {won} of {n}" for name, won, n in rest)
-    return f"Images beat random ones in {wins} of {of} {many} with {_with(kind)}{more}"
-
-
-def _with(kind: str) -> str:
-    return kind if kind == OWN else f"{kind} labels"
+    more = "".join(f", with {_beside.with_kind(name)} {won} of {n}" for name, won, n in rest)
+    return f"Images beat random ones in {wins} of {of} {many} with {_beside.with_kind(kind)}{more}"
 
 
 def _rules(group: Group, runs: Sequence[Run]) -> list[Text]:
@@ -186,8 +182,8 @@ def _chart(group: Group, found: Found) -> Chart:
             for kind in KINDS:
                 values = {i: comparison.value(group, of, {(images, kind): 1.0}) for i, of in enumerate(here)}
                 own = {i: value for i, value in values.items() if value.n}
-                style: dict[str, Any] = {"line": False, "colour": _COLOURS[kind], "hollow": images == RANDOM}
-                marks += [Series.of(f"{images}, {_with(kind)}", own, **style)] if own else []
+                style: dict[str, Any] = {"line": False, "colour": _beside.COLOURS[kind], "hollow": images == RANDOM}
+                marks += [Series.of(f"{images}, {_beside.with_kind(kind)}", own, **style)] if own else []
         title = ", ".join(part for part in (words.budgets([ipc]), cut(condition, 30)) if part)
         names = [cut(of.name, _LONGEST) for of in here]
         panels.append(Panel(marks, x="set", title=title, names=names, height=2.8))

@@ -4,7 +4,8 @@ Each cell is the best of its arms, label specs and rates alike, chosen by other 
 is one contrast of cells, so it is paired and has one interval.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class Cells(NamedTuple):
     ipc: int
     condition: str
     arms: Mapping[Cell, Arms]
+    way: str = ""  # what tells it from others: a digest, or the way to select
 
 
 class Place(NamedTuple):
@@ -59,13 +61,28 @@ def interaction(kind: str) -> Terms:
 
 
 def way_of(text: str) -> str:
-    """The name of the set that a way to select, or a label spec, speaks of; another way is its own name.
+    """What tells a set from others in a way to select, or in a label spec: its digest; another way is its own name.
 
     >>> way_of("distilled(mtt, digest=x0123456789ab)"), way_of("decile(i=0)")
-    ('mtt', 'decile(i=0)')
+    ('x0123456789ab', 'decile(i=0)')
     """
     first = spec.parse(text)[0]
-    return str(first.args[0]) if first.name == SOURCE and first.args else text
+    digest = first.kwargs.get("digest", first.kwargs.get("weights"))
+    return str(digest or first.args[0]) if first.name == SOURCE and first.args else text
+
+
+def names(texts: Iterable[str]) -> dict[str, str]:
+    """What sets are called, by what tells them apart; those that would be called alike also by their digests.
+
+    >>> names(["distilled(mtt, digest=x01)", "distilled('sets/mtt', digest=x02)", "herding"])
+    {'x01': 'mtt (x01)', 'x02': 'mtt (x02)', 'herding': 'herding'}
+    """
+    found = {way_of(text): spec.parse(text)[0] for text in texts}
+    called = {
+        way: str(c.args[0]).rpartition("/")[2] if c.name == SOURCE and c.args else way for way, c in found.items()
+    }
+    alike = Counter(called.values())
+    return {way: name if alike[name] == 1 else f"{name} ({way})" for way, name in called.items()}
 
 
 def is_of_set(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -78,31 +95,32 @@ def cells(group: Group, condition: str, among: Arms) -> list[Cells]:
     ways = group.arms["select"].astype(str) if "select" in group.arms else ["random"] * len(group.arms)
     of_way = {arm: way_of(way) for arm, way in enumerate(ways) if arm in {*among}}
     own = [way_of(group.labels(arm)) for arm in among if group.arms["source"].iat[arm] == SOURCE]
+    called = names([*ways, *(group.labels(arm) for arm in among if group.arms["source"].iat[arm] == SOURCE)])
     found = []
-    for name in dict.fromkeys([way for way in of_way.values() if way != "random"] + own):
-        sides = {ITS: [arm for arm in among if of_way[arm] == name]}
+    for way in dict.fromkeys([way for way in of_way.values() if way != "random"] + own):
+        sides = {ITS: [arm for arm in among if of_way[arm] == way]}
         sides[RANDOM] = [arm for arm in among if of_way[arm] == "random"]
-        kept = (Cells(name, ipc, condition, _of_set(group, name, ipc, sides)) for ipc in group.ipcs)
+        kept = (Cells(called[way], ipc, condition, _of_set(group, way, ipc, sides), way) for ipc in group.ipcs)
         found += [of for of in kept if any(cell[0] == ITS or cell[1] == OWN for cell in of.arms)]
     return found
 
 
-def _of_set(group: Group, name: str, ipc: int, sides: Mapping[str, Arms]) -> dict[Cell, list[int]]:
+def _of_set(group: Group, way: str, ipc: int, sides: Mapping[str, Arms]) -> dict[Cell, list[int]]:
     there = {of: group.ran(ipc, arms) for of, arms in sides.items()}
     used = {group.labels(arm) for arm in there[ITS]}  # an expert's labels may be stored otherwise for another set
     arms: dict[Cell, list[int]] = {}
     for of, own in there.items():
         for arm in own:
-            kind = _kind(group, arm, name)
+            kind = _kind(group, arm, way)
             if kind and (kind != SOFT or not there[ITS] or group.labels(arm) in used):
                 arms.setdefault((of, kind), []).append(arm)
     return arms
 
 
-def _kind(group: Group, arm: int, name: str) -> str:
+def _kind(group: Group, arm: int, way: str) -> str:
     """Whose labels an arm has, as seen by a set; empty for those of another set."""
     if group.arms["source"].iat[arm] == SOURCE:
-        return OWN if way_of(group.labels(arm)) == name else ""
+        return OWN if way_of(group.labels(arm)) == way else ""
     return HARD if arm in group.hard else SOFT
 
 

@@ -21,8 +21,7 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     """1,297 train and 500 test clips of 8 frames of 8x8: those of the digits, every other one of a digit to the left."""
     still = digits.read(found, resize)
     names = tuple(f"{name} to the {way}" for name in still.class_names for way in _WAYS)
-    parts = (_moving(part) for part in (still.train, still.test))
-    return raw.Raw(names, *parts, digits.SOURCE, digits.LICENCE)
+    return raw.Raw(names, _moving(still.train), _moving(still.test), digits.SOURCE, digits.LICENCE)
 
 
 def _moving(still: raw.Part) -> raw.Part:

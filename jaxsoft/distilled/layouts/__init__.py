@@ -80,7 +80,7 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
 
 def _pictures(folder: Path, options: Options, dataset: Dataset | None) -> Found:
     names, channels = (dataset.class_names, dataset.image_shape[-1]) if dataset else ((), 3)
-    return pictures.read(folder, names, channels, options.labels, options.epochs, options.side)
+    return pictures.read(folder, names, channels, options.labels, options.epochs, options.side, options.draws)
 
 
 def _layout(value: Any, name: str) -> Layout:

@@ -11,7 +11,7 @@ from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.ops import conv
 from jaxsoft.training.recipe import Recipe
 
-PLAN, TEACHERS = "plan.json", "teachers.json"
+PLAN, TEACHERS, SETS = "plan.json", "teachers.json", "sets.json"
 
 # Forms of JSON: the types of a value; [form], items of it, one or more; {name: form}, these names at least.
 _WHOLE, _TEXT, _NUMBER = (int,), (str,), (int, float, type(None))

@@ -1,5 +1,6 @@
 """Sets against random images: six cells each, and what follows from them, by hand."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -18,10 +19,10 @@ IMAGES = {"random": 0.0, MTT: 0.10, EDF: 0.04}
 LABELS = {
     "hard": 0.0,
     "teacher(epoch=5)": 0.08,
-    "distilled(mtt, weights=x01)": 0.05,
-    "distilled(edf, weights=x02)": 0.02,
+    "distilled(mtt, weights=x0123456789ab)": 0.05,
+    "distilled(edf, weights=xba9876543210)": 0.02,
 }
-TOGETHER = {(MTT, "distilled(mtt, weights=x01)"): 0.03, (EDF, "teacher(epoch=5)"): -0.09}
+TOGETHER = {(MTT, "distilled(mtt, weights=x0123456789ab)"): 0.03, (EDF, "teacher(epoch=5)"): -0.09}
 
 
 def accuracy(images, labels, seed=0):
@@ -57,7 +58,7 @@ def test_six_cells_of_each_set_each_at_its_best_rate():
     found = lines(tell(rows() + slow)[1][0])
     assert set(found) == {"mtt", "edf"}
     mean = lambda way, labels: f"{100 * (accuracy(way, labels) + 0.015):.1f}"  # noqa: E731
-    own = LABELS.keys() - {"distilled(edf, weights=x02)"}
+    own = LABELS.keys() - {"distilled(edf, weights=xba9876543210)"}
     wanted = {
         f"{of}: {kind}, %": mean(way, labels)
         for of, way in (("its images", MTT), ("random images", "random"))
@@ -147,6 +148,28 @@ def test_scores_of_the_field_take_the_experts_as_full_data():
     ]
     assert found["LRS, soft"].startswith(f"{float(scores.label_scores(0.9, *own).lrs):.2f}")
     assert len(tell(rows(), [run(model="convnet")])[1]) == 3  # no expert of the students' architecture
+
+
+def test_bytes_of_every_cell_and_who_nothing_cheaper_matches():
+    record = {"class_names": list("0123456789"), "image_shape": [4, 4, 1], "images": 100}
+    sets = {"x0123456789ab": {**record, "bytes": {"images": 6400, "labels": 4000}}, "xba9876543210": record}
+    known = [row | {"accuracy_by_class": " ".join(["0.5"] * 10)} for row in rows()]
+    table = tell(known, [dataclasses.replace(run(), sets=sets)])[1][-1]
+    found = {tuple(cell.strip("`") for cell in line[1:4]): dict(zip(table.header, line)) for line in table.rows}
+    cell = found["mtt", "its images", "its labels"]
+    assert (cell["images, bytes"], cell["labels, bytes"], cell["bytes in all"]) == ("6.4 kB", "4.0 kB", "10.4 kB")
+    assert (
+        found["mtt", "random images", "hard"]["bytes in all"] == "450 B"
+    )  # 100 places of 4 bytes, 100 classes of 4 bits
+    assert found["mtt", "random images", "soft"]["bytes in all"] == "2.4 kB"  # ten entries of two bytes each
+    assert ("edf", "its images", "hard") not in found and ("edf", "random images", "its labels") not in found
+    best = {where[1:] for where, line in found.items() if line["frontier"] == "yes"}
+    assert best == {
+        ("random images", "hard"),
+        ("random images", "soft"),
+        ("its images", "soft"),
+        ("its images", "its labels"),
+    }
 
 
 def test_the_rules_are_told():

@@ -12,13 +12,13 @@ demo: $(VENV)/.run
 	$(BIN)/jaxsoft run digits
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-lowest:  # with each dependency at its lower bound
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution=lowest-direct --editable '.[test]'
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist loadfile
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/suite.py --size=cpu

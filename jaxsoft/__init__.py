@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from jaxsoft.config import Learned, Student, Sweep, Teacher
     from jaxsoft.data import load
     from jaxsoft.data.chosen import Indices
+    from jaxsoft.distilled.kept import DistilledSet, load_set
     from jaxsoft.experiment.export.again import Export, load_export
     from jaxsoft.experiment.teach.experts import Experts
     from jaxsoft.labels.given import Labels
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["Dataset", "Experts", "Export", "Indices", "Labels", "Learned", "Results", "Row", "Split", "Student"]
-__all__ += ["Sweep", "Teacher", "load", "load_export", "teach", "text_table", "train_students"]
+__all__ = [
+    "Dataset",
+    "DistilledSet",
+    "Experts",
+    "Export",
+    "Indices",
+    "Labels",
+    "Learned",
+    "Results",
+    "Row",
+    "Split",
+    "Student",
+]
+__all__ += ["Sweep", "Teacher", "load", "load_export", "load_set", "teach", "text_table", "train_students"]
 
-_HOMES = ("types", "config", "data", "data.chosen", "labels.given", "api", "experiment.export.again", "analysis.tables")
+_HOMES = ("types", "config", "data", "data.chosen", "labels.given", "api", "experiment.export.again")
+_HOMES += ("distilled.kept", "analysis.tables")
 
 
 def __getattr__(name: str) -> Any:

@@ -2,18 +2,23 @@
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
+  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --rates=RATE,RATE --seeds=N --bits=equal --quick]
+              [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE]
+  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
+  jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
+                 [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
+                 [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
   jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
-  jaxsoft verify DIR [--run=DIR] [--teach]
+  jaxsoft verify DIR|SET [--root=DIR] [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int4|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
   jaxsoft doctor
   jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
-file of your own is given with --config. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
+file of your own is given with --config. SET is an imported set, or a way to select images such as k_centers. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
 `jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
@@ -35,7 +40,7 @@ log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 _COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate")
-_COLUMNS += ("weight_decay", "without", "loss", "optimizer")
+_COLUMNS += ("weight_decay", "without", "loss", "optimizer", "augment")
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 
 
@@ -62,9 +67,11 @@ def main(argv: Sequence[str]) -> int:
     """
     commands = {
         "run": _run,
+        "compare": _compare,
         "configs": _configs,
         "report": _report,
         "data": _data,
+        "import": _import,
         "teacher": _teacher,
         "verify": _verify,
         "export": _export,
@@ -124,6 +131,12 @@ def _run(argv: Sequence[str]) -> int:
     with console.interruptible():
         processes.barrier("report")
     return code
+
+
+def _compare(argv: Sequence[str]) -> int:
+    from jaxsoft.command import compare
+
+    return _run(compare.as_run(argv))
 
 
 def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
@@ -201,14 +214,16 @@ def _report(argv: Sequence[str]) -> int:
 def _data(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, root="", source="", resize=None)
+    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with starting.starting_jax():
         from jaxsoft import data
         from jaxsoft.console import Console
 
     if words == ["list"]:
-        listed = data.available(root)
+        from jaxsoft.distilled import kept
+
+        listed = [*data.available(root), *kept.listed(str(root or ""))]
         width = max(len(name) for name, _, _ in listed)
         for name, state, description in listed:
             _say(f"{name:{width}} {state:14} {description}")
@@ -221,7 +236,8 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
-        where = data.prepare(words[1], root, source, told, resize=given["resize"], say=console.say)
+        chosen = {name: given[name] for name in ("resize", "frames")}
+        where = data.prepare(words[1], root, source, told, **chosen, say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
 
@@ -230,6 +246,13 @@ def _verify(argv: Sequence[str]) -> int:
     from jaxsoft.command import verify
 
     _say("\n".join(verify.verified(argv)))
+    return 0
+
+
+def _import(argv: Sequence[str]) -> int:
+    from jaxsoft.command import sets
+
+    _say("\n".join(sets.imported(argv)))
     return 0
 
 

@@ -10,6 +10,7 @@ Reference: Qin et al. (2024), sections 4 and 5, table 7.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 from jaxsoft import errors
@@ -50,6 +51,7 @@ class Study:
     pooled: bool = False  # the teacher is all experts, not the first
     seeds: int = 5  # how many
     quick: bool = False  # less of everything; shows that the machine works, not what is claimed
+    asked: SimpleNamespace = field(default_factory=SimpleNamespace)  # what arguments of its own an experiment was given
 
     def classes(self) -> int:
         """K, or a ConfigError if it is not known."""
@@ -120,7 +122,15 @@ def when(age: Age) -> str:
     return f"epoch={age}" if isinstance(age, int) else f"accuracy={age:g}"
 
 
-def study(name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol: str = "sealed") -> Study:
+def study(
+    name: str,
+    arg: str | None,
+    seeds: int = 0,
+    experts: int = 0,
+    protocol: str = "sealed",
+    data: str = "digits",
+    **own: Any,
+) -> Study:
     """What an experiment needs to know of the dataset that the user names.
 
     Args:
@@ -129,18 +139,19 @@ def study(name: str, arg: str | None, seeds: int = 0, experts: int = 0, protocol
         `seeds=N`; `experts=N`; `classes=K`, for a dataset whose classes are not counted yet; `protocol=NAME`.
       seeds: at most so many, unless the user says how many.
       experts: at least so many, likewise.
-      protocol: unless the user names one.
+      protocol, data: unless the user names one.
+      own: further arguments that the experiment takes, with their defaults (`parse_arg`).
 
     Raises:
       ConfigError: an argument that there is not.
     """
-    args = parse_arg(arg, quick=False, data="digits", seeds=0, experts=0, classes=0, protocol=protocol)
+    args = parse_arg(arg, quick=False, data=data, seeds=0, experts=0, classes=0, protocol=protocol, **own)
     made = _make(args.data, args.quick, args.classes)
     made.config.name, made.config.protocol = f"{name}-{{data}}{'-quick' * args.quick}", args.protocol
     made.config.teacher.store = STORE
     made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
     made.config.sweep.seed = tuple(range(args.seeds or min(made.seeds, seeds or made.seeds)))
-    return made
+    return replace(made, asked=args)
 
 
 def baseline(data: str, arg: str | None) -> Config:
@@ -154,6 +165,7 @@ def baseline(data: str, arg: str | None) -> Config:
 
 def _make(data: str, quick: bool, classes: int) -> Study:
     own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
+    own["moving_digits"] = _moving_digits
     made = own.get(data, _other)(quick)
     made.config.data.name = data
     made.config.note = QUICK if quick else ""
@@ -183,6 +195,25 @@ def _digits(quick: bool) -> Study:
     rates = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2)
     ipc, curve = (1, 5, 20), (1, 2, 5, 10, 20)
     return Study(config, 10, True, ipc, curve, epochs, stages, best, rates=rates, pooled=True, seeds=20)
+
+
+def _moving_digits(quick: bool) -> Study:
+    """Clips. They are cropped alike in all frames, and never mirrored, which would turn a direction into the other."""
+    config: Config = default()
+    config.data.validation = 0.2
+    width, epochs, steps = (4, 4, 20) if quick else (8, 40, 300)
+    common: dict[str, Any] = dict(
+        model=f"convnet3d(depth=2, width={width})", augment="resized_crop(0.6, 1, mirror=false)"
+    )
+    config.teacher.update(**common, experts=3, epochs=epochs, batch=64, learning_rate=0.2)
+    config.student.update(**_ADAMW | common, batch=40, steps=steps, evaluations=4 if quick else 6)
+    config.student.learning_rate = 0.01
+    if quick:
+        return Study(config, 20, True, (1, 2), (1, 2), (1, 2, 4), (1, 2, 4), {1: 2, 2: 4}, pooled=True, seeds=2)
+    stages, best = (6, 12, 40), {1: 6, 5: 12, 20: 40}
+    return Study(
+        config, 20, True, (1, 5, 20), (1, 2, 5, 10, 20), (3, 6, 12, 20, 40), stages, best, pooled=True, seeds=5
+    )
 
 
 def _cifar10(quick: bool) -> Study:

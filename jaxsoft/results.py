@@ -41,7 +41,7 @@ from jaxsoft.types import Dataset, Row
 log = logging.getLogger(__name__)
 
 _ABOUT = ["member", "model", "ipc", "labels", "seed", "subset_seed", "select", "learning_rate", "weight_decay", "loss"]
-_ABOUT += ["optimizer"]
+_ABOUT += ["optimizer", "augment"]
 """Columns of the rows that stand beside each look of a curve."""
 
 

@@ -1,6 +1,6 @@
 """The values that flow from one stage to the next.
 
-Axis letters: B batch, N images, S slots, K classes, H W C image, E experts, P epochs kept, A label specs, M members.
+Axis letters: B batch, N images, S slots, K classes, H W C image, T H W C clip, *S C either, E experts, P epochs kept, A label specs, M members.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ class Split:
     """Images and their integer labels.
 
     Inside the package images are uint8, or float32 in [0, 1], [N, H, W, C], perhaps a memory map, and labels int32 [N].
+    Clips of T frames are images with one axis more, [N, T, H, W, C].
     Your own may be of other types: `data/arrays.py` says which are converted; others are refused.
     """
 
@@ -64,7 +65,8 @@ class Dataset:
         """A dataset of your own images, which are copied.
 
         Args:
-          images: [N, H, W, C] or [N, H, W] of any size: uint8, floats in [0, 1], or what `data/arrays.py` can tell.
+          images: [N, H, W, C] or [N, H, W] of any size, or clips [N, T, H, W, C]: uint8, floats in [0, 1], or what
+            `data/arrays.py` can tell.
           labels: [N], class numbers 0 to K - 1; classes may differ in size.
           class_names: K of them; the numbers if not given.
           validation: (images, labels), or the share of each class that becomes it, by a fixed shuffle and at least one
@@ -91,6 +93,6 @@ class Dataset:
         return len(self.class_names)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """H, W, C."""
+    def image_shape(self) -> tuple[int, ...]:
+        """H, W, C; of clips T, H, W, C."""
         return tuple(self.train.images.shape[1:])

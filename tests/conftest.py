@@ -1,11 +1,18 @@
 """Strict flags for every test: shapes in annotations are checked, rank promotion raises, warnings are errors."""
 
+import gc
+import importlib.metadata
 import os
 import pathlib
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Tests compile hundreds of small programs and run each for milliseconds: compiling less is a third of the time.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Tests compile thousands of small programs and run each for milliseconds: compiling less is half of the time. The second
+# flag is of this release of XLA, and another that does not know it would not start.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false" * importlib.metadata.version("jaxlib").startswith("0.10."),
+)
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +26,38 @@ jaxtyping.install_import_hook("jaxsoft", "beartype.beartype")
 
 KEPT = pathlib.Path(__file__).parent / "golden" / "reference.npz"
 WHOLE = pathlib.Path(__file__).resolve().parents[2] / "shared" / "golden" / "reference_parity.npz"
+
+
+def pytest_collection_modifyitems(items):
+    """Whole runs first, which take longest: no worker is left with one of them when the others have nothing to do."""
+    items.sort(key=lambda item: item.path.parent.name != "experiment" and item.path.stem != "test_benchmarks")
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: it need not be looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk():
+    """A power failure is no test here, and waiting for the disk is most of the time of what writes many small files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: os.fstat(descriptor) and None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs(pytestconfig):
+    """What is compiled once, by any worker or an earlier run, all tests read from JAX's persistent cache: yours, or pytest's.
+
+    A program's name there stands for its code, XLA's flags and its version: nothing gets an older program than its own.
+    """
+    folder = pathlib.Path(jax.config.jax_compilation_cache_dir or pytestconfig.cache.mkdir("programs"))
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -42,18 +42,22 @@ def script(name):
 each_script = pytest.mark.parametrize("name", [script(name) for name in suite.names()])
 
 
-def run(name, cache):
+def run(name, programs):
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--size=toy", "--repeats=1"]
-    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(programs),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 @pytest.fixture(scope="module")
-def outputs(pytestconfig):
-    """Two at a time; what they compile is kept for the next time."""
-    cache = pytestconfig.cache.mkdir("benchmarks")
+def outputs(kept_programs):
+    """Two at a time."""
     pool = ThreadPoolExecutor(2)
-    yield {name: pool.submit(run, name, cache) for name in suite.names() if HAS_TORCH or name not in suite.NEEDS}
+    yield {
+        name: pool.submit(run, name, kept_programs) for name in suite.names() if HAS_TORCH or name not in suite.NEEDS
+    }
     pool.shutdown(cancel_futures=True)
 
 

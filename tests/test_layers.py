@@ -10,7 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("command.teacher", "command.verify"),
+    ("command.compare", "command.sets", "command.teacher", "command.verify"),
     ("command.arguments", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),

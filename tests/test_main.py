@@ -13,7 +13,19 @@ from jaxsoft import config, errors
 from jaxsoft.main import main
 
 DIGITS = Path(__file__).parents[1] / "configs" / "digits.py"
-COMMANDS = ("run", "configs", "report", "data", "teacher", "verify", "export", "doctor", "completion")
+COMMANDS = (
+    "run",
+    "compare",
+    "configs",
+    "report",
+    "data",
+    "import",
+    "teacher",
+    "verify",
+    "export",
+    "doctor",
+    "completion",
+)
 NEEDED = "jaxsoft run needs an experiment, such as digits (jaxsoft configs lists them), or --config=FILE.py"
 SMALL = ("--config.teacher.model=mlp(hidden=4)", "--config.student.model=mlp(hidden=4)", "--config.sweep.ipc=(1,2)")
 
@@ -66,7 +78,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, configs, report, data, teacher, verify, export, "
+        (["rnu"], "unknown command 'rnu'; choices: run, compare, configs, report, data, import, teacher, verify, export, "
          "doctor, completion"),
         (["run"], NEEDED),
         (["run", "--config"], NEEDED),
@@ -85,8 +97,8 @@ def test_version(capsys):
         (["run", f"--config={DIGITS}:quik"], "unknown config argument 'quik'; choices: quick"),
         (["run", f"--config={DIGITS}:quick=1"], "config argument quick expects one of true, false, got '1'"),
         (["report"], "jaxsoft report expects at least one run folder"),
-        (["verify"], "expected: jaxsoft verify DIR [--run=DIR] [--teach]"),
-        (["verify", "--x"], "unknown flag --x; did you mean --run?"),
+        (["verify"], "expected: jaxsoft verify DIR|SET [--root=DIR] [--run=DIR] [--teach]"),
+        (["verify", "--x"], "unknown flag --x; did you mean --root?"),
         (["data"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
         (["data", "lst"], "expected: jaxsoft data list | prepare NAME | verify NAME"),
         (["data", "prepare", "cifr10"], "unknown dataset 'cifr10'; closest: cifar10, cifar100, image_folder (all of "
@@ -426,7 +438,7 @@ def module(*argv, **environment):
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=60,
+        timeout=300,
     )
 
 

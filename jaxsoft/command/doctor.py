@@ -27,6 +27,7 @@ _EXTRAS = {
     "cuda13": f"NVIDIA GPU, driver {_CUDA_13} or later",
     "tpu": "Google TPU",
     "prepare": "write sets of TensorFlow Datasets",
+    "hdf5": "read distilled sets in .h5",
     "test": "run the tests",
     "bench": "compare with PyTorch",
     "docs": "build the documentation",

@@ -1,4 +1,4 @@
-"""What `jaxsoft verify` says: of a run folder, or of an export."""
+"""What `jaxsoft verify` says: of a run folder, of an export, or of an imported set."""
 
 import functools
 from collections.abc import Sequence
@@ -14,18 +14,23 @@ def verified(argv: Sequence[str]) -> list[str]:
     Raises:
       ConfigError: the words or flags do not fit. CheckpointError: something does not hold.
     """
-    words, given = arguments.parse(argv, run="", teach=False)
+    words, given = arguments.parse(argv, run="", teach=False, root="")
     where = arguments.folder(words[0], "jaxsoft verify") if len(words) == 1 else None
     if where is None:
-        raise errors.ConfigError("expected: jaxsoft verify DIR [--run=DIR] [--teach]")
+        raise errors.ConfigError("expected: jaxsoft verify DIR|SET [--root=DIR] [--run=DIR] [--teach]")
     with starting.starting_jax():
-        from jaxsoft.experiment.export import record
+        from jaxsoft.data.formats import exported
+        from jaxsoft.distilled import kept
         from jaxsoft.experiment.store import manifest
 
-    if record.is_export(where):
+    if exported.is_export(where):
         return _export(where, arguments.folder(given["run"], "--run"), given["teach"])
     if given["run"] or given["teach"]:
         raise errors.ConfigError(f"--run and --teach are for exports, and {where} is none")
+    if (where / kept.KIND.record).is_file():
+        return [kept.verified(str(where.absolute()))]
+    if not where.exists() and words[0] in kept.KIND.names(given["root"]):
+        return [kept.verified(words[0], given["root"])]
     problems = manifest.verify(where)
     if problems:
         raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")

@@ -20,7 +20,7 @@ __all__ = ["Compute", "Data", "Keep", "Learned", "Settings", "Student", "Sweep",
 __all__ += ["as_dict", "closest", "instance", "default", "described", "flags", "parse_arg", "read", "read_with"]
 
 _Group = typing.TypeVar("_Group")
-_BY_AXES = ("model", "steps", "learning_rate", "weight_decay", "loss", "optimizer")
+_BY_AXES = ("model", "steps", "learning_rate", "weight_decay", "loss", "optimizer", "augment")
 _REPLACED = {f"config.student.{name}": f"sweep.{name}" for name in _BY_AXES}
 _REPLACED |= {"config.student.epochs": "sweep.steps", "config.teacher.model": "teacher.models"}
 _REPLACED |= {"config.select": "sweep.select"}
@@ -62,19 +62,24 @@ as_dict = dataclasses.asdict
 def parse_arg(arg: str | None, **defaults: Any) -> types.SimpleNamespace:
     """Read what follows the colon in `--config=file.py:quick,data=cifar10`.
 
-    A bare name means True; values have the types of the defaults.
+    A bare name means True; values have the types of the defaults. A default that is the type of a tuple, such as
+    `tuple[int, ...]`, means an empty one; `+` stands between its items.
 
     Raises:
       ConfigError: an unknown name, or a value of another type.
     """
-    given = dict(defaults)
-    for part in filter(None, (arg or "").split(",")):
+    given = {name: () if typing.get_origin(default) is tuple else default for name, default in defaults.items()}
+    for part in filter(None, values.parsed(arg or "", tuple[str, ...])):
         name, _, text = part.partition("=")
         if name not in defaults:
             raise errors.ConfigError(f"unknown config argument {name!r}; choices: {', '.join(defaults)}")
         kind, where = type(defaults[name]), f"config argument {name}"
         if kind is bool:
             given[name] = values.checked(text or "true", str, {"choices": ("true", "false")}, where) == "true"
+        elif typing.get_origin(defaults[name]) is tuple:
+            given[name] = values.checked(
+                values.parsed(text.replace("+", ","), defaults[name]), defaults[name], {}, where
+            )
         else:
             given[name] = values.checked(values.parsed(text, kind), kind, {}, where)
     return types.SimpleNamespace(**given)

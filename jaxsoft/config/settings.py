@@ -54,7 +54,7 @@ class Data:
         0.1, "share of each class, or the set's own; 0 where the test chooses", low=0.0, high=0.5
     )
     limit: int = setting(0, "keep this many training images per class; 0: all", low=0)
-    resize: int = setting(0, "side in pixels, for image_folder; 0: as they are", low=0)
+    resize: int = setting(0, "side in pixels, for image_folder and video; 0: as they are", low=0)
     normalize: str = setting("standardize", "what networks see: standardize, zca, zca(regularization=0.1) or none")
 
 
@@ -113,6 +113,7 @@ class Sweep(_Group):
     model: tuple[Spec, ...] = function((), "empty: student.model")
     loss: tuple[Spec, ...] = function((), "empty: student.loss")
     optimizer: tuple[Spec, ...] = function((), "empty: student.optimizer")
+    augment: tuple[Spec, ...] = function((), "empty: student.augment")
     steps: tuple[int, ...] = setting((), "empty: student.steps or student.epochs", low=1)
 
 

@@ -6,6 +6,7 @@
     other integers    0 to 255
     floats            in [0, 1]; they stay floats
 
+Images are [N, H, W, C] or [N, H, W], clips [N, T, H, W, C]; axes in another order are refused where sizes tell.
 Nothing else could be meant by these, unless no pixel is brighter than 1/255: that is refused too, and so are fewer bits
 than 16 in uint16, as cameras give them.
 """
@@ -23,6 +24,7 @@ from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
 _CHANNELS = 4  # at most
+_WANTED = "wanted [N, H, W, C], or [N, H, W]"
 _HALF = 1 << 15  # of the range of uint16
 _BLACK = 1.5 / 255  # what is nowhere brighter than the darkest byte but 0
 
@@ -78,8 +80,8 @@ def split(given: Split, names: Sequence[str], what: str) -> Split:
     return Split(images, labels(given.labels, f"{what} labels", len(images), len(names)))
 
 
-def images(given: Any, what: str, shape: tuple[int, ...] | None = None) -> Shaped[np.ndarray, "N H W C"]:
-    """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are, or if not (H, W, C) is `shape`."""
+def images(given: Any, what: str, shape: tuple[int, ...] | None = None) -> Shaped[np.ndarray, "N *S C"]:
+    """As the package works on them; DataError if it is not clear what they are, or if one has not the shape that is given."""
     found = _pixels(given, what)
     if shape is not None and found.shape[1:] != shape:
         sizes = (refusals.size(one) for one in (found.shape[1:], shape))
@@ -87,25 +89,16 @@ def images(given: Any, what: str, shape: tuple[int, ...] | None = None) -> Shape
     return found
 
 
-def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
+def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N *S C"]:
     """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
-    array, wanted = array_of(images, what), "wanted [N, H, W, C], or [N, H, W]"
-    shape = refusals.size(array.shape)
+    array = array_of(images, what)
     if array.dtype.kind not in "biuf":
+        shape = refusals.size(array.shape)
         found = f"{array.dtype.name}, shape {shape}" if array.ndim else f"of type {type(images).__name__}"
-        raise errors.DataError(f"{what} are {found}; {wanted}: numbers of one shape")
+        raise errors.DataError(f"{what} are {found}; {_WANTED}: numbers of one shape")
     array = array[..., None] if array.ndim == 3 else array
-    if array.ndim != 4:
-        raise errors.DataError(f"{what} have shape {shape}; {wanted}")
-    if array.shape[1] <= _CHANNELS < min(array.shape[2:]):
-        hint = "images.transpose(0, 2, 3, 1)"
-        raise errors.DataError(f"{what} have their channels first, shape {shape}; {wanted}: {hint}")
-    if array.shape[3] > _CHANNELS:
-        raise errors.DataError(
-            f"{what} have {array.shape[3]} channels, shape {shape}; {wanted}, of 1 to {_CHANNELS} channels"
-        )
-    if len(array) and not array.size:
-        raise errors.DataError(f"{what} have no pixels, shape {shape}")
+    if ill := _ill_shaped(array.shape):
+        raise errors.DataError(f"{what} have {ill}")
     if array.size == 0:
         return np.zeros(array.shape, np.uint8)
     low, high = array.min(), array.max()
@@ -121,6 +114,29 @@ def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N H W C"]:
     advice = _advice(kind, float(low), float(high)) if np.isfinite([low, high]).all() else _not_finite(array)
     found = f"{what} are {array.dtype.name} from {low:.6g} to {high:.6g}"
     raise errors.DataError(f"{found}; wanted uint8, or floats in [0, 1]{advice}")
+
+
+def _ill_shaped(shape: tuple[int, ...]) -> str:
+    """What is wrong with the axes of images or clips, and how they are put right if that is known; "" if nothing is."""
+    axes, size = len(shape), refusals.size(shape)
+    if axes not in (4, 5):
+        return f"shape {size}; {_WANTED}, or clips [N, T, H, W, C]"
+    wanted = _WANTED if axes == 4 else "wanted [N, T, H, W, C]"
+    for axis in range(axes - 3, 0, -1):  # PyTorch has them before the sides, or before time
+        if shape[axis] <= _CHANNELS < min(shape[-2:]):
+            return f"their channels first, shape {size}; {wanted}: {_moved(axes, axis, axes - 1)}"
+    if shape[-1] > _CHANNELS:
+        clips = "; of grey clips [N, T, H, W]: images[..., None]" if axes == 4 and min(shape[1:]) > _CHANNELS else ""
+        return f"{shape[-1]} channels, shape {size}; {wanted}, of 1 to {_CHANNELS} channels{clips}"
+    if axes == 5 and shape[1] == shape[2] > shape[3]:
+        return f"their time after their sides, shape {size}; {wanted}: {_moved(axes, 3, 1)}"
+    return f"no pixels, shape {size}" if shape[0] and 0 in shape else ""
+
+
+def _moved(axes: int, axis: int, to: int) -> str:
+    order = [*range(axes)]
+    order.insert(to, order.pop(axis))
+    return f"images.transpose{tuple(order)}"
 
 
 def _advice(kind: str, low: float, high: float) -> str:
@@ -140,7 +156,7 @@ def _advice(kind: str, low: float, high: float) -> str:
 
 
 def _not_finite(images: np.ndarray) -> str:
-    row = int(np.argmin(np.isfinite(images).all(axis=(1, 2, 3))))
+    row = int(np.argmin(np.isfinite(images).all(axis=tuple(range(1, images.ndim)))))
     return f"; row {row} is the first with a pixel that is no number"
 
 

@@ -18,6 +18,7 @@ from jaxsoft.data import arrays, classes, own, prepared, sets
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
+_MAX_FRAMES = 1 << 10  # of a clip
 _TFDS_NAME = rf"[\w-]+(/\w[\w.+-]*)*(:{tfds.VERSION})?"  # set, config, version
 
 
@@ -94,6 +95,7 @@ def prepare(
     progress: Callable[[int, int], None] | None = None,
     *,
     resize: int | None = None,
+    frames: int | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """Decode the published files once, into arrays that `load` maps; an interrupted run is simply started again.
@@ -104,15 +106,19 @@ def prepare(
       source: where the published files lie; default `root`.
       progress: called with (images done, images in all).
       resize: side in pixels, where that is a choice: the shorter side is scaled to it and the centre cut out.
+      frames: of each clip, spread evenly, where that is a choice; not given, clips must have equally many.
       say: called with a line for each thing that a user should know, such as which files were left out.
 
     Returns:
       The folder that holds the prepared images.
 
     Raises:
-      ConfigError, DataError: an unknown name, a resize that does not apply; files absent or damaged, the disk full.
+      ConfigError, DataError: an unknown name, a resize or frames that do not apply; files absent or damaged, the disk full.
     """
     asked = _Asked(name, root, resize)
+    if frames is not None and (not asked.known.has_frames or not 1 <= frames <= _MAX_FRAMES):
+        rule = f"expects int in 1..{_MAX_FRAMES}" if asked.known.has_frames else "is for video"
+        raise errors.ConfigError(f"frames={frames} cannot be: it {rule}")
     where = root_folder(source or root)
     if source and not where.exists():
         raise errors.DataError(f"there is no folder {where}")
@@ -121,7 +127,8 @@ def prepare(
         raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
     if not asked.known.files:
         return found
-    written = prepared.write(asked.known.read(found, resize), asked.folder, asked.name, progress)
+    given = (resize, frames) if asked.known.has_frames else (resize,)
+    written = prepared.write(asked.known.read(found, *given), asked.folder, asked.name, progress)
     if say:
         for note in written.notes:
             say(note)

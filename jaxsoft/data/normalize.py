@@ -19,7 +19,7 @@ from jaxsoft import errors, spec
 _CHUNK = 1000  # images at a time; bounds the memory
 _MAX_PIXELS = 12_288  # a 64 x 64 x 3 image; the matrix is the square of it
 
-Images = UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
+Images = UInt8[np.ndarray, "N *S C"] | Float32[np.ndarray, "N *S C"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class Normalizer:
     mean: Float32[np.ndarray, "D"] | None = None
     matrix: Float32[np.ndarray, "D D"] | None = None
 
-    def __call__(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
-        """Normalise images, uint8 or float in [0, 1], [N, H, W, C]."""
+    def __call__(self, images: Images) -> Float32[np.ndarray, "N *S C"]:
+        """Normalise images, uint8 or float in [0, 1], [N, H, W, C], or clips [N, T, H, W, C]."""
         _check(images)
         return self._mapped(images)
 
-    def _mapped(self, images: Images) -> Float32[np.ndarray, "N H W C"]:
+    def _mapped(self, images: Images) -> Float32[np.ndarray, "N *S C"]:
         out = np.empty(images.shape, np.float32)
         for start in range(0, len(images), _CHUNK):
             chunk = _bytes(images[start : start + _CHUNK]) * self.scale + self.shift
@@ -119,11 +119,13 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
       regularization: above 0, added to the covariance's eigenvalues, in squared units of [0, 1] pixels.
 
     Raises:
-      ConfigError: the images are too large or too few, or the matrix leaves the range of float32.
+      ConfigError: the images are clips, too large or too few, or the matrix leaves the range of float32.
 
     Reference: Qin et al., "A Label is Worth a Thousand Images in Dataset Distillation", 2024 (CIFAR-10 experiments).
     """
     size = int(np.prod(images.shape[1:]))
+    if images.ndim > 4:
+        raise errors.ConfigError("zca is of images, not of clips; use standardize")
     if size > _MAX_PIXELS:
         raise errors.ConfigError(f"zca of {size} values an image needs a matrix of {size} x {size}; use standardize")
     if len(images) < 2:
@@ -143,7 +145,7 @@ def zca(images: Images, regularization: float = 0.1) -> Normalizer:
     return dataclasses.replace(identity(images), mean=mean.astype(np.float32), matrix=matrix)
 
 
-def _bytes(images: Images) -> Float32[np.ndarray, "n H W C"]:
+def _bytes(images: Images) -> Float32[np.ndarray, "n *S C"]:
     """Float32 up to 255."""
     return images.astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
 

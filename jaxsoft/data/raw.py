@@ -16,12 +16,12 @@ TEST_SHARE = 0.2  # of each class, where a set has no test split of its own
 class Part:
     """One split that is not decoded yet.
 
-    `read(items[i])` gives image i, uint8 [H, W, C]; items are names or numbers and appear in messages.
+    `read(items[i])` gives image i, uint8 [H, W, C], or clip i, [T, H, W, C]; items are names or numbers and appear in messages.
     """
 
     labels: Int32[np.ndarray, "N"]
     items: Sequence[Any]
-    read: Callable[[Any], UInt8[np.ndarray, "H W C"]]
+    read: Callable[[Any], UInt8[np.ndarray, "*S C"]]
 
     def take(self, rows: Int[np.ndarray, "M"]) -> "Part":
         """The same split, only these rows, in this order."""

@@ -1,11 +1,12 @@
 """Imported sets: folders that say of which data set they are, in which space their images were, and what their labels are.
 
-A folder NAME has `set.json`, sealed, and `arrays.safetensors`: `images`, in pixels, `labels`, and `rows` or `logits` where
-labels are soft. Where it lies `jaxsoft/sealed.py` tells.
+A folder NAME has `set.json`, sealed, and `arrays.safetensors`: `images`, in pixels, or `fields/...` and `decoder/...` that
+they are decoded from, `labels`, and `rows` or `logits` where labels are soft. Where it lies `jaxsoft/sealed.py` tells.
 """
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from scipy.special import softmax
 
 from jaxsoft import config, errors, sealed, spec
 from jaxsoft.data import arrays, chosen, classes, select
+from jaxsoft.distilled import fields
 from jaxsoft.labels.given import Told, spec_of, with_labels
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.labels.treatments import Label
@@ -31,7 +33,8 @@ KIND = sealed.Kind(
     ("class_names", "image_shape", "kind"),
     "jaxsoft import SOURCE --as=NAME",
 )
-_NAME = "distilled"
+NAME = "distilled"
+"""The way to select, and the label source, that name a set."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class DistilledSet:
 
     Attributes:
       record: what its folder says of it.
-      arrays: `labels`, and `images`, `rows` or `logits` where it has such.
+      arrays: `labels`, and `images`, fields, `rows` or `logits` where it has such.
     """
 
     record: Mapping[str, Any]
@@ -48,8 +51,8 @@ class DistilledSet:
 
     @functools.cached_property
     def images(self) -> Shaped[np.ndarray, "N *S C"]:
-        """Pixels: uint8, or float32 in units of [0, 1], which they may leave."""
-        return self.arrays["images"]
+        """Pixels: uint8, or float32 in units of [0, 1], which they may leave; those of fields are decoded once."""
+        return fields.decoded(self.arrays)
 
     @property
     def labels(self) -> Int32[np.ndarray, "N"]:
@@ -122,7 +125,7 @@ def known(settings: config.Settings) -> config.Settings:
             record = _recorded(*asked, settings.data.root)
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"config.{key}: {problem}") from None
-        return str(Call(_NAME, (asked[0],), {"digest": record["digest"]}))
+        return str(Call(NAME, (asked[0],), {"digest": record["digest"]}))
 
     settings = with_labels(settings, labels)
     ways = tuple(way(text, "sweep.select") for text in settings.sweep.select)
@@ -159,7 +162,7 @@ def check(name: str, record: Mapping[str, Any], dataset: Dataset) -> None:
 
 def _asked(text: str) -> tuple[str, str] | None:
     """The set that a selection names, with the digest that it wants; None if it is another selection."""
-    if isinstance(text, chosen.Indices) or (call := spec.parse_one(text)).name != _NAME:
+    if isinstance(text, chosen.Indices) or (call := spec.parse_one(text)).name != NAME:
         return None
     asked = spec.bind(call, select.distilled, ("labels", "ipc", "key", "pool"))
     return asked["name"], asked.get("digest", "")
@@ -171,3 +174,40 @@ def _recorded(name: str, digest: str, root: str) -> dict[str, Any]:
     if digest not in ("", record["digest"]):
         raise errors.ConfigError(f"the set {name!r} is {record['digest']} now; wanted {digest}")
     return record
+
+
+def load_set(name: str, root: str | os.PathLike | None = None) -> DistilledSet:
+    """An imported set, of `jaxsoft import`.
+
+    Args:
+      name: of the set, or the path of its folder.
+      root: folder of the prepared data; by default as for `load`. Sets lie in `sets` there, or where `$JAXSOFT_SETS` says.
+
+    Raises:
+      ConfigError: there is no set of this name. CheckpointError: it was altered.
+    """
+    return read(os.fspath(name), os.fspath(root or ""))
+
+
+def verified(name: str, root: str = "") -> str:
+    """One line for the user, once every array is known to be as it was imported; errors as `read`."""
+    own = read(name, root)
+    return f"{name}: {own.record['system']}, {_told(own.record)}: every array is as it was imported"
+
+
+def listed(root: str = "") -> list[tuple[str, str, str]]:
+    """Every imported set as (name, state, description); `imported`, or `damaged` and why."""
+    found = []
+    for name in KIND.names(root):
+        try:
+            record = KIND.recorded(name, root)
+            found.append((name, "imported", f"a distilled set of {record['system']}, {_told(record)}"))
+        except errors.JaxsoftError as problem:
+            found.append((name, "damaged", str(problem)))
+    return found
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    most = max(record["images_per_class"])
+    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+    return errors.shown(f"{each} images of each class of {record['data']['name']}, labels: {record['kind']}")

@@ -153,6 +153,9 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
             "warnings": describe.warning_lines(settings, histories, dataset.validation.labels),
         }
         folder.write_json(stored.TEACHERS, told)
+        if dataset.sets:
+            own = {digest: {**one.record, "leaves": {}} for digest, one in dataset.sets.items()}
+            folder.write_json(stored.SETS, own)
     return plan
 
 

@@ -2,6 +2,7 @@
 
 A function of a user's own may return a network of another kind, which `adapt` knows; `check` says what all promise.
 Every module is written for ONE member and called as `module(x, train=False, mask=None)` with images [B, H, W, C];
+one whose attribute `is_of_clips` is true is called with clips [B, T, H, W, C];
 `mask` marks the real images of a padded batch, of which batch norm uses and records the statistics in training. It
 returns logits [B, K]. Collections: `params`, and `batch_stats` for batch norm; who asks `features` is told the map after
 each block. A choice that is unknown, or a size out

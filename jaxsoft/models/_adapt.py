@@ -26,7 +26,7 @@ _KINDS = (
 
 
 class Network:
-    """A network for ONE member: images [B, H, W, C] to logits [B, K].
+    """A network for ONE member: images [B, H, W, C], or clips [B, T, H, W, C], to logits [B, K].
 
     `train` says whether it is trained or asked; `mask` which images of a batch are real; `key` is where its random
     numbers come from. Each is passed on only to a network that takes it.
@@ -38,14 +38,14 @@ class Network:
     def __init__(self, call: Callable[..., Any]):
         self.takes = frozenset(inspect.signature(call).parameters)
 
-    def init(self, key: Array, images: Float[Array, "B H W C"]) -> Variables:
+    def init(self, key: Array, images: Float[Array, "B *S C"]) -> Variables:
         """The variables that a network begins with."""
         raise NotImplementedError
 
     def apply(
         self,
         variables: Variables,
-        images: Float[Array, "B H W C"],
+        images: Float[Array, "B *S C"],
         train: bool = False,
         mask: Bool[Array, "B"] | None = None,
         mutable: Sequence[str] | bool = False,

@@ -12,6 +12,7 @@ from jaxsoft import errors, imports, rng
 from jaxsoft.models._adapt import Network, Variables
 
 _IMAGES = 2
+_HINT = "of clips are convnet3d and networks of your own"
 
 
 def check(model: Any, name: str, num_classes: int, image_shape: tuple[int, ...], partial: str = "") -> None:
@@ -21,15 +22,20 @@ def check(model: Any, name: str, num_classes: int, image_shape: tuple[int, ...],
       model: as `build` gives it.
       name: its spec, for messages.
       num_classes: K.
-      image_shape: (H, W, C).
+      image_shape: (H, W, C), or (T, H, W, C) of clips.
       partial: which batches will not be full, for messages; empty if all are.
 
     Raises:
-      ConfigError: it cannot be called on [B, H, W, C]; logits are not [B, K] or not finite; parameters are not float32
+      ConfigError: it is of images and these are clips, or the other way round; it cannot be called on [B, H, W, C]; logits are not [B, K] or not finite; parameters are not float32
         or do not depend on the seed; it draws or keeps a state but cannot know when it is trained; it keeps a state
         over batches that are not full and takes no `mask`.
     """
     if not isinstance(model, Network):
+        if len(image_shape) != 3 + (is_of_clips := getattr(model, "is_of_clips", False)):
+            kinds = ("images", "clips") if is_of_clips else ("clips", "images")
+            raise errors.ConfigError(
+                "model {!r} cannot be: these are {}, and it is of {}; {}".format(name, *kinds, _HINT)
+            )
         return
     try:
         _check_shapes(model, num_classes, image_shape, partial)

@@ -18,7 +18,7 @@ _NONE = "the network tells no feature maps; one of flax.linen can, by self.sow('
 def features(
     model: nn.Module | Network,
     variables: Variables,
-    images: Float[Array, "B H W C"],
+    images: Float[Array, "B *S C"],
     layer: int = -1,
     mutable: Sequence[str] = (),
     **options: Any,
@@ -60,9 +60,7 @@ def features(
     return logits, wide, {name: state[name] for name in mutable}
 
 
-def embeddings(
-    model: nn.Module | Network, variables: Variables, images: Float[Array, "B H W C"]
-) -> Float[Array, "B D"]:
+def embeddings(model: nn.Module | Network, variables: Variables, images: Float[Array, "B *S C"]) -> Float[Array, "B D"]:
     """What the last layer of a network of this package, its `classifier`, is given; in float32."""
     given = []
 

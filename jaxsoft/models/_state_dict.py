@@ -46,6 +46,8 @@ class Found(NamedTuple):
 
 def network(found: Any, image_shape: tuple[int, ...], model: str = "") -> Found:
     """See `models.from_state_dict`, which compares what this finds with the network itself."""
+    if len(image_shape) != 3:
+        raise errors.DataError("networks are read from state_dicts for images, not for clips")
     state = state_dict(found)
     arrays = _renamed(state)
     is_convnet = ("params", "conv0", "kernel") in arrays

@@ -85,7 +85,7 @@ class Program:
         """
         Args:
           buckets: static description; arrays come with each call.
-          image_shape: (H, W, C).
+          image_shape: (H, W, C), or (T, H, W, C) of clips.
           select: S, the number of evaluation sets, to keep the best checkpoint on the first of them; 0 to keep none.
           devices: over which members are spread; all local ones if not given.
         """

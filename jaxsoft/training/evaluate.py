@@ -21,11 +21,11 @@ from jaxsoft.training.recipe import Recipe
 class EvalSet(NamedTuple):
     """Images in batches of equal size; label -1 marks the padding of the last one."""
 
-    images: Shaped[Array | np.ndarray, "n b H W C"]
+    images: Shaped[Array | np.ndarray, "n b *S C"]
     labels: Int[Array | np.ndarray, "n b"]
 
 
-def eval_set(images: Shaped[np.ndarray, "N H W C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
+def eval_set(images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
     """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once."""
     count = max(1, -(-len(labels) // batch))
     size = max(1, -(-len(labels) // count))
@@ -60,7 +60,7 @@ def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet)
     return jax.lax.map(batch, data).sum(0)
 
 
-def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]) -> Float[Array, "n b K"]:
+def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b *S C"]) -> Float[Array, "n b K"]:
     """Logits of one member for images in batches."""
     return jax.lax.map(lambda part: recipe.logits(variables, bank.normalized(part)), images)
 
@@ -80,16 +80,14 @@ def maps_of(layer: int) -> Callable[..., Float[Array, "n b h w c"]]:
     return ask
 
 
-def embeddings(
-    recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b H W C"]
-) -> Float[Array, "n b D"]:
+def embeddings(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b *S C"]) -> Float[Array, "n b D"]:
     """What the last layer of one member is given of images in batches; see `models.embeddings`."""
     ask = functools.partial(models.embeddings, recipe.build_model(), variables)
     return jax.lax.map(lambda part: ask(bank.normalized(part).astype(recipe.precision)), images)
 
 
 def expert_logits(
-    recipe: Recipe, variables: Any, images: Float[Array, "B H W C"], statistics: str = "running"
+    recipe: Recipe, variables: Any, images: Float[Array, "B *S C"], statistics: str = "running"
 ) -> Float[Array, "B K"]:
     """What an expert says about a batch of images, as networks see them.
 
@@ -117,7 +115,7 @@ def halves(batch: Any) -> tuple[Any, Any]:
 def answers(
     recipe: Recipe,
     normalizer: Normalizer,
-    stored: Shaped[np.ndarray, "N H W C"],
+    stored: Shaped[np.ndarray, "N *S C"],
     networks: Iterable[Any],
     lowering: str = "auto",
     ask: Callable[..., Any] = predict,

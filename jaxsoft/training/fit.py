@@ -38,7 +38,7 @@ class Member(NamedTuple):
 class Bank(NamedTuple):
     """What all members read: images once, and every label row that any of them needs."""
 
-    images: Shaped[Array, "N H W C"]  # as stored (uint8), or already whitened (float32)
+    images: Shaped[Array, "N *S C"]  # as stored (uint8), or already whitened (float32)
     scale: Float[Array, "C"]  # the network sees images * scale + shift
     shift: Float[Array, "C"]
     rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
@@ -46,7 +46,7 @@ class Bank(NamedTuple):
     teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
     features: Mapping[str, Any] | None = None  # feature maps of labels [F, h, w, c], by their shape, as `4x4x128`
 
-    def normalized(self, images: Shaped[Array, "*b H W C"]) -> Float[Array, "*b H W C"]:
+    def normalized(self, images: Shaped[Array, "*S C"]) -> Float[Array, "*S C"]:
         """Stored images as the network sees them."""
         scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
         return images.astype(scale.dtype) * scale + shift
@@ -99,7 +99,7 @@ def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Arr
 class Batch(NamedTuple):
     """What a step sees: augmented images, their label rows, and which entries are real."""
 
-    images: Float[Array, "B H W C"]
+    images: Float[Array, "B *S C"]
     rows: Float[Array, "B K"]
     mask: Bool[Array, "B"]
     key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
@@ -138,7 +138,7 @@ def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> B
 
 def images_at(
     recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
-) -> tuple[Float[Array, "B H W C"], Int[Array, ""]]:
+) -> tuple[Float[Array, "B *S C"], Int[Array, ""]]:
     """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
     if recipe.is_of_views:
         number = t // recipe.steps_per_epoch(member.slots)
@@ -152,7 +152,7 @@ def images_at(
 
 def views_of(
     recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]
-) -> Float[Array, "B H W C"]:
+) -> Float[Array, "B *S C"]:
     """Views of a member's images, as its network sees them; whoever labels them asks for the same."""
     assert member.subset_seed is not None
 

@@ -1,5 +1,6 @@
 """Mixing: what a view has of a second image. A way to mix is a function `name(first, second, u, options)` of two
 augmented images and of three uniform numbers, which are the same whatever the way, so that views differ in it alone.
+Two clips are mixed frame by frame, with the same numbers.
 
 Reference: Yun et al. (2019), "CutMix", section 3.1; Zhang et al. (2018), "mixup", section 2.
 """
@@ -72,7 +73,7 @@ def build(text: str) -> Mix:
     made = jax.eval_shape(mix, image, image, jax.ShapeDtypeStruct((DRAWS,), jnp.float32))
     if (made.shape, made.dtype) != (image.shape, image.dtype):
         raise errors.ConfigError(f"{text} should return an image as it is given, got {made.dtype} of {made.shape}")
-    return mix
+    return augment.by_frame(mix, images=2)
 
 
 def canonical(text: str) -> str:

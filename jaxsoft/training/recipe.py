@@ -52,7 +52,7 @@ class Recipe(NamedTuple):
         """The network of one member."""
         return models.build(self.model, self.num_classes)
 
-    def logits(self, variables: Any, images: Float[Array, "B H W C"], **options: Any) -> Any:
+    def logits(self, variables: Any, images: Float[Array, "B *S C"], **options: Any) -> Any:
         """Apply the network; models compute in the type of the images they are given."""
         return self.build_model().apply(variables, images.astype(self.precision), **options)
 
@@ -106,7 +106,7 @@ class Recipe(NamedTuple):
         return {name: alone._replace(model=str(model)) for name, model in zip(names, networks, strict=True)}
 
     def ask(
-        self, teachers: Mapping[str, Any], images: Float[Array, "B H W C"], classes: Int[Array, "B"] | None
+        self, teachers: Mapping[str, Any], images: Float[Array, "B *S C"], classes: Int[Array, "B"] | None
     ) -> Float[Array, "B K"]:
         """What online teachers say about images, finished as the label spec says, in the form that the loss wants.
 

@@ -22,12 +22,12 @@ _OWN_DRAWS = 1 + mixing.DRAWS  # the other image, and how it is mixed
 def view(
     augmentation: augment.Augmentation,
     mix: mixing.Mix,
-    image_at: Callable[[Int[Array, ""]], Float[Array, "H W C"]],
+    image_at: Callable[[Int[Array, ""]], Float[Array, "*S C"]],
     seed: Int[Array, ""],
     slots: Int[Array, ""],
     slot: Int[Array, ""],
     number: Int[Array, ""],
-) -> Float[Array, "H W C"]:
+) -> Float[Array, "*S C"]:
     """One view of the image in a slot.
 
     Both images are augmented, each with its own numbers, then mixed.

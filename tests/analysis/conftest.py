@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from jaxsoft.analysis.showing import drawing
-from jaxsoft.analysis.statistics import inference, variance
+from jaxsoft.analysis.statistics import inference, structure, variance
 
 
 @pytest.fixture
@@ -24,9 +24,11 @@ def nothing_is_lost(request, caplog):
 
 @pytest.fixture
 def few_draws(monkeypatch):
-    """Forty bootstrap draws in place of thousands: for tests of what is told, not of how wide intervals are."""
+    """Forty bootstrap draws in place of thousands, and a jackknife of four groups: for tests of what is told, not of how wide intervals are."""
     for function in (inference.counts, inference.resampled_means, inference.curves):
         monkeypatch.setattr(inspect.unwrap(function), "__defaults__", (40,))
+    monkeypatch.setattr(structure, "GROUPS", 4)
+    monkeypatch.setitem(inspect.unwrap(structure.jackknife).__kwdefaults__, "groups", 4)
     monkeypatch.setattr(variance, "DRAWS", 100)
     monkeypatch.setattr(inference, "CHOICES", 40)
     inference.counts.cache_clear()

@@ -21,7 +21,7 @@ def completed(capsys):
         asked = f'COMP_WORDS=(jaxsoft "$@"); COMP_CWORD={len(words)}; compopt() {{ echo nospace; }}; _jaxsoft'
         asked += '; echo "${COMPREPLY[*]}"'
         done = subprocess.run(
-            [bash, "-c", f"{script}\n{asked}", "-", *words], capture_output=True, text=True, timeout=20
+            [bash, "-c", f"{script}\n{asked}", "-", *words], capture_output=True, text=True, timeout=300
         )
         assert done.stderr == ""
         return done.stdout.split()
@@ -43,10 +43,27 @@ def test_flags_settings_and_names(completed):
     assert completed("run", "--work") == ["nospace", "--workdir="]
     assert completed("run", "digits", "--config.student.sch") == ["nospace", "--config.student.schedule="]
     assert set(experiments.names()) | set(config.flags()) < set(completed("run", ""))
-    assert completed("configs", "c") == ["copy", "cifar10", "cifar100", "committee", "cross_architecture"]
-    assert completed("data", "") == ["list", "prepare", "verify", "--root=", "--source=", "--resize=", *DATASETS]
+    assert completed("configs", "c") == [
+        "copy",
+        "cifar10",
+        "cifar100",
+        "clips",
+        "committee",
+        "compare",
+        "cross_architecture",
+    ]
+    assert completed("data", "") == [
+        "list",
+        "prepare",
+        "verify",
+        "--root=",
+        "--source=",
+        "--resize=",
+        "--frames=",
+        *DATASETS,
+    ]
     assert completed("report", "--") == ["nospace", "--out=", "--mix", "--formats="]
-    assert completed("verify", "") == ["--run=", "--teach"]
+    assert completed("verify", "") == ["--root=", "--run=", "--teach"]
 
 
-DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "tfds", "tiny_imagenet"]
+DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "moving_digits", "tfds", "tiny_imagenet", "video"]

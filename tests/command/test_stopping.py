@@ -55,7 +55,7 @@ def test_a_command_that_can_save_nothing_ends_at_once_with_one_line(start):
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
     for number, process in processes:
-        assert process.communicate(timeout=30) == ("", LINE), number
+        assert process.communicate(timeout=300) == ("", LINE), number
         assert process.returncode == 75, number
 
 
@@ -66,7 +66,7 @@ def test_what_nohup_ignores_stays_ignored_and_an_interrupt_of_the_background_doe
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30) == ("", LINE) and process.returncode == 75
+    assert process.communicate(timeout=300) == ("", LINE) and process.returncode == 75
 
 
 def test_nobody_reading_does_not_keep_a_process_from_stopping(start):
@@ -80,5 +80,5 @@ def test_nobody_reading_does_not_keep_a_process_from_stopping(start):
             pass
     os.set_blocking(writer, True)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 75
+    assert process.wait(timeout=300) == 75
     os.close(reader), os.close(writer)

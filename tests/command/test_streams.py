@@ -12,7 +12,7 @@ from jaxsoft.command import streams
 
 HELP, WRONG = ["help"], ["nope\x1b[2J"]
 FULL = "jaxsoft: standard output cannot be written: No space left on device\n"
-UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, configs, report, data, teacher, verify, export, doctor, completion\n"
+UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n"
 # A run tells its lines through rich, and goes on when they are not wanted.
 SAYING = """
 import sys
@@ -30,7 +30,7 @@ sys.exit(5)
 def shell(argv, redirections, **environment):
     done = subprocess.run(
         ["sh", "-c", f'"$@" {redirections}', "sh", sys.executable, *argv],
-        capture_output=True, text=True, env=os.environ | environment, timeout=60,
+        capture_output=True, text=True, env=os.environ | environment, timeout=300,
     )  # fmt: skip
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -78,7 +78,7 @@ def test_a_run_goes_on_without_an_audience(redirections, told):
 def test_a_reader_that_has_gone_changes_no_exit_code():
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", SAYING], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", SAYING], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=300)
     os.close(writer)
     assert (done.returncode, done.stderr) == (5, "the end\n")
 
@@ -87,7 +87,7 @@ def test_a_terminal_of_ascii_shows_the_rest_escaped():
     code, _, told = shell(["-m", "jaxsoft", "größe"], "", PYTHONIOENCODING="ascii")
     assert (code, told) == (
         2,
-        "jaxsoft: unknown command 'gr\\xf6\\xdfe'; choices: run, configs, report, data, teacher, verify, export, doctor, completion\n",
+        "jaxsoft: unknown command 'gr\\xf6\\xdfe'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n",
     )
 
 

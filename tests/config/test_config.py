@@ -228,12 +228,13 @@ def test_overrides_of_what_is_no_group_are_refused(tree):
         ("student.model", "mlp", "sweep.model"),
         ("student.loss", "kl", "sweep.loss"),
         ("student.optimizer", "adamw", "sweep.optimizer"),
+        ("student.augment", "dsa", "sweep.augment"),
         ("teacher.model", "mlp", "teacher.models"),
         ("select", "random", "sweep.select"),
     ],
 )
 def test_an_override_that_another_setting_makes_vain_is_refused(typed, value, other):
-    named = {"model": "mlp", "select": "random", "loss": "mse", "optimizer": "sgd"}
+    named = {"model": "mlp", "select": "random", "loss": "mse", "optimizer": "sgd", "augment": "dsa"}
     filled = [(f"config.{other}", next((value for name, value in named.items() if name in other), "3"))]
     message = refusal(config.read_with, {}, [*filled, (f"config.{typed}", value)])
     assert message == f"config.{typed} has no effect: config.{other} replaces it; change or empty that"

@@ -83,3 +83,21 @@ def safetensors(header: Any, numbers: bytes = b"") -> bytes:
     """A file of safetensors; the header as JSON, or as bytes."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + numbers
+
+
+def whole(value: Any) -> bytes:
+    """A file of PyTorch since 1.6 of nested values, arrays in them as tensors with a storage each."""
+    arrays: list[np.ndarray] = []
+    return zipped(_with_tensors(value, arrays), **{f"s{i}": array for i, array in enumerate(arrays)})
+
+
+def _with_tensors(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, np.ndarray):
+        array = np.ascontiguousarray(value)
+        strides = tuple(stride // array.itemsize for stride in array.strides)
+        kind = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "u1": "Byte"}[array.dtype.str[1:]]
+        arrays.append(array)
+        return Tensor(str(len(arrays) - 1), array.size, value.shape, strides[: value.ndim], 0, f"{kind}Storage")
+    if isinstance(value, dict):
+        return {key: _with_tensors(each, arrays) for key, each in value.items()}
+    return type(value)(_with_tensors(each, arrays) for each in value) if isinstance(value, (list, tuple)) else value

@@ -103,7 +103,10 @@ def test_a_memory_map_is_read_where_it_lies(tmp_path):
             "float32 from nan to nan; wanted .*; row 0 is the first with a pixel that is no number$",
         ),
         (np.where(BYTES == 255, np.inf, unit(np.float32)), "float32 from 0 to inf; wanted .*; row 0 is the first"),
-        (BYTES.reshape(12, -1), r"have shape 12x90; wanted \[N, H, W, C\], or \[N, H, W\]$"),
+        (
+            BYTES.reshape(12, -1),
+            r"have shape 12x90; wanted \[N, H, W, C\], or \[N, H, W\], or clips \[N, T, H, W, C\]$",
+        ),
         (BYTES.transpose(0, 3, 1, 2), r"channels first, shape 12x3x5x6; .*: images.transpose\(0, 2, 3, 1\)"),
         (BYTES[..., :1].transpose(0, 3, 1, 2), "channels first, shape 12x1x5x6"),
         (BYTES[..., [0, 1, 2, 0, 1]], r"have 5 channels, shape 12x5x6x5; wanted \[N, H, W, C\], .* of 1 to 4 channels"),

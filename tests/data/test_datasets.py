@@ -51,7 +51,16 @@ def test_every_dataset_follows_the_rules(name, tmp_path):
 
 
 def test_the_datasets_there_are():
-    assert data.names() == ["cifar10", "cifar100", "digits", "image_folder", "tfds", "tiny_imagenet"]
+    assert data.names() == [
+        "cifar10",
+        "cifar100",
+        "digits",
+        "image_folder",
+        "moving_digits",
+        "tfds",
+        "tiny_imagenet",
+        "video",
+    ]
 
 
 @pytest.mark.parametrize("validation, limit", [(0.1, None), (0.5, 3), (0.01, None), (0.0, None), (0.0, 2)])
@@ -224,8 +233,10 @@ def test_available_says_in_which_state_each_dataset_is(cifar):
         "cifar100": "half prepared",
         "digits": "built in",
         "image_folder": "absent",
+        "moving_digits": "built in",
         "tfds": "absent",
         "tiny_imagenet": "files found",
+        "video": "absent",
         "tfds-shapes": "prepared",
     }
 
@@ -262,5 +273,5 @@ def test_a_side_that_was_prepared_is_told_where_another_is_asked_for(tmp_path):
 
 def test_tensorflow_datasets_is_imported_by_sets_of_it_alone():
     code = "import sys, jaxsoft.experiment.run; jaxsoft.load('digits'); print('tensorflow_datasets' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert done.stdout == "False\n", done.stderr

@@ -190,7 +190,7 @@ def test_folders_nested_deeper_than_functions(root):
         os.mkdir(folder)
     (deep[-1] / "x.png").touch()
     try:
-        assert image_folder._Listing(root).classes(root) == {"cat": [deep[-1] / "x.png"]}
+        assert image_folder.Listing(root).classes(root) == {"cat": [deep[-1] / "x.png"]}
     finally:  # what clears up after tests is not written for this
         (deep[-1] / "x.png").unlink()
         for folder in reversed(deep):

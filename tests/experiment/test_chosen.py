@@ -15,8 +15,6 @@ from jaxsoft.data.chosen import Indices
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 
 @pytest.fixture(scope="module")
 def data():

@@ -14,8 +14,6 @@ from jaxsoft.experiment.plan import checks
 from jaxsoft.experiment.teach.experts import teach, teacher_key
 from jaxsoft.training.fit import State
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 WIDE, NARROW = "mlp(hidden=8)", "mlp(hidden=4)"
 ALONE = tiny.settings().teacher
 MIXED = dataclasses.replace(ALONE, experts=3, models=(WIDE, NARROW, WIDE))

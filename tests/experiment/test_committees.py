@@ -20,8 +20,6 @@ from jaxsoft.labels import committee
 from jaxsoft.training import fit
 from jaxsoft.training.evaluate import expert_logits
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 ODD = "convnet(depth=1, width=4, norm=batch)"
 MODELS = ODD, ODD, "convnet(depth=1, width=2, norm=batch)"
 SETTINGS = {"teacher.experts": 3, "teacher.models": MODELS, "teacher.epochs": 2, "sweep.seed": (0,)}

@@ -11,8 +11,6 @@ from jaxsoft.analysis import questions
 from jaxsoft.analysis.reading.read import read_run
 from jaxsoft.analysis.statistics import groups
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 CONFIGS = Path(__file__).parents[2] / "configs"
 QUESTIONS = {  # config -> the modules of jaxsoft/analysis/questions that answer
     "committee": ("committee",),

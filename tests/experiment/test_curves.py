@@ -19,8 +19,6 @@ from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.training.ensemble import Bucket, Report
 from jaxsoft.training.recipe import Recipe
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 
 @pytest.fixture(scope="module")
 def trained():

@@ -13,8 +13,6 @@ from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.experiment.tell import examples
 from jaxsoft.types import Split
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LABELS = ("hard", "teachers(n=2, pool=probabilities, epoch=3)|topk(2)", "teacher(epoch=1)")
 
 
@@ -52,9 +50,9 @@ def test_samples_are_the_pooled_labels_of_the_splits_before_any_treatment(made, 
 def test_the_same_run_writes_the_same_bytes(made, written, tmp_path):
     data, experts, planned = made
     examples.write(folder.RunFolder(tmp_path), planned, data, experts)
-    first, second = (np.load(path) for path in (written, tmp_path / examples.NAME))
-    assert first.files == second.files
-    assert all(first[name].tobytes() == second[name].tobytes() for name in first.files)
+    with np.load(written) as first, np.load(tmp_path / examples.NAME) as second:
+        assert first.files == second.files
+        assert all(first[name].tobytes() == second[name].tobytes() for name in first.files)
 
 
 def test_every_altered_byte_is_noticed(written, tmp_path):

@@ -23,8 +23,6 @@ from jaxsoft.experiment.teach.experts import teach, teacher_key
 from jaxsoft.experiment.tell import progress
 from jaxsoft.training import fit
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 SETTINGS = tiny.settings()
 EPOCHS = SETTINGS.teacher.epochs
 IDS = np.array([3, 1, 4, 159], np.int32)

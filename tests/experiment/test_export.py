@@ -14,10 +14,9 @@ from PIL import Image
 import jaxsoft
 from jaxsoft import errors, main
 from jaxsoft.analysis.reading.results import read_results
+from jaxsoft.distilled import exports
 from jaxsoft.experiment.export import choose, torch_file
 from jaxsoft.labels import codecs
-
-pytestmark = pytest.mark.usefixtures("kept_programs")
 
 LABELS = "hard", "teacher(epoch=3)", "teacher(epoch=3)|topk(2)", "teacher(epoch=2, views=2)"
 MORE = {
@@ -142,6 +141,34 @@ def test_pixels_are_those_of_the_dataset(run_folder, tmp_path):
     wanted = (pixels[places] - pixels.mean()) / pixels.std()
     assert np.allclose(seen, wanted.transpose(0, 3, 1, 2), atol=1e-5)
     assert "**normalised**: `standardize`" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("codec", ["float32", "top3:int4", "none"])
+def test_an_export_is_a_distilled_set(run_folder, tmp_path, codec):
+    """Its images by their positions, or as pixels where the data set is another one; its labels out of their codec."""
+    folder = exported(run_folder, tmp_path / "out", "--images", f"--codec={codec}")
+    taken = jaxsoft.load_export(folder)
+    data, places = taken.load(), np.load(folder / "images.npy").ravel()
+    other = jaxsoft.load("digits")
+    for found in (exports.read(folder, data), exports.read(folder, other)):
+        assert (found.system, found.space, found.learning_rate) == (
+            "jaxsoft",
+            "pixels",
+            taken.record["reached"]["learning_rate"],
+        )
+        np.testing.assert_array_equal(found.images, data.train.images[places])
+        np.testing.assert_array_equal(found.labels, data.train.labels[places])
+        if codec == "none":
+            assert (found.rows, found.kind) == (None, "")
+        else:
+            np.testing.assert_array_equal(found.rows, kept_rows(folder)[places])
+            assert found.kind == "probabilities" and any(f"stored as {codec}" in note for note in found.notes)
+    bare = exported(run_folder, tmp_path / "bare", f"--codec={codec}")
+    with pytest.raises(errors.DataError, match="`jaxsoft export --images` writes them"):
+        exports.read(bare, other)
+    alter(folder / "pixels.npz", lambda content: content[:-1] + b"x")
+    with pytest.raises(errors.CheckpointError, match="pixels.npz was changed"):
+        exports.read(folder, data)
 
 
 def test_torch_reads_the_tensors(tmp_path):

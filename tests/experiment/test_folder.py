@@ -296,7 +296,7 @@ RunFolder(sys.argv[1]).open({"seed": 0})
     "call, when, stored", [("fsync", "before", False), ("replace", "before", False), ("replace", "after", True)]
 )
 def test_a_kill_while_the_config_is_stored(path, caplog, call, when, stored):
-    process = subprocess.run([sys.executable, "-c", KILLED, str(path), call, when], timeout=60)
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path), call, when], timeout=300)
     assert process.returncode == -9
     assert (path / "config.json").exists() == stored
     with RunFolder(path).open({"seed": 0}) as run:

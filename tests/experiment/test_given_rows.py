@@ -16,8 +16,6 @@ from jaxsoft.experiment.plan import checks, make, sweep
 from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.labels.given import read_rows
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LABELS = "hard", 'array("svm.v1.npy")', 'array("svm.v1.npy")|temperature(2)', 'array("onehot.npz")'
 
 

@@ -23,8 +23,6 @@ from jaxsoft.experiment.store import folder, manifest, starts
 from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.labels import ops
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 SPEC = "teacher(epoch=3)|smooth(0.1)"
 CHANGES = {"sweep.labels": ("hard", SPEC), "sweep.ipc": (1,)}
 

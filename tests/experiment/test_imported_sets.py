@@ -9,7 +9,7 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.data.chosen import Indices
-from jaxsoft.distilled import kept, pool
+from jaxsoft.distilled import fields, kept, pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 
@@ -39,10 +39,10 @@ def keep(data, name, images, labels, **soft):
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "class_names": list(data.class_names),
         "image_shape": list(data.image_shape),
-        "kind": next(iter(soft), "hard").replace("rows", "probabilities"),
+        "kind": next((name for name in soft if "/" not in name), "hard").replace("rows", "probabilities"),
         "ipc": int(np.bincount(labels).min()),
     }
-    arrays = {"images": images, "labels": labels.astype(np.int32), **soft}
+    arrays = {"labels": labels.astype(np.int32), **soft} | ({} if images is None else {"images": images})
     return kept.KIND.keep(kept.KIND.place(name), record, arrays)
 
 
@@ -79,6 +79,24 @@ def test_pixels_beyond_the_range_are_read_as_they_are(data, table):
     np.testing.assert_array_equal(whole.images[places], images * 3 - 1)
     np.testing.assert_array_equal(whole.images[np.array([3])], data.train.images[[3]] / np.float32(255))
     assert whole.images.dtype == np.float32 and pool.of(data).images is data.train.images
+
+
+def test_a_set_of_fields_is_kept_as_fields_and_trains_as_its_pixels_do(data, table):
+    rng, shapes = (
+        np.random.default_rng(2),
+        {"net.0.linear": (6, 2), "net.1.linear": (6, 6), "last_layer.linear": (1, 6)},
+    )
+    weights = {f"{name}.weight": rng.normal(0, 0.3, (20, *shape)).astype(np.float32) for name, shape in shapes.items()}
+    own = weights | {f"{name}.bias": np.zeros((20, shape[0]), np.float32) for name, shape in shapes.items()}
+    arrays, _ = fields.kept(own, fields.decoder(own, (8, 8)), lambda seen: seen * np.float32(0.3) + np.float32(0.5))
+    labels = data.train.labels[table.ravel()]
+    keep(data, "fields", None, labels, **arrays)
+    pixels = kept.read("fields").images
+    keep(data, "pixels", pixels, labels)
+    assert pixels.shape == (20, 8, 8, 1) and "images" not in arrays
+    rows = trained(data, ("distilled('fields')", "distilled('pixels')"))
+    assert [rows[0][name] for name in SAID] == [rows[1][name] for name in SAID]
+    assert rows[0]["member"] != rows[1]["member"]
 
 
 def test_labels_go_by_slot_with_whatever_images(data, table):

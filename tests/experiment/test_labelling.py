@@ -19,8 +19,6 @@ from jaxsoft.experiment.students import outcomes, waves
 from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.training import fit
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 VIEWS = "teachers(2, epoch=3, views=5)"
 TWO = {"teacher.experts": 2, "sweep.seed": (0,)}
 

@@ -15,8 +15,6 @@ from jaxsoft.experiment import run as story
 from jaxsoft.labels import given
 from jaxsoft.main import main
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LOSSES = ("soft_cross_entropy", "gift", "mse", "mylab:pull(0.5)")
 LABELS = ("teacher(epoch=3)", "teacher(epoch=2)|temperature(2)")
 # Twenty images in batches of 16: the second batch of an epoch is padded.
@@ -54,8 +52,8 @@ def test_every_loss_trains_on_every_label_and_they_differ(finished):
     rows = table(finished[1])
     assert set(rows) == {(loss, labels) for loss in LOSSES for labels in LABELS}
     assert {row["status"] for row in rows.values()} == {"done"} and len({row["member"] for row in rows.values()}) == 8
-    curves = np.load(finished[1] / "curves.npz")
-    assert len({tuple(losses) for losses in curves["train_loss"].tolist()}) == 8
+    with np.load(finished[1] / "curves.npz") as curves:
+        assert len({tuple(losses) for losses in curves["train_loss"].tolist()}) == 8
 
 
 def test_the_plan_names_the_losses_and_one_program_serves_them(finished, capsys):
@@ -78,9 +76,9 @@ def test_a_member_alone_is_as_among_others(finished, tmp_path):
     assert tiny.command(finished[0], tmp_path / "run", *only) == 0
     ((_, alone),) = table(tmp_path / "run").items()
     assert alone == table(finished[1])["gift", LABELS[1]]
-    many, one = (np.load(folder / "curves.npz") for folder in (finished[1], tmp_path / "run"))
-    at = many["member"].tolist().index(alone["member"])
-    np.testing.assert_allclose(one["train_loss"][0], many["train_loss"][at], rtol=1e-5)
+    with np.load(finished[1] / "curves.npz") as many, np.load(tmp_path / "run" / "curves.npz") as one:
+        at = many["member"].tolist().index(alone["member"])
+        np.testing.assert_allclose(one["train_loss"][0], many["train_loss"][at], rtol=1e-5)
 
 
 def test_a_run_that_stopped_ends_as_one_that_did_not(finished, tmp_path):

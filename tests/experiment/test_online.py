@@ -20,8 +20,6 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, ensemble, fit
 from jaxsoft.training.recipe import Recipe
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 EPOCHS = 4  # of students: 30 images in batches of 16, so two steps each
 BASE = {"teacher.experts": 2, "teacher.models": ("mlp(hidden=8)", "mlp(hidden=4)")}
 BASE |= {"sweep.seed": (0,), "sweep.ipc": (3,), "student.augment": "dsa", "student.steps": 2 * EPOCHS}

@@ -14,8 +14,6 @@ from jaxsoft import config
 from jaxsoft.command import arguments
 from jaxsoft.experiment import run
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 CODE = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "own.md").read_text(), re.DOTALL)
 STUDY, MINE, SCRIPT = CODE[0], "\n\n".join(CODE[1:-1]), CODE[-1]
 SMALL = tiny.TINY | {"teacher.epochs": 5, "sweep.ipc": (2,), "sweep.seed": (0,)}

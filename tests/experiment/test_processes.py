@@ -186,13 +186,13 @@ def together(file, workdir, programs, *tries, devices=1):
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment = {
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "JAX_COMPILATION_CACHE_DIR": str(programs),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     done = subprocess.run(
         [sys.executable, "-W", "ignore", TRIES, file, workdir, json.dumps(tries), *where],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, env=kept | environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, env=kept | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     codes = [json.loads(line)["exit"] for line in done.stderr.splitlines() if line.startswith('{"exit')]

@@ -259,6 +259,6 @@ def test_the_table_is_the_same_whatever_the_order_of_the_rows(tmp_path):
 def test_the_columns_hold_no_time():
     assert results.COLUMNS == tuple(
         "member dataset fingerprint model seed subset_seed select without ipc labels teacher_epoch learning_rate "
-        "weight_decay steps loss optimizer protocol val_accuracy test_accuracy paper_accuracy accuracy_by_class status first_bad_step "
+        "weight_decay steps loss optimizer augment protocol val_accuracy test_accuracy paper_accuracy accuracy_by_class status first_bad_step "
         "wave device version commit".split()
     )

@@ -78,7 +78,7 @@ POINTS = {
 def killed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-c", KILLED, str(directory), json.dumps(POINTS), json.dumps(ROWS)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=300)
     return directory
 
 

@@ -12,8 +12,6 @@ from jaxsoft import errors, main
 from jaxsoft.experiment import run
 from jaxsoft.experiment.store import folder, manifest, results
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 MEMBERS = 8  # two IPC values, two label specs, two seeds
 
 

@@ -13,8 +13,6 @@ from jaxsoft.experiment import run as story
 from jaxsoft.experiment.store import manifest, results
 from jaxsoft.experiment.students import kept
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 CHANGES = {"compute.checkpoint_seconds": 0.0}  # a checkpoint after every chunk
 
 

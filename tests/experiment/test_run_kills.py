@@ -14,9 +14,8 @@ import tiny_run as tiny
 from jaxsoft import errors
 from jaxsoft.experiment.store import manifest, results
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 TRIES = Path(__file__).with_name("tries.py")
+FLAGS = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=1"
 CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0, "keep.students": "all"}
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
 
@@ -37,7 +36,7 @@ def run_tries(file, workdir, tries, **environment):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", TRIES, file, workdir, json.dumps(tries)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500,
-        env={"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=1", **kept, **environment},
+        env={"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS, **kept, **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"')]

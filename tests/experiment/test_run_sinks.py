@@ -10,8 +10,6 @@ from jaxsoft import imports
 from jaxsoft.experiment import run
 from jaxsoft.experiment.machine import processes
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 OWN = """
 class Counts:
     def __init__(self, folder):

@@ -17,8 +17,6 @@ from jaxsoft.experiment.store import checkpoints as store
 from jaxsoft.experiment.store import manifest, results
 from jaxsoft.experiment.tell import examples
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 CHANGES = {"sweep.ipc": (1,), "compute.checkpoint_seconds": 0.0}
 
 

@@ -150,7 +150,7 @@ for name, point in json.loads(sys.argv[2]).items():
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("killed")
-    subprocess.run([sys.executable, "-c", KILLED, str(directory), json.dumps(POINTS)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", KILLED, str(directory), json.dumps(POINTS)], check=True, timeout=300)
     return directory
 
 

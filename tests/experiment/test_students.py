@@ -20,8 +20,6 @@ from jaxsoft.labels.bank import label_rows
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.ensemble import Program
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 LABELS = ("hard", "teacher(epoch=3)", "teacher(epoch=1)|temperature(2)|topk(4)", "teacher(epoch=3)|swap(2)")
 CHANGES = {"sweep.labels": LABELS}
 

@@ -94,7 +94,7 @@ def test_sources_can_be_made_in_python():
 OPERATIONS_FILE = "(all of them: jaxsoft/labels/ops.py)"
 REFUSED = {
     "techer": "unknown label source 'techer'; closest: teacher, teachers, committee (all of them: jaxsoft/labels/sources.py)",
-    "topk(3)": "a label spec starts with a source (hard, learned, array, teacher, teachers, committee, imported), got the operation 'topk' (in 'topk(3)')",
+    "topk(3)": "a label spec starts with a source (hard, learned, array, teacher, teachers, committee, imported, distilled), got the operation 'topk' (in 'topk(3)')",
     "teacher|tempratur(2)": "unknown label operation 'tempratur'; closest: temperature, topk, renormalize "
     + OPERATIONS_FILE,
     "teacher|swop(2)": "unknown label operation 'swop'; closest: swap, topk, smooth " + OPERATIONS_FILE,

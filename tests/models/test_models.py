@@ -17,9 +17,15 @@ SMALL = {
     "convnet": models.build("convnet(depth=2, width=8)", K),
     "convnet-batch-max": models.build("convnet(depth=1, width=8, norm=batch, activation=sigmoid, pooling=max)", K),
     "convnet-group": models.build("convnet(depth=1, width=8, norm=group, activation=leaky_relu, pooling=none)", K),
+    "convnet3d": models.build("convnet3d(depth=1, width=8)", K),
     "mlp": models.build("mlp(hidden=8, layers=3)", K),
     "resnet": resnet.ResNet(K, "batch", "small", (1,), bottleneck=True),
 }
+
+
+def shape_for(model):
+    """Of what it sees: an image, or a clip of three frames."""
+    return (3, *SHAPE) if getattr(model, "is_of_clips", False) else SHAPE
 
 
 def draw(*shape, seed=0):
@@ -47,7 +53,8 @@ def assert_close(a, b, message):
 @pytest.mark.parametrize("name", models.architectures())
 def test_defaults_give_logits_for_one_member(name):
     model = models.build(name, num_classes=7)
-    x = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
+    shape = (32, 32, 3) if shape_for(model) == SHAPE else (8, 32, 32, 3)
+    x = jax.ShapeDtypeStruct((4, *shape), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
     assert set(variables) <= {"params", "batch_stats"}
     assert set(variables["params"]["classifier"]) == {"kernel", "bias"}
@@ -63,7 +70,8 @@ def test_every_architecture_has_a_small_one_in_this_suite():
 @pytest.mark.parametrize("name", SMALL)
 def test_contract(name):
     """One member of two, its batch padded by masked images, equals the member alone with the real images."""
-    model, x, targets = SMALL[name], draw(2, 6, *SHAPE), jax.nn.softmax(draw(2, 6, K, seed=1))
+    model, targets = SMALL[name], jax.nn.softmax(draw(2, 6, K, seed=1))
+    x = draw(2, 6, *shape_for(model))
     variables = jax.jit(jax.vmap(lambda key: model.init(key, x[0, :1])))(jax.random.split(jax.random.key(0), 2))
     kernels = variables["params"]["classifier"]["kernel"]
     assert not np.array_equal(kernels[0], kernels[1]), "initialisation ignores the key"
@@ -79,7 +87,8 @@ def test_contract(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_evaluation_looks_at_one_image_at_a_time(name):
-    model, x = SMALL[name], draw(3, *SHAPE)
+    model = SMALL[name]
+    x = draw(3, *shape_for(model))
     apply = jax.jit(lambda x: model.apply(model.init(jax.random.key(1), x), x))
     np.testing.assert_allclose(apply(x)[0], apply(x.at[1:].multiply(3.0))[0], atol=1e-5)
 
@@ -96,6 +105,8 @@ def test_evaluation_looks_at_one_image_at_a_time(name):
         ("convnet(num_classes=3)", ["num_classes"]),
         ("resnet18(stem=tiny)", ["resnet18: stem expects one of small, imagenet", "'tiny'"]),
         ("resnet50(norm=no)", ["resnet50: norm expects one of", "'no'"]),
+        ("convnet3d(depth=0)", ["convnet3d: depth expects int >= 1", "0"]),
+        ("convnet3d(norm=batch)", ["convnet3d: norm expects one of instance, group, none", "'batch'"]),
         ("mlp(layers=0)", ["mlp: layers expects int >= 1", "0"]),
         ("check_positive", ["model 'check_positive'"]),
     ],

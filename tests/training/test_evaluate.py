@@ -82,7 +82,7 @@ def test_a_split_is_cut_into_the_fewest_batches_and_padded_least(count, batch, s
 @pytest.mark.parametrize("model", models.architectures())
 def test_embeddings_are_what_the_classifier_is_given(model):
     """Of every architecture its width; of the small ones, numbers: the last layer makes the logits of them."""
-    recipe, shape = tiny.MLP._replace(model=model), (8, 8, 1)
+    recipe, shape = tiny.MLP._replace(model=model), (2, 8, 8, 1) if model == "convnet3d" else (8, 8, 1)
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 3, *shape), np.uint8))
     bank = Bank(jnp.zeros((1, *shape), jnp.uint8), jnp.array([0.01]), jnp.array([-1.0]), jnp.zeros((1, 3)))
 

@@ -13,6 +13,7 @@ from jaxsoft.analysis.questions._verbs import regimes, side_by_side
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing.chart import Chart
 from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.comparison import is_of_set
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, told
 
@@ -24,9 +25,13 @@ Gains = Mapping[tuple[int, str], Estimate]  # by budget and way of choosing
 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
-    """Each way of choosing minus random images, in every regime; asked where a way is no tenth of difficulty."""
+    """Each way of choosing minus random images, in every regime; asked where a way is no tenth of difficulty, and none an imported set."""
     select = group.arms["select"].astype(str).tolist() if "select" in group.arms else []
-    if "random" not in select or all(way == "random" or selection.DECILE.fullmatch(way) for way in select):
+    if (
+        "random" not in select
+        or is_of_set(group.members).any()
+        or all(way == "random" or selection.DECILE.fullmatch(way) for way in select)
+    ):
         return None
     lines, gains, best = [], dict[str, dict[tuple[int, str], Estimate]](), dict[str, dict[int, Estimate]]()
     for kind, arms in regimes(group).items():

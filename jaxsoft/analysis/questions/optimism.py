@@ -27,12 +27,12 @@ Reported = tuple[Float[np.ndarray, "U I A"], Float[np.ndarray, "U I A"]]  # and 
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """What each budget gains where the same students were selected on validation and on test."""
-    sealed, paper = _protocols(group)
+    sealed, paper = protocols(group)
     known = "protocol" not in group.arms
     lines = []
     for i, ipc in enumerate(group.ipcs):
         for kind, arms in (("hard", group.hard), ("soft", group.soft)):
-            ours, theirs = _side(sealed, i, arms, -1.0), _side(paper, i, arms)
+            ours, theirs = side(sealed, i, arms, -1.0), side(paper, i, arms)
             if not (ours and theirs and (whole := contrast(theirs, ours)).n):
                 continue
             line = {"IPC": ipc, "labels": kind}
@@ -62,7 +62,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     return Section(title, [chart, table(lines, caption)])
 
 
-def _protocols(group: Group) -> tuple[Reported, Reported]:
+def protocols(group: Group) -> tuple[Reported, Reported]:
     """What a sealed protocol reports of these members and selects on, and what the paper's does."""
     test, val = group.values("test_accuracy"), group.values("val_accuracy")
     if "paper_accuracy" in group.members and (group.members["protocol"] == "both").any():
@@ -75,7 +75,7 @@ def _protocols(group: Group) -> tuple[Reported, Reported]:
     return (ours, chosen), (theirs, theirs)
 
 
-def _side(of: Reported, at: int, arms: Arms, weight: float = 1.0) -> Side | None:
+def side(of: Reported, at: int, arms: Arms, weight: float = 1.0) -> Side | None:
     """The arms of one protocol at a budget, of which all units choose at once; None where there are none."""
     own = [arm for arm in arms if np.isfinite((of[0] + of[1])[:, at, arm]).any()]
     return Side(*(part[:, [at]][:, :, own] for part in of), weight=weight, together=True) if own else None

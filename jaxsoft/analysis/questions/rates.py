@@ -13,7 +13,7 @@ from jaxsoft.analysis.statistics.inference import Estimate, told
 
 ORDER = 30
 _RATE = "learning_rate"
-_TOLD = "loss `", "optimizer `"
+_TOLD = "loss `", "optimizer `", "augment `"
 """Groups whose names say so are of several; without both hard and soft labels their rates are told where they are compared."""
 _COLOURS = {"hard": INK, "soft": BLUE}
 

@@ -14,6 +14,7 @@ from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, INK, ORANGE, Chart, Panel, Series, spread
 from jaxsoft.analysis.showing.page import Section, table
+from jaxsoft.analysis.statistics.comparison import is_of_set
 from jaxsoft.analysis.statistics.groups import TUNABLE, Arms, Group
 from jaxsoft.analysis.statistics.inference import Estimate, Side, best, contrast, means
 
@@ -32,7 +33,7 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """Accuracy by way of selection, with hard labels, soft ones and those of views, where the sweep has several ways."""
-    if "select" not in group.arms:
+    if "select" not in group.arms or is_of_set(group.members).any():
         return None
     ways = {(ipc, kind): shared(group, ipc, arms) for ipc in group.ipcs for kind, arms in regimes(group).items()}
     tops = {(ipc, kind): group.side(ipc, arms) for (ipc, kind), arms in ways.items() if len(arms) > 1}

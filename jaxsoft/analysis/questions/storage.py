@@ -11,10 +11,10 @@ from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate
+from jaxsoft.analysis.statistics.sizes import INDEX_BITS
 from jaxsoft.analysis.statistics.worth import Purchase, pixel_bits, purchases, worths
 
 ORDER = 60
-_INDEX_BITS = 32  # the size of the published train set is not in the results
 _LIKELY = 0.5
 
 
@@ -28,12 +28,12 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     specs = {labels: bits for labels, bits in stored_bits(group, runs, classes).items() if labels in once}
     if len({bits for labels, bits in specs.items() if labels != "hard"}) < 2:
         return None
-    sizes = {"pixels": pixel_bits(kept.images.shape[1:]), "indices": _INDEX_BITS}
+    sizes = {"pixels": pixel_bits(kept.images.shape[1:]), "indices": INDEX_BITS}
     found = {stored: purchases(group, classes, bits, specs, once) for stored, bits in sizes.items()}
     likely = {stored: [p.labels for p in each if p.share >= _LIKELY] for stored, each in found.items()}
     text = (
         f"With pixels counted the most accurate data sets for their bytes carry {_carried(likely['pixels'])}; with images as "
-        f"indices into the published train set, {_INDEX_BITS} bits each, {_carried(likely['indices'])}."
+        f"indices into the published train set, {INDEX_BITS} bits each, {_carried(likely['indices'])}."
     )
     best, soft = likely["pixels"], sum(labels != "hard" for labels in likely["pixels"])
     title = f"Byte for byte, {soft} of the {len(best)} most accurate data sets carry soft labels"
@@ -73,7 +73,7 @@ def _table(stored: str, best: Sequence[Purchase], on: str) -> Table:
         line = {"IPC": p.ipc, "label spec": f"`{p.labels}`", f"{stored}, bytes": bytes_shown(p.images)}
         line |= {"labels, bytes": bytes_shown(p.label_bits), "test, %": p.accuracy, "n": p.accuracy.n}
         lines.append({**line, "certain, %": None if math.isnan(p.accuracy.low) else words.rounded(p.share)})
-    how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {_INDEX_BITS} bits"
+    how = "uint8 pixels, not compressed" if stored == "pixels" else f"indices of {INDEX_BITS} bits"
     caption = (
         f"The data sets that nothing cheaper matches on {on}, with their accuracy on test. Images as {how}; soft labels as fp16, "
         "with indices where cut; hard ones as class indices. Certain: how often a data set stays when seeds are resampled; "

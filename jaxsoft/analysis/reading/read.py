@@ -6,7 +6,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,7 +57,7 @@ class Examples:
 class Run:
     """One run folder. What the run did not leave, or is damaged and decides no number, is empty, or None.
 
-    `damaged` names the files that are left out for that.
+    `sets` are the records of imported sets, by digest; `damaged` names the files that are left out for that.
     """
 
     folder: Path
@@ -69,6 +69,7 @@ class Run:
     teachers: dict[str, Any]
     examples: Examples | None
     damaged: tuple[str, ...] = ()
+    sets: dict[str, Any] = field(default_factory=dict)
 
 
 def examples_of(runs: Sequence[Run], dataset: str) -> Examples | None:
@@ -107,7 +108,8 @@ def read_run(folder: str | os.PathLike) -> Run:
     texts = {name: _whole(read_json, folder / f"{name}.json", {}, damaged) for name in _TEXTS}
     teachers = _whole(read_teachers, folder / "teachers.json", {}, damaged)
     examples = _whole(read_examples, folder / "examples.npz", None, damaged)
-    return Run(folder, rows, **texts, teachers=teachers, examples=examples, damaged=tuple(damaged))
+    sets = _whole(read_sets, folder / "sets.json", {}, damaged)
+    return Run(folder, rows, **texts, teachers=teachers, examples=examples, damaged=tuple(damaged), sets=sets)
 
 
 def _whole(read: Callable[[Path], T], path: Path, instead: T, damaged: list[str]) -> T:
@@ -141,6 +143,24 @@ def read_teachers(path: Path) -> dict[str, Any]:
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as problem:
         said = f"{type(problem).__name__}: {plain(str(problem))}"
         raise errors.DataError(f"{path} does not hold the experts of a run ({said}); {_WAY_ON}") from None
+    return found
+
+
+def read_sets(path: Path) -> dict[str, Any]:
+    """The records of the imported sets that a run read, by digest; empty if there is no such file.
+
+    Raises:
+      DataError: the file is damaged, or not what a run writes.
+    """
+    found = read_json(path)
+    try:
+        sizes = [(own.get("images", 1), *own.get("bytes", {}).values()) for own in found.values()]
+        shapes = [(len(own["class_names"]), *own["image_shape"]) for own in found.values()]
+        if not all(type(n) is int and 0 <= n <= _MOST_JSON_BYTES**2 for of in (*sizes, *shapes) for n in of):
+            raise ValueError("bytes of a set are no size")
+    except (TypeError, ValueError, KeyError, AttributeError) as problem:
+        said = f"{type(problem).__name__}: {plain(str(problem))}"
+        raise errors.DataError(f"{path} does not hold the imported sets of a run ({said}); {_WAY_ON}") from None
     return found
 
 

@@ -168,7 +168,7 @@ _TEXT, _FURTHER = _Kind(plain, nothing=_BLANK), _Kind(_further)
 _FRACTION = _Kind(functools.partial(_number, holds=lambda value: 0 <= value <= 1), "a fraction from 0 to 1")
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("member", "dataset", "fingerprint", "model"), _TEXT),
-    **dict.fromkeys(("device", "select", "loss", "optimizer", "accuracy_by_class"), _Kind(plain)),
+    **dict.fromkeys(("device", "select", "loss", "optimizer", "augment", "accuracy_by_class"), _Kind(plain)),
     **dict.fromkeys(("seed", "subset_seed", "ipc", "teacher_epoch", "steps"), _Kind(_integer, "an integer")),
     **dict.fromkeys(("wave", "first_bad_step", "without"), _Kind(_integer, "an integer")),
     **dict.fromkeys(("learning_rate", "weight_decay"), _Kind(_number, "a number")),

@@ -18,7 +18,7 @@ from jaxsoft.analysis.statistics.factors import FACTORS, factors, shortened
 from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, Side
 from jaxsoft.types import Row
 
-IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "loss", "optimizer", "run")
+IDENTITY = ("dataset", "fingerprint", "model", "protocol", "select", "without", "loss", "optimizer", "augment", "run")
 """What members of one curve share; older tables and single runs lack the last columns, which then count as equal."""
 LOSS = "soft_cross_entropy"
 """What students minimise where a table does not say it."""
@@ -169,8 +169,9 @@ def tidy(rows: Iterable[Row]) -> pd.DataFrame:
     for column in {*IDENTITY, "val_accuracy", "accuracy_by_class"} - set(table):
         table[column] = None
     table["loss"] = table["loss"].where(table["loss"].notna(), LOSS)
-    if table["optimizer"].nunique() == 1:
-        table["optimizer"] = table["optimizer"].bfill().ffill()
+    for column in ("optimizer", "augment"):
+        if table[column].nunique() == 1:
+            table[column] = table[column].bfill().ffill()
     taken = pd.DataFrame([factors(labels) for labels in table["labels"]], index=table.index)
     return pd.concat([table, taken], axis=1).assign(epoch=pd.to_numeric(table["teacher_epoch"]))
 

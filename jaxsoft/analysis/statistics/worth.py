@@ -45,6 +45,17 @@ class Worth(NamedTuple):
         return "≥ " if math.isinf(self.largest) else ""
 
 
+class Cell(NamedTuple):
+    """What can be had: arms at one IPC under a name, such as a label spec; bits of all images, of all labels and of one."""
+
+    ipc: int
+    labels: str
+    arms: Arms
+    images: int
+    label_bits: int
+    bits: int
+
+
 class Purchase(NamedTuple):
     """One IPC with one label spec: bits of all its images, of all its labels and of one, and the test accuracy they give.
 
@@ -232,19 +243,26 @@ def purchases(
       ipcs: budgets, all if none is given.
     """
     there = {labels: group.budgets(group.of(labels)) for labels in specs}
-    cells = [(ipc, labels) for labels, own in there.items() for ipc in own if not ipcs or ipc in ipcs]
+    cells = []
+    for labels, own in there.items():
+        for ipc in [ipc for ipc in own if not ipcs or ipc in ipcs]:
+            paid = classes * ipc * specs[labels] + once.get(labels, 0)
+            cells.append(Cell(ipc, labels, group.of(labels), classes * ipc * image_bits, paid, specs[labels]))
+    return priced(group, cells)
+
+
+def priced(group: Group, cells: Sequence[Cell]) -> list[Purchase]:
+    """Sets with their cost and their accuracy, the cheapest first; those of several kinds of images side by side."""
     if not cells:
         return []
-    paid = [classes * ipc * specs[labels] + once.get(labels, 0) for ipc, labels in cells]
-    costs = np.array([classes * ipc * image_bits + bits for (ipc, _), bits in zip(cells, paid)], float)
-    at = [(group.ipcs.index(ipc), group.choose(ipc, group.of(labels))) for ipc, labels in cells]
+    costs = np.array([cell.images + cell.label_bits for cell in cells], float)
+    at = [(group.ipcs.index(cell.ipc), group.choose(cell.ipc, cell.arms)) for cell in cells]
     test, selection = (values[:, *np.array(at, int).T] for values in (group.test, group.selection))
     kept, found = pareto(costs, curves(selection)), []
     for i in np.lexsort((-means(test), costs)):
-        ipc, labels = cells[i]
-        bits = classes * ipc * image_bits, paid[i], specs[labels]
-        score = group.accuracy(ipc, group.of(labels))
-        found.append(Purchase(ipc, labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
+        cell = cells[i]
+        bits, score = (cell.images, cell.label_bits, cell.bits), group.accuracy(cell.ipc, cell.arms)
+        found.append(Purchase(cell.ipc, cell.labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
     return found
 
 

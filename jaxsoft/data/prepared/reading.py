@@ -84,12 +84,12 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
     arrays, differ = {}, []
     for array in ARRAYS:
         path, counts = folder / f"{array}.npy", manifest.train_counts if "train" in array else manifest.test_counts
-        dtype, axes = (np.uint8, 4) if "images" in array else (np.int32, 1)
+        dtype, axes = (np.uint8, (4, 5)) if "images" in array else (np.int32, (1,))
         with refusals.naming(f"{path} is missing or damaged", remedy), files.opened(path) as file:
             arrays[array] = mapped = _mapped(file, np.dtype(dtype), axes, sum(counts))
             if not _same(file, mapped, manifest.chunks.get(array) or [manifest.digests[array]]):
                 differ.append(path.name)
-            elif axes == 1 and np.bincount(mapped).tolist() != counts:
+            elif axes == (1,) and np.bincount(mapped).tolist() != counts:
                 raise ValueError(f"{MANIFEST} tells of other labels")
     images, labels, test_images, test_labels = arrays.values()
     if not differ and images.shape[1:] != test_images.shape[1:]:
@@ -129,7 +129,7 @@ def _makes_sense(told: dict[str, Any]) -> bool:
     )
 
 
-def _mapped(file: BufferedReader, dtype: np.dtype, axes: int, count: int) -> np.memmap:
+def _mapped(file: BufferedReader, dtype: np.dtype, axes: tuple[int, ...], count: int) -> np.memmap:
     """The array of a file as a memory map, once all that its header claims is what it must be; else ValueError."""
     try:
         with warnings.catch_warnings(action="error"):  # NumPy warns of some damaged headers, and guesses
@@ -138,9 +138,16 @@ def _mapped(file: BufferedReader, dtype: np.dtype, axes: int, count: int) -> np.
     except Exception:  # a bent header may raise nearly anything in its parser
         raise ValueError("its header is damaged") from None
     start, there = file.tell(), os.fstat(file.fileno()).st_size
-    if version != (1, 0) or found != dtype or by_columns or len(shape) != axes or shape[0] != count or min(shape) < 1:
+    if (
+        version != (1, 0)
+        or found != dtype
+        or by_columns
+        or len(shape) not in axes
+        or shape[0] != count
+        or min(shape) < 1
+    ):
         said = f"it holds {found} of shape {refusals.size(shape)}"
-        raise ValueError(f"{said}, not {dtype} of {count} entries with {axes} axes")
+        raise ValueError(f"{said}, not {dtype} of {count} entries with {' or '.join(map(str, axes))} axes")
     if there != (wanted := start + math.prod(shape) * found.itemsize):
         raise ValueError(f"it has {there:,} bytes instead of {wanted:,}")
     return np.memmap(file, dtype, "r", start, shape)

@@ -46,7 +46,7 @@ class _Decoder:
             self._damaged.append(str(image))
         self.refuse()
 
-    def blocks(self, part: raw.Part) -> Iterator[UInt8[np.ndarray, "N H W C"]]:
+    def blocks(self, part: raw.Part) -> Iterator[UInt8[np.ndarray, "N *S C"]]:
         """The pixels of a split, block by block; images of another shape end it, so that the wait is short."""
         most = max(1, _BLOCK_BYTES // math.prod(self.shape))
         for start in range(0, len(part.items), most):
@@ -80,7 +80,7 @@ class _Decoder:
             raise errors.DataError("; ".join(told))
 
 
-def _tried(part: raw.Part, item: Any) -> UInt8[np.ndarray, "H W C"] | errors.DataError:
+def _tried(part: raw.Part, item: Any) -> UInt8[np.ndarray, "*S C"] | errors.DataError:
     """An image of a split, or why it cannot be read."""
     try:
         return part.read(item)

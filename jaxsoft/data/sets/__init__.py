@@ -21,6 +21,7 @@ class Published(NamedTuple):
       side: the images' side in pixels, None when it is the user's choice.
       find: the published files below a folder, or None; the text is what follows the colon of `tfds:mnist`.
       read: what was found, the images still to be decoded; the number is the side that the user chose.
+      has_frames: whether these are clips of which a user chooses the number of frames, which `read` takes too.
     """
 
     title: str
@@ -28,7 +29,8 @@ class Published(NamedTuple):
     files: str
     side: int | None
     find: Callable[[Path, str], Path | None]
-    read: Callable[[Path, int | None], raw.Raw]
+    read: Callable[..., raw.Raw]
+    has_frames: bool = False
 
 
 def published() -> dict[str, Published]:

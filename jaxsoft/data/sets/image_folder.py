@@ -3,7 +3,7 @@
 import collections
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ Paths = dict[str, list[Path]]
 """Class name -> image files."""
 
 
-class _Listing:
+class Listing:
     """The files below one folder, told apart once, and what there is to say of them."""
 
     def __init__(self, root: Path):
@@ -91,6 +91,10 @@ class _Listing:
         return lines
 
 
+PartOf = Callable[[Paths, list[str], Listing], raw.Part]
+"""A split of class names, from the image files of each, and who remembers what there is to say."""
+
+
 def find(where: Path, argument: str) -> Path | None:
     """The folder itself, if an image lies below it; `read` says whether that is in class folders."""
     try:
@@ -101,7 +105,12 @@ def find(where: Path, argument: str) -> Path | None:
 
 def read(found: Path, resize: int | None) -> raw.Raw:
     """Splits as the subfolders say; without a test val becomes it, and without both a fifth of each class."""
-    seen = _Listing(found)
+    return read_as("image", found, lambda paths, names, seen: _part(paths, names, resize, seen))
+
+
+def read_as(what: str, found: Path, part_of: PartOf) -> raw.Raw:
+    """The same of what a class folder's images are parts of, `what` they make and how."""
+    seen = Listing(found)
     tree, *others = _trees(found)
     paths = seen.classes(tree)
     labelled = _labelled(tree, others, paths, seen) if tree != found else []
@@ -114,43 +123,43 @@ def read(found: Path, resize: int | None) -> raw.Raw:
     for name in names:
         spellings[name.casefold()].append(name)
     seen.remarks += [f"{' and '.join(same)} are classes of their own" for same in spellings.values() if len(same) > 1]
-    train, *rest = (_part(some, list(paths), resize, seen) for some in (paths, *(own for _, own in labelled)))
+    train, *rest = (part_of(some, list(paths), seen) for some in (paths, *(own for _, own in labelled)))
     sources = [tree, *(folder for folder, _ in labelled)]
     if not rest:
         if alone := _those(names, np.bincount(train.labels) == 1):
-            told = f"classes with one image cannot be split into train and test: {alone}"
-            raise errors.DataError(f"{told}; add images, or a test folder")
+            told = f"classes with one {what} cannot be split into train and test: {alone}"
+            raise errors.DataError(f"{told}; add {what}s, or a test folder")
         train, *rest = raw.carve(train)
     parts = dict(zip(_SPLITS, (train, *rest)))
-    seen.remarks[:0] = [_found(names, parts, sources)]
-    seen.remarks += _ills(names, parts)
+    seen.remarks[:0] = [_found(names, parts, sources, what)]
+    seen.remarks += _ills(names, parts, what)
     held = parts.get("validation", train.take(np.arange(0)))
     whole = raw.Part(np.r_[train.labels, held.labels], [*train.items, *held.items], train.read)
-    source = f"image folder {errors.shown(found.resolve().name)}"
+    source = f"{what} folder {errors.shown(found.resolve().name)}"
     origin = os.path.realpath(found)
     return raw.Raw(names, whole, rest[0], source, LICENCE, origin, seen.notes, len(held.items))
 
 
-def _found(names: Sequence[str], parts: Mapping[str, raw.Part], sources: Sequence[Path]) -> str:
+def _found(names: Sequence[str], parts: Mapping[str, raw.Part], sources: Sequence[Path], what: str) -> str:
     """The one line that says which folder became which split."""
     where = [errors.shown(source.name or source.resolve().name) for source in sources]
     train, test, validation = (f"{len(parts[s].items):,}" if s in parts else "" for s in _SPLITS)
-    told = f"{len(names)} classes; train: {train} images of {where[0]}; "
+    told = f"{len(names)} classes; train: {train} {what}s of {where[0]}; "
     told += f"validation: {validation} of {where[2]}; " if validation else "validation: cut from train; "
     return told + (f"test: {test} of {where[1]}" if where[1:] else f"test: {test} of {where[0]}, a fifth of each class")
 
 
-def _ills(names: Sequence[str], parts: Mapping[str, raw.Part]) -> list[str]:
-    """What is wrong with classes of hardly any images."""
+def _ills(names: Sequence[str], parts: Mapping[str, raw.Part], what: str) -> list[str]:
+    """What is wrong with classes of hardly any images or clips."""
     counts = {split: np.bincount(part.labels, minlength=len(names)) for split, part in parts.items()}
     one, two = (counts["train"] == few for few in (1, 2))
-    ills = {"no test image: nothing is said of their accuracy": counts["test"] == 0}
+    ills = {f"no test {what}: nothing is said of their accuracy": counts["test"] == 0}
     if "validation" in parts:
-        ills |= {"no validation image: they have no say in what is chosen": counts["validation"] == 0}
+        ills |= {f"no validation {what}: they have no say in what is chosen": counts["validation"] == 0}
     else:
         ills |= {
-            "one train image: validation, which takes one of each class, would leave none": one,
-            "two train images: one of them is for validation, so IPC is 1 at most": two,
+            f"one train {what}: validation, which takes one of each class, would leave none": one,
+            f"two train {what}s: one of them is for validation, so IPC is 1 at most": two,
         }
     return [f"classes with {ill}: {few}" for ill, where in ills.items() if (few := _those(names, where))]
 
@@ -171,7 +180,7 @@ def _trees(found: Path) -> list[Path]:
     return [found]
 
 
-def _labelled(tree: Path, others: list[Path], train: Paths, seen: _Listing) -> list[tuple[Path, Paths]]:
+def _labelled(tree: Path, others: list[Path], train: Paths, seen: Listing) -> list[tuple[Path, Paths]]:
     """The labelled splits beside the train folder: the test, then validation; what lies beside them is left out."""
     found: list[tuple[Path, Paths]] = []
     for folder in others:
@@ -198,14 +207,17 @@ def _those(names: Sequence[str], where: np.ndarray) -> str:
     return refusals.listed([*itertools.compress(names, where)])
 
 
-def _part(paths: Paths, names: list[str], resize: int | None, seen: _Listing) -> raw.Part:
-    def image(path: Path) -> UInt8[np.ndarray, "H W C"]:
-        with refusals.naming(f"{path} cannot be read"):
-            data = files.read(path, _MAX_BYTES)
-        return images.decode(data, str(path), resize, told=lambda what: seen.tell(what, path))
-
+def _part(paths: Paths, names: list[str], resize: int | None, seen: Listing) -> raw.Part:
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
-    return raw.Part(np.array([k for _, k in labelled], np.int32), [path for path, _ in labelled], image)
+    items = [path for path, _ in labelled]
+    return raw.Part(np.array([k for _, k in labelled], np.int32), items, lambda path: pixels(path, resize, seen))
+
+
+def pixels(path: Path, resize: int | None, seen: Listing) -> UInt8[np.ndarray, "H W C"]:
+    """One image file, decoded; what there is to say of it is told. DataError if it cannot be read."""
+    with refusals.naming(f"{path} cannot be read"):
+        data = files.read(path, _MAX_BYTES)
+    return images.decode(data, str(path), resize, told=lambda what: seen.tell(what, path))
 
 
 def _files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.data.chosen import Indices
-from jaxsoft.data.formats import array
+from jaxsoft.data.formats import array, exported
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import derive, record
 from jaxsoft.experiment.export.export import NONE
@@ -78,9 +78,9 @@ def load_export(folder: Path | str) -> Export:
       CheckpointError: there is no export in the folder, or it was altered.
     """
     folder = Path(folder)
-    told = record.read(folder)
+    told = exported.read(folder)
     settings = config.read(told["settings"])
-    own = Indices.from_array(array.one(folder / record.IMAGES), name=Path(record.IMAGES).stem)
+    own = Indices.from_array(array.one(folder / exported.IMAGES), name=Path(exported.IMAGES).stem)
     if "indices(" in settings.select:  # of a file that is elsewhere
         sweep = dataclasses.replace(settings.sweep, select=(own,))
         settings = dataclasses.replace(settings, select=own, sweep=sweep)
@@ -147,7 +147,7 @@ def _apart(taken: Export, found: derive.Derived) -> str:
     """How far from what is stored."""
     if taken.record["codec"] == NONE:
         return ""
-    with np.load(taken.folder / record.LABELS, allow_pickle=False) as arrays:
+    with np.load(taken.folder / exported.LABELS, allow_pickle=False) as arrays:
         rows = codecs.read(arrays)
     if rows.shape != found.rows.shape:
         return ""

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxsoft.config import Student
+from jaxsoft.data.formats import exported
 from jaxsoft.experiment.export import record
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import Dataset
 
 _ABOUT = {
-    record.IMAGES: "positions in the train split, int32, [K, ipc]",
-    record.LABELS: "the labels in their codec, and the images that they are of",
+    exported.IMAGES: "positions in the train split, int32, [K, ipc]",
+    exported.LABELS: "the labels in their codec, and the images that they are of",
     record.CONFIG: "trains the student again: `jaxsoft run --config=config.py`",
-    "pixels.npz": "images [S, H, W, C] as the dataset has them, classes, positions in train, names",
-    "images_best.pt": "float32 [S, C, H, W], as `torch.load` reads it, **normalised**: {seen}",
+    exported.PIXELS: "images [S, H, W, C], or clips [S, T, H, W, C], as the dataset has them, classes, positions in train, names",
+    "images_best.pt": "float32 [S, C, H, W], of clips [S, T, C, H, W], as `torch.load` reads it, **normalised**: {seen}",
     "labels_best.pt": "float32 [S, K], as `torch.load` reads it: the labels before the codec",
     "lr_best.pt": "the student's learning rate at the start",
 }
@@ -26,9 +27,11 @@ def text(
     normalized = f"`{told['settings']['data']['normalize']}`, fitted on the train split"
     held = {name: about.format(seen=normalized) for name, about in _ABOUT.items() if name in names}
     held |= (
-        {"images/": "PNG by class, named by position in train"} if any(n.startswith("images/") for n in names) else {}
+        {"images/": "PNG by class, named by position in train; of clips one for each frame, `_t000` the first"}
+        if any(n.startswith("images/") for n in names)
+        else {}
     )
-    held |= {record.RECORD: "all of this for programs, with settings and the SHA-256 of every file"}
+    held |= {exported.RECORD: "all of this for programs, with settings and the SHA-256 of every file"}
     facts = _facts(told, dataset, index_bytes, label_bytes)
     files = {f"`{name}`": about for name, about in held.items()}
     lines = [f"# {dataset.name}, {told['reached']['ipc']} images per class", "", *_table("", facts), ""]

@@ -59,7 +59,9 @@ def alone(settings: config.Settings, row: Row, began: Any) -> config.Settings:
     epochs = next(member["epochs"] for member in began["members"] if member["member"] == row["member"])
     own = {c: (row[c],) for c in ("ipc", "seed", "subset_seed", "model", "learning_rate", "weight_decay")}
     own |= {"labels": (labels.get(row["labels"], row["labels"]),), "select": (way,)}
-    told = {c: row.get(c) or getattr(settings.student, c) for c in ("loss", "optimizer")}  # older rows lack them
+    told = {
+        c: row.get(c) or getattr(settings.student, c) for c in ("loss", "optimizer", "augment")
+    }  # older rows lack them
     own |= {c: (value,) for c, value in told.items() if value != getattr(settings.student, c)}
     own |= {"steps": () if epochs else (row["steps"],)}
     own |= {"without": (row["without"],) if row["without"] is not None else ()}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsoft import config, errors, numerics
+from jaxsoft.data.formats import exported
 from jaxsoft.distilled import pool
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
@@ -122,7 +123,7 @@ def _again(settings: config.Settings, told: dict[str, Any]) -> config.Settings:
     """The settings that train the student again, from the files of the export where it has labels."""
     if told["codec"] == NONE:
         return settings
-    own = f"indices({record.IMAGES!r})"
+    own = f"indices({exported.IMAGES!r})"
     sweep = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),), select=(own,))
     return dataclasses.replace(settings, select=own, sweep=sweep)
 
@@ -149,5 +150,5 @@ def _stored(found: derive.Derived, coded: codecs.Coded, train_images: int) -> di
     file = io.BytesIO()
     np.save(file, found.table, allow_pickle=False)
     where = {"images": found.images, "of": np.array(train_images)}
-    labels = {record.LABELS: packed(coded | where)} if coded else {}
-    return {record.IMAGES: file.getvalue(), **labels}
+    labels = {exported.LABELS: packed(coded | where)} if coded else {}
+    return {exported.IMAGES: file.getvalue(), **labels}

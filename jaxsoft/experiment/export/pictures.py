@@ -1,4 +1,4 @@
-"""The images of an export: as arrays, as PNG by class, and as the tensors that other code bases read."""
+"""The images of an export: as arrays, as PNG by class, one for each frame of a clip, and as the tensors that other code bases read."""
 
 import io
 import re
@@ -8,12 +8,13 @@ import numpy as np
 from jaxtyping import Int32, Shaped
 from PIL import Image
 
+from jaxsoft.data.formats.exported import PIXELS
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.export import torch_file
 from jaxsoft.experiment.store.folder import packed
 
 Files = dict[str, bytes]
-Pixels = Shaped[np.ndarray, "S H W C"]
+Pixels = Shaped[np.ndarray, "S *frame C"]
 
 
 def files_of(
@@ -31,12 +32,13 @@ def files_of(
       learning_rate: of the student, at the start.
     """
     whole = {"images": pixels, "classes": classes, "places": places, "names": np.array(list(names))}
-    made = {"pixels.npz": packed(whole)}
+    made = {PIXELS: packed(whole)}
     for image, place, k in zip(pixels, places, classes):
-        if png := _png(image):
-            made[f"images/{k:03d}-{re.sub(r'[^A-Za-z0-9_.-]', '_', names[int(k)])}/{place}.png"] = png
+        where = f"images/{k:03d}-{re.sub(r'[^A-Za-z0-9_.-]', '_', names[int(k)])}/{place}"
+        frames = {f"{where}_t{t:03d}": frame for t, frame in enumerate(image)} if image.ndim == 4 else {where: image}
+        made |= {f"{name}.png": png for name, frame in frames.items() if (png := _png(frame))}
     if len(rows) == len(pixels):
-        seen = normalizer(pixels).transpose(0, 3, 1, 2)
+        seen = np.moveaxis(normalizer(pixels), -1, -3)
         tensors = {"images": seen, "labels": rows, "lr": np.array(learning_rate, np.float32)}
         made |= {f"{name}_best.pt": torch_file.packed(tensor) for name, tensor in tensors.items()}
     return made

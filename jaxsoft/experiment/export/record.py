@@ -5,15 +5,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from jaxsoft import config, errors, files
+from jaxsoft.data.formats.exported import FORMAT, LABELS, RECORD
 from jaxsoft.experiment.store.folder import differing, flat
 
-RECORD, IMAGES, LABELS, CONFIG, CARD = "export.json", "images.npy", "labels.npz", "config.py", "README.md"
-FORMAT = 1
-_MOST = 2**30  # bytes of a file
+CONFIG, CARD = "config.py", "README.md"
 _PYTHON = '''"""The student of this export, trained again: jaxsoft run --config=config.py"""
 
 from jaxsoft.config import default
@@ -33,11 +32,6 @@ def get_config():
 def labels_spec(told: Mapping[str, Any]) -> str:
     """The label spec that names the stored labels of an export with this record."""
     return f"array({LABELS!r}, logits=True)" if told.get("logits") else f"array({LABELS!r})"
-
-
-def is_export(folder: Path) -> bool:
-    """Whether a folder is an export, not a run."""
-    return (folder / RECORD).is_file()
 
 
 def write(folder: Path, record: Mapping[str, Any], content: Mapping[str, bytes]) -> int:
@@ -68,39 +62,8 @@ def check_free(folder: Path) -> None:
         raise errors.ConfigError(f"--to={folder} is there already, and not empty; choose another folder")
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The record of an export, all of whose files are as they were written.
-
-    Raises:
-      CheckpointError: there is none, or a file was altered or is missing; names it.
-    """
-    try:
-        found = files.unseal(json.loads(files.read(folder / RECORD, _MOST)))
-        listed = found["files"]
-        if found["format"] != FORMAT:
-            raise ValueError(f"its format is {found['format']}; this version reads {FORMAT}")
-    except OSError as problem:
-        raise errors.CheckpointError(f"no export in {folder}: {RECORD}: {problem.strerror}") from problem
-    except (ValueError, LookupError, TypeError, RecursionError) as problem:
-        told = errors.shown(errors.first_line(problem))
-        raise errors.CheckpointError(f"cannot read {folder / RECORD}: {told}; export it again") from None
-    if wrong := [problem for name, was in listed.items() if (problem := _problem(folder, name, was["sha256"]))]:
-        raise errors.CheckpointError(f"{folder} is not what was exported: {'; '.join(wrong)}")
-    return found
-
-
 def config_file(values: config.Settings) -> bytes:
     """A config file of these settings: what is not as it is by default, one a line."""
     plain, own = (dict(flat(config.as_dict(s))) for s in (config.Settings(), values))
     lines = [f"            {key!r}: {now!r}," for key, (_, now) in differing(plain, own).items()]
     return (_PYTHON % "\n".join(lines)).encode()
-
-
-def _problem(folder: Path, name: str, sha256: str) -> str:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        return f"{errors.shown(name)} lies outside of it"
-    try:
-        return "" if files.digest([files.read(folder / path, _MOST)]) == sha256 else f"{name} was changed"
-    except OSError as problem:
-        return f"{errors.shown(name)}: {problem.strerror}"

@@ -41,6 +41,7 @@ class Asked(NamedTuple):
     text: str
     form: str  # what the losses want of them, `row` or `label_logits`
     spec: LabelSpec
+    augment: str  # what their views go through
     subsets: Sequence[Subset]
 
 
@@ -64,12 +65,12 @@ class Desk:
     on_progress: OnProgress
 
     def asked(self) -> Iterator[Asked]:
-        """Every label spec in every form that some member reads, in the order of members."""
-        whose: dict[tuple[str, str], dict[Subset, None]] = {}
+        """Every label spec in every form, and of views of every augmentation, that some member reads, in the order of members."""
+        whose: dict[tuple[str, str, str], dict[Subset, None]] = {}
         for m in self.members:
-            whose.setdefault((m.labels, m.form), {})[m.subset] = None
-        for (text, form), subsets in whose.items():
-            yield Asked(text, form, self.specs[text], [*subsets])
+            whose.setdefault((m.labels, m.form, m.seen), {})[m.subset] = None
+        for (text, form, augment), subsets in whose.items():
+            yield Asked(text, form, self.specs[text], augment, [*subsets])
 
     @functools.cached_property
     def specs(self) -> dict[str, LabelSpec]:
@@ -136,7 +137,7 @@ class Desk:
         form = "label_logits" if "label_logits" in wanted(self.settings.student.loss) else "row"
 
         def rows(spec: LabelSpec, subset: ImageSet) -> Float32[np.ndarray, "R K"]:
-            (label,) = view_labels([(spec, subset)], *self.around)
+            (label,) = view_labels([(spec, subset)], self.settings.student.augment, *self.around)
             return self.treated(spec, form, label, np.asarray(subset.images))
 
         found = priors(*self.around, pairs, rows, self.folder, self.on_progress)
@@ -176,7 +177,8 @@ def of_learning(asked: Asked, desk: Desk) -> Rows:
 
 def of_subsets(asked: Asked, desk: Desk) -> Rows:
     """Networks that are asked about views, or about images together with others of their subset."""
-    return desk.by_subset(asked, view_labels(desk.weighed(asked.spec, asked.subsets), *desk.around))
+    weighed = desk.weighed(asked.spec, asked.subsets)
+    return desk.by_subset(asked, view_labels(weighed, asked.augment, *desk.around))
 
 
 def of_given(asked: Asked, desk: Desk) -> Rows:
@@ -250,7 +252,8 @@ def finish_rows(
         rows, starts = next(made for fits, made in PLACES if fits(asked.spec))(asked, desk)
         _check_finite(asked, desk, rows, starts)
         first = begin if len(rows) else 0
-        places |= {(asked.text, asked.form, s): first + own for s, own in zip(asked.subsets, starts, strict=True)}
+        what = asked.text, asked.form, asked.augment
+        places |= {(*what, s): first + own for s, own in zip(asked.subsets, starts, strict=True)}
         parts.append(rows)
         begin += len(rows)
-    return np.concatenate(parts), [places[m.labels, m.form, m.subset] for m in members]
+    return np.concatenate(parts), [places[m.labels, m.form, m.seen, m.subset] for m in members]

@@ -28,15 +28,20 @@ from jaxsoft.types import Dataset
 
 
 def view_labels(
-    asked: Sequence[tuple[LabelSpec, ImageSet]], settings: config.Settings, dataset: Dataset, experts: Experts
+    asked: Sequence[tuple[LabelSpec, ImageSet]],
+    augment: str,
+    settings: config.Settings,
+    dataset: Dataset,
+    experts: Experts,
 ) -> Iterator[Label]:
     """What the pooled experts of a spec, or its imported teacher, say about every view of every image, or about images as
     they are where it has no views, subset by subset.
 
-    Views go through the students' augmentation. R is S times the views of an image, which lie together.
+    R is S times the views of an image, which lie together.
 
     Args:
       asked: the spec with each of its subsets, for which it may weigh experts differently.
+      augment: what views go through, the augmentation of the students that see them.
     """
     normalizer, student, classes = experts.normalizer, settings.student, dataset.num_classes
     first = asked[0][0]
@@ -48,7 +53,7 @@ def view_labels(
     for spec, (seed, images) in asked:
         slots, views = len(images), max(1, spec.views)
         batch = min(student.batch, slots)
-        seen = dict(augment=student.augment, views=spec.views, mix=spec.mixing)
+        seen: dict[str, Any] = dict(augment=augment, views=spec.views, mix=spec.mixing)
         recipe = Recipe(student.model, classes, slots, batch, **seen)
         bank = make_bank(
             normalizer, normalizer.store(whole.images[np.asarray(images)]), np.zeros((0, classes), np.float32)

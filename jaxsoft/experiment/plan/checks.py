@@ -144,7 +144,7 @@ def _try_selection(text: str, ipcs: Collection[int], teacher: config.Teacher, da
 def _trials(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[str, Callable[[], object]]]:
     """What specs name is tried on such data: their key, and the trial."""
     tried = {f"config.{name}": trials.of_training(getattr(settings, name), dataset) for name in _trained(settings)}
-    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep)}).items():
+    for group, each in (tried | {"config.sweep": trials.of_sweep(settings.sweep, dataset)}).items():
         yield from ((f"{group}.{setting}", try_) for setting, try_ in each)
     for text, key in _losses(settings).items():
         yield key, functools.partial(trials.loss, text, dataset.num_classes)
@@ -195,6 +195,8 @@ def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object
         yield f"config.{name}.augment", functools.partial(augment.build, part.augment)
     for text in settings.sweep.optimizer:
         yield "config.sweep.optimizer", Recipe("", 10, 1, 1, text).build_optimizer
+    for text in settings.sweep.augment:
+        yield "config.sweep.augment", functools.partial(augment.build, text)
     for text, key in _losses(settings).items():
         yield key, functools.partial(trials.loss, text, 10)
     for model, key in _models(settings).items():

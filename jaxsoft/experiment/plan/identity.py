@@ -46,14 +46,14 @@ def member_context(settings: config.Settings, dataset: Dataset, experts: Experts
 def of_student(context: Mapping[str, Any], member: MemberSpec) -> dict[str, Any]:
     """The settings of all students with what the member says of them; the usual loss is not told, as in older keys."""
     loss = {} if member.loss == config.Student().loss else {"loss": member.loss}
-    return {**context.get("student", {}), "optimizer": member.optimizer, **loss}
+    return {**context.get("student", {}), "optimizer": member.optimizer, "augment": member.augment, **loss}
 
 
 def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:
     """Digests of the code that specs name, of a member and of all students: what is named -> digest."""
     own, source, way = settings.student, LabelSpec.parse(member.labels), spec.parse_one(member.select).name
     return {
-        **_of_training(member.model, member.optimizer, own.schedule, own.augment, member.loss),
+        **_of_training(member.model, member.optimizer, own.schedule, member.augment, member.loss),
         **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in source.operations},
         **({f"mixing {source.mix}": sources.digest(mixing.function(source.mix))} if source.mix else {}),
         f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
@@ -72,7 +72,7 @@ def of_run(
     code = {"engine": sources.engine()}
     for cohort in experts.cohorts:
         code |= {f"teacher's {what}": digest for what, digest in cohort.recipe.code().items()}
-    for m in {(m.model, m.labels, m.select, m.loss, m.optimizer): m for m in members}.values():
+    for m in {(m.model, m.labels, m.select, m.loss, m.optimizer, m.augment): m for m in members}.values():
         code |= code_of(settings, m)
         source = LabelSpec.parse(m.labels)
         code |= {f"label rows {source.file}": source.rows} if source.rows else {}

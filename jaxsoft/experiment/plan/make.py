@@ -86,7 +86,7 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
         return sweep.to_text({**shared, **code}), content, chosen.content(m.select)
 
     def key(m: MemberSpec) -> str:
-        alike = m.model, m.labels, m.select, m.loss, m.optimizer
+        alike = m.model, m.labels, m.select, m.loss, m.optimizer, m.augment
         if alike not in told:
             told[alike] = own(m)
         return m.key(*told[alike])
@@ -102,7 +102,7 @@ def _unnamed(source: LabelSpec) -> dict[str, str]:
 def recipe(settings: config.Settings, member: MemberSpec, num_classes: int) -> Recipe:
     """The static part of a member, with room for its own images."""
     slots, own = member.ipc * num_classes, settings.student
-    how = member.optimizer, own.schedule, own.augment, recipes.precision(settings.precision)
+    how = member.optimizer, own.schedule, member.augment, recipes.precision(settings.precision)
     source = LabelSpec.parse(member.labels)
     asked: dict[str, Any] = {}
     if source.online:
@@ -123,7 +123,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
     shapes: dict[tuple[Recipe, int], list[int]] = {}
     kinds: dict[tuple[Any, ...], tuple[Recipe, int]] = {}  # of all that a shape depends on; there are few
     for i, m in enumerate(members):
-        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer
+        what = m.model, m.ipc, m.labels, m.steps, m.epochs, m.without, m.loss, m.optimizer, m.augment
         if what not in kinds:
             own = recipe(settings, m, dataset.num_classes)
             own = maps.with_maps(own, LabelSpec.parse(m.labels), settings, dataset)
@@ -169,7 +169,7 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
     forms = {(m.labels, m.form) for m in members}
     of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
-    labelled = {(m.labels, m.form, m.subset): m for m in members if specs[m.labels].is_of_subset}
+    labelled = {(m.labels, m.form, m.seen, m.subset): m for m in members if specs[m.labels].is_of_subset}
     of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
     rows = (of_images + of_subsets) * dataset.num_classes * 4
     of_online = {m.labels: m for m in members if specs[m.labels].online}.values()

@@ -38,7 +38,7 @@ class Plan:
     buckets: tuple[PlannedBucket, ...]  # members by static shape
     waves: tuple[Wave, ...]  # what fits in memory at once; each has the same shape
     chunks: int  # looks at the validation split
-    image_shape: tuple[int, ...]  # (H, W, C)
+    image_shape: tuple[int, ...]  # (H, W, C), or (T, H, W, C) of clips
     shared_bytes: int  # what every device holds beside its members: image bank, label rows, evaluation sets
     devices: int  # over which the members of a bucket are spread
     since: int = 0  # the first wave of the present shape; 0 unless the device had less memory than was thought

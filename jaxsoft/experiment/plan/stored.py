@@ -11,7 +11,7 @@ from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.ops import conv
 from jaxsoft.training.recipe import Recipe
 
-PLAN, TEACHERS = "plan.json", "teachers.json"
+PLAN, TEACHERS, SETS = "plan.json", "teachers.json", "sets.json"
 
 # Forms of JSON: the types of a value; [form], items of it, one or more; {name: form}, these names at least.
 _WHOLE, _TEXT, _NUMBER = (int,), (str,), (int, float, type(None))
@@ -48,7 +48,9 @@ def as_begun(folder: RunFolder) -> Plan:
         waves = tuple(tuple((start, stop) for start, stop in wave) for wave in found["waves"])
         last = {"since": found["since"], "subjects": tuple(found["subjects"])}
         beside = tuple(found.get("image_shape", ())), found.get("shared_bytes", 0), found.get("devices", 1)
-        return Plan(tuple(MemberSpec(**m) for m in members), keys, buckets, waves, found["chunks"], *beside, **last)
+        seen = {i: b.recipe.augment for b in buckets for i in b.members}  # older members do not say it themselves
+        each = tuple(MemberSpec(**{"augment": seen[i], **m}) for i, m in enumerate(members))
+        return Plan(each, keys, buckets, waves, found["chunks"], *beside, **last)
     except (TypeError, ValueError) as problem:
         raise _useless(folder, PLAN, problem) from None
 

@@ -16,7 +16,7 @@ from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training.recipe import wanted
 from jaxsoft.types import History
 
-BY_MEMBER = "model", "learning_rate", "weight_decay", "steps", "loss", "optimizer"
+BY_MEMBER = "model", "learning_rate", "weight_decay", "steps", "loss", "optimizer", "augment"
 """Settings of students that each member says."""
 to_text = json.JSONEncoder(sort_keys=True).encode
 
@@ -59,6 +59,7 @@ class MemberSpec:
     without: int = -1
     loss: str = config.Student().loss
     optimizer: str = config.Student().optimizer
+    augment: str = config.Student().augment
 
     def slots(self, num_classes: int) -> int:
         """How many images the subset holds."""
@@ -68,6 +69,11 @@ class MemberSpec:
     def form(self) -> str:
         """What its loss wants of its labels, `row` or `label_logits`."""
         return "label_logits" if "label_logits" in wanted(self.loss) else "row"
+
+    @property
+    def seen(self) -> str:
+        """The augmentation of the views that its labels are of; `none` where they are of images."""
+        return self.augment if LabelSpec.parse(self.labels).views else "none"
 
     @property
     def subset(self) -> Subset:
@@ -81,11 +87,11 @@ class MemberSpec:
     def key(self, context: str, labels: str = "", select: str = "") -> str:
         """Twelve hex digits of a hash over all that determines the member's numbers.
 
-        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings with loss and optimizer,
-        protocol, code. `labels` and `select` are the member's own, by content if they have a name.
+        The context is the rest of that, as JSON by `to_text`: data, teacher, student settings with loss, optimizer and
+        augmentation, protocol, code. `labels` and `select` are the member's own, by content if they have a name.
         """
         own = vars(self) | {"labels": labels or self.labels, "select": select or self.select}
-        del own["loss"], own["optimizer"]
+        del own["loss"], own["optimizer"], own["augment"]
         return files.digest([f"[{to_text(own)}, {context}]"])[:12]
 
 

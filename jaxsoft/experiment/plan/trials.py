@@ -30,15 +30,15 @@ def of_training(part: config.Training | config.Learned, dataset: Dataset) -> Ite
         yield "optimizer", lambda: _optimizer(_name(part.optimizer), recipe.build_optimizer())
     if _name(part.schedule):
         yield "schedule", lambda: _shaped(_name(part.schedule), (), recipe.build_schedule(), _NUMBER)
-    if any(map(imports.is_found, augment.code_of(part.augment))):
-        yield "augment", lambda: _augmentation(part.augment, dataset.image_shape)
+    yield from (("augment", try_) for try_ in _augmentations(part.augment, dataset))
 
 
-def of_sweep(sweep: config.Sweep) -> Iterator[tuple[str, Any]]:
+def of_sweep(sweep: config.Sweep, dataset: Dataset) -> Iterator[tuple[str, Any]]:
     """The same of the axes of a sweep."""
     for text in filter(_name, sweep.optimizer):
         build = Recipe("", 10, 1, 1, text).build_optimizer()
         yield "optimizer", functools.partial(_optimizer, _name(text), build)
+    yield from (("augment", try_) for text in sweep.augment for try_ in _augmentations(text, dataset))
 
 
 def loss(text: str, num_classes: int) -> None:
@@ -115,6 +115,12 @@ def _optimizer(name: str, build: Callable[..., Any]) -> None:
         return made.update(vector, made.init(vector), vector)[0]
 
     _shaped(name, (3,), update, _NUMBER, _NUMBER, jax.ShapeDtypeStruct((3,), jnp.float32))
+
+
+def _augmentations(text: str, dataset: Dataset) -> Iterator[Callable[[], None]]:
+    """What tries an augmentation, if any of it is the user's own."""
+    if any(map(imports.is_found, augment.code_of(text))):
+        yield functools.partial(_augmentation, text, dataset.image_shape)
 
 
 def _augmentation(text: str, image_shape: tuple[int, ...]) -> None:

@@ -27,8 +27,8 @@ from jaxsoft.types import Row
 
 COLUMNS = (
     "member", "dataset", "fingerprint", "model", "seed", "subset_seed", "select", "without", "ipc", "labels",
-    "teacher_epoch", "learning_rate", "weight_decay", "steps", "loss", "optimizer", "protocol", "val_accuracy", "test_accuracy",
-    "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
+    "teacher_epoch", "learning_rate", "weight_decay", "steps", "loss", "optimizer", "augment", "protocol", "val_accuracy",
+    "test_accuracy", "paper_accuracy", "accuracy_by_class", "status", "first_bad_step", "wave", "device", "version", "commit",
 )  # fmt: skip
 """The columns of results.csv. Wall times stay in the log: the table must not differ between two equal runs."""
 

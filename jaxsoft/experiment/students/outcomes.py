@@ -87,6 +87,7 @@ def row_of(plan: Plan, outcome: dict[str, Any], shared: dict[str, Any], settings
         "steps": make.member_steps(member, bucket.recipe),
         "loss": member.loss,
         "optimizer": member.optimizer,
+        "augment": member.augment,
         "protocol": settings.protocol,
         **{name: None if failed else _rounded(outcome[name]) for name in MEASURED},
         "status": "failed" if failed else "done",

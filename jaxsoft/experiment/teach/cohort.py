@@ -127,7 +127,7 @@ class Cohort:
             self._taught(epoch)
             return self._trajectory.restore(epoch, self._like)
 
-    def logits(self, stored: Shaped[np.ndarray, "N H W C"], epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
+    def logits(self, stored: Shaped[np.ndarray, "N *S C"], epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
         """What each of them says at these epochs about images as `Normalizer.store` gives them."""
         variables = (self.state(epoch).variables for epoch in epochs)
         logits = np.zeros((len(self.places), len(epochs), len(stored), self.recipe.num_classes), np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxsoft import config
+from jaxsoft.data import refusals
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
@@ -35,9 +36,9 @@ def versions() -> str:
 def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: Sequence[History] | None) -> list[str]:
     """The data, the plan, what label specs stand for, and what is wrong with the teachers."""
     sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
-    height, width, channels = dataset.image_shape
+    what = "clips" if len(dataset.image_shape) == 4 else "images"
     return [
-        f"data: {dataset.name}, {sizes} images of {height}x{width}x{channels}, {dataset.num_classes} classes, "
+        f"data: {dataset.name}, {sizes} {what} of {refusals.size(dataset.image_shape)}, {dataset.num_classes} classes, "
         f"fingerprint {dataset.fingerprint[:12]}",
         *plan_lines(plan, settings, plan.chunks * len(dataset.validation) + len(dataset.test)),
         *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
@@ -52,7 +53,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
     lines = [f"plan: {len(plan.members)} students in {len(buckets)} buckets, {len(plan.waves)} waves of equal shape"]
     if (points := sweep.combinations(settings.sweep)) > len(plan.members):
         lines.append(f"  the axes have {points} combinations; those that mean the same student are trained once")
-    apart = [name for name in ("loss", "optimizer") if len({getattr(b.recipe, name) for b in buckets}) > 1]
+    apart = [name for name in ("loss", "optimizer", "augment") if len({getattr(b.recipe, name) for b in buckets}) > 1]
     for bucket, planned in zip(buckets, plan.buckets):
         r = bucket.recipe
         lines.append(

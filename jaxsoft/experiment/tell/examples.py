@@ -22,7 +22,7 @@ _LABEL_BYTES, _IMAGE_BYTES = 14 * 2**20, 256 * 2**20  # of a split: in the file,
 def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> None:
     """Store labels of the sweep's first teacher at a few of the sweep's epochs; the same run writes the same arrays.
 
-    Three sets of images are labelled: a few of the training images, kept with their pixels; a sample of the training
+    Three sets of images are labelled: a few of the training images, kept with their pixels, of clips those of the first frame; a sample of the training
     images; and the validation images, if there are any, or a sample if they are many. Samples are float16.
 
     Raises:
@@ -42,7 +42,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
     bank = experts.logits(together, np.arange(len(together), dtype=np.int32), epochs)
     said = np.stack([np.asarray(label_rows(replace(source, epoch=epoch), bank), np.float32) for epoch in epochs])
     arrays = {
-        "images": _bytes(images[: len(shown)]),
+        "images": _bytes(first_frames(images[: len(shown)])),
         "epochs": np.array(epochs, np.int32),
         "class_names": np.array(dataset.class_names),
     }
@@ -56,6 +56,11 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
 def _bytes(images: Num[np.ndarray, "n H W C"]) -> UInt8[np.ndarray, "n H W C"]:
     """Images to look at: those of a user's own may be floats in [0, 1]."""
     return images if images.dtype == np.uint8 else np.round(255 * images).astype(np.uint8)
+
+
+def first_frames(images: Num[np.ndarray, "n *S C"]) -> Num[np.ndarray, "n H W C"]:
+    """Images as they are; of clips the first frame, for what shows them."""
+    return images if images.ndim == 4 else images[:, 0]
 
 
 def are_whole(folder: RunFolder) -> bool:

@@ -232,3 +232,21 @@ def test_a_file_that_claims_to_be_examples_and_is_not(tmp_path):
     (tmp_path / "examples.npz").write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(errors.DataError, match="cannot read .*examples.npz"):
         read.read_examples(tmp_path / "examples.npz")
+
+
+SET = {"class_names": ["a"], "image_shape": [2, 2, 1], "images": 3, "bytes": {"images": 12, "labels": 3}}
+
+
+def test_the_records_of_imported_sets(tmp_path):
+    assert read.read_sets(tmp_path / "sets.json") == {}
+    (tmp_path / "sets.json").write_text(json.dumps({"x01": SET}))
+    assert read.read_sets(tmp_path / "sets.json") == {"x01": SET}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bytes": {"images": -1}}, {"images": "3"}, {"class_names": None}, {"bytes": 3}, None]
+)
+def test_records_that_a_run_does_not_write_are_refused(tmp_path, wrong):
+    (tmp_path / "sets.json").write_text(json.dumps({"x01": wrong and {**SET, **wrong}}))
+    with pytest.raises(errors.DataError, match=r"sets.json does not hold the imported sets of a run"):
+        read.read_sets(tmp_path / "sets.json")

@@ -4,7 +4,7 @@ Claim     a distilled set's accuracy is said to come from its images; much of it
 Table     {its images, random ones} x {its labels, hard, soft} at equal steps; what images, labels and both together are worth
 Command   jaxsoft run compare, of imported sets jaxsoft compare SET SET
 Expected  images of imported sets are worth more with hard labels than with an expert's soft ones
-Time      TIME min on digits: two cores of an AMD EPYC that did other work too, experts trained before
+Time      4.7 min on digits: of processor time, an AMD EPYC, five imported sets, experts trained too
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

@@ -76,6 +76,8 @@ def _asked(dataset: Any, root: Path | None, teacher: str, is_off: bool) -> Any:
 
     if is_off:
         return "--no_order"
+    if len(dataset.image_shape) > 3:
+        return "the order of clips is not checked"
     if teacher:
         return asked.teacher(teacher, dataset, str(root or ""))
     if asked.is_dear(dataset):

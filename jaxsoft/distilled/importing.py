@@ -59,7 +59,7 @@ def import_set(
     folder: Path,
     dataset: Dataset,
     options: Options | None = None,
-    asking: Callable[[], Asked | str] = lambda: "nobody was asked",
+    asking: Callable[[], Asked | str] = lambda: "no network was given",
 ) -> Imported:
     """Keep what files hold as a set of a data set.
 
@@ -200,7 +200,7 @@ def _order(
     given = Fact("renamed" if options.classes else "kept", _GIVEN if options.classes else "not checked")
     asked = asking()
     if isinstance(asked, str):
-        return given._replace(lines=(f"the order of classes was not checked: {asked}",))
+        return given._replace(lines=(f"nobody was asked: {asked}",))
     verdict = orders.check_order(pixels, labels, dataset, asked.ask)
     lines = tuple(f"{asked.words}: {line}" for line in verdict.lines)
     return Fact(given.value, _GIVEN if options.classes else "checked", lines)

@@ -74,8 +74,8 @@ def seen(images: Shaped[np.ndarray, "N H W C"], labels: Int[np.ndarray, "N"], da
     told = f"a network that is right about {known:.1%} of validation images is right about {own.accuracy:.1%}"
     told += f" of the {own.images:,} images of the set"
     result = Verdict(FITS, own.accuracy, known, (), "", (told,))
-    if better:
-        best = max(better, key=lambda name: right[name].mean())
+    best = max(better, key=lambda name: right[name].mean(), default="")
+    if best and not right[best].mean() < own.reordered:
         line = f"{told}, and about {right[best].mean():.1%} with {best}"
         return result._replace(verdict=REARRANGED, arrangement=best, lines=(line,))
     if own.order:

@@ -122,7 +122,7 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
     scores = {name: looks.score(pixels, like) for name, pixels in mapped.items()}
     for name in _near(scores, mapped):
         if len(_near(scores, mapped)) > 1 and name.startswith("zca") and own[0].size <= _LARGEST:
-            mapped[name] = _known(name, dataset).pixels(images)  # exactly, so that what was not optimised shows
+            mapped[name] = space_of(name, dataset).pixels(images)  # exactly, so that what was not optimised shows
             scores[name] = looks.score(mapped[name], like)
     choices = _near(scores, mapped)
     usual = tuple(name for name in choices if name in _used(system, dataset.name))
@@ -138,7 +138,9 @@ def _mapped(
     images: Images, dataset: Dataset, own: Shaped[np.ndarray, "M *S C"], like: looks.Looks
 ) -> dict[str, Float32[np.ndarray, "N *S C"]]:
     """The pixels that images would have in each space; whitening is thought of where nothing else fits well."""
-    mapped = {name: Space(_resolved(name)(own)).pixels(images) for name in _without_matrix(dataset)}
+    known = {"standardize": space_of("standardize", dataset)}  # of all images: whole numbers show rounding
+    known |= {name: Space(_resolved(name)(own)) for name in _without_matrix(dataset) if name not in known}
+    mapped = {name: space.pixels(images) for name, space in known.items()}
     if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1 and images.ndim == 4:
         some = _sample(dataset, _WHITENED)
         mapped["zca"] = _coloured(images, some, normalize.identity(some))
@@ -166,10 +168,10 @@ def to_pixels(images: Images, space: str, dataset: Dataset) -> Images:
     """
     if images.dtype == np.uint8 and space in ("pixels", "bytes"):
         return images
-    return _known(space, dataset).pixels(images)
+    return space_of(space, dataset).pixels(images)
 
 
-def _known(space: str, dataset: Dataset) -> Space:
+def space_of(space: str, dataset: Dataset) -> Space:
     """A space by the statistics of a data set; the last few are kept, as a whitening takes a minute."""
     key = (space, dataset.fingerprint)
     if key in _KNOWN:

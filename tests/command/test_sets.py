@@ -201,4 +201,14 @@ def test_labels_of_views_make_a_set_of_views():
     imported([*argv, "--as=two", "--epochs=2"])
     whole, two = jaxsoft.load_set("all"), jaxsoft.load_set("two")
     assert (whole.record["ipc"], two.record["ipc"]) == (6, 4) and whole.record["kind"] == "logits"
-    assert np.array_equal(whole.images[:12], two.images) and np.array_equal(whole.logits[:12], two.logits)
+    assert np.array_equal(whole.images[:12], two.images) and np.array_equal(whole.rows[:12], two.rows)
+
+
+def test_frames_of_clips_make_a_set_of_clips():
+    told = FILES / "video_dc" / "syn"
+    if not told.is_dir():
+        pytest.skip(f"samples of other systems are not here; looked for {FILES.name} beside the checkout")
+    lines = imported([str(told), "--as=one", "--dataset=toy_sets:clips(2, 3, 32)"])
+    own = jaxsoft.load_set("one")
+    assert own.images.shape == (2, 3, 32, 32, 3) and own.labels.tolist() == [0, 1] and own.images.dtype == np.uint8
+    assert "  nobody was asked: the order of clips is not checked" in lines

@@ -37,7 +37,12 @@ def ask(images: np.ndarray) -> np.ndarray:
 
 def _features(images: np.ndarray) -> np.ndarray:
     unit = images / 255 if images.dtype == np.uint8 else images
-    small = unit.reshape(len(unit), 4, SIDE // 4, 4, SIDE // 4, 3).mean((2, 4)).reshape(len(unit), -1) - 0.5
+    small = pooled(unit).reshape(len(unit), -1) - 0.5
     fixed = np.random.RandomState(0).normal(size=(small.shape[1], 300))
     slopes = [np.abs(np.diff(unit, axis=axis)).mean((1, 2)) for axis in (1, 2)]
     return np.concatenate([np.ones((len(unit), 1)), small, np.tanh(small @ fixed), *slopes], axis=1)
+
+
+def pooled(images: np.ndarray) -> np.ndarray:
+    """Means over 4 x 4 pixels."""
+    return images.reshape(len(images), 4, SIDE // 4, 4, SIDE // 4, 3).mean((2, 4))

@@ -33,12 +33,12 @@ def averages(images):
 def forward(pixels, space):
     """Images of a space, by what `to_pixels` undoes: the transform of `data/normalize.py`."""
     return (
-        spaces._known(space, photographs.dataset()).forward.store(pixels) if "zca" in space else affine(pixels, space)
+        spaces.space_of(space, photographs.dataset()).forward.store(pixels) if "zca" in space else affine(pixels, space)
     )
 
 
 def affine(pixels, space):
-    known = spaces._known(space, photographs.dataset()).forward
+    known = spaces.space_of(space, photographs.dataset()).forward
     return (pixels * 255 * known.scale + known.shift).astype(np.float32)
 
 
@@ -87,7 +87,7 @@ def test_whitening_of_standardised_images_has_their_covariance(real):
     data = photographs.dataset()
     published = np.concatenate([data.train.images, data.validation.images])
     flat = normalize.standardize(published)(published).reshape(len(published), -1).astype(np.float64)
-    matrix = spaces._known("zca(standardized=True)", data).forward.matrix
+    matrix = spaces.space_of("zca(standardized=True)", data).forward.matrix
     assert matrix is not None
     root = np.linalg.inv(matrix.astype(np.float64))
     wanted = np.cov(flat.T) + 0.1 * np.eye(flat.shape[1])

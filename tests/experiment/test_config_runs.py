@@ -53,7 +53,10 @@ def store(tmp_path_factory):
 
 @pytest.mark.parametrize("name", sorted(QUESTIONS.keys() | PICTURES.keys()))
 def test_a_quick_run_answers_its_question(name, store, tmp_path):
-    assert tiny.command(f"{CONFIGS / name}.py:quick", tmp_path / name, f"--config.teacher.store={store}") == 0
+    assert (
+        tiny.command(f"{CONFIGS / name}.py:quick", tmp_path / name, f"--config.teacher.store={store}", pictures=True)
+        == 0
+    )
     summary, run = (tmp_path / name / "summary.md").read_text(), read_run(tmp_path / name)
     assert {row["status"] for row in run.rows} == {"done"} and len(run.rows) == len(run.plan["members"])
     assert name not in PICTURES or f"plots/{PICTURES[name]}.png" in summary

@@ -31,7 +31,7 @@ def left(workdir):
 
 
 def run_tries(file, workdir, tries, **environment):
-    """The exit code of every try, each in a process of its own; all that was said; seconds from a signal to its end."""
+    """The exit code of every try, each in a process of its own; all that was said; seconds of work from a signal to its end."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", TRIES, file, workdir, json.dumps(tries)],

@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 
 from jaxsoft import config, main
+from jaxsoft.analysis.showing import drawing
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.training.ensemble import Program
@@ -65,9 +66,13 @@ def plain_flags():
     return mock.patch.dict("os.environ", XLA_FLAGS="--xla_force_host_platform_device_count=1")
 
 
-def command(file, workdir, *more):
-    """`jaxsoft run` in this process; its exit code. JAX has started already, so the number of devices stays."""
-    with plain_flags(), warnings.catch_warnings():
+def command(file, workdir, *more, pictures=False):
+    """`jaxsoft run` in this process; its exit code. JAX has started already, so the number of devices stays.
+
+    Pictures of its report are named and not drawn, unless they are asked for: they have tests of their own.
+    """
+    png = drawing.png if pictures else lambda chart: chart.name.encode()
+    with plain_flags(), mock.patch.object(drawing, "png", png), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the load_module", DeprecationWarning)  # ml_collections reads files with it
         return main.main(["run", f"--config={file}", f"--workdir={workdir}", "--nocompilation_cache", *more])
 

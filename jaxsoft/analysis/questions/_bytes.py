@@ -17,13 +17,15 @@ from jaxsoft.analysis.statistics.comparison import ITS, OWN, Cells
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, means
 
+_MEASURED = "test, %", "n", "on"
 INDEX_BYTES = 4.0  # of a place in the published train set
 
 
 def stored(group: Group, every: Sequence[Cells], runs: Sequence[Run]) -> list[Block]:
     """Accuracy against bytes, cell by cell; nothing where the number of classes is not known."""
     records = dict(chain.from_iterable(run.sets.items() for run in runs))
-    lines = [line for of in every for line in _lines(group, of, records)]
+    found = [line for of in every for line in _lines(group, of, records)]
+    lines = list({tuple((k, v) for k, v in line.items() if k not in _MEASURED): line for line in found}.values())
     if not lines:
         return []
     costs = np.array([line["bytes in all"].value for line in lines], float)
@@ -58,7 +60,8 @@ def _lines(group: Group, of: Cells, records: Mapping[str, Any]) -> Iterator[dict
         told = {name: words.Shown(words.bits(round(8 * size)), size) for name, size in sizes.items()}
         reached = comparison.value(group, of, {(images, kind): 1.0})
         on = float(means(group.selection[:, group.ipcs.index(of.ipc), [pick]])[0])
-        yield {**named(of), "images": images, "labels": kind, **told, "test, %": reached, "n": reached.n, "on": on}
+        own = of if images == ITS or kind == OWN else of._replace(name="random")
+        yield {**named(own), "images": images, "labels": kind, **told, "test, %": reached, "n": reached.n, "on": on}
 
 
 def _image_bytes(of: Cells, images: str, record: Mapping[str, Any]) -> float | None:

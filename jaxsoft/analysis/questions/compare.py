@@ -71,7 +71,9 @@ _CELLS = (
 )
 _WORTHS = (
     "What the images are worth, with each kind of labels: its images minus random ones. What labels are worth, on each kind of "
-    "images: minus hard labels. More on its images: the difference of the two. Each seed against itself, 95 % intervals."
+    "images: minus hard labels. More on its images: the difference of the two. Each seed against itself, 95 % intervals. "
+    "Draws as good: how many of the draws of random images reach the mean of its images, for a set is one set, and one draw may "
+    "be a lucky one."
 )
 _RANKING = (
     "All sets and random images, each with the labels and rate that suit it, in the order of {}; labels of a set on random images "
@@ -110,7 +112,9 @@ def _line(group: Group, of: Cells) -> dict[str, Any]:
 def _worth(group: Group, of: Cells) -> dict[str, Any]:
     """What images and labels of a set are worth."""
     values = {name: comparison.value(group, of, terms) for name, terms in _WORTH.items()}
-    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}}
+    draws = {kind: found for kind in KINDS if (found := comparison.draws_as_good(group, of, kind))}
+    as_good = {f"draws as good, {kind}": f"{count} of {n}" for kind, (count, n) in draws.items()}
+    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
 
 
 def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:

@@ -138,6 +138,18 @@ def total(group: Group, parts: Sequence[tuple[Cells, Terms]]) -> Estimate:
     )
 
 
+def draws_as_good(group: Group, of: Cells, kind: str) -> tuple[int, int] | None:
+    """How many draws of random images reach what the images of a set do on average, and of how many; None: not run.
+
+    A set is one set: one draw of random images may itself be better than their mean. Each unit has a draw of its own.
+    """
+    if not {(ITS, kind), (RANDOM, kind)} <= of.arms.keys():
+        return None
+    its, random = (by_unit(group.side(of.ipc, of.arms[images, kind]))[:, 0] for images in (ITS, RANDOM))
+    known = random[np.isfinite(random)]
+    return int((known >= means(its)).sum()), len(known)
+
+
 def ranking(group: Group, ipc: int, sets: Mapping[str, Arms]) -> list[Place]:
     """Sets in the order of their accuracy on validation, each with the arm that the other units choose.
 

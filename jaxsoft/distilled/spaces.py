@@ -10,7 +10,7 @@ comes back is like images of the data set.
     standardize(cifar10)          by published constants: one of `CONSTANTS`
     standardize(mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2))
     zca(regularization=0.1)       whitened as `data/normalize.py` does, and as MTT's code does
-    zca(standardized=True)        standardised before it is whitened
+    zca(standardized=true)        standardised before it is whitened
 """
 
 import dataclasses
@@ -144,7 +144,7 @@ def _mapped(
     if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1 and images.ndim == 4:
         some = _sample(dataset, _WHITENED)
         mapped["zca"] = _coloured(images, some, normalize.identity(some))
-        mapped["zca(standardized=True)"] = _coloured(images, some, normalize.standardize(some))
+        mapped["zca(standardized=true)"] = _coloured(images, some, normalize.standardize(some))
     return mapped
 
 

@@ -66,7 +66,7 @@ def test_an_affine_space_is_undone(real, space):
     np.testing.assert_allclose(spaces.to_pixels(affine(images, space), space, photographs.dataset()), images, atol=1e-5)
 
 
-@pytest.mark.parametrize("space", ["zca", "zca(regularization=0.01)", "zca(standardized=True)"])
+@pytest.mark.parametrize("space", ["zca", "zca(regularization=0.01)", "zca(standardized=true)"])
 def test_whitening_is_undone(real, space):
     images = noisy(real)
     np.testing.assert_allclose(
@@ -87,7 +87,7 @@ def test_whitening_of_standardised_images_has_their_covariance(real):
     data = photographs.dataset()
     published = np.concatenate([data.train.images, data.validation.images])
     flat = normalize.standardize(published)(published).reshape(len(published), -1).astype(np.float64)
-    matrix = spaces.space_of("zca(standardized=True)", data).forward.matrix
+    matrix = spaces.space_of("zca(standardized=true)", data).forward.matrix
     assert matrix is not None
     root = np.linalg.inv(matrix.astype(np.float64))
     wanted = np.cov(flat.T) + 0.1 * np.eye(flat.shape[1])

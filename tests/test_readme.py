@@ -80,7 +80,7 @@ def test_every_label_spec_in_the_tables_is_read():
         if line.startswith(f"| {name}")
         for text in re.findall(r"`([^`]+)`", line)
     ]
-    assert len(found) == 9 and len(operations) == 9
+    assert len(found) == 10 and len(operations) == 9
     for text in [*found, *(f"hard|{operation}" for operation in operations)]:
         LabelSpec.parse(text).check(num_classes=10)
 

@@ -36,9 +36,11 @@ def imported(argv: Sequence[str]) -> list[str]:
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=True)
         from jaxsoft import data
-        from jaxsoft.distilled import importing
+        from jaxsoft.distilled import importing, named
         from jaxsoft.distilled.kept import KIND
 
+    if given["as"] in named.SELECTIONS:
+        raise errors.ConfigError(f"--as={given['as']} is a way to select images; choose another name")
     folder = KIND.place(given["as"], str(root or ""))
     KIND.check_free(folder)
     name = given["dataset"] or given["data"] or config.Data().name

@@ -22,7 +22,7 @@ import jaxsoft
 from jaxsoft import Teacher, errors, models
 from jaxsoft.command import starting
 from jaxsoft.data import normalize
-from jaxsoft.distilled import orders, spaces
+from jaxsoft.distilled.inference import class_order, spaces
 from jaxsoft.experiment.machine.commit import commit
 
 NET = "convnet(depth=3, width=32)"
@@ -67,13 +67,13 @@ def main() -> None:
     print(f"\nn = {args.draws} draws of {args.ipc} images a class; {data.name}; commit {commit()}")
 
 
-def concluded(trial: Trial, data: jaxsoft.Dataset, ask: orders.Ask) -> tuple[str, str]:
+def concluded(trial: Trial, data: jaxsoft.Dataset, ask: class_order.Ask) -> tuple[str, str]:
     """The space and what the network sees, as an import would find them; or at what it stops."""
     try:
         space = spaces.infer_space(trial.images, data, trial.system).space
     except errors.ConfigError as problem:
         return "refused (space)", errors.first_line(problem)
-    found = orders.seen(spaces.to_pixels(trial.images, space, data), trial.labels, data, ask)
+    found = class_order.seen(spaces.to_pixels(trial.images, space, data), trial.labels, data, ask)
     told = found.arrangement or found.verdict
     return f"{space}, {told}", found.lines[0]
 

@@ -56,6 +56,6 @@ def _rest(word: str, equals: str, words: Iterator[str]) -> list[str]:
 
 def _data(sets: Sequence[str], root: str) -> str:
     """The data set of the first imported set; empty where there is none."""
-    from jaxsoft.distilled import named  # it loads JAX
+    from jaxsoft.distilled.comparing import lookup  # it loads JAX
 
-    return next(filter(None, (named.find(text, root).data for text in sets)), "")
+    return next(filter(None, (lookup.find(text, root).data for text in sets)), "")

@@ -10,7 +10,8 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.data.chosen import Indices
-from jaxsoft.distilled import exports, fields, kept, pool
+from jaxsoft.distilled import fields, kept, pool
+from jaxsoft.distilled.reading import exports
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 

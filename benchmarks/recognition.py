@@ -103,7 +103,7 @@ def trials(data: jaxsoft.Dataset, ipc: int) -> dict[str, Trial]:
         "another data set": (other[: len(labels)], labels, "", "pixels, at chance or refused (space)"),
         "whitened as another data set is": (strange, labels, "", "refused (space)"),
     }  # fmt: skip
-    return {name: Trial(np.ascontiguousarray(images), *rest) for name, (images, *rest) in made.items()}
+    return {name: Trial(np.ascontiguousarray(one[0]), *one[1:]) for name, one in made.items()}
 
 
 KINDS = ("right", "named", "not named", "wrong")
@@ -195,7 +195,7 @@ def matched(images: np.ndarray, data: jaxsoft.Dataset, space: str, draw: int, st
 def enlarged_digits(shape: tuple[int, ...]) -> np.ndarray:
     """Digits of scikit-learn of another size, alike in all channels, in [0, 1]."""
     height, width, channels = shape
-    small = (load_digits().images / 16).astype(np.float32)
+    small = np.asarray(load_digits(return_X_y=True)[0], np.float32).reshape(-1, 8, 8) / 16
     rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
     return np.repeat(small[:, rows][:, :, columns, None], channels, axis=3)
 

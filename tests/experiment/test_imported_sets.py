@@ -15,7 +15,6 @@ from jaxsoft.distilled.reading import exports
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
 STUDENT = jaxsoft.Student(model="mlp(hidden=8)", batch=16, steps=12, learning_rate=0.1, evaluations=3)
 SAID = "val_accuracy", "accuracy_by_class"
 

@@ -178,7 +178,7 @@ def space_of(space: str, dataset: Dataset) -> Space:
         return _KNOWN[key]
     parts = [part.images for part in (dataset.train, dataset.validation) if len(part)]
     made = _inverted(_resolved(space)(parts[0] if len(parts) == 1 else np.concatenate(parts)))
-    if dataset.fingerprint:
+    if dataset.fingerprint and (made.back is not None or space == "standardize"):
         while len(_KNOWN) > 3:
             _KNOWN.pop(next(iter(_KNOWN)))
         _KNOWN[key] = made

@@ -77,7 +77,7 @@ def _disagreement(rows: np.ndarray, labels: np.ndarray | None, classes: int) -> 
     same = rows.argmax(axis=1) == meant
     if same.all():
         return ()
-    order = "the order class by class" if labels is None else "the labels"
+    order = "the order class by class says" if labels is None else "the labels say"
     first = int(np.argmin(same))
-    told = f"{(~same).sum()} of {count} rows are largest for another class than {order} says, the first is row {first}"
+    told = f"{(~same).sum()} of {count} rows are largest for another class than {order}, the first is row {first}"
     return (told + "; is it another order of classes?" * bool(same.mean() < _FEW),)

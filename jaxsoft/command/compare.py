@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from jaxsoft import errors
 from jaxsoft.config import values
 
-_LISTS = "ipc", "models", "rates"
+_LISTS = "ipc", "models", "augment", "rates"
 _FLAGS = ("data", "seeds", "bits", "experts", "classes", "protocol", "root", *_LISTS)
 
 

@@ -36,10 +36,11 @@ def imported(argv: Sequence[str]) -> list[str]:
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=True)
         from jaxsoft import data
-        from jaxsoft.distilled import importing, named
+        from jaxsoft.distilled import importing
+        from jaxsoft.distilled.comparing import lookup
         from jaxsoft.distilled.kept import KIND
 
-    if given["as"] in named.SELECTIONS:
+    if given["as"] in lookup.SELECTIONS:
         raise errors.ConfigError(f"--as={given['as']} is a way to select images; choose another name")
     folder = KIND.place(given["as"], str(root or ""))
     KIND.check_free(folder)
@@ -51,7 +52,7 @@ def imported(argv: Sequence[str]) -> list[str]:
 
 def _options(given: dict[str, Any]) -> Any:
     """What the user says of the set; ConfigError names a flag whose value cannot be read."""
-    from jaxsoft.distilled.options import Options
+    from jaxsoft.distilled.reading.options import Options
 
     told: dict[str, Any] = {name: given[name] for name in _TEXTS if given[name]}
     told |= {name: _number(given[name], name, kind) for name, kind in _NUMBERS.items() if given[name]}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxsoft import errors
-from jaxsoft.distilled import pictures
+from jaxsoft.distilled.reading import pictures
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "golden" / "files"
 NAMES = ("cat", "dog", "sea lion")

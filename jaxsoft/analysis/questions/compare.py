@@ -11,18 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from jaxsoft.analysis.questions import _beside, _bytes
+from jaxsoft.analysis.questions import _compare_bytes, _compare_tables
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Panel, Series, cut, spread
 from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.statistics import comparison
-from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Terms
+from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Condition, Terms
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import FEWEST, told
 
 ORDER = 0
-TOGETHER = ("select", "model")
+TOGETHER = ("select", "model", "augment")
+ANSWERS = ("augmentations", "optimism")
 _MOST_PANELS, _LONGEST, _MOST_LINES = 4, 18, 24
 _WORTH: Mapping[str, Terms] = {
     **{f"images, {kind}, points": comparison.images(kind) for kind in KINDS},
@@ -33,7 +34,7 @@ _WORTH: Mapping[str, Terms] = {
     **{f"{kind} more on its images, points": comparison.interaction(kind) for kind in (OWN, SOFT)},
 }
 
-Found = Mapping[str, Sequence[Cells]]  # by condition
+Found = Mapping[Condition, Sequence[Cells]]
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -43,8 +44,8 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The cells of every set, what follows from them, and the rules under which they were made."""
-    found = {name: comparison.cells(group, name, arms) for name, arms in _conditions(group).items()}
-    found = {name: kept for name, of in found.items() if (kept := [c for c in of if _is_compared(c)])}
+    found = {under: comparison.cells(group, under, arms) for under, arms in _conditions(group).items()}
+    found = {under: kept for under, of in found.items() if (kept := [c for c in of if _is_compared(c)])}
     if not found or not _is_asked(group, found):
         return None
     every = list(chain.from_iterable(found.values()))
@@ -54,10 +55,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         table([_line(group, of) for of in every], _CELLS.format(group.on), folded=len(every) > _MOST_LINES),
         table([_worth(group, of) for of in every], _WORTHS, folded=len(every) > _MOST_LINES),
         table(list(_ranked(group, found)), _RANKING.format(group.on)),
-        *_beside.transferred(group, found),
-        *_beside.flattered(group, every),
-        *_beside.scored(group, every, runs),
-        *_bytes.stored(group, every, runs),
+        *_compare_tables.transferred(group, found),
+        *_compare_tables.robust(group, found),
+        *_compare_tables.flattered(group, every),
+        *_compare_tables.scored(group, every, runs),
+        *_compare_bytes.stored(group, every, runs),
     ]
     return Section(
         _title(group, every), [block for block in blocks if not (isinstance(block, Table) and not block.rows)]
@@ -81,10 +83,12 @@ _RANKING = (
 )
 
 
-def _conditions(group: Group) -> dict[str, Arms]:
-    """The arms of each architecture; of one alone under an empty name."""
-    models = group.arms["model"].astype(str).tolist() if "model" in group.arms else [""] * len(group.arms)
-    return {name: [arm for arm, own in enumerate(models) if own == name] for name in dict.fromkeys(models)}
+def _conditions(group: Group) -> dict[Condition, Arms]:
+    """The arms of each architecture and augmentation; of one alone under an empty name."""
+    one = [""] * len(group.arms)
+    named = [group.arms[name].astype(str).tolist() if name in group.arms else one for name in Condition._fields]
+    each = list(map(Condition, *named))
+    return {under: [arm for arm, own in enumerate(each) if own == under] for under in dict.fromkeys(each)}
 
 
 def _is_compared(of: Cells) -> bool:
@@ -106,7 +110,7 @@ def _line(group: Group, of: Cells) -> dict[str, Any]:
     cells = {f"{images}: {kind}, %": ((images, kind), 1.0) for images in (ITS, RANDOM) for kind in KINDS}
     values = {name: comparison.value(group, of, dict([term])) for name, term in cells.items()}
     n = max(value.n for value in values.values())
-    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}, "n": n}
+    return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, "n": n}
 
 
 def _worth(group: Group, of: Cells) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def _worth(group: Group, of: Cells) -> dict[str, Any]:
     values = {name: comparison.value(group, of, terms) for name, terms in _WORTH.items()}
     draws = {kind: found for kind in KINDS if (found := comparison.draws_as_good(group, of, kind))}
     as_good = {f"draws as good, {kind}": f"{count} of {n}" for kind, (count, n) in draws.items()}
-    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
+    return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
 
 
 def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:
@@ -124,7 +128,7 @@ def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:
             here = [of for of in every if of.ipc == ipc]
             for i, place in enumerate(comparison.ranking(group, ipc, _rivals(here))):
                 chosen = group.choose(ipc, place.arms)
-                line = {**_beside.named(Cells(place.name, ipc, condition, {})), "place": i + 1}
+                line = {**_compare_tables.named(Cells(place.name, ipc, condition, {})), "place": i + 1}
                 line |= {"chosen label spec": None if chosen is None else words.code(group.labels(chosen))}
                 line |= {"test, %": place.accuracy, "behind the first, points": place.behind if i else None}
                 yield {**line, "told from the first": ("yes" if place.is_told else "no") if i else None}
@@ -154,8 +158,8 @@ def _title(group: Group, every: Sequence[Cells]) -> str:
     if not said:
         return "What labels are worth, on the images of sets and on random ones"
     (kind, wins, of), *rest = said
-    more = "".join(f", with {_beside.with_kind(name)} {won} of {n}" for name, won, n in rest)
-    return f"Images beat random ones in {wins} of {of} {many} with {_beside.with_kind(kind)}{more}"
+    more = "".join(f", with {_compare_tables.with_kind(name)} {won} of {n}" for name, won, n in rest)
+    return f"Images beat random ones in {wins} of {of} {many} with {_compare_tables.with_kind(kind)}{more}"
 
 
 def _rules(group: Group, runs: Sequence[Run]) -> list[Text]:
@@ -188,9 +192,13 @@ def _chart(group: Group, found: Found) -> Chart:
             for kind in KINDS:
                 values = {i: comparison.value(group, of, {(images, kind): 1.0}) for i, of in enumerate(here)}
                 own = {i: value for i, value in values.items() if value.n}
-                style: dict[str, Any] = {"line": False, "colour": _beside.COLOURS[kind], "hollow": images == RANDOM}
-                marks += [Series.of(f"{images}, {_beside.with_kind(kind)}", own, **style)] if own else []
-        title = ", ".join(part for part in (words.budgets([ipc]), cut(condition, 30)) if part)
+                style: dict[str, Any] = {
+                    "line": False,
+                    "colour": _compare_tables.COLOURS[kind],
+                    "hollow": images == RANDOM,
+                }
+                marks += [Series.of(f"{images}, {_compare_tables.with_kind(kind)}", own, **style)] if own else []
+        title = ", ".join([words.budgets([ipc]), *(cut(part, 30) for part in condition if part)])
         names = [cut(of.name, _LONGEST) for of in here]
         panels.append(Panel(marks, x="set", title=title, names=names, height=2.8))
     caption = "Test accuracy by set, images and kind of labels, each cell at its own best rate."

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import archive, array, exported, tensors
-from jaxsoft.distilled import exports, pictures
-from jaxsoft.distilled.found import Found
-from jaxsoft.distilled.layouts import beside, parts, whole
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import checked, exports, one_file, pictures, separate_files
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 from jaxsoft.types import Dataset
 
 
@@ -22,17 +21,17 @@ class Layout(NamedTuple):
     read: Callable[[Any, Path, Options], Found]
 
 
-_BESIDE = Layout(beside.is_images, beside.images)
-_DC = Layout(whole.is_runs, whole.runs)
-_NCFM = Layout(whole.is_pair, whole.pair)
+_SEPARATE = Layout(separate_files.is_images, separate_files.images)
+_DC = Layout(one_file.is_runs, one_file.runs)
+_NCFM = Layout(one_file.is_pair, one_file.pair)
 LAYOUTS = {
-    **dict.fromkeys(("mtt", "datm", "ftd", "edf", "drupi", "paper", "images"), _BESIDE),
+    **dict.fromkeys(("mtt", "datm", "ftd", "edf", "drupi", "paper", "images"), _SEPARATE),
     **dict.fromkeys(("dc", "dsa", "dm"), _DC),
     **dict.fromkeys(("ncfm", "idc"), _NCFM),
-    "gift": Layout(whole.is_gift, whole.gift),
-    "ddif": Layout(whole.is_fields, whole.of_fields),
-    "rat_bptt": Layout(whole.is_flat, whole.flat),
-    "arrays": Layout(whole.is_named, whole.named),
+    "gift": Layout(one_file.is_gift, one_file.gift),
+    "ddif": Layout(one_file.is_fields, one_file.of_fields),
+    "rat_bptt": Layout(one_file.is_flat, one_file.flat),
+    "arrays": Layout(one_file.is_named, one_file.named),
 }
 """The layouts of files by their names; they are asked in this order."""
 PICTURES = "pictures"
@@ -73,8 +72,8 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
         layout = _layout(value, options.format)
         found = layout.read(value, file, options)
         if options.factor:
-            found = whole.unpacked(found, options.factor, options.decode)
-        found = parts.checked(found)
+            found = one_file.unpacked(found, options.factor, options.decode)
+        found = checked.consistent(found)
     return found._replace(files=(file, *found.files))
 
 

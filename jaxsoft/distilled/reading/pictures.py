@@ -21,8 +21,8 @@ from jaxtyping import Int, UInt8
 from jaxsoft import errors, files
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import fkd, images
-from jaxsoft.distilled import tables
-from jaxsoft.distilled.found import Found
+from jaxsoft.distilled.reading import tables
+from jaxsoft.distilled.reading.found import Found
 
 _MOST_BYTES = 1 << 32  # of all pixels of a set, as they are computed
 _MAX_BYTES = 1 << 26  # of one file

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
 from jaxsoft.data import refusals
-from jaxsoft.distilled.found import Found
+from jaxsoft.distilled.reading.found import Found
 
 _MAX_SIDE = 1 << 13
 _MAX_VALUE = 1e4  # of a pixel in any space; whitened ones of a badly conditioned set come to hundreds
@@ -106,7 +106,7 @@ def class_major(count: int, classes: int) -> Int[np.ndarray, "N"] | None:
     return None if not classes or count % classes else np.repeat(np.arange(classes, dtype=np.int32), count // classes)
 
 
-def checked(found: Found) -> Found:
+def consistent(found: Found) -> Found:
     """The same, refused where labels are not one for each image, or contradict the number of classes."""
     count = len(found.images if found.images is not None else next(iter((found.fields or {}).values())))
     for name, part in (("labels", found.labels), ("label rows", found.rows)):

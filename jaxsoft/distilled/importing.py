@@ -18,7 +18,7 @@ from jaxsoft.data.formats.images import ENDINGS
 from jaxsoft.distilled import fields
 from jaxsoft.distilled.inference import class_order, kinds, spaces
 from jaxsoft.distilled.kept import KIND
-from jaxsoft.distilled.reading import layouts
+from jaxsoft.distilled.reading import checked, layouts
 from jaxsoft.distilled.reading.found import Found
 from jaxsoft.distilled.reading.options import Options
 from jaxsoft.types import Dataset
@@ -147,10 +147,10 @@ def _labels(
 
 def class_major(count: int, classes: int, name: str) -> Int32[np.ndarray, "N"]:
     """The classes of images that lie class by class, as many of each."""
-    if count % classes:
+    if (found := checked.class_major(count, classes)) is None:
         told = f"{count} images without labels are no whole number for each of the {classes} classes of {name}"
         raise errors.ConfigError(f"{told}; wanted --labels=FILE, or another --dataset")
-    return np.repeat(np.arange(classes, dtype=np.int32), count // classes)
+    return found
 
 
 def _renamed(labels: np.ndarray, rows: np.ndarray | None, order: tuple[int, ...], classes: int) -> tuple[Any, Any]:

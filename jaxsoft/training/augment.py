@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxsoft import errors, imports, spec
-from jaxsoft.training import crops
+from jaxsoft.training import crops, frames
 
 _HERE = "jaxsoft/training/augment.py"
 
@@ -56,18 +56,7 @@ def build(text: str) -> Augmentation:
     made: Any = spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
     if not isinstance(made, Augmentation):
         raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
-    return made._replace(change=by_frame(made.change))
-
-
-def by_frame(function: Callable[..., Array], images: int = 1) -> Callable[..., Array]:
-    """A function whose first arguments are so many images, for clips too: all frames with the same other arguments."""
-
-    def applied(*given: Array) -> Array:
-        if given[0].ndim == 3:
-            return function(*given)
-        return jax.vmap(function, (*[0] * images, *[None] * (len(given) - images)))(*given)
-
-    return applied
+    return made._replace(change=frames.by_frame(made.change))
 
 
 def functions(text: str) -> list[Callable]:

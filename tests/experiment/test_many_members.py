@@ -15,7 +15,7 @@ from jaxsoft.console import Console
 from jaxsoft.experiment.inputs import rows as labelling
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs
-from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import checks, selections
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.folder import RunFolder
@@ -107,11 +107,11 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa
         asked = settings(
             sweep={"labels": ("hard", "teacher|topk(2)"), "seed": tuple(range(seeds)), "teacher_epoch": (1, 2)}
         )
-        Told.written, shown, chosen = 0, LabelSpec.__str__, checks.selection
+        Told.written, shown, chosen = 0, LabelSpec.__str__, selections.selection
         with (
             mock.patch.object(LabelSpec, "parse", side_effect=LabelSpec.parse) as parse,
             mock.patch.object(LabelSpec, "__str__", autospec=True, side_effect=shown) as text,
-            mock.patch.object(checks, "selection", side_effect=chosen) as selection,
+            mock.patch.object(selections, "selection", side_effect=chosen) as selection,
         ):
             checks.check(asked)
             checks.check_data(asked, dataset)

@@ -189,7 +189,11 @@ def listed(root: str = "") -> list[tuple[str, str, str]]:
     return found
 
 
-def _told(record: Mapping[str, Any]) -> str:
+def ipc_of(record: Mapping[str, Any]) -> str:
+    """The images of each class in words, such as `10`, or `5 to 7`."""
     most = max(record["images_per_class"])
-    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
-    return errors.shown(f"{each} images of each class of {record['data']['name']}, labels: {record['kind']}")
+    return f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    return errors.shown(f"{ipc_of(record)} images of each class of {record['data']['name']}, labels: {record['kind']}")

@@ -144,7 +144,7 @@ def test_planning_takes_work_as_members_do(dataset):  # noqa: F811
 
 
 def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
-    def said(asked, settings, dataset, experts):
+    def said(asked, augment, settings, dataset, experts):
         return (Label(np.full((len(images) * spec.views, 3), 1 / 3, np.float32)) for spec, (_, images) in asked)
 
     def logits(split, ids, epochs):

@@ -2,8 +2,8 @@
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
-  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --rates=RATE,RATE --seeds=N --bits=equal --quick]
-              [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
+  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE]
+              [--seeds=N --bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
@@ -151,7 +151,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
             from jaxsoft.command import report
 
             report.write([workdir])
-            text, is_written = tables.text_table(rows, console.columns(), note), True
+            text, is_written = f"{tables.text_table(rows, console.columns(), note)}\n{report.answer(workdir)}", True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from jaxsoft import errors
 from jaxsoft.config import values
 
-_LISTS = "ipc", "models", "rates"
+_EXPECTED = "expected: jaxsoft compare SET [SET ...], imported sets (see jaxsoft data list) or ways to select images, such as k_centers"
+_LISTS = "ipc", "models", "augment", "rates"
 _FLAGS = ("data", "seeds", "bits", "experts", "classes", "protocol", "root", *_LISTS)
 
 
@@ -16,7 +17,7 @@ def as_run(argv: Sequence[str]) -> list[str]:
     ['compare:sets=k_centers+decile(i=0),ipc=1+5,quick', '--workdir=runs/mine']
 
     Raises:
-      ConfigError: a flag without a value, or a word with a `+`.
+      ConfigError: no set, a flag without a value, or a word with a `+`.
     """
     sets, given, others, words = list[str](), dict[str, str](), list[str](), iter(argv)
     for word in words:
@@ -29,11 +30,12 @@ def as_run(argv: Sequence[str]) -> list[str]:
             given[name] = ""
         else:
             others += [word, *_rest(word, equals, words)]
-    if sets and "data" not in given and (data := _data(sets, given.get("root", ""))):
+    if not sets:
+        raise errors.ConfigError(_EXPECTED)
+    if "data" not in given and (data := _data(sets, given.get("root", ""))):
         given["data"] = data
-    told = ({"sets": "+".join(sets)} if sets else {}) | given
-    parts = [f"{name}={text}" if text else name for name, text in told.items()]
-    return [f"compare:{','.join(parts)}" if parts else "compare", *others]
+    told = {"sets": "+".join(sets)} | given
+    return [f"compare:{','.join(f'{name}={text}' if text else name for name, text in told.items())}", *others]
 
 
 def _checked(word: str) -> str:

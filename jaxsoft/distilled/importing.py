@@ -5,6 +5,7 @@ What files do not say is inferred, or told by the user; either is shown, and kep
 
 import functools
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -255,5 +256,5 @@ def _lines(record: Mapping[str, Any], facts: Mapping[str, Fact], folder: Path) -
         lines += [f"{name}: {fact.value} ({fact.how})", *(f"  {line}" for line in fact.lines)]
     if record["learning_rate"]:
         lines.append(f"learning rate of the student, as the files have it: {record['learning_rate']:.6g}")
-    named = f"distilled({folder.name!r})"
-    return [*lines, f"kept in {folder}; config.select and label specs name it: {named}"]
+    named = f"config.select and label specs name it: distilled({folder.name!r})"
+    return [*lines, f"kept in {folder}; {named}", f"next: jaxsoft compare {shlex.quote(folder.name)}"]

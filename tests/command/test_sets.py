@@ -51,7 +51,7 @@ def test_a_set_in_any_space_is_a_set_in_pixels(digits, name, space):
     assert own.record["ipc"] == 5 and own.record["told"]["space"]["how"] == how
     assert own.record["told"]["order of classes"]["how"] == "not checked"
     assert any(line.startswith("space: ") and line.endswith(f"({how})") for line in lines)
-    assert "distilled('mine')" in lines[-1]
+    assert "distilled('mine')" in lines[-2] and lines[-1] == "next: jaxsoft compare mine"
 
 
 def test_what_can_be_meant_in_two_ways_is_not_guessed(digits):

@@ -28,10 +28,7 @@ _HERE = "jaxsoft/training/augment.py"
 
 
 class Augmentation(NamedTuple):
-    """`change(image, u, step_u)` is the image that the network sees; the uniform number `step_u` is shared by a batch.
-
-    Of a clip [T, H, W, C] every frame is changed alike: `build` calls `change` for each with the same numbers.
-    """
+    """`change(image, u, step_u)` is the image that the network sees; the uniform number `step_u` is shared by a batch."""
 
     draws: int  # how many uniform numbers an image needs
     change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
@@ -48,7 +45,7 @@ class Change(NamedTuple):
 
 
 def build(text: str) -> Augmentation:
-    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
+    """The augmentation, also of clips, that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
       ConfigError: the name, an argument or an operation is unknown, or a user's own function returns something else.

@@ -18,7 +18,8 @@
   jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
-file of your own is given with --config. SET is an imported set, or a way to select images such as k_centers. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
+file of your own is given with --config. `jaxsoft configs` lists experiments and `jaxsoft run --help` all settings. SET is
+an imported set (`jaxsoft data list` has them), or a way to select images such as k_centers;
 `jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed

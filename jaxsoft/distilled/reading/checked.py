@@ -21,15 +21,15 @@ Images = UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
 
 
 def images(value: Any, channels_last: bool = False) -> Images:
-    """Square images of 1 or 3 channels, channels last; stored channels first, or either way where that is allowed."""
-    found = np.asarray(value)
+    """Square images of 1 or 3 channels, channels last; stored channels first, or either way or none where that is allowed."""
+    found, wanted = np.asarray(value), "[N, C, H, W] or [N, H, W, C]" if channels_last else "[N, C, H, W]"
+    found = found[..., None] if channels_last and found.ndim == 3 else found
     if found.ndim != 4 or not found.size:
-        raise ValueError(f"its images are {_told(found)}; wanted [N, C, H, W], and at least one")
+        raise ValueError(f"its images are {_told(found)}; wanted {wanted}, and at least one")
     first, last = found.shape[1] in (1, 3), channels_last and found.shape[3] in (1, 3)
     if first and last:
         raise ValueError(f"its images are {_told(found)}, which does not say which axis has the channels")
     if not first and not last:
-        wanted = "[N, C, H, W] or [N, H, W, C]" if channels_last else "[N, C, H, W]"
         raise ValueError(f"its images are {_told(found)}; wanted {wanted} of 1 or 3 channels")
     found = found.transpose(0, 2, 3, 1) if first else found
     if found.shape[1] != found.shape[2] or found.shape[1] > _MAX_SIDE:

@@ -41,6 +41,7 @@ _ENDINGS = (".pt", ".pth", ".h5", ".hdf5", ".npz", ".safetensors")
 _KNOWN = re.compile(r"images_(best|\d+)\.pt|res_.*\.pt|data(_\d+)?\.pt|.*synset.*\.pt|.*_image_syn\.pt|.*\.h5|.*\.hdf5")
 _BESIDE_NAMES = re.compile(r"(labels|lr|features|images_zca)_.*|replay_buffer_.*")
 _BESIDE_FOLDERS = {"entropy", "expert"}
+_OF_RUN = ("results.csv", "manifest.json")
 _MOST_FILES = 10_000
 _NAMES = 5  # that a message lists
 
@@ -61,6 +62,9 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
     """
     if options.format not in (names := ("auto", PICTURES, *LAYOUTS)):
         raise errors.ConfigError(errors.unknown("format", options.format, names, "--format"))
+    if all((path / name).is_file() for name in _OF_RUN):
+        told = f"{path} is a run folder, and no set; jaxsoft export {path} --to=FOLDER takes one out of it"
+        raise errors.DataError(errors.shown(told))
     if dataset and exported.is_export(path) and options.format == "auto":
         return exports.read(path, dataset)
     there = _candidates(path) if path.is_dir() and options.format != PICTURES else []
@@ -91,6 +95,11 @@ def _layout(value: Any, name: str) -> Layout:
 
 def _value(path: Path) -> Any:
     """What a file holds: arrays by name, or as its layout nests them."""
+    if path.is_file() and path.suffix.lower() not in (*_ENDINGS, ".npy"):
+        told = f"{path} is no file of arrays; wanted {', '.join(_ENDINGS)}, or a folder"
+        raise errors.DataError(
+            errors.shown(f"{told} (a table of labels is --labels=, beside the folder of its pictures)")
+        )
     if path.suffix not in (".npy", ".npz"):
         return tensors.read(path)
     if path.suffix == ".npz":

@@ -322,7 +322,7 @@ def test_a_dataset_that_is_absent(dry_run, refused):
 
 def test_run_folders(refused, tmp_path):
     assert refused("report", "none") == (3, "no run folder at none")
-    assert refused("verify", "none") == (4, f"no run folder at {tmp_path}/none")
+    assert refused("verify", "none") == (4, f"no run folder at {tmp_path}/none, and no imported set 'none'")
     Path("other").mkdir()
     Path("other/config.json").write_text('{"name": "other"}')
     code, line = refused(

@@ -19,7 +19,7 @@ from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.statistics import comparison
 from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Condition, Terms
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import told
+from jaxsoft.analysis.statistics.inference import FEWEST, told
 
 ORDER = 0
 TOGETHER = ("select", "model", "augment")
@@ -150,6 +150,8 @@ def _title(group: Group, every: Sequence[Cells]) -> str:
     for kind in (SOFT, HARD, OWN):
         values = {i: comparison.value(group, of, comparison.images(kind)) for i, of in enumerate(every)}
         values = {i: value for i, value in values.items() if value.n}
+        if values and max(value.n for value in values.values()) < FEWEST:
+            return "Whether images of sets beat random ones: too few seeds to tell"
         if values:
             wins = list(told(values).values()).count(1)
             said.append((kind, wins, len(values)))

@@ -13,11 +13,12 @@ from ml_collections import ConfigDict
 from jaxsoft import presets
 from jaxsoft.distilled.comparing import cells
 
-TUPLES = {"sets": tuple[str, ...], "ipc": tuple[int, ...], "models": tuple[str, ...], "rates": tuple[float, ...]}
+TUPLES = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
+TUPLES |= {"ipc": tuple[int, ...], "rates": tuple[float, ...]}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """`:sets=mtt+k_centers`, `ipc=1+10`, `models=`, `rates=`, `bits=equal`; `:data=NAME`, `:seeds=N`, `:quick`."""
+    """`:sets=mtt+k_centers`, `ipc=1+10`, `models=`, `augment=`, `rates=`, `bits=equal`; `:data=NAME`, `:seeds=N`, `:quick`."""
     study = presets.study("compare", arg, seeds=10, bits="any", root="", **TUPLES)
     asked, quick = study.asked, study.quick
     sets = [cells.Compared(way, way) for way in ("k_centers", "decile(i=0)")[: 1 if quick else 2]]
@@ -29,7 +30,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     ipcs = asked.ipc or (() if own else study.ipc[:1] if quick else study.ipc[1:2])
     teachers = [study.teacher(age) for age in (study.stages[1:2] if quick else study.stages)]
     axes = {"select labels ipc": cells.cells(sets, ipcs, teachers, asked.bits)}
-    axes |= {"model": asked.models} if asked.models else {}
+    axes |= {name: given for name, given in (("model", asked.models), ("augment", asked.augment)) if given}
     study.config.data.root = asked.root
     study.config.name = cells.experiment(study.config.name, sets if asked.sets else ())
     return study.sweep({**axes, "learning_rate": asked.rates or (study.rates[:2] if quick else study.rates)})

@@ -2,8 +2,8 @@
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
-  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --rates=RATE,RATE --seeds=N --bits=equal --quick]
-              [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
+  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE]
+              [--seeds=N --bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
@@ -194,8 +194,7 @@ def _completion(argv: Sequence[str]) -> int:
 
     if arguments.parse(argv)[0]:
         raise errors.ConfigError('jaxsoft completion takes no words; for bash: eval "$(jaxsoft completion)"')
-    _say(completion.script(str(__doc__), list(sets.published())))
-    return 0
+    return _say(completion.script(str(__doc__), list(sets.published())))
 
 
 def _report(argv: Sequence[str]) -> int:
@@ -208,8 +207,7 @@ def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import report
 
     formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
-    _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
-    return 0
+    return _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
 
 
 def _data(argv: Sequence[str]) -> int:
@@ -232,8 +230,7 @@ def _data(argv: Sequence[str]) -> int:
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")
     if words[0] == "verify":
-        _say(data.verify(words[1], root, resize=given["resize"]))
-        return 0
+        return _say(data.verify(words[1], root, resize=given["resize"]))
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
@@ -246,22 +243,19 @@ def _data(argv: Sequence[str]) -> int:
 def _verify(argv: Sequence[str]) -> int:
     from jaxsoft.command import verify
 
-    _say("\n".join(verify.verified(argv)))
-    return 0
+    return _say("\n".join(verify.verified(argv)))
 
 
 def _import(argv: Sequence[str]) -> int:
     from jaxsoft.command import sets
 
-    _say("\n".join(sets.imported(argv)))
-    return 0
+    return _say("\n".join(sets.imported(argv)))
 
 
 def _teacher(argv: Sequence[str]) -> int:
     from jaxsoft.command import teacher
 
-    _say("\n".join(teacher.imported(argv)))
-    return 0
+    return _say("\n".join(teacher.imported(argv)))
 
 
 def _export(argv: Sequence[str]) -> int:
@@ -299,5 +293,6 @@ def _export(argv: Sequence[str]) -> int:
     return 0
 
 
-def _say(text: object) -> None:
+def _say(text: object) -> int:
     print(errors.lines(str(text)))
+    return 0

@@ -196,7 +196,10 @@ def _answers(members: pd.DataFrame, runs: Sequence[Run], lost: list[Section]) ->
     """The sections of every question that is asked; of many the last are told by their titles."""
     split, answers = functools.cache(functools.partial(groups, members)), dict[ModuleType, list[Section]]()
     for module in questions.modules():
-        what = f"the question of {module.__name__.rpartition('.')[2].replace('_', ' ')}"
+        name = module.__name__.rpartition(".")[2]
+        if any(name in getattr(other, "ANSWERS", ()) for other in answers):
+            continue
+        what = f"the question of {name.replace('_', ' ')}"
         if not (found := _tried(what, lost, [], questions.ask, module, split, runs)):
             continue
         *shown, last = answers[module] = found[:_MOST_SECTIONS]

@@ -6,7 +6,7 @@ from jaxsoft import errors
 from jaxsoft.config import values
 
 _EXPECTED = "expected: jaxsoft compare SET [SET ...], imported sets (see jaxsoft data list) or ways to select images, such as k_centers"
-_LISTS = "ipc", "models", "rates"
+_LISTS = "ipc", "models", "augment", "rates"
 _FLAGS = ("data", "seeds", "bits", "experts", "classes", "protocol", "root", *_LISTS)
 
 

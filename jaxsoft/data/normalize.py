@@ -9,7 +9,7 @@ with x in [0, 1].
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -64,6 +64,12 @@ class Normalizer:
         if self.matrix is None:
             return self.scale, self.shift
         return np.ones_like(self.scale), np.zeros_like(self.shift)
+
+
+def affine(mean: Sequence[float], std: Sequence[float]) -> Normalizer:
+    """(x - mean) / std for each channel, with x in [0, 1]."""
+    middle, width = (np.asarray(each, np.float64) for each in (mean, std))
+    return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
 
 
 def fit(name: str, images: Images) -> Normalizer:

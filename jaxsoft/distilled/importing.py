@@ -18,8 +18,8 @@ from jaxsoft.data import refusals
 from jaxsoft.data.formats.images import ENDINGS
 from jaxsoft.distilled import fields
 from jaxsoft.distilled.inference import class_order, kinds, spaces
-from jaxsoft.distilled.kept import KIND
-from jaxsoft.distilled.reading import layouts
+from jaxsoft.distilled.kept import KIND, ipc_of
+from jaxsoft.distilled.reading import checked, layouts
 from jaxsoft.distilled.reading.found import Found
 from jaxsoft.distilled.reading.options import Options
 from jaxsoft.types import Dataset
@@ -113,8 +113,8 @@ def _kind(found: Found, options: Options, dataset: Dataset) -> Fact:
         own = options.kind or found.kind
         return Fact(own, _GIVEN if options.kind else _SAID, _odd(found.rows) if own == "probabilities" else ())
     labels = found.rows.argmax(axis=1) if found.labels is None else found.labels
-    verdict = kinds.infer_kind(found.rows, labels)
-    return Fact(verdict.kind, _INFERRED, verdict.lines)
+    kind, lines = kinds.infer_kind(found.rows, labels)
+    return Fact(kind, _INFERRED, lines)
 
 
 def _odd(rows: Float32[np.ndarray, "N K"]) -> tuple[str, ...]:
@@ -148,10 +148,10 @@ def _labels(
 
 def class_major(count: int, classes: int, name: str) -> Int32[np.ndarray, "N"]:
     """The classes of images that lie class by class, as many of each."""
-    if count % classes:
+    if (found := checked.class_major(count, classes)) is None:
         told = f"{count} images without labels are no whole number for each of the {classes} classes of {name}"
         raise errors.ConfigError(f"{told}; wanted --labels=FILE, or another --dataset")
-    return np.repeat(np.arange(classes, dtype=np.int32), count // classes)
+    return found
 
 
 def _renamed(labels: np.ndarray, rows: np.ndarray | None, order: tuple[int, ...], classes: int) -> tuple[Any, Any]:
@@ -249,8 +249,7 @@ def _file(path: Path) -> dict[str, Any]:
 
 def _lines(record: Mapping[str, Any], facts: Mapping[str, Fact], folder: Path) -> list[str]:
     """What is said of a set that was imported."""
-    most, size = max(record["images_per_class"]), refusals.size(record["image_shape"])
-    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+    size, each = refusals.size(record["image_shape"]), ipc_of(record)
     what = f"{record['images']:,} images of {size}, {each} in each of {len(record['class_names'])} classes"
     lines = [f"{record['system']}: {what} of {record['data']['name']}", *record["notes"]]
     for name, fact in facts.items():

@@ -13,6 +13,7 @@ from jaxsoft.distilled.kept import KIND
         (["k_centers", "--seeds", "3"], ["compare:sets=k_centers,seeds=3"]),
         (["k_centers", "herding", "--data=cifar10"], ["compare:sets=k_centers+herding,data=cifar10"]),
         (["herding", "--models=mlp(layers=1), convnet(depth=2, width=16)"], ["compare:sets=herding,models=mlp(layers=1)+convnet(depth=2, width=16)"]),
+        (["herding", "--augment", "none,crop_flip(1)"], ["compare:sets=herding,augment=none+crop_flip(1)"]),
         (["herding", "--rates=1e-3,.1", "--bits=equal", "--quick"], ["compare:sets=herding,rates=1e-3+.1,bits=equal,quick"]),
         (["--config.note", "x", "k_centers", "--dry_run"], ["compare:sets=k_centers", "--config.note", "x", "--dry_run"]),
     ],

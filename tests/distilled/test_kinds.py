@@ -21,9 +21,9 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
     ],
 )
 def test_rows_say_what_they_are(rows, kind):
-    found = kinds.infer_kind(rows, LABELS)
-    assert found.kind == kind
-    assert len(found.lines) == 1 or kind == "logits"  # rows of absolute values are largest for any class
+    found, lines = kinds.infer_kind(rows, LABELS)
+    assert found == kind
+    assert len(lines) == 1 or kind == "logits"  # rows of absolute values are largest for any class
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_can_be_meant_in_two_ways_is_refused_with_the_flag(rows, why):
 def test_rows_of_other_classes_than_the_labels_are_told():
     rows = ROWS.copy()
     rows[[0, 19]] = rows[[19, 0]]
-    (line,) = kinds.infer_kind(rows, LABELS).lines[1:]
+    (line,) = kinds.infer_kind(rows, LABELS)[1][1:]
     assert "2 of 20 rows" in line and "row 0" in line and "another order" not in line
-    (line,) = kinds.infer_kind(ROWS[:, [1, 2, 3, 4, 0]], LABELS).lines[1:]
+    (line,) = kinds.infer_kind(ROWS[:, [1, 2, 3, 4, 0]], LABELS)[1][1:]
     assert "20 of 20 rows" in line and "another order of classes?" in line

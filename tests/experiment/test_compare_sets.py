@@ -53,7 +53,7 @@ def test_one_command(sets, tmp_path, monkeypatch, capfd):
         "random images: its labels, %",
         "behind the first, points",
         "bytes in all",
-        "LRS, soft",
+        "LRS, soft, %",
         "told from the first",
     ):
         assert said in summary

@@ -8,6 +8,7 @@ There is nothing to register. A module here without a leading underscore defines
                           Charts of one name are numbered
   of_runs(runs)           instead, or before: sections about what run folders hold beside their results
   TOGETHER      optional  columns in which the members of a group may differ, because they are what is compared
+  ANSWERS       optional  names of questions that this one answers too, which are not asked where it is
   private       optional  a mask of members that mean something to this question alone, so that curves of soft against hard
                           labels must leave them out where the question is asked; probes are always left out
 

@@ -13,12 +13,13 @@ from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.page import Section, table
 from jaxsoft.analysis.statistics import scores
-from jaxsoft.analysis.statistics.groups import Group
+from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import by_unit, estimate, told
 
 ORDER = 2
 TOGETHER = ("augment", "select")
 _RANDOM = "random"
+ARS = "ARS, (e^a − 1/e)/(e − 1/e) of the mean of both leads, as fractions, per seed; 26.9 % where there is none."
 
 Cells = Mapping[str, Mapping[str, Sequence[int]]]  # arms by way of choosing images and augmentation
 
@@ -28,18 +29,34 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     names = list(dict.fromkeys(group.arms["augment"].astype(str))) if "augment" in group.arms else []
     if len(names) < 2:
         return None
-    base = "none" if "none" in names else names[0]
+    plain = base(names)
     kinds = {kind: _cells(group, arms) for kind, arms in regimes(group).items()}
-    lines = [line for kind, cells in kinds.items() for line in _gains(group, kind, cells, base)]
-    scored = [line for kind, cells in kinds.items() for line in _scores(group, kind, cells, base)]
+    lines = [line for kind, cells in kinds.items() for line in _gains(group, kind, cells, plain)]
+    scored = [line for kind, cells in kinds.items() for line in _scores(group, kind, cells, plain)]
     if not lines:
         return None
     on = f"Each at the label spec and rate that are best on {group.on}"
     shown = table(lines, f"{on}; paired differences; 95 % intervals.", folded=len(lines) > 24)
-    beside = "ARS, (e^a − 1/e)/(e − 1/e) of the mean of both leads over random images, as fractions, per seed; 26.9 % where there is none"
-    tables = [shown, table(scored, f"{on}. {beside}.")] if scored else [shown]
-    clear = sum(map(bool, told({i: line[_minus(base)] for i, line in enumerate(lines)}).values()))
+    tables = [shown, table(scored, f"{on}. {ARS}")] if scored else [shown]
+    clear = sum(map(bool, told({i: line[_minus(plain)] for i, line in enumerate(lines)}).values()))
     return Section(f"Augmentation changes {clear} of {len(lines)} accuracies", tables)
+
+
+def base(names: Sequence[str]) -> str:
+    """The augmentation that others are measured against: none, else the first."""
+    return "none" if "none" in names else names[0]
+
+
+def robust(group: Group, ipc: int, arms: Sequence[Arms], base: str) -> dict[str, Any]:
+    """Leads over random images with an augmentation and with the base, and the score that weighs both; columns of a table.
+
+    Args:
+      arms: of the images that are judged and of random ones, with the augmentation, then of both with the base.
+    """
+    score = scores.augmentation_scores(*(by_unit(group.side(ipc, own))[:, 0] for own in arms))
+    leads = group.contrast(ipc, *arms[:2]), group.contrast(ipc, *arms[2:])
+    both = {"lead over random with, points": leads[0], f"with {base}, points": leads[1]}
+    return {**both, "ARS, %": estimate(score.ars), "n": leads[0].n}
 
 
 def _minus(base: str) -> str:
@@ -75,10 +92,5 @@ def _scores(group: Group, kind: str, cells: Cells, base: str) -> Iterator[dict[s
         random = there.pop(_RANDOM, {})
         for way, own in there.items():
             for name in [name for name in own if name != base and {name, base} <= own.keys() & random.keys()]:
-                sides = own[name], random[name], own[base], random[base]
-                ours, theirs, plain, theirs_plain = (by_unit(group.side(ipc, arms))[:, 0] for arms in sides)
-                score = scores.augmentation_scores(ours, theirs, plain, theirs_plain)
                 line = {"IPC": ipc, "labels": kind, "images": words.code(way), "augmentation": words.code(name)}
-                leads = group.contrast(ipc, *sides[:2]), group.contrast(ipc, *sides[2:])
-                both = {"lead over random with, points": leads[0], f"with {base}, points": leads[1]}
-                yield {**line, **both, "ARS, %": estimate(score.ars), "n": leads[0].n}
+                yield line | robust(group, ipc, [own[name], random[name], own[base], random[base]], base)

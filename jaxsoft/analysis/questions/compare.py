@@ -17,12 +17,13 @@ from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Panel, Series, cut, spread
 from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.statistics import comparison
-from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Terms
+from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Condition, Terms
 from jaxsoft.analysis.statistics.groups import Arms, Group
 from jaxsoft.analysis.statistics.inference import told
 
 ORDER = 0
-TOGETHER = ("select", "model")
+TOGETHER = ("select", "model", "augment")
+ANSWERS = ("augmentations", "optimism")
 _MOST_PANELS, _LONGEST, _MOST_LINES = 4, 18, 24
 _WORTH: Mapping[str, Terms] = {
     **{f"images, {kind}, points": comparison.images(kind) for kind in KINDS},
@@ -33,7 +34,7 @@ _WORTH: Mapping[str, Terms] = {
     **{f"{kind} more on its images, points": comparison.interaction(kind) for kind in (OWN, SOFT)},
 }
 
-Found = Mapping[str, Sequence[Cells]]  # by condition
+Found = Mapping[Condition, Sequence[Cells]]
 
 
 def private(members: pd.DataFrame) -> "pd.Series[bool]":
@@ -43,8 +44,8 @@ def private(members: pd.DataFrame) -> "pd.Series[bool]":
 
 def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     """The cells of every set, what follows from them, and the rules under which they were made."""
-    found = {name: comparison.cells(group, name, arms) for name, arms in _conditions(group).items()}
-    found = {name: kept for name, of in found.items() if (kept := [c for c in of if _is_compared(c)])}
+    found = {under: comparison.cells(group, under, arms) for under, arms in _conditions(group).items()}
+    found = {under: kept for under, of in found.items() if (kept := [c for c in of if _is_compared(c)])}
     if not found or not _is_asked(group, found):
         return None
     every = list(chain.from_iterable(found.values()))
@@ -55,6 +56,7 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         table([_worth(group, of) for of in every], _WORTHS, folded=len(every) > _MOST_LINES),
         table(list(_ranked(group, found)), _RANKING.format(group.on)),
         *_compare_tables.transferred(group, found),
+        *_compare_tables.robust(group, found),
         *_compare_tables.flattered(group, every),
         *_compare_tables.scored(group, every, runs),
         *_compare_bytes.stored(group, every, runs),
@@ -81,10 +83,12 @@ _RANKING = (
 )
 
 
-def _conditions(group: Group) -> dict[str, Arms]:
-    """The arms of each architecture; of one alone under an empty name."""
-    models = group.arms["model"].astype(str).tolist() if "model" in group.arms else [""] * len(group.arms)
-    return {name: [arm for arm, own in enumerate(models) if own == name] for name in dict.fromkeys(models)}
+def _conditions(group: Group) -> dict[Condition, Arms]:
+    """The arms of each architecture and augmentation; of one alone under an empty name."""
+    one = [""] * len(group.arms)
+    named = [group.arms[name].astype(str).tolist() if name in group.arms else one for name in Condition._fields]
+    each = list(map(Condition, *named))
+    return {under: [arm for arm, own in enumerate(each) if own == under] for under in dict.fromkeys(each)}
 
 
 def _is_compared(of: Cells) -> bool:
@@ -192,7 +196,7 @@ def _chart(group: Group, found: Found) -> Chart:
                     "hollow": images == RANDOM,
                 }
                 marks += [Series.of(f"{images}, {_compare_tables.with_kind(kind)}", own, **style)] if own else []
-        title = ", ".join(part for part in (words.budgets([ipc]), cut(condition, 30)) if part)
+        title = ", ".join([words.budgets([ipc]), *(cut(part, 30) for part in condition if part)])
         names = [cut(of.name, _LONGEST) for of in here]
         panels.append(Panel(marks, x="set", title=title, names=names, height=2.8))
     caption = "Test accuracy by set, images and kind of labels, each cell at its own best rate."

@@ -25,12 +25,19 @@ Cell = tuple[str, str]  # which images, and which labels
 Terms = Mapping[Cell, float]  # cells and their weights in a contrast
 
 
+class Condition(NamedTuple):
+    """What sets are compared under, as far as it differs within a group."""
+
+    model: str = ""
+    augment: str = ""
+
+
 class Cells(NamedTuple):
     """One set at one budget under one condition: the arms of each of its cells, as far as some unit was run with them."""
 
     name: str
     ipc: int
-    condition: str
+    condition: Condition
     arms: Mapping[Cell, Arms]
     way: str = ""  # what tells it from others: a digest, or the way to select
 
@@ -90,7 +97,7 @@ def is_of_set(members: pd.DataFrame) -> "pd.Series[bool]":
     return members["select"].astype(str).str.match(rf"{SOURCE}\b") | (members["source"] == SOURCE)
 
 
-def cells(group: Group, condition: str, among: Arms) -> list[Cells]:
+def cells(group: Group, condition: Condition, among: Arms) -> list[Cells]:
     """Every set at every budget, of some arms that share a condition."""
     ways = group.arms["select"].astype(str) if "select" in group.arms else ["random"] * len(group.arms)
     of_way = {arm: way_of(way) for arm, way in enumerate(ways) if arm in {*among}}

@@ -1,7 +1,5 @@
 """What the label rows of a set are: classes, probabilities, or logits."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -12,15 +10,8 @@ _SUM = 2e-3  # how far from 1 probabilities that were kept in float16 may sum
 _FEW = 0.5  # share of rows whose largest entry has to be that of the class
 
 
-class Verdict(NamedTuple):
-    """What rows are, and what a user should know of them."""
-
-    kind: str
-    lines: tuple[str, ...]
-
-
-def infer_kind(rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> Verdict:
-    """The kind of label rows that do not say it.
+def infer_kind(rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> tuple[str, tuple[str, ...]]:
+    """The kind of label rows that do not say it, and what a user should know of them, a line each.
 
     Args:
       rows: finite, as stored, N >= 1.
@@ -34,7 +25,7 @@ def infer_kind(rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> 
         raise errors.ConfigError(
             f"what label rows are cannot be told: {why}; wanted --kind={' or --kind='.join(KINDS[1:])}"
         )
-    return Verdict(kind, (why, *_disagreement(rows, labels)))
+    return kind, (why, *_disagreement(rows, labels))
 
 
 def sum_to_one(rows: Float[np.ndarray, "N K"]) -> Bool[np.ndarray, "N"]:

@@ -209,8 +209,7 @@ def _standardize(
         raise errors.ConfigError(
             f"standardize expects a mean and a std above 0 for each of {channels} channels, got {told}"
         )
-    middle, width = (np.resize(np.asarray(each, np.float64), channels) for each in (middle, width))
-    return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
+    return normalize.affine(np.resize(middle, channels).tolist(), np.resize(width, channels).tolist())
 
 
 def _zca(images: normalize.Images, regularization: float = 0.1, standardized: bool = False) -> Normalizer:

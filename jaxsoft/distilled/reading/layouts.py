@@ -69,7 +69,8 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
         return exports.read(path, dataset)
     there = _candidates(path) if path.is_dir() and options.format != PICTURES else []
     if options.format == PICTURES or path.is_dir() and not there and pictures.is_pictures(path):
-        return _pictures(path, options, dataset)
+        names, channels = (dataset.class_names, dataset.image_shape[-1]) if dataset else ((), 3)
+        return pictures.read(path, names, channels, options)
     file = _only(path, there) if path.is_dir() else path
     value = _value(file)
     with refusals.naming(f"{file} holds no distilled set"):
@@ -79,11 +80,6 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
             found = one_file.unpacked(found, options.factor, options.decode)
         found = checked.consistent(found)
     return found._replace(files=(file, *found.files))
-
-
-def _pictures(folder: Path, options: Options, dataset: Dataset | None) -> Found:
-    names, channels = (dataset.class_names, dataset.image_shape[-1]) if dataset else ((), 3)
-    return pictures.read(folder, names, channels, options.labels, options.epochs, options.side, options.draws)
 
 
 def _layout(value: Any, name: str) -> Layout:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import synthetic
 
+from jaxsoft.analysis import report
 from jaxsoft.analysis.questions import compare, coresets, selection
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.statistics import groups, scores
@@ -126,6 +127,38 @@ def test_images_may_be_worth_less_on_another_architecture():
     assert mtt["others minus first, points"] == "−6.0 [−6.0, −6.0]"
 
 
+def test_images_may_lead_with_augmentation_and_not_without():
+    """A crop adds 2 points to random images and none to MTT's, whose lead over them so shrinks."""
+    added = {"none": 0.0, "crop_flip(1)": 0.02}
+    members = [
+        row
+        | {key: row[key] + more * (row["select"] == "random") for key in ("val_accuracy", "test_accuracy")}
+        | {"augment": name}
+        for row in rows()
+        for name, more in added.items()
+    ]
+    section, tables = tell(members)
+    table = tables[3]
+    found = [dict(zip(table.header, line)) for line in table.rows]
+    assert [line["labels"] for line in found if line["set"] == "`mtt`"] == ["its labels", "hard", "soft"]
+    assert {line["augmentation"] for line in found} == {"`crop_flip(1)`"} and len(tables[0].rows) == 4
+    (hard,) = (line for line in found if line["set"] == "`mtt`" and line["labels"] == "hard")
+    assert hard["lead over random with, points"].startswith("+8.0") and hard["with none, points"].startswith("+10.0")
+    assert hard["random images minus none, points"].startswith("+2.0") and hard[
+        "its images minus none, points"
+    ].startswith("0.0")
+    assert hard["ARS, %"].startswith(f"{100 * float(scores.score(0.09)):.1f}")
+    assert "of 4 cases" in section.title
+
+
+def test_what_this_question_answers_is_asked_of_no_other():
+    members = [row | {"augment": name} for row in rows(paper=dict.fromkeys(IMAGES, 0.01)) for name in ("none", "dsa")]
+    page = report.make_page([Run(Path("here"), members, {}, {}, {}, {}, {}, None)])
+    titles = [section.title for section in page.sections]
+    assert page.title.startswith("Images beat random ones")
+    assert not [title for title in titles if "Selecting on test" in title or "Augmentation changes" in title]
+
+
 def test_selection_on_test_flatters_cell_by_cell():
     table = tell(rows(paper={"random": 0.01, MTT: 0.03, EDF: 0.0}))[1][3]
     found = lines(table)["mtt"]
@@ -147,7 +180,7 @@ def test_scores_of_the_field_take_the_experts_as_full_data():
         accuracy(way, labels) + 0.015
         for way, labels in ((MTT, "hard"), (MTT, "teacher(epoch=5)"), ("random", "teacher(epoch=5)"))
     ]
-    assert found["LRS, soft"].startswith(f"{float(scores.label_scores(0.9, *own).lrs):.2f}")
+    assert found["LRS, soft, %"].startswith(f"{100 * float(scores.label_scores(0.9, *own).lrs):.1f} [")
     assert len(tell(rows(), [run(model="convnet")])[1]) == 3  # no expert of the students' architecture
 
 

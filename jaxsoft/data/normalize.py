@@ -50,10 +50,12 @@ class Normalizer:
         return out
 
     def store(self, images: Images) -> Images:
-        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest.
+        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
+        _check(images)
+        return self.store_beyond(images)
 
-        Floats are in units of [0, 1], which those of distilled sets may leave.
-        """
+    def store_beyond(self, images: Images) -> Images:
+        """Likewise; floats are in units of [0, 1], but may leave it, as those of distilled sets do."""
         if self.matrix is not None:
             return self._mapped(images)
         return np.asarray(images) if images.dtype == np.uint8 else _bytes(images)

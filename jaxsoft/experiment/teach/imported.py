@@ -61,7 +61,7 @@ class Imported(NamedTuple):
     def logits(self, images: Images) -> Float32[np.ndarray, "N K"]:
         """What it says about images, uint8 or float in [0, 1]."""
         stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.variables)
-        ((said,),) = answers(self.recipe, self.normalizer, self.normalizer.store(images), [stacked])
+        ((said,),) = answers(self.recipe, self.normalizer, self.normalizer.store_beyond(images), [stacked])
         return said
 
     def sees(self, normalizer: Normalizer) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:

@@ -17,6 +17,7 @@ from jaxsoft.analysis.statistics.inference import Estimate, by_unit, contrast, m
 
 _WEIGHT = 0.5  # of IOR in LRS, as published tables have it
 COLOURS = {OWN: GREEN, HARD: INK, SOFT: BLUE}
+MARKERS = {OWN: "^", HARD: "o", SOFT: "s"}
 _LOST = "others minus first, points"
 
 

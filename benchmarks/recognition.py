@@ -22,7 +22,7 @@ import jaxsoft
 from jaxsoft import Teacher, errors, models
 from jaxsoft.command import starting
 from jaxsoft.data import normalize
-from jaxsoft.distilled import orders, spaces
+from jaxsoft.distilled.inference import class_order, spaces
 from jaxsoft.experiment.machine.commit import commit
 
 NET = "convnet(depth=3, width=32)"
@@ -67,13 +67,13 @@ def main() -> None:
     print(f"\nn = {args.draws} draws of {args.ipc} images a class; {data.name}; commit {commit()}")
 
 
-def concluded(trial: Trial, data: jaxsoft.Dataset, ask: orders.Ask) -> tuple[str, str]:
+def concluded(trial: Trial, data: jaxsoft.Dataset, ask: class_order.Ask) -> tuple[str, str]:
     """The space and what the network sees, as an import would find them; or at what it stops."""
     try:
         space = spaces.infer_space(trial.images, data, trial.system).space
     except errors.ConfigError as problem:
         return "refused (space)", errors.first_line(problem)
-    found = orders.seen(spaces.to_pixels(trial.images, space, data), trial.labels, data, ask)
+    found = class_order.seen(spaces.to_pixels(trial.images, space, data), trial.labels, data, ask)
     told = found.arrangement or found.verdict
     return f"{space}, {told}", found.lines[0]
 
@@ -103,7 +103,7 @@ def trials(data: jaxsoft.Dataset, ipc: int) -> dict[str, Trial]:
         "another data set": (other[: len(labels)], labels, "", "pixels, at chance or refused (space)"),
         "whitened as another data set is": (strange, labels, "", "refused (space)"),
     }  # fmt: skip
-    return {name: Trial(np.ascontiguousarray(images), *rest) for name, (images, *rest) in made.items()}
+    return {name: Trial(np.ascontiguousarray(one[0]), *one[1:]) for name, one in made.items()}
 
 
 KINDS = ("right", "named", "not named", "wrong")
@@ -195,7 +195,7 @@ def matched(images: np.ndarray, data: jaxsoft.Dataset, space: str, draw: int, st
 def enlarged_digits(shape: tuple[int, ...]) -> np.ndarray:
     """Digits of scikit-learn of another size, alike in all channels, in [0, 1]."""
     height, width, channels = shape
-    small = (load_digits().images / 16).astype(np.float32)
+    small = np.asarray(load_digits(return_X_y=True)[0], np.float32).reshape(-1, 8, 8) / 16
     rows, columns = np.arange(height) * 8 // height, np.arange(width) * 8 // width
     return np.repeat(small[:, rows][:, :, columns, None], channels, axis=3)
 

@@ -11,7 +11,7 @@ Quick     `:quick`, fewer of everything; seconds, shows that the machine works, 
 from ml_collections import ConfigDict
 
 from jaxsoft import presets
-from jaxsoft.distilled import cells
+from jaxsoft.distilled.comparing import cells
 
 TUPLES = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
 TUPLES |= {"ipc": tuple[int, ...], "rates": tuple[float, ...]}
@@ -23,9 +23,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     asked, quick = study.asked, study.quick
     sets = [cells.Compared(way, way) for way in ("k_centers", "decile(i=0)")[: 1 if quick else 2]]
     if asked.sets:
-        from jaxsoft.distilled import named  # it loads JAX
+        from jaxsoft.distilled.comparing import lookup  # it loads JAX
 
-        sets = [named.find(name, asked.root) for name in asked.sets]
+        sets = [lookup.find(name, asked.root) for name in asked.sets]
     own = max((one.ipc for one in sets), default=0)
     ipcs = asked.ipc or (() if own else study.ipc[:1] if quick else study.ipc[1:2])
     ages = study.stages[1:2] if quick else study.near(ipcs or [one.ipc for one in sets if one.ipc])

@@ -18,7 +18,8 @@
   jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
-file of your own is given with --config. SET is an imported set, or a way to select images such as k_centers. `jaxsoft configs` lists them and `jaxsoft run --help` all settings;
+file of your own is given with --config. `jaxsoft configs` lists experiments and `jaxsoft run --help` all settings. SET is
+an imported set (`jaxsoft data list` has them), or a way to select images such as k_centers;
 `jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
@@ -151,7 +152,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
             from jaxsoft.command import report
 
             report.write([workdir])
-            text, is_written = tables.text_table(rows, console.columns(), note), True
+            text, is_written = f"{tables.text_table(rows, console.columns(), note)}\n{report.answer(workdir)}", True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
@@ -193,8 +194,7 @@ def _completion(argv: Sequence[str]) -> int:
 
     if arguments.parse(argv)[0]:
         raise errors.ConfigError('jaxsoft completion takes no words; for bash: eval "$(jaxsoft completion)"')
-    _say(completion.script(str(__doc__), list(sets.published())))
-    return 0
+    return _say(completion.script(str(__doc__), list(sets.published())))
 
 
 def _report(argv: Sequence[str]) -> int:
@@ -207,8 +207,7 @@ def _report(argv: Sequence[str]) -> int:
     from jaxsoft.command import report
 
     formats = [word.strip() for word in given["formats"].split(",") if word.strip()]
-    _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
-    return 0
+    return _say(report.write(folders, arguments.folder(given["out"], "--out"), given["mix"], formats))
 
 
 def _data(argv: Sequence[str]) -> int:
@@ -231,8 +230,7 @@ def _data(argv: Sequence[str]) -> int:
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")
     if words[0] == "verify":
-        _say(data.verify(words[1], root, resize=given["resize"]))
-        return 0
+        return _say(data.verify(words[1], root, resize=given["resize"]))
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
@@ -245,22 +243,19 @@ def _data(argv: Sequence[str]) -> int:
 def _verify(argv: Sequence[str]) -> int:
     from jaxsoft.command import verify
 
-    _say("\n".join(verify.verified(argv)))
-    return 0
+    return _say("\n".join(verify.verified(argv)))
 
 
 def _import(argv: Sequence[str]) -> int:
     from jaxsoft.command import sets
 
-    _say("\n".join(sets.imported(argv)))
-    return 0
+    return _say("\n".join(sets.imported(argv)))
 
 
 def _teacher(argv: Sequence[str]) -> int:
     from jaxsoft.command import teacher
 
-    _say("\n".join(teacher.imported(argv)))
-    return 0
+    return _say("\n".join(teacher.imported(argv)))
 
 
 def _export(argv: Sequence[str]) -> int:
@@ -298,5 +293,6 @@ def _export(argv: Sequence[str]) -> int:
     return 0
 
 
-def _say(text: object) -> None:
+def _say(text: object) -> int:
     print(errors.lines(str(text)))
+    return 0

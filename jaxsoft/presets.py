@@ -130,14 +130,9 @@ def when(age: Age) -> str:
 
 
 def study(
-    name: str,
-    arg: str | None,
-    seeds: int = 0,
-    experts: int = 0,
-    protocol: str = "sealed",
-    data: str = "digits",
-    **own: Any,
-) -> Study:
+    name: str, arg: str | None, seeds: int = 0, experts: int = 0,
+    protocol: str = "sealed", data: str = "digits", **own: Any,
+) -> Study:  # fmt: skip
     """What an experiment needs to know of the dataset that the user names.
 
     Args:
@@ -209,11 +204,11 @@ def _moving_digits(quick: bool) -> Study:
     config: Config = default()
     config.data.validation = 0.2
     width, epochs, steps = (4, 4, 20) if quick else (8, 40, 300)
-    common: dict[str, Any] = dict(
+    same: dict[str, Any] = dict(
         model=f"convnet3d(depth=2, width={width})", augment="resized_crop(0.6, 1, mirror=false)"
     )
-    config.teacher.update(**common, experts=3, epochs=epochs, batch=64, learning_rate=0.2)
-    config.student.update(**_ADAMW | common, batch=40, steps=steps, evaluations=4 if quick else 6)
+    config.teacher.update(**same, experts=3, epochs=epochs, batch=64, learning_rate=0.2)
+    config.student.update(**_ADAMW | same, batch=40, steps=steps, evaluations=4 if quick else 6)
     config.student.learning_rate = 0.01
     if quick:
         return Study(config, 20, True, (1, 2), (1, 2), (1, 2, 4), (1, 2, 4), {1: 2, 2: 4}, pooled=True, seeds=2)

@@ -25,7 +25,7 @@ from jaxsoft.experiment.export import export as exporting
 from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs, prepare
-from jaxsoft.experiment.plan import checks, stored
+from jaxsoft.experiment.plan import selections, stored
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store import results as table
@@ -143,14 +143,8 @@ class Results(Sequence[Row]):
         """
         if not self._curves:
             raise errors.DataError("no curves were kept: the run is of an earlier version")
-        each = [self._curves.get(row["member"]) for row in self.rows]
-        looks = [curve.values.shape[1] if curve else 0 for curve in each]
         about = self.to_pandas().reindex(columns=_ABOUT)  # older rows lack some
-        tidy = about.loc[about.index.repeat(looks)].reset_index(drop=True)
-        whole = np.concatenate([curve.values for curve in each if curve], axis=1)
-        for name, values in zip(next(curve.names for curve in each if curve), whole, strict=True):
-            tidy[name] = values.astype(int) if name == "step" else values
-        return tidy
+        return curves.tidy(about, [self._curves.get(row["member"]) for row in self.rows])
 
     def params(self, member: int | str, look: int = 0) -> Any:
         """A member's variables in NumPy, as its network is applied with them: `params`, `batch_stats` if it has any.
@@ -292,7 +286,7 @@ class Results(Sequence[Row]):
     @functools.cached_property
     def _images(self) -> dict[Any, Int32[np.ndarray, "_"]]:
         settings, plan = self._known
-        asked = any(checks.asked_of_expert(member.select) for member in plan.members)
+        asked = any(selections.asked_of_expert(member.select) for member in plan.members)
         with numerics.pinned():
             return subsets.draw_images(plan.members, settings, self._whole, self.experts if asked else None)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxsoft import data, errors, files, packing
 from jaxsoft.config import values
+from jaxsoft.types import Dataset
 
 FORMAT = 1
 _MOST_JSON, _MOST_BYTES = 1 << 24, 1 << 33
@@ -93,11 +94,11 @@ class Kind(NamedTuple):
                 shutil.rmtree(staged, ignore_errors=True)
         return whole
 
-    def recorded(self, name: str, root: str = "") -> dict[str, Any]:
-        """The record of the one of a name, or path.
+    def recorded(self, name: str, root: str = "", digest: str = "") -> dict[str, Any]:
+        """The record of the one of a name, or path; of this digest, if one is wanted.
 
         Raises:
-          ConfigError: there is none. CheckpointError: the record was altered.
+          ConfigError: there is none, or it is another one by now. CheckpointError: the record was altered.
         """
         folder = self.place(name, root)
         if not (folder / self.record).is_file():
@@ -111,6 +112,8 @@ class Kind(NamedTuple):
             held = {key: type(found.get(key)) for key in self.fields}
             if held != self.fields or found["digest"] != self.digest(found):
                 raise ValueError("it is not what was saved")
+        if digest not in ("", found["digest"]):
+            raise errors.ConfigError(f"the {self.what} {name!r} is {found['digest']} now; wanted {digest}")
         return found
 
     def unpacked(self, folder: Path, record: Mapping[str, Any], like: Any = None) -> Any:
@@ -125,11 +128,13 @@ class Kind(NamedTuple):
                 packed, record["leaves"], dict.fromkeys(record["leaves"], 0) if like is None else like
             )
 
-    def check_digest(self, folder: Path, record: Mapping[str, Any], wanted: str) -> None:
-        """Refuse another one than that of a digest, if one is wanted."""
-        if wanted not in ("", record["digest"]):
-            told = f"the {self.what} in {folder} is {record['digest']} now; wanted {wanted}"
-            raise errors.CheckpointError(told)
+    def check_data(self, name: str, record: Mapping[str, Any], dataset: Dataset) -> None:
+        """Refuse one of other images than those of a dataset: another data set, other classes, or another size."""
+        own = {"data set": dataset.name, "size": list(dataset.image_shape), "classes": list(dataset.class_names)}
+        for what, was in zip(own, (record["data"]["name"], record["image_shape"], record["class_names"])):
+            if was != own[what]:
+                told = f"is of the {what} {str(was):.80}; this run is of {str(own[what]):.80}"
+                raise errors.ConfigError(f"the {self.what} {name!r} {told}; import it with --data={dataset.name}")
 
     def digest(self, record: Mapping[str, Any]) -> str:
         """What tells one from another."""

@@ -110,6 +110,25 @@ def test_what_one_takes_home_is_there(page_runs, capsys):
     assert names["row"]["status"] == "done"
 
 
+def test_pictures_of_ones_own_go_from_import_to_export(page_runs, monkeypatch, tmp_path, capsys):
+    """The commands of the page as they stand, but for a smaller comparison; then its script."""
+    monkeypatch.setenv("JAXSOFT_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("JAXSOFT_SETS", raising=False)
+    pictures, students, _ = blocks("sets.md")
+    page_runs(pictures)
+    section = (DOCS / "sets.md").read_text().partition("## Pictures of your own")[2].partition("\n## ")[0]
+    small = ["--quick", "--config.student.steps=4", "--config.student.evaluations=1", "--experts=1"]
+    for command in re.findall(r"^jaxsoft (.*)$", section, re.MULTILINE):
+        words = shlex.split(command)
+        assert main.main(words + (small if words[0] == "compare" else [])) == 0, command
+    assert "Images beat random ones" in capsys.readouterr().out
+    assert len(list(Path("taken/images").glob("*/*.png"))) == 50
+    mine, again = jaxsoft.load_set("mine"), jaxsoft.load_set("again")
+    assert (mine.images == again.images).all() and mine.rows == pytest.approx(again.rows)
+    names = page_runs(students)
+    assert {row["status"] for row in names["results"]} == {"done"} and len(names["results"]) == 12
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in (DOCS / "notebooks").glob("*.ipynb")))
 def test_a_notebook_runs_and_has_been_run(name, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason=EXTRA)

@@ -26,7 +26,14 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("training.views",),
     ("training.mixing",),
     ("training.augment",),
-    ("training.crops", "training.losses", "training.optim", "training.schedules", "training.metrics"),
+    (
+        "training.crops",
+        "training.frames",
+        "training.losses",
+        "training.optim",
+        "training.schedules",
+        "training.metrics",
+    ),
     ("training.distances",),
     ("presets",),
     ("config",),
@@ -38,8 +45,11 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
-# The rooms of experiment, likewise.
-ROOMS = ("export", "run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine")
+# The rooms of experiment and of distilled, likewise.
+ROOMS = {
+    "experiment": ("export", "run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine"),
+    "distilled": ("importing", "comparing", "pool", "kept", "reading", "inference", "fields"),
+}
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 FORBIDDEN = {"analysis": {"experiment", "training"}}  # results are the only bridge to analysis
 UPWARD = {("types", "data")}  # inside Dataset.from_arrays alone: arrays are checked there
@@ -95,13 +105,13 @@ def test_every_layer_is_there():
     assert set(DEPTH) == {room(path.with_suffix("").parts) for path in sources()}
 
 
-@pytest.mark.parametrize("path", [p for p in sources() if p.parts[0] == "experiment"], ids=str)
-def test_rooms_of_an_experiment_import_only_down(path):
-    depth = {name: depth for depth, name in enumerate(ROOMS)}
+@pytest.mark.parametrize("path", [p for p in sources() if p.parts[0] in ROOMS], ids=str)
+def test_rooms_import_only_down(path):
+    whole = path.parts[0]
+    depth = {name: depth for depth, name in enumerate(ROOMS[whole])}
     own = path.parts[1].removesuffix(".py")
     if own != "__init__":
-        text = (PACKAGE / path).read_text()
-        others = {other for other, _ in imported(text, path.parts[:-1], ("experiment",))}
+        others = {other for other, _ in imported((PACKAGE / path).read_text(), path.parts[:-1], (whole,))}
         assert not {other for other in others if other != own and depth[other] <= depth[own]}
 
 

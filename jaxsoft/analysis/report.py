@@ -41,7 +41,7 @@ _MOST_GROUPS, _MOST_SECTIONS = 4, 6
 """More groups of members share one table; more sections of one question are told by their titles alone."""
 FILES = ("report.html", "summary.md", "plots/", "tables/")
 """What a report writes to a run folder, and may write anew."""
-_SUMMARY, _PLOTS = "summary.md", "plots"
+SUMMARY, _PLOTS = "summary.md", "plots"
 _LINK = re.compile(r"\]\(((?:plots|tables)/[a-z0-9-]+\.(?:png|svg|pdf|csv|tex))\)")
 _MOST_BYTES = 2**28
 _MAPPED = (".epochs", ".temperature")
@@ -85,7 +85,7 @@ def write_report(
     shown = [block for section in page.sections for block in section.blocks if isinstance(block, Picture | Table)]
     written = {f"{_PLOTS}/{block.name}.png": block.png for block in shown if isinstance(block, Picture)}
     written |= {path: _as_file(b, form) for b in shown for form, path in links(b, formats).items()}
-    written |= {_SUMMARY: to_markdown(page, formats).encode(), name: to_html(page, formats).encode()}
+    written |= {SUMMARY: to_markdown(page, formats).encode(), name: to_html(page, formats).encode()}
     try:
         _write(target, written)
     except OSError as problem:
@@ -113,7 +113,7 @@ def _write(target: Path, written: Mapping[str, bytes]) -> None:
     if folders := [name for name in written if (target / name).is_dir() and not (target / name).is_symlink()]:
         raise OSError(0, f"{folders[0]} is a folder")
     try:
-        earlier = files.read(target / _SUMMARY, _MOST_BYTES).decode(errors="replace")
+        earlier = files.read(target / SUMMARY, _MOST_BYTES).decode(errors="replace")
     except OSError:
         earlier = ""
     files.replace_all(target, written)

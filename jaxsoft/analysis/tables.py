@@ -111,7 +111,7 @@ def text_table(rows: Sequence[Row], width: int | None = None, note: str = "") ->
         told += [_formula(law) for law in found.laws if law.fit.name in ("hard", BEST)]
         told += [f"{failed} of {len(group.members)} members failed and count as guessing"] if failed else []
         parts.append("\n".join([*said, *(_filled(line, width) for line in told)]))
-    return _ascii("\n\n".join(parts))
+    return to_ascii("\n\n".join(parts))
 
 
 _GAP = "  "  # between columns
@@ -125,7 +125,7 @@ _WORDS = (
 
 def plain(found: Table, width: int | None = None) -> str:
     """A table as aligned text, its caption below; see `text_table` for `width`."""
-    lines = [[_ascii(cell) for cell in line] for line in (found.header, *found.rows)]
+    lines = [[to_ascii(cell) for cell in line] for line in (found.header, *found.rows)]
     columns, widths = [], []
     for pattern in _WORDS:
         columns = [[re.findall(pattern, cell) for cell in column] for column in zip(*lines)]
@@ -135,7 +135,7 @@ def plain(found: Table, width: int | None = None) -> str:
     text = [line for cells in zip(*columns) for line in _row(cells, widths)]
     head = max(len(_stacked(column[0], own)) for column, own in zip(columns, widths))
     text.insert(head, _GAP.join("-" * own for own in widths))
-    return "\n".join([*text, _filled(_ascii(found.caption), width)])
+    return "\n".join([*text, _filled(to_ascii(found.caption), width)])
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -178,7 +178,7 @@ def _filled(text: str, width: int | None) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False) if width else text
 
 
-def _ascii(text: str) -> str:
+def to_ascii(text: str) -> str:
     """What every terminal can print."""
     return text.translate({ord("`"): None, ord("−"): "-", ord("–"): "-", ord("×"): "x", ord("·"): "*"})
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from jaxsoft import errors
 from jaxsoft.config import values
 
+_EXPECTED = "expected: jaxsoft compare SET [SET ...], imported sets (see jaxsoft data list) or ways to select images, such as k_centers"
 _LISTS = "ipc", "models", "augment", "rates"
 _FLAGS = ("data", "seeds", "bits", "experts", "classes", "protocol", "root", *_LISTS)
 
@@ -16,7 +17,7 @@ def as_run(argv: Sequence[str]) -> list[str]:
     ['compare:sets=k_centers+decile(i=0),ipc=1+5,quick', '--workdir=runs/mine']
 
     Raises:
-      ConfigError: a flag without a value, or a word with a `+`.
+      ConfigError: no set, a flag without a value, or a word with a `+`.
     """
     sets, given, others, words = list[str](), dict[str, str](), list[str](), iter(argv)
     for word in words:
@@ -29,11 +30,12 @@ def as_run(argv: Sequence[str]) -> list[str]:
             given[name] = ""
         else:
             others += [word, *_rest(word, equals, words)]
-    if sets and "data" not in given and (data := _data(sets, given.get("root", ""))):
+    if not sets:
+        raise errors.ConfigError(_EXPECTED)
+    if "data" not in given and (data := _data(sets, given.get("root", ""))):
         given["data"] = data
-    told = ({"sets": "+".join(sets)} if sets else {}) | given
-    parts = [f"{name}={text}" if text else name for name, text in told.items()]
-    return [f"compare:{','.join(parts)}" if parts else "compare", *others]
+    told = {"sets": "+".join(sets)} | given
+    return [f"compare:{','.join(f'{name}={text}' if text else name for name, text in told.items())}", *others]
 
 
 def _checked(word: str) -> str:
@@ -56,6 +58,6 @@ def _rest(word: str, equals: str, words: Iterator[str]) -> list[str]:
 
 def _data(sets: Sequence[str], root: str) -> str:
     """The data set of the first imported set; empty where there is none."""
-    from jaxsoft.distilled import named  # it loads JAX
+    from jaxsoft.distilled.comparing import lookup  # it loads JAX
 
-    return next(filter(None, (named.find(text, root).data for text in sets)), "")
+    return next(filter(None, (lookup.find(text, root).data for text in sets)), "")

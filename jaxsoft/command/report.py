@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxsoft import errors
-from jaxsoft.analysis import report
+from jaxsoft import errors, files
+from jaxsoft.analysis import report, tables
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store.folder import RunFolder
 
@@ -28,3 +28,8 @@ def write(
         except errors.CheckpointError as problem:  # the report is written all the same
             log.warning("the report is not listed for jaxsoft verify: %s", problem)
     return written
+
+
+def answer(folder: Path) -> str:
+    """The title of the report of a folder, which is its answer, for a terminal."""
+    return tables.to_ascii(files.read(folder / report.SUMMARY, 1 << 28).decode().partition("\n")[0].removeprefix("# "))

@@ -49,7 +49,7 @@ def imported(argv: Sequence[str]) -> list[str]:
 
 def _options(given: dict[str, Any]) -> Any:
     """What the user says of the set; ConfigError names a flag whose value cannot be read."""
-    from jaxsoft.distilled.options import Options
+    from jaxsoft.distilled.reading.options import Options
 
     told: dict[str, Any] = {name: given[name] for name in _TEXTS if given[name]}
     told |= {name: _number(given[name], name, kind) for name, kind in _NUMBERS.items() if given[name]}

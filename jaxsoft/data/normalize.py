@@ -9,7 +9,7 @@ with x in [0, 1].
 import dataclasses
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -50,10 +50,12 @@ class Normalizer:
         return out
 
     def store(self, images: Images) -> Images:
-        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest.
+        """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
+        _check(images)
+        return self.store_beyond(images)
 
-        Floats are in units of [0, 1], which those of distilled sets may leave.
-        """
+    def store_beyond(self, images: Images) -> Images:
+        """Likewise; floats are in units of [0, 1], but may leave it, as those of distilled sets do."""
         if self.matrix is not None:
             return self._mapped(images)
         return np.asarray(images) if images.dtype == np.uint8 else _bytes(images)
@@ -64,6 +66,12 @@ class Normalizer:
         if self.matrix is None:
             return self.scale, self.shift
         return np.ones_like(self.scale), np.zeros_like(self.shift)
+
+
+def affine(mean: Sequence[float], std: Sequence[float]) -> Normalizer:
+    """(x - mean) / std for each channel, with x in [0, 1]."""
+    middle, width = (np.asarray(each, np.float64) for each in (mean, std))
+    return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
 
 
 def fit(name: str, images: Images) -> Normalizer:

@@ -71,15 +71,6 @@ def numbers(layers: int, width: int, channels: int = 3) -> int:
     return 3 * width + (layers - 1) * (width**2 + width) + channels * (width + 1)
 
 
-def affordable(ipc: int, shape: Sequence[int], layers: int, width: int) -> int:
-    """How many fields have as many numbers as `ipc` images of a shape, [H, W, C]; what DDiF stores of each class.
-
-    >>> affordable(1, (32, 32, 3), 2, 6)
-    37
-    """
-    return ipc * math.prod(shape) // numbers(layers, width, shape[-1])
-
-
 def decoder(fields: Fields, shape: Sequence[int], w0: float = 0.0, w0_initial: float = 0.0) -> dict[str, np.ndarray]:
     """How fields are decoded: `w0`, the frequencies of the first layer and of those after it, and `sides`, [H, W].
 

@@ -5,6 +5,7 @@ What files do not say is inferred, or told by the user; either is shown, and kep
 
 import functools
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +16,15 @@ from jaxtyping import Float32, Int32, Shaped
 from jaxsoft import errors, files
 from jaxsoft.data import refusals
 from jaxsoft.data.formats.images import ENDINGS
-from jaxsoft.distilled import fields, kinds, layouts, orders, spaces
-from jaxsoft.distilled.found import Found
-from jaxsoft.distilled.kept import KIND
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled import fields
+from jaxsoft.distilled.inference import class_order, kinds, spaces
+from jaxsoft.distilled.kept import KIND, ipc_of
+from jaxsoft.distilled.reading import checked, layouts
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 from jaxsoft.types import Dataset
 
 _GIVEN, _SAID, _INFERRED = "given", "said by the files", "inferred"
-_SUM = 2e-3  # how far from 1 the sum of probabilities of float16 may be
 _OWN = "jaxsoft"
 _NO_LICENCE = "not said by the files"
 
@@ -111,14 +113,14 @@ def _kind(found: Found, options: Options, dataset: Dataset) -> Fact:
         own = options.kind or found.kind
         return Fact(own, _GIVEN if options.kind else _SAID, _odd(found.rows) if own == "probabilities" else ())
     labels = found.rows.argmax(axis=1) if found.labels is None else found.labels
-    verdict = kinds.infer_kind(found.rows, labels, classes)
-    return Fact(verdict.kind, _INFERRED, verdict.lines)
+    kind, lines = kinds.infer_kind(found.rows, labels)
+    return Fact(kind, _INFERRED, lines)
 
 
 def _odd(rows: Float32[np.ndarray, "N K"]) -> tuple[str, ...]:
     """What is said of probabilities that are none."""
     sums = rows.sum(axis=1)
-    if rows.min() >= 0 and np.allclose(sums, 1, atol=_SUM):
+    if rows.min() >= 0 and kinds.sum_to_one(rows).all():
         return ()
     told = f"entries from {rows.min():.4g} to {rows.max():.4g}, rows sum to {sums.min():.4g} to {sums.max():.4g}"
     return (f"{told}: they are taken as they are, the weights of a cross-entropy",)
@@ -146,10 +148,10 @@ def _labels(
 
 def class_major(count: int, classes: int, name: str) -> Int32[np.ndarray, "N"]:
     """The classes of images that lie class by class, as many of each."""
-    if count % classes:
+    if (found := checked.class_major(count, classes)) is None:
         told = f"{count} images without labels are no whole number for each of the {classes} classes of {name}"
         raise errors.ConfigError(f"{told}; wanted --labels=FILE, or another --dataset")
-    return np.repeat(np.arange(classes, dtype=np.int32), count // classes)
+    return found
 
 
 def _renamed(labels: np.ndarray, rows: np.ndarray | None, order: tuple[int, ...], classes: int) -> tuple[Any, Any]:
@@ -201,7 +203,7 @@ def _order(
     asked = asking()
     if isinstance(asked, str):
         return given._replace(lines=(f"nobody was asked: {asked}",))
-    verdict = orders.check_order(pixels, labels, dataset, asked.ask)
+    verdict = class_order.check_order(pixels, labels, dataset, asked.ask)
     lines = tuple(f"{asked.words}: {line}" for line in verdict.lines)
     return Fact(given.value, _GIVEN if options.classes else "checked", lines)
 
@@ -247,13 +249,12 @@ def _file(path: Path) -> dict[str, Any]:
 
 def _lines(record: Mapping[str, Any], facts: Mapping[str, Fact], folder: Path) -> list[str]:
     """What is said of a set that was imported."""
-    most, size = max(record["images_per_class"]), refusals.size(record["image_shape"])
-    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+    size, each = refusals.size(record["image_shape"]), ipc_of(record)
     what = f"{record['images']:,} images of {size}, {each} in each of {len(record['class_names'])} classes"
     lines = [f"{record['system']}: {what} of {record['data']['name']}", *record["notes"]]
     for name, fact in facts.items():
         lines += [f"{name}: {fact.value} ({fact.how})", *(f"  {line}" for line in fact.lines)]
     if record["learning_rate"]:
         lines.append(f"learning rate of the student, as the files have it: {record['learning_rate']:.6g}")
-    named = f"distilled({folder.name!r})"
-    return [*lines, f"kept in {folder}; config.select and label specs name it: {named}"]
+    named = f"config.select and label specs name it: distilled({folder.name!r})"
+    return [*lines, f"kept in {folder}; {named}", f"next: jaxsoft compare {shlex.quote(folder.name)}"]

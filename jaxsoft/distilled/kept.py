@@ -97,11 +97,10 @@ def read(name: str, root: str = "", digest: str = "") -> DistilledSet:
     """A set, once every array is known to be as it was imported; `digest` is the one that is wanted, if any.
 
     Raises:
-      ConfigError: there is no set of this name. CheckpointError: it was altered, or is another one.
+      ConfigError: there is no set of this name, or it is another one. CheckpointError: it was altered.
     """
-    record, folder = KIND.recorded(name, root), KIND.place(name, root)
-    KIND.check_digest(folder, record, digest)
-    return DistilledSet(record, KIND.unpacked(folder, record))
+    record = KIND.recorded(name, root, digest)
+    return DistilledSet(record, KIND.unpacked(KIND.place(name, root), record))
 
 
 def known(settings: config.Settings) -> config.Settings:
@@ -114,7 +113,7 @@ def known(settings: config.Settings) -> config.Settings:
     def labels(text: str, own: LabelSpec) -> str:
         if not own.distilled:
             return text
-        record = _recorded(own.distilled, own.weights, settings.data.root)
+        record = KIND.recorded(own.distilled, settings.data.root, own.weights)
         is_logits = record["kind"] == "logits"
         return Told.of(text, dataclasses.replace(own, weights=record["digest"], is_logits=is_logits))
 
@@ -122,7 +121,7 @@ def known(settings: config.Settings) -> config.Settings:
         try:
             if not (asked := _asked(text)):
                 return text
-            record = _recorded(*asked, settings.data.root)
+            record = KIND.recorded(asked[0], settings.data.root, asked[1])
         except errors.ConfigError as problem:
             raise errors.ConfigError(f"config.{key}: {problem}") from None
         return str(Call(NAME, (asked[0],), {"digest": record["digest"]}))
@@ -146,18 +145,9 @@ def beside(dataset: Dataset, settings: config.Settings) -> Dataset:
     found = {}
     for name, digest in named:
         own = read(name, settings.data.root, digest)
-        check(name, own.record, dataset)
+        KIND.check_data(name, own.record, dataset)
         found[own.record["digest"]] = own
     return arrays.vouched(dataclasses.replace(dataset, sets=found)) if found else dataset
-
-
-def check(name: str, record: Mapping[str, Any], dataset: Dataset) -> None:
-    """Refuse a set of other images than those of a dataset: another data set, other classes, or another size."""
-    own = {"data set": dataset.name, "size": list(dataset.image_shape), "classes": list(dataset.class_names)}
-    for what, was in zip(own, (record["data"]["name"], record["image_shape"], record["class_names"])):
-        if was != own[what]:
-            told = f"is of the {what} {str(was):.80}; this run is of {str(own[what]):.80}"
-            raise errors.ConfigError(f"the set {name!r} {told}")
 
 
 def _asked(text: str) -> tuple[str, str] | None:
@@ -166,14 +156,6 @@ def _asked(text: str) -> tuple[str, str] | None:
         return None
     asked = spec.bind(call, select.distilled, ("labels", "ipc", "key", "pool"))
     return asked["name"], asked.get("digest", "")
-
-
-def _recorded(name: str, digest: str, root: str) -> dict[str, Any]:
-    """The record of a set, of this digest if one is wanted."""
-    record = KIND.recorded(name, root)
-    if digest not in ("", record["digest"]):
-        raise errors.ConfigError(f"the set {name!r} is {record['digest']} now; wanted {digest}")
-    return record
 
 
 def load_set(name: str, root: str | os.PathLike | None = None) -> DistilledSet:
@@ -207,7 +189,11 @@ def listed(root: str = "") -> list[tuple[str, str, str]]:
     return found
 
 
-def _told(record: Mapping[str, Any]) -> str:
+def ipc_of(record: Mapping[str, Any]) -> str:
+    """The images of each class in words, such as `10`, or `5 to 7`."""
     most = max(record["images_per_class"])
-    each = f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
-    return errors.shown(f"{each} images of each class of {record['data']['name']}, labels: {record['kind']}")
+    return f"{record['ipc']}" + f" to {most}" * (most > record["ipc"])
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    return errors.shown(f"{ipc_of(record)} images of each class of {record['data']['name']}, labels: {record['kind']}")

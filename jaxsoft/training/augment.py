@@ -22,16 +22,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxsoft import errors, imports, spec
-from jaxsoft.training import crops
+from jaxsoft.training import crops, frames
 
 _HERE = "jaxsoft/training/augment.py"
 
 
 class Augmentation(NamedTuple):
-    """`change(image, u, step_u)` is the image that the network sees; the uniform number `step_u` is shared by a batch.
-
-    Of a clip [T, H, W, C] every frame is changed alike: `build` calls `change` for each with the same numbers.
-    """
+    """`change(image, u, step_u)` is the image that the network sees; the uniform number `step_u` is shared by a batch."""
 
     draws: int  # how many uniform numbers an image needs
     change: Callable[[Float[Array, "H W C"], Float[Array, "D"], Float[Array, ""]], Float[Array, "H W C"]]
@@ -48,7 +45,7 @@ class Change(NamedTuple):
 
 
 def build(text: str) -> Augmentation:
-    """The augmentation that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
+    """The augmentation, also of clips, that a spec names, such as `dsa(operations="crop_rotate")`; a batch is `vmap(change, (0, 0, None))`.
 
     Raises:
       ConfigError: the name, an argument or an operation is unknown, or a user's own function returns something else.
@@ -56,18 +53,7 @@ def build(text: str) -> Augmentation:
     made: Any = spec.resolve(text, _returning(Augmentation), "augmentation", _HERE)()
     if not isinstance(made, Augmentation):
         raise errors.ConfigError(f"{text} should return an Augmentation, got {type(made).__name__}")
-    return made._replace(change=by_frame(made.change))
-
-
-def by_frame(function: Callable[..., Array], images: int = 1) -> Callable[..., Array]:
-    """A function whose first arguments are so many images, for clips too: all frames with the same other arguments."""
-
-    def applied(*given: Array) -> Array:
-        if given[0].ndim == 3:
-            return function(*given)
-        return jax.vmap(function, (*[0] * images, *[None] * (len(given) - images)))(*given)
-
-    return applied
+    return made._replace(change=frames.by_frame(made.change))
 
 
 def functions(text: str) -> list[Callable]:

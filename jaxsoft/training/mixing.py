@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from scipy.special import betaincinv
 
 from jaxsoft import errors, imports, spec
-from jaxsoft.training import augment
+from jaxsoft.training import augment, frames
 
 DRAWS = 3  # uniform numbers that mixing is given
 CUTMIX, NONE = "cutmix", "none"
@@ -73,7 +73,7 @@ def build(text: str) -> Mix:
     made = jax.eval_shape(mix, image, image, jax.ShapeDtypeStruct((DRAWS,), jnp.float32))
     if (made.shape, made.dtype) != (image.shape, image.dtype):
         raise errors.ConfigError(f"{text} should return an image as it is given, got {made.dtype} of {made.shape}")
-    return augment.by_frame(mix, images=2)
+    return frames.by_frame(mix, images=2)
 
 
 def canonical(text: str) -> str:

@@ -10,12 +10,11 @@ from jaxsoft.distilled.kept import KIND
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], ["compare"]),
         (["k_centers", "--seeds", "3"], ["compare:sets=k_centers,seeds=3"]),
         (["k_centers", "herding", "--data=cifar10"], ["compare:sets=k_centers+herding,data=cifar10"]),
-        (["--models=mlp(layers=1), convnet(depth=2, width=16)"], ["compare:models=mlp(layers=1)+convnet(depth=2, width=16)"]),
-        (["--augment", "none,crop_flip(1)"], ["compare:augment=none+crop_flip(1)"]),
-        (["--rates=1e-3,.1", "--bits=equal", "--quick"], ["compare:rates=1e-3+.1,bits=equal,quick"]),
+        (["herding", "--models=mlp(layers=1), convnet(depth=2, width=16)"], ["compare:sets=herding,models=mlp(layers=1)+convnet(depth=2, width=16)"]),
+        (["herding", "--augment", "none,crop_flip(1)"], ["compare:sets=herding,augment=none+crop_flip(1)"]),
+        (["herding", "--rates=1e-3,.1", "--bits=equal", "--quick"], ["compare:sets=herding,rates=1e-3+.1,bits=equal,quick"]),
         (["--config.note", "x", "k_centers", "--dry_run"], ["compare:sets=k_centers", "--config.note", "x", "--dry_run"]),
     ],
 )  # fmt: skip
@@ -35,6 +34,8 @@ def test_the_data_set_is_that_of_the_first_imported_set(tmp_path, monkeypatch):
     ("argv", "told"),
     [
         (["a+b"], "has no '\\+', got 'a\\+b'"),
+        ([], "^expected: jaxsoft compare SET"),
+        (["--quick"], "^expected: jaxsoft compare SET"),
         (["--ipc"], "^--ipc needs a value: --ipc=VALUE$"),
         (["--seeds="], "^--seeds needs"),
     ],

@@ -48,7 +48,7 @@ def test_a_machine_on_which_a_run_can_start(capsys, tmp_path):
     assert starting(told["ok"], "memory: ") and starting(told["ok"], f"run folders: {tmp_path}/runs (not there yet), ")
     assert starting(told["ok"], f"compiled programs: {tmp_path}/jaxsoft/xla (not there yet), ")
     assert starting(told["ok"], f"data: {tmp_path}/data (not there yet), ")
-    assert starting(told["ok"], "data sets: ")[0].endswith("built in: digits")
+    assert starting(told["ok"], "data sets: ")[0].endswith("built in: digits, moving_digits")
     assert list(tmp_path.iterdir()) == []
 
 

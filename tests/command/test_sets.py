@@ -51,7 +51,14 @@ def test_a_set_in_any_space_is_a_set_in_pixels(digits, name, space):
     assert own.record["ipc"] == 5 and own.record["told"]["space"]["how"] == how
     assert own.record["told"]["order of classes"]["how"] == "not checked"
     assert any(line.startswith("space: ") and line.endswith(f"({how})") for line in lines)
-    assert "distilled('mine')" in lines[-1]
+    assert "distilled('mine')" in lines[-2] and lines[-1] == "next: jaxsoft compare mine"
+
+
+def test_grey_images_need_no_channel(digits):
+    _, pixels, labels = digits
+    np.savez("grey.npz", images=np.rint(255 * pixels[..., 0]).astype(np.uint8), labels=labels)
+    imported(["grey.npz", "--as=grey", "--dataset=digits", "--no_order"])
+    assert jaxsoft.load_set("grey").images / np.float32(255) == pytest.approx(pixels, abs=0.002)
 
 
 def test_what_can_be_meant_in_two_ways_is_not_guessed(digits):
@@ -127,6 +134,10 @@ def test_what_cannot_be_is_refused_in_one_line(digits, capsys):
     np.savez("far.npz", images=pixels, labels=labels + 5)
     np.savez("nan.npz", images=np.where(pixels > 0.9, np.nan, pixels), labels=labels)
     np.savez("good.npz", images=pixels, labels=labels)
+    pathlib.Path("rows.csv").write_text("0.9,0.1")
+    for name in ("run/results.csv", "run/manifest.json", "run/curves.npz"):
+        pathlib.Path("run").mkdir(exist_ok=True)
+        pathlib.Path(name).write_text("")
     own = ["--as=bad", "--dataset=digits", "--space=pixels", "--no_order"]
     for words, code, told in (
         ([], 2, "expected: jaxsoft import SOURCE --as=NAME"),
@@ -141,6 +152,8 @@ def test_what_cannot_be_is_refused_in_one_line(digits, capsys):
         (["good.npz", *own, "--space=spaceless"], 2, "spaceless"),
         (["good.npz", *own, "--format=formless"], 2, "formless"),
         (["none.npz", *own], 3, "none.npz"),
+        (["rows.csv", *own], 3, "rows.csv is no file of arrays"),
+        (["run", *own], 3, "run is a run folder, and no set; jaxsoft export run --to=FOLDER"),
         (["small.npz", *own], 2, "images are 4x4x1; those of digits are 8x8x1"),
         (["few.npz", *own], 3, "class 0"),
         (["far.npz", *own], 3, "no image of class 0"),

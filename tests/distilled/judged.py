@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jaxsoft import errors, models
 from jaxsoft.data.formats import fkd, tensors
-from jaxsoft.distilled import layouts
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import layouts
+from jaxsoft.distilled.reading.options import Options
 
 
 def read(path: Path) -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.distilled import cells, named
-from jaxsoft.distilled.cells import Compared
+from jaxsoft.distilled.comparing import cells, lookup
+from jaxsoft.distilled.comparing.cells import Compared
 from jaxsoft.distilled.kept import KIND
 from jaxsoft.labels import codecs
 
@@ -70,11 +70,11 @@ def home(tmp_path, monkeypatch):
 
 
 def test_a_word_is_an_imported_set_or_a_way_to_select(home):
-    assert named.find("hard-1.0") == Compared("hard-1.0", "distilled('hard-1.0')", "", 3, 0, 2, "digits")
+    assert lookup.find("hard-1.0") == Compared("hard-1.0", "distilled('hard-1.0')", "", 3, 0, 2, "digits")
     soft = Compared("soft", "distilled(soft)", "distilled(soft)", 3, 4, 2, "digits")
-    assert named.find("soft") == named.find("distilled('soft')") == soft
-    assert named.find(str(home / "soft"))[:1] == ("soft",)
-    assert named.find("decile(i=0)") == Compared("decile(i=0)", "decile(i=0)")
+    assert lookup.find("soft") == lookup.find("distilled('soft')") == soft
+    assert lookup.find(str(home / "soft"))[:1] == ("soft",)
+    assert lookup.find("decile(i=0)") == Compared("decile(i=0)", "decile(i=0)")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_a_word_is_an_imported_set_or_a_way_to_select(home):
 )
 def test_another_word_is_refused(home, text, told):
     with pytest.raises(errors.ConfigError, match=told):
-        named.find(text)
+        lookup.find(text)
 
 
 def test_an_export_is_refused_with_the_command_that_imports_it(home):
     (home / "mine").mkdir()
     (home / "mine" / "export.json").write_text("{}")
     with pytest.raises(errors.ConfigError, match=r"import it first: jaxsoft import \S+/mine --as=mine$"):
-        named.find(str(home / "mine"))
+        lookup.find(str(home / "mine"))

@@ -68,7 +68,7 @@ def test_numbers_of_a_field_and_how_many_a_budget_buys(recorded):
         "budget/rows_ipc_C_H_W_layers_width_params_fields"
     ].tolist():
         assert fields.numbers(layers, hidden, channels) == each
-        assert fields.affordable(ipc, (height, width, channels), layers, hidden) == count
+        assert ipc * height * width * channels // fields.numbers(layers, hidden, channels) == count
     for net in W0:
         assert fields.numbers(*fields.dimensions(state(recorded, net))) == recorded[f"{net}/params_per_field"]
 

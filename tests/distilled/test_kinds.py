@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.distilled import kinds
+from jaxsoft.distilled.inference import kinds
 
 LABELS = np.repeat(np.arange(5), 4)
 LOGITS = np.random.RandomState(0).normal(size=(20, 5)) + 4 * np.eye(5)[LABELS]
@@ -12,7 +12,6 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
 @pytest.mark.parametrize(
     ("rows", "kind"),
     [
-        (None, "hard"),
         (np.eye(5)[LABELS], "hard"),
         (ROWS, "probabilities"),
         (ROWS.astype(np.float16).astype(np.float32), "probabilities"),
@@ -22,9 +21,9 @@ ROWS = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
     ],
 )
 def test_rows_say_what_they_are(rows, kind):
-    found = kinds.infer_kind(rows, LABELS, 5)
-    assert found.kind == kind
-    assert len(found.lines) == 1 or kind == "logits"  # rows of absolute values are largest for any class
+    found, lines = kinds.infer_kind(rows, LABELS)
+    assert found == kind
+    assert len(lines) == 1 or kind == "logits"  # rows of absolute values are largest for any class
 
 
 @pytest.mark.parametrize(
@@ -37,24 +36,13 @@ def test_rows_say_what_they_are(rows, kind):
 )
 def test_what_can_be_meant_in_two_ways_is_refused_with_the_flag(rows, why):
     with pytest.raises(errors.ConfigError, match=f"{why}.*--kind=probabilities or --kind=logits"):
-        kinds.infer_kind(rows, LABELS, 5)
+        kinds.infer_kind(rows, LABELS)
 
 
-def test_what_is_no_label_row_is_refused():
-    broken = LOGITS.copy()
-    broken[3, 1] = np.nan
-    with pytest.raises(errors.DataError, match="label row 3 has an entry that is no finite number"):
-        kinds.infer_kind(broken, LABELS, 5)
-    with pytest.raises(errors.DataError, match="label rows are 20 x 5; wanted 10 numbers"):
-        kinds.infer_kind(LOGITS, LABELS, 10)
-
-
-@pytest.mark.parametrize("labels", [LABELS, None])
-def test_rows_of_other_classes_than_the_order_are_told(labels):
+def test_rows_of_other_classes_than_the_labels_are_told():
     rows = ROWS.copy()
     rows[[0, 19]] = rows[[19, 0]]
-    (line,) = kinds.infer_kind(rows, labels, 5).lines[1:]
+    (line,) = kinds.infer_kind(rows, LABELS)[1][1:]
     assert "2 of 20 rows" in line and "row 0" in line and "another order" not in line
-    (line,) = kinds.infer_kind(ROWS[:, [1, 2, 3, 4, 0]], labels, 5).lines[1:]
+    (line,) = kinds.infer_kind(ROWS[:, [1, 2, 3, 4, 0]], LABELS)[1][1:]
     assert "20 of 20 rows" in line and "another order of classes?" in line
-    assert "no whole number" in kinds.infer_kind(ROWS[:19], None, 5).lines[1]

@@ -10,9 +10,8 @@ import saved
 from PIL import Image
 
 from jaxsoft import errors
-from jaxsoft.distilled import layouts
-from jaxsoft.distilled.layouts import parts, whole
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import checked, layouts, one_file
+from jaxsoft.distilled.reading.options import Options
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(8, 3, 6, 6)).astype(np.float32)
@@ -257,9 +256,9 @@ def test_learning_rates_that_are_none_are_refused(tmp_path, rate):
 
 
 def test_a_class_beyond_the_rows_is_refused():
-    found = whole.named({"images": IMAGES, "labels": CLASSES, "rows": LOGITS[:, :3]}, Path("x"), Options())
+    found = one_file.named({"images": IMAGES, "labels": CLASSES, "rows": LOGITS[:, :3]}, Path("x"), Options())
     with pytest.raises(ValueError, match="holds the class 3, and there are 3 classes"):
-        parts.checked(found)
+        checked.consistent(found)
 
 
 def test_every_layout_says_what_it_is():

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from jaxsoft import errors
-from jaxsoft.distilled.layouts import packed
+from jaxsoft.distilled.reading import packed
 
 KEPT = Path(__file__).parents[1] / "golden" / "packed.npz"
 WHOLE = Path(__file__).resolve().parents[3] / "shared" / "golden" / "systems_parity.npz"

@@ -8,15 +8,16 @@ import pytest
 from PIL import Image
 
 from jaxsoft import errors
-from jaxsoft.distilled import pictures
+from jaxsoft.distilled.reading import pictures
+from jaxsoft.distilled.reading.options import Options
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "golden" / "files"
 NAMES = ("cat", "dog", "sea lion")
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), np.uint8)
 
 
-def read(*args, **options) -> Any:
-    return pictures.read(*args, **options)
+def read(folder, class_names=(), channels=3, **options) -> Any:
+    return pictures.read(folder, class_names, channels, Options(**options))
 
 
 def put(folder, *paths, images: Any = PIXELS):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jaxsoft.data.formats import array, images
-from jaxsoft.distilled import layouts
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import layouts
+from jaxsoft.distilled.reading.options import Options
 
 FILES = Path(__file__).resolve().parents[3] / "shared" / "golden" / "files"
 NONE = {"files": {}, "hostile": {}, "imports": {}, "marker_that_must_never_appear": ""}

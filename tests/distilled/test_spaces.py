@@ -6,7 +6,7 @@ import pytest
 
 from jaxsoft import errors
 from jaxsoft.data import datasets, normalize
-from jaxsoft.distilled import spaces
+from jaxsoft.distilled.inference import spaces
 
 IPC = 20
 

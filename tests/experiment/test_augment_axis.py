@@ -16,8 +16,6 @@ from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.main import main
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 AUGMENT = "none", "crop_flip(padding=1)"
 # Of images; of views; of what an expert says at every step.
 LABELS = "hard", "teacher(epoch=2, views=2)", "teacher(epoch=2, online=true)"

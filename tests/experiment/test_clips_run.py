@@ -11,8 +11,6 @@ import jaxsoft
 from jaxsoft import errors, main
 from jaxsoft.experiment.store.folder import read_arrays
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
-
 NET = "convnet3d(depth=1, width=2)"
 CLIPS = {
     "data.name": "moving_digits", "data.limit": 8, "teacher.model": NET, "student.model": NET, "student.batch": 20,

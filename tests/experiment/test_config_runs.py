@@ -22,6 +22,8 @@ QUESTIONS = {  # config -> the modules of jaxsoft/analysis/questions that answer
     "label_bytes": ("label_bytes",),
     "learned_labels": ("learned",),
     "learning_rate": ("rates",),
+    "clips": ("clips",),
+    "compare": ("compare",),
     "loss": ("losses", "rates"),
     "optimism": ("optimism",),
     "selection": ("selection",),

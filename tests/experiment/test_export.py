@@ -14,7 +14,7 @@ from PIL import Image
 import jaxsoft
 from jaxsoft import errors, main
 from jaxsoft.analysis.reading.results import read_results
-from jaxsoft.distilled import exports
+from jaxsoft.distilled.reading import exports
 from jaxsoft.experiment.export import choose, torch_file
 from jaxsoft.labels import codecs
 

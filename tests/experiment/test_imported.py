@@ -150,7 +150,7 @@ def test_names_are_looked_up(mine, place, data):
         importing.import_file(place / "net.safetensors", imported.KIND.place("mine"), data)
     with pytest.raises(errors.ConfigError, match="letters, digits"):
         imported.KIND.place("..")
-    with pytest.raises(errors.CheckpointError, match="wanted xabc"):
+    with pytest.raises(errors.ConfigError, match="wanted xabc"):
         imported.read("mine", digest="xabc")
 
 
@@ -192,7 +192,7 @@ def test_a_teacher_is_known_by_its_weights_not_by_its_name(mine, place, data, li
     assert keys[0] == keys[1] == keys[2] != keys[3]
     digest = mine[0]["digest"]
     assert rows_of((f'imported("mine", weights="{digest}")',), data)[1] == keys[0]
-    with pytest.raises(errors.ConfigError, match=f"config.sweep.labels: the teacher 'two' is .* wants {digest}"):
+    with pytest.raises(errors.ConfigError, match=f"config.sweep.labels: the teacher 'two' is .* wanted {digest}"):
         rows_of((f'imported("two", weights="{digest}")',), data)
 
 

@@ -10,11 +10,11 @@ import tiny_run as tiny
 import jaxsoft
 from jaxsoft import errors
 from jaxsoft.data.chosen import Indices
-from jaxsoft.distilled import exports, fields, kept, pool
+from jaxsoft.distilled import fields, kept, pool
+from jaxsoft.distilled.reading import exports
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, make
 
-pytestmark = pytest.mark.usefixtures("kept_programs")
 STUDENT = jaxsoft.Student(model="mlp(hidden=8)", batch=16, steps=12, learning_rate=0.1, evaluations=3)
 SAID = "val_accuracy", "accuracy_by_class"
 

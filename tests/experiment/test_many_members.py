@@ -15,7 +15,7 @@ from jaxsoft.console import Console
 from jaxsoft.experiment.inputs import rows as labelling
 from jaxsoft.experiment.inputs import subsets
 from jaxsoft.experiment.inputs.prepare import Inputs
-from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import checks, selections
 from jaxsoft.experiment.plan import make as plan
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.folder import RunFolder
@@ -107,11 +107,11 @@ def test_what_few_members_differ_in_is_worked_out_once_for_all(dataset):  # noqa
         asked = settings(
             sweep={"labels": ("hard", "teacher|topk(2)"), "seed": tuple(range(seeds)), "teacher_epoch": (1, 2)}
         )
-        Told.written, shown, chosen = 0, LabelSpec.__str__, checks.selection
+        Told.written, shown, chosen = 0, LabelSpec.__str__, selections.selection
         with (
             mock.patch.object(LabelSpec, "parse", side_effect=LabelSpec.parse) as parse,
             mock.patch.object(LabelSpec, "__str__", autospec=True, side_effect=shown) as text,
-            mock.patch.object(checks, "selection", side_effect=chosen) as selection,
+            mock.patch.object(selections, "selection", side_effect=chosen) as selection,
         ):
             checks.check(asked)
             checks.check_data(asked, dataset)
@@ -144,7 +144,7 @@ def test_planning_takes_work_as_members_do(dataset):  # noqa: F811
 
 
 def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
-    def said(asked, settings, dataset, experts):
+    def said(asked, augment, settings, dataset, experts):
         return (Label(np.full((len(images) * spec.views, 3), 1 / 3, np.float32)) for spec, (_, images) in asked)
 
     def logits(split, ids, epochs):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from jaxsoft.analysis.questions import _beside, _bytes
+from jaxsoft.analysis.questions import _compare_bytes, _compare_tables
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Chart, Panel, Series, cut, spread
@@ -55,11 +55,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         table([_line(group, of) for of in every], _CELLS.format(group.on), folded=len(every) > _MOST_LINES),
         table([_worth(group, of) for of in every], _WORTHS, folded=len(every) > _MOST_LINES),
         table(list(_ranked(group, found)), _RANKING.format(group.on)),
-        *_beside.transferred(group, found),
-        *_beside.robust(group, found),
-        *_beside.flattered(group, every),
-        *_beside.scored(group, every, runs),
-        *_bytes.stored(group, every, runs),
+        *_compare_tables.transferred(group, found),
+        *_compare_tables.robust(group, found),
+        *_compare_tables.flattered(group, every),
+        *_compare_tables.scored(group, every, runs),
+        *_compare_bytes.stored(group, every, runs),
     ]
     return Section(
         _title(group, every), [block for block in blocks if not (isinstance(block, Table) and not block.rows)]
@@ -110,7 +110,7 @@ def _line(group: Group, of: Cells) -> dict[str, Any]:
     cells = {f"{images}: {kind}, %": ((images, kind), 1.0) for images in (ITS, RANDOM) for kind in KINDS}
     values = {name: comparison.value(group, of, dict([term])) for name, term in cells.items()}
     n = max(value.n for value in values.values())
-    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}, "n": n}
+    return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, "n": n}
 
 
 def _worth(group: Group, of: Cells) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _worth(group: Group, of: Cells) -> dict[str, Any]:
     values = {name: comparison.value(group, of, terms) for name, terms in _WORTH.items()}
     draws = {kind: found for kind in KINDS if (found := comparison.draws_as_good(group, of, kind))}
     as_good = {f"draws as good, {kind}": f"{count} of {n}" for kind, (count, n) in draws.items()}
-    return {**_beside.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
+    return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
 
 
 def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:
@@ -128,7 +128,7 @@ def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:
             here = [of for of in every if of.ipc == ipc]
             for i, place in enumerate(comparison.ranking(group, ipc, _rivals(here))):
                 chosen = group.choose(ipc, place.arms)
-                line = {**_beside.named(Cells(place.name, ipc, condition, {})), "place": i + 1}
+                line = {**_compare_tables.named(Cells(place.name, ipc, condition, {})), "place": i + 1}
                 line |= {"chosen label spec": None if chosen is None else words.code(group.labels(chosen))}
                 line |= {"test, %": place.accuracy, "behind the first, points": place.behind if i else None}
                 yield {**line, "told from the first": ("yes" if place.is_told else "no") if i else None}
@@ -156,8 +156,8 @@ def _title(group: Group, every: Sequence[Cells]) -> str:
     if not said:
         return "What labels are worth, on the images of sets and on random ones"
     (kind, wins, of), *rest = said
-    more = "".join(f", with {_beside.with_kind(name)} {won} of {n}" for name, won, n in rest)
-    return f"Images beat random ones in {wins} of {of} {many} with {_beside.with_kind(kind)}{more}"
+    more = "".join(f", with {_compare_tables.with_kind(name)} {won} of {n}" for name, won, n in rest)
+    return f"Images beat random ones in {wins} of {of} {many} with {_compare_tables.with_kind(kind)}{more}"
 
 
 def _rules(group: Group, runs: Sequence[Run]) -> list[Text]:
@@ -190,8 +190,12 @@ def _chart(group: Group, found: Found) -> Chart:
             for kind in KINDS:
                 values = {i: comparison.value(group, of, {(images, kind): 1.0}) for i, of in enumerate(here)}
                 own = {i: value for i, value in values.items() if value.n}
-                style: dict[str, Any] = {"line": False, "colour": _beside.COLOURS[kind], "hollow": images == RANDOM}
-                marks += [Series.of(f"{images}, {_beside.with_kind(kind)}", own, **style)] if own else []
+                style: dict[str, Any] = {
+                    "line": False,
+                    "colour": _compare_tables.COLOURS[kind],
+                    "hollow": images == RANDOM,
+                }
+                marks += [Series.of(f"{images}, {_compare_tables.with_kind(kind)}", own, **style)] if own else []
         title = ", ".join([words.budgets([ipc]), *(cut(part, 30) for part in condition if part)])
         names = [cut(of.name, _LONGEST) for of in here]
         panels.append(Panel(marks, x="set", title=title, names=names, height=2.8))

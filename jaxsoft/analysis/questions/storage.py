@@ -11,8 +11,7 @@ from jaxsoft.analysis.showing.chart import ORANGE, Chart, Panel, Series, shades
 from jaxsoft.analysis.showing.page import Section, Table, Text, table
 from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate
-from jaxsoft.analysis.statistics.sizes import INDEX_BITS
-from jaxsoft.analysis.statistics.worth import Purchase, pixel_bits, purchases, worths
+from jaxsoft.analysis.statistics.worth import INDEX_BITS, Purchase, pixel_bits, purchases, worths
 
 ORDER = 60
 _LIKELY = 0.5

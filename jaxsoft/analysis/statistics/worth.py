@@ -16,6 +16,7 @@ from jaxsoft.labels import codecs
 
 _VALUE_BITS = 16
 """Bits v of one entry of a soft label, in half precision."""
+INDEX_BITS = 32  # of a place in the published train set, whose size is not in the results
 _MAP_BITS = 32  # of one entry of a feature map, in single precision
 _CUTS, _WHOLE = ("topk", "drop_class"), ("renormalize", "temperature", "power", "softmax", "hard")
 """Operations after which rows do not sum to 1, and after which they do again."""
@@ -43,17 +44,6 @@ class Worth(NamedTuple):
         if self.smallest == 0:
             return None if math.isinf(self.largest) else "≤ "
         return "≥ " if math.isinf(self.largest) else ""
-
-
-class Cell(NamedTuple):
-    """What can be had: arms at one IPC under a name, such as a label spec; bits of all images, of all labels and of one."""
-
-    ipc: int
-    labels: str
-    arms: Arms
-    images: int
-    label_bits: int
-    bits: int
 
 
 class Purchase(NamedTuple):
@@ -243,26 +233,19 @@ def purchases(
       ipcs: budgets, all if none is given.
     """
     there = {labels: group.budgets(group.of(labels)) for labels in specs}
-    cells = []
-    for labels, own in there.items():
-        for ipc in [ipc for ipc in own if not ipcs or ipc in ipcs]:
-            paid = classes * ipc * specs[labels] + once.get(labels, 0)
-            cells.append(Cell(ipc, labels, group.of(labels), classes * ipc * image_bits, paid, specs[labels]))
-    return priced(group, cells)
-
-
-def priced(group: Group, cells: Sequence[Cell]) -> list[Purchase]:
-    """Sets with their cost and their accuracy, the cheapest first; those of several kinds of images side by side."""
+    cells = [(ipc, labels) for labels, own in there.items() for ipc in own if not ipcs or ipc in ipcs]
     if not cells:
         return []
-    costs = np.array([cell.images + cell.label_bits for cell in cells], float)
-    at = [(group.ipcs.index(cell.ipc), group.choose(cell.ipc, cell.arms)) for cell in cells]
+    paid = [classes * ipc * specs[labels] + once.get(labels, 0) for ipc, labels in cells]
+    costs = np.array([classes * ipc * image_bits + bits for (ipc, _), bits in zip(cells, paid)], float)
+    at = [(group.ipcs.index(ipc), group.choose(ipc, group.of(labels))) for ipc, labels in cells]
     test, selection = (values[:, *np.array(at, int).T] for values in (group.test, group.selection))
     kept, found = pareto(costs, curves(selection)), []
     for i in np.lexsort((-means(test), costs)):
-        cell = cells[i]
-        bits, score = (cell.images, cell.label_bits, cell.bits), group.accuracy(cell.ipc, cell.arms)
-        found.append(Purchase(cell.ipc, cell.labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
+        ipc, labels = cells[i]
+        bits = classes * ipc * image_bits, paid[i], specs[labels]
+        score = group.accuracy(ipc, group.of(labels))
+        found.append(Purchase(ipc, labels, *bits, score, float(kept[1:, i].mean()), bool(kept[0, i])))
     return found
 
 

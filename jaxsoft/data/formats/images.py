@@ -8,11 +8,13 @@ palette lies at the end: a file that is cut before it decodes as grey, without a
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFile, ImageOps
 
+from jaxsoft import files
 from jaxsoft.data import refusals
 
 FORMATS = (
@@ -24,11 +26,21 @@ UNREAD = frozenset(
     ".heic .heif .jxl .svg .svgz .eps .ps .pdf .wmf .emf .psd .ai .exr .hdr .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 "
     ".dds .fit .fits .pcx .xpm .icns .cur .dcx .fli .flc .im .msp .pcd .pxr".split()
 )
+MAX_BYTES = 1 << 26  # of one file
 MAX_SIDE = 1 << 13  # of a resized image: as many pixels
 
 _MAX_PIXELS = MAX_SIDE**2
 _MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LA", "PA", "RGBA", "La", "RGBa")
 _TIFF_BITS, _TIFF_EXTRA, _TIFF_SIGN, _TIFF_CHANNELS = 258, 338, 339, 277
+
+
+def read(
+    path: Path, resize: int | None = None, told: Callable[[str], None] | None = None
+) -> UInt8[np.ndarray, "H W C"]:
+    """One file, decoded in colour; see `decode`. DataError if it cannot be read."""
+    with refusals.naming(f"{path} cannot be read"):
+        data = files.read(path, MAX_BYTES)
+    return decode(data, str(path), resize, told=told)
 
 
 def decode(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxsoft import errors, files
+from jaxsoft import errors
 from jaxsoft.data import raw, refusals
 from jaxsoft.data.formats import images
 from jaxsoft.data.prepared import MANIFEST
@@ -29,7 +29,6 @@ _OTHER = "files that are no images"
 _UNREAD = "images of kinds that are not read"
 _KINDS = dict.fromkeys(images.UNREAD, _UNREAD) | dict.fromkeys(images.ENDINGS, "")  # by ending; all else is no image
 _NAMES = 5  # of each reason
-_MAX_BYTES = 1 << 26  # of one file
 
 Paths = dict[str, list[Path]]
 """Class name -> image files."""
@@ -215,9 +214,7 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: Listing) -> 
 
 def pixels(path: Path, resize: int | None, seen: Listing) -> UInt8[np.ndarray, "H W C"]:
     """One image file, decoded; what there is to say of it is told. DataError if it cannot be read."""
-    with refusals.naming(f"{path} cannot be read"):
-        data = files.read(path, _MAX_BYTES)
-    return images.decode(data, str(path), resize, told=lambda what: seen.tell(what, path))
+    return images.read(path, resize, lambda what: seen.tell(what, path))
 
 
 def _files(folder: Path, loose: bool = False) -> Iterator[tuple[Path, str]]:

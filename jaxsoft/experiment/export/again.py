@@ -12,7 +12,7 @@ from jaxsoft.data.formats import array, exported
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import derive, record
 from jaxsoft.experiment.export.export import NONE
-from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import checks, selections
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import OnEpoch
 from jaxsoft.labels import codecs
@@ -85,7 +85,7 @@ def load_export(folder: Path | str) -> Export:
         sweep = dataclasses.replace(settings.sweep, select=(own,))
         settings = dataclasses.replace(settings, select=own, sweep=sweep)
     select, (labels,) = settings.select, settings.sweep.labels
-    if told["codec"] != NONE and not checks.reads_pool(settings.select):
+    if told["codec"] != NONE and not selections.reads_pool(settings.select):
         named = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),))
         select, (labels,) = own, read_rows(dataclasses.replace(settings, sweep=named), (folder,)).sweep.labels
     return Export(folder, told, settings, select, labels)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import errors, spec
 from jaxsoft.experiment.plan import stored
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.labels.spec import LabelSpec
@@ -16,7 +16,8 @@ _SHOWN = 8  # choices that a message lists
 def member(rows: Sequence[Row], asked: Mapping[str, str], folder: Path) -> Row:
     """The row of the one member of a run whose columns have these values; an empty text asks for nothing.
 
-    Label specs may be written as in the config: `teacher(accuracy=0.35)` is the epoch that reaches it.
+    Label specs and ways to select may be written as in the config: `teacher(accuracy=0.35)` is the epoch that reaches it, and
+    `distilled("mtt")` the set with its digest.
 
     Raises:
       ConfigError: there is none, or there are several; names the choices.
@@ -25,6 +26,7 @@ def member(rows: Sequence[Row], asked: Mapping[str, str], folder: Path) -> Row:
     for column, text in asked.items():
         if text:
             wanted = _labels(text, folder) if column == "labels" else text
+            wanted = _way(text, rows) if column == "select" else wanted
             before, left = left, [row for row in left if _shown(row.get(column)) == _shown(_number(wanted))]
             if not left:
                 told = _choices(column, before)
@@ -42,6 +44,13 @@ def _labels(text: str, folder: Path) -> str:
     resolved = RunFolder(folder).read_json(stored.TEACHERS).get("resolved", {})
     means = {str(LabelSpec.parse(written)): meant for written, meant in resolved.items()}
     return means.get(plain, plain)
+
+
+def _way(text: str, rows: Sequence[Row]) -> str:
+    """A way to select as results tell it, by its one digest there if none is asked for."""
+    asked = str(spec.parse_one(text))
+    told = {way for row in rows if str(spec.parse_one(way := str(row["select"])).without("digest")) == asked}
+    return told.pop() if len(told) == 1 else text
 
 
 def _choices(column: str, rows: Sequence[Row]) -> str:

@@ -12,7 +12,7 @@ from jaxsoft import config, errors, numerics
 from jaxsoft.data.formats import exported
 from jaxsoft.experiment import run
 from jaxsoft.experiment.export import card, derive, pictures, record
-from jaxsoft.experiment.plan import checks, identity, stored
+from jaxsoft.experiment.plan import checks, identity, selections, stored
 from jaxsoft.experiment.store.folder import RunFolder, packed
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch
 from jaxsoft.labels import codecs, given
@@ -119,7 +119,7 @@ def _is_loaded(settings: config.Settings, dataset: Dataset) -> bool:
 
 def _again(settings: config.Settings, told: dict[str, Any]) -> config.Settings:
     """The settings that train the student again, from the files of the export where it has labels of train images."""
-    if told["codec"] == NONE or checks.reads_pool(settings.select):
+    if told["codec"] == NONE or selections.reads_pool(settings.select):
         return settings
     own = f"indices({exported.IMAGES!r})"
     sweep = dataclasses.replace(settings.sweep, labels=(record.labels_spec(told),), select=(own,))

@@ -58,7 +58,7 @@ def prepare(
     classes = whole.labels[used].astype(np.int32) if wanted else None
     teachers = online_teachers({m.labels for m in plan.members}, experts)
     tables, maps = feature_tables(plan.members, images, dataset, experts)
-    bank = make_bank(normalizer, normalizer.store(whole.images[used]), rows, classes, teachers, tables)
+    bank = make_bank(normalizer, normalizer.store_beyond(whole.images[used]), rows, classes, teachers, tables)
     members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
     validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 
 from jaxsoft import config, rng
 from jaxsoft.distilled import pool
-from jaxsoft.experiment.plan import checks, sweep, trials
+from jaxsoft.experiment.plan import selections, sweep, trials
 from jaxsoft.experiment.plan.sweep import Draw, MemberSpec, Subset
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.types import Dataset
@@ -19,8 +19,8 @@ def draw_tables(
     members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, experts: Experts | None
 ) -> dict[Draw, Int[np.ndarray, "K I"]]:
     """For every draw, positions in the pool by class; what they say is asked of the experts once, if at all."""
-    tables, named, asked = {}, functools.cache(checks.selection), functools.cache(checks.asked_of_expert)
-    whole, reads = pool.of(dataset), functools.cache(checks.reads_pool)
+    tables, named, asked = {}, functools.cache(selections.selection), functools.cache(selections.asked_of_expert)
+    whole, reads = pool.of(dataset), functools.cache(selections.reads_pool)
     said = functools.cache(lambda name: {"difficulty": difficulty, "embeddings": embeddings}[name](experts, dataset))
     for draw, ipc in sweep.largest_ipc(members, settings.protocol).items():
         choose = named(draw.select)

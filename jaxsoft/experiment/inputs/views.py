@@ -56,7 +56,7 @@ def view_labels(
         seen: dict[str, Any] = dict(augment=augment, views=spec.views, mix=spec.mixing)
         recipe = Recipe(student.model, classes, slots, batch, **seen)
         bank = make_bank(
-            normalizer, normalizer.store(whole.images[np.asarray(images)]), np.zeros((0, classes), np.float32)
+            normalizer, normalizer.store_beyond(whole.images[np.asarray(images)]), np.zeros((0, classes), np.float32)
         )
         ask = functools.partial(_ask, recipe, bank, int(seed), spec.statistics)
         said = jnp.asarray(np.stack([ask(*network) for network in networks]))

@@ -3,18 +3,17 @@
 import contextlib
 import dataclasses
 import functools
-import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxsoft import config, data, errors, models, rng, sinks, spec
-from jaxsoft.data import chosen, normalize, select
+from jaxsoft import config, data, errors, models, rng, sinks
+from jaxsoft.data import chosen, normalize
 from jaxsoft.distilled import kept, pool
 from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import committees, maps, sweep, trials
+from jaxsoft.experiment.plan import committees, maps, selections, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach import imported
 from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
@@ -25,8 +24,6 @@ from jaxsoft.training import augment, cost
 from jaxsoft.training.recipe import Recipe, wanted
 from jaxsoft.types import Dataset
 
-SELECTIONS = spec.public_functions(select), "selection", "jaxsoft/data/select.py"
-_SAID = {"difficulty": 1, "embeddings": 2}
 _MEMBER_BYTES = 5_000  # of a plan, for each member; measured at 200,000 of them
 
 
@@ -114,7 +111,7 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
 def _check_learning(members: Sequence[MemberSpec], specs: Mapping[str, LabelSpec]) -> None:
     """Refuse to learn labels of images that are none of the train split, or to weigh experts by them."""
     for text, way in dict.fromkeys((m.labels, m.select) for m in members):
-        if (specs[text].is_learned or specs[text].prior == "students") and reads_pool(way):
+        if (specs[text].is_learned or specs[text].prior == "students") and selections.reads_pool(way):
             told = "are made with the other train images, and the images are of an imported set"
             raise errors.ConfigError(f"config.sweep.labels: '{text}' with config.sweep.select '{way}': labels {told}")
 
@@ -129,12 +126,12 @@ def _check_fits(labels: LabelSpec, sizes: Iterable[int], settings: config.Settin
 
 def _try_selection(text: str, ipcs: Collection[int], teacher: config.Teacher, dataset: Dataset) -> None:
     """Choose images once, as if all were equal to experts, and refuse what is no selection or does not nest."""
-    given: dict[str, Any] = {"pool": pool.of(dataset)} if reads_pool(text) else {}
-    given |= {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in asked_of_expert(text).items()}
+    given: dict[str, Any] = {"pool": pool.of(dataset)} if selections.reads_pool(text) else {}
+    given |= {name: np.zeros((len(dataset.train), 1)[:axes]) for name, axes in selections.asked_of_expert(text).items()}
     if "embeddings" in given:
         _check_embeds(text, teacher, dataset.num_classes)
     labels, most = dataset.train.labels, max(ipcs)
-    choose = functools.partial(selection(text), labels, key=rng.key(0, rng.Stream.SUBSET), **given)
+    choose = functools.partial(selections.selection(text), labels, key=rng.key(0, rng.Stream.SUBSET), **given)
     trials.check_table(text, choose(most), labels, most)
     trials.check_nested(text, choose, most)
     for ipc in ipcs if isinstance(text, chosen.Indices) else ():
@@ -154,7 +151,7 @@ def needs_experts(settings: config.Settings) -> bool:
     """Whether anything asks an expert: labels, selection, or the order of classes."""
     specs = [LabelSpec.parse(text) for text in settings.sweep.labels or ("hard",)]
     asked = any(spec.needs_teacher or spec.is_learned for spec in specs)
-    return asked or settings.subjects == "accuracy" or any(map(asked_of_expert, _selections(settings)))
+    return asked or settings.subjects == "accuracy" or any(map(selections.asked_of_expert, _selections(settings)))
 
 
 def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None:
@@ -164,30 +161,13 @@ def require_memory(needed: int, there: int, what: str, way_on: str = "") -> None
         raise errors.ConfigError(f"{what} {told}{way_on}")
 
 
-def selection(text: str) -> Callable[..., Any]:
-    """The function that chooses images, with the user's arguments filled in."""
-    found = spec.resolve(text, *SELECTIONS, ("labels", "ipc", "key"), (*_SAID, "given", "pool"))
-    return functools.partial(found, given=text.given) if isinstance(text, chosen.Indices) else found
-
-
-def reads_pool(text: str) -> bool:
-    """Whether a selection takes images of an imported set."""
-    return "pool" in inspect.signature(selection(text)).parameters
-
-
-def asked_of_expert(text: str) -> dict[str, int]:
-    """What a selection asks an expert about all images, and how many axes it has; nothing, if it asks none."""
-    takes = inspect.signature(selection(text)).parameters
-    return {name: axes for name, axes in _SAID.items() if name in takes}
-
-
 def _named(settings: config.Settings) -> Iterator[tuple[str, Callable[[], object]]]:
     """Everything that settings name by a spec: their key, and what builds it."""
     for text in settings.sinks:
         yield "config.sinks", functools.partial(sinks.check, text)
     yield "config.data.normalize", functools.partial(normalize.canonical, settings.data.normalize)
     for text, key in _selections(settings).items():
-        yield key, functools.partial(selection, text)
+        yield key, functools.partial(selections.selection, text)
     for name in _trained(settings):
         part = getattr(settings, name)
         yield f"config.{name}.optimizer", Recipe("", 10, 1, 1, part.optimizer).build_optimizer

@@ -10,7 +10,7 @@ from typing import Any
 from jaxsoft import config, errors, imports, numerics, sources, spec
 from jaxsoft.experiment.learned import judges
 from jaxsoft.experiment.learned import learn as learning
-from jaxsoft.experiment.plan import checks
+from jaxsoft.experiment.plan import selections
 from jaxsoft.experiment.plan.sweep import BY_MEMBER, MemberSpec
 from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.spec import LabelSpec
@@ -56,7 +56,7 @@ def code_of(settings: config.Settings, member: MemberSpec) -> dict[str, str]:
         **_of_training(member.model, member.optimizer, own.schedule, member.augment, member.loss),
         **{f"label operation {call.name}": sources.digest(operation(call.name)) for call in source.operations},
         **({f"mixing {source.mix}": sources.digest(mixing.function(source.mix))} if source.mix else {}),
-        f"selection {way}": sources.digest(spec.find(way, *checks.SELECTIONS)),
+        f"selection {way}": sources.digest(spec.find(way, *selections.SELECTIONS)),
     }
 
 

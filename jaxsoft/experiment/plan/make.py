@@ -17,8 +17,8 @@ from jaxsoft import config, spec
 from jaxsoft.data import chosen
 from jaxsoft.distilled import pool
 from jaxsoft.experiment.machine import memory
-from jaxsoft.experiment.plan import identity, maps, sweep
-from jaxsoft.experiment.plan.checks import asked_of_expert, check_data, require_memory
+from jaxsoft.experiment.plan import identity, maps, selections, sweep
+from jaxsoft.experiment.plan.checks import check_data, require_memory
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
@@ -78,7 +78,10 @@ def _keys(members: Sequence[MemberSpec], context: dict[str, Any], settings: conf
 
     def own(m: MemberSpec) -> tuple[str, str, str]:
         source = LabelSpec.parse(m.labels)
-        read = {"teacher": source.needs_teacher or bool(asked_of_expert(m.select)), "learned": source.is_learned}
+        read = {
+            "teacher": source.needs_teacher or bool(selections.asked_of_expert(m.select)),
+            "learned": source.is_learned,
+        }
         read["committee"] = source.prior == "students"
         shared = {name: value for name, value in context.items() if read.get(name, True)}
         content = str(replace(source, file=source.file and "rows", **_unnamed(source)))

@@ -104,3 +104,12 @@ def write(path: Path, found: Mapping[str, Curve], order: Iterable[str]) -> None:
     step = np.nan_to_num(values.pop("step"), nan=-1.0).astype(np.int32)
     numbers = {name: array.astype(np.float32) for name, array in values.items()}
     write_arrays(path, {"member": np.array(members), "step": step, **numbers})
+
+
+def tidy(about: Any, each: Sequence[Curve | None]) -> Any:
+    """A line for each look: of a table with a row for each curve, that row, and what the look told."""
+    found = about.loc[about.index.repeat([curve.values.shape[1] if curve else 0 for curve in each])]
+    found, whole = found.reset_index(drop=True), np.concatenate([curve.values for curve in each if curve], axis=1)
+    for name, values in zip(next(curve.names for curve in each if curve), whole, strict=True):
+        found[name] = values.astype(int) if name == "step" else values
+    return found

@@ -134,7 +134,7 @@ class Experts(NamedTuple):
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
         """What every expert says at these epochs about these images of a split."""
         ids = np.asarray(image_ids, np.int32)
-        stored = self.normalizer.store(split.images[ids])
+        stored = self.normalizer.store_beyond(split.images[ids])
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for cohort in self.cohorts:
             logits[list(cohort.places)] = cohort.logits(stored, epochs)
@@ -166,7 +166,7 @@ class Experts(NamedTuple):
         """What one expert tells of images after an epoch."""
         recipe, variables = self.network(expert, epoch)
         alone = jax.tree.map(lambda a: np.asarray(a)[None], variables)
-        (found,) = answers(recipe, self.normalizer, self.normalizer.store(images), [alone], ask=ask)
+        (found,) = answers(recipe, self.normalizer, self.normalizer.store_beyond(images), [alone], ask=ask)
         return found[0]
 
     def class_order(self, dataset: Dataset) -> Int[np.ndarray, "K"]:

@@ -5,7 +5,7 @@ A folder NAME has `teacher.json`, sealed, and `weights.safetensors`; where it li
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from jaxsoft import config, errors, imports, models, sealed
+from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Images, Normalizer
 from jaxsoft.labels.given import Told, with_labels
 from jaxsoft.labels.spec import LabelSpec
@@ -55,12 +56,12 @@ class Imported(NamedTuple):
     @property
     def normalizer(self) -> Normalizer:
         """What it sees."""
-        return standardizing(self.record["mean"], self.record["std"])
+        return normalize.affine(self.record["mean"], self.record["std"])
 
     def logits(self, images: Images) -> Float32[np.ndarray, "N K"]:
         """What it says about images, uint8 or float in [0, 1]."""
         stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], self.variables)
-        ((said,),) = answers(self.recipe, self.normalizer, self.normalizer.store(images), [stacked])
+        ((said,),) = answers(self.recipe, self.normalizer, self.normalizer.store_beyond(images), [stacked])
         return said
 
     def sees(self, normalizer: Normalizer) -> tuple[Float32[np.ndarray, "C"], Float32[np.ndarray, "C"]]:
@@ -69,19 +70,9 @@ class Imported(NamedTuple):
         return scale, self.normalizer.shift - normalizer.shift * scale
 
 
-def standardizing(mean: Sequence[float], std: Sequence[float]) -> Normalizer:
-    """(x - mean) / std for each channel, with x in [0, 1]."""
-    middle, width = (np.asarray(each, np.float64) for each in (mean, std))
-    return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
-
-
-def recorded(name: str, root: str = "") -> dict[str, Any]:
-    """The record of a teacher.
-
-    Raises:
-      ConfigError: there is no teacher of this name. CheckpointError: the record was altered.
-    """
-    found = KIND.recorded(name, root)
+def recorded(name: str, root: str = "", digest: str = "") -> dict[str, Any]:
+    """The record of a teacher; errors as `sealed.Kind.recorded`, and a CheckpointError if it names code of others."""
+    found = KIND.recorded(name, root, digest)
     if imports.is_outside(found["model"]):  # nothing of a folder that came from elsewhere runs
         told = f"its network is {found['model']}, which is none of jaxsoft's own"
         raise errors.CheckpointError(f"cannot read {KIND.place(name, root) / KIND.record}: {told}")
@@ -92,14 +83,13 @@ def read(name: str, root: str = "", digest: str = "") -> Imported:
     """A teacher, once every leaf of it is known to be as it was imported; `digest` is the one that is wanted, if any.
 
     Raises:
-      ConfigError, CheckpointError: as `recorded`; or the weights were altered, or are of another import.
+      ConfigError, CheckpointError: as `recorded`; or the weights were altered.
     """
-    record, folder = recorded(name, root), KIND.place(name, root)
-    KIND.check_digest(folder, record, digest)
+    record = recorded(name, root, digest)
     shape, classes = record["image_shape"], len(record["class_names"])
     init = functools.partial(models.build(record["model"], classes).init, jax.random.key(0))
     like = jax.eval_shape(init, jax.ShapeDtypeStruct((1, *shape), jnp.float32))
-    return Imported(record, KIND.unpacked(folder, record, like))
+    return Imported(record, KIND.unpacked(KIND.place(name, root), record, like))
 
 
 def known(settings: config.Settings) -> config.Settings:
@@ -112,9 +102,7 @@ def known(settings: config.Settings) -> config.Settings:
     def found(text: str, spec: LabelSpec) -> str:
         if not spec.imported:
             return text
-        digest = recorded(spec.imported, settings.data.root)["digest"]
-        if spec.weights not in ("", digest):
-            raise errors.ConfigError(f"the teacher {spec.imported!r} is {digest} now; '{text}' wants {spec.weights}")
+        digest = recorded(spec.imported, settings.data.root, spec.weights)["digest"]
         return Told.of(text, dataclasses.replace(spec, weights=digest))
 
     return with_labels(settings, found)
@@ -126,8 +114,4 @@ def check(spec: LabelSpec, of: config.Data, dataset: Dataset) -> None:
     if spec.views and of.normalize.startswith("zca"):
         told = f"with config.data.normalize={of.normalize} a view is whitened, and the teacher {spec.imported!r}"
         raise errors.ConfigError(f"{told} sees none such; wanted standardize or none, or labels without views")
-    own = {"data set": dataset.name, "size": list(dataset.image_shape), "classes": list(dataset.class_names)}
-    for what, was in zip(own, (there["data"]["name"], there["image_shape"], there["class_names"])):
-        if was != own[what]:
-            told = f"is of the {what} {str(was):.80}; this run is of {str(own[what]):.80}"
-            raise errors.ConfigError(f"the teacher {spec.imported!r} {told}; import it with --data={dataset.name}")
+    KIND.check_data(spec.imported, there, dataset)

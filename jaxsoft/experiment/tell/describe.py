@@ -111,7 +111,7 @@ def resolved_lines(
     words = ("accuracy=", "entropy=", *(("drop_class",) if settings.subjects == "accuracy" else ()))
     others = [text for text in dict.fromkeys(settings.sweep.labels) if not isinstance(text, Told)]
     named = [text for text in others if any(word in text for word in words)]
-    own = (text for text in settings.sweep.labels if isinstance(text, Told))
+    own = dict.fromkeys(text for text in settings.sweep.labels if isinstance(text, Told))
     lines = [
         f"  {text} is {text.spec}" + (f": {len(text.rows)} rows" if isinstance(text, Labels) else "") for text in own
     ]

@@ -9,14 +9,13 @@ import numpy as np
 from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import tensors
-from jaxsoft.distilled import tables
-from jaxsoft.distilled.found import Found
-from jaxsoft.distilled.layouts import parts
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.inference import kinds
+from jaxsoft.distilled.reading import checked, tables
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 
 _TRIO = re.compile(r"images_(zca_)?(best|\d{1,9})\.pt")
 _PAPER = re.compile(r"ipc(\d{1,9})_(\w{1,64})_image_syn\.pt")
-_SUM = 1e-3  # by how much a row of probabilities may miss 1
 
 
 def is_images(value: Any) -> bool:
@@ -26,7 +25,7 @@ def is_images(value: Any) -> bool:
 
 def images(value: Any, path: Path, options: Options) -> Found:
     """Images, with the labels that are given, or that lie beside them by the names of files, or without any."""
-    own = parts.images(value, channels_last=path.suffix in (".npy", ".npz"))
+    own = checked.images(value, channels_last=path.suffix in (".npy", ".npz"))
     if match := _TRIO.fullmatch(path.name):
         return _trio(own, path.parent, match[2], bool(match[1]), options.labels)
     if match := _PAPER.fullmatch(path.name):
@@ -35,7 +34,7 @@ def images(value: Any, path: Path, options: Options) -> Found:
     return _labelled(Found("images", own), options.labels)
 
 
-def _trio(own: parts.Images, folder: Path, step: str, is_unwhitened: bool, given: Path | None) -> Found:
+def _trio(own: checked.Images, folder: Path, step: str, is_unwhitened: bool, given: Path | None) -> Found:
     """Images of MTT, FTD, DATM, EDF or DRUPI at a step, or at the best one; the labels of DATM and after it are logits.
 
     Reference: Cazenavette et al. (2022), "Dataset Distillation by Matching Training Trajectories"; Guo et al. (2024),
@@ -44,7 +43,7 @@ def _trio(own: parts.Images, folder: Path, step: str, is_unwhitened: bool, given
     found = Found("MTT", own, space="pixels" if is_unwhitened else "")
     rate, features, labels = (folder / f"{name}_{step}.pt" for name in ("lr", "features", "labels"))
     if rate.exists():
-        found = found._replace(learning_rate=_read(rate, parts.learning_rate), files=(rate,))
+        found = found._replace(learning_rate=_read(rate, checked.learning_rate), files=(rate,))
     if features.exists():
         found = found._replace(notes=(f"{features.name}, feature maps of one architecture, is left out",))
     pixels = sorted(path.name for path in folder.glob("images_zca_*.pt"))
@@ -87,17 +86,17 @@ def _labelled(found: Found, path: Path | None, kind: str = "") -> Found:
         return found._replace(notes=(*found.notes, told))
     images: Any = found.images
     classes, rows = _labels(path, len(images))
-    if rows is None or (kind == "logits") == _sum_to_one(rows):
+    if rows is None or (kind == "logits") == ((rows >= 0).all() and kinds.sum_to_one(rows).all()):
         kind = ""
     if classes is None and rows is not None:
-        classes = parts.class_major(len(rows), rows.shape[1])
+        classes = checked.class_major(len(rows), rows.shape[1])
     return found._replace(labels=classes, rows=rows, kind=kind, files=(*found.files, path))
 
 
 def _labels(path: Path, count: int) -> tuple[Any, Any]:
     """Classes and label rows of a file: a tensor, or a table."""
     if path.suffix.lower() in (".pt", ".pth", ".safetensors"):
-        return _read(path, parts.labels)
+        return _read(path, checked.labels)
     table = tables.read(path, [str(n) for n in range(count)])
     return table.labels, table.rows
 
@@ -105,7 +104,3 @@ def _labels(path: Path, count: int) -> tuple[Any, Any]:
 def _read(path: Path, part: Any) -> Any:
     with refusals.naming(f"{path} does not fit its set"):
         return part(tensors.read(path))
-
-
-def _sum_to_one(rows: np.ndarray) -> bool:
-    return bool((rows >= 0).all() and (np.abs(rows.sum(1) - 1) < _SUM).all())

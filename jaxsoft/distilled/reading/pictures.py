@@ -18,14 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from jaxsoft import errors, files
+from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import fkd, images
-from jaxsoft.distilled import tables
-from jaxsoft.distilled.found import Found
+from jaxsoft.distilled.reading import tables
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 
 _MOST_BYTES = 1 << 32  # of all pixels of a set, as they are computed
-_MAX_BYTES = 1 << 26  # of one file
 _NUMBERED = re.compile(r"(\D{0,40}?)(\d{1,9})(?:-.*)?")  # the latter as `jaxsoft export` names folders
 _NAMED = re.compile(r"class(\d{1,9})_id(\d{1,9})(?:_t(\d{1,9}))?")
 _NAMES = 5  # that a message lists
@@ -52,24 +52,21 @@ def read(
     folder: Path,
     class_names: Sequence[str] = (),
     channels: int = 3,
-    labels: Path | None = None,
-    epochs: int = 0,
-    side: int = 0,
-    draws: int = 0,
+    options: Options | None = None,
 ) -> Found:
     """A folder of pictures as a set, in pixels.
 
     Args:
       class_names, channels: of the data set; grey pictures alone may be of 1 channel.
-      labels: a folder of FKD, whose views are the images then; or a table, see `tables.read`.
-      epochs: how many epochs of FKD; 0 for all.
-      side: pictures, or the views of FKD, are made so many pixels high and wide; 0 leaves them.
-      draws: see `fkd.replay`.
+      options: `labels`, a folder of FKD, whose views are the images then, or a table, see `tables.read`; `epochs` and
+        `draws` of FKD, see `fkd.replay`; `side` of the pictures, or of the views, 0 leaves them.
 
     Raises:
       DataError: there are no classes, or empty ones; there are links; pictures are damaged, too large or of
         several sizes; labels do not fit them. Names the file.
     """
+    options = options or Options()
+    labels, side = options.labels, options.side
     places, notes = _listed(folder, labels)
     views = labels if labels and labels.is_dir() else None
     table = tables.read(labels, _names(places, folder), class_names) if labels and not views else None
@@ -83,7 +80,7 @@ def read(
     if any(place.named and place.named[3] for place in places):
         return _clips(found, places)
     if views:
-        return _views(found, views, epochs, side, draws)
+        return _views(found, views, options)
     beside = [path for path in sorted(folder.parent.glob("*")) if labels is None and _has_epochs(path)]
     said = [f"labels of FKD lie beside: --labels={path} imports its views" for path in beside]
     return found._replace(notes=(*found.notes, *said), files=found.files + ((labels,) if labels else ()))
@@ -150,9 +147,9 @@ def _classes(
 
 def _numbered(folders: list[str], class_names: Sequence[str]) -> tuple[dict[str, int], str]:
     """The class of each folder, and by what: names of the data set, numbers, or ranks."""
-    known = {_plain(name): k for k, name in enumerate(class_names)}
-    if all(_plain(name) in known for name in folders):
-        return {name: known[_plain(name)] for name in folders}, "classes are known by the names of folders"
+    known = {tables.plain(name): k for k, name in enumerate(class_names)}
+    if all(tables.plain(name) in known for name in folders):
+        return {name: known[tables.plain(name)] for name in folders}, "classes are known by the names of folders"
     matches = [_NUMBERED.fullmatch(name) for name in folders]
     numbers = [int(match[2]) for match in matches if match]
     prefixes = {match[1] for match in matches if match}
@@ -190,9 +187,7 @@ def _decoded(places: list[_Place], side: int, channels: int) -> UInt8[np.ndarray
 
 
 def _picture(path: Path, side: int, channels: int) -> UInt8[np.ndarray, "H W C"]:
-    with refusals.naming(f"{path} cannot be read"):
-        data = files.read(path, _MAX_BYTES)
-    picture = images.decode(data, str(path), side or None)
+    picture = images.read(path, side or None)
     if channels != 1:
         return picture
     if (picture != picture[..., :1]).any():
@@ -222,9 +217,9 @@ def _clips(found: Found, places: list[_Place]) -> Found:
     return found._replace(images=found.images[order], labels=found.labels[order[:, 0]], notes=(*found.notes, told))
 
 
-def _views(found: Found, labels: Path, epochs: int, side: int, draws: int) -> Found:
+def _views(found: Found, labels: Path, options: Options) -> Found:
     """The views that labels of FKD tell of, epoch by epoch: as many slots of a class as it has images in all epochs."""
-    pixels, classes = found.images, found.labels
+    pixels, classes, epochs, side = found.images, found.labels, options.epochs, options.side
     assert pixels is not None and classes is not None
     count, height, _, channels = pixels.shape
     times = epochs or len(list(labels.glob("epoch_*")))
@@ -232,7 +227,7 @@ def _views(found: Found, labels: Path, epochs: int, side: int, draws: int) -> Fo
     if times * each > _MOST_BYTES:
         told = f"{times} epochs of views would take {times * each / 2**30:.3g} GiB of memory"
         raise errors.DataError(f"{told}; --epochs={max(1, _MOST_BYTES // each)} takes as many as fit")
-    views = fkd.replay(labels, pixels, classes, side=side, epochs=range(epochs), draws=draws)
+    views = fkd.replay(labels, pixels, classes, side=side, epochs=range(epochs), draws=options.draws)
     times = len(views.logits)
     a_class = np.bincount(classes)
     few, most = a_class[a_class > 0].min(), a_class.max()
@@ -259,10 +254,6 @@ def _system(places: list[_Place]) -> str:
 
 def _names(places: list[_Place], folder: Path) -> list[str]:
     return [place.path.relative_to(folder).as_posix() for place in places]
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace(" ", "_")
 
 
 def _is_visible(path: Path) -> bool:

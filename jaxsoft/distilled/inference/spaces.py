@@ -23,7 +23,7 @@ from jaxtyping import Float, Float32, Shaped, UInt8
 from jaxsoft import errors, spec
 from jaxsoft.data import normalize
 from jaxsoft.data.normalize import Normalizer
-from jaxsoft.distilled import looks
+from jaxsoft.distilled.inference import likeness
 from jaxsoft.types import Dataset
 
 CONSTANTS = {
@@ -117,13 +117,13 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
     if images.dtype == np.uint8:
         return Verdict("pixels", {"pixels": 0.0}, ("pixels",), ("images are uint8, which are pixels",))
     own = _sample(dataset, _FITTED)
-    like = looks.of(own / np.float32(255) if own.dtype == np.uint8 else own)
+    like = likeness.of(own / np.float32(255) if own.dtype == np.uint8 else own)
     mapped = _mapped(images, dataset, own, like)
-    scores = {name: looks.score(pixels, like) for name, pixels in mapped.items()}
+    scores = {name: likeness.score(pixels, like) for name, pixels in mapped.items()}
     for name in _near(scores, mapped):
         if len(_near(scores, mapped)) > 1 and name.startswith("zca") and own[0].size <= _LARGEST:
             mapped[name] = space_of(name, dataset).pixels(images)  # exactly, so that what was not optimised shows
-            scores[name] = looks.score(mapped[name], like)
+            scores[name] = likeness.score(mapped[name], like)
     choices = _near(scores, mapped)
     usual = tuple(name for name in choices if name in _used(system, dataset.name))
     settled = usual if len(usual) == 1 else choices
@@ -131,17 +131,17 @@ def judged(images: Images, dataset: Dataset, system: str = "") -> Verdict:
     scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
     lines = [", ".join(f"{name} {score:.1f}" for name, score in list(scores.items())[:4]) + " (0 is like the data set)"]
     lines += [f"{best} is what the code of {system} does; the pixels alone do not tell"] * (settled != choices)
-    return Verdict(best, scores, settled, (*lines, looks.told(mapped[best], like)))
+    return Verdict(best, scores, settled, (*lines, likeness.told(mapped[best], like)))
 
 
 def _mapped(
-    images: Images, dataset: Dataset, own: Shaped[np.ndarray, "M *S C"], like: looks.Looks
+    images: Images, dataset: Dataset, own: Shaped[np.ndarray, "M *S C"], like: likeness.Looks
 ) -> dict[str, Float32[np.ndarray, "N *S C"]]:
     """The pixels that images would have in each space; whitening is thought of where nothing else fits well."""
     known = {"standardize": space_of("standardize", dataset)}  # of all images: whole numbers show rounding
     known |= {name: Space(_resolved(name)(own)) for name in _without_matrix(dataset) if name not in known}
     mapped = {name: space.pixels(images) for name, space in known.items()}
-    if max(looks.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1 and images.ndim == 4:
+    if max(likeness.score(pixels, like) for pixels in mapped.values()) < _GOOD and len(own) > 1 and images.ndim == 4:
         some = _sample(dataset, _WHITENED)
         mapped["zca"] = _coloured(images, some, normalize.identity(some))
         mapped["zca(standardized=true)"] = _coloured(images, some, normalize.standardize(some))
@@ -178,7 +178,7 @@ def space_of(space: str, dataset: Dataset) -> Space:
         return _KNOWN[key]
     parts = [part.images for part in (dataset.train, dataset.validation) if len(part)]
     made = _inverted(_resolved(space)(parts[0] if len(parts) == 1 else np.concatenate(parts)))
-    if dataset.fingerprint:
+    if dataset.fingerprint and (made.back is not None or space == "standardize"):
         while len(_KNOWN) > 3:
             _KNOWN.pop(next(iter(_KNOWN)))
         _KNOWN[key] = made
@@ -209,8 +209,7 @@ def _standardize(
         raise errors.ConfigError(
             f"standardize expects a mean and a std above 0 for each of {channels} channels, got {told}"
         )
-    middle, width = (np.resize(np.asarray(each, np.float64), channels) for each in (middle, width))
-    return Normalizer((1 / (255 * width)).astype(np.float32), (-middle / width).astype(np.float32))
+    return normalize.affine(np.resize(middle, channels).tolist(), np.resize(width, channels).tolist())
 
 
 def _zca(images: normalize.Images, regularization: float = 0.1, standardized: bool = False) -> Normalizer:

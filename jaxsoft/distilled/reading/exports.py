@@ -8,7 +8,7 @@ import numpy as np
 from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import array, exported
-from jaxsoft.distilled.found import Found
+from jaxsoft.distilled.reading.found import Found
 from jaxsoft.labels import codecs
 from jaxsoft.types import Dataset
 

@@ -5,7 +5,7 @@ import photographs
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.distilled import orders
+from jaxsoft.distilled.inference import class_order
 
 DATA = photographs.dataset()
 ROWS = np.concatenate([np.flatnonzero(DATA.train.labels == k)[:40] for k in range(4)])
@@ -13,12 +13,12 @@ IMAGES, LABELS = DATA.train.images[ROWS], DATA.train.labels[ROWS]
 
 
 def seen(images, labels=LABELS, data=DATA):
-    return orders.seen(images, labels, data, photographs.ask)
+    return class_order.seen(images, labels, data, photographs.ask)
 
 
 def test_images_of_their_classes_fit():
-    found = orders.check_order(IMAGES, LABELS, DATA, photographs.ask)
-    assert found.verdict == orders.FITS and found.accuracy > 0.6 and found.known > 0.6
+    found = class_order.check_order(IMAGES, LABELS, DATA, photographs.ask)
+    assert found.verdict == class_order.FITS and found.accuracy > 0.6 and found.known > 0.6
     assert "of the 160 images of the set" in found.lines[0]
 
 
@@ -29,23 +29,23 @@ def test_pixels_that_leave_the_range_are_clipped_for_the_network():
         assert images.dtype == np.uint8 or (images.min() >= 0 and images.max() <= 1)
         return photographs.ask(images)
 
-    assert orders.seen(loud.astype(np.float32), LABELS, DATA, ask).verdict == orders.FITS
+    assert class_order.seen(loud.astype(np.float32), LABELS, DATA, ask).verdict == class_order.FITS
 
 
 def test_another_order_of_classes_is_found_and_its_flag_mends_it():
     named = np.array([2, 0, 3, 1])  # class k of the data set is called named[k] in the set
     found = seen(IMAGES, named[LABELS])
-    assert found.verdict == orders.REORDERED
+    assert found.verdict == class_order.REORDERED
     np.testing.assert_array_equal(np.array(found.classes)[named[LABELS]], LABELS)
     with pytest.raises(errors.ConfigError, match="--classes=1,3,0,2 takes that order; --no_order"):
-        orders.check_order(IMAGES, named[LABELS], DATA, photographs.ask)
+        class_order.check_order(IMAGES, named[LABELS], DATA, photographs.ask)
 
 
 def test_exchanged_channels_are_found():
     found = seen(IMAGES[..., ::-1])
-    assert (found.verdict, found.arrangement) == (orders.REARRANGED, "red and blue exchanged")
+    assert (found.verdict, found.arrangement) == (class_order.REARRANGED, "red and blue exchanged")
     with pytest.raises(errors.ConfigError, match="with red and blue exchanged; write the files again"):
-        orders.check_order(IMAGES[..., ::-1], LABELS, DATA, photographs.ask)
+        class_order.check_order(IMAGES[..., ::-1], LABELS, DATA, photographs.ask)
 
 
 def test_exchanged_axes_are_found():
@@ -58,23 +58,23 @@ def test_exchanged_axes_are_found():
     labels = np.arange(40) % 2
     images = np.where(labels[:, None, None, None], ramp[::-1], ramp).astype(np.float32)
     known = dataclasses.replace(DATA, class_names=("up", "down"), validation=type(DATA.validation)(images, labels))
-    assert orders.seen(images, labels, known, rows_matter).verdict == orders.FITS
-    found = orders.seen(images.swapaxes(1, 2), labels, known, rows_matter)
-    assert (found.verdict, found.arrangement) == (orders.REARRANGED, "rows and columns exchanged")
+    assert class_order.seen(images, labels, known, rows_matter).verdict == class_order.FITS
+    found = class_order.seen(images.swapaxes(1, 2), labels, known, rows_matter)
+    assert (found.verdict, found.arrangement) == (class_order.REARRANGED, "rows and columns exchanged")
 
 
 def test_images_of_something_else_are_at_chance():
     noise = np.random.RandomState(0).randint(0, 256, IMAGES.shape).astype(np.uint8)
-    assert seen(noise).verdict == orders.AT_CHANCE
+    assert seen(noise).verdict == class_order.AT_CHANCE
     with pytest.raises(errors.ConfigError, match="no better than the 25.0% of chance; usual reasons: another data set"):
-        orders.check_order(noise, LABELS, DATA, photographs.ask)
+        class_order.check_order(noise, LABELS, DATA, photographs.ask)
 
 
 def test_few_images_and_a_network_without_a_reference_tell_nothing():
     few = np.random.RandomState(1).randint(0, 256, (4, *IMAGES.shape[1:])).astype(np.uint8)
-    assert seen(few, np.arange(4)).verdict == orders.UNTOLD
+    assert seen(few, np.arange(4)).verdict == class_order.UNTOLD
     noise = np.random.RandomState(0).randint(0, 256, IMAGES.shape).astype(np.uint8)
     bare = dataclasses.replace(
         DATA, validation=type(DATA.validation)(DATA.validation.images[:0], DATA.validation.labels[:0])
     )
-    assert orders.check_order(noise, LABELS, bare, photographs.ask).verdict == orders.UNTOLD
+    assert class_order.check_order(noise, LABELS, bare, photographs.ask).verdict == class_order.UNTOLD

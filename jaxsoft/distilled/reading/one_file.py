@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxsoft import errors
 from jaxsoft.distilled import fields
-from jaxsoft.distilled.found import Found
-from jaxsoft.distilled.layouts import packed, parts
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import checked, packed
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 
 _NAME = re.compile(r"[\w.+-]{1,64}")
 _OF_IMAGES = ("images", "image", "data", "x", "x_train")
@@ -36,7 +36,7 @@ def runs(value: Any, path: Path, options: Options) -> Found:
         raise ValueError(f"run {run} is no list of images and labels")
     images, labels = there[run]
     told = (f"run {run} of {len(there)}",) if len(there) > 1 else ()
-    return _labelled(Found("DC / DSA / DM", parts.images(images), notes=told), labels)
+    return _labelled(Found("DC / DSA / DM", checked.images(images), notes=told), labels)
 
 
 def is_pair(value: Any) -> bool:
@@ -47,7 +47,7 @@ def is_pair(value: Any) -> bool:
 
 def pair(value: Any, path: Path, options: Options) -> Found:
     """Images in [0, 1] and their classes; `recognised` decodes them."""
-    found = Found("NCFM / IDC", parts.in_unit_range(parts.images(value[0])), space="pixels")
+    found = Found("NCFM / IDC", checked.in_unit_range(checked.images(value[0])), space="pixels")
     if np.asarray(value[1]).dtype.kind not in "iu":
         raise ValueError("its targets are no whole numbers, which in this layout they are")
     found = _labelled(found, value[1])
@@ -84,12 +84,12 @@ def gift(value: Any, path: Path, options: Options) -> Found:
         raise ValueError(f"its dataset is {errors.quoted(name, 60)}, which is no name of one")
     if "label" not in value:
         raise ValueError("it lacks 'label'")
-    images = parts.images(value["data"])
+    images = checked.images(value["data"])
     found = _labelled(Found("GIFT bench", images), value["label"])
     told = (f"the file says that the data set is {name}",)
     if found.rows is not None:
         return found._replace(notes=told)
-    return found._replace(images=parts.in_unit_range(images), space="pixels", notes=told)
+    return found._replace(images=checked.in_unit_range(images), space="pixels", notes=told)
 
 
 def is_fields(value: Any) -> bool:
@@ -101,7 +101,7 @@ def of_fields(value: Any, path: Path, options: Options) -> Found:
     """Fields and their labels; Shin et al. (2025), "Distilling Dataset into Neural Field"."""
     if "label" not in value:
         raise ValueError("it lacks 'label'")
-    rate = parts.learning_rate(value["syn_lr"]) if value.get("syn_lr") is not None else None
+    rate = checked.learning_rate(value["syn_lr"]) if value.get("syn_lr") is not None else None
     stacked = fields.stacked(value["nf"])
     fields.dimensions(stacked)
     return _labelled(Found("DDiF", None, fields=stacked, learning_rate=rate), value["label"])
@@ -119,14 +119,14 @@ def flat(value: Any, path: Path, options: Options) -> Found:
     Reference: Feng et al. (2024), "Embarrassingly Simple Dataset Distillation".
     """
     own = _weights(value) or value
-    found = Found("RaT-BPTT", parts.flat_images(own["data"]))
+    found = Found("RaT-BPTT", checked.flat_images(own["data"]))
     if own.get("label") is None:
         return found._replace(notes=("no labels in the file: images follow each other class by class",))
     found = _labelled(found, own["label"])
     if found.rows is None:
         return found
     told = "label rows as they were learned: nothing made them sum to 1"
-    return found._replace(labels=parts.class_major(len(found.rows), found.rows.shape[1]), notes=(told,))
+    return found._replace(labels=checked.class_major(len(found.rows), found.rows.shape[1]), notes=(told,))
 
 
 def is_named(value: Any) -> bool:
@@ -136,14 +136,14 @@ def is_named(value: Any) -> bool:
 
 def named(value: Any, path: Path, options: Options) -> Found:
     """Arrays by name, as numpy.savez keeps them; images with their channels first or last."""
-    found = Found("arrays", parts.images(_one(value, _OF_IMAGES), channels_last=True))
+    found = Found("arrays", checked.images(_one(value, _OF_IMAGES), channels_last=True))
     if any(name in value for name in _OF_LABELS):
         found = _labelled(found, _one(value, _OF_LABELS))
     if any(name in value for name in _OF_ROWS):
-        _, rows = parts.labels(_one(value, tuple(_OF_ROWS)))
+        _, rows = checked.labels(_one(value, tuple(_OF_ROWS)))
         found = found._replace(rows=rows, kind=next(kind for name, kind in _OF_ROWS.items() if name in value))
     if any(name in value for name in _OF_RATE):
-        found = found._replace(learning_rate=parts.learning_rate(_one(value, _OF_RATE)))
+        found = found._replace(learning_rate=checked.learning_rate(_one(value, _OF_RATE)))
     return found
 
 
@@ -155,7 +155,7 @@ def _one(value: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _labelled(found: Found, value: Any) -> Found:
-    labels, rows = parts.labels(value)
+    labels, rows = checked.labels(value)
     return found._replace(labels=labels, rows=rows)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxsoft import errors, imports, spec
 from jaxsoft.data import select
-from jaxsoft.distilled.cells import HARD, RANDOM, Compared
+from jaxsoft.distilled.comparing.cells import HARD, RANDOM, Compared
 from jaxsoft.distilled.kept import KIND, NAME
 from jaxsoft.spec import Call
 

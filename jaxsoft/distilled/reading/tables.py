@@ -114,18 +114,18 @@ def _of_numbers(path: Path, numbers: np.ndarray, heads: list[str], class_names: 
         rows = numbers.astype(np.float32)
     if (bad := ~np.isfinite(rows).all(1)).any():
         raise errors.DataError(errors.shown(f"{path}: row {bad.argmax()} holds what is no finite number"))
-    plain, labels = [_plain(head) for head in heads], None
-    of_class = [0] if rows.shape[1] == 1 else [n for n, head in enumerate(plain) if head in _CLASS]
+    own, labels = [plain(head) for head in heads], None
+    of_class = [0] if rows.shape[1] == 1 else [n for n, head in enumerate(own) if head in _CLASS]
     if len(of_class) == 1:
         labels, rows = _whole(path, numbers[:, of_class[0]]), np.delete(rows, of_class, 1)
-        plain = [head for n, head in enumerate(plain) if n not in of_class]
+        own = [head for n, head in enumerate(own) if n not in of_class]
     if not rows.shape[1]:
         return Table(None, labels)
-    wanted = [_plain(name) for name in class_names]
-    if plain == wanted or sorted(plain) != sorted(wanted):
+    wanted = [plain(name) for name in class_names]
+    if own == wanted or sorted(own) != sorted(wanted):
         return Table(rows, labels)
     told = "columns of labels are sorted by the names of classes"
-    return Table(rows[:, [plain.index(name) for name in wanted]], labels, (told,))
+    return Table(rows[:, [own.index(name) for name in wanted]], labels, (told,))
 
 
 def _whole(path: Path, column: np.ndarray) -> Int[np.ndarray, "N"]:
@@ -136,7 +136,8 @@ def _whole(path: Path, column: np.ndarray) -> Int[np.ndarray, "N"]:
     return column.astype(np.int64)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """The name of a class, however it is written."""
     return name.casefold().replace(" ", "_")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis.questions._beside import COLOURS, named, with_kind
+from jaxsoft.analysis.questions._compare_tables import COLOURS, named, with_kind
 from jaxsoft.analysis.questions._verbs import bytes_axis
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
@@ -18,7 +18,6 @@ from jaxsoft.analysis.statistics.groups import Group
 from jaxsoft.analysis.statistics.inference import Estimate, means
 
 _MEASURED = "test, %", "n", "on"
-INDEX_BYTES = 4.0  # of a place in the published train set
 
 
 def stored(group: Group, every: Sequence[Cells], runs: Sequence[Run]) -> list[Block]:
@@ -32,7 +31,7 @@ def stored(group: Group, every: Sequence[Cells], runs: Sequence[Run]) -> list[Bl
     best = worth.pareto(costs, np.array([[line.pop("on") for line in lines]]))[0]
     shown = [{**line, "frontier": "yes" if there else None} for line, there in zip(lines, best)]
     caption = (
-        f"Bytes of each cell. Images of an imported set as they were published; real images as places of {8 * INDEX_BYTES:g} bits "
+        f"Bytes of each cell. Images of an imported set as they were published; real images as places of {worth.INDEX_BITS} bits "
         "in the published train set. Its labels as published, an expert's as float16 or as their codec has them, hard ones as "
         f"class indices. Frontier: nothing cheaper of the table is as accurate on {group.on}."
     )
@@ -67,7 +66,7 @@ def _lines(group: Group, of: Cells, records: Mapping[str, Any]) -> Iterator[dict
 def _image_bytes(of: Cells, images: str, record: Mapping[str, Any]) -> float | None:
     """Bytes of one image: as published, or as a place in the train set; None where a set's record does not say."""
     if images != ITS or not _is_imported(of):
-        return INDEX_BYTES
+        return worth.INDEX_BITS / 8
     published = record.get("bytes", {}).get("images")
     return None if published is None else published / max(record.get("images", 1), 1)
 

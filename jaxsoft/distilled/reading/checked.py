@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
 from jaxsoft.data import refusals
-from jaxsoft.distilled.found import Found
+from jaxsoft.distilled.reading.found import Found
 
 _MAX_SIDE = 1 << 13
 _MAX_VALUE = 1e4  # of a pixel in any space; whitened ones of a badly conditioned set come to hundreds
@@ -21,15 +21,15 @@ Images = UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
 
 
 def images(value: Any, channels_last: bool = False) -> Images:
-    """Square images of 1 or 3 channels, channels last; stored channels first, or either way where that is allowed."""
-    found = np.asarray(value)
+    """Square images of 1 or 3 channels, channels last; stored channels first, or either way or none where that is allowed."""
+    found, wanted = np.asarray(value), "[N, C, H, W] or [N, H, W, C]" if channels_last else "[N, C, H, W]"
+    found = found[..., None] if channels_last and found.ndim == 3 else found
     if found.ndim != 4 or not found.size:
-        raise ValueError(f"its images are {_told(found)}; wanted [N, C, H, W], and at least one")
+        raise ValueError(f"its images are {_told(found)}; wanted {wanted}, and at least one")
     first, last = found.shape[1] in (1, 3), channels_last and found.shape[3] in (1, 3)
     if first and last:
         raise ValueError(f"its images are {_told(found)}, which does not say which axis has the channels")
     if not first and not last:
-        wanted = "[N, C, H, W] or [N, H, W, C]" if channels_last else "[N, C, H, W]"
         raise ValueError(f"its images are {_told(found)}; wanted {wanted} of 1 or 3 channels")
     found = found.transpose(0, 2, 3, 1) if first else found
     if found.shape[1] != found.shape[2] or found.shape[1] > _MAX_SIDE:
@@ -106,7 +106,7 @@ def class_major(count: int, classes: int) -> Int[np.ndarray, "N"] | None:
     return None if not classes or count % classes else np.repeat(np.arange(classes, dtype=np.int32), count // classes)
 
 
-def checked(found: Found) -> Found:
+def consistent(found: Found) -> Found:
     """The same, refused where labels are not one for each image, or contradict the number of classes."""
     count = len(found.images if found.images is not None else next(iter((found.fields or {}).values())))
     for name, part in (("labels", found.labels), ("label rows", found.rows)):

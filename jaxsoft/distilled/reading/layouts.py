@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from jaxsoft import errors
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import archive, array, exported, tensors
-from jaxsoft.distilled import exports, pictures
-from jaxsoft.distilled.found import Found
-from jaxsoft.distilled.layouts import beside, parts, whole
-from jaxsoft.distilled.options import Options
+from jaxsoft.distilled.reading import checked, exports, one_file, pictures, separate_files
+from jaxsoft.distilled.reading.found import Found
+from jaxsoft.distilled.reading.options import Options
 from jaxsoft.types import Dataset
 
 
@@ -22,17 +21,17 @@ class Layout(NamedTuple):
     read: Callable[[Any, Path, Options], Found]
 
 
-_BESIDE = Layout(beside.is_images, beside.images)
-_DC = Layout(whole.is_runs, whole.runs)
-_NCFM = Layout(whole.is_pair, whole.pair)
+_SEPARATE = Layout(separate_files.is_images, separate_files.images)
+_DC = Layout(one_file.is_runs, one_file.runs)
+_NCFM = Layout(one_file.is_pair, one_file.pair)
 LAYOUTS = {
-    **dict.fromkeys(("mtt", "datm", "ftd", "edf", "drupi", "paper", "images"), _BESIDE),
+    **dict.fromkeys(("mtt", "datm", "ftd", "edf", "drupi", "paper", "images"), _SEPARATE),
     **dict.fromkeys(("dc", "dsa", "dm"), _DC),
     **dict.fromkeys(("ncfm", "idc"), _NCFM),
-    "gift": Layout(whole.is_gift, whole.gift),
-    "ddif": Layout(whole.is_fields, whole.of_fields),
-    "rat_bptt": Layout(whole.is_flat, whole.flat),
-    "arrays": Layout(whole.is_named, whole.named),
+    "gift": Layout(one_file.is_gift, one_file.gift),
+    "ddif": Layout(one_file.is_fields, one_file.of_fields),
+    "rat_bptt": Layout(one_file.is_flat, one_file.flat),
+    "arrays": Layout(one_file.is_named, one_file.named),
 }
 """The layouts of files by their names; they are asked in this order."""
 PICTURES = "pictures"
@@ -42,6 +41,7 @@ _ENDINGS = (".pt", ".pth", ".h5", ".hdf5", ".npz", ".safetensors")
 _KNOWN = re.compile(r"images_(best|\d+)\.pt|res_.*\.pt|data(_\d+)?\.pt|.*synset.*\.pt|.*_image_syn\.pt|.*\.h5|.*\.hdf5")
 _BESIDE_NAMES = re.compile(r"(labels|lr|features|images_zca)_.*|replay_buffer_.*")
 _BESIDE_FOLDERS = {"entropy", "expert"}
+_OF_RUN = ("results.csv", "manifest.json")
 _MOST_FILES = 10_000
 _NAMES = 5  # that a message lists
 
@@ -62,25 +62,24 @@ def recognised(path: Path, options: Options, dataset: Dataset | None = None) -> 
     """
     if options.format not in (names := ("auto", PICTURES, *LAYOUTS)):
         raise errors.ConfigError(errors.unknown("format", options.format, names, "--format"))
+    if all((path / name).is_file() for name in _OF_RUN):
+        told = f"{path} is a run folder, and no set; jaxsoft export {path} --to=FOLDER takes one out of it"
+        raise errors.DataError(errors.shown(told))
     if dataset and exported.is_export(path) and options.format == "auto":
         return exports.read(path, dataset)
     there = _candidates(path) if path.is_dir() and options.format != PICTURES else []
     if options.format == PICTURES or path.is_dir() and not there and pictures.is_pictures(path):
-        return _pictures(path, options, dataset)
+        names, channels = (dataset.class_names, dataset.image_shape[-1]) if dataset else ((), 3)
+        return pictures.read(path, names, channels, options)
     file = _only(path, there) if path.is_dir() else path
     value = _value(file)
     with refusals.naming(f"{file} holds no distilled set"):
         layout = _layout(value, options.format)
         found = layout.read(value, file, options)
         if options.factor:
-            found = whole.unpacked(found, options.factor, options.decode)
-        found = parts.checked(found)
+            found = one_file.unpacked(found, options.factor, options.decode)
+        found = checked.consistent(found)
     return found._replace(files=(file, *found.files))
-
-
-def _pictures(folder: Path, options: Options, dataset: Dataset | None) -> Found:
-    names, channels = (dataset.class_names, dataset.image_shape[-1]) if dataset else ((), 3)
-    return pictures.read(folder, names, channels, options.labels, options.epochs, options.side, options.draws)
 
 
 def _layout(value: Any, name: str) -> Layout:
@@ -96,6 +95,11 @@ def _layout(value: Any, name: str) -> Layout:
 
 def _value(path: Path) -> Any:
     """What a file holds: arrays by name, or as its layout nests them."""
+    if path.is_file() and path.suffix.lower() not in (*_ENDINGS, ".npy"):
+        told = f"{path} is no file of arrays; wanted {', '.join(_ENDINGS)}, or a folder"
+        raise errors.DataError(
+            errors.shown(f"{told} (a table of labels is --labels=, beside the folder of its pictures)")
+        )
     if path.suffix not in (".npy", ".npz"):
         return tensors.read(path)
     if path.suffix == ".npz":

@@ -1,0 +1,1 @@
+"""Which sets are compared, and in which cells."""

@@ -1,0 +1,1 @@
+"""How distilled sets are laid out in files of others: one function a layout, pictures, tables, our own exports."""

@@ -8,12 +8,14 @@ Time      4.7 min on digits: of processor time, an AMD EPYC, five imported sets,
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from jaxsoft import presets
 from jaxsoft.distilled.comparing import cells
 
-TUPLES = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
+TUPLES: dict[str, Any] = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
 TUPLES |= {"ipc": tuple[int, ...], "rates": tuple[float, ...]}
 
 

@@ -8,12 +8,14 @@ Time      4.7 min on digits: of processor time, an AMD EPYC, five imported sets,
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from jaxsoft import presets
 from jaxsoft.distilled.comparing import cells
 
-TUPLES = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
+TUPLES: dict[str, Any] = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
 TUPLES |= {"ipc": tuple[int, ...], "rates": tuple[float, ...]}
 
 
@@ -28,9 +30,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
         sets = [lookup.find(name, asked.root) for name in asked.sets]
     own = max((one.ipc for one in sets), default=0)
     ipcs = asked.ipc or (() if own else study.ipc[:1] if quick else study.ipc[1:2])
-    teachers = [study.teacher(age) for age in (study.stages[1:2] if quick else study.stages)]
+    ages = study.stages[1:2] if quick else study.near(ipcs or [one.ipc for one in sets if one.ipc])
+    teachers = [study.teacher(age) for age in ages]
+    rates = study.wide_rates() if quick else study.wide_rates()[-5:-1]
     axes = {"select labels ipc": cells.cells(sets, ipcs, teachers, asked.bits)}
     axes |= {name: given for name, given in (("model", asked.models), ("augment", asked.augment)) if given}
     study.config.data.root = asked.root
     study.config.name = cells.experiment(study.config.name, sets if asked.sets else ())
-    return study.sweep({**axes, "learning_rate": asked.rates or (study.rates[:2] if quick else study.rates)})
+    return study.sweep({**axes, "learning_rate": asked.rates or rates})

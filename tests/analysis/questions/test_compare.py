@@ -70,10 +70,6 @@ def test_six_cells_of_each_set_each_at_its_best_rate():
     assert found["mtt"]["n"] == "4"
 
 
-def test_of_two_seeds_nothing_is_said_in_the_title():
-    assert tell(rows(seeds=2))[0].title == "Whether images of sets beat random ones: too few seeds to tell"
-
-
 def test_what_images_and_labels_are_worth_and_what_they_are_worth_together():
     found = lines(tell(rows())[1][1])
     assert found["mtt"]["images, its labels, points"] == "+13.0 [+13.0, +13.0]"

@@ -10,13 +10,14 @@ Quick     `:quick`, fewer of everything; seconds, shows that the machine works, 
 
 import bisect
 from collections.abc import Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxsoft import presets
 from jaxsoft.distilled.comparing import cells
 
-TUPLES = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
+TUPLES: dict[str, Any] = dict.fromkeys(("sets", "models", "augment"), tuple[str, ...])
 TUPLES |= {"ipc": tuple[int, ...], "rates": tuple[float, ...]}
 
 

@@ -152,7 +152,7 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
             from jaxsoft.command import report
 
             report.write([workdir])
-            text, is_written = f"{tables.text_table(rows, console.columns(), note)}\n{report.answer(workdir)}", True
+            text, is_written = f"{tables.text_table(rows, console.columns(), note)}\n\n{report.answer(workdir)}", True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"

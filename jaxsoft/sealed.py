@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxsoft import data, errors, files, packing
 from jaxsoft.config import values
+from jaxsoft.data import refusals
 from jaxsoft.types import Dataset
 
 FORMAT = 1
@@ -54,14 +55,15 @@ class Kind(NamedTuple):
         """The folder that a name, or a path, stands for; ConfigError if it can be neither."""
         if "/" in name:
             return Path(values.path(name, self.what))
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not is_name(name):
             told = f"the name of a {self.what} has letters, digits, '_', '.' and '-', got {errors.quoted(name)}"
             raise errors.ConfigError(told)
         return self.home(root) / name
 
     def names(self, root: str = "") -> list[str]:
         """Those that there are."""
-        return sorted(path.parent.name for path in self.home(root).glob(f"*/{self.record}"))
+        there = (path.parent.name for path in self.home(root).glob(f"*/{self.record}"))
+        return sorted(name for name in there if is_name(name))
 
     def check_free(self, folder: Path) -> None:
         """Refuse a place that is taken: an import replaces nothing."""
@@ -84,12 +86,15 @@ class Kind(NamedTuple):
         whole["digest"] = self.digest(whole)
         with errors.writing(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
             staged = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
             try:
                 staged.mkdir()
                 files.replace(staged / self.arrays, packed.tobytes())
                 files.replace(staged / self.record, (json.dumps(files.seal(whole), indent=2) + "\n").encode())
+                self.check_free(folder)
                 os.rename(staged, folder)
+                files.sync(folder.parent)
             finally:
                 shutil.rmtree(staged, ignore_errors=True)
         return whole
@@ -103,7 +108,7 @@ class Kind(NamedTuple):
         folder = self.place(name, root)
         if not (folder / self.record).is_file():
             known = self.names(root)
-            told = f"those there: {', '.join(known)}" if known else f"`{self.made}` makes one"
+            told = f"those there: {refusals.listed(known)}" if known else f"`{self.made}` makes one"
             raise errors.ConfigError(f"there is no {self.what} {name!r} in {folder.parent}; {told}")
         with _reading(folder / self.record):
             found = files.unseal(json.loads(files.read(folder / self.record, _MOST_JSON)))
@@ -140,6 +145,22 @@ class Kind(NamedTuple):
         """What tells one from another."""
         own = [*(record[name] for name in self.identity), record["leaves"]]
         return "x" + files.digest([json.dumps(own, sort_keys=True)])[:12]
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a folder of ours.
+
+    >>> is_name("2022-mtt"), is_name(".mtt"), is_name("a+b")
+    (True, False, False)
+    """
+    return bool(re.fullmatch(r"\w[\w.-]*", text))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what was left beside a folder where the making of it was killed."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
+        if re.fullmatch(r"[0-9a-f]{8}", leftover.name[len(folder.name) + 2 : -4]):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -121,7 +121,7 @@ def test_pictures_of_ones_own_go_from_import_to_export(page_runs, monkeypatch, t
     for command in re.findall(r"^jaxsoft (.*)$", section, re.MULTILINE):
         words = shlex.split(command)
         assert main.main(words + (small if words[0] == "compare" else [])) == 0, command
-    assert "Images beat random ones" in capsys.readouterr().out
+    assert "Images of sets and random ones: too few seeds" in capsys.readouterr().out
     assert len(list(Path("taken/images").glob("*/*.png"))) == 50
     mine, again = jaxsoft.load_set("mine"), jaxsoft.load_set("again")
     assert (mine.images == again.images).all() and mine.rows == pytest.approx(again.rows)

@@ -322,7 +322,7 @@ def test_a_dataset_that_is_absent(dry_run, refused):
 
 def test_run_folders(refused, tmp_path):
     assert refused("report", "none") == (3, "no run folder at none")
-    assert refused("verify", "none") == (4, f"no run folder at {tmp_path}/none")
+    assert refused("verify", "none") == (4, f"no run folder at {tmp_path}/none, and no imported set 'none'")
     Path("other").mkdir()
     Path("other/config.json").write_text('{"name": "other"}')
     code, line = refused(
@@ -395,7 +395,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     monkeypatch.setattr(command_report, "answer", lambda *_: "THE ANSWER")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out
-    assert "THE TABLE\nTHE ANSWER" in told and "report: here/report.html" in told and "next: " in told
+    assert "THE TABLE\n\nTHE ANSWER\n" in told and "report: here/report.html" in told and "next: " in told
     assert ("1 failed" in told) == (code == 5)
 
 

@@ -37,8 +37,11 @@ def imported(argv: Sequence[str]) -> list[str]:
         starting.set_up_jax(keep_programs=True)
         from jaxsoft import data
         from jaxsoft.distilled import importing
+        from jaxsoft.distilled.comparing import lookup
         from jaxsoft.distilled.kept import KIND
 
+    if given["as"] in lookup.SELECTIONS:
+        raise errors.ConfigError(f"--as={given['as']} is a way to select images; choose another name")
     folder = KIND.place(given["as"], str(root or ""))
     KIND.check_free(folder)
     name = given["dataset"] or given["data"] or config.Data().name

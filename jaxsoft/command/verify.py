@@ -1,10 +1,11 @@
 """What `jaxsoft verify` says: of a run folder, of an export, or of an imported set."""
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxsoft import errors
+from jaxsoft import errors, sealed
 from jaxsoft.command import arguments, starting
 
 
@@ -31,6 +32,8 @@ def verified(argv: Sequence[str]) -> list[str]:
         return [kept.verified(str(where.absolute()))]
     if not where.exists() and words[0] in kept.KIND.names(given["root"]):
         return [kept.verified(words[0], given["root"])]
+    if not os.path.lexists(where) and sealed.is_name(words[0]):
+        raise errors.CheckpointError(f"no run folder at {where.absolute()}, and no imported set {words[0]!r}")
     problems = manifest.verify(where)
     if problems:
         raise errors.CheckpointError(f"{where} is not what the run left: {'; '.join(problems)}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxsoft
-from jaxsoft import errors
+from jaxsoft import errors, sealed
 from jaxsoft.command.sets import imported
 from jaxsoft.command.verify import verified
 from jaxsoft.data import normalize
@@ -163,6 +163,42 @@ def test_what_cannot_be_is_refused_in_one_line(digits, capsys):
         line = capsys.readouterr().err
         assert line.startswith("jaxsoft: ") and line.count("\n") == 1 and told in line, line
     assert not pathlib.Path("data").exists()
+
+
+def test_a_way_to_select_is_no_name_of_a_set():
+    np.savez("mine.npz", images=np.zeros((10, 8, 8, 1), np.uint8))
+    with pytest.raises(errors.ConfigError, match="^--as=k_centers is a way to select images; choose another name$"):
+        imported(["mine.npz", "--as=k_centers", "--dataset=digits"])
+    assert not pathlib.Path("data").exists()
+
+
+def test_what_a_killed_import_left_is_no_set_and_goes_with_the_next_one(digits, monkeypatch):
+    """Killed before the folder has its name: all is written, and lies beside it."""
+    _, pixels, labels = digits
+    np.savez("mine.npz", images=pixels, labels=labels)
+    import_it = ["mine.npz", "--as=mine", "--dataset=digits", "--no_order"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed.os, "rename", kill)
+        patch.setattr(sealed.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(SystemExit):
+            imported(import_it)
+    home = pathlib.Path("data/sets")
+    (left,) = home.iterdir()
+    assert (left / "set.json").is_file() and kept.listed() == []
+    (home / ".mine.else.0123abcd.tmp").mkdir()
+    imported(import_it)
+    assert sorted(path.name for path in home.iterdir()) == [".mine.else.0123abcd.tmp", "mine"]
+    with pytest.raises(errors.ConfigError, match="already; choose another name"):
+        imported(import_it)
+
+
+def kill(*_):
+    raise SystemExit
+
+
+def test_a_set_that_is_not_there_is_said_to_be_none():
+    with pytest.raises(errors.CheckpointError, match=r"no run folder at .*/mine, and no imported set 'mine'$"):
+        verified(["mine"])
 
 
 TOLD = "--space=standardize"

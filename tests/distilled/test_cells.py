@@ -74,6 +74,8 @@ def test_a_word_is_an_imported_set_or_a_way_to_select(home):
     soft = Compared("soft", "distilled(soft)", "distilled(soft)", 3, 4, 2, "digits")
     assert lookup.find("soft") == lookup.find("distilled('soft')") == soft
     assert lookup.find(str(home / "soft"))[:1] == ("soft",)
+    (home / "soft").rename(home / "2022")
+    assert lookup.find("2022")[:2] == ("2022", "distilled('2022')")
     assert lookup.find("decile(i=0)") == Compared("decile(i=0)", "decile(i=0)")
 
 

@@ -69,6 +69,6 @@ def test_a_quick_run_answers_its_question(name, store, tmp_path):
 
 
 def test_experts_are_trained_once(store):
-    """Committees and cross-architecture have experts of their own, of two architectures, feature labels of one; all others
+    """Committees and cross-architecture have experts of their own, of two architectures, feature labels and clips of one; all others
     share theirs."""
-    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 2 + 1 + 1
+    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 2 + 1 + 1 + 1

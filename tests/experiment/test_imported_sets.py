@@ -150,6 +150,14 @@ def test_keys_know_a_set_by_its_content(data, table, monkeypatch, tmp_path):
     assert keys[0] == keys[1] == keys[3] != keys[2]
 
 
+def test_a_set_may_have_more_images_than_the_train_split(data, table):
+    keep(data, "mine", data.train.images[table.ravel()], data.train.labels[table.ravel()])
+    few = tiny.settings({"data.limit": 1, "sweep.ipc": (2,), "sweep.select": ("distilled('mine')",)})
+    run._checked(few)
+    with pytest.raises(errors.ConfigError, match="config.sweep.ipc: ipc=2 but class 0 .* has 1 train images"):
+        run._checked(dataclasses.replace(few, sweep=dataclasses.replace(few.sweep, select=("random",))))
+
+
 def test_what_does_not_fit_is_one_line(data, table):
     images, labels = data.train.images[table.ravel()], data.train.labels[table.ravel()]
     keep(data, "mine", images, labels)

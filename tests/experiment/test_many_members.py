@@ -160,7 +160,7 @@ def test_labels_take_work_as_specs_do(dataset, monkeypatch):  # noqa: F811
         labelling.finish_rows(members[:2], images, asked, dataset, experts)  # compiles
         Text.compared = 0
         done = work(lambda: labelling.finish_rows(members, images, asked, dataset, experts))
-        assert Text.compared <= 2 * len(members)
+        assert Text.compared <= 3 * len(members)  # its rows, its place, whether its labels are of views
         return done
 
     monkeypatch.setattr(labelling, "view_labels", said)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsoft.analysis.questions._compare_tables import COLOURS, named, with_kind
+from jaxsoft.analysis.questions._compare_tables import COLOURS, MARKERS, named, with_kind
 from jaxsoft.analysis.questions._verbs import bytes_axis
 from jaxsoft.analysis.reading.read import Run
 from jaxsoft.analysis.showing import words
@@ -91,7 +91,12 @@ def _chart(lines: Sequence[Mapping[str, Any]]) -> Chart:
         own = [line for line in lines if (line["images"], line["labels"]) == (images, kind)]
         size = [line["bytes in all"].value for line in own]
         values: list[Estimate] = [line["test, %"] for line in own]
-        style: dict[str, Any] = {"line": False, "colour": COLOURS[kind], "hollow": images != ITS}
+        style: dict[str, Any] = {
+            "line": False,
+            "colour": COLOURS[kind],
+            "marker": MARKERS[kind],
+            "hollow": images != ITS,
+        }
         marks.append(Series(f"{images}, {with_kind(kind)}", size, values, **style))
     panel = Panel([*marks, bytes_axis], x="bytes of images and labels", log=False, height=3.0)
     caption = "Test accuracy against bytes of images and labels, every cell of the comparison."

@@ -17,6 +17,7 @@ from jaxsoft.analysis.statistics.inference import Estimate, by_unit, contrast, m
 
 _WEIGHT = 0.5  # of IOR in LRS, as published tables have it
 COLOURS = {OWN: GREEN, HARD: INK, SOFT: BLUE}
+MARKERS = {OWN: "^", HARD: "o", SOFT: "s"}
 _LOST = "others minus first, points"
 
 
@@ -67,7 +68,9 @@ def robust(group: Group, found: Mapping[Condition, Sequence[Cells]]) -> list[Tab
     lines = []
     for (under, ipc, name), of in every.items():
         plain = every.get((under._replace(augment=base), ipc, name))
-        for kind in KINDS if plain and under.augment != base else ():
+        if plain is None or under.augment == base:
+            continue
+        for kind in KINDS:
             if all({(ITS, kind), (RANDOM, kind)} <= one.arms.keys() for one in (of, plain)):
                 arms = [one.arms[images, kind] for one in (of, plain) for images in (ITS, RANDOM)]
                 gains = zip((ITS, RANDOM), (group.contrast(ipc, *arms[i::2]) for i in (0, 1)))

@@ -53,7 +53,8 @@ def robust(group: Group, ipc: int, arms: Sequence[Arms], base: str) -> dict[str,
     Args:
       arms: of the images that are judged and of random ones, with the augmentation, then of both with the base.
     """
-    score = scores.augmentation_scores(*(by_unit(group.side(ipc, own))[:, 0] for own in arms))
+    own, random, own_plain, random_plain = (by_unit(group.side(ipc, each))[:, 0] for each in arms)
+    score = scores.augmentation_scores(own, random, own_plain, random_plain)
     leads = group.contrast(ipc, *arms[:2]), group.contrast(ipc, *arms[2:])
     both = {"lead over random with, points": leads[0], f"with {base}, points": leads[1]}
     return {**both, "ARS, %": estimate(score.ars), "n": leads[0].n}

@@ -19,7 +19,7 @@ from jaxsoft.analysis.showing.page import Block, Section, Table, Text, table
 from jaxsoft.analysis.statistics import comparison
 from jaxsoft.analysis.statistics.comparison import HARD, ITS, KINDS, OWN, RANDOM, SOFT, Cells, Condition, Terms
 from jaxsoft.analysis.statistics.groups import Arms, Group
-from jaxsoft.analysis.statistics.inference import told
+from jaxsoft.analysis.statistics.inference import FEWEST, told
 
 ORDER = 0
 TOGETHER = ("select", "model", "augment")
@@ -50,11 +50,11 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
         return None
     every = list(chain.from_iterable(found.values()))
     blocks: list[Block] = [
-        *_rules(group, runs),
         _chart(group, found),
         table([_line(group, of) for of in every], _CELLS.format(group.on), folded=len(every) > _MOST_LINES),
         table([_worth(group, of) for of in every], _WORTHS, folded=len(every) > _MOST_LINES),
         table(list(_ranked(group, found)), _RANKING.format(group.on)),
+        *_rules(group, runs),
         *_compare_tables.transferred(group, found),
         *_compare_tables.robust(group, found),
         *_compare_tables.flattered(group, every),
@@ -150,14 +150,22 @@ def _title(group: Group, every: Sequence[Cells]) -> str:
     for kind in (SOFT, HARD, OWN):
         values = {i: comparison.value(group, of, comparison.images(kind)) for i, of in enumerate(every)}
         values = {i: value for i, value in values.items() if value.n}
+        if values and max(value.n for value in values.values()) < FEWEST:
+            return "Whether images of sets beat random ones: too few seeds to tell"
         if values:
             wins = list(told(values).values()).count(1)
-            said.append((kind, wins, len(values)))
+            said.append((kind, wins, len(values), max(value.n for value in values.values())))
     if not said:
         return "What labels are worth, on the images of sets and on random ones"
-    (kind, wins, of), *rest = said
-    more = "".join(f", with {_compare_tables.with_kind(name)} {won} of {n}" for name, won, n in rest)
-    return f"Images beat random ones in {wins} of {of} {many} with {_compare_tables.with_kind(kind)}{more}"
+    if (n := max(most for *_, most in said)) < FEWEST:
+        return f"Images of sets and random ones: too few seeds to tell (n = {n})"
+    (kind, wins, of, _), *rest = said
+    more = "".join(f", with {_own(name)} {won} of {n}" for name, won, n, _ in rest)
+    return f"Images beat random ones in {wins} of {of} {many} with {_own(kind)}{more}"
+
+
+def _own(kind: str) -> str:
+    return f"their {kind.removeprefix('its ')}" if kind == OWN else _compare_tables.with_kind(kind)
 
 
 def _rules(group: Group, runs: Sequence[Run]) -> list[Text]:
@@ -193,6 +201,7 @@ def _chart(group: Group, found: Found) -> Chart:
                 style: dict[str, Any] = {
                     "line": False,
                     "colour": _compare_tables.COLOURS[kind],
+                    "marker": _compare_tables.MARKERS[kind],
                     "hollow": images == RANDOM,
                 }
                 marks += [Series.of(f"{images}, {_compare_tables.with_kind(kind)}", own, **style)] if own else []

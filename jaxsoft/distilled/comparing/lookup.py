@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxsoft import errors, imports, spec
+from jaxsoft import errors, imports, sealed, spec
 from jaxsoft.data import select
 from jaxsoft.distilled.comparing.cells import HARD, RANDOM, Compared
 from jaxsoft.distilled.kept import KIND, NAME
 from jaxsoft.spec import Call
 
 _NUMBER_BYTES = 4  # of a published label, where its record does not say
-_SELECTIONS = spec.public_functions(select)
+SELECTIONS = spec.public_functions(select)
 _EXPORT = "export.json"
 
 
@@ -27,8 +27,8 @@ def find(text: str, root: str = "") -> Compared:
     is_path = "/" in text and not text.startswith(f"{NAME}(")
     call = Call(NAME, (text,)) if is_path or _is_name(text) else spec.parse_one(text)
     if call.name != NAME:
-        if call.name not in _SELECTIONS and not imports.is_outside(call.name):
-            raise errors.ConfigError(errors.unknown("way to select", call.name, _SELECTIONS, "jaxsoft/data/select.py"))
+        if call.name not in SELECTIONS and not imports.is_outside(call.name):
+            raise errors.ConfigError(errors.unknown("way to select", call.name, SELECTIONS, "jaxsoft/data/select.py"))
         return Compared(text, text)
     name = str(spec.bind(call, select.distilled, ("labels", "ipc", "key", "pool"))["name"])
     if is_path and (Path(name) / _EXPORT).is_file():
@@ -38,7 +38,7 @@ def find(text: str, root: str = "") -> Compared:
 
 
 def _is_name(text: str) -> bool:
-    return text.replace("-", "").replace(".", "").isidentifier() and text not in _SELECTIONS
+    return sealed.is_name(text) and text not in SELECTIONS
 
 
 def _imported(name: str, record: Mapping[str, Any]) -> Compared:

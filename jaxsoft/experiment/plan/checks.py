@@ -87,7 +87,9 @@ def check_data(settings: config.Settings, dataset: Dataset, members: Sequence[Me
                 dataset.sets[labels.weights].table(max(m.ipc for m in members if m.labels == text))
         check_rows(settings.sweep.labels, dataset)
     with _about("config.sweep.ipc"):
-        data.check_ipc(max(m.ipc for m in members), dataset.train.labels, dataset.class_names)
+        # An imported set may have more images of a class than train.
+        of_train = [m.ipc for m in members if not selections.reads_pool(m.select)]
+        data.check_ipc(max(of_train, default=1), dataset.train.labels, dataset.class_names)
     for text, key in _selections(settings).items():
         with _about(key):
             _try_selection(text, {m.ipc for m in members if m.select == text}, settings.teacher, dataset)

@@ -11,6 +11,7 @@ import synthetic
 from jaxsoft.analysis import report
 from jaxsoft.analysis.questions import compare, coresets, selection
 from jaxsoft.analysis.reading.read import Run
+from jaxsoft.analysis.showing.page import Text
 from jaxsoft.analysis.statistics import groups, scores
 
 pytestmark = pytest.mark.usefixtures("no_drawing")
@@ -69,6 +70,10 @@ def test_six_cells_of_each_set_each_at_its_best_rate():
     assert found["mtt"]["n"] == "4"
 
 
+def test_of_two_seeds_nothing_is_said_in_the_title():
+    assert tell(rows(seeds=2))[0].title == "Whether images of sets beat random ones: too few seeds to tell"
+
+
 def test_what_images_and_labels_are_worth_and_what_they_are_worth_together():
     found = lines(tell(rows())[1][1])
     assert found["mtt"]["images, its labels, points"] == "+13.0 [+13.0, +13.0]"
@@ -85,8 +90,13 @@ def test_the_title_counts_the_sets_whose_images_beat_random_ones():
     title = tell(rows())[0].title
     assert (
         title
-        == "Images beat random ones in 1 of 2 sets with soft labels, with hard labels 2 of 2, with its labels 2 of 2"
+        == "Images beat random ones in 1 of 2 sets with soft labels, with hard labels 2 of 2, with their labels 2 of 2"
     )
+
+
+def test_two_seeds_tell_nothing():
+    few = [row for row in rows() if row["seed"] < 2]
+    assert tell(few)[0].title == "Images of sets and random ones: too few seeds to tell (n = 2)"
 
 
 def test_sets_are_ranked_on_validation_and_what_cannot_be_told_is_said():
@@ -203,7 +213,7 @@ def test_bytes_of_every_cell_and_who_nothing_cheaper_matches():
 
 
 def test_the_rules_are_told():
-    said = tell(rows(), [run()])[0].blocks[0].text
+    (said,) = [block.text for block in tell(rows(), [run()])[0].blocks if isinstance(block, Text)]
     assert (
         "augment `dsa`" in said
         and "batch `50`" in said

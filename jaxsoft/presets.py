@@ -8,7 +8,6 @@ anyone's.
 Reference: Qin et al. (2024), sections 4 and 5, table 7.
 """
 
-import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -70,12 +69,6 @@ class Study:
     def best_age(self, ipc: int) -> Age:
         """The teacher's age that is best for a budget; for budgets in between, that of the next smaller one."""
         return _at(self.best, ipc)
-
-    def near(self, ipcs: Iterable[int]) -> tuple[Age, ...]:
-        """Of the stages those that may be best for some budgets: from the smallest one's best age on, one beyond the largest's."""
-        places = [bisect.bisect_left(self.stages, self.best_age(ipc)) for ipc in ipcs]
-        last = max(places) + 2
-        return self.stages[min(*places, len(self.stages) - 2) : last]
 
     def epoch_near(self, age: Age) -> int:
         """An age as an epoch, where nothing else will do: of those expected, the nearest to its accuracy."""

@@ -239,7 +239,11 @@ def _bytes(found: Found) -> dict[str, int]:
     whole, of_labels = sum(sizes.values()), found.rows if found.rows is not None else found.labels
     decoded = sum(array.nbytes for array in (found.fields or {"": found.images}).values())
     rows = 0 if of_labels is None else of_labels.nbytes
-    return {"images": pictures or min(whole, decoded), "labels": whole - pictures if pictures else rows, "files": whole}
+    return {
+        "images": pictures or min(whole, decoded),
+        "labels": found.label_bytes or (whole - pictures if pictures else rows),
+        "files": whole,
+    }
 
 
 def _file(path: Path) -> dict[str, Any]:

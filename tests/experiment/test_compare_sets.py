@@ -1,5 +1,6 @@
 """One command compares imported sets: sets that are made in a second, a small run, and its report."""
 
+import csv
 import json
 
 import five_sets
@@ -60,3 +61,43 @@ def test_one_command(sets, tmp_path, monkeypatch, capfd):
     assert (folder / "plots" / "compare.png").is_file()
     records = json.loads((folder / "sets.json").read_text())
     assert {own.get("kind") for own in records.values() if isinstance(own, dict)} >= {"probabilities", "hard"}
+
+
+def test_a_run_of_ours_ties_where_it_must(tmp_path, monkeypatch, capfd):
+    """Random images with soft labels, exported as int8 and imported: seed 0 has the same images, so it is the same student."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSOFT_SETS", str(tmp_path / "sets"))
+    compare = lambda of, folder, *more: main(["compare", of, "--quick", *SMALL, f"--workdir={folder}", *more])  # noqa: E731
+    assert compare("k_centers", "mine", "--seeds=1") == 0
+    soft = next(row["labels"] for row in table("mine") if row["labels"].startswith("teacher"))
+    one = f"--labels={soft}", "--select=random", "--seed=0", "--codec=int8", "--images"
+    assert main(["export", "mine", "--to=out", *one]) == main(["import", "out", "--as=ours"]) == 0
+    assert compare("ours", "tie", "--seeds=3", "--bits=equal") == 0
+    assert "Traceback" not in capfd.readouterr().err
+    found, kinds = table("tie"), ("distilled", "hard", "teacher")
+    said = {
+        (way, kind): [
+            row["accuracy_by_class"]
+            for row in found
+            if row["select"].startswith(way) and row["labels"].startswith(kind)
+        ]
+        for way in ("distilled", "random")
+        for kind in kinds
+    }
+    assert all(said["distilled", kind][0] == said["random", kind][0] for kind in kinds)
+    assert said["distilled", "hard"][1:] != said["random", "hard"][1:]  # other draws
+    assert said["distilled", "distilled"] == said["distilled", "teacher"]  # int8 beside int8
+    assert said["random", "hard"][0] == next(
+        row["accuracy_by_class"] for row in table("mine") if (row["select"], row["labels"]) == ("random", "hard")
+    )
+    assert {row["labels"] for row in found if "teacher" in row["labels"]} == {f"{soft}|stored(int8)"}
+    summary = (tmp_path / "tie" / "summary.md").read_text()
+    sizes = [
+        line.split("|")[6].strip() for line in summary.splitlines() if "| its images | " in line and "hard" not in line
+    ]
+    assert sizes == ["240 B", "240 B"]  # 20 labels of ten entries of a byte, and of a step of two
+
+
+def table(folder):
+    with open(f"{folder}/results.csv", newline="") as file:
+        return list(csv.DictReader(file))

@@ -23,7 +23,7 @@ from jaxsoft.analysis.statistics.inference import FEWEST, told
 
 ORDER = 0
 TOGETHER = ("select", "model", "augment")
-ANSWERS = ("augmentations", "optimism")
+ANSWERS = ("augmentations", "label_bytes", "optimism")
 _MOST_PANELS, _LONGEST, _MOST_LINES = 4, 18, 24
 _WORTH: Mapping[str, Terms] = {
     **{f"images, {kind}, points": comparison.images(kind) for kind in KINDS},

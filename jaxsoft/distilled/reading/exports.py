@@ -53,6 +53,7 @@ def read(folder: Path, dataset: Dataset) -> Found:
         space="pixels",
         learning_rate=rate,
         files=(folder / exported.RECORD, *there.values()),
+        label_bytes=codecs.bytes_of(coded),
         notes=(f"{len(images)} images, known by {where}", f"labels are {labels}, {how}"),
     )
 

@@ -21,6 +21,7 @@ class Found(NamedTuple):
       learning_rate: of the student that the set was made for, if the files have one.
       files: all that were read.
       fields: arrays of functions that images are decoded from, stacked, by their names.
+      label_bytes: what rows take in the files, where that is neither their size as arrays nor that of files; 0: it is.
       notes: what a user should know, a line each.
     """
 
@@ -34,4 +35,5 @@ class Found(NamedTuple):
     learning_rate: float | None = None
     files: tuple[Path, ...] = ()
     fields: dict[str, Any] | None = None
+    label_bytes: int = 0
     notes: tuple[str, ...] = ()

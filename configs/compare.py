@@ -8,8 +8,6 @@ Time      2.3 min on digits: of processor time, an AMD EPYC, five imported sets,
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 
-import bisect
-from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -32,7 +30,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
         sets = [lookup.find(name, asked.root) for name in asked.sets]
     own = max((one.ipc for one in sets), default=0)
     ipcs = asked.ipc or (() if own else study.ipc[:1] if quick else study.ipc[1:2])
-    ages = study.stages[1:2] if quick else _near(study, ipcs or [one.ipc for one in sets if one.ipc])
+    best = [study.best_age(ipc) for ipc in ipcs or [one.ipc for one in sets if one.ipc]]
+    ages = study.stages[1:2] if quick else cells.near(study.stages, best)
     teachers = [study.teacher(age) for age in ages]
     rates = study.wide_rates() if quick else study.wide_rates()[-5:-1]
     axes = {"select labels ipc": cells.cells(sets, ipcs, teachers, asked.bits)}
@@ -40,9 +39,3 @@ def get_config(arg: str | None = None) -> ConfigDict:
     study.config.data.root = asked.root
     study.config.name = cells.experiment(study.config.name, sets if asked.sets else ())
     return study.sweep({**axes, "learning_rate": asked.rates or rates})
-
-
-def _near(study: presets.Study, ipcs: Sequence[int]) -> tuple[presets.Age, ...]:
-    """The stages of an expert from the best of the smallest budget on, to one beyond that of the largest; two at least."""
-    places = [bisect.bisect_left(study.stages, study.best_age(ipc)) for ipc in ipcs]
-    return study.stages[min(*places, len(study.stages) - 2) : max(places) + 2]

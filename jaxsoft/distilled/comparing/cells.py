@@ -3,12 +3,14 @@
 Known without JAX, so that experiments are listed at once; `named.py` finds the sets that a user names.
 """
 
+import bisect
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxsoft import errors
 from jaxsoft.labels import codecs
+from jaxsoft.presets import Age
 
 RANDOM, HARD = "random", "hard"
 BITS = "any", "equal"
@@ -75,6 +77,16 @@ def cells(sets: Sequence[Compared], ipcs: Sequence[int], teachers: Sequence[str]
         for ipc in own[one] or every:
             found += [(way, text, ipc) for way in (one.select, RANDOM) for text in texts]
     return list(dict.fromkeys(found))
+
+
+def near(stages: Sequence[Age], best: Sequence[Age]) -> tuple[Age, ...]:
+    """Of the stages of an expert, ascending, two at least: from the smallest best one to one beyond the largest.
+
+    >>> near((5, 20, 45), [20]), near((5, 20, 45), [5]), near((5, 20, 45), [5, 45]), near((5, 20, 45), [45])
+    ((20, 45), (5, 20), (5, 20, 45), (20, 45))
+    """
+    places = [bisect.bisect_left(stages, age) for age in best]
+    return tuple(stages[min(*places, len(stages) - 2) : max(places) + 2])
 
 
 def _budgets(one: Compared, ipcs: Sequence[int]) -> tuple[int, ...]:

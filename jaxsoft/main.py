@@ -148,11 +148,10 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
     run.close(workdir, console)
     with console.stage("report"):
         try:
-            from jaxsoft.analysis import tables
             from jaxsoft.command import report
 
             report.write([workdir])
-            text, is_written = f"{tables.text_table(rows, console.columns(), note)}\n\n{report.answer(workdir)}", True
+            text, is_written = report.ending(workdir, rows, console.columns(), note), True
         except Exception as problem:  # whatever it is, the run is done
             said = errors.shown(f"{type(problem).__name__}: {problem}")
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"

@@ -383,7 +383,7 @@ def test_only_our_own_lines_are_lines(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("failed", 5)])
 def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
-    from jaxsoft.analysis import report, tables
+    from jaxsoft.analysis import report
     from jaxsoft.command import report as command_report
     from jaxsoft.experiment import run
 
@@ -391,8 +391,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     monkeypatch.setattr(run, "run", lambda *_: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
     monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
-    monkeypatch.setattr(tables, "text_table", lambda *_: "THE TABLE")
-    monkeypatch.setattr(command_report, "answer", lambda *_: "THE ANSWER")
+    monkeypatch.setattr(command_report, "ending", lambda *_: "THE TABLE\n\nTHE ANSWER")
     assert main(["run", f"--config={DIGITS}:quick", "--workdir=here", "--nocompilation_cache"]) == code
     told = capsys.readouterr().out
     assert "THE TABLE\n\nTHE ANSWER\n" in told and "report: here/report.html" in told and "next: " in told

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from jaxsoft import errors, files
 from jaxsoft.analysis import report, tables
+from jaxsoft.analysis.questions import compare
+from jaxsoft.analysis.reading.read import read_run
+from jaxsoft.analysis.showing.page import Table
+from jaxsoft.analysis.statistics.groups import groups, tidy
 from jaxsoft.experiment.store import manifest
 from jaxsoft.experiment.store.folder import RunFolder
+from jaxsoft.types import Row
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +35,14 @@ def write(
     return written
 
 
-def answer(folder: Path) -> str:
-    """The title of the report of a folder, which is its answer, for a terminal."""
-    return tables.to_ascii(files.read(folder / report.SUMMARY, 1 << 28).decode().partition("\n")[0].removeprefix("# "))
+def ending(folder: Path, rows: Sequence[Row], width: int | None, note: str) -> str:
+    """What a terminal says of a finished run: its table, and the answer of its report; of sets that it compares the cells."""
+    answer = tables.to_ascii(
+        files.read(folder / report.SUMMARY, 1 << 28).decode().partition("\n")[0].removeprefix("# ")
+    )
+    found = read_run(folder)
+    sections = [compare.answer(group, [found]) for group in groups(tidy(found.rows), compare.TOGETHER)]
+    if (section := next(filter(None, sections), None)) and tables.to_ascii(section.title) == answer:
+        cells = next(block for block in section.blocks if isinstance(block, Table))
+        return "\n".join([tables.plain(cells, width), *filter(None, [note]), "", answer])
+    return f"{tables.text_table(rows, width, note)}\n\n{answer}"

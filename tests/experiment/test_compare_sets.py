@@ -44,7 +44,7 @@ def test_one_command(sets, tmp_path, monkeypatch, capfd):
     five_sets.keep(dataset, "means", sets["means"])
     assert main(["compare", "matched", "means", "--seeds=3", "--quick", "--protocol=both", *SMALL]) == 0
     told = capfd.readouterr()
-    assert "Traceback" not in told.err
+    assert "Traceback" not in told.err and "random images: its labels, %" in told.out
     (folder,) = (tmp_path / "runs").glob("compare-*")
     assert folder.name == "compare-matched-means-digits-quick"
     summary = (folder / "summary.md").read_text()

@@ -100,6 +100,11 @@ def test_bytes_stay_bytes():
     assert spaces.to_pixels(images, "pixels", photographs.dataset()) is images
 
 
+def test_pixels_stay_as_they_are(real):
+    wild = real * np.float32(1.5) - np.float32(0.2)
+    np.testing.assert_array_equal(spaces.to_pixels(wild, "pixels", photographs.dataset()), wild)
+
+
 def test_of_constants_that_fit_as_well_a_system_uses_one(real):
     data = dataclasses.replace(photographs.dataset(), name="cifar100")
     near = noisy(real)

@@ -168,6 +168,8 @@ def to_pixels(images: Images, space: str, dataset: Dataset) -> Images:
     """
     if images.dtype == np.uint8 and space in ("pixels", "bytes"):
         return images
+    if space == "pixels":
+        return images.astype(np.float32, copy=False)
     return space_of(space, dataset).pixels(images)
 
 

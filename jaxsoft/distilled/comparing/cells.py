@@ -1,6 +1,6 @@
 """Which cells a comparison of sets has: {its images, random ones} x {its labels, hard, an expert's soft ones}.
 
-Known without JAX, so that experiments are listed at once; `named.py` finds the sets that a user names.
+Known without JAX, so that experiments are listed at once; `lookup.py` finds the sets that a user names.
 """
 
 import bisect

@@ -33,7 +33,9 @@ def averages(images):
 def forward(pixels, space):
     """Images of a space, by what `to_pixels` undoes: the transform of `data/normalize.py`."""
     return (
-        spaces.space_of(space, photographs.dataset()).forward.store_beyond(pixels) if "zca" in space else affine(pixels, space)
+        spaces.space_of(space, photographs.dataset()).forward.store_beyond(pixels)
+        if "zca" in space
+        else affine(pixels, space)
     )
 
 

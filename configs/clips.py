@@ -6,7 +6,7 @@ Source    the three regimes of "A Large-Scale Study on Video Action Dataset Cond
 Command   jaxsoft run clips
 Expected  Video-DC: how clips are labelled matters greatly. Its tables are of UCF101 and larger sets, which have no settings here.
 Departs   clips are real ones, drawn at random; 8 frames of 8x8; students of one architecture
-Time      17.5 min on moving_digits: two cores of an AMD EPYC that did other work too, experts trained before
+Time      2.0 min on moving_digits: of processor time, an AMD EPYC, experts included
 Quick     `:quick`, fewer of everything; seconds, shows that the machine works, not the claim
 """
 

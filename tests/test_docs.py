@@ -118,6 +118,7 @@ def test_pictures_of_ones_own_go_from_import_to_export(page_runs, monkeypatch, t
     page_runs(pictures)
     section = (DOCS / "sets.md").read_text().partition("## Pictures of your own")[2].partition("\n## ")[0]
     small = ["--quick", "--config.student.steps=4", "--config.student.evaluations=1", "--experts=1"]
+    small += ["--rates=2e-3,5e-3"]
     for command in re.findall(r"^jaxsoft (.*)$", section, re.MULTILINE):
         words = shlex.split(command)
         assert main.main(words + (small if words[0] == "compare" else [])) == 0, command

@@ -371,12 +371,12 @@ def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
 
 
 def test_only_our_own_lines_are_lines(monkeypatch, capsys):
-    from jaxsoft.experiment.store import manifest
+    from jaxsoft.command import verify
 
     def fail(_):
         raise errors.CheckpointError("these differ:", "  leaf\x1b  a\njaxsoft: all is well")
 
-    monkeypatch.setattr(manifest, "verify", fail)
+    monkeypatch.setattr(verify, "verified", fail)
     assert main(["verify", "run"]) == 4
     assert capsys.readouterr().err == "jaxsoft: these differ:\n  leaf\\x1b  a\\njaxsoft: all is well\n"
 

@@ -25,8 +25,8 @@ ORDER = 0
 TOGETHER = ("select", "model", "augment")
 ANSWERS = ("augmentations", "label_bytes", "optimism")
 _MOST_PANELS, _LONGEST, _MOST_LINES = 4, 18, 24
-_WORTH: Mapping[str, Terms] = {
-    **{f"images, {kind}, points": comparison.images(kind) for kind in KINDS},
+_IMAGES: Mapping[str, Terms] = {f"images, {kind}, points": comparison.images(kind) for kind in KINDS}
+_LABELS: Mapping[str, Terms] = {
     **{
         f"{kind} on {of}, points": comparison.labels(kind, of)
         for kind, of in ((OWN, ITS), (OWN, RANDOM), (SOFT, ITS), (SOFT, RANDOM))
@@ -49,10 +49,13 @@ def answer(group: Group, runs: Sequence[Run]) -> Section | None:
     if not found or not _is_asked(group, found):
         return None
     every = list(chain.from_iterable(found.values()))
+    images = [own | _draws(group, of) for of in every if (own := _worth(group, of, _IMAGES))]
+    labels = list(filter(None, (_worth(group, of, _LABELS) for of in every)))
     blocks: list[Block] = [
         _chart(group, found),
         table([_line(group, of) for of in every], _CELLS.format(group.on), folded=len(every) > _MOST_LINES),
-        table([_worth(group, of) for of in every], _WORTHS, folded=len(every) > _MOST_LINES),
+        table(images, _OF_IMAGES, folded=len(every) > _MOST_LINES),
+        table(labels, _OF_LABELS, folded=len(every) > _MOST_LINES),
         table(list(_ranked(group, found)), _RANKING.format(group.on)),
         *_rules(group, runs),
         *_compare_tables.transferred(group, found),
@@ -71,11 +74,14 @@ _CELLS = (
     "ones and with an expert's soft ones. Every cell at the label spec and rate that are best on {}; equal steps and "
     "augmentation; 95 % intervals over seeds."
 )
-_WORTHS = (
-    "What the images are worth, with each kind of labels: its images minus random ones. What labels are worth, on each kind of "
-    "images: minus hard labels. More on its images: the difference of the two. Each seed against itself, 95 % intervals. "
+_OF_IMAGES = (
+    "What the images are worth, with each kind of labels: its images minus random ones, each seed against itself, 95 % intervals. "
     "Draws as good: how many of the draws of random images reach the mean of its images, for a set is one set, and one draw may "
     "be a lucky one."
+)
+_OF_LABELS = (
+    "What labels are worth, on each kind of images: minus hard labels. More on its images: the difference of the two. Each seed "
+    "against itself, 95 % intervals."
 )
 _RANKING = (
     "All sets and random images, each with the labels and rate that suit it, in the order of {}; labels of a set on random images "
@@ -93,7 +99,7 @@ def _conditions(group: Group) -> dict[Condition, Arms]:
 
 def _is_compared(of: Cells) -> bool:
     """Whether some images or labels of a set stand beside others."""
-    return any(all(cell in of.arms for cell in terms) for terms in _WORTH.values())
+    return any(all(cell in of.arms for cell in terms) for terms in [*_IMAGES.values(), *_LABELS.values()])
 
 
 def _is_asked(group: Group, found: Found) -> bool:
@@ -113,12 +119,17 @@ def _line(group: Group, of: Cells) -> dict[str, Any]:
     return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, "n": n}
 
 
-def _worth(group: Group, of: Cells) -> dict[str, Any]:
-    """What images and labels of a set are worth."""
-    values = {name: comparison.value(group, of, terms) for name, terms in _WORTH.items()}
+def _worth(group: Group, of: Cells, differences: Mapping[str, Terms]) -> dict[str, Any]:
+    """What images, or labels, of a set are worth; nothing if it lacks what they would stand beside."""
+    values = {name: comparison.value(group, of, terms) for name, terms in differences.items()}
+    known = {name: value for name, value in values.items() if value.n}
+    return {**_compare_tables.named(of), **known} if known else {}
+
+
+def _draws(group: Group, of: Cells) -> dict[str, str]:
+    """How many draws of random images are as good as a set."""
     draws = {kind: found for kind in KINDS if (found := comparison.draws_as_good(group, of, kind))}
-    as_good = {f"draws as good, {kind}": f"{count} of {n}" for kind, (count, n) in draws.items()}
-    return {**_compare_tables.named(of), **{name: value for name, value in values.items() if value.n}, **as_good}
+    return {f"draws as good, {kind}": f"{count} of {n}" for kind, (count, n) in draws.items()}
 
 
 def _ranked(group: Group, found: Found) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,8 @@ def test_six_cells_of_each_set_each_at_its_best_rate():
 
 
 def test_what_images_and_labels_are_worth_and_what_they_are_worth_together():
-    found = lines(tell(rows())[1][1])
+    of_images, of_labels = map(lines, tell(rows())[1][1:3])
+    found = {name: own | of_labels[name] for name, own in of_images.items()}
     assert found["mtt"]["images, its labels, points"] == "+13.0 [+13.0, +13.0]"
     assert found["mtt"]["images, hard, points"] == found["mtt"]["images, soft, points"] == "+10.0 [+10.0, +10.0]"
     assert found["mtt"]["its labels on its images, points"] == "+8.0 [+8.0, +8.0]"
@@ -97,7 +98,7 @@ def test_two_seeds_tell_nothing():
 
 def test_sets_are_ranked_on_validation_and_what_cannot_be_told_is_said():
     near = [row | {"test_accuracy": row["test_accuracy"] + 0.02 * (-1) ** row["seed"]} for row in rows()]
-    table = tell(near)[1][2]
+    table = tell(near)[1][3]
     found = lines(table)
     assert [line[table.header.index("set")] for line in table.rows] == ["`mtt`", "`random`", "`edf`"]
     assert (
@@ -106,7 +107,7 @@ def test_sets_are_ranked_on_validation_and_what_cannot_be_told_is_said():
     )
     assert found["edf"]["told from the first"] == "yes"
     noisy = [row | {"test_accuracy": 0.5 + 0.1 * np.sin(7 * i)} for i, row in enumerate(near)]
-    assert lines(tell(noisy)[1][2])["edf"]["told from the first"] == "no"
+    assert lines(tell(noisy)[1][3])["edf"]["told from the first"] == "no"
 
 
 def test_a_set_of_random_images_ties_with_random_images():
@@ -126,7 +127,7 @@ def test_a_set_of_random_images_ties_with_random_images():
 
 
 def test_images_may_be_worth_less_on_another_architecture():
-    table = tell(rows(models=("mlp", "convnet")))[1][3]
+    table = tell(rows(models=("mlp", "convnet")))[1][4]
     found = [dict(zip(table.header, line)) for line in table.rows]
     mtt = next(line for line in found if line["set"] == "`mtt`" and line["labels"] == "soft")
     assert mtt["mlp, points"].startswith("+10.0") and mtt["convnet, points"].startswith("+4.0")
@@ -144,7 +145,7 @@ def test_images_may_lead_with_augmentation_and_not_without():
         for name, more in added.items()
     ]
     section, tables = tell(members)
-    table = tables[3]
+    table = tables[4]
     found = [dict(zip(table.header, line)) for line in table.rows]
     assert [line["labels"] for line in found if line["set"] == "`mtt`"] == ["its labels", "hard", "soft"]
     assert {line["augmentation"] for line in found} == {"`crop_flip(1)`"} and len(tables[0].rows) == 4
@@ -166,7 +167,7 @@ def test_what_this_question_answers_is_asked_of_no_other():
 
 
 def test_selection_on_test_flatters_cell_by_cell():
-    table = tell(rows(paper={"random": 0.01, MTT: 0.03, EDF: 0.0}))[1][3]
+    table = tell(rows(paper={"random": 0.01, MTT: 0.03, EDF: 0.0}))[1][4]
     found = lines(table)["mtt"]
     assert found["its images: soft, points"].startswith("+3.0") and found["random images: soft, points"].startswith(
         "+1.0"
@@ -180,14 +181,14 @@ def run(history=(0.5, 0.9), model="mlp"):
 
 
 def test_scores_of_the_field_take_the_experts_as_full_data():
-    found = lines(tell(rows(), [run()])[1][3])["mtt"]
+    found = lines(tell(rows(), [run()])[1][4])["mtt"]
     assert found["HLR, points"].startswith("+38.5 [") and found["IOR, its labels, points"].startswith("+13.0")
     own = [
         accuracy(way, labels) + 0.015
         for way, labels in ((MTT, "hard"), (MTT, "teacher(epoch=5)"), ("random", "teacher(epoch=5)"))
     ]
     assert found["LRS, soft, %"].startswith(f"{100 * float(scores.label_scores(0.9, *own).lrs):.1f} [")
-    assert len(tell(rows(), [run(model="convnet")])[1]) == 3  # no expert of the students' architecture
+    assert len(tell(rows(), [run(model="convnet")])[1]) == 4  # no expert of the students' architecture
 
 
 def test_bytes_of_every_cell_and_who_nothing_cheaper_matches():

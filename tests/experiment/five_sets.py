@@ -1,12 +1,20 @@
-"""Five small sets of a data set, made in seconds: three choices of real images, class means, and one by gradients."""
+"""Five small sets of a data set, made in seconds: three choices of real images, class means, and one by gradients.
+
+  python tests/experiment/five_sets.py digits 5 FOLDER
+
+writes them for `jaxsoft import`: data set, images per class, and where to.
+"""
 
 import functools
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxsoft import data
 from jaxsoft.data import select
 from jaxsoft.distilled import kept
 
@@ -85,3 +93,11 @@ def _features(images, kernels):
         )
         images = jax.lax.reduce_window(jax.nn.relu(images), 0.0, jax.lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
     return images.reshape(len(images), -1)
+
+
+if __name__ == "__main__":
+    name, ipc, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    dataset = data.load(name, validation=0.2 if name == "digits" else 0.1)
+    folder.mkdir(parents=True, exist_ok=True)
+    for each, images in made(dataset, ipc).items():
+        np.savez(folder / f"{each}.npz", images=images, labels=np.repeat(np.arange(dataset.num_classes), ipc))

@@ -42,7 +42,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
     ("spec", "rng", "types", "config.values", "objects"),
     ("contents", "packing"),
     ("sources",),
-    ("imports", "command.experiments", "command.starting", "command.stopping", "command.streams"),
+    ("imports", "target", "command.experiments", "command.starting", "command.stopping", "command.streams"),
     ("errors", "files", "syntax", "command"),  # the last is empty but for its modules
 )
 # The rooms of experiment and of distilled, likewise.

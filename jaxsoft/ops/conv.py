@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxsoft import errors
+from jaxsoft import errors, target
 from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
@@ -59,7 +59,9 @@ def conv2d(
     Returns:
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
-    g = Geometry((x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get())
+    g = Geometry(
+        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get(), target.platform()
+    )
     return _forward(g, x, kernel.astype(x.dtype))
 
 
@@ -90,18 +92,17 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-def choose(map: str, members: int, images: int, g: Geometry, platform: str | None = None) -> str:
+def choose(map: str, members: int, images: int, g: Geometry) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
 
     Args:
       map: `forward`, `input_gradient` or `kernel_gradient`.
       members: vmapped together.
       images: of each.
-      g: sizes.
-      platform: `cpu`, `gpu` or `tpu`; the default backend if not given.
+      g: sizes, and the platform.
     """
     pixels = math.prod(g.response())
-    if (platform or jax.default_backend()) != "cpu":
+    if g.platform != "cpu":
         return "patches" if members > 1 and images < FULL_BATCH else "map"
     if map == "kernel_gradient":
         return "patches" if images * pixels > _WINDOW_PIXELS else "map"

@@ -11,13 +11,14 @@ _CACHED_WINDOWS = 2_500_000
 
 
 class Geometry(NamedTuple):
-    """What is static about a convolution: sizes, stride, padding, and the lowering that was asked for."""
+    """What is static about a convolution: sizes, stride, padding, the lowering that was asked for, and the platform."""
 
     size: tuple[int, int]
     window: tuple[int, int]
     stride: int
     padding: int
     lowering: str = "auto"
+    platform: str = "cpu"
 
     def response(self) -> tuple[int, int]:
         """Height and width of the response."""
@@ -37,7 +38,7 @@ def forward_by_library(g: Geometry, x: Array, k: Array) -> Array:
 
 def input_gradient_by_library(g: Geometry, y: Array, k: Array) -> Array:
     """Its gradient in the images [B, H, W, C], of that in the response y [B, H2, W2, D]."""
-    if jax.default_backend() == "cpu":
+    if g.platform == "cpu":
         pads = tuple(pad[:2] for pad in _pads(g, y))
         return _canonical(y, _around(k), padding=pads, apart=(g.stride, g.stride))
     x = jax.ShapeDtypeStruct((y.shape[0], *g.size, k.shape[2]), y.dtype)
@@ -46,7 +47,7 @@ def input_gradient_by_library(g: Geometry, y: Array, k: Array) -> Array:
 
 def kernel_gradient_by_library(g: Geometry, x: Array, y: Array) -> Array:
     """Its gradient in the kernel [h, w, C, D], of that in the response y [B, H2, W2, D]."""
-    if jax.default_backend() == "cpu":  # channels are the images here, images the channels, and y is the kernel
+    if g.platform == "cpu":  # channels are the images here, images the channels, and y is the kernel
         images, kernel = x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)
         pads = ((g.padding, g.padding),) * 2
         gradient = _canonical(images, kernel, padding=pads, wide=(g.stride, g.stride))
@@ -80,7 +81,7 @@ def _windows(g: Geometry, x: Array) -> Array:
 def _tile(g: Geometry, x: Array, out: int) -> int:
     """How many images to take at a time: on CPU, a divisor of the batch whose windows stay in cache."""
     images, wide = x.shape[0], g.window[0] * g.window[1] * x.shape[3]
-    if jax.default_backend() != "cpu" or wide < 2 * out:  # narrow windows cost less than cutting the response
+    if g.platform != "cpu" or wide < 2 * out:  # narrow windows cost less than cutting the response
         return images
     height, width = g._replace(size=(x.shape[1], x.shape[2])).response()
     most = _CACHED_WINDOWS // (height * width * wide * x.dtype.itemsize)
@@ -118,7 +119,7 @@ def kernel_gradient_by_patches(g: Geometry, x: Array, y: Array) -> Array:
 def input_gradient_by_patches(g: Geometry, y: Array, k: Array) -> Array:
     """As `input_gradient_by_library`."""
     y = jax.lax.pad(y, jnp.zeros((), y.dtype), ((0, 0, 0), *_pads(g, y), (0, 0, 0)))
-    return forward_by_patches(Geometry((y.shape[1], y.shape[2]), g.window, 1, 0, g.lowering), y, _around(k))
+    return forward_by_patches(Geometry((y.shape[1], y.shape[2]), g.window, 1, 0, g.lowering, g.platform), y, _around(k))
 
 
 # The transpose of a convolution is a convolution: spread y by the stride, turn the kernel around.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxsoft import models
+from jaxsoft import models, target
 from jaxsoft.ops import conv
 from jaxsoft.training import feature_maps, fit
 from jaxsoft.training.fit import Bank, Member
@@ -69,7 +69,7 @@ def at_once(temporary: Sequence[int]) -> int:
 
     One after another they need the most of them; XLA:CPU may run them at the same time, and needs most of their sum.
     """
-    others = _BESIDE if jax.default_backend() == "cpu" else 0.0
+    others = _BESIDE if target.platform() == "cpu" else 0.0
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
@@ -112,7 +112,7 @@ def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, bat
     batches on an accelerator) are not stacked: cutting them apart for each convolution took a fifth of a step.
     """
     batch = batch or recipe.batch
-    if jax.default_backend() == "cpu":
+    if target.platform() == "cpu":
         most = _BLOCK_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
     elif batch >= conv.FULL_BATCH and _convolves(recipe, image_shape):
         most = 1
@@ -161,7 +161,7 @@ def estimated_seconds(flops: float) -> float:
 
 def _images_in_cache(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """As many images of one member as an accelerator may take, or as stay in a CPU's cache."""
-    if jax.default_backend() != "cpu":
+    if target.platform() != "cpu":
         return 10**9
     largest = activation_bytes(recipe, image_shape, 64)[0] // 64
     return max(_LEAST_TILE, _TILE_BYTES // max(1, largest))

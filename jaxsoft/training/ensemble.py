@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import imports, numerics
+from jaxsoft import imports, numerics, target
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, evaluate
 from jaxsoft.training.evaluate import EvalSet
@@ -28,6 +28,13 @@ from jaxsoft.training.recipe import Recipe
 
 _SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
 _MOST_KEPT = 32  # compiled functions; a program has three or four
+# Of each function of a program: how its arguments lie on the devices, and which of them it may overwrite.
+_ARGUMENTS: dict[str, tuple[tuple[PartitionSpec, ...], tuple[int, ...]]] = {
+    "initialize": ((_SPREAD,), ()),
+    "look": ((_SHARED, _SHARED, _SPREAD), ()),
+    "chunk": ((_SHARED, _SHARED, _SPREAD, _SPREAD, _SHARED), (3,)),
+    "test": ((_SHARED, _SHARED, _SPREAD), ()),
+}
 
 
 class Bucket(NamedTuple):
@@ -99,7 +106,7 @@ class Program:
 
     def initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Every member before its first step."""
-        return self._call("initialize", self._initialize, (_SPREAD,), members)
+        return self._call("initialize", members)
 
     def shapes(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Shapes and types of the students, without computing anything."""
@@ -107,7 +114,7 @@ class Program:
 
     def look(self, bank: Bank, evals: tuple[EvalSet, ...], students: tuple[Students, ...]) -> tuple[Report, ...]:
         """Evaluate every bucket as it stands, without training."""
-        return self._call("look", self._look, (_SHARED, _SHARED, _SPREAD), bank, evals, students)
+        return self._call("look", bank, evals, students)
 
     def chunk(
         self,
@@ -118,12 +125,11 @@ class Program:
         index: int,
     ) -> tuple[tuple[Students, ...], tuple[Report, ...]]:
         """Train every bucket for its chunk number `index` and evaluate it. `students` is donated: its buffers are gone."""
-        specs = (_SHARED, _SHARED, _SPREAD, _SPREAD, _SHARED)
-        return self._call("chunk", self._chunk, specs, bank, evals, members, students, np.int32(index), donate=(3,))
+        return self._call("chunk", bank, evals, members, students, np.int32(index))
 
     def test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Int[Array, "M K"], ...]:
         """How many images of each class of a split each member's chosen checkpoint predicts correctly."""
-        return self._call("test", self._test, (_SHARED, _SHARED, _SPREAD), bank, data, students)
+        return self._call("test", bank, data, students)
 
     def place(self, shared: Any, spread: Any) -> Any:
         """Put trees on the devices: a copy of `shared` on each, a slice of `spread` on each. Once there, it is free."""
@@ -137,24 +143,38 @@ class Program:
         own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         return int(own + analysis.temp_size_in_bytes) * self.mesh.size
 
-    def _call(self, name: str, function: Callable, specs: tuple, *args: Any, donate: tuple[int, ...] = ()) -> Any:
-        args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in specs))
+    def compiled(self, name: str, *args: Any) -> jax.stages.Compiled:
+        """One of the functions, compiled once for arguments of these shapes.
+
+        Args:
+          name: initialize, look, chunk or test.
+          args: what it is called with, arrays or `jax.ShapeDtypeStruct`s: devices that are not here can be compiled for.
+        """
         if name not in self._compiled:
-            start = time.perf_counter()
-            leaves, tree = jax.tree.flatten(args)
-            shapes = tuple(jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding) for a in leaves)
-            kept = _compiled(self.identity, name, specs, donate, shapes, tree)
+            start, (specs, donated) = time.perf_counter(), _ARGUMENTS[name]
+            shapes = tuple(self._described(spec, tree) for spec, tree in zip(specs, args, strict=True))
+            leaves, tree = jax.tree.flatten(shapes)
+            kept = _compiled(self.identity, name, tuple(leaves), tree)
             if not kept:
-                kept.append(self._compile(function, specs, donate, tree.unflatten(shapes)))
+                kept.append(self._compile(getattr(self, f"_{name}"), specs, donated, shapes))
                 self.compilations[name] += 1
             self._compiled[name] = kept[0]
             self.compile_seconds += time.perf_counter() - start
+        return self._compiled[name]
+
+    def _described(self, spec: PartitionSpec, tree: Any) -> Any:
+        there = NamedSharding(self.mesh, spec)
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=there), tree)
+
+    def _call(self, name: str, *args: Any) -> Any:
+        args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in _ARGUMENTS[name][0]))
+        function = self.compiled(name, *args)
         with jax.transfer_guard("disallow"):
-            return self._compiled[name](*args)
+            return function(*args)
 
     def _compile(self, function: Callable, specs: tuple, donate: tuple[int, ...], args: tuple) -> jax.stages.Compiled:
         apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-        with conv.exactly():
+        with conv.exactly(), target.aimed(target.of(self.mesh.devices.ravel().tolist())):
             return jax.jit(apart, donate_argnums=donate).lower(*args).compile()
 
     def _initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:

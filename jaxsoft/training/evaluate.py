@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from jaxsoft import imports, models, rng
+from jaxsoft import imports, models, rng, target
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
@@ -131,7 +131,7 @@ def answers(
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
     images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
     bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
-    code = *recipe.code().items(), imports.stamps()
+    code = *recipe.code().items(), imports.stamps(), target.platform()
     for variables in networks:
         said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
         yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]

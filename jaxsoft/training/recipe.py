@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import errors, imports, models, sources, spec
+from jaxsoft import errors, imports, models, sources, spec, target
 from jaxsoft.labels.bank import pooled
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import augment, feature_maps, losses, mixing, optim, schedules
@@ -157,4 +157,4 @@ def precision(setting: str) -> str:
     """What the setting `auto` stands for on this machine: a CPU has no fast bfloat16."""
     if setting != "auto":
         return setting
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return "float32" if target.platform() == "cpu" else "bfloat16"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
+from jaxsoft import target
 from jaxsoft.training import cost
 from jaxsoft.training.recipe import Recipe
 
@@ -68,19 +69,19 @@ def test_blocks_fit_and_are_spread_evenly(monkeypatch, most):
         assert count == 1 or (block - 1) * count < members, "a smaller block would need no more of them"
 
 
-def test_blocks_of_an_accelerator_follow_the_images_in_flight(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert cost.choose_block(LINEAR._replace(batch=256), tiny.SHAPE, 64) == 10  # 2560 images; 7 blocks of 10
-    assert cost.choose_block(LINEAR._replace(batch=10), tiny.SHAPE, 64) == 64
-    assert cost.choose_block(LINEAR._replace(batch=5000), tiny.SHAPE, 64) == 1
+def test_blocks_of_an_accelerator_follow_the_images_in_flight():
+    with target.aimed(target.Target("gpu")):
+        assert cost.choose_block(LINEAR._replace(batch=256), tiny.SHAPE, 64) == 10  # 2560 images; 7 blocks of 10
+        assert cost.choose_block(LINEAR._replace(batch=10), tiny.SHAPE, 64) == 64
+        assert cost.choose_block(LINEAR._replace(batch=5000), tiny.SHAPE, 64) == 1
 
 
-def test_large_batches_of_an_accelerator_are_not_stacked_where_convolutions_follow_each_other(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+def test_large_batches_of_an_accelerator_are_not_stacked_where_convolutions_follow_each_other():
     large = DEEP._replace(slots=256, batch=256)
-    assert cost.choose_block(large, tiny.SHAPE, 8) == 1
-    assert cost.choose_block(large._replace(batch=100), tiny.SHAPE, 8) == 8
-    assert cost.choose_block(large, tiny.SHAPE, 8, batch=100) == 8
+    with target.aimed(target.Target("gpu")):
+        assert cost.choose_block(large, tiny.SHAPE, 8) == 1
+        assert cost.choose_block(large._replace(batch=100), tiny.SHAPE, 8) == 8
+        assert cost.choose_block(large, tiny.SHAPE, 8, batch=100) == 8
 
 
 def test_time_is_operations_over_a_share_of_the_measured_peak(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 import tiny
 from jax.extend.core import jaxprs_in_params
 
+from jaxsoft import target
 from jaxsoft.training import fit
 from jaxsoft.training import recipe as recipes
 
@@ -42,10 +43,11 @@ def equations(jaxpr):
             yield from equations(inner)
 
 
-def test_auto_is_float32_on_a_cpu_and_half_elsewhere(monkeypatch):
+def test_auto_is_float32_on_a_cpu_and_half_elsewhere():
     assert recipes.precision("auto") == "float32"
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert [recipes.precision(p) for p in ("auto", "float32", "bfloat16")] == ["bfloat16", "float32", "bfloat16"]
+    with target.aimed(target.Target("gpu")):
+        chosen = [recipes.precision(p) for p in ("auto", "float32", "bfloat16")]
+    assert chosen == ["bfloat16", "float32", "bfloat16"]
 
 
 def test_two_hundred_steps_in_half_precision_stay_within_the_spread_over_seeds():

@@ -3,9 +3,7 @@
 import os
 from pathlib import Path
 
-import jax
-
-from jaxsoft import config
+from jaxsoft import config, target
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -17,18 +15,14 @@ def budget_bytes(settings: config.Settings) -> int:
     """
     if settings.compute.memory_gb:
         return int(settings.compute.memory_gb * 1e9)
-    of_devices = _device_bytes()
-    return int(0.8 * of_devices) * jax.device_count() if of_devices else int(0.5 * host_bytes())
+    there = target.current()
+    return int(0.8 * there.memory) * there.devices if there.memory else int(0.5 * host_bytes())
 
 
 def most_bytes() -> int:
     """What there is at all: the memory of all devices, on CPU that of this machine."""
-    return _device_bytes() * jax.device_count() or host_bytes()
-
-
-def _device_bytes() -> int:
-    """Memory of a device; 0 on CPU, which has none of its own."""
-    return int((jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0))
+    there = target.current()
+    return there.memory * there.devices or host_bytes()
 
 
 def host_bytes() -> int:

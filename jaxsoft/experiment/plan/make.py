@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxsoft import config, spec
+from jaxsoft import config, spec, target
 from jaxsoft.data import chosen
 from jaxsoft.distilled import pool
 from jaxsoft.experiment.machine import memory
@@ -62,7 +61,7 @@ def make(
         chunks=settings.student.evaluations,
         image_shape=dataset.image_shape,
         shared_bytes=shared_bytes(settings, members, dataset),
-        devices=jax.device_count(),  # of all processes
+        devices=target.current().devices,  # of all processes
         subjects=tuple(subjects),
     )
     made = cut(plan, memory.budget_bytes(settings))
@@ -135,7 +134,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         shapes.setdefault(kinds[what], []).append(i)
     buckets = []
     for (shape, steps), who in shapes.items():
-        share, image_shape = -(-len(who) // jax.device_count()), dataset.image_shape
+        share, image_shape = -(-len(who) // target.current().devices), dataset.image_shape
         tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
         block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
@@ -153,7 +152,7 @@ def cut(plan: Plan, budget: int) -> Plan:
     beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
     room = max(budget - beside, budget // 50, 1)
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
-    short = -(-steps // _MOST_BLOCK_STEPS) if plan.devices > 1 and jax.default_backend() == "cpu" else 1
+    short = -(-steps // _MOST_BLOCK_STEPS) if plan.devices > 1 and target.platform() == "cpu" else 1
     count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
     buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))

@@ -5,7 +5,6 @@ place writes what it puts, what a TPU's tiles pad counts as padded, and what sta
 cache holds an array between two kernels no text says: bytes are those of every operand and result.
 """
 
-import functools
 import math
 import re
 from collections.abc import Iterator
@@ -159,9 +158,7 @@ class _Program:
             elif not self._is_free(one):
                 moved = self._moved(body or self.entry, one)
                 scope = re.search(r'op_name="([^"]*)"', one.line)
-                yield Kernel(
-                    one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else ""
-                )
+                yield Kernel(one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else "")
 
     def _is_free(self, one: Instruction) -> bool:
         return one.op in _FREE or one.op.endswith("-done") or any(f'"{name}"' in one.line for name in _EMPTY_CALLS)
@@ -204,7 +201,6 @@ class _Program:
         found = re.search(r"stack_frame_id=(\d+)", one.line)
         return self._frames_of(int(found[1])) if found else ()
 
-    @functools.cache
     def _frames_of(self, number: int) -> tuple[str, ...]:
         """`file:function` from the innermost frame outwards."""
         frames, places = self.tables.get("StackFrames", {}), self.tables.get("FileLocations", {})

@@ -102,12 +102,9 @@ class Cohort:
         self._trajectory = self._opened(store / self.key, mine=False) if store else Memory()
 
         shape, count, steps = task.dataset.image_shape, len(places), self.recipe.steps_per_epoch(self.recipe.slots)
-        tile = cost.choose_tile(self.recipe, shape)
-        # No padding: every state that is kept is an expert's.
-        block = _largest_divisor(count, cost.choose_block(self.recipe, shape, count, tile))
-        devices = jax.local_devices()[: _largest_divisor(count // block, jax.local_device_count())]
+        tile, block, devices = layout(self.recipe, shape, count, jax.local_device_count())
         bucket = Bucket(self.recipe, count, block, steps, tile, lowering)
-        self._program = Program((bucket,), shape, select=0, devices=devices)
+        self._program = Program((bucket,), shape, select=0, devices=jax.local_devices()[:devices])
         self._members = (_members(task, places, task.settings.epochs * steps),)
         self._like = self._program.shapes(self._members)[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
@@ -221,6 +218,16 @@ class Cohort:
                 f"expert {place}, {self.recipe.model}, {problem}; lower config.teacher.learning_rate "
                 f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
             )
+
+
+def layout(recipe: Recipe, image_shape: tuple[int, ...], count: int, devices: int) -> tuple[int, int, int]:
+    """How so many experts are trained: images that are taken at a time, experts of a block, and on how many devices.
+
+    No padding: every state that is kept is an expert's.
+    """
+    tile = cost.choose_tile(recipe, image_shape)
+    block = _largest_divisor(count, cost.choose_block(recipe, image_shape, count, tile))
+    return tile, block, _largest_divisor(count // block, devices)
 
 
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:

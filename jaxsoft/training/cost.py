@@ -49,6 +49,11 @@ def network_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     return _bytes(_state(recipe, image_shape).variables)
 
 
+def variables(recipe: Recipe, image_shape: tuple[int, ...]) -> Any:
+    """Shapes and types of what one student's network is applied with."""
+    return _state(recipe, image_shape).variables
+
+
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
     """Bytes of intermediate results in one member's forward pass of `batch` images: the largest, and all together."""
     images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import jax
 from jaxtyping import Array, Float
@@ -32,32 +33,32 @@ def _parts(x: Array, kernel: Array, scale: Array, bias: Array) -> Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _block(g: Geometry, x: Array, kernel: Array, scale: Array, bias: Array) -> tuple[Array, Array]:
+def _block(g: Geometry, x: Array, kernel: Array, scale: Array, bias: Array) -> tuple[Array, narrow.Kept]:
     """The result, and what only its gradient asks for."""
     return narrow.forward(g, x, kernel, scale, bias)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _gradient(g: Geometry, *args: Array) -> tuple[Array, Array, Array]:
-    """The gradient in the parameters, of (images, parameters, moments, gradient in the result)."""
+def _gradient(g: Geometry, *args: Any) -> tuple[Array, Array, Array]:
+    """The gradient in the parameters, of (images, parameters, what is kept, gradient in the result)."""
     return narrow.gradient(g, *args)
 
 
-def _block_forward(g: Geometry, *args: Array) -> tuple[tuple[Array, Array], tuple]:
-    y, moments = _block(g, *args)
-    return (y, moments), (*args, jax.lax.stop_gradient(moments))
+def _block_forward(g: Geometry, *args: Array) -> tuple[tuple[Array, narrow.Kept], tuple]:
+    y, kept = _block(g, *args)
+    return (y, kept), (*args, jax.lax.stop_gradient(kept))
 
 
-def _block_backward(g: Geometry, kept: tuple, d: tuple[Array, Array]) -> tuple[Array, ...]:
+def _block_backward(g: Geometry, kept: tuple, d: tuple[Array, Any]) -> tuple[Array, ...]:
     dx = _parts_backward(*kept[:4], d[0])[0]  # of the first layer, nobody asks for it
     return (dx, *_gradient(g, *kept, d[0]))
 
 
 def _gradient_backward(g: Geometry, args: tuple, d: tuple) -> tuple:
-    """Gradients of the gradient are those of its parts: the moments are known by the images."""
-    *own, moments, dy = args
+    """Gradients of the gradient are those of its parts: what is kept is known by the images."""
+    *own, kept, dy = args
     *d_own, d_dy = jax.vjp(lambda *a: _parts_backward(*a)[1:], *own, dy)[1](d)
-    return (*d_own, jax.numpy.zeros_like(moments), d_dy)
+    return (*d_own, jax.tree.map(jax.numpy.zeros_like, kept), d_dy)
 
 
 def _parts_backward(*args: Array) -> tuple[Array, ...]:

@@ -6,6 +6,8 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
+  kernel    a kernel that gathers the windows while it multiplies them, on a GPU (`kernels`); where it does not serve, the
+            choice is left to the rule
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
@@ -30,11 +32,13 @@ from jaxsoft import errors, target
 from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
-LOWERINGS = ("patches", "map", "grouped")
+LOWERINGS = ("patches", "kernel", "map", "grouped")
 
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
+# A product of Triton has at least so many channels on either side.
+KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
@@ -147,24 +151,33 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
-_WAYS = {  # by patches, and by the library
-    "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
-    "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
-    "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
-}
+def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
+    """One of the three maps by one lowering."""
+    if how == "kernel":
+        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
+
+        return getattr(kernels, name)
+    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
+
+
+def _kernels_serve(name: str, g: Geometry, a: Array, b: Array) -> bool:
+    """On a GPU, or interpreted on a CPU, and with channels enough on both sides for a product."""
+    others = b.shape[-2 if name == "input_gradient" else -1]
+    return g.platform != "tpu" and min(a.shape[-1], others) >= KERNEL_CHANNELS
 
 
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches, library = _WAYS[name]
 
-    def chosen(members: int, a: Array) -> str:
-        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+    def chosen(members: int, a: Array, b: Array) -> str:
+        if g.lowering == "auto" or (g.lowering == "kernel" and not _kernels_serve(name, g, a, b)):
+            return choose(name, members, a.shape[0], g)
+        return g.lowering
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
+        return _way(name, chosen(1, a, b))(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -172,10 +185,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = chosen(members, a[0])
+        how = chosen(members, a[0], b[0])
         if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering="map"))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
-        return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
+        return jax.vmap(functools.partial(_way(name, how), g))(a, b), True
 
     return one

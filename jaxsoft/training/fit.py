@@ -20,6 +20,8 @@ from jaxsoft.rng import Stream
 from jaxsoft.training import augment, feature_maps, metrics, mixing, views
 from jaxsoft.training.recipe import Recipe
 
+_AHEAD = 128  # steps, at most, whose orders and random numbers are made at once: a few kB each
+
 
 class Member(NamedTuple):
     """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed."""
@@ -113,41 +115,66 @@ class Batch(NamedTuple):
         return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 
-def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
-    """Gather and augment the images of step `t`.
+class Ahead(NamedTuple):
+    """What a step needs that no parameter has a part in: it is made for many steps at once, before the first of them."""
 
-    Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
-    """
-    slots, mask = slots_at(recipe, member, t)
+    t: Int[Array, ""]
+    order: tuple[Array, Array] | None  # as `slots_at` has it; None where every step sees the whole subset
+    view: Int[Array, ""] | None  # number of the views of its images, where it sees such
+    uniform: Float[Array, "U"] | None  # what its augmentation draws, where not: one number for all, then each image's
+    key: Array | None  # of what the network draws, such as dropout; those of this package draw nothing
+    rate: Float[Array, ""]  # of learning
+
+
+def ahead_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> Ahead:
+    """Random numbers are drawn once for a step; those of an image do not depend on the size of the batch."""
+    view = uniform = None
+    if recipe.is_of_views:
+        view = t // recipe.steps_per_epoch(member.slots)
+        view = view % recipe.views if recipe.views else view
+    else:
+        count = 1 + recipe.batch * augment.build(recipe.augment).draws
+        uniform = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (count,))
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
+    order = None if recipe.batch == recipe.slots else slots_at(recipe, member, t)
+    rate = member.learning_rate * recipe.build_schedule()(t / member.steps)
+    return Ahead(t, order, view, uniform, key, rate)
+
+
+def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
+    """What step `t` sees."""
+    return batch_of(recipe, bank, member, ahead_of(recipe, member, t))
+
+
+def batch_of(recipe: Recipe, bank: Bank, member: Member, ahead: Ahead) -> Batch:
+    """Gather and augment the images of a step."""
+    slots, mask = ahead.order or slots_at(recipe, member, ahead.t)
     classes = None
     if recipe.reads_class:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
-    images, number = images_at(recipe, bank, member, slots, t)
+    images = images_of(recipe, bank, member, slots, ahead)
     if recipe.online:
         assert bank.teachers is not None
-        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
-    places = member.rows[slots] + number if recipe.views else member.rows[slots]
+        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, ahead.key, classes)
+    places = member.rows[slots] + ahead.view if recipe.views else member.rows[slots]
     features = None
     if recipe.features:
         assert bank.features is not None and member.features is not None
         features = bank.features[recipe.features][member.features[slots]]
-    return Batch(images, bank.rows[places], mask, key, classes, features)
+    return Batch(images, bank.rows[places], mask, ahead.key, classes, features)
 
 
-def images_at(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
-) -> tuple[Float[Array, "B *S C"], Int[Array, ""]]:
-    """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
-    if recipe.is_of_views:
-        number = t // recipe.steps_per_epoch(member.slots)
-        number = number % recipe.views if recipe.views else number
-        return views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape)), number
-    draws, change = augment.build(recipe.augment)
-    u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
+def images_of(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], ahead: Ahead
+) -> Float[Array, "B *S C"]:
+    """What the network sees of some slots."""
+    if ahead.view is not None:
+        return views_of(recipe, bank, member, slots, jnp.broadcast_to(ahead.view, slots.shape))
+    assert ahead.uniform is not None
+    (draws, change), own = augment.build(recipe.augment), ahead.uniform[1:]
     images = bank.normalized(bank.images[member.images[slots]])
-    return jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0]), jnp.int32(0)
+    return jax.vmap(change, (0, 0, None))(images, own.reshape(recipe.batch, draws), ahead.uniform[0])
 
 
 def views_of(
@@ -214,16 +241,15 @@ def train_chunk(
     Returns:
       The state after them, and the mean loss over those of them that the member still had to do.
     """
-    optimizer, schedule = recipe.build_optimizer(), recipe.build_schedule()
+    optimizer = recipe.build_optimizer()
     vector, unravel = ravel_pytree((state.variables["params"], state.projection))
     stats = {name: value for name, value in state.variables.items() if name != "params"}
 
-    def step(carry: Any, t: Array) -> tuple[Any, Array]:
-        (vector, stats, memory), bad_step = carry
-        batch = batch_at(recipe, bank, member, t)
+    def step(carry: Any, ahead: Ahead) -> tuple[Any, Array]:
+        ((vector, stats, memory), bad_step), t = carry, ahead.t
+        batch = batch_of(recipe, bank, member, ahead)
         loss, new_stats, gradient = loss_and_gradient(recipe, batch, vector, unravel, stats, tile)
-        rate = member.learning_rate * schedule(t / member.steps)
-        update, new_memory = optimizer(rate, member.weight_decay).update(gradient, memory, vector)
+        update, new_memory = optimizer(ahead.rate, member.weight_decay).update(gradient, memory, vector)
         new = vector + update
         live = (bad_step < 0) & (t < member.steps)
         finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
@@ -231,7 +257,12 @@ def train_chunk(
         keep = functools.partial(jnp.where, live & finite)
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
 
+    def together(carry: Any, t: Int[Array, "A"]) -> tuple[Any, Float[Array, "A"]]:
+        return jax.lax.scan(step, carry, jax.vmap(functools.partial(ahead_of, recipe, member))(t))
+
     t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
-    ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
+    ahead = max(n for n in range(1, min(steps, _AHEAD) + 1) if steps % n == 0)  # parts of equal length
+    ((vector, stats, memory), bad_step), loss = jax.lax.scan(together, start, t.reshape(-1, ahead), unroll=ahead == steps)
     params, projection = unravel(vector)
-    return State({"params": params, **stats}, memory, bad_step, projection), metrics.masked_mean(loss, t < member.steps)
+    loss = metrics.masked_mean(loss.ravel(), t < member.steps)
+    return State({"params": params, **stats}, memory, bad_step, projection), loss

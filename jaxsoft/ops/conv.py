@@ -6,8 +6,8 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
-  kernel    a kernel that gathers the windows while it multiplies them, on a GPU (`kernels`); where it does not serve, the
-            choice is left to the rule
+  kernel    kernels of our own, for a GPU, that gather the windows while they multiply them (`kernels`): never chosen, as no
+            GPU has timed them. Where they do not serve, by patches if there are several members
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
@@ -37,7 +37,7 @@ LOWERINGS = ("patches", "kernel", "map", "grouped")
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
-# A product of Triton has at least so many channels on either side.
+# Products of our own kernels have at least so many channels on either side; windows of fewer are small anyway.
 KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
@@ -96,6 +96,11 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
+def one_by_one(images: int, lowering: str) -> bool:
+    """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
+    return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
+
+
 def choose(map: str, members: int, images: int, g: Geometry) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
 
@@ -151,13 +156,25 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
+_WAYS = {  # by patches, and by the library
+    "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
+    "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
+    "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
+}
+
+
 def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
     """One of the three maps by one lowering."""
     if how == "kernel":
         from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
 
-        return getattr(kernels, name)
-    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
+        return {
+            "forward": kernels.forward,
+            "input_gradient": kernels.input_gradient,
+            "kernel_gradient": kernels.kernel_gradient,
+        }[name]
+    patches, library = _WAYS[name]
+    return patches if how == "patches" else library
 
 
 def _kernels_serve(name: str, g: Geometry, a: Array, b: Array) -> bool:
@@ -171,9 +188,9 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
 
     def chosen(members: int, a: Array, b: Array) -> str:
-        if g.lowering == "auto" or (g.lowering == "kernel" and not _kernels_serve(name, g, a, b)):
-            return choose(name, members, a.shape[0], g)
-        return g.lowering
+        if g.lowering == "kernel" and (members > 1 or _kernels_serve(name, g, a, b)):
+            return "kernel" if _kernels_serve(name, g, a, b) else "patches"
+        return choose(name, members, a.shape[0], g) if g.lowering in ("auto", "kernel") else g.lowering
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:

@@ -224,7 +224,7 @@ def cohort_program(
     """What teaches so many experts: a chunk is an epoch; of the devices as many as divide their blocks evenly."""
     tile = cost.choose_tile(recipe, shape)
     # No padding: every state that is kept is an expert's.
-    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile))
+    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile, lowering))
     bucket = Bucket(recipe, count, block, recipe.steps_per_epoch(recipe.slots), tile, lowering)
     return Program((bucket,), shape, select=0, devices=devices[: _largest_divisor(count // block, len(devices))])
 

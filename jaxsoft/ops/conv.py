@@ -6,6 +6,8 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
+  kernel    kernels of our own, for a GPU, that gather the windows while they multiply them (`kernels`): never chosen, as no
+            GPU has timed them. Where they do not serve, by patches if there are several members
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
@@ -30,11 +32,13 @@ from jaxsoft import errors, target
 from jaxsoft.ops import lowerings
 from jaxsoft.ops.lowerings import Geometry
 
-LOWERINGS = ("patches", "map", "grouped")
+LOWERINGS = ("patches", "kernel", "map", "grouped")
 
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
+# Products of our own kernels have at least so many channels on either side; windows of fewer are small anyway.
+KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
@@ -95,6 +99,11 @@ def exactly(name: str = "auto") -> Iterator[None]:
     """
     with lowering(name), jax.default_matmul_precision("highest"):
         yield
+
+
+def one_by_one(images: int, lowering: str) -> bool:
+    """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
+    return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
 
 
 def choose(map: str, members: int, images: int, g: Geometry) -> str:
@@ -159,17 +168,38 @@ _WAYS = {  # by patches, and by the library
 }
 
 
+def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
+    """One of the three maps by one lowering."""
+    if how == "kernel":
+        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
+
+        return {
+            "forward": kernels.forward,
+            "input_gradient": kernels.input_gradient,
+            "kernel_gradient": kernels.kernel_gradient,
+        }[name]
+    patches, library = _WAYS[name]
+    return patches if how == "patches" else library
+
+
+def _kernels_serve(name: str, g: Geometry, a: Array, b: Array) -> bool:
+    """On a GPU, or interpreted on a CPU, and with channels enough on both sides for a product."""
+    others = b.shape[-2 if name == "input_gradient" else -1]
+    return g.platform != "tpu" and min(a.shape[-1], others) >= KERNEL_CHANNELS
+
+
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches, library = _WAYS[name]
 
-    def chosen(members: int, a: Array) -> str:
-        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+    def chosen(members: int, a: Array, b: Array) -> str:
+        if g.lowering == "kernel" and (members > 1 or _kernels_serve(name, g, a, b)):
+            return "kernel" if _kernels_serve(name, g, a, b) else "patches"
+        return choose(name, members, a.shape[0], g) if g.lowering in ("auto", "kernel") else g.lowering
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
+        return _way(name, chosen(1, a, b))(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -177,10 +207,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = chosen(members, a[0])
+        how = chosen(members, a[0], b[0])
         if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering="map"))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
-        return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
+        return jax.vmap(functools.partial(_way(name, how), g))(a, b), True
 
     return one

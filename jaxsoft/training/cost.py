@@ -114,11 +114,13 @@ def at_once(temporary: Sequence[int]) -> int:
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
-def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
+def evaluation_bytes(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int, lowering: str = "auto"
+) -> int:
     """Bytes that come and go while so many members of a device are evaluated, `batch` images at a time."""
-    block = choose_block(recipe, image_shape, members, batch)
+    block = choose_block(recipe, image_shape, members, batch, lowering)
     if target.platform() != "cpu":
-        return int(_HELD * look(recipe, image_shape, block, batch).peak)
+        return int(_HELD * look(recipe, image_shape, block, batch, lowering).peak)
     return _EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0]
 
 
@@ -127,17 +129,20 @@ def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     return sum(kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels)
 
 
-def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0) -> int:
+def choose_block(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0, lowering: str = "auto"
+) -> int:
     """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
     Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3. Each
     sees `batch` images at once, or the recipe's if not given. Members whose convolutions follow each other anyway (large
-    batches on an accelerator) are not stacked: cutting them apart for each convolution took a fifth of a step.
+    batches on an accelerator, unless a `lowering` is forced; always by `map`) are not stacked: cutting them apart for each
+    convolution took a fifth of a step.
     """
     batch = batch or recipe.batch
     if target.platform() == "cpu":
         most = _BLOCK_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
-    elif batch >= conv.FULL_BATCH and _convolves(recipe, image_shape):
+    elif conv.one_by_one(batch, lowering) and _convolves(recipe, image_shape):
         most = 1
     else:
         most = _IMAGES_IN_FLIGHT // batch

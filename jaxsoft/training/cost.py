@@ -31,6 +31,7 @@ _SECOND_COPY = 0.85
 # Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
 # of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
 _HELD = 1.12
+_TOGETHER = 64  # steps that are traced: what is drawn for many of them at once counts as its share of each
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
 _BLOCK_BYTES = 500_000
@@ -126,7 +127,7 @@ def evaluation_bytes(
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     """Floating-point operations of one member's step: of its matrix products, and of convolutions as such products."""
-    return sum(kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels)
+    return sum((kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels), 0.0)
 
 
 def choose_block(
@@ -206,14 +207,15 @@ def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
 @imports.cached
 def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str, platform: str) -> Account:
     def train(bank: Bank, member: Member, state: fit.State) -> Any:
-        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), 1, tile)
+        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), _TOGETHER, tile)
 
     stacked = [
         jax.tree.map(lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), tree)
         for tree in (_member(recipe), _state(recipe, image_shape))
     ]
     with conv.lowering(lowering):
-        return fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
+        many = fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
+    return many._replace(kernels=tuple(k._replace(times=k.times / _TOGETHER) for k in many.kernels))
 
 
 @imports.cached

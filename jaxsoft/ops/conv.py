@@ -168,11 +168,8 @@ def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
     if how == "kernel":
         from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
 
-        return {
-            "forward": kernels.forward,
-            "input_gradient": kernels.input_gradient,
-            "kernel_gradient": kernels.kernel_gradient,
-        }[name]
+        ours = {"forward": kernels.forward, "input_gradient": kernels.input_gradient}
+        return ours.get(name, kernels.kernel_gradient)
     patches, library = _WAYS[name]
     return patches if how == "patches" else library
 

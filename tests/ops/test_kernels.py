@@ -54,7 +54,9 @@ def test_sums_are_those_of_float32(map, dtype, most):
 def test_one_member_needs_no_vmap():
     g = lowerings.Geometry((4, 4), (3, 3), 1, 1)
     x, k = operands("forward", g, 16, 16, jnp.float32)
-    np.testing.assert_array_equal(kernels.forward(g, x[0], k[0]), jax.vmap(functools.partial(kernels.forward, g))(x, k)[0])
+    np.testing.assert_array_equal(
+        kernels.forward(g, x[0], k[0]), jax.vmap(functools.partial(kernels.forward, g))(x, k)[0]
+    )
 
 
 @pytest.mark.parametrize(

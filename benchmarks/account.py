@@ -80,10 +80,10 @@ def loops_in_steps(found: list[Kernel]) -> list[Loop]:
     return list(dict.fromkeys(inside))
 
 
-PARTS = "convolutions", "norm, ReLU, pool", "augmentation", "order, random numbers", "optimizer", "loss, the rest"
+PARTS = "convolutions", "norm, ReLU, pool", "augmentation", "order, random numbers", "optimizer", "the rest"
 """Of a training step; `evaluation` is beside it."""
 _SOURCES = {
-    **dict.fromkeys(("ops/norm.py", "_layers.py:Norm"), PARTS[1]),
+    **dict.fromkeys(("ops/norm.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"), PARTS[1]),
     **dict.fromkeys(("ops/conv.py", "ops/lowerings.py", "_layers.py:Conv"), PARTS[0]),
     "rng.py": PARTS[3],
     "fit.py:slots_at": PARTS[3],
@@ -107,6 +107,12 @@ def part(kernel: Kernel) -> str:
 def size(kind: str) -> int:
     """Bytes of a type in main memory, with what tiles pad."""
     return sum(_bytes(*shape) for shape in _SHAPE.findall(kind))
+
+
+def shapes(kind: str) -> list[tuple[str, int]]:
+    """The arrays of a type: what of, and how many elements."""
+    found = ((dtype, [int(side) for side in dims.split(",") if side]) for dtype, dims, _ in _SHAPE.findall(kind))
+    return [(dtype, math.prod(sides)) for dtype, sides in found]
 
 
 def _bytes(dtype: str, dims: str, layout: str) -> int:

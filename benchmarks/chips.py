@@ -67,12 +67,18 @@ def device(name: str) -> Any:
     if way_on := missing(name):
         raise errors.ConfigError(f"no compiler for {name} here; {way_on}")
     if name in _TOPOLOGIES:
-        os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # it would ask the cloud for the TPU of this machine
-        os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # no TPU is held that others could want
-        return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices[0]
+        return _tpu(name)
     jax.devices()  # it looks for plugins then
     described = _DESCRIPTION.format(gpu=_GPUS[name], chip=target.CHIPS[name], name=name)
     return topologies.get_topology_desc("", platform="cuda", topology="1x1x1", target_config=described).devices[0]
+
+
+def _tpu(name: str) -> Any:
+    os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # it would ask the cloud for the TPU of this machine
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # no TPU is held that others could want
+    jax.devices()  # JAX reads XLA's flags then, and libtpu later: it ends the process for one that it does not know
+    os.environ.pop("XLA_FLAGS", None)
+    return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices[0]
 
 
 def _plugin() -> str:

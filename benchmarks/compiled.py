@@ -141,13 +141,13 @@ def of_experiment(name: str, chip: str, device: Any) -> Iterator[programs.Asked]
 
 
 def typical(chip: str, device: Any) -> Iterator[programs.Asked]:
-    """Students that are augmented by DSA and trained with momentum, eight steps in a chunk and a look at 256 images."""
+    """Students that are augmented by DSA and trained with momentum, a hundred steps in a chunk and a look at 256 images."""
     for what, (model, side, batch, members, share) in _CASES.items():
         with target.aimed(target.named(chip)):
             how = "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
             recipe, shape = Recipe(model, 10, share * batch, batch, *how), (side, side, 3)
             block = cost.choose_block(recipe, shape, members)
-            asked = programs.of_bucket(Bucket(recipe, members, block, 8, batch), shape, device)
+            asked = programs.of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)
         yield asked._replace(what=what)
 
 

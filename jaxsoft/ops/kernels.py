@@ -49,9 +49,7 @@ def kernel_gradient(g: Geometry, x: jax.Array, y: jax.Array) -> jax.Array:
             y = _load(y_ref, (pixel[:, None], column), ((pixel < pixels)[:, None], column < responses))
             return total + jnp.dot(x, y, preferred_element_type=total.dtype)
 
-        total = jax.lax.fori_loop(
-            *map(jnp.int32, (0, pl.cdiv(pixels, depth))), add, jnp.zeros((rows, columns), _sum(x))
-        )
+        total = _summed(add, pl.cdiv(pixels, depth), (rows, columns), x)
         _store(k_ref, total, (tap, row, column), (row < channels, column < responses))
 
     grid = taps, pl.cdiv(channels, rows), pl.cdiv(responses, columns)

@@ -1,7 +1,7 @@
 """What training will cost, before it runs: bytes and floating-point operations of a recipe, and the shapes that fit.
 
 Sizes are counted on traced programs: for a CPU on the forward pass of one member, for accelerators on a whole step
-(`kernels`). How XLA uses them was measured, and is said beside each constant.
+(`fusion`). How XLA uses them was measured, and is said beside each constant.
 """
 
 import math
@@ -15,9 +15,9 @@ import numpy as np
 
 from jaxsoft import imports, models, target
 from jaxsoft.ops import conv
-from jaxsoft.training import feature_maps, fit, kernels
+from jaxsoft.training import feature_maps, fit, fusion
 from jaxsoft.training.fit import Bank, Member
-from jaxsoft.training.kernels import Account
+from jaxsoft.training.fusion import Account
 from jaxsoft.training.recipe import Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
@@ -28,14 +28,13 @@ _TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2,
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
 _SECOND_COPY = 0.85
-# Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `kernels` counts of its step or
+# Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
 # of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
 _HELD = 1.12
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
 _BLOCK_BYTES = 500_000
 _TILE_BYTES, _LEAST_TILE = 500_000, 4
-_SIZES = {"tpu": kernels.padded_bytes_of}  # of arrays, where they take more than their values
 # A block of this many images fills an accelerator, and evaluation takes this many at a time.
 _IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256
 
@@ -214,12 +213,7 @@ def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, l
         for tree in (_member(recipe), _state(recipe, image_shape))
     ]
     with conv.lowering(lowering):
-        return kernels.account(
-            jax.vmap(train, (None, 0, 0)),
-            _bank(recipe, image_shape),
-            *stacked,
-            size=_SIZES.get(platform, kernels.bytes_of),
-        )
+        return fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
 
 
 @imports.cached
@@ -234,13 +228,7 @@ def _look(
     )
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8)
     with conv.lowering(lowering):
-        return kernels.account(
-            jax.vmap(ask, (0, None, None)),
-            variables,
-            _bank(recipe, image_shape),
-            images,
-            size=_SIZES.get(platform, kernels.bytes_of),
-        )
+        return fusion.account(jax.vmap(ask, (0, None, None)), variables, _bank(recipe, image_shape), images)
 
 
 def _bank(recipe: Recipe, image_shape: tuple[int, ...]) -> Bank:

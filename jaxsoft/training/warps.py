@@ -7,7 +7,6 @@ TPU  products with hat functions, max(0, 1 - |position - pixel|), whose value is
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +25,8 @@ def affine(image: Float[Array, "H W C"], matrix: Num[Array, "2 3"]) -> Float[Arr
       image: read between the centres of its pixels, which are the integers.
       matrix: output to input positions; integers promise that pixels fall on pixels, which saves the interpolation.
     """
-    forms = {"cpu": _by_planes, "tpu": _by_products}
-    return forms.get(target.platform(), _by_pixels)(image, *_positions(matrix, image.shape[:2]))
+    form = _by_products if target.platform() == "tpu" else _by_gathers
+    return form(image, *_positions(matrix, image.shape[:2]))
 
 
 def along(image: Float[Array, "H W C"], at: Num[Array, "S"], axis: int) -> Float[Array, "H2 W2 C"]:
@@ -54,43 +53,30 @@ def _is_whole(at: Array) -> bool:
     return jnp.issubdtype(at.dtype, jnp.integer)
 
 
-def _by_planes(image: Array, y: Array, x: Array) -> Array:
+def _by_gathers(image: Array, y: Array, x: Array) -> Array:
     # One frame of zeros, onto which all positions outside are moved, needs no masks.
     framed = jnp.pad(image, ((1, 1), (1, 1), (0, 0)))
     y, x = (jnp.clip(at, -1, side) + 1 for at, side in zip((y, x), image.shape))
     read = _copy if _is_whole(y) else _bilinear
+    if target.platform() != "cpu":
+        return read(framed, y, x)
     return jnp.stack([read(framed[:, :, c], y, x) for c in range(image.shape[2])], axis=-1)
 
 
-def _copy(plane: Array, y: Array, x: Array) -> Array:
-    return plane.ravel().at[y * plane.shape[1] + x].get(mode="promise_in_bounds")
+def _copy(pixels: Float[Array, "h w *C"], y: Array, x: Array) -> Float[Array, "H W *C"]:
+    height, width, *channels = pixels.shape
+    return pixels.reshape(height * width, *channels).at[y * width + x].get(mode="promise_in_bounds")
 
 
-def _bilinear(plane: Array, y: Array, x: Array) -> Array:
+def _bilinear(pixels: Float[Array, "h w *C"], y: Array, x: Array) -> Float[Array, "H W *C"]:
     """Between the four pixels around each position; whole positions copy exactly, as their weights are 0 and 1."""
-    height, width = plane.shape
+    height, width, *channels = pixels.shape
     top, left = jnp.minimum(jnp.floor(y), height - 2), jnp.minimum(jnp.floor(x), width - 2)
-    down, right = y - top, x - left
+    down, right = (share.reshape(*share.shape, *(1 for _ in channels)) for share in (y - top, x - left))
     top, left = top.astype(jnp.int32), left.astype(jnp.int32)
-    above = _copy(plane, top, left) * (1 - right) + _copy(plane, top, left + 1) * right
-    below = _copy(plane, top + 1, left) * (1 - right) + _copy(plane, top + 1, left + 1) * right
+    above = _copy(pixels, top, left) * (1 - right) + _copy(pixels, top, left + 1) * right
+    below = _copy(pixels, top + 1, left) * (1 - right) + _copy(pixels, top + 1, left + 1) * right
     return above * (1 - down) + below * down
-
-
-def _by_pixels(image: Array, y: Array, x: Array) -> Array:
-    """As much of each of the pixels around as lies at the positions; of whole positions it is one."""
-    height, width, channels = image.shape
-    pixels, sides = image.reshape(-1, channels), (0,) if _is_whole(y) else (0, 1)
-    top, left = jnp.floor(y), jnp.floor(x)
-
-    def part(row: Array, column: Array) -> Array:
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        share = jnp.where(inside, (1 - jnp.abs(y - row)) * (1 - jnp.abs(x - column)), 0)
-        place = [jnp.clip(at, 0, side - 1).astype(jnp.int32) for at, side in ((row, height), (column, width))]
-        return share[:, :, None] * pixels.at[place[0] * width + place[1]].get(mode="promise_in_bounds")
-
-    parts: Any = [part(top + i, left + j) for i in sides for j in sides]
-    return sum(parts[1:], parts[0])
 
 
 def _by_products(image: Array, y: Array, x: Array) -> Array:

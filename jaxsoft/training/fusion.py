@@ -74,32 +74,12 @@ class _Operation(NamedTuple):
         return named and self.name != "reduce_precision"
 
 
-Size = Callable[[Any], int]
+def account(function: Callable, *shapes: Any) -> Account:
+    """Count what a function of `jax.ShapeDtypeStruct`s does."""
+    return _account(jax.make_jaxpr(function)(*shapes).jaxpr)
 
 
-def bytes_of(value: Any) -> int:
-    """Bytes of an array, as a GPU keeps it."""
-    return value.size * value.dtype.itemsize
-
-
-def padded_bytes_of(value: Any) -> int:
-    """Bytes of an array as a TPU keeps it: 128 places of its last axis lie side by side, and 8 rows of 32 bits of the next.
-
-    Of the axes XLA puts those last that waste least, so the last two stand for the largest two here.
-    """
-    rows = 8 * max(1, 4 // value.dtype.itemsize)
-    if value.ndim < 2:
-        return -(-value.size // 1024) * 1024 * value.dtype.itemsize
-    *others, second, last = sorted(value.shape)
-    return math.prod(others) * (-(-second // rows) * rows) * (-(-last // 128) * 128) * value.dtype.itemsize
-
-
-def account(function: Callable, *shapes: Any, size: Size = bytes_of) -> Account:
-    """Count what a function of `jax.ShapeDtypeStruct`s does; `size` says how many bytes an array takes."""
-    return _account(jax.make_jaxpr(function)(*shapes).jaxpr, size)
-
-
-def _account(jaxpr: Any, size: Size, stack: str = "", times: float = 1.0) -> Account:
+def _account(jaxpr: Any, stack: str = "", times: float = 1.0) -> Account:
     operations, results = _followed(jaxpr, {}, stack)
     operations, alias = _once(_needed(operations, results))
     results = [alias.get(value, value) for value in results]
@@ -111,25 +91,25 @@ def _account(jaxpr: Any, size: Size, stack: str = "", times: float = 1.0) -> Acc
     kernels: dict[Any, Kernel] = {}
     uses: list[_Use] = []
     for operation in operations:
-        most = sum(map(size, (v.aval for v in operation.writes))) if operation.name in _PARTS else None
+        most = sum(map(_size, operation.writes)) if operation.name in _PARTS else None
         reads: dict[_Value, int] = {}
         for value in _values(operation.reads):
-            there = sources[value] if value in made and value not in written else {value: size(value.aval)}
+            there = sources[value] if value in made and value not in written else {value: _size(value)}
             for source, count in there.items():
                 reads[source] = max(reads.get(source, 0), count if most is None else min(most, count))
         sources |= dict.fromkeys(operation.writes, reads)
         own, inside = [v for v in operation.writes if v in written], 0
         for body, often in _bodies(operation):
-            inner = _account(body, size, operation.stack, times * often)
+            inner = _account(body, operation.stack, times * often)
             inside = max(inside, inner.peak)
             kernels |= {(id(operation), often, i): kernel for i, kernel in enumerate(inner.kernels)}
         if own and operation.name not in _LOOPS:
-            moved, key = sum(size(v.aval) for v in own), _together(operation, reads)
+            moved, key = sum(map(_size, own)), _together(operation, reads)
             before = kernels.get(key) or Kernel(_kind(operation, kernels), times, sum(reads.values()), 0)
             kernels[key] = before._replace(bytes=before.bytes + moved, flops=before.flops + operation.flops)
         if own:
             uses.append(_Use(frozenset(reads), tuple(own), inside))
-    return Account(tuple(kernels.values()), _peak(uses, {*_values(results)}, size))
+    return Account(tuple(kernels.values()), _peak(uses, {*_values(results)}))
 
 
 def _followed(jaxpr: Any, known: dict[Any, Any], stack: str) -> tuple[list[_Operation], list[Any]]:
@@ -197,6 +177,11 @@ def _written(operations: Iterable[_Operation], results: Iterable[Any]) -> set[_V
     return found
 
 
+def _size(value: _Value) -> int:
+    """Bytes of an array."""
+    return value.aval.size * value.aval.dtype.itemsize
+
+
 def _values(some: Iterable[Any]) -> Iterator[_Value]:
     return (value for value in some if isinstance(value, _Value))
 
@@ -219,7 +204,7 @@ def _together(operation: _Operation, reads: Mapping[_Value, int]) -> Any:
 
 
 def _kind(operation: _Operation, before: Mapping[Any, Kernel]) -> str:
-    if operation.name in _PRODUCTS or ("jvp(" in operation.stack and operation.name in _WINDOWS):
+    if operation.flops or ("jvp(" in operation.stack and operation.name in _WINDOWS):
         return "products"
     if "jvp(" in operation.stack:
         return "maps"
@@ -227,7 +212,10 @@ def _kind(operation: _Operation, before: Mapping[Any, Kernel]) -> str:
 
 
 def _flops(equation: Any) -> float:
-    """Of a convolution or matrix product: a multiplication and an addition for each of its terms."""
+    """Of a convolution or matrix product: a multiplication and an addition for each of its terms; of a kernel, of those in it."""
+    if equation.primitive.name == "pallas_call":
+        turns = math.prod(equation.params["grid_mapping"].grid)
+        return turns * sum(map(_flops, equation.params["jaxpr"].eqns))
     if equation.primitive.name not in _PRODUCTS:
         return 0.0
     terms, dims = 2.0 * equation.outvars[0].aval.size, equation.params["dimension_numbers"]
@@ -238,9 +226,9 @@ def _flops(equation: Any) -> float:
     return terms * math.prod(kernel) / kernel[dims.rhs_spec[0]]
 
 
-def _peak(uses: Sequence[_Use], results: set[_Value], size: Size) -> int:
+def _peak(uses: Sequence[_Use], results: set[_Value]) -> int:
     """The most that lies in memory at once, in the order of the program or, if that needs less, as it becomes free."""
-    bytes_of_own = {value: size(value.aval) for use in uses for value in use.writes if value not in results}
+    bytes_of_own = {value: _size(value) for use in uses for value in use.writes if value not in results}
     return min(_held(uses, bytes_of_own), _held(_freeing(uses, bytes_of_own), bytes_of_own))
 
 

@@ -64,14 +64,19 @@ def conv2d(
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
     g = Geometry(
-        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get(), target.platform()
+        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, asked(), target.platform()
     )
     return _forward(g, x, kernel.astype(x.dtype))
 
 
 def asked() -> str:
     """The lowering that is forced here, or `auto`."""
-    return _chosen.get()
+    return _possible(_chosen.get())
+
+
+def _possible(name: str) -> str:
+    """Our own kernels are for a GPU, and interpreted on a CPU: on a TPU `auto` takes their place."""
+    return "auto" if name == "kernel" and target.platform() == "tpu" else name
 
 
 @contextlib.contextmanager
@@ -103,6 +108,7 @@ def exactly(name: str = "auto") -> Iterator[None]:
 
 def one_by_one(images: int, lowering: str) -> bool:
     """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
+    lowering = _possible(lowering)
     return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
 
 
@@ -173,19 +179,15 @@ def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
     if how == "kernel":
         from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
 
-        return {
-            "forward": kernels.forward,
-            "input_gradient": kernels.input_gradient,
-            "kernel_gradient": kernels.kernel_gradient,
-        }[name]
+        ours = {"forward": kernels.forward, "input_gradient": kernels.input_gradient}
+        return ours.get(name, kernels.kernel_gradient)
     patches, library = _WAYS[name]
     return patches if how == "patches" else library
 
 
-def _kernels_serve(name: str, g: Geometry, a: Array, b: Array) -> bool:
-    """On a GPU, or interpreted on a CPU, and with channels enough on both sides for a product."""
-    others = b.shape[-2 if name == "input_gradient" else -1]
-    return g.platform != "tpu" and min(a.shape[-1], others) >= KERNEL_CHANNELS
+def _kernels_serve(name: str, a: Array, b: Array) -> bool:
+    """There are channels enough on both sides for a product."""
+    return min(a.shape[-1], b.shape[-2 if name == "input_gradient" else -1]) >= KERNEL_CHANNELS
 
 
 @functools.cache
@@ -193,8 +195,8 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
 
     def chosen(members: int, a: Array, b: Array) -> str:
-        if g.lowering == "kernel" and (members > 1 or _kernels_serve(name, g, a, b)):
-            return "kernel" if _kernels_serve(name, g, a, b) else "patches"
+        if g.lowering == "kernel" and (members > 1 or _kernels_serve(name, a, b)):
+            return "kernel" if _kernels_serve(name, a, b) else "patches"
         return choose(name, members, a.shape[0], g) if g.lowering in ("auto", "kernel") else g.lowering
 
     @jax.custom_batching.custom_vmap

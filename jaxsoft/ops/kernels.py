@@ -49,7 +49,7 @@ def kernel_gradient(g: Geometry, x: jax.Array, y: jax.Array) -> jax.Array:
             y = _load(y_ref, (pixel[:, None], column), ((pixel < pixels)[:, None], column < responses))
             return total + jnp.dot(x, y, preferred_element_type=total.dtype)
 
-        total = jax.lax.fori_loop(*map(jnp.int32, (0, pl.cdiv(pixels, depth))), add, jnp.zeros((rows, columns), _sum(x)))
+        total = _summed(add, pl.cdiv(pixels, depth), (rows, columns), x)
         _store(k_ref, total, (tap, row, column), (row < channels, column < responses))
 
     grid = taps, pl.cdiv(channels, rows), pl.cdiv(responses, columns)
@@ -79,8 +79,7 @@ def _convolve(g: Geometry, seen: _Seen, x: jax.Array, k: jax.Array, size: tuple[
             b = _load(k_ref, at, (right < channels, column < responses))
             return total + jnp.dot(a, b, preferred_element_type=total.dtype)
 
-        total = jnp.zeros((rows, columns), _sum(x))
-        total = jax.lax.fori_loop(*map(jnp.int32, (0, math.prod(g.window) * steps)), add, total)
+        total = _summed(add, math.prod(g.window) * steps, (rows, columns), x)
         _store(y_ref, total, (pixel[:, None], column), ((pixel < pixels)[:, None], column < responses))
 
     grid = pl.cdiv(responses, columns), pl.cdiv(pixels, rows)
@@ -148,8 +147,10 @@ def _depth(x: jax.Array) -> int:
     return _DEPTH_BYTES // x.dtype.itemsize
 
 
-def _sum(x: jax.Array) -> Any:
-    return jnp.promote_types(x.dtype, jnp.float32)
+def _summed(add: Callable, times: int, shape: tuple[int, int], x: jax.Array) -> jax.Array:
+    """What `add` makes of zeros so often, in float32 or wider."""
+    zeros = jnp.zeros(shape, jnp.promote_types(x.dtype, jnp.float32))
+    return jax.lax.fori_loop(jnp.int32(0), jnp.int32(times), add, zeros)
 
 
 def _pixels(x: jax.Array) -> jax.Array:

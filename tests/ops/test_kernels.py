@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxsoft import target
 from jaxsoft.ops import conv, kernels, lowerings
 
 MAPS = ("forward", "input_gradient", "kernel_gradient")
@@ -54,25 +55,29 @@ def test_sums_are_those_of_float32(map, dtype, most):
 def test_one_member_needs_no_vmap():
     g = lowerings.Geometry((4, 4), (3, 3), 1, 1)
     x, k = operands("forward", g, 16, 16, jnp.float32)
-    np.testing.assert_array_equal(kernels.forward(g, x[0], k[0]), jax.vmap(functools.partial(kernels.forward, g))(x, k)[0])
+    np.testing.assert_array_equal(
+        kernels.forward(g, x[0], k[0]), jax.vmap(functools.partial(kernels.forward, g))(x, k)[0]
+    )
 
 
 @pytest.mark.parametrize(
-    "channels, responses, platform, members, taken",
-    [
-        (16, 16, "gpu", 8, "kernel"),
-        (3, 16, "gpu", 8, "patches"),
-        (16, 15, "gpu", 8, "patches"),
-        (16, 16, "tpu", 8, "patches"),
-        (16, 16, "cpu", 8, "kernel"),
-        (3, 16, "gpu", 1, "map"),
-    ],
+    "channels, responses, members, taken",
+    [(16, 16, 8, "kernel"), (16, 16, 1, "kernel"), (3, 16, 8, "patches"), (16, 15, 8, "patches"), (3, 16, 1, "map")],
 )
-def test_kernels_are_used_where_they_serve(channels, responses, platform, members, taken, monkeypatch):
-    """Elsewhere the rule chooses, as it does for `auto`; for all three maps alike."""
-    g, used = lowerings.Geometry((4, 4), (3, 3), 1, 1, "kernel", platform), {}
+def test_kernels_are_used_where_they_serve(channels, responses, members, taken, monkeypatch):
+    """Members of few channels are never looped over; all three maps alike."""
+    g, used = lowerings.Geometry((4, 4), (3, 3), 1, 1, "kernel", "gpu"), {}
     monkeypatch.setattr(conv, "_way", lambda map, how: used.update({map: how}) or (lambda g, a, b: a))
     for map in MAPS:
         a, b = operands(map, g, channels, responses, jnp.float32, members)
         jax.eval_shape(jax.vmap(functools.partial(conv.apply, map, g)), a, b)
     assert used == dict.fromkeys(MAPS, taken)
+
+
+@pytest.mark.parametrize(
+    "platform, taken, follow", [("gpu", "kernel", False), ("cpu", "kernel", False), ("tpu", "auto", True)]
+)
+def test_a_tpu_has_no_such_kernels(platform, taken, follow):
+    with target.aimed(target.Target(platform)), conv.lowering("kernel"):
+        assert conv.asked() == taken
+        assert conv.one_by_one(conv.FULL_BATCH, "kernel") is follow

@@ -6,6 +6,7 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
+  winograd  the members one after another, each with fewer multiplications (`winograd`); CPU, 3x3 windows of many channels
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
@@ -27,10 +28,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors, target
-from jaxsoft.ops import lowerings
+from jaxsoft.ops import lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
-LOWERINGS = ("patches", "map", "grouped")
+LOWERINGS = ("patches", "winograd", "map", "grouped")
 
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
@@ -38,6 +39,9 @@ FULL_BATCH = 128
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
+# On CPU Winograd's products are worth their sums from this many channels on, on both sides, while those of a batch stay
+# in cache.
+_WINOGRAD_CHANNELS, _WINOGRAD_BYTES = 64, 12_000_000
 
 
 _chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
@@ -92,7 +96,7 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-def choose(map: str, members: int, images: int, g: Geometry) -> str:
+def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
 
     Args:
@@ -100,10 +104,13 @@ def choose(map: str, members: int, images: int, g: Geometry) -> str:
       members: vmapped together.
       images: of each.
       g: sizes, and the platform.
+      channels: the fewer of those of the images and those of the response.
     """
     pixels = math.prod(g.response())
     if g.platform != "cpu":
         return "patches" if members > 1 and images < FULL_BATCH else "map"
+    if winograd.serves(g) and channels >= _WINOGRAD_CHANNELS and 16 * images * pixels * channels < _WINOGRAD_BYTES:
+        return "winograd"
     if map == "kernel_gradient":
         return "patches" if images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
@@ -147,24 +154,26 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
-_WAYS = {  # by patches, and by the library
-    "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
-    "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
-    "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
-}
+def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
+    """One of the three maps by one lowering."""
+    if how == "winograd":
+        return getattr(winograd, name)
+    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
 
 
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches, library = _WAYS[name]
 
-    def chosen(members: int, a: Array) -> str:
-        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+    def chosen(members: int, a: Array, b: Array) -> str:
+        if g.lowering == "auto" or (g.lowering == "winograd" and not winograd.serves(g)):
+            channels = min(a.shape[-1], b.shape[-2 if name == "input_gradient" else -1])
+            return choose(name, members, a.shape[0], g, channels)
+        return g.lowering
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
+        return _way(name, chosen(1, a, b))(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -172,10 +181,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = chosen(members, a[0])
-        if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
-            alone = _batchable(name, g._replace(lowering="map"))
+        how = chosen(members, a[0], b[0])
+        if how in ("map", "winograd"):  # each as one alone: another member axis, outside of this one, finds the same rule
+            alone = _batchable(name, g._replace(lowering=how))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
-        return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
+        return jax.vmap(functools.partial(_way(name, how), g))(a, b), True
 
     return one

@@ -17,7 +17,6 @@ import sweeps
 
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.types import Dataset, Split
 
 EPOCH = 11
 AUTHORS_MS = (21.0, 27.0)  # a step of one student on one data-centre GPU, whatever the batch
@@ -67,18 +66,8 @@ def planned(model: str, side: int) -> Plan:
     changes["compute.memory_gb"] = 1e6  # one wave
     if model:
         changes["student.model"] = changes["teacher.model"] = model
-    return planning.make(sweeps.settings("topk", "data=tiny_imagenet", changes), stand_in(side), None, {})
-
-
-def stand_in(side: int) -> Dataset:
-    """A dataset of TinyImageNet's size that takes no memory."""
-    classes, black = 200, np.zeros((), np.uint8)
-    train, validation, test = (
-        Split(np.broadcast_to(black, (classes * n, side, side, 3)), np.repeat(np.arange(classes, dtype=np.int32), n))
-        for n in (450, 50, 50)
-    )
-    names = tuple(f"class {i}" for i in range(classes))
-    return Dataset("tiny_imagenet", names, train, validation, test, "", "", "")
+    stand_in = sweeps.stand_in("tiny_imagenet", side=side)
+    return planning.make(sweeps.settings("topk", "data=tiny_imagenet", changes), stand_in, None, {})
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ def conv2d(
     return _forward(g, x, kernel.astype(x.dtype))
 
 
+def asked() -> str:
+    """The lowering that is forced here, or `auto`."""
+    return _chosen.get()
+
+
 @contextlib.contextmanager
 def lowering(name: str) -> Iterator[None]:
     """Force one lowering for everything traced inside; `auto` leaves the choice to the rule.

@@ -227,7 +227,7 @@ def lesson_of(monkeypatch, labels, loss, judges=8):
     learner = start(SETTINGS)._replace(logits=jnp.asarray(labels, jnp.float32))
     stubs = {"_start": learner, "_chunk": (learner, np.array(loss, np.float32)), "_validate": fine}
     for name, result in stubs.items():
-        monkeypatch.setattr(learners, name, lambda *_, result=result: result)
+        monkeypatch.setattr(learners, name, lambda *_, result=result, mesh=None: result)
     return list(learners.learn(with_students(SETTINGS), subsets([0, 1])))
 
 

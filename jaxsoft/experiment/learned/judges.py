@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from jaxsoft import config, errors, files, numerics, sources
+from jaxsoft import config, errors, files, numerics, sources, target
 from jaxsoft.experiment.learned import many
 from jaxsoft.experiment.learned.learn import lesson
 from jaxsoft.experiment.learned.one import ImageSet, Lesson
@@ -109,7 +109,7 @@ def identity(settings: config.Settings) -> dict[str, Any]:
 def _turns(settings: config.Settings, dataset: Dataset, pairs: Mapping[str, Asked]) -> list[list[str]]:
     """Keys of pairs that are judged at once: of equal shape, as many as are quick and fit in memory."""
     seen = {key: (spec.views, spec.mixing) for key, (spec, _) in pairs.items()}
-    shape, devices = dataset.image_shape, jax.local_device_count()
+    shape, devices = dataset.image_shape, target.current().devices // jax.process_count()
     found = []
     for views in dict.fromkeys(seen.values()):
         alike = {key: len(subset.images) for key, (_, subset) in pairs.items() if seen[key] == views}

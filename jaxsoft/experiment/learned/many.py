@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from jaxsoft import errors
+from jaxsoft import errors, target
 from jaxsoft.config.settings import Learned
 from jaxsoft.experiment.learned.one import ImageSet, Judged, Lesson, outer_steps
 from jaxsoft.ops import conv
@@ -31,8 +31,19 @@ class Evaluation(NamedTuple):
 
 def place(lesson: Lesson, subsets: ImageSet) -> tuple[Lesson, ImageSet]:
     """Put both on the devices: a copy of the lesson on each, and of the subsets equally many."""
-    mesh = _mesh()
-    return jax.device_put((lesson, subsets), (NamedSharding(mesh, _SHARED), NamedSharding(mesh, _SPREAD)))
+    return jax.device_put((lesson, subsets), places(jax.local_devices()))
+
+
+def places(devices: Sequence[Any]) -> tuple[NamedSharding, NamedSharding]:
+    """How a lesson and what there is of each subset lie on some devices, which may be only a description."""
+    mesh = Mesh(np.array(devices), ("subset",))
+    return NamedSharding(mesh, _SHARED), NamedSharding(mesh, _SPREAD)
+
+
+def mesh_of(subsets: ImageSet) -> Mesh:
+    """The devices on which subsets lie; for those that are still on the host, all local ones."""
+    there = getattr(subsets.seed, "sharding", places(jax.local_devices())[1])
+    return there.mesh
 
 
 def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
@@ -45,10 +56,11 @@ def learn(lesson: Lesson, subsets: ImageSet) -> Iterator[Evaluation]:
       ConfigError: settings with which students, judges or labels do not stay finite.
     """
     settings, every = lesson.settings, lesson.settings.look_outer_steps
-    learner, loss = _start(lesson, subsets), np.full(len(subsets.seed), np.nan, np.float32)
+    mesh, loss = mesh_of(subsets), np.full(len(subsets.seed), np.nan, np.float32)
+    learner = _start(lesson, subsets, mesh=mesh)
     for done in range(0, outer_steps(settings) + 1, every):
         if done:
-            learner, loss = _chunk(lesson, subsets, learner, np.int32(done - every))
+            learner, loss = _chunk(lesson, subsets, learner, np.int32(done - every), mesh=mesh)
             loss = np.asarray(loss)
             if (lost := np.flatnonzero(~np.isfinite(loss))).size:  # no student moved these labels
                 whose = f"the labels of the subset of seed {int(subsets.seed[lost[0]])}"
@@ -68,7 +80,7 @@ def judge(lesson: Lesson, subsets: ImageSet, rows: Float[Array | np.ndarray, "M 
       ConfigError: all judges of a subset diverged, trained as a `part` of the settings says; one that did knows as little
         as it knew then.
     """
-    judged = Judged(*map(np.asarray, _validate(lesson, subsets, rows)))
+    judged = Judged(*map(np.asarray, _validate(lesson, subsets, rows, mesh=mesh_of(subsets))))
     if not judged.judges.all():
         first = judged.bad_step[judged.judges == 0].min()
         what = "learned labels" if part == "learned" else "an expert's labels"
@@ -80,7 +92,7 @@ def judge(lesson: Lesson, subsets: ImageSet, rows: Float[Array | np.ndarray, "M 
 def turns(sizes: Mapping[str, int], most: Callable[[int], int]) -> Iterator[list[str]]:
     """Keys of subsets of equal size, at `most(size)` at once, evenly, and equally many for each device."""
     for size in dict.fromkeys(sizes.values()):
-        alike, devices = [key for key in sizes if sizes[key] == size], jax.local_device_count()
+        alike, devices = [key for key in sizes if sizes[key] == size], target.current().devices // jax.process_count()
         count = math.ceil(len(alike) / math.ceil(len(alike) / max(1, most(size))))
         count += -count % devices
         alike += alike[-1:] * (-len(alike) % count)  # one program serves all turns; the last one is filled up
@@ -101,23 +113,20 @@ def _todo(lesson: Lesson, part: str = "learned") -> str:
     return f"{rate} or change config.{part}.optimizer ({lesson.recipe.optimizer})"
 
 
-def _mesh() -> Mesh:
-    return Mesh(np.array(jax.local_devices()), ("subset",))
-
-
 def _spread(method: Callable, *specs: PartitionSpec, donate: tuple[int, ...] = ()) -> Callable:
-    """A method of `Lesson` for many subsets, spread over the devices."""
+    """A method of `Lesson` for many subsets, spread over the devices of a mesh."""
     axes = tuple(None if spec == _SHARED else 0 for spec in specs)
 
     def many(lesson: Lesson, *args: Any) -> Any:
         with conv.exactly(lesson.lowering):
             return jax.vmap(functools.partial(method, lesson), axes)(*args)
 
-    def apart(lesson: Lesson, *args: Any) -> Any:
-        spread = jax.shard_map(many, mesh=_mesh(), in_specs=(_SHARED, *specs), out_specs=_SPREAD, check_vma=False)
-        return spread(lesson, *args)
+    def apart(lesson: Lesson, *args: Any, mesh: Mesh) -> Any:
+        spread = jax.shard_map(many, mesh=mesh, in_specs=(_SHARED, *specs), out_specs=_SPREAD, check_vma=False)
+        with target.aimed(target.of(mesh.devices.ravel().tolist())):
+            return spread(lesson, *args)
 
-    return jax.jit(apart, donate_argnums=donate)
+    return jax.jit(apart, static_argnames="mesh", donate_argnums=donate)
 
 
 _start = _spread(Lesson.start, _SPREAD)

@@ -164,19 +164,25 @@ def cut(plan: Plan, budget: int) -> Plan:
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
-    whole = pool.of(dataset)
-    pixels = math.prod(dataset.image_shape) * (4 if whitened else whole.images.dtype.itemsize)
-    drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
-    used = min(len(whole), drawn)
+    pixels = math.prod(dataset.image_shape) * (4 if whitened else pool.of(dataset).images.dtype.itemsize)
+    used, count = shared_counts(settings, members, dataset)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
-    forms = {(m.labels, m.form) for m in members}
-    of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
-    labelled = {(m.labels, m.form, m.seen, m.subset): m for m in members if specs[m.labels].is_of_subset}
-    of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
-    rows = (of_images + of_subsets) * dataset.num_classes * 4
+    rows = count * dataset.num_classes * 4
     of_online = {m.labels: m for m in members if specs[m.labels].online}.values()
     asked = (recipe(settings, m, dataset.num_classes).asked for m in of_online)
     teachers = {name: one for each in asked for name, one in each.items()}
     rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     rows += maps.shared_bytes(members, settings, dataset, used)
     return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)
+
+
+def shared_counts(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[int, int]:
+    """How many images and label rows the banks hold at most."""
+    drawn = sum(sweep.largest_ipc(members, settings.protocol).values()) * dataset.num_classes
+    used = min(len(pool.of(dataset)), drawn)
+    specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
+    forms = {(m.labels, m.form) for m in members}
+    of_images = sum(not specs[text].is_of_subset for text, _ in forms) * used
+    labelled = {(m.labels, m.form, m.seen, m.subset): m for m in members if specs[m.labels].is_of_subset}
+    of_subsets = sum(m.slots(dataset.num_classes) * specs[m.labels].rows_per_image for m in labelled.values())
+    return used, of_images + of_subsets

@@ -21,7 +21,7 @@ def with_maps(recipe: Recipe, labels: LabelSpec, settings: config.Settings, data
     """
     if labels.features is None:
         return recipe
-    shape = _of_expert(labels, settings, dataset)
+    shape = of_expert(labels, settings, dataset)
     _told(f"student {recipe.model}", recipe.model, labels, dataset)
     return recipe._replace(features=shape, layer=labels.features)
 
@@ -52,7 +52,7 @@ def check(pairs: Iterable[tuple[str, str]], where: dict[str, str]) -> None:
 def shared_bytes(members: Sequence[MemberSpec], settings: config.Settings, dataset: Dataset, used: int) -> int:
     """Bytes of the feature maps of so many images, once for each expert, epoch and layer."""
     found = sources(map(LabelSpec.parse, {m.labels for m in members})).values()
-    shapes = (feature_maps.shape(_of_expert(spec, settings, dataset)) for spec in found)
+    shapes = (feature_maps.shape(of_expert(spec, settings, dataset)) for spec in found)
     return sum(used * math.prod(shape) * 4 for shape in shapes)
 
 
@@ -66,7 +66,7 @@ def source(spec: LabelSpec) -> str:
     return str(replace(spec, operations=()))
 
 
-def _of_expert(labels: LabelSpec, settings: config.Settings, dataset: Dataset) -> str:
+def of_expert(labels: LabelSpec, settings: config.Settings, dataset: Dataset) -> str:
     """The shape of the feature maps of labels."""
     expert = labels.experts[0]
     model = next(model for model, places in by_architecture(settings.teacher).items() if expert in places)

@@ -3,7 +3,7 @@
 import itertools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,10 +135,12 @@ def train_wave(
     return list(outcomes.outcomes_of(program, plan, wave, inputs, students, curves.stacked(seen, later), protocol))
 
 
-def wave_program(plan: Plan, settings: config.Settings, wave: int = -1) -> Program:
+def wave_program(
+    plan: Plan, settings: config.Settings, wave: int = -1, devices: Sequence[Any] | None = None
+) -> Program:
     """The program that trains a wave, the last if not given; one serves all waves of equal shape."""
     sets = 1 if settings.protocol == "sealed" else 2
-    return Program(plan.buckets_of(wave), plan.image_shape, select=sets)
+    return Program(plan.buckets_of(wave), plan.image_shape, select=sets, devices=devices)
 
 
 def members_of(plan: Plan, wave: int, inputs: Inputs) -> tuple[Member, ...]:

@@ -101,13 +101,8 @@ class Cohort:
         self._on_wait = on_wait or told(log.warning, "teaches these experts")
         self._trajectory = self._opened(store / self.key, mine=False) if store else Memory()
 
-        shape, count, steps = task.dataset.image_shape, len(places), self.recipe.steps_per_epoch(self.recipe.slots)
-        tile = cost.choose_tile(self.recipe, shape)
-        # No padding: every state that is kept is an expert's.
-        block = _largest_divisor(count, cost.choose_block(self.recipe, shape, count, tile))
-        devices = jax.local_devices()[: _largest_divisor(count // block, jax.local_device_count())]
-        bucket = Bucket(self.recipe, count, block, steps, tile, lowering)
-        self._program = Program((bucket,), shape, select=0, devices=devices)
+        shape, steps = task.dataset.image_shape, self.recipe.steps_per_epoch(self.recipe.slots)
+        self._program = cohort_program(self.recipe, shape, len(places), lowering, jax.local_devices())
         self._members = (_members(task, places, task.settings.epochs * steps),)
         self._like = self._program.shapes(self._members)[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
@@ -221,6 +216,25 @@ class Cohort:
                 f"expert {place}, {self.recipe.model}, {problem}; lower config.teacher.learning_rate "
                 f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
             )
+
+
+def cohort_program(
+    recipe: Recipe, shape: tuple[int, ...], count: int, lowering: str, devices: Sequence[Any]
+) -> Program:
+    """What teaches so many experts: a chunk is an epoch; of the devices as many as divide their blocks evenly."""
+    tile, block, used = layout(recipe, shape, count, len(devices))
+    bucket = Bucket(recipe, count, block, recipe.steps_per_epoch(recipe.slots), tile, lowering)
+    return Program((bucket,), shape, select=0, devices=devices[:used])
+
+
+def layout(recipe: Recipe, shape: tuple[int, ...], count: int, devices: int) -> tuple[int, int, int]:
+    """How so many experts are trained: images that are taken at a time, experts of a block, and on how many devices.
+
+    No padding: every state that is kept is an expert's.
+    """
+    tile = cost.choose_tile(recipe, shape)
+    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile))
+    return tile, block, _largest_divisor(count // block, devices)
 
 
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:

@@ -1,0 +1,87 @@
+"""Chips that are not here, as XLA compiles for them: devices that are only a description, and what of a program fits them.
+
+Needs `pip install 'jaxsoft[compile-only]'` for NVIDIA's, `'jaxsoft[compile-only-tpu]'` for Google's; neither needs a driver.
+"""
+
+import importlib.util
+import os
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import topologies
+
+from jaxsoft import errors, target
+
+_PLUGINS = "jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13"
+_TOPOLOGIES = {"v4": "v4:2x2x1", "v5e": "v5e:2x2", "v6e": "v6e:2x2"}
+
+
+class _Gpu(NamedTuple):
+    """What XLA's compiler asks of a GPU, beside memory and bandwidth; from NVIDIA's data sheets."""
+
+    capability: int  # of compute, the major number
+    cores: int  # streaming multiprocessors
+    cache: int  # bytes of L2
+    shared: tuple[int, int]  # bytes of shared memory: of a multiprocessor, and of a block that opts in
+    lanes: int  # float32 operations of a multiprocessor at once
+    clock: float  # GHz
+
+
+_HOPPER: dict[str, Any] = dict(capability=9, cores=132, shared=(233_472, 232_448), lanes=128, clock=1.98)
+_GPUS = {
+    "a100": _Gpu(8, 108, 41_943_040, (167_936, 166_912), 64, 1.41),
+    "h100": _Gpu(cache=52_428_800, **_HOPPER),
+    "h200": _Gpu(cache=62_914_560, **_HOPPER),
+}
+_DESCRIPTION = """
+gpu_device_info {{
+  threads_per_block_limit: 1024 threads_per_warp: 32 threads_per_core_limit: 2048
+  shared_memory_per_block: 49152 shared_memory_per_core: {gpu.shared[0]} shared_memory_per_block_optin: {gpu.shared[1]}
+  core_count: {gpu.cores} fpus_per_core: {gpu.lanes} clock_rate_ghz: {gpu.clock}
+  block_dim_limit_x: 2147483647 block_dim_limit_y: 65535 block_dim_limit_z: 65535
+  registers_per_core_limit: 65536 registers_per_block_limit: 65536
+  memory_bandwidth: {chip.bandwidth:.0f} device_memory_size: {chip.memory} l2_cache_size: {gpu.cache}
+  cuda_compute_capability {{ major: {gpu.capability} minor: 0 }}
+}}
+platform_name: "CUDA" dnn_version_info {{ major: 9 minor: 10 patch: 0 }} device_description_str: "{name}"
+"""
+
+
+def missing(name: str) -> str:
+    """What a chip's compiler lacks here, as one line; empty where it is here.
+
+    Raises:
+      ConfigError: there is no such chip.
+    """
+    if target.named(name).platform == "tpu":
+        return "" if importlib.util.find_spec("libtpu") else errors.install("compile-only-tpu")
+    return "" if _plugin() else errors.install("compile-only")
+
+
+def device(name: str) -> Any:
+    """One device of a chip, for a compiler only: whatever would run there raises.
+
+    Raises:
+      ConfigError: there is no such chip, or no compiler for it here.
+    """
+    if way_on := missing(name):
+        raise errors.ConfigError(f"no compiler for {name} here; {way_on}")
+    if name in _TOPOLOGIES:
+        return _tpu(name)
+    jax.devices()  # it looks for plugins then
+    described = _DESCRIPTION.format(gpu=_GPUS[name], chip=target.CHIPS[name], name=name)
+    return topologies.get_topology_desc("", platform="cuda", topology="1x1x1", target_config=described).devices[0]
+
+
+def _tpu(name: str) -> Any:
+    os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # it would ask the cloud for the TPU of this machine
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # no TPU is held that others could want
+    jax.devices()  # JAX reads XLA's flags then, and libtpu later: it ends the process for one that it does not know
+    os.environ.pop("XLA_FLAGS", None)
+    return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices[0]
+
+
+def _plugin() -> str:
+    if not importlib.util.find_spec("jax_plugins"):
+        return ""
+    return next(filter(importlib.util.find_spec, _PLUGINS), "")

@@ -1,0 +1,254 @@
+"""What would the programs of every experiment do on a chip that is not here, and does each of them compile?
+
+  python benchmarks/compiled.py [--chip=h100,v5e] [--only=topk,digits] [--jobs=1] [--docs]
+
+XLA compiles on this CPU for GPUs and TPUs: `pip install 'jaxsoft[compile-only]'`, and for TPUs `'jaxsoft[compile-only-tpu]'`.
+Every experiment of configs/ is planned at its full size as that chip would run it, and each of its programs compiled: the
+chunk, the test and the initialisation of students, the chunk and the label bank of experts, those of learned labels.
+Kernels, loops and bytes are counted in what XLA made of them (account.py) and hold as they stand. Seconds are floors: the
+bytes at the chip's bandwidth, the operations at its peak, and a launch for every kernel, each alone.
+
+Each experiment has a process of its own, so that a compiler that crashes costs one program; equal programs of several are
+compiled once. Rows go to `runs/compiled/CHIP.jsonl`; `--docs` writes the tables to docs/results.md. Exit code 1: something
+did not compile.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is not here need not be said for every program
+
+import account
+import chips
+import jax
+import programs
+import suite
+
+from jaxsoft import numerics, target
+from jaxsoft.command import experiments
+from jaxsoft.experiment.machine.environment import environment
+from jaxsoft.training import cost
+from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+LAUNCH = 2.5e-6  # seconds that a GPU takes to begin a kernel, at least; measured on an H100
+TYPICAL = "typical"
+"""Beside the experiments: students of the sizes that are measured elsewhere."""
+MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
+_CASES = {  # model, side, batch, members, images of each as batches
+    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10),
+    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10),
+    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1),
+    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10),
+    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10),
+}
+
+Row = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compile what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chip", default="h100", help=f"of {', '.join(target.CHIPS)}, joined by commas")
+    parser.add_argument("--only", default="", help=f"experiments or {TYPICAL}, joined by commas; all if not given")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--docs", action="store_true", help="write the tables to docs/results.md")
+    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.worker:
+        work(args.chip, args.worker, set(json.load(sys.stdin)))
+        return 0
+    names = args.only.split(",") if args.only else [TYPICAL, *experiments.names(), *MORE]
+    begun, tables, failed = time.perf_counter(), {}, 0
+    for chip in args.chip.split(","):
+        rows = compiled(chip, names, args.jobs)
+        failed += sum("error" in row for row in rows)
+        tables[chip] = "\n\n".join(filter(None, [typical_table(rows), table(rows), _where(chip)]))
+        print(f"\n{tables[chip]}\n", flush=True)
+    if args.docs:
+        docs = ROOT / "docs" / "results.md"
+        text = docs.read_text()
+        for chip, content in tables.items():
+            text = suite.written(text, "compiled", chip, content)
+        docs.write_text(text)
+    print(f"{time.perf_counter() - begun:.0f} s in all; {failed} programs did not compile")
+    return 1 if failed else 0
+
+
+def compiled(chip: str, names: Sequence[str], jobs: int) -> list[Row]:
+    """The rows of all programs of some experiments; equal ones are compiled once, and what was compiled is kept."""
+    log = ROOT / "runs" / "compiled" / f"{chip}.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    known: dict[str, Row] = {}
+    with ThreadPoolExecutor(jobs) as pool, log.open("w") as file:
+        found = []
+        for rows in pool.map(lambda name: process(chip, name, known), names):
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+            found += rows
+    return found
+
+
+def process(chip: str, name: str, known: dict[str, Row]) -> list[Row]:
+    """The rows of an experiment, from a process of its own; begun again without the program in which it ended."""
+    rows: list[Row] = []
+    while True:
+        command = [sys.executable, __file__, f"--chip={chip}", f"--worker={name}"]
+        done = subprocess.run(command, input=json.dumps([*known]), capture_output=True, text=True)
+        told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        known.update((row["key"], row) for row in told if "seconds" in row or "error" in row)
+        if done.returncode == 0:
+            rows = [{**known[row["key"]], **row} for row in told if "begin" not in row]
+            break
+        last = (done.stderr.strip() or "no word").splitlines()[-1]
+        error = f"exit code {done.returncode}: {last[:200]}"
+        begun = next((row for row in reversed(told) if "begin" in row and row["key"] not in known), None)
+        if begun is None:  # not even planned
+            rows = [{"experiment": name, "what": "plan", "key": "", "error": error}]
+            break
+        known[begun["key"]] = {"key": begun["key"], "error": error}
+    for row in rows:
+        print(f"{chip:5} {name:28} {row['what']:22} {_told(row)}", flush=True)
+    return rows
+
+
+def work(chip: str, name: str, known: set[str]) -> None:
+    """Print the rows of an experiment, a JSON line each, and a line before each is compiled; known ones by key alone."""
+    device = chips.device(chip)
+    with numerics.pinned():
+        for asked in typical(chip, device) if name == TYPICAL else of_experiment(name, chip, device):
+            row = {"experiment": name, "what": asked.what, "key": asked.key}
+            row |= {"predicted": asked.predicted} if asked.predicted else {}
+            if asked.key not in known:
+                print(json.dumps({"begin": True, **row}), flush=True)
+                row |= measured(asked, chip)
+            print(json.dumps(row), flush=True)
+
+
+def of_experiment(name: str, chip: str, device: Any) -> Iterator[programs.Asked]:
+    """The programs of `NAME` or `NAME:ARGUMENT`."""
+    stem, _, argument = name.partition(":")
+    return programs.of_config(stem, argument or None, chip, device)
+
+
+def typical(chip: str, device: Any) -> Iterator[programs.Asked]:
+    """Students that are augmented by DSA and trained with momentum, a hundred steps in a chunk and a look at 256 images."""
+    for what, (model, side, batch, members, share) in _CASES.items():
+        with target.aimed(target.named(chip)):
+            how = "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
+            recipe, shape = Recipe(model, 10, share * batch, batch, *how), (side, side, 3)
+            block = cost.choose_block(recipe, shape, members)
+            asked = programs.of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)
+        yield asked._replace(what=what)
+
+
+def measured(asked: programs.Asked, chip: str) -> Row:
+    """What the compiler made of a program, or its first words if it made nothing."""
+    begun = time.perf_counter()
+    try:
+        made = asked.compile()
+    except (jax.errors.JaxRuntimeError, NotImplementedError) as problem:
+        return {"error": str(problem).strip().splitlines()[0][:200]}
+    found = account.kernels(made.as_text())
+    memory, facts = made.memory_analysis(), target.CHIPS[chip]
+    held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    row: Row = {
+        "seconds": time.perf_counter() - begun,
+        "memory": held + memory.temp_size_in_bytes + asked.more,
+        "kernels": sum(k.times for k in found),
+        "bytes": sum(k.times * k.bytes for k in found),
+    }
+    if asked.steps:
+        inside = [k for k in found if k.step >= 0]
+        row["steps"], row["images"] = asked.steps, asked.images
+        row["kernels_in_steps"] = sum(k.times for k in inside)
+        row["loops"] = len(account.loops_in_steps(found))
+        row["parts"] = {part: _sum(found, part) for part in (*account.PARTS, "evaluation")}
+        launches = LAUNCH * row["kernels"] if facts.platform == "gpu" else 0.0
+        floors = row["bytes"] / facts.bandwidth, asked.flops / facts.peak, launches
+        row["floors"] = dict(zip(("bandwidth", "peak", "launches"), floors))
+    return row
+
+
+def _sum(found: list[account.Kernel], part: str) -> int:
+    return sum(k.times * k.bytes for k in found if account.part(k) == part)
+
+
+def typical_table(rows: Sequence[Row]) -> str:
+    """The chunk programs of students of usual sizes, with what their bytes are of; empty if there are none."""
+    names = [*account.PARTS, "evaluation"]
+    head = ["program", "kernels a step", "loops in it", "MB an image", *(f"{name}, %" for name in names), *_FLOORS]
+    lines = []
+    for row in (row for row in rows if row["experiment"] == TYPICAL):
+        if "error" in row:
+            lines.append([row["what"], row["error"]])
+            continue
+        shares = (f"{100 * row['parts'][name] / row['bytes']:.0f}" for name in names)
+        lines.append([row["what"], *_counts(row), *shares, *_floors(row)])
+    return _markdown(head, lines)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A line for each experiment: what compiled, its students' chunk, its experts' chunk."""
+    head = ["experiment", "compiled", "seconds", "memory, MB", "predicted", "kernels a step", "loops in it", "MB an image"]
+    lines = []
+    for name in dict.fromkeys(row["experiment"] for row in rows if row["experiment"] != TYPICAL):
+        own = [row for row in rows if row["experiment"] == name]
+        fine = [row for row in own if "error" not in row]
+        of_students = next((row for row in fine if row["what"] == "students: chunk"), None)
+        cells = _memory(of_students) + _counts(of_students) + _floors(of_students) if of_students else []
+        wrong = [f"{row['what']}: {row['error']}" for row in own if "error" in row]
+        seconds = f"{sum(row['seconds'] for row in fine):.0f}"
+        lines.append([f"`{name}`", f"{len(fine)} of {len(own)}", seconds, *cells, *wrong])
+    return _markdown([*head, *_FLOORS], lines)
+
+
+_FLOORS = "bandwidth, us", "peak, us", "launches, us"
+
+
+def _floors(row: Row) -> list[str]:
+    """Microseconds of a student's step, at least."""
+    return [f"{1e6 * seconds / row['steps']:.3g}" for seconds in row["floors"].values()]
+
+
+def _counts(row: Row) -> list[str]:
+    each = row["kernels_in_steps"] / row["steps"], row["bytes"] / row["images"] / 1e6
+    return [f"{each[0]:.3g}", str(row["loops"]), f"{each[1]:.3g}"]
+
+
+def _memory(row: Row) -> list[str]:
+    return [f"{row['memory'] / 1e6:,.0f}", f"{row['predicted'] / row['memory']:.2f}x"]
+
+
+def _told(row: Row) -> str:
+    if "error" in row:
+        return row["error"]
+    steps = f"{' '.join(_counts(row))} (kernels a step, loops, MB an image)" if "steps" in row else ""
+    return f"{row['seconds']:5.1f} s {row['memory'] / 1e6:9,.1f} MB {steps}"
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    if not lines:
+        return ""
+    filled = ([*line, *[""] * (len(head) - len(line))] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *filled])
+
+
+def _where(chip: str) -> str:
+    """With what it was compiled."""
+    seen = environment()
+    versions = ", ".join(f"{name} {version}" for name, version in seen["versions"].items() if version)
+    return f"Compiled for one {chip} on a CPU; {versions}; commit {seen['commit'] or 'unknown'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What training programs do on chips that are not here: counts of two small ones that may fall and must not rise."""
+
+import account
+import programs
+import pytest
+
+from jaxsoft import target
+from jaxsoft.training import cost
+from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training.recipe import Recipe
+
+SIDE, STEPS = 16, 4
+SMALL = {"one by one": (128, 2), "together": (10, 16)}
+"""Batch and members: convolutions of one member after the other, and of all in a block."""
+
+
+def program(how, chip, device):
+    batch, members = SMALL[how]
+    shape = (SIDE, SIDE, 3)
+    recipe = Recipe("convnet(depth=2, width=32)", 10, 2 * batch, batch, "sgd(momentum=0.9)", "constant", "dsa", "bfloat16")
+    with target.aimed(target.named(chip)):
+        bucket = Bucket(recipe, members, cost.choose_block(recipe, shape, members), STEPS, batch)
+        return programs.of_bucket(bucket, shape, device, look=16)
+
+
+@pytest.fixture(scope="module")
+def small(h100):
+    """For each of `SMALL` what it does, and the kernels of one call."""
+    asked = {how: program(how, "h100", h100) for how in SMALL}
+    return {how: (one, account.kernels(one.compile().as_text())) for how, one in asked.items()}
+
+
+@pytest.mark.parametrize(("how", "most"), [("one by one", 51), ("together", 2.9)])
+def test_kernels_of_a_step(small, how, most):
+    asked, kernels = small[how]
+    found = sum(kernel.times for kernel in kernels if kernel.step >= 0) / asked.steps
+    assert 0.4 * most < found <= most
+
+
+@pytest.mark.parametrize(("how", "most"), [("one by one", 270_000), ("together", 640_000)])
+def test_bytes_of_an_image(small, how, most):
+    asked, kernels = small[how]
+    found = sum(kernel.times * kernel.bytes for kernel in kernels if kernel.step >= 0) / asked.images
+    assert 0.4 * most < found <= most
+
+
+@pytest.mark.parametrize("how", SMALL)
+def test_there_is_no_loop_inside_a_step(small, how):
+    assert account.loops_in_steps(small[how][1]) == []
+
+
+@pytest.mark.parametrize(("kind", "most"), [("f32", 0), ("pred", 1)])
+def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, kind, most):
+    """Of the first block, in the size in which they are largest."""
+    asked, kernels = small["one by one"]
+    whole = SMALL["one by one"][0] * SIDE * SIDE * 32
+    found = [k.name for k in kernels if k.step >= 0 for one in account.shapes(k.kind) if one == (kind, whole)]
+    assert len(found) <= most, found
+
+
+def test_a_tpu_has_no_loop_inside_a_step_either(v5e):
+    kernels = account.kernels(program("one by one", "v5e", v5e).compile().as_text())
+    assert sum(kernel.times for kernel in kernels if kernel.step >= 0)
+    assert account.loops_in_steps(kernels) == []

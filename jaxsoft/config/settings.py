@@ -162,7 +162,7 @@ class Compute:
     lowering: str = setting(
         "auto",
         "of convolutions; kernel, for GPUs, is never chosen by itself",
-        choices=("auto", "patches", "kernel", "map", "grouped"),
+        choices=("auto", "patches", "kernel", "winograd", "map", "grouped"),
     )
     block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)

@@ -137,10 +137,10 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         share, image_shape = -(-len(who) // target.current().devices), dataset.image_shape
         tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
-        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
+        how = settings.compute.lowering
+        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile, how))
         room = max(members[i].ipc for i in who) * dataset.num_classes
-        layout = block, tile, settings.compute.lowering
-        buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, *layout))
+        buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, block, tile, how))
     return tuple(buckets)
 
 

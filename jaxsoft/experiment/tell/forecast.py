@@ -75,7 +75,7 @@ def _teachers(settings: config.Settings, dataset: Dataset) -> Iterator[Seconds]:
         return
     shape, lowering = dataset.image_shape, settings.compute.lowering
     for recipe, count in _experts(settings, dataset):
-        tile, block, devices = cohort.layout(recipe, shape, count, target.current().devices)
+        tile, block, devices = cohort.layout(recipe, shape, count, target.current().devices, lowering)
         blocks, epochs = count // (block * devices), settings.teacher.epochs
         done = cost.step(recipe, shape, block, tile, lowering)
         yield _seconds(done, recipe, blocks * epochs * recipe.steps_per_epoch(recipe.slots))

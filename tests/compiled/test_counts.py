@@ -17,7 +17,9 @@ SMALL = {"one by one": (128, 2), "together": (10, 16)}
 def program(how, chip, device):
     batch, members = SMALL[how]
     shape = (SIDE, SIDE, 3)
-    recipe = Recipe("convnet(depth=2, width=32)", 10, 2 * batch, batch, "sgd(momentum=0.9)", "constant", "dsa", "bfloat16")
+    recipe = Recipe(
+        "convnet(depth=2, width=32)", 10, 2 * batch, batch, "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
+    )
     with target.aimed(target.named(chip)):
         bucket = Bucket(recipe, members, cost.choose_block(recipe, shape, members), STEPS, batch)
         return programs.of_bucket(bucket, shape, device, look=16)

@@ -3,10 +3,11 @@
 PYTHON ?= python3
 WORKERS ?= 2
 CUDA ?= cuda12
+CHIP ?= h100
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-lowest bench bench-gpu numbers lint docs clean
+.PHONY: demo test test-lowest bench bench-gpu compiled numbers lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/jaxsoft run digits
@@ -26,6 +27,9 @@ bench: $(VENV)/.bench
 bench-gpu: $(VENV)/.bench-$(CUDA)
 	$(BIN)/python benchmarks/suite.py --size=gpu
 
+compiled: $(VENV)/.test  # CHIP=h100,v5e; TPUs need: .venv/bin/pip install 'jax[tpu]'
+	$(BIN)/python benchmarks/compiled.py --chip=$(CHIP) --docs
+
 numbers: $(VENV)/.run
 	$(BIN)/python benchmarks/documents.py --run
 
@@ -44,6 +48,9 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	version=$$($(BIN)/python -c 'import jaxlib; print(jaxlib.__version__)') && $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --upgrade --target $(VENV)/compile-only \
+		jax-cuda12-plugin==$$version jax-cuda12-pjrt==$$version || echo 'no compiler for GPUs: tests/compiled skips'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.run

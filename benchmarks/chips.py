@@ -1,10 +1,16 @@
-"""Chips that are not here, as XLA compiles for them: devices that are only a description, and what of a program fits them.
+"""Chips that are not here, as XLA compiles for them: devices that are only a description.
 
-Needs `pip install 'jaxsoft[compile-only]'` for NVIDIA's, `'jaxsoft[compile-only-tpu]'` for Google's; neither needs a driver.
+NVIDIA's need JAX's CUDA plugin, without any library of CUDA: `make test` puts it beside the packages of its environment,
+where no other program meets it, and `pip install 'jaxsoft[compile-only]'` among them. Google's need libtpu:
+`pip install 'jaxsoft[tpu]'`. None needs a driver.
 """
 
+import functools
+import importlib
 import importlib.util
 import os
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +18,8 @@ from jax.experimental import topologies
 
 from jaxsoft import errors, target
 
-_PLUGINS = "jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13"
+_PLUGIN = "jax_plugins.xla_cuda12"
+_ASIDE = Path(sys.prefix) / "compile-only"
 _TOPOLOGIES = {"v4": "v4:2x2x1", "v5e": "v5e:2x2", "v6e": "v6e:2x2"}
 
 
@@ -54,8 +61,8 @@ def missing(name: str) -> str:
       ConfigError: there is no such chip.
     """
     if target.named(name).platform == "tpu":
-        return "" if importlib.util.find_spec("libtpu") else errors.install("compile-only-tpu")
-    return "" if _plugin() else errors.install("compile-only")
+        return "" if importlib.util.find_spec("libtpu") else errors.install("tpu")
+    return "" if _has_plugin() or (_ASIDE / "jax_plugins").is_dir() else errors.install("compile-only")
 
 
 def device(name: str) -> Any:
@@ -68,7 +75,7 @@ def device(name: str) -> Any:
         raise errors.ConfigError(f"no compiler for {name} here; {way_on}")
     if name in _TOPOLOGIES:
         return _tpu(name)
-    jax.devices()  # it looks for plugins then
+    _start_plugin()
     described = _DESCRIPTION.format(gpu=_GPUS[name], chip=target.CHIPS[name], name=name)
     return topologies.get_topology_desc("", platform="cuda", topology="1x1x1", target_config=described).devices[0]
 
@@ -81,7 +88,14 @@ def _tpu(name: str) -> Any:
     return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices[0]
 
 
-def _plugin() -> str:
-    if not importlib.util.find_spec("jax_plugins"):
-        return ""
-    return next(filter(importlib.util.find_spec, _PLUGINS), "")
+@functools.cache
+def _start_plugin() -> None:
+    """Once: JAX looks for plugins among its packages by itself."""
+    jax.devices()
+    if not _has_plugin():
+        sys.path.append(str(_ASIDE))
+        importlib.import_module(_PLUGIN).initialize()
+
+
+def _has_plugin() -> bool:
+    return bool(importlib.util.find_spec("jax_plugins") and importlib.util.find_spec(_PLUGIN))

@@ -2,7 +2,7 @@
 
   python benchmarks/compiled.py [--chip=h100,v5e] [--only=topk,digits] [--jobs=1] [--docs]
 
-XLA compiles on this CPU for GPUs and TPUs: `pip install 'jaxsoft[compile-only]'`, and for TPUs `'jaxsoft[compile-only-tpu]'`.
+XLA compiles on this CPU for GPUs and TPUs, where it finds its compilers (chips.py); `make compiled` installs that for GPUs.
 Every experiment of configs/ is planned at its full size as that chip would run it, and each of its programs compiled: the
 chunk, the test and the initialisation of students, the chunk and the label bank of experts, those of learned labels.
 Kernels, loops and bytes are counted in what XLA made of them (account.py) and hold as they stand. Seconds are floors: the

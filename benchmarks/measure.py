@@ -113,7 +113,7 @@ def training(
     count = max(d for d in range(1, len(local) + 1) if members % d == 0)
     share = members // count
     tile = tile or cost.choose_tile(recipe, shape)
-    most = block or cost.choose_block(recipe, shape, share, tile)
+    most = block or cost.choose_block(recipe, shape, share, tile, lowering)
     block = max(b for b in range(1, most + 1) if share % b == 0)
     bucket = Bucket(recipe, members, block, steps, tile, lowering)
     program = Program((bucket,), shape, select=0, devices=local[:count])

@@ -2,8 +2,8 @@
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run [--for=CHIP]]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
-  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE]
-              [--seeds=N --bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
+  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE --seeds=N]
+              [--bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]

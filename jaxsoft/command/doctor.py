@@ -26,6 +26,7 @@ _EXTRAS = {
     "cuda12": "NVIDIA GPU",
     "cuda13": f"NVIDIA GPU, driver {_CUDA_13} or later",
     "tpu": "Google TPU",
+    "compile-only": "compile for GPUs that are not here",
     "prepare": "write sets of TensorFlow Datasets",
     "hdf5": "read distilled sets in .h5",
     "test": "run the tests",

@@ -5,7 +5,6 @@ import numpy as np
 from jaxsoft.data import arrays, sets
 from jaxsoft.types import Dataset, Split
 
-
 STAND_IN = "none: black images in the place of a set that is not prepared here"
 """The fingerprint of a stand-in."""
 
@@ -23,13 +22,13 @@ def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None) ->
     known = sets.published().get(name)
     if known is None or known.counts is None or known.side is None:
         return None
-    classes, train, test = known.counts
+    side, (classes, train, test) = known.side, known.counts
     held = max(1, round(validation * train)) if validation else 0
     black = np.zeros((), np.uint8)
 
     def split(each: int) -> Split:
         labels = np.repeat(np.arange(classes, dtype=np.int32), each)
-        return Split(np.broadcast_to(black, (len(labels), known.side, known.side, 3)), labels)
+        return Split(np.broadcast_to(black, (len(labels), side, side, 3)), labels)
 
-    parts = [split(each) for each in (min(train - held, limit or train), held, test)]
-    return arrays.vouched(Dataset(name, tuple(map(str, range(classes))), *parts, STAND_IN))
+    kept, names = min(train - held, limit or train), tuple(map(str, range(classes)))
+    return arrays.vouched(Dataset(name, names, split(kept), split(held), split(test), STAND_IN))

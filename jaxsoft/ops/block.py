@@ -8,8 +8,10 @@ import jax
 from jaxtyping import Array, Float
 
 from jaxsoft import target
-from jaxsoft.ops import conv, narrow, norm
+from jaxsoft.ops import conv, norm
 from jaxsoft.ops.lowerings import Geometry
+
+_MOST_INPUTS = 30  # of a window, for `narrow`
 
 
 def conv_norm_relu_pool(
@@ -23,7 +25,7 @@ def conv_norm_relu_pool(
     """
     size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
     g = Geometry(size, window, 1, window[0] // 2, conv.asked(), target.platform())
-    if g.lowering == "kernel" and math.prod(kernel.shape[:3]) <= narrow.MOST_INPUTS:
+    if g.lowering == "kernel" and math.prod(kernel.shape[:3]) <= _MOST_INPUTS:
         return _block(g, x, kernel, scale, bias)[0]
     return _parts(x, kernel, scale, bias)
 
@@ -33,18 +35,22 @@ def _parts(x: Array, kernel: Array, scale: Array, bias: Array) -> Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _block(g: Geometry, x: Array, kernel: Array, scale: Array, bias: Array) -> tuple[Array, narrow.Kept]:
+def _block(g: Geometry, x: Array, kernel: Array, scale: Array, bias: Array) -> tuple[Array, Any]:
     """The result, and what only its gradient asks for."""
+    from jaxsoft.ops import narrow  # Pallas takes a quarter of a second to import, and few need it
+
     return narrow.forward(g, x, kernel, scale, bias)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _gradient(g: Geometry, *args: Any) -> tuple[Array, Array, Array]:
     """The gradient in the parameters, of (images, parameters, what is kept, gradient in the result)."""
+    from jaxsoft.ops import narrow
+
     return narrow.gradient(g, *args)
 
 
-def _block_forward(g: Geometry, *args: Array) -> tuple[tuple[Array, narrow.Kept], tuple]:
+def _block_forward(g: Geometry, *args: Array) -> tuple[tuple[Array, Any], tuple]:
     y, kept = _block(g, *args)
     return (y, kept), (*args, jax.lax.stop_gradient(kept))
 

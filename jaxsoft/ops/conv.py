@@ -6,6 +6,8 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
+  kernel    kernels of our own, for a GPU, that gather the windows while they multiply them (`kernels`): never chosen, as no
+            GPU has timed them. Where they do not serve, by patches if there are several members
   winograd  the members one after another, each with fewer multiplications (`winograd`); CPU, 3x3 windows of many channels
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
@@ -31,11 +33,13 @@ from jaxsoft import errors, target
 from jaxsoft.ops import lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
-LOWERINGS = ("patches", "winograd", "map", "grouped")
+LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
 
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
+# Products of our own kernels have at least so many channels on either side; windows of fewer are small anyway.
+KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
@@ -64,14 +68,19 @@ def conv2d(
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
     g = Geometry(
-        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get(), target.platform()
+        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, asked(), target.platform()
     )
     return _forward(g, x, kernel.astype(x.dtype))
 
 
 def asked() -> str:
     """The lowering that is forced here, or `auto`."""
-    return _chosen.get()
+    return _possible(_chosen.get())
+
+
+def _possible(name: str) -> str:
+    """Our own kernels are for a GPU, and interpreted on a CPU: on a TPU `auto` takes their place."""
+    return "auto" if name == "kernel" and target.platform() == "tpu" else name
 
 
 @contextlib.contextmanager
@@ -99,6 +108,12 @@ def exactly(name: str = "auto") -> Iterator[None]:
     """
     with lowering(name), jax.default_matmul_precision("highest"):
         yield
+
+
+def one_by_one(images: int, lowering: str) -> bool:
+    """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
+    lowering = _possible(lowering)
+    return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
 
 
 def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
@@ -164,6 +179,10 @@ def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
     """One of the three maps by one lowering."""
     if how == "winograd":
         return getattr(winograd, name)
+    if how == "kernel":
+        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
+
+        return getattr(kernels, name)
     return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
 
 
@@ -172,8 +191,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
 
     def chosen(members: int, a: Array, b: Array) -> str:
-        if g.lowering == "auto" or (g.lowering == "winograd" and not winograd.serves(g)):
-            channels = min(a.shape[-1], b.shape[-2 if name == "input_gradient" else -1])
+        channels = min(a.shape[-1], b.shape[-2 if name == "input_gradient" else -1])
+        if g.lowering == "kernel" and (members > 1 or channels >= KERNEL_CHANNELS):
+            return "kernel" if channels >= KERNEL_CHANNELS else "patches"
+        if g.lowering in ("auto", "kernel") or (g.lowering == "winograd" and not winograd.serves(g)):
             return choose(name, members, a.shape[0], g, channels)
         return g.lowering
 

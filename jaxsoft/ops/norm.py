@@ -137,8 +137,11 @@ def _anew(*arrays: jax.Array) -> tuple[jax.Array, ...]:
 
 @jax.custom_vjp
 def _sums(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sums of both over pixels, [B, C] each; on an accelerator as one reduction, which reads once what they share."""
-    if target.platform() == "cpu":
+    """Sums of both over pixels, [B, C] each; on a GPU as one reduction, which reads once what they share.
+
+    Elsewhere XLA sees to it: on a TPU it makes two sums, and no other reduction, a part of the convolution before them.
+    """
+    if target.platform() != "gpu":
         return a.sum((1, 2)), b.sum((1, 2))
     zero = jnp.zeros((), a.dtype)
     first, second = jax.lax.reduce((a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (1, 2))

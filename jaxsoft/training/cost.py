@@ -32,6 +32,7 @@ _SECOND_COPY = 0.85
 # Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
 # of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
 _HELD = 1.12
+_TOGETHER = 64  # steps that are traced: what is drawn for many of them at once counts as its share of each
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
 _BLOCK_BYTES = 500_000
@@ -117,30 +118,35 @@ def at_once(temporary: Sequence[int]) -> int:
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
-def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
+def evaluation_bytes(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int, lowering: str = "auto"
+) -> int:
     """Bytes that come and go while so many members of a device are evaluated, `batch` images at a time."""
-    block = choose_block(recipe, image_shape, members, batch)
+    block = choose_block(recipe, image_shape, members, batch, lowering)
     if target.platform() != "cpu":
-        return int(_HELD * look(recipe, image_shape, block, batch).peak)
+        return int(_HELD * look(recipe, image_shape, block, batch, lowering).peak)
     return _EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0]
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
     """Floating-point operations of one member's step: of its matrix products, and of convolutions as such products."""
-    return sum(kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels)
+    return sum((kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels), 0.0)
 
 
-def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0) -> int:
+def choose_block(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0, lowering: str = "auto"
+) -> int:
     """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
     Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3. Each
     sees `batch` images at once, or the recipe's if not given. Members whose convolutions follow each other anyway (large
-    batches on an accelerator) are not stacked: cutting them apart for each convolution took a fifth of a step.
+    batches on an accelerator, unless a `lowering` is forced; always by `map`) are not stacked: cutting them apart for each
+    convolution took a fifth of a step.
     """
     batch = batch or recipe.batch
     if target.platform() == "cpu":
         most = _BLOCK_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
-    elif batch >= conv.FULL_BATCH and _convolves(recipe, image_shape):
+    elif conv.one_by_one(batch, lowering) and _convolves(recipe, image_shape):
         most = 1
     else:
         most = _IMAGES_IN_FLIGHT // batch
@@ -204,14 +210,15 @@ def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
 @imports.cached
 def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str, platform: str) -> Account:
     def train(bank: Bank, member: Member, state: fit.State) -> Any:
-        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), 1, tile)
+        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), _TOGETHER, tile)
 
     stacked = [
         jax.tree.map(lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), tree)
         for tree in (_member(recipe), _state(recipe, image_shape))
     ]
     with conv.lowering(lowering):
-        return fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
+        many = fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
+    return many._replace(kernels=tuple(k._replace(times=k.times / _TOGETHER) for k in many.kernels))
 
 
 @imports.cached

@@ -232,7 +232,7 @@ class Program:
 
         def ask(bucket: Bucket, variables: Any) -> Any:
             members = len(jax.tree.leaves(variables)[0])
-            block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
+            block = cost.choose_block(bucket.recipe, self.image_shape, members, largest, bucket.lowering)
             with conv.lowering(bucket.lowering):
                 return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 

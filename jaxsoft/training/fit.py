@@ -123,22 +123,22 @@ class Ahead(NamedTuple):
     order: tuple[Array, Array] | None  # as `slots_at` has it; None where every step sees the whole subset
     real: Int[Array, ""]  # how many of its images are real
     view: Int[Array, ""] | None  # number of the views of its images, where it sees such
-    uniform: Float[Array, "U"] | None  # what its augmentation draws, where not: one number for all, then each image's
+    uniform: Array  # what its views draw [B, U]; or its augmentation [U], one number for all, then each image's
     key: Array | None  # of what the network draws, such as dropout; those of this package draw nothing
     rate: Float[Array, ""]  # of learning
 
 
 def ahead_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> Ahead:
     """Random numbers are drawn once for a step; those of an image do not depend on the size of the batch."""
-    view = uniform = None
+    order, augmentation, view = slots_at(recipe, member, t), augment.build(recipe.augment), None
     if recipe.is_of_views:
         view = t // recipe.steps_per_epoch(member.slots)
         view = view % recipe.views if recipe.views else view
+        uniform = view_draws(recipe, member, order[0], jnp.broadcast_to(view, order[0].shape))
     else:
-        count = 1 + recipe.batch * augment.build(recipe.augment).draws
+        count = 1 + recipe.batch * augmentation.draws
         uniform = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (count,))
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
-    order = slots_at(recipe, member, t)
     rate = member.learning_rate * recipe.build_schedule()(t / member.steps)
     return Ahead(t, None if recipe.batch == recipe.slots else order, order[1].sum(), view, uniform, key, rate)
 
@@ -175,25 +175,31 @@ def images_of(
 ) -> Float[Array, "B *S C"]:
     """What the network sees of some slots."""
     if ahead.view is not None:
-        return views_of(recipe, bank, member, slots, jnp.broadcast_to(ahead.view, slots.shape))
-    assert ahead.uniform is not None
+        return views_of(recipe, bank, member, slots, ahead.uniform)
     (draws, change), own = augment.build(recipe.augment), ahead.uniform[1:]
     images = bank.normalized(bank.images[member.images[slots]])
     return jax.vmap(change, (0, 0, None))(images, own.reshape(recipe.batch, draws), ahead.uniform[0])
 
 
-def views_of(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]
-) -> Float[Array, "B *S C"]:
-    """Views of a member's images, as its network sees them; whoever labels them asks for the same."""
+def view_draws(recipe: Recipe, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]) -> Float[Array, "B U"]:
+    """The uniform numbers of views of a member's images."""
     assert member.subset_seed is not None
+    return jax.vmap(functools.partial(views.draws, augment.build(recipe.augment), member.subset_seed))(slots, numbers)
+
+
+def views_of(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], uniform: Float[Array, "B U"]
+) -> Float[Array, "B *S C"]:
+    """Views of a member's images, as its network sees them; whoever labels them asks for the same.
+
+    `uniform` is what `view_draws` says of them.
+    """
 
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
     how = augment.build(recipe.augment), mixing.build(recipe.mix)
-    view = functools.partial(views.view, *how, image_at, member.subset_seed, member.slots)
-    return jax.vmap(view)(slots, numbers)
+    return jax.vmap(functools.partial(views.drawn, *how, image_at, member.slots))(slots, uniform)
 
 
 def loss_and_gradient(

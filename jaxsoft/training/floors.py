@@ -23,7 +23,7 @@ def seconds(program: Account, chip: Chip, precision: str) -> dict[str, float]:
     kernel follows the other, and a launch hides behind nothing.
     """
     peak = chip.peak * (_WIDE[chip.platform] if precision == "float32" else 1)
-    found = dict.fromkeys(BOUNDS, 0.0)
+    found: dict[str, float] = {what: 0.0 for what in BOUNDS}
     for kernel in program.kernels:
         found[kernel.kind] += kernel.times * max(kernel.bytes / chip.bandwidth, kernel.flops / peak)
         found[LAUNCHES] += kernel.times * _LAUNCH[chip.platform]

@@ -137,7 +137,7 @@ class Plan:
         evaluation = []
         for b in buckets:
             together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
-            evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch))
+            evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch, b.lowering))
         return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
 
     def evaluation_batch(self) -> int:

@@ -36,10 +36,12 @@ def lines(plan: Plan, settings: config.Settings, dataset: Dataset) -> list[str]:
         "teachers": _sum([*_teachers(settings, dataset)]),
         "labels": _labels(plan, settings, dataset),
     }
-    whole = sum(sum(seconds.values()) for seconds in stages.values())
-    made = ", ".join(f"{name} {_hours(sum(of.values()))}" for name, of in stages.items() if sum(of.values()))
-    total = sum(stages["students"].values()) or 1.0
-    shares = ", ".join(f"{_WORDS[kind]} {seconds / total:.0%}" for kind, seconds in stages["students"].items())
+    times = {name: sum(of.values(), 0.0) for name, of in stages.items()}
+    whole = sum(times.values())
+    made = ", ".join(f"{name} {_hours(taken)}" for name, taken in times.items() if taken)
+    shares = ", ".join(
+        f"{_WORDS[kind]} {seconds / times['students']:.0%}" for kind, seconds in stages["students"].items()
+    )
     return [
         f"  on {there.devices} x {there.chip}, which {'is' if there.devices == 1 else 'are'} not here:",
         f"  at least {_hours(whole)}: {made}",
@@ -73,7 +75,7 @@ def _teachers(settings: config.Settings, dataset: Dataset) -> Iterator[Seconds]:
         return
     shape, lowering = dataset.image_shape, settings.compute.lowering
     for recipe, count in _experts(settings, dataset):
-        tile, block, devices = cohort.layout(recipe, shape, count, target.current().devices)
+        tile, block, devices = cohort.layout(recipe, shape, count, target.current().devices, lowering)
         blocks, epochs = count // (block * devices), settings.teacher.epochs
         done = cost.step(recipe, shape, block, tile, lowering)
         yield _seconds(done, recipe, blocks * epochs * recipe.steps_per_epoch(recipe.slots))
@@ -108,7 +110,7 @@ def _experts(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[Reci
         yield task.recipe(model), len(places)
 
 
-def _seconds(done: Account, recipe: Recipe, times: float) -> Seconds:
+def _seconds(done: Account, recipe: Recipe, times: float | int) -> Seconds:
     chip = target.CHIPS[target.current().chip]
     return {kind: times * each for kind, each in floors.seconds(done, chip, recipe.precision).items()}
 

@@ -51,7 +51,7 @@ def main() -> None:
         whole = measure.training(recipe, shape, members, steps)
         same: dict[str, Any] = dict(members=members, steps=steps, block=whole.bucket.block, tile=whole.bucket.tile)
         plain = measure.training(recipe._replace(augment="none"), shape, **same)
-        with only(batch_at=fixed_batch):
+        with only(batch_of=fixed_batch):
             fixed = measure.training(recipe, shape, **same, who=with_batches(recipe, shape, members))
         with only(loss_and_gradient=summed):
             alone = measure.training(recipe._replace(model=NO_NETWORK), shape, **same)
@@ -82,9 +82,9 @@ def with_batches(recipe: Recipe, shape: tuple[int, int, int], members: int) -> M
     return measure.random_members(recipe, members)._replace(images=images, rows=rows)
 
 
-def fixed_batch(recipe: Recipe, bank: Any, member: Member, t: Any) -> Batch:
+def fixed_batch(recipe: Recipe, bank: Any, member: Member, ahead: Any) -> Batch:
     """The member's batch, behind a barrier: else the compiler would do part of the network once for all steps."""
-    images, rows, _ = jax.lax.optimization_barrier((member.images, member.rows, t))
+    images, rows, _ = jax.lax.optimization_barrier((member.images, member.rows, ahead.t))
     return Batch(images, rows, jnp.ones(recipe.batch, bool))
 
 

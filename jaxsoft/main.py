@@ -1,9 +1,9 @@
 """The command line: flags, one call each, and exit codes.
 
-  jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run]
+  jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run [--for=CHIP]]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
-  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE]
-              [--seeds=N --bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run] [--config.KEY=VALUE ...]
+  jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE --seeds=N]
+              [--bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
   jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
@@ -18,7 +18,8 @@
   jaxsoft completion
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
-file of your own is given with --config. `jaxsoft configs` lists experiments and `jaxsoft run --help` all settings. SET is
+file of your own is given with --config. CHIP is an accelerator that is not here, as h200 or 8xh200, for which the dry
+run plans memory and hours. `jaxsoft configs` lists experiments and `jaxsoft run --help` all settings. SET is
 an imported set (`jaxsoft data list` has them), or a way to select images such as k_centers;
 `jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
 
@@ -108,12 +109,14 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    flags = {"workdir": "", "dry_run": False, "compilation_cache": True, "process": "", "coordinator": ""}
+    flags = {"workdir": "", "dry_run": False, "for": "", "compilation_cache": True, "process": "", "coordinator": ""}
     settings, given = arguments.settings(argv, **flags)
+    if given["for"] and not given["dry_run"]:
+        raise errors.ConfigError(f"--for={given['for']} plans for devices that are not here: it wants --dry_run, too")
     workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
-        from jaxsoft import numerics
+        from jaxsoft import numerics, target
         from jaxsoft.console import Console
         from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
         from jaxsoft.experiment.machine import processes
@@ -125,7 +128,7 @@ def _run(argv: Sequence[str]) -> int:
     console.say("\n".join([describe.versions(), *numerics.overridden()]))
     if given["dry_run"]:
         if is_first:
-            console.say(run.dry_run(settings, workdir))
+            console.say(run.dry_run(settings, workdir, target.named(given["for"]) if given["for"] else None))
         return 0
     rows = run.run(settings, workdir, console)
     code = _finish(rows, workdir, console, settings.note) if is_first else 0

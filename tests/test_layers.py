@@ -34,7 +34,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
         "training.schedules",
         "training.metrics",
     ),
-    ("training.distances",),
+    ("training.distances", "training.warps"),
     ("presets",),
     ("config",),
     ("config.settings",),

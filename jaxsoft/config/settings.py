@@ -159,7 +159,11 @@ class Keep:
 class Compute:
     """How, never what: these may change speed and memory, and last bits."""
 
-    lowering: str = setting("auto", "of convolutions", choices=("auto", "patches", "map", "grouped"))
+    lowering: str = setting(
+        "auto",
+        "of convolutions; kernel, for GPUs, is never chosen by itself",
+        choices=("auto", "patches", "kernel", "winograd", "map", "grouped"),
+    )
     block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)

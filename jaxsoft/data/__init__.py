@@ -7,3 +7,5 @@ from jaxsoft.data.datasets import names as names
 from jaxsoft.data.datasets import prepare as prepare
 from jaxsoft.data.datasets import root_folder as root_folder
 from jaxsoft.data.datasets import verify as verify
+from jaxsoft.data.stand_in import STAND_IN as STAND_IN
+from jaxsoft.data.stand_in import stand_in as stand_in

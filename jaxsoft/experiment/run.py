@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from jaxsoft import config, data, errors, numerics
+from jaxsoft import config, data, errors, numerics, target
 from jaxsoft.console import Console
 from jaxsoft.distilled import kept as imported_sets
 from jaxsoft.experiment.inputs.prepare import prepare
@@ -79,19 +79,33 @@ def run(
 
 
 @numerics.pinned()
-def dry_run(settings: config.Settings, workdir: Path) -> str:
+def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None = None) -> str:
     """The plan and every resolved setting; trains nothing, and writes nothing to the run folder.
+
+    Args:
+      settings, workdir: what, and where.
+      at: devices that are not here, as which the plan is made; a dataset that is not here has a stand-in then.
 
     Raises:
       JaxsoftError: what would stop the run before training.
     """
-    settings, dataset = _checked(settings)
-    folder = RunFolder(workdir)
-    folder.compare(config.as_dict(settings))
-    histories = stored.histories(folder)
-    plan = make.make(settings, dataset, histories, {})
-    lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
-    return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
+    with target.aimed(at) if at else contextlib.nullcontext():
+        settings, dataset = _checked(settings, _stand_in(settings) if at else None)
+        folder = RunFolder(workdir)
+        folder.compare(config.as_dict(settings))
+        histories = stored.histories(folder)
+        plan = make.make(settings, dataset, histories, {})
+        lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
+        return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
+
+
+def _stand_in(settings: config.Settings) -> Dataset | None:
+    """In the place of a published dataset that is not prepared here: as many images, all of them black."""
+    part = settings.data
+    try:
+        return load(settings)
+    except errors.DataError:
+        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None)
 
 
 def _collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:

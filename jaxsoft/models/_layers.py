@@ -9,7 +9,7 @@ from flax.linen.initializers import variance_scaling
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft import errors
-from jaxsoft.ops import norm
+from jaxsoft.ops import block, norm
 from jaxsoft.ops.conv import conv2d
 
 NORMS = ("batch", "layer", "instance", "group", "none")
@@ -50,12 +50,13 @@ class Conv(nn.Module):
     stride: int = 1
     bias: str = "add"  # or `keep` the parameter but skip the sum, which an instance norm would take back; or `none`
     kernel_init: Callable[..., jax.Array] = torch_default
+    within: nn.Module | None = None  # of images and kernel: the operation that this convolution is a part of
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 O"]:
         fan_in = self.window**2 * x.shape[-1]
         kernel = self.param("kernel", self.kernel_init, (self.window, self.window, x.shape[-1], self.features))
-        y = conv2d(x, kernel, self.stride, self.window // 2)
+        y = self.within(x, kernel) if self.within else conv2d(x, kernel, self.stride, self.window // 2)
         if self.bias == "none":
             return y
         bias = self.param("bias", torch_default_bias(fan_in), (self.features,))
@@ -79,10 +80,9 @@ class Norm(nn.Module):
     """Normalisation that looks at one image at a time: layer, instance or group (of 4)."""
 
     kind: str
-    relu_pool: bool = False  # instance norm is followed by ReLU and 2x2 average pooling, as one operation
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         shape = x.shape[1:] if self.kind == "layer" else x.shape[3:]
         scale = self.param("scale", nn.initializers.ones, shape)
         bias = self.param("bias", nn.initializers.zeros, shape)
@@ -93,10 +93,20 @@ class Norm(nn.Module):
                 raise errors.ConfigError(
                     "norm=instance erases a map of 1x1 pixels; use larger images, fewer blocks or norm=group"
                 )
-            return (norm.instance_norm_relu_pool if self.relu_pool else norm.instance_norm)(x, scale, bias)
+            return norm.instance_norm(x, scale, bias)
         if x.shape[3] % _GROUPS:
             raise errors.ConfigError(f"norm=group needs channels in multiples of {_GROUPS}, got {x.shape[3]}")
         return norm.group_norm(x, scale, bias, _GROUPS)
+
+
+class NormOfBlock(nn.Module):
+    """Instance norm of a convolution's response, then ReLU and 2x2 average pooling; as one operation with it."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"]) -> Float[Array, "B H2 W2 O"]:
+        scale = self.param("scale", nn.initializers.ones, kernel.shape[3:])
+        bias = self.param("bias", nn.initializers.zeros, kernel.shape[3:])
+        return block.conv_norm_relu_pool(x, kernel, scale, bias)
 
 
 def sow_features(module: nn.Module, x: Array) -> None:

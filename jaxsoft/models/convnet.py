@@ -5,7 +5,16 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft import errors
-from jaxsoft.models._layers import NORMS, Conv, Dense, Norm, check_choice, check_positive, normalize, sow_features
+from jaxsoft.models._layers import (
+    NORMS,
+    Conv,
+    Dense,
+    NormOfBlock,
+    check_choice,
+    check_positive,
+    normalize,
+    sow_features,
+)
 from jaxsoft.ops import norm as ops
 
 ACTIVATIONS = {"relu": nn.relu, "sigmoid": nn.sigmoid, "leaky_relu": nn.leaky_relu}
@@ -57,9 +66,9 @@ class ConvNet(nn.Module):
         bias = "keep" if self.norm == "instance" else "add"
         usual = (self.norm, self.activation, self.pooling) == ("instance", "relu", "avg")
         for i in range(self.depth):
-            x = Conv(self.width, bias=bias, name=f"conv{i}")(x)
+            within = NormOfBlock(name=f"norm{i}") if usual else None
+            x = Conv(self.width, bias=bias, within=within, name=f"conv{i}")(x)
             if usual:
-                x = Norm("instance", relu_pool=True, name=f"norm{i}")(x)
                 sow_features(self, x)
                 continue
             x = normalize(self.norm, f"norm{i}", x, train, mask)

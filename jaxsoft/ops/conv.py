@@ -6,6 +6,9 @@ decides what happens when a member axis arrives:
 
   patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
             a few images at a time keep the slices in cache
+  kernel    kernels of our own, for a GPU, that gather the windows while they multiply them (`kernels`): never chosen, as no
+            GPU has timed them. Where they do not serve, by patches if there are several members
+  winograd  the members one after another, each with fewer multiplications (`winograd`); CPU, 3x3 windows of many channels
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
 
@@ -27,17 +30,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors, target
-from jaxsoft.ops import lowerings
+from jaxsoft.ops import lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
-LOWERINGS = ("patches", "map", "grouped")
+LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
 
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
+# Products of our own kernels have at least so many channels on either side; windows of fewer are small anyway.
+KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
 # pixels of it, that is faster than a product of patches.
 _WINDOW_PIXELS = 4096
+# On CPU Winograd's products are worth their sums from this many channels on, on both sides, while what is multiplied
+# stays in cache: 1.4 to 2 times the library's rate, and .7 of it at 17 MB.
+_WINOGRAD_CHANNELS, _WINOGRAD_BYTES = 64, 12_000_000
 
 
 _chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", default="auto")
@@ -60,9 +68,19 @@ def conv2d(
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
     g = Geometry(
-        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, _chosen.get(), target.platform()
+        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, asked(), target.platform()
     )
     return _forward(g, x, kernel.astype(x.dtype))
+
+
+def asked() -> str:
+    """The lowering that is forced here, or `auto`."""
+    return _possible(_chosen.get())
+
+
+def _possible(name: str) -> str:
+    """Our own kernels are for a GPU, and interpreted on a CPU: on a TPU `auto` takes their place."""
+    return "auto" if name == "kernel" and target.platform() == "tpu" else name
 
 
 @contextlib.contextmanager
@@ -92,7 +110,13 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-def choose(map: str, members: int, images: int, g: Geometry) -> str:
+def one_by_one(images: int, lowering: str) -> bool:
+    """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
+    lowering = _possible(lowering)
+    return lowering == "map" or (lowering == "auto" and (images >= FULL_BATCH or target.platform() == "tpu"))
+
+
+def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
     """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
 
     Args:
@@ -100,10 +124,16 @@ def choose(map: str, members: int, images: int, g: Geometry) -> str:
       members: vmapped together.
       images: of each.
       g: sizes, and the platform.
+      channels: the fewer of those of the images and those of the response.
     """
     pixels = math.prod(g.response())
+    if g.platform == "tpu":  # at batch 10 a third of the bytes of patches of 256 members, by what XLA compiles
+        return "map"
     if g.platform != "cpu":
         return "patches" if members > 1 and images < FULL_BATCH else "map"
+    held = 16 * channels * (images * pixels + 4 * channels)  # what stands for images and for the kernel
+    if winograd.serves(g) and channels >= _WINOGRAD_CHANNELS and held <= _WINOGRAD_BYTES:
+        return "winograd"
     if map == "kernel_gradient":
         return "patches" if images * pixels > _WINDOW_PIXELS else "map"
     # XLA makes an image that is smaller than its window the window, and then the form is not canonical any more.
@@ -147,24 +177,32 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
-_WAYS = {  # by patches, and by the library
-    "forward": (lowerings.forward_by_patches, lowerings.forward_by_library),
-    "input_gradient": (lowerings.input_gradient_by_patches, lowerings.input_gradient_by_library),
-    "kernel_gradient": (lowerings.kernel_gradient_by_patches, lowerings.kernel_gradient_by_library),
-}
+def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
+    """One of the three maps by one lowering."""
+    if how == "winograd":
+        return getattr(winograd, name)
+    if how == "kernel":
+        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
+
+        return getattr(kernels, name)
+    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
 
 
 @functools.cache
 def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
     """One of the three maps as a primitive whose `vmap` rule chooses the lowering."""
-    patches, library = _WAYS[name]
 
-    def chosen(members: int, a: Array) -> str:
-        return choose(name, members, a.shape[0], g) if g.lowering == "auto" else g.lowering
+    def chosen(members: int, a: Array, b: Array) -> str:
+        channels = min(a.shape[-1], b.shape[-2 if name == "input_gradient" else -1])
+        if g.lowering == "kernel" and (members > 1 or channels >= KERNEL_CHANNELS):
+            return "kernel" if channels >= KERNEL_CHANNELS else "patches"
+        if g.lowering in ("auto", "kernel") or (g.lowering == "winograd" and not winograd.serves(g)):
+            return choose(name, members, a.shape[0], g, channels)
+        return g.lowering
 
     @jax.custom_batching.custom_vmap
     def one(a: Array, b: Array) -> Array:
-        return (patches if chosen(1, a) == "patches" else library)(g, a, b)
+        return _way(name, chosen(1, a, b))(g, a, b)
 
     @one.def_vmap
     def many(members: int, batched: list[bool], a: Array, b: Array) -> tuple[Array, bool]:
@@ -172,10 +210,13 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             y = one(a.reshape(-1, *a.shape[2:]), b)
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
-        how = chosen(members, a[0])
-        if how == "map":  # each as one alone: another member axis, outside of this one, finds the same rule
-            alone = _batchable(name, g._replace(lowering="map"))
+        how = chosen(members, a[0], b[0])
+        if how in (
+            "map",
+            "winograd",
+        ):  # each as one alone: another member axis, outside of this one, finds the same rule
+            alone = _batchable(name, g._replace(lowering=how))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
-        return jax.vmap(functools.partial(patches if how == "patches" else library, g))(a, b), True
+        return jax.vmap(functools.partial(_way(name, how), g))(a, b), True
 
     return one

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxsoft import target
+
 EPSILON = 1e-5
 
 
@@ -87,24 +89,68 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
 def _block_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:
     mean, rate = _statistics(x, groups=x.shape[3])
     kept = (x, scale, bias, mean, rate)
-    return avg_pool(jnp.maximum(_standardized(*kept), 0)).astype(x.dtype), kept
+    return (_pooled(jnp.maximum(_standardized(*kept), 0)) / 4).astype(x.dtype), kept
 
 
 def _block_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """With z = x * factor + offset and dz the gradient there, the two sums of dz over a channel are all that dx needs."""
+    """With z = x * factor + offset and dz the gradient there, the two sums of dz over a channel are all that dx needs.
+
+    Whether z > 0 is computed three times: what one pass would tell another about each pixel is a map in memory.
+    """
     x, scale, bias, mean, rate = kept
     wide = x.astype(rate.dtype)
-    dz = jnp.where(_standardized(*kept) > 0, _spread(dy.astype(rate.dtype) / 4, x.shape), 0)
-    sum_dz, sum_dz_x = dz.sum((1, 2)), (dz * wide).sum((1, 2))
+    dz, again = _dz(*kept, dy), _dz(x, scale, bias, *_anew(mean, rate), dy)
+    mean, rate, sum_dz, sum_dz_x = _anew(mean, rate, *_sums(dz, again * wide))
     d_scale = rate * (sum_dz_x - mean * sum_dz)  # of each image; summed over them below
     pixels, factor = x.shape[1] * x.shape[2], rate * scale[None]
     slope = -factor * rate * d_scale / pixels
     level = -factor * sum_dz / pixels - slope * mean
+    dz = _dz(x, scale, bias, mean, rate, dy)
     dx = dz * factor[:, None, None] + wide * slope[:, None, None] + level[:, None, None]
     return dx.astype(x.dtype), d_scale.sum(0).astype(scale.dtype), sum_dz.sum(0).astype(bias.dtype)
 
 
 instance_norm_relu_pool.defvjp(_block_forward, _block_backward)
+
+
+@jax.custom_vjp
+def _pooled(x: jax.Array) -> jax.Array:
+    """Sum of each 2x2 window [B, H2, W2, C]; on CPU four slices, which fuse with what is before where a reduction does not."""
+    w = _windows(x)
+    if target.platform() != "cpu":
+        return w.sum((2, 4))
+    return (w[:, :, 0, :, 0] + w[:, :, 0, :, 1]) + (w[:, :, 1, :, 0] + w[:, :, 1, :, 1])
+
+
+_pooled.defvjp(lambda x: (_pooled(x), x), lambda x, dy: (_spread(dy, x.shape),))
+
+
+def _dz(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Array, rate: jax.Array, dy: jax.Array) -> jax.Array:
+    """The gradient after the norm of a block, of that after its pooling."""
+    return jnp.where(_standardized(x, scale, bias, mean, rate) > 0, _spread(dy / 4, x.shape).astype(rate.dtype), 0)
+
+
+def _anew(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """The same arrays; an accelerator's compiler shares nothing between what is computed of them and of the others."""
+    return arrays if target.platform() == "cpu" else tuple(jax.lax.optimization_barrier(arrays))
+
+
+@jax.custom_vjp
+def _sums(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sums of both over pixels, [B, C] each; on a GPU as one reduction, which reads once what they share.
+
+    Elsewhere XLA sees to it: on a TPU it makes two sums, and no other reduction, a part of the convolution before them.
+    """
+    if target.platform() != "gpu":
+        return a.sum((1, 2)), b.sum((1, 2))
+    zero = jnp.zeros((), a.dtype)
+    first, second = jax.lax.reduce((a, b), (zero, zero), lambda x, y: (x[0] + y[0], x[1] + y[1]), (1, 2))
+    return first, second
+
+
+_sums.defvjp(
+    lambda a, b: (_sums(a, b), a), lambda a, ds: tuple(jnp.broadcast_to(d[:, None, None], a.shape) for d in ds)
+)
 
 
 def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Array, rate: jax.Array) -> jax.Array:
@@ -115,19 +161,21 @@ def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Arr
 def _spread(y: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """[B, H2, W2, C] -> [B, H, W, C]: each value to the four pixels under it, 0 to an odd last row or column."""
     wide = jnp.broadcast_to(y[:, :, None, :, None], (*y.shape[:2], 2, y.shape[2], 2, y.shape[3]))
+    # On a TPU it is a map in memory, which XLA would widen to float32 for whoever reads it.
+    wide = jax.lax.optimization_barrier(wide) if target.platform() == "tpu" else wide
     wide = wide.reshape(y.shape[0], y.shape[1] * 2, y.shape[2] * 2, y.shape[3])
     return jnp.pad(wide, ((0, 0), (0, shape[1] % 2), (0, shape[2] % 2), (0, 0)))
 
 
 def _statistics(x: jax.Array, groups: int) -> tuple[jax.Array, jax.Array]:
     """Mean and 1 / deviation of each image's channels [B, C]; channels of one group share theirs."""
-    batch, _, _, channels = x.shape
+    batch, height, width, channels = x.shape
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
     def share(moment: jax.Array) -> jax.Array:
         return jnp.repeat(moment.reshape(batch, groups, -1).mean(2), channels // groups, axis=1)
 
-    mean, square = share(x.mean((1, 2))), share(jnp.square(x).mean((1, 2)))
+    mean, square = (share(sum / (height * width)) for sum in _sums(x, jnp.square(x)))
     # Rounding can push the difference of two nearly equal numbers below zero.
     return mean, jax.lax.rsqrt(jnp.maximum(square - jnp.square(mean), 0) + EPSILON)
 

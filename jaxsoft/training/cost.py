@@ -1,7 +1,7 @@
 """What training will cost, before it runs: bytes and floating-point operations of a recipe, and the shapes that fit.
 
-Sizes are counted on the traced forward pass of one member; how XLA uses them was measured, and is said beside each
-constant.
+Sizes are counted on traced programs: for a CPU on the forward pass of one member, for accelerators on a whole step
+(`fusion`). How XLA uses them was measured, and is said beside each constant.
 """
 
 import math
@@ -12,20 +12,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 
-from jaxsoft import models, target
+from jaxsoft import imports, models, target
 from jaxsoft.ops import conv
-from jaxsoft.training import feature_maps, fit
+from jaxsoft.training import feature_maps, fit, fusion
 from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.fusion import Account
 from jaxsoft.training.recipe import Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
 _SHARE_OF_PEAK = 0.25
-# XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
+# XLA's own plan on CPU: training takes .23 to .41 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
-_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
+_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.27, 2, 2, 2
+_WINOGRAD_SHARE = 0.09  # and .075 to .115 of what convolutions by Winograd add to that sum
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
+# The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
+_SECOND_COPY = 0.85
+# Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
+# of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
+_HELD = 1.12
+_TOGETHER = 64  # steps that are traced: what is drawn for many of them at once counts as its share of each
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
 _BLOCK_BYTES = 500_000
@@ -50,21 +57,54 @@ def variables(recipe: Recipe, image_shape: tuple[int, ...]) -> Any:
 
 
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
-    """Bytes of intermediate results in one member's forward pass of `batch` images: the largest, and all together."""
-    images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
-    traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
-    outputs = list(_outputs(traced.jaxpr))
+    """Bytes of intermediate results in one member's forward pass of `batch` images: the largest, and all together.
+
+    On CPU those inside of convolutions are left out.
+    """
+    outputs = _results(recipe, image_shape, batch, "map" if target.platform() == "cpu" else "auto")
     return max(outputs), sum(outputs)
 
 
-def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int) -> int:
+def copies(blocks: int) -> float:
+    """How often the state of the students of a device lies in its memory while they train in so many blocks."""
+    return 1 + _SECOND_COPY * (blocks > 1 or target.platform() == "cpu")
+
+
+def step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int = 0, lowering: str = "auto") -> Account:
+    """What a step of a block of members does on the present target: kernels, bytes, operations, and what it holds.
+
+    Args:
+      recipe, image_shape: of each member.
+      block: how many are vmapped together.
+      tile: images of a batch that are taken at a time; 0 for all.
+      lowering: of their convolutions.
+    """
+    return _step(
+        recipe._replace(slots=min(recipe.slots, recipe.batch + 1)),
+        image_shape,
+        block,
+        tile,
+        lowering,
+        target.platform(),
+    )
+
+
+def look(recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, lowering: str = "auto") -> Account:
+    """What a block of networks does, on the present target, to say what so many images are: as `step`."""
+    return _look(recipe, image_shape, block, batch, lowering, target.platform())
+
+
+def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str = "auto") -> int:
     """Bytes that come and go while a block trains, so many images at a time; online teachers see a whole batch."""
+    if target.platform() != "cpu":
+        return int(_HELD * step(recipe, image_shape, block, tile, lowering).peak)
     state = _state(recipe, image_shape)
     params = _bytes((state.variables["params"], state.projection))
     maps = activation_bytes(recipe, image_shape, tile)[1]
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
     images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
-    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images
+    inside = sum(_results(recipe, image_shape, tile, lowering)) - maps
+    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images + _WINOGRAD_SHARE * inside
     asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
     return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
@@ -78,48 +118,35 @@ def at_once(temporary: Sequence[int]) -> int:
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
-def evaluation_bytes(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int) -> int:
+def evaluation_bytes(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int, lowering: str = "auto"
+) -> int:
     """Bytes that come and go while so many members of a device are evaluated, `batch` images at a time."""
-    block = choose_block(recipe, image_shape, members, batch)
+    block = choose_block(recipe, image_shape, members, batch, lowering)
+    if target.platform() != "cpu":
+        return int(_HELD * look(recipe, image_shape, block, batch, lowering).peak)
     return _EVALUATION_COPIES * block * activation_bytes(recipe, image_shape, batch)[0]
 
 
 def step_flops(recipe: Recipe, image_shape: tuple[int, ...]) -> float:
-    """Floating-point operations of one member's loss and gradient, as XLA counts them before optimisation.
-
-    Convolutions are counted as the matrix products that they amount to, however they will be computed.
-    """
-    shape: Any = jax.ShapeDtypeStruct
-    real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
-    channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
-    teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
-    maps = {recipe.features: shape((1, *feature_maps.shape(recipe.features)), jnp.float32)} if recipe.features else None
-    bank = Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers, maps)
-    member = Member(whole, slots, slots, whole, real, real, whole, whole, slots)
-    state = _state(recipe, image_shape)
-    stats = {name: value for name, value in state.variables.items() if name != "params"}
-
-    def gradient(bank: Bank, member: Member, params: Any, stats: Any) -> Any:
-        batch = fit.batch_at(recipe, bank, member, member.steps)
-        return fit.loss_and_gradient(recipe, batch, *ravel_pytree(params), stats)
-
-    with conv.lowering("patches"):
-        lowered = jax.jit(gradient).lower(bank, member, (state.variables["params"], state.projection), stats)
-    analysis: Any = lowered.cost_analysis() or {}
-    return float(analysis.get("flops", 0.0))
+    """Floating-point operations of one member's step: of its matrix products, and of convolutions as such products."""
+    return sum((kernel.times * kernel.flops for kernel in step(recipe, image_shape, 1, lowering="map").kernels), 0.0)
 
 
-def choose_block(recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0) -> int:
+def choose_block(
+    recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int = 0, lowering: str = "auto"
+) -> int:
     """How many of a device's members to vmap together, so that a block stays in cache (CPU) or fills the chip.
 
     Never more than there are, and spread evenly: 10 members in blocks of at most 4 are three blocks of 4, 3 and 3. Each
     sees `batch` images at once, or the recipe's if not given. Members whose convolutions follow each other anyway (large
-    batches on an accelerator) are not stacked: cutting them apart for each convolution took a fifth of a step.
+    batches on an accelerator, unless a `lowering` is forced; always by `map`) are not stacked: cutting them apart for each
+    convolution took a fifth of a step.
     """
     batch = batch or recipe.batch
     if target.platform() == "cpu":
         most = _BLOCK_BYTES // max(1, activation_bytes(recipe, image_shape, batch)[0])
-    elif batch >= conv.FULL_BATCH and _convolves(recipe, image_shape):
+    elif conv.one_by_one(batch, lowering) and _convolves(recipe, image_shape):
         most = 1
     else:
         most = _IMAGES_IN_FLIGHT // batch
@@ -180,8 +207,60 @@ def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
         )
 
 
+@imports.cached
+def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str, platform: str) -> Account:
+    def train(bank: Bank, member: Member, state: fit.State) -> Any:
+        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), _TOGETHER, tile)
+
+    stacked = [
+        jax.tree.map(lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), tree)
+        for tree in (_member(recipe), _state(recipe, image_shape))
+    ]
+    with conv.lowering(lowering):
+        many = fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
+    return many._replace(kernels=tuple(k._replace(times=k.times / _TOGETHER) for k in many.kernels))
+
+
+@imports.cached
+def _look(
+    recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, lowering: str, platform: str
+) -> Account:
+    def ask(variables: Any, bank: Bank, images: Any) -> Any:
+        return recipe.logits(variables, bank.normalized(images)).argmax(-1)
+
+    variables = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), _state(recipe, image_shape).variables
+    )
+    images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8)
+    with conv.lowering(lowering):
+        return fusion.account(jax.vmap(ask, (0, None, None)), variables, _bank(recipe, image_shape), images)
+
+
+def _bank(recipe: Recipe, image_shape: tuple[int, ...]) -> Bank:
+    """What a member reads, of one image, as shapes."""
+    shape: Any = jax.ShapeDtypeStruct
+    channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
+    teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
+    maps = {recipe.features: shape((1, *feature_maps.shape(recipe.features)), jnp.float32)} if recipe.features else None
+    return Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers, maps)
+
+
+def _member(recipe: Recipe) -> Member:
+    shape: Any = jax.ShapeDtypeStruct
+    real, whole, slots = shape((), jnp.float32), shape((), jnp.int32), shape((recipe.slots,), jnp.int32)
+    return Member(whole, slots, slots, whole, real, real, whole, whole, slots)
+
+
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
     return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
+
+
+def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str) -> list[int]:
+    """Bytes of every intermediate result of one member's forward pass."""
+    images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
+    with conv.lowering(lowering):
+        traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
+    return list(_outputs(traced.jaxpr))
 
 
 def _outputs(jaxpr: Any) -> Iterator[int]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import errors
+from jaxsoft.training import warps
 
 _TRIES = 10
 _SLIM = 3 / 4  # the least width over height, and the least height over width
@@ -69,7 +70,7 @@ def resize(image: Float[Array, "H W C"], box: Float[Array, "4"], mirror: Array) 
         at = jnp.arange(side, dtype=image.dtype)
         at = jnp.where(mirror, side - 1 - at, at) if axis else at
         at = start + jnp.clip((at + 0.5) * (size / side) - 0.5, 0, size - 1)
-        image = _between(image, at, axis)
+        image = warps.along(image, at, axis)
     return image
 
 
@@ -80,17 +81,8 @@ def patches(image: Float[Array, "H W C"], u: Float[Array, "D"], parts: int) -> F
       u: 2 `parts` uniform numbers, whose order is that of the rows and of the columns.
     """
     for axis, side in enumerate(image.shape[:2]):
-        image = jnp.take(image, _shuffled(u[axis * parts :][:parts], side), axis, mode="clip")
+        image = warps.along(image, _shuffled(u[axis * parts :][:parts], side), axis)
     return image
-
-
-def _between(image: jax.Array, at: Float[Array, "S"], axis: int) -> jax.Array:
-    """Along an axis, between the two pixels around each position; whole positions copy exactly."""
-    first = jnp.floor(at)
-    share = jnp.expand_dims(at - first, [i for i in range(image.ndim) if i != axis]).astype(image.dtype)
-    # Of the last pixel there is no next one, and its share is 0.
-    one, next_one = (jnp.take(image, first.astype(jnp.int32) + i, axis, mode="clip") for i in (0, 1))
-    return one * (1 - share) + next_one * share
 
 
 def _shuffled(u: Float[Array, "P"], side: int) -> Int[Array, "S"]:

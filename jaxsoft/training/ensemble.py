@@ -195,7 +195,8 @@ class Program:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
             steps = bucket.chunk_steps
             with conv.lowering(bucket.lowering):
-                return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile)
+                first, alone = index * steps, bucket.block == 1
+                return train_chunk(bucket.recipe, bank, member, state, first, steps, bucket.tile, alone)
 
         done = [
             _in_blocks(functools.partial(train, b), b.block, m, s.state)
@@ -231,7 +232,7 @@ class Program:
 
         def ask(bucket: Bucket, variables: Any) -> Any:
             members = len(jax.tree.leaves(variables)[0])
-            block = cost.choose_block(bucket.recipe, self.image_shape, members, largest)
+            block = cost.choose_block(bucket.recipe, self.image_shape, members, largest, bucket.lowering)
             with conv.lowering(bucket.lowering):
                 return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from jaxsoft import models, rng
+from jaxsoft import models, rng, target
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
 from jaxsoft.training import augment, feature_maps, metrics, mixing, views
+from jaxsoft.training import vector as flat
 from jaxsoft.training.recipe import Recipe
+
+_AHEAD = 128  # steps, at most, whose orders and random numbers are made at once: a few kB each
 
 
 class Member(NamedTuple):
@@ -77,7 +79,7 @@ def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""
     if recipe.features:
         key = rng.key(seed, Stream.PROJECTION)
         projection = feature_maps.begin(network, image_shape, recipe.layer, recipe.features, key)
-    vector, _ = ravel_pytree((variables["params"], projection))
+    vector, _ = flat.ravel((variables["params"], projection))
     return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1), projection)
 
 
@@ -102,9 +104,10 @@ class Batch(NamedTuple):
     images: Float[Array, "B *S C"]
     rows: Float[Array, "B K"]
     mask: Bool[Array, "B"]
-    key: Array | None = None  # of what the network draws, such as dropout; those of this package draw nothing
+    key: Array | None = None  # of what the network draws, such as dropout
     classes: Int[Array, "B"] | None = None  # where the loss wants them
     features: Float[Array, "B h w c"] | None = None  # feature maps of the labels, likewise
+    real: Int[Array, ""] | None = None  # how many entries are, where somebody has counted
 
     def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
         """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
@@ -113,55 +116,90 @@ class Batch(NamedTuple):
         return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
 
 
-def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
-    """Gather and augment the images of step `t`.
+class Ahead(NamedTuple):
+    """What a step needs that no parameter has a part in: it is made for many steps at once, before the first of them."""
 
-    Random numbers are drawn once for the step; those of an image do not depend on the size of the batch.
-    """
-    slots, mask = slots_at(recipe, member, t)
+    t: Int[Array, ""]
+    order: tuple[Array, Array] | None  # as `slots_at` has it; None where every step sees the whole subset
+    real: Int[Array, ""]  # how many of its images are real
+    view: Int[Array, ""] | None  # number of the views of its images, where it sees such
+    uniform: Array  # what its views draw [B, U]; or its augmentation [U], one number for all, then each image's
+    key: Array | None  # of what the network draws, such as dropout; those of this package draw nothing
+    rate: Float[Array, ""]  # of learning
+
+
+def ahead_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> Ahead:
+    """Random numbers are drawn once for a step; those of an image do not depend on the size of the batch."""
+    order, augmentation, view = slots_at(recipe, member, t), augment.build(recipe.augment), None
+    if recipe.is_of_views:
+        view = t // recipe.steps_per_epoch(member.slots)
+        view = view % recipe.views if recipe.views else view
+        uniform = view_draws(recipe, member, order[0], jnp.broadcast_to(view, order[0].shape))
+    else:
+        count = 1 + recipe.batch * augmentation.draws
+        uniform = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (count,))
     key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
+    rate = member.learning_rate * recipe.build_schedule()(t / member.steps)
+    return Ahead(t, None if recipe.batch == recipe.slots else order, order[1].sum(), view, uniform, key, rate)
+
+
+def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
+    """What step `t` sees."""
+    return batch_of(recipe, bank, member, ahead_of(recipe, member, t))
+
+
+def batch_of(recipe: Recipe, bank: Bank, member: Member, ahead: Ahead) -> Batch:
+    """Gather and augment the images of a step."""
+    slots, mask = ahead.order or slots_at(recipe, member, ahead.t)
     classes = None
     if recipe.reads_class:
         assert bank.classes is not None
         classes = bank.classes[member.images[slots]]
-    images, number = images_at(recipe, bank, member, slots, t)
+    images = images_of(recipe, bank, member, slots, ahead)
     if recipe.online:
         assert bank.teachers is not None
-        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, key, classes)
-    places = member.rows[slots] + number if recipe.views else member.rows[slots]
+        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, ahead.key, classes, None, ahead.real)
+    places = member.rows[slots]
+    if recipe.views:
+        assert ahead.view is not None
+        places = places + ahead.view
     features = None
     if recipe.features:
         assert bank.features is not None and member.features is not None
         features = bank.features[recipe.features][member.features[slots]]
-    return Batch(images, bank.rows[places], mask, key, classes, features)
+    return Batch(images, bank.rows[places], mask, ahead.key, classes, features, ahead.real)
 
 
-def images_at(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], t: Int[Array, ""]
-) -> tuple[Float[Array, "B *S C"], Int[Array, ""]]:
-    """What the network sees of some slots at step `t`, and the number of their views, if it sees such."""
-    if recipe.is_of_views:
-        number = t // recipe.steps_per_epoch(member.slots)
-        number = number % recipe.views if recipe.views else number
-        return views_of(recipe, bank, member, slots, jnp.broadcast_to(number, slots.shape)), number
-    draws, change = augment.build(recipe.augment)
-    u = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (1 + recipe.batch * draws,))
+def images_of(
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], ahead: Ahead
+) -> Float[Array, "B *S C"]:
+    """What the network sees of some slots."""
+    if ahead.view is not None:
+        return views_of(recipe, bank, member, slots, ahead.uniform)
+    (draws, change), own = augment.build(recipe.augment), ahead.uniform[1:]
     images = bank.normalized(bank.images[member.images[slots]])
-    return jax.vmap(change, (0, 0, None))(images, u[1:].reshape(recipe.batch, draws), u[0]), jnp.int32(0)
+    return jax.vmap(change, (0, 0, None))(images, own.reshape(recipe.batch, draws), ahead.uniform[0])
+
+
+def view_draws(recipe: Recipe, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]) -> Float[Array, "B U"]:
+    """The uniform numbers of views of a member's images."""
+    assert member.subset_seed is not None
+    return jax.vmap(functools.partial(views.draws, augment.build(recipe.augment), member.subset_seed))(slots, numbers)
 
 
 def views_of(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]
+    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], uniform: Float[Array, "B U"]
 ) -> Float[Array, "B *S C"]:
-    """Views of a member's images, as its network sees them; whoever labels them asks for the same."""
-    assert member.subset_seed is not None
+    """Views of a member's images, as its network sees them; whoever labels them asks for the same.
+
+    `uniform` is what `view_draws` says of them.
+    """
 
     def image_at(slot: Int[Array, ""]) -> Array:
         return bank.normalized(bank.images[member.images[slot]])
 
     how = augment.build(recipe.augment), mixing.build(recipe.mix)
-    view = functools.partial(views.view, *how, image_at, member.subset_seed, member.slots)
-    return jax.vmap(view)(slots, numbers)
+    return jax.vmap(functools.partial(views.drawn, *how, image_at, member.slots))(slots, uniform)
 
 
 def loss_and_gradient(
@@ -175,7 +213,8 @@ def loss_and_gradient(
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
     """
-    count, of_one = jnp.maximum(batch.mask.sum(), 1), recipe.build_loss()
+    real = batch.mask.sum() if batch.real is None else batch.real
+    count, of_one = jnp.maximum(real, 1), recipe.build_loss()
     own_loss = jax.vmap(lambda logits, label: of_one(logits, **label))
 
     def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
@@ -195,35 +234,44 @@ def loss_and_gradient(
         (part_loss, _), gradient = learn(vector, part)
         return (sums[0] + part_loss, sums[1] + gradient), None
 
-    parts = jax.tree.map(lambda a: a.reshape(-1, tile, *a.shape[1:]), batch._replace(key=None))
+    pieces = recipe.batch // tile
+    whole = batch._replace(key=None, real=None)
+    parts = jax.tree.map(lambda a: a.reshape(pieces, tile, *a.shape[1:]), whole)
     if batch.key is not None:
-        parts = parts._replace(key=jax.random.split(batch.key, recipe.batch // tile))
+        parts = parts._replace(key=jax.random.split(batch.key, pieces))
     (total, gradient), _ = jax.lax.scan(add, (jnp.float32(0), jnp.zeros_like(vector)), parts)
     return total, stats, gradient
 
 
 def train_chunk(
-    recipe: Recipe, bank: Bank, member: Member, state: State, first_step: Int[Array, ""], steps: int, tile: int = 0
+    recipe: Recipe,
+    bank: Bank,
+    member: Member,
+    state: State,
+    first_step: Int[Array, ""],
+    steps: int,
+    tile: int = 0,
+    alone: bool = False,
 ) -> tuple[State, Float[Array, ""]]:
     """`steps` steps of gradient descent from `first_step` on.
 
     A step that is past the member's last changes nothing; one whose loss or update is not finite changes nothing
-    either, and ends the member's training. Parameters are one vector here, so that an update is a few operations
-    and not a few for each layer: a third less to compile.
+    either, and ends the member's training. Parameters are one vector here: a third less to compile. `alone` says that
+    the member is not vmapped with others, so that a GPU convolves it by its library.
 
     Returns:
       The state after them, and the mean loss over those of them that the member still had to do.
     """
-    optimizer, schedule = recipe.build_optimizer(), recipe.build_schedule()
-    vector, unravel = ravel_pytree((state.variables["params"], state.projection))
+    optimizer = recipe.build_optimizer()
+    kept, turned = (state.variables["params"], state.projection), alone and target.platform() == "gpu"
+    vector, unravel = flat.ravel(kept, turned)
     stats = {name: value for name, value in state.variables.items() if name != "params"}
 
-    def step(carry: Any, t: Array) -> tuple[Any, Array]:
-        (vector, stats, memory), bad_step = carry
-        batch = batch_at(recipe, bank, member, t)
+    def step(carry: Any, ahead: Ahead) -> tuple[Any, Array]:
+        ((vector, stats, memory), bad_step), t = carry, ahead.t
+        batch = batch_of(recipe, bank, member, ahead)
         loss, new_stats, gradient = loss_and_gradient(recipe, batch, vector, unravel, stats, tile)
-        rate = member.learning_rate * schedule(t / member.steps)
-        update, new_memory = optimizer(rate, member.weight_decay).update(gradient, memory, vector)
+        update, new_memory = optimizer(ahead.rate, member.weight_decay).update(gradient, memory, vector)
         new = vector + update
         live = (bad_step < 0) & (t < member.steps)
         finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
@@ -231,7 +279,14 @@ def train_chunk(
         keep = functools.partial(jnp.where, live & finite)
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
 
-    t, start = first_step + jnp.arange(steps), ((vector, stats, state.optimizer), state.bad_step)
-    ((vector, stats, memory), bad_step), loss = jax.lax.scan(step, start, t)
-    params, projection = unravel(vector)
-    return State({"params": params, **stats}, memory, bad_step, projection), metrics.masked_mean(loss, t < member.steps)
+    def together(carry: Any, t: Int[Array, "A"]) -> tuple[Any, Float[Array, "A"]]:
+        return jax.lax.scan(step, carry, jax.vmap(functools.partial(ahead_of, recipe, member))(t))
+
+    memory = flat.reordered(state.optimizer, kept, False, turned)
+    t, start = first_step + jnp.arange(steps), ((vector, stats, memory), state.bad_step)
+    ahead = max(n for n in range(1, min(steps, _AHEAD) + 1) if steps % n == 0)  # parts of equal length
+    end, loss = jax.lax.scan(together, start, t.reshape(-1, ahead), unroll=ahead == steps)
+    (vector, stats, memory), bad_step = end
+    (params, projection), memory = unravel(vector), flat.reordered(memory, kept, turned, False)
+    mean = metrics.masked_mean(loss.ravel(), t < member.steps)
+    return State({"params": params, **stats}, memory, bad_step, projection), mean

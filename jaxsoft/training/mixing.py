@@ -96,9 +96,12 @@ def function(text: str) -> Callable:
 
 def _beta(u: Float[Array, ""], alpha: float) -> Float[Array, ""]:
     """A number from Beta(alpha, alpha), of a uniform one: linear between quantiles that lie closer towards 0 and 1."""
-    grid = np.linspace(0, 1, _QUANTILES)
-    quantiles = betaincinv(alpha, alpha, np.sin(np.pi / 2 * grid) ** 2)
-    return jnp.interp(2 / np.pi * jnp.arcsin(jnp.sqrt(u)), grid, quantiles)
+    parts = _QUANTILES - 1
+    quantiles = betaincinv(alpha, alpha, np.sin(np.pi / 2 * np.linspace(0, 1, _QUANTILES)) ** 2)
+    at = 2 / np.pi * jnp.arcsin(jnp.sqrt(u)) * parts  # the grid is even: no search, which would be a loop
+    below = jnp.clip(jnp.floor(at), 0, parts - 1)
+    low, high = (jnp.asarray(quantiles, at.dtype)[below.astype(jnp.int32) + i] for i in (0, 1))
+    return low + (at - below) * (high - low)
 
 
 def _box(u: Float[Array, "3"], height: int, width: int) -> Float[Array, "4"]:

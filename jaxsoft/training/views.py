@@ -19,6 +19,13 @@ from jaxsoft.training import augment, mixing
 _OWN_DRAWS = 1 + mixing.DRAWS  # the other image, and how it is mixed
 
 
+def draws(
+    augmentation: augment.Augmentation, seed: Int[Array, ""], slot: Int[Array, ""], number: Int[Array, ""]
+) -> Float[Array, "U"]:
+    """The uniform numbers of one view; see `view`."""
+    return jax.random.uniform(rng.key(seed, Stream.VIEW, slot, number), (_OWN_DRAWS + 2 * (augmentation.draws + 1),))
+
+
 def view(
     augmentation: augment.Augmentation,
     mix: mixing.Mix,
@@ -41,7 +48,18 @@ def view(
       slot: which image.
       number: which of its views.
     """
-    u = jax.random.uniform(rng.key(seed, Stream.VIEW, slot, number), (_OWN_DRAWS + 2 * (augmentation.draws + 1),))
+    return drawn(augmentation, mix, image_at, slots, slot, draws(augmentation, seed, slot, number))
+
+
+def drawn(
+    augmentation: augment.Augmentation,
+    mix: mixing.Mix,
+    image_at: Callable[[Int[Array, ""]], Float[Array, "*S C"]],
+    slots: Int[Array, ""],
+    slot: Int[Array, ""],
+    u: Float[Array, "U"],
+) -> Float[Array, "*S C"]:
+    """The `view` whose uniform numbers are given."""
     own, other = u[_OWN_DRAWS:].reshape(2, -1)
     partner = jnp.floor(u[0] * slots).astype(jnp.int32)
     first, second = (

@@ -74,7 +74,7 @@ DEAR = {
     "precision": lambda draw: draw.choice(("auto", "bfloat16")),
     "teacher.learning_rate": lambda draw: draw.choice(RATES),
     "teacher.models": lambda draw: draw.choice(((), ("mlp(hidden=8)", "mlp(hidden=4)"), ("mlp",))),
-    "compute.lowering": lambda draw: draw.choice(("map", "grouped", "patches")),
+    "compute.lowering": lambda draw: draw.choice(("map", "grouped", "patches", "winograd")),
     "compute.block": lambda draw: draw.choice((0, 1, 3, 10**9)),
     "compute.tile": lambda draw: draw.choice((0, 1, 3, 10**9)),
     "learned.looks": lambda draw: draw.choice((1, 20)),

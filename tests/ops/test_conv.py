@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import errors
-from jaxsoft.ops import conv, lowerings
+from jaxsoft.ops import conv, lowerings, winograd
 
 SHAPES = [  # image side, window, stride, padding
     ((8, 8), 3, 1, 1),
@@ -18,6 +18,7 @@ SHAPES = [  # image side, window, stride, padding
     ((9, 9), 5, 2, 2),
     ((8, 8), 7, 2, 3),
 ]
+CHANNELS = {"kernel": (16, 17)}  # fewer are not its business
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +76,40 @@ def test_one_member_equals_the_plain_convolution(how, size, window, stride, padd
     same_as_plain(how, value_and_gradients, x, k)
 
 
+@pytest.mark.parametrize("size, padding", [((8, 8), 1), ((7, 5), 0), ((2, 4), 2)])
+def test_winograd_equals_the_plain_convolution(size, padding):
+    """Value, gradients and second derivatives; tiles that end inside the response, and beyond it."""
+    x, k = draw(2, *size, 3), draw(3, 3, 3, 4, seed=1)
+    same_as_plain("winograd", lambda f, x, k: hessian_products(lambda x, k: f(x, k, 1, padding), x, k), x, k)
+
+
+def test_winograd_rounds_like_the_plain_convolution():
+    x, k = draw(2, 8, 8, 64), draw(3, 3, 64, 64, seed=1)
+    exact = plain(x, k, 1, 1)
+
+    def error(f):
+        return float(jnp.std(f(x.astype("float32"), k.astype("float32")) - exact))
+
+    with conv.lowering("winograd"):
+        ours = error(lambda x, k: conv.conv2d(x, k, 1, 1))
+    assert ours < 1.5 * error(lambda x, k: plain(x, k, 1, 1))
+
+
+def test_winograd_is_left_to_3x3_windows():
+    assert winograd.serves(lowerings.Geometry((8, 8), (3, 3), 1, 1))
+    assert not any(winograd.serves(lowerings.Geometry((8, 8), *odd)) for odd in (((3, 3), 2, 1), ((5, 5), 1, 2)))
+    x, k = draw(2, 8, 8, 3), draw(5, 5, 3, 4, seed=1)
+    same_as_plain("winograd", lambda f, x, k: f(x, k, 2, 2), x, k)
+
+
 @pytest.mark.parametrize("how", conv.LOWERINGS)
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
 def test_vmapped_members_equal_the_plain_convolution(how, axes):
     """Second derivatives too: one of a map needs the derivatives of the other two."""
     size, window, stride, padding = SHAPES[1]
-    x = draw(*([3] if axes[0] == 0 else []), 2, *size, 3)
-    k = draw(*([3] if axes[1] == 0 else []), window, window, 3, 4, seed=1)
+    channels, responses = CHANNELS.get(how, (3, 4))
+    x = draw(*([3] if axes[0] == 0 else []), 2, *size, channels)
+    k = draw(*([3] if axes[1] == 0 else []), window, window, channels, responses, seed=1)
 
     def run(f, x, k):
         f = functools.partial(f, stride=stride, padding=padding)
@@ -105,7 +133,9 @@ def unrolled_training(f, x, k, y):
 
 @pytest.mark.parametrize("how", conv.LOWERINGS)
 def test_back_propagation_through_training(how):
-    x, k, y = draw(4, 2, 6, 6, 3), draw(4, 3, 3, 3, 4, seed=1), draw(4, 2, 6, 6, 4, seed=2)
+    channels, responses = CHANNELS.get(how, (3, 4))
+    x, k = draw(4, 2, 6, 6, channels), draw(4, 3, 3, channels, responses, seed=1)
+    y = draw(4, 2, 6, 6, responses, seed=2)
     same_as_plain(how, lambda f, *args: jax.vmap(jax.grad(functools.partial(unrolled_training, f)))(*args), x, k, y)
 
 
@@ -129,9 +159,9 @@ def test_tiles_are_divisors_of_the_batch_and_narrow_windows_stay_whole(monkeypat
     assert lowerings._tile(geometry._replace(platform="gpu"), x, 4) == 7
 
 
-def chosen(map, members, images, platform, side=16, window=3):
+def chosen(map, members, images, platform, side=16, window=3, channels=32):
     geometry = lowerings.Geometry((side, side), (window, window), 1, window // 2, platform=platform)
-    return conv.choose(map, members, images, geometry)
+    return conv.choose(map, members, images, geometry, channels)
 
 
 def test_the_rule():
@@ -139,7 +169,14 @@ def test_the_rule():
     assert chosen("forward", 1, 10, "cpu", side=2) == "patches", "a window larger than the image"
     assert chosen("kernel_gradient", 1, 16, "cpu") == "map"
     assert chosen("kernel_gradient", 1, 17, "cpu") == "patches", "the window would be too large"
-    assert chosen("forward", 256, 10, "gpu") == "patches"
+    assert (
+        chosen("forward", 1, 10, "cpu", channels=64)
+        == chosen("kernel_gradient", 2, 10, "cpu", channels=64)
+        == "winograd"
+    )
+    assert chosen("forward", 1, 10, "cpu", channels=64, window=5) == "map"
+    assert chosen("forward", 1, 50, "cpu", channels=64) == "map", "its products would leave the cache"
+    assert chosen("forward", 256, 10, "gpu", channels=64) == "patches"
     assert chosen("forward", 8, 256, "gpu") == "map"
     assert chosen("forward", 1, 10, "gpu") == "map"
 
@@ -153,7 +190,7 @@ def test_each_map_of_a_layer_is_chosen_by_the_rule(monkeypatch):
     used = []
     monkeypatch.setattr(conv, "choose", lambda *problem: used.append(problem) or "patches")
     same_as_plain("auto", train, x, k)
-    of_many = {(map, members, images, g.response()) for map, members, images, g in used if members > 1}
+    of_many = {(map, members, images, g.response()) for map, members, images, g, _ in used if members > 1}
     assert of_many == {(map, 3, 2, (6, 6)) for map in ("forward", "input_gradient", "kernel_gradient")}
 
 

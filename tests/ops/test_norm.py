@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from jaxsoft import target
 from jaxsoft.ops import norm
 
 SHAPE = (3, 6, 5, 8)
@@ -56,9 +57,10 @@ def parts(x, scale, bias):
     return norm.avg_pool(jax.nn.relu(norm.instance_norm(x, scale, bias)))
 
 
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
 @pytest.mark.parametrize("shape", [(3, 6, 4, 8), (2, 5, 7, 3)])
-def test_the_block_equals_its_parts_with_their_gradients(shape):
-    with jax.enable_x64(True):
+def test_the_block_equals_its_parts_with_their_gradients(shape, platform):
+    with jax.enable_x64(True), target.aimed(target.Target(platform)):
         x, direction = jnp.asarray(draw(*shape)), draw(shape[0], shape[1] // 2, shape[2] // 2, shape[3], seed=3)
         args = x, *map(jnp.asarray, parameters("instance", shape))
         (got, pull), (wanted, pull_parts) = (jax.vjp(f, *args) for f in (norm.instance_norm_relu_pool, parts))
@@ -67,9 +69,10 @@ def test_the_block_equals_its_parts_with_their_gradients(shape):
             np.testing.assert_allclose(a, b, atol=1e-12)
 
 
-def test_derivatives_of_both_orders_of_the_block():
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_derivatives_of_both_orders_of_the_block(platform):
     """Against finite differences in float64."""
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), target.aimed(target.Target(platform)):
         x, (scale, bias) = draw(2, 4, 4, 3), parameters("instance", (2, 4, 4, 3))
         f = jax.jit(norm.instance_norm_relu_pool)
         check_grads(f, tuple(map(jnp.asarray, (x, scale, bias))), order=2, modes=["rev"])

@@ -84,6 +84,16 @@ def test_large_batches_of_an_accelerator_are_not_stacked_where_convolutions_foll
         assert cost.choose_block(large, tiny.SHAPE, 8, batch=100) == 8
 
 
+def test_members_whose_convolutions_follow_each_other_are_never_stacked():
+    """Whoever forces `map` on an accelerator gets blocks of one; a lowering that does not need that gets whole blocks."""
+    small, large = DEEP._replace(slots=100, batch=100), DEEP._replace(slots=256, batch=256)
+    with target.aimed(target.Target("gpu")):
+        assert cost.choose_block(small, tiny.SHAPE, 8, lowering="map") == 1
+        assert cost.choose_block(small, tiny.SHAPE, 8, batch=100, lowering="map") == 1
+        assert cost.choose_block(large, tiny.SHAPE, 8, lowering="kernel") == 8
+        assert cost.choose_block(LINEAR, tiny.SHAPE, 8, lowering="map") == 8, "no convolution, nothing that follows"
+
+
 def test_time_is_operations_over_a_share_of_the_measured_peak(monkeypatch):
     assert cost.matmul_flops_per_second() > 1e8
     monkeypatch.setattr(cost, "matmul_flops_per_second", lambda: 1e9)

@@ -119,6 +119,17 @@ def test_experts_keep_no_best(history):
     np.testing.assert_allclose(tested.sum(1) / 40, last, atol=1e-6)
 
 
+def test_students_by_kernels_of_our_own_are_those_by_patches():
+    """Two steps of two members, and their accuracies: gradients, blocks and evaluation all reach the kernels."""
+    recipe, who = tiny.CONV._replace(model="convnet(depth=2, width=16)", augment="none"), tiny.members([0, 1], steps=2)
+    kernel, patches = (
+        tiny.train(tiny.program(recipe, 2, select=1, lowering=how), who, chunks=1, looked=tiny.evals(3))[0]
+        for how in ("kernel", "patches")
+    )
+    for ours, theirs in zip(jax.tree.leaves(kernel), jax.tree.leaves(patches), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_the_lowering_asked_for_is_the_one_compiled():
     """The library's convolution shows in the program; patches leave none."""
     for lowering, shows in (("map", True), ("patches", False)):

@@ -22,6 +22,7 @@ class Published(NamedTuple):
       find: the published files below a folder, or None; the text is what follows the colon of `tfds:mnist`.
       read: what was found, the images still to be decoded; the number is the side that the user chose.
       has_frames: whether these are clips of which a user chooses the number of frames, which `read` takes too.
+      counts: classes, and colour images of each in the train and the test split, where that is known.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Published(NamedTuple):
     find: Callable[[Path, str], Path | None]
     read: Callable[..., raw.Raw]
     has_frames: bool = False
+    counts: tuple[int, int, int] | None = None
 
 
 def published() -> dict[str, Published]:

@@ -58,7 +58,8 @@ def _set(classes: int, binary: _Form, python: _Form) -> Published:
         return raw.Raw(names, train, _part([_records(files, form.labels, form.test, test_count)]), SOURCE, LICENCE)
 
     files = f"{binary.packed} or its folder {binary.folder} (or {python.packed} or {python.folder})"
-    return Published(f"60,000 photographs, 32x32, {classes} classes", SOURCE, files, SIDE, find, read)
+    title, counts = f"60,000 photographs, 32x32, {classes} classes", (classes, 50_000 // classes, 10_000 // classes)
+    return Published(title, SOURCE, files, SIDE, find, read, counts=counts)
 
 
 def _names(files: archive.Files, form: _Form, count: int) -> tuple[str, ...]:

@@ -80,4 +80,5 @@ def _in_class_folders(files: archive.Files) -> dict[str, str]:
 
 
 FILES = f"{_FOLDER}.zip or its folder {_FOLDER}"
-SETS = {"tiny_imagenet": Published("110,000 photographs, 64x64, 200 classes", SOURCE, FILES, 64, find, read)}
+TITLE, COUNTS = "110,000 photographs, 64x64, 200 classes", (200, TRAIN_PER_CLASS, TEST_PER_CLASS)
+SETS = {"tiny_imagenet": Published(TITLE, SOURCE, FILES, 64, find, read, counts=COUNTS)}

@@ -129,9 +129,9 @@ def _logits(
 
     def said(which: Int[Array, "2 b"]) -> Float[Array, "b K"]:
         slots, numbers = which
-        seen = (
-            fit.views_of(recipe, bank, member, slots, numbers) if recipe.views else bank.normalized(bank.images[slots])
-        )
+        seen = bank.normalized(bank.images[slots])
+        if recipe.views:
+            seen = fit.views_of(recipe, bank, member, slots, fit.view_draws(recipe, member, slots, numbers))
         if affine is not None:
             scale, shift = (jnp.broadcast_to(each, seen.shape) for each in affine)
             seen = seen * scale + shift

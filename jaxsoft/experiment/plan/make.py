@@ -137,10 +137,10 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         share, image_shape = -(-len(who) // target.current().devices), dataset.image_shape
         tile = settings.compute.tile or cost.choose_tile(shape, image_shape)
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
-        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile))
+        how = settings.compute.lowering
+        block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile, how))
         room = max(members[i].ipc for i in who) * dataset.num_classes
-        layout = block, tile, settings.compute.lowering
-        buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, *layout))
+        buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, block, tile, how))
     return tuple(buckets)
 
 
@@ -149,6 +149,7 @@ def cut(plan: Plan, budget: int) -> Plan:
 
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
     """
+    plan = _narrowed(plan, budget)
     beside = plan.temporary_bytes() + plan.devices * plan.shared_bytes
     room = max(budget - beside, budget // 50, 1)
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
@@ -159,6 +160,21 @@ def cut(plan: Plan, budget: int) -> Plan:
     edges = np.linspace(0, [len(b.members) for b in buckets], count + 1).round().astype(int).tolist()
     waves = tuple(tuple(zip(starts, stops)) for starts, stops in itertools.pairwise(edges))
     return replace(plan, buckets=buckets, waves=waves)
+
+
+def _narrowed(plan: Plan, budget: int) -> Plan:
+    """On an accelerator: blocks halved, the greediest first, until what comes and goes leaves half of the budget."""
+
+    def training(bucket: PlannedBucket) -> int:
+        return cost.training_bytes(bucket.recipe, plan.image_shape, bucket.block, bucket.tile, bucket.lowering)
+
+    while target.platform() != "cpu" and plan.devices * max(map(training, plan.buckets)) > budget / 2:
+        greediest = max((b for b in plan.buckets if b.block > 1), key=training, default=None)
+        if greediest is None:
+            break
+        half = replace(greediest, block=greediest.block // 2)
+        plan = replace(plan, buckets=tuple(half if b is greediest else b for b in plan.buckets))
+    return plan
 
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:

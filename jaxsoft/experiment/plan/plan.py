@@ -10,9 +10,6 @@ from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
 
-# The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
-_COPIES = 1.85
-
 Wave = tuple[tuple[int, int], ...]
 """For each bucket, the range of its members that a wave trains."""
 
@@ -123,7 +120,7 @@ class Plan:
         return sum(
             b.members
             * int(
-                _COPIES * cost.state_bytes(b.recipe, self.image_shape)
+                cost.copies(b.members // (b.block * self.devices)) * cost.state_bytes(b.recipe, self.image_shape)
                 + b.recipe.slots * (12 if b.recipe.features else 8)
             )
             for b in self.buckets_of()
@@ -136,11 +133,11 @@ class Plan:
     def temporary_bytes(self) -> int:
         """Bytes that come and go on all devices while blocks train or are evaluated."""
         buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()
-        training = [cost.training_bytes(b.recipe, shape, b.block, b.tile) for b in buckets]
+        training = [cost.training_bytes(b.recipe, shape, b.block, b.tile, b.lowering) for b in buckets]
         evaluation = []
         for b in buckets:
             together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
-            evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch))
+            evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch, b.lowering))
         return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
 
     def evaluation_batch(self) -> int:

@@ -222,11 +222,21 @@ def cohort_program(
     recipe: Recipe, shape: tuple[int, ...], count: int, lowering: str, devices: Sequence[Any]
 ) -> Program:
     """What teaches so many experts: a chunk is an epoch; of the devices as many as divide their blocks evenly."""
-    tile = cost.choose_tile(recipe, shape)
-    # No padding: every state that is kept is an expert's.
-    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile))
+    tile, block, used = layout(recipe, shape, count, len(devices), lowering)
     bucket = Bucket(recipe, count, block, recipe.steps_per_epoch(recipe.slots), tile, lowering)
-    return Program((bucket,), shape, select=0, devices=devices[: _largest_divisor(count // block, len(devices))])
+    return Program((bucket,), shape, select=0, devices=devices[:used])
+
+
+def layout(
+    recipe: Recipe, shape: tuple[int, ...], count: int, devices: int, lowering: str = "auto"
+) -> tuple[int, int, int]:
+    """How so many experts are trained: images that are taken at a time, experts of a block, and on how many devices.
+
+    No padding: every state that is kept is an expert's.
+    """
+    tile = cost.choose_tile(recipe, shape)
+    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile, lowering))
+    return tile, block, _largest_divisor(count // block, devices)
 
 
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:

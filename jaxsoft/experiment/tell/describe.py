@@ -9,13 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxsoft import config
-from jaxsoft.data import refusals
+from jaxsoft import config, target
+from jaxsoft.data import STAND_IN, refusals
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach.experts import by_architecture, expectations
+from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
@@ -36,11 +37,13 @@ def versions() -> str:
 def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: Sequence[History] | None) -> list[str]:
     """The data, the plan, what label specs stand for, and what is wrong with the teachers."""
     sizes = f"{len(dataset.train)} train, {len(dataset.validation)} validation, {len(dataset.test)} test"
+    known = dataset.fingerprint if dataset.fingerprint == STAND_IN else dataset.fingerprint[:12]
     what = "clips" if len(dataset.image_shape) == 4 else "images"
     return [
         f"data: {dataset.name}, {sizes} {what} of {refusals.size(dataset.image_shape)}, {dataset.num_classes} classes, "
-        f"fingerprint {dataset.fingerprint[:12]}",
+        f"fingerprint {known}",
         *plan_lines(plan, settings, plan.chunks * len(dataset.validation) + len(dataset.test)),
+        *(forecast.lines(plan, settings, dataset) if target.current().chip else []),
         *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
         *resolved_lines(settings, histories, plan.subjects),
         *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
@@ -63,15 +66,23 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
             + ("" if planned.lowering == "auto" else f", convolutions {planned.lowering}")
             + "".join(f", {name} {getattr(r, name)}" for name in apart)
         )
-    budget, seconds = memory.budget_bytes(settings), cost.estimated_seconds(plan.flops(looked))
+    budget = memory.budget_bytes(settings)
     return [
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
-        f"  students: {_roughly(seconds)}, and compilation before (rough; from the measured rate of matrix products)",
+        *_time(plan, looked),
         *_keeping(plan, settings.keep.students),
     ]
+
+
+def _time(plan: Plan, looked: int) -> list[str]:
+    """How long it may take on the device that is here."""
+    if target.current().chip:
+        return []
+    seconds = _roughly(cost.estimated_seconds(plan.flops(looked)))
+    return [f"  students: {seconds}, and compilation before (rough; from the measured rate of matrix products)"]
 
 
 def _keeping(plan: Plan, which: str) -> list[str]:

@@ -1,0 +1,31 @@
+"""The least time that a chip takes for what a program does, and how much longer real ones took."""
+
+from jaxsoft.target import Chip
+from jaxsoft.training.fusion import KINDS, Account
+
+LAUNCHES = "launches"
+BOUNDS = (*KINDS, LAUNCHES)
+"""What takes time: kernels by their kind (`fusion.KINDS`), and to start them."""
+
+MEASURED = 1.25, 2.0
+"""Measured time over this floor. Of eleven programs on an H100 and an H200 (ConvNets D3 and D4, batches of 10 to 256, one to
+256 members) it was 1.25 to 1.65; they have fewer kernels and bytes since, and if that had gained nothing it would be up to
+2.0. docs/performance.md has the table. No TPU and no A100 was measured."""
+
+_LAUNCH = {"gpu": 2.5e-6, "tpu": 0.0}  # seconds between the starts of two kernels; a TPU runs them as one program
+# Products of float32 with all of their bits, against those of bfloat16: of data sheets (GPU), six passes (TPU).
+_WIDE = {"gpu": 1 / 14, "tpu": 1 / 6}
+
+
+def seconds(program: Account, chip: Chip, precision: str) -> dict[str, float]:
+    """Seconds of a program by what takes them, of `BOUNDS`.
+
+    Each kernel takes the time of its bytes at the chip's bandwidth, or of its operations at its peak if that is more; one
+    kernel follows the other, and a launch hides behind nothing.
+    """
+    peak = chip.peak * (_WIDE[chip.platform] if precision == "float32" else 1)
+    found: dict[str, float] = {what: 0.0 for what in BOUNDS}
+    for kernel in program.kernels:
+        found[kernel.kind] += kernel.times * max(kernel.bytes / chip.bandwidth, kernel.flops / peak)
+        found[LAUNCHES] += kernel.times * _LAUNCH[chip.platform]
+    return found

@@ -82,4 +82,4 @@ def test_kernels_are_taken_where_they_are_asked_for_and_windows_are_few(monkeypa
     monkeypatch.setattr(block, "_block", lambda *args: ("kernel",))
     monkeypatch.setattr(block, "_parts", lambda *args: "parts")
     monkeypatch.setattr(conv, "asked", lambda: lowering)
-    assert block.conv_norm_relu_pool(*draw((2, 4, 4, channels), 8)) == by
+    assert block.conv_norm_relu_pool(*draw((2, 4, 4, channels), 8, np.float32)) == by

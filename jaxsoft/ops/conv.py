@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors, target
-from jaxsoft.ops import lowerings, winograd
+from jaxsoft.ops import kernels, lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
@@ -177,15 +177,31 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
-def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
-    """One of the three maps by one lowering."""
-    if how == "winograd":
-        return getattr(winograd, name)
-    if how == "kernel":
-        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
+_WAYS = {  # written out: the digest of the engine follows names
+    "forward": {
+        "patches": lowerings.forward_by_patches,
+        "kernel": kernels.forward,
+        "winograd": winograd.forward,
+        "library": lowerings.forward_by_library,
+    },
+    "input_gradient": {
+        "patches": lowerings.input_gradient_by_patches,
+        "kernel": kernels.input_gradient,
+        "winograd": winograd.input_gradient,
+        "library": lowerings.input_gradient_by_library,
+    },
+    "kernel_gradient": {
+        "patches": lowerings.kernel_gradient_by_patches,
+        "kernel": kernels.kernel_gradient,
+        "winograd": winograd.kernel_gradient,
+        "library": lowerings.kernel_gradient_by_library,
+    },
+}
 
-        return getattr(kernels, name)
-    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
+
+def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
+    """One of the three maps by one lowering; `map` and `grouped` are the library's."""
+    return _WAYS[name].get(how, _WAYS[name]["library"])
 
 
 @functools.cache

@@ -160,9 +160,7 @@ class _Program:
             elif not self._is_free(one):
                 moved = self._moved(body or self.entry, one)
                 scope = re.search(r'op_name="([^"]*)"', one.line)
-                yield Kernel(
-                    one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else ""
-                )
+                yield Kernel(one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else "")
 
     def _is_free(self, one: Instruction) -> bool:
         return one.op in _FREE or one.op.endswith("-done") or any(f'"{name}"' in one.line for name in _EMPTY_CALLS)

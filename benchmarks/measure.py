@@ -23,11 +23,13 @@ SIZES = ("toy", "cpu", "gpu")
 CLASSES, POOL = 10, 1000
 
 
-def arguments(doc: str | None) -> argparse.Namespace:
-    """`--size` and `--repeats`; JAX is set up as `jaxsoft run` sets it up."""
+def arguments(doc: str | None, only: Sequence[str] = ()) -> argparse.Namespace:
+    """`--size` and `--repeats`, and `--only` where one may choose among cases; JAX is set up as `jaxsoft run` sets it up."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="cpu", help="what is measured, and how long it may take")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
+    if only:
+        parser.add_argument("--only", choices=only, default="", help="measure the cases of this network alone")
     args = parser.parse_args()
     starting.set_up_jax(keep_programs=True)
     return args

@@ -1,6 +1,6 @@
 """How many students of a PyTorch loop does jaxsoft train in the same time, on the same device?
 
-  python benchmarks/torch_baseline.py [--size=toy|cpu|gpu] [--repeats=5]
+  python benchmarks/torch_baseline.py [--size=toy|cpu|gpu] [--repeats=5] [--only=D3]
 
 Network, images, batch, optimizer, loss, shuffling and augmentation are the same for all, and the tests hold them to it.
 The measurements take turns, and ratios are of one round. On a CPU, jaxsoft uses all cores, and each PyTorch loop one or
@@ -53,7 +53,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure and tell."""
-    args = measure.arguments(__doc__)
+    args = measure.arguments(__doc__, only=("D1", "D2", "D3", "D4"))
     if importlib.util.find_spec("torch") is None:
         print(f"torch_baseline needs PyTorch: {errors.install('bench')}")
         sys.exit(3)
@@ -65,6 +65,8 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = SIZES[args.size]
     for (depth, width), shape, slots, batch, crowds, epochs, steps, grouped_steps in size["cases"]:
+        if args.only not in ("", f"D{depth}"):
+            continue
         model = f"convnet(depth={depth}, width={width})"
         how = ("sgd(momentum=0.9)", "constant", "dsa", precision("auto"))
         recipe = Recipe(model, measure.CLASSES, slots, batch, *how)

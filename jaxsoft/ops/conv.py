@@ -113,7 +113,7 @@ def exactly(name: str = "auto") -> Iterator[None]:
 def one_by_one(images: int, lowering: str) -> bool:
     """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
     lowering = _possible(lowering)
-    return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
+    return lowering == "map" or (lowering == "auto" and (images >= FULL_BATCH or target.platform() == "tpu"))
 
 
 def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
@@ -127,6 +127,8 @@ def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) 
       channels: the fewer of those of the images and those of the response.
     """
     pixels = math.prod(g.response())
+    if g.platform == "tpu":  # at batch 10 a third of the bytes of patches of 256 members, by what XLA compiles
+        return "map"
     if g.platform != "cpu":
         return "patches" if members > 1 and images < FULL_BATCH else "map"
     held = 16 * channels * (images * pixels + 4 * channels)  # what stands for images and for the kernel
@@ -209,7 +211,10 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
         how = chosen(members, a[0], b[0])
-        if how in ("map", "winograd"):  # each as one alone: another member axis, outside of this one, finds the same rule
+        if how in (
+            "map",
+            "winograd",
+        ):  # each as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering=how))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(_way(name, how), g))(a, b), True

@@ -22,9 +22,9 @@ from jaxsoft.training.recipe import Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
 _SHARE_OF_PEAK = 0.25
-# XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
+# XLA's own plan on CPU: training takes .23 to .41 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
-_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
+_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.27, 2, 2, 2
 _WINOGRAD_SHARE = 0.09  # and .075 to .115 of what convolutions by Winograd add to that sum
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.

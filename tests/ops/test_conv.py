@@ -169,7 +169,11 @@ def test_the_rule():
     assert chosen("forward", 1, 10, "cpu", side=2) == "patches", "a window larger than the image"
     assert chosen("kernel_gradient", 1, 16, "cpu") == "map"
     assert chosen("kernel_gradient", 1, 17, "cpu") == "patches", "the window would be too large"
-    assert chosen("forward", 1, 10, "cpu", channels=64) == chosen("kernel_gradient", 2, 10, "cpu", channels=64) == "winograd"
+    assert (
+        chosen("forward", 1, 10, "cpu", channels=64)
+        == chosen("kernel_gradient", 2, 10, "cpu", channels=64)
+        == "winograd"
+    )
     assert chosen("forward", 1, 10, "cpu", channels=64, window=5) == "map"
     assert chosen("forward", 1, 50, "cpu", channels=64) == "map", "its products would leave the cache"
     assert chosen("forward", 256, 10, "gpu", channels=64) == "patches"

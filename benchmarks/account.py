@@ -19,6 +19,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "opt-barrier"}
 _VIEWS = {"bitcast", "get-tuple-element", "reshape"}
 _PARTIAL = {"dynamic-slice", "gather", "slice"}
+_OF_STEPS = ":train_chunk", ":train_chunk.<locals>.together"  # loops over steps, the last of which is of single ones
 _EMPTY_CALLS = "AllocateBuffer", "AssumeGatherIndicesInBound"
 
 
@@ -65,8 +66,8 @@ class Kernel(NamedTuple):
     @property
     def step(self) -> int:
         """At which of its loops a training step begins; -1 outside of any."""
-        own = (i for i, loop in enumerate(self.loops) if loop.frames and loop.frames[0].endswith(":train_chunk"))
-        return next(own, -1)
+        own = (i for i, loop in enumerate(self.loops) if loop.frames and loop.frames[0].endswith(_OF_STEPS))
+        return max(own, default=-1)
 
 
 def kernels(text: str) -> list[Kernel]:
@@ -86,11 +87,11 @@ _SOURCES = {
     **dict.fromkeys(("ops/norm.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"), PARTS[1]),
     **dict.fromkeys(("ops/conv.py", "ops/lowerings.py", "_layers.py:Conv"), PARTS[0]),
     "rng.py": PARTS[3],
-    "fit.py:slots_at": PARTS[3],
-    **dict.fromkeys(("augment.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_at"), PARTS[2]),
+    **dict.fromkeys(("fit.py:slots_at", "fit.py:ahead_of"), PARTS[3]),
+    **dict.fromkeys(("augment.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"), PARTS[2]),
     **dict.fromkeys(("optim.py", "/optax/transforms", "/optax/_src"), PARTS[4]),
-    **dict.fromkeys(("fit.py:loss_and_gradient", "fit.py:batch_at"), PARTS[5]),
-    "fit.py:train_chunk": PARTS[4],
+    **dict.fromkeys(("fit.py:loss_and_gradient", "fit.py:batch_of"), PARTS[5]),
+    **dict.fromkeys(("fit.py:train_chunk", "training/vector.py"), PARTS[4]),
 }
 
 
@@ -159,9 +160,7 @@ class _Program:
             elif not self._is_free(one):
                 moved = self._moved(body or self.entry, one)
                 scope = re.search(r'op_name="([^"]*)"', one.line)
-                yield Kernel(
-                    one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else ""
-                )
+                yield Kernel(one.name, one.op, one.kind, moved, loops, self._frames(one), scope[1] if scope else "")
 
     def _is_free(self, one: Instruction) -> bool:
         return one.op in _FREE or one.op.endswith("-done") or any(f'"{name}"' in one.line for name in _EMPTY_CALLS)

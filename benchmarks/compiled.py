@@ -199,7 +199,16 @@ def typical_table(rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """A line for each experiment: what compiled, its students' chunk, its experts' chunk."""
-    head = ["experiment", "compiled", "seconds", "memory, MB", "predicted", "kernels a step", "loops in it", "MB an image"]
+    head = [
+        "experiment",
+        "compiled",
+        "seconds",
+        "memory, MB",
+        "predicted",
+        "kernels a step",
+        "loops in it",
+        "MB an image",
+    ]
     lines = []
     for name in dict.fromkeys(row["experiment"] for row in rows if row["experiment"] != TYPICAL):
         own = [row for row in rows if row["experiment"] == name]

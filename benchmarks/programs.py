@@ -26,10 +26,10 @@ from jaxsoft.experiment.teach.cohort import Task, cohort_program
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, evaluate, feature_maps
+from jaxsoft.training import recipe as recipes
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member
-from jaxsoft.training import recipe as recipes
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
@@ -136,7 +136,10 @@ def _learned(plan: Plan, settings: config.Settings, dataset: Dataset, device: An
         recipe = learning.recipe_of(settings, dataset.num_classes, size)
         batch = cost.evaluation_batch(recipe, shape)
         bank = _bank(len(dataset.train), 0, shape, kind, dataset.num_classes, "true_class" in recipe.wants)
-        classes, held_out = Shape((len(dataset.train),), np.int32), _eval_set(len(dataset.validation), batch, shape, kind)
+        classes, held_out = (
+            Shape((len(dataset.train),), np.int32),
+            _eval_set(len(dataset.validation), batch, shape, kind),
+        )
         lesson: Any = Lesson(settings.learned, recipe, Material(bank, classes, held_out), settings.compute.lowering)
         sets: Any = ImageSet(Shape((count,), np.int32), Shape((count, size), np.int32))
         rows: Any = Shape((count, size, dataset.num_classes), np.float32)

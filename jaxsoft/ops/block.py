@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import target
@@ -64,7 +65,7 @@ def _gradient_backward(g: Geometry, args: tuple, d: tuple) -> tuple:
     """Gradients of the gradient are those of its parts: what is kept is known by the images."""
     *own, kept, dy = args
     *d_own, d_dy = jax.vjp(lambda *a: _parts_backward(*a)[1:], *own, dy)[1](d)
-    return (*d_own, jax.tree.map(jax.numpy.zeros_like, kept), d_dy)
+    return (*d_own, jax.tree.map(jnp.zeros_like, kept), d_dy)
 
 
 def _parts_backward(*args: Array) -> tuple[Array, ...]:

@@ -113,7 +113,7 @@ def exactly(name: str = "auto") -> Iterator[None]:
 def one_by_one(images: int, lowering: str) -> bool:
     """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
     lowering = _possible(lowering)
-    return lowering == "map" or (lowering == "auto" and images >= FULL_BATCH)
+    return lowering == "map" or (lowering == "auto" and (images >= FULL_BATCH or target.platform() == "tpu"))
 
 
 def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
@@ -127,6 +127,8 @@ def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) 
       channels: the fewer of those of the images and those of the response.
     """
     pixels = math.prod(g.response())
+    if g.platform == "tpu":  # at batch 10 a third of the bytes of patches of 256 members, by what XLA compiles
+        return "map"
     if g.platform != "cpu":
         return "patches" if members > 1 and images < FULL_BATCH else "map"
     held = 16 * channels * (images * pixels + 4 * channels)  # what stands for images and for the kernel
@@ -175,15 +177,31 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
+_WAYS: dict[
+    str, tuple[Callable, Callable, Callable]
+] = {  # the three maps, named here so that digests of code find them
+    "patches": (
+        lowerings.forward_by_patches,
+        lowerings.input_gradient_by_patches,
+        lowerings.kernel_gradient_by_patches,
+    ),
+    "winograd": (winograd.forward, winograd.input_gradient, winograd.kernel_gradient),
+    "library": (
+        lowerings.forward_by_library,
+        lowerings.input_gradient_by_library,
+        lowerings.kernel_gradient_by_library,
+    ),
+}
+
+
 def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
     """One of the three maps by one lowering."""
-    if how == "winograd":
-        return getattr(winograd, name)
     if how == "kernel":
         from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
 
         return getattr(kernels, name)
-    return getattr(lowerings, f"{name}_by_{'patches' if how == 'patches' else 'library'}")
+    maps = ("forward", "input_gradient", "kernel_gradient")
+    return _WAYS[how if how in _WAYS else "library"][maps.index(name)]
 
 
 @functools.cache

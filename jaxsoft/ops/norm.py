@@ -127,7 +127,7 @@ _pooled.defvjp(lambda x: (_pooled(x), x), lambda x, dy: (_spread(dy, x.shape),))
 
 def _dz(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Array, rate: jax.Array, dy: jax.Array) -> jax.Array:
     """The gradient after the norm of a block, of that after its pooling."""
-    return jnp.where(_standardized(x, scale, bias, mean, rate) > 0, _spread(dy.astype(rate.dtype) / 4, x.shape), 0)
+    return jnp.where(_standardized(x, scale, bias, mean, rate) > 0, _spread(dy / 4, x.shape).astype(rate.dtype), 0)
 
 
 def _anew(*arrays: jax.Array) -> tuple[jax.Array, ...]:
@@ -161,6 +161,8 @@ def _standardized(x: jax.Array, scale: jax.Array, bias: jax.Array, mean: jax.Arr
 def _spread(y: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """[B, H2, W2, C] -> [B, H, W, C]: each value to the four pixels under it, 0 to an odd last row or column."""
     wide = jnp.broadcast_to(y[:, :, None, :, None], (*y.shape[:2], 2, y.shape[2], 2, y.shape[3]))
+    # On a TPU it is a map in memory, which XLA would widen to float32 for whoever reads it.
+    wide = jax.lax.optimization_barrier(wide) if target.platform() == "tpu" else wide
     wide = wide.reshape(y.shape[0], y.shape[1] * 2, y.shape[2] * 2, y.shape[3])
     return jnp.pad(wide, ((0, 0), (0, shape[1] % 2), (0, shape[2] % 2), (0, 0)))
 

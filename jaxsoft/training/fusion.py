@@ -147,25 +147,26 @@ def _needed(operations: Sequence[_Operation], results: Iterable[Any]) -> list[_O
     return kept[::-1]
 
 
-def _once(operations: Iterable[_Operation]) -> tuple[list[_Operation], dict[Any, Any]]:
-    """Without what is computed twice and what only looks at a value in another shape, and what stands for these."""
-    alias: dict[Any, Any] = {}
+def _once(operations: Iterable[_Operation]) -> tuple[list[_Operation], dict[_Value, _Value]]:
+    """Without what is computed twice and what only looks at a value in another shape; and for values, where they lie."""
+    lies: dict[_Value, _Value] = {}
+    equal: dict[_Value, _Value] = {}  # the first of several that are
     seen: dict[Any, _Value] = {}
     kept = []
     for operation in operations:
-        reads = [v if isinstance(v, core.Literal) else alias.get(v, v) for v in operation.reads]
-        if operation.name in _VIEWS and isinstance(reads[0], _Value):
-            alias[operation.writes[0]] = reads[0]
-            continue
-        operation = operation._replace(reads=reads)
+        own, is_known = operation.writes[0], [isinstance(v, _Value) for v in operation.reads]
+        of = tuple(id(equal.get(v, v)) if known else str(v) for v, known in zip(operation.reads, is_known))
+        reads = [lies.get(v, v) if known else v for v, known in zip(operation.reads, is_known)]
         if operation.name not in _LOOPS and len(operation.writes) == 1:
-            of = tuple(id(v) if isinstance(v, _Value) else str(v) for v in reads)
-            same = seen.setdefault((operation.name, of, str(operation.params)), operation.writes[0])
-            if same is not operation.writes[0]:
-                alias[operation.writes[0]] = same
+            first = seen.setdefault((operation.name, of, str(operation.params)), own)
+            if first is not own:
+                equal[own], lies[own] = first, lies.get(first, first)
                 continue
-        kept.append(operation)
-    return kept, alias
+        if operation.name in _VIEWS and is_known[0]:
+            lies[own] = reads[0]
+        else:
+            kept.append(operation._replace(reads=reads))
+    return kept, lies
 
 
 def _written(operations: Iterable[_Operation], results: Iterable[Any]) -> set[_Value]:

@@ -17,7 +17,9 @@ SMALL = {"one by one": (128, 2), "together": (10, 16)}
 def program(how, chip, device):
     batch, members = SMALL[how]
     shape = (SIDE, SIDE, 3)
-    recipe = Recipe("convnet(depth=2, width=32)", 10, 2 * batch, batch, "sgd(momentum=0.9)", "constant", "dsa", "bfloat16")
+    recipe = Recipe(
+        "convnet(depth=2, width=32)", 10, 2 * batch, batch, "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
+    )
     with target.aimed(target.named(chip)):
         bucket = Bucket(recipe, members, cost.choose_block(recipe, shape, members), STEPS, batch)
         return programs.of_bucket(bucket, shape, device, look=16)
@@ -58,7 +60,20 @@ def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, kind, most):
     assert len(found) <= most, found
 
 
-def test_a_tpu_has_no_loop_inside_a_step_either(v5e):
-    kernels = account.kernels(program("one by one", "v5e", v5e).compile().as_text())
+@pytest.fixture(scope="module")
+def on_a_tpu(v5e):
+    asked = program("one by one", "v5e", v5e)
+    return asked, asked.compile()
+
+
+def test_a_tpu_has_no_loop_inside_a_step_either(on_a_tpu):
+    kernels = account.kernels(on_a_tpu[1].as_text())
     assert sum(kernel.times for kernel in kernels if kernel.step >= 0)
     assert account.loops_in_steps(kernels) == []
+
+
+def test_a_tpu_reads_no_pixel_alone(on_a_tpu):
+    """A gather of pixels reads a tile of 4 kB for each: 50 MB an image here. XLA counts the body of a loop once."""
+    asked, compiled = on_a_tpu
+    found = compiled.cost_analysis()["bytes accessed"] / SMALL["one by one"][0]
+    assert 500_000 < found <= 1_300_000

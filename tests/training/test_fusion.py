@@ -36,6 +36,7 @@ def test_what_nobody_reads_is_not_computed_and_the_same_only_once():
         return (jnp.sin(a) @ a).sum() + (jnp.sin(a) @ a).max()
 
     assert sum(flops > 0 for _, _, flops in kernels(function, SQUARE)) == 1
+    assert sum(flops > 0 for _, _, flops in kernels(lambda a: (a @ a, a @ a.T), SQUARE)) == 2, "not the same"
 
 
 def test_a_part_of_an_array_is_all_that_is_read():

@@ -126,7 +126,7 @@ def _expected(seconds: float, platform: str) -> str:
     if platform != "gpu":
         return "no program was ever measured on a TPU, so nothing is known but that it takes longer than this"
     low, high = floors.MEASURED
-    told = f"{low:g} to {high:g} times that, as ConvNets took on an H100 and an H200"
+    told = f"{low:g} to {high:g} times that, see docs/performance.md"
     return f"{_hours(low * seconds)} to {_hours(high * seconds)}: {told}"
 
 

@@ -25,7 +25,7 @@ _SHARE_OF_PEAK = 0.25
 # XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
 _TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
-_FUSED, _FUSED_SHARE = "instance_norm_relu_pool", 0.21  # .16 to .22 of the results inside of it, most of which fuse
+_FUSED, _FUSED_SHARE = "instance_norm_relu_pool", 0.195  # .16 to .22 of the results inside of it, most of which fuse
 _WINOGRAD_SHARE = 0.17  # and .15 to .19 of what convolutions by Winograd add to that sum
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.

@@ -5,7 +5,6 @@ place writes what it puts, what a TPU's tiles pad counts as padded, and what sta
 cache holds an array between two kernels no text says: bytes are those of every operand and result.
 """
 
-import functools
 import math
 import re
 from collections.abc import Iterator
@@ -203,7 +202,6 @@ class _Program:
         found = re.search(r"stack_frame_id=(\d+)", one.line)
         return self._frames_of(int(found[1])) if found else ()
 
-    @functools.cache
     def _frames_of(self, number: int) -> tuple[str, ...]:
         """`file:function` from the innermost frame outwards."""
         frames, places = self.tables.get("StackFrames", {}), self.tables.get("FileLocations", {})

@@ -227,10 +227,7 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
         how = chosen(members, a[0], b[0])
-        if how in (
-            "map",
-            "winograd",
-        ):  # each as one alone: another member axis, outside of this one, finds the same rule
+        if how in ("map", "winograd"):  # as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering=how))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(_way(name, how), g))(a, b), True

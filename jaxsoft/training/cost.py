@@ -22,16 +22,17 @@ from jaxsoft.training.recipe import Recipe
 
 # Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
 _SHARE_OF_PEAK = 0.25
-# XLA's own plan on CPU: training takes .23 to .41 of the sum of all forward results, twice the parameters and twice the
+# XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
-_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.27, 2, 2, 2
-_WINOGRAD_SHARE = 0.09  # and .075 to .115 of what convolutions by Winograd add to that sum
+_TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
+_FUSED, _FUSED_SHARE = "instance_norm_relu_pool", 0.195  # .16 to .22 of the results inside of it, most of which fuse
+_WINOGRAD_SHARE = 0.17  # and .15 to .19 of what convolutions by Winograd add to that sum
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
 _SECOND_COPY = 0.85
-# Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
+# Compiled for an H100 the most that a program holds at once is .8 to 1.2 times what `fusion` counts of its step or
 # of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
-_HELD = 1.12
+_HELD = 1.03
 _TOGETHER = 64  # steps that are traced: what is drawn for many of them at once counts as its share of each
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.
@@ -104,7 +105,14 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
     images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
     inside = sum(_results(recipe, image_shape, tile, lowering)) - maps
-    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images + _WINOGRAD_SHARE * inside
+    fused = maps - sum(_results(recipe, image_shape, tile, "map", without=_FUSED))
+    learning = (
+        _TRAINING_SHARE * (maps - fused)
+        + _FUSED_SHARE * fused
+        + _PARAMETER_COPIES * params
+        + _IMAGE_COPIES * images
+        + _WINOGRAD_SHARE * inside
+    )
     asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
     return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
@@ -255,20 +263,21 @@ def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
     return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
 
 
-def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str) -> list[int]:
-    """Bytes of every intermediate result of one member's forward pass."""
+def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str, without: str = "") -> list[int]:
+    """Bytes of every intermediate result of one member's forward pass, but of those inside of one function."""
     images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
     with conv.lowering(lowering):
         traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
-    return list(_outputs(traced.jaxpr))
+    return list(_outputs(traced.jaxpr, without))
 
 
-def _outputs(jaxpr: Any) -> Iterator[int]:
+def _outputs(jaxpr: Any, without: str) -> Iterator[int]:
     """Bytes of every intermediate result, looking into calls."""
     for equation in jaxpr.eqns:
         inner = [p for p in equation.params.values() if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
-        for called in inner:
-            yield from _outputs(getattr(called, "jaxpr", called))
+        for called in (getattr(p, "jaxpr", p) for p in inner):
+            if called.debug_info.func_name != without:
+                yield from _outputs(called, without)
         if not inner:
             yield from (math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in equation.outvars)
 

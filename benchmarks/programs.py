@@ -6,6 +6,7 @@ Nothing is read, drawn or taught: banks hold as many images and rows as the plan
 import functools
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ from jaxsoft.types import Dataset
 
 _SAMPLE = 2000  # training images whose label entropy is told of experts
 
-Shape = jax.ShapeDtypeStruct
+Shape: Any = jax.ShapeDtypeStruct
 
 
 class Asked(NamedTuple):
@@ -121,9 +122,8 @@ def _said(recipe: Recipe, images: Any, experts: int, lowering: str, device: Any)
     variables = jax.tree.map(lambda a: Shape((experts, *a.shape), a.dtype), one)
     bank = _bank(0, 0, images.shape[2:], images.dtype, recipe.num_classes)
     shared, _ = many.places([device])
-    args = jax.tree.map(lambda a: Shape(a.shape, a.dtype, sharding=shared), (bank, variables, images))
     how = recipe, (), lowering, evaluate.predict
-    return _jitted("experts: label bank", device, evaluate._said, *how, *args)
+    return _jitted("experts: label bank", device, evaluate._said, *how, *_lying((bank, variables, images), shared))
 
 
 def _learned(plan: Plan, settings: config.Settings, dataset: Dataset, device: Any) -> Iterator[Asked]:
@@ -131,23 +131,19 @@ def _learned(plan: Plan, settings: config.Settings, dataset: Dataset, device: An
     whose = {m.subset: m.slots(dataset.num_classes) for m in plan.members if LabelSpec.parse(m.labels).is_learned}
     kind, shape, (lying, spread) = _kind(settings, dataset), dataset.image_shape, many.places([device])
     for size in sorted(set(whose.values())):
-        subsets = {str(i): ImageSet(np.int32(i), np.arange(size)) for i, n in enumerate(whose.values()) if n == size}
+        subsets = {str(i): ImageSet(np.array(i), np.arange(size)) for i, n in enumerate(whose.values()) if n == size}
         count = len(next(learning._turns(settings, dataset, subsets)))
         recipe = learning.recipe_of(settings, dataset.num_classes, size)
         batch = cost.evaluation_batch(recipe, shape)
         bank = _bank(len(dataset.train), 0, shape, kind, dataset.num_classes, "true_class" in recipe.wants)
-        classes, held_out = (
-            Shape((len(dataset.train),), np.int32),
-            _eval_set(len(dataset.validation), batch, shape, kind),
-        )
-        lesson: Any = Lesson(settings.learned, recipe, Material(bank, classes, held_out), settings.compute.lowering)
-        sets: Any = ImageSet(Shape((count,), np.int32), Shape((count, size), np.int32))
-        rows: Any = Shape((count, size, dataset.num_classes), np.float32)
-        lesson = jax.tree.map(lambda a: Shape(a.shape, a.dtype, sharding=lying), lesson)
-        sets, rows = jax.tree.map(lambda a: Shape(a.shape, a.dtype, sharding=spread), (sets, rows))
+        held_out = _eval_set(len(dataset.validation), batch, shape, kind)
+        material = Material(bank, Shape((len(dataset.train),), np.int32), held_out)
+        lesson = Lesson(settings.learned, recipe, material, settings.compute.lowering)
+        sets = ImageSet(Shape((count,), np.int32), Shape((count, size), np.int32))
+        rows = Shape((count, size, dataset.num_classes), np.float32)
+        lesson, (sets, rows) = _lying(lesson, lying), _lying((sets, rows), spread)
         mesh = many.mesh_of(sets)
-        learner = jax.eval_shape(functools.partial(many._start, mesh=mesh), lesson, sets)
-        learner = jax.tree.map(lambda a: Shape(a.shape, a.dtype, sharding=spread), learner)
+        learner = _lying(jax.eval_shape(functools.partial(many._start, mesh=mesh), lesson, sets), spread)
         done = Shape((), np.int32, sharding=lying)
         yield _jitted("learned: start", device, many._start, lesson, sets, mesh=mesh)
         yield _jitted("learned: chunk", device, many._chunk, lesson, sets, learner, done, mesh=mesh)
@@ -180,7 +176,7 @@ def _jitted(what: str, device: Any, function: Any, *args: Any, **named: Any) -> 
 
 def _key(*known: Any) -> str:
     """Of equal programs equal in every process; places in memory are none of it."""
-    texts = (json.dumps(str(jax.tree.map(str, one))) for one in known)
+    texts = (re.sub(" at 0x[0-9a-f]+", "", json.dumps(str(jax.tree.map(str, one)))) for one in known)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
@@ -198,10 +194,10 @@ def _shared(plan: Plan, settings: config.Settings, dataset: Dataset) -> Bank:
 
 
 def _bank(images: int, rows: int, shape: tuple[int, ...], kind: Any, classes: int, wanted: bool = False) -> Bank:
-    channel: Any = Shape(shape[-1:], np.float32)
-    stored: Any = Shape((images, *shape), kind)
-    labels: Any = Shape((rows, classes), np.float32)
-    true: Any = Shape((images,), np.int32) if wanted else None
+    channel = Shape(shape[-1:], np.float32)
+    stored = Shape((images, *shape), kind)
+    labels = Shape((rows, classes), np.float32)
+    true = Shape((images,), np.int32) if wanted else None
     return Bank(stored, channel, channel, labels, true)
 
 
@@ -209,16 +205,16 @@ def _eval_set(count: int, batch: int, shape: tuple[int, ...], kind: Any) -> Eval
     """As `evaluate.eval_set` cuts it."""
     parts = max(1, -(-count // batch))
     size = max(1, -(-count // parts))
-    images: Any = Shape((parts, size, *shape), kind)
-    labels: Any = Shape((parts, size), np.int32)
+    images = Shape((parts, size, *shape), kind)
+    labels = Shape((parts, size), np.int32)
     return EvalSet(images, labels)
 
 
 def _member(count: int, recipe: Recipe, student: bool = True) -> Member:
     """So many members of a bucket; experts have no views."""
-    whole: Any = Shape((count,), np.int32)
-    real: Any = Shape((count,), np.float32)
-    table: Any = Shape((count, recipe.slots), np.int32)
+    whole = Shape((count,), np.int32)
+    real = Shape((count,), np.float32)
+    table = Shape((count, recipe.slots), np.int32)
     more = {"subset_seed": whole, "features": table if recipe.features else None} if student else {}
     return Member(whole, table, table, whole, real, real, whole, **more)
 
@@ -227,6 +223,10 @@ def _kind(settings: config.Settings, dataset: Dataset) -> Any:
     """The type of stored images."""
     whitened = spec.parse_one(settings.data.normalize).name == "zca"
     return np.dtype(np.float32) if whitened else dataset.train.images.dtype
+
+
+def _lying(tree: Any, there: Any) -> Any:
+    return jax.tree.map(lambda a: Shape(a.shape, a.dtype, sharding=there), tree)
 
 
 def _bytes(tree: Any) -> int:

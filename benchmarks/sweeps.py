@@ -47,11 +47,11 @@ def stand_in(name: str, validation: float = 0.1, side: int = 0) -> Dataset:
     classes, train, test, own = SIZES[name]
     held, black = round(validation * train), np.zeros((), np.uint8)
     labels = np.arange(classes, dtype=np.int32)
-    splits = (
+    images, held_out, asked = (
         Split(np.broadcast_to(black, (classes * n, side or own, side or own, 3)), np.repeat(labels, n))
         for n in (train - held, held, test)
     )
-    return Dataset(name, tuple(f"class {i}" for i in range(classes)), *splits, "", "", "")
+    return Dataset(name, tuple(f"class {i}" for i in range(classes)), images, held_out, asked, "", "", "")
 
 
 class Wave(NamedTuple):

@@ -27,7 +27,8 @@ def conv_norm_relu_pool(
     size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
     g = Geometry(size, window, 1, window[0] // 2, conv.asked(), target.platform())
     if g.lowering == "kernel" and math.prod(kernel.shape[:3]) <= _MOST_INPUTS:
-        return _block(g, x, kernel, scale, bias)[0]
+        result: Any = _block(g, x, kernel, scale, bias)
+        return result[0]
     return _parts(x, kernel, scale, bias)
 
 
@@ -52,8 +53,8 @@ def _gradient(g: Geometry, *args: Any) -> tuple[Array, Array, Array]:
 
 
 def _block_forward(g: Geometry, *args: Array) -> tuple[tuple[Array, Any], tuple]:
-    y, kept = _block(g, *args)
-    return (y, kept), (*args, jax.lax.stop_gradient(kept))
+    result: Any = _block(g, *args)
+    return result, (*args, jax.lax.stop_gradient(result[1]))
 
 
 def _block_backward(g: Geometry, kept: tuple, d: tuple[Array, Any]) -> tuple[Array, ...]:

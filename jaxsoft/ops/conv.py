@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors, target
-from jaxsoft.ops import lowerings, winograd
+from jaxsoft.ops import kernels, lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
@@ -177,31 +177,31 @@ def apply(map: str, g: Geometry, a: Array, b: Array) -> Array:
     return maps[map](g, a, b)
 
 
-_WAYS: dict[
-    str, tuple[Callable, Callable, Callable]
-] = {  # the three maps, named here so that digests of code find them
-    "patches": (
-        lowerings.forward_by_patches,
-        lowerings.input_gradient_by_patches,
-        lowerings.kernel_gradient_by_patches,
-    ),
-    "winograd": (winograd.forward, winograd.input_gradient, winograd.kernel_gradient),
-    "library": (
-        lowerings.forward_by_library,
-        lowerings.input_gradient_by_library,
-        lowerings.kernel_gradient_by_library,
-    ),
+_WAYS = {  # written out: the digest of the engine follows names
+    "forward": {
+        "patches": lowerings.forward_by_patches,
+        "kernel": kernels.forward,
+        "winograd": winograd.forward,
+        "library": lowerings.forward_by_library,
+    },
+    "input_gradient": {
+        "patches": lowerings.input_gradient_by_patches,
+        "kernel": kernels.input_gradient,
+        "winograd": winograd.input_gradient,
+        "library": lowerings.input_gradient_by_library,
+    },
+    "kernel_gradient": {
+        "patches": lowerings.kernel_gradient_by_patches,
+        "kernel": kernels.kernel_gradient,
+        "winograd": winograd.kernel_gradient,
+        "library": lowerings.kernel_gradient_by_library,
+    },
 }
 
 
 def _way(name: str, how: str) -> Callable[[Geometry, Array, Array], Array]:
-    """One of the three maps by one lowering."""
-    if how == "kernel":
-        from jaxsoft.ops import kernels  # Pallas takes a quarter of a second to import, and few need it
-
-        return getattr(kernels, name)
-    maps = ("forward", "input_gradient", "kernel_gradient")
-    return _WAYS[how if how in _WAYS else "library"][maps.index(name)]
+    """One of the three maps by one lowering; `map` and `grouped` are the library's."""
+    return _WAYS[name].get(how, _WAYS[name]["library"])
 
 
 @functools.cache
@@ -227,10 +227,7 @@ def _batchable(name: str, g: Geometry) -> Callable[[Array, Array], Array]:
             return y.reshape(*a.shape[:2], *y.shape[1:]), True
         a, b = (v if yes else jnp.broadcast_to(v, (members, *v.shape)) for v, yes in zip((a, b), batched))
         how = chosen(members, a[0], b[0])
-        if how in (
-            "map",
-            "winograd",
-        ):  # each as one alone: another member axis, outside of this one, finds the same rule
+        if how in ("map", "winograd"):  # as one alone: another member axis, outside of this one, finds the same rule
             alone = _batchable(name, g._replace(lowering=how))
             return (alone(a[0], b[0])[None] if members == 1 else jax.lax.map(lambda ab: alone(*ab), (a, b))), True
         return jax.vmap(functools.partial(_way(name, how), g))(a, b), True

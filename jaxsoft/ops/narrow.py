@@ -68,15 +68,16 @@ def forward(g: Geometry, x: Array, k: Array, scale: Array, bias: Array) -> tuple
         affine = _affine(p, mean, rate, scale_ref, bias_ref)
 
         def pool(place: Array, none: Array) -> Array:
-            y = sum(jnp.maximum(z, 0) for _, z in p.pooled_over(x_ref, k, affine, place)) / 4
+            z = [jnp.maximum(z, 0) for _, z in p.pooled_over(x_ref, k, affine, place)]
+            y = (z[0] + z[1] + z[2] + z[3]) / 4
             triton.store(p.pooled_at(y_ref, place), y.astype(y_ref.dtype), mask=p.is_pooled(place))
             return none
 
         _over(math.prod(s.pooled), pool, jnp.int32(0))
 
-    kept = Kept((s.images, _SIDE, _SIDE), *[(s.images, s.channels)] * 2)
-    wide = Kept(*(jax.ShapeDtypeStruct(shape, s.wide) for shape in kept))
+    shapes = (s.images, _SIDE, _SIDE), (s.images, s.channels), (s.images, s.channels)
     y = jax.ShapeDtypeStruct((s.images * math.prod(s.pooled), s.channels), x.dtype)
+    wide = (jax.ShapeDtypeStruct(shape, s.wide) for shape in shapes)
     y, *kept = _call(s, kernel, (y, *wide), x, k, scale, bias)
     return y.reshape(s.images, *s.pooled, s.channels), Kept(*kept)
 

@@ -100,7 +100,8 @@ def _block_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array, jax.Array, j
     """
     x, scale, bias, mean, rate = kept
     wide = x.astype(rate.dtype)
-    dz, again = _dz(*kept, dy), _dz(x, scale, bias, *_anew(mean, rate), dy)
+    dz, (mean_again, rate_again) = _dz(x, scale, bias, mean, rate, dy), _anew(mean, rate)
+    again = _dz(x, scale, bias, mean_again, rate_again, dy)
     mean, rate, sum_dz, sum_dz_x = _anew(mean, rate, *_sums(dz, again * wide))
     d_scale = rate * (sum_dz_x - mean * sum_dz)  # of each image; summed over them below
     pixels, factor = x.shape[1] * x.shape[2], rate * scale[None]

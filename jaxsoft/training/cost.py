@@ -29,9 +29,9 @@ _WINOGRAD_SHARE = 0.05  # and 0 to .1 of what convolutions by Winograd add to th
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
 _SECOND_COPY = 0.85
-# Compiled for an H100 the most that a program holds at once is .88 to 1.35 times what `fusion` counts of its step or
+# Compiled for an H100 the most that a program holds at once is .8 to 1.2 times what `fusion` counts of its step or
 # of its look: masks and copies that need not be, against what a better order spares (docs/performance.md has a table).
-_HELD = 1.12
+_HELD = 1.03
 _TOGETHER = 64  # steps that are traced: what is drawn for many of them at once counts as its share of each
 # On CPU steps were fastest, or within a few percent of it, where the largest result of a block of members has about this
 # size, and where that of a tile of one member's images has; a tile of fewer images than four costs more than it saves.

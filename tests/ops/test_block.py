@@ -75,11 +75,10 @@ def test_half_precision_is_no_worse_than_by_parts():
     assert all(k <= p + 1e-3 for k, p in zip(kernels, parts)), (kernels, parts)
 
 
-@pytest.mark.parametrize(
-    "lowering, channels, by", [("kernel", 3, "kernel"), ("kernel", 4, "parts"), ("auto", 3, "parts")]
-)
-def test_kernels_are_taken_where_they_are_asked_for_and_windows_are_few(monkeypatch, lowering, channels, by):
-    monkeypatch.setattr(block, "_block", lambda *args: ("kernel",))
-    monkeypatch.setattr(block, "_parts", lambda *args: "parts")
-    monkeypatch.setattr(conv, "asked", lambda: lowering)
-    assert block.conv_norm_relu_pool(*draw((2, 4, 4, channels), 8)) == by
+@pytest.mark.parametrize("lowering, channels, taken", [("kernel", 3, 1), ("kernel", 4, 0), ("auto", 3, 0)])
+def test_kernels_are_taken_where_they_are_asked_for_and_windows_are_few(monkeypatch, lowering, channels, taken):
+    ones, zeros = jnp.ones((2, 2, 2, 8)), jnp.zeros((2, 2, 2, 8))
+    monkeypatch.setattr(block, "_block", lambda *args: (ones, None))
+    monkeypatch.setattr(block, "_parts", lambda *args: zeros)
+    with conv.lowering(lowering):
+        assert block.conv_norm_relu_pool(*draw((2, 4, 4, channels), 8, np.float32)).max() == taken

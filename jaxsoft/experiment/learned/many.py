@@ -42,7 +42,7 @@ def places(devices: Sequence[Any]) -> tuple[NamedSharding, NamedSharding]:
 
 def mesh_of(subsets: ImageSet) -> Mesh:
     """The devices on which subsets lie; for those that are still on the host, all local ones."""
-    there = getattr(subsets.seed, "sharding", places(jax.local_devices())[1])
+    there: Any = getattr(subsets.seed, "sharding", None) or places(jax.local_devices())[1]
     return there.mesh
 
 

@@ -53,7 +53,7 @@ def test_there_is_no_loop_inside_a_step(small, how):
 
 @pytest.mark.parametrize(("kind", "most"), [("f32", 0), ("pred", 2)])
 def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, kind, most):
-    """Of the first block, in the size in which they are largest. Comparisons of maps as small as here XLA still writes."""
+    """Of the first block, in the size in which they are largest."""
     asked, kernels = small["one by one"]
     whole = SMALL["one by one"][0] * SIDE * SIDE * 32
     found = [k.name for k in kernels if k.trains for one in account.shapes(k.kind) if one == (kind, whole)]

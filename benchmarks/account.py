@@ -90,7 +90,7 @@ _SOURCES = {
     **dict.fromkeys(("augment.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"), PARTS[2]),
     **dict.fromkeys(("optim.py", "/optax/transforms", "/optax/_src"), PARTS[4]),
     **dict.fromkeys(("fit.py:loss_and_gradient", "fit.py:batch_of"), PARTS[5]),
-    **dict.fromkeys(("fit.py:train_chunk", "training/vector.py"), PARTS[4]),
+    **dict.fromkeys(("fit.py:train_chunk", "training/flat.py"), PARTS[4]),
 }
 
 

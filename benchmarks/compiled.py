@@ -167,7 +167,7 @@ def measured(asked: programs.Asked, chip: str) -> Row:
         "bytes": sum(k.times * k.bytes for k in found),
     }
     if asked.steps:
-        inside = [k for k in found if k.step >= 0]
+        inside = [k for k in found if k.trains]
         row["steps"], row["images"] = asked.steps, asked.images
         row["kernels_in_steps"] = sum(k.times for k in inside)
         row["loops"] = len(account.loops_in_steps(found))

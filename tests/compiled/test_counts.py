@@ -32,17 +32,17 @@ def small(h100):
     return {how: (one, account.kernels(one.compile().as_text())) for how, one in asked.items()}
 
 
-@pytest.mark.parametrize(("how", "most"), [("one by one", 40), ("together", 2.9)])
+@pytest.mark.parametrize(("how", "most"), [("one by one", 41), ("together", 2.8)])
 def test_kernels_of_a_step(small, how, most):
     asked, kernels = small[how]
-    found = sum(kernel.times for kernel in kernels if kernel.step >= 0) / asked.steps
+    found = sum(kernel.times for kernel in kernels if kernel.trains) / asked.steps
     assert 0.4 * most < found <= most
 
 
-@pytest.mark.parametrize(("how", "most"), [("one by one", 270_000), ("together", 640_000)])
+@pytest.mark.parametrize(("how", "most"), [("one by one", 250_000), ("together", 525_000)])
 def test_bytes_of_an_image(small, how, most):
     asked, kernels = small[how]
-    found = sum(kernel.times * kernel.bytes for kernel in kernels if kernel.step >= 0) / asked.images
+    found = sum(kernel.times * kernel.bytes for kernel in kernels if kernel.trains) / asked.images
     assert 0.4 * most < found <= most
 
 
@@ -53,10 +53,10 @@ def test_there_is_no_loop_inside_a_step(small, how):
 
 @pytest.mark.parametrize(("kind", "most"), [("f32", 0), ("pred", 2)])
 def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, kind, most):
-    """Of the first block, in the size in which they are largest. Comparisons of maps as small as here XLA still writes."""
+    """Of the first block, in the size in which they are largest."""
     asked, kernels = small["one by one"]
     whole = SMALL["one by one"][0] * SIDE * SIDE * 32
-    found = [k.name for k in kernels if k.step >= 0 for one in account.shapes(k.kind) if one == (kind, whole)]
+    found = [k.name for k in kernels if k.trains for one in account.shapes(k.kind) if one == (kind, whole)]
     assert len(found) <= most, found
 
 
@@ -68,7 +68,7 @@ def on_a_tpu(v5e):
 
 def test_a_tpu_has_no_loop_inside_a_step_either(on_a_tpu):
     kernels = account.kernels(on_a_tpu[1].as_text())
-    assert sum(kernel.times for kernel in kernels if kernel.step >= 0)
+    assert sum(kernel.times for kernel in kernels if kernel.trains)
     assert account.loops_in_steps(kernels) == []
 
 

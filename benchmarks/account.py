@@ -90,7 +90,7 @@ PARTS = "convolutions", "norm, ReLU, pool", "augmentation", "order, random numbe
 _NORM = "ops/norm.py", "ops/block.py", "ops/narrow.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"
 _CONV = "ops/conv.py", "ops/lowerings.py", "ops/kernels.py", "ops/winograd.py", "_layers.py:Conv"
 _AUGMENTATION = "augment.py", "warps.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"
-_OPTIMIZER = "optim.py", "/optax/transforms", "/optax/_src", "training/vector.py"
+_OPTIMIZER = "optim.py", "/optax/transforms", "/optax/_src", "training/flat.py"
 _SOURCES = {
     **dict.fromkeys(_NORM, PARTS[1]),
     **dict.fromkeys(_CONV, PARTS[0]),

@@ -36,12 +36,11 @@ import suite
 from jaxsoft import numerics, target
 from jaxsoft.command import experiments
 from jaxsoft.experiment.machine.environment import environment
-from jaxsoft.training import cost
+from jaxsoft.training import cost, floors
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = 2.5e-6  # seconds that a GPU takes to begin a kernel, at least; measured on an H100
 TYPICAL = "typical"
 """Beside the experiments: students of the sizes that are measured elsewhere."""
 MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
@@ -173,9 +172,8 @@ def measured(asked: programs.Asked, chip: str) -> Row:
         row["kernels_in_steps"] = sum(k.times for k in inside)
         row["loops"] = len(account.loops_in_steps(found))
         row["parts"] = {part: _sum(found, part) for part in (*account.PARTS, "evaluation")}
-        launches = LAUNCH * row["kernels"] if facts.platform == "gpu" else 0.0
-        floors = row["bytes"] / facts.bandwidth, asked.flops / facts.peak, launches
-        row["floors"] = dict(zip(("bandwidth", "peak", "launches"), floors))
+        least = row["bytes"] / facts.bandwidth, asked.flops / facts.peak, floors.LAUNCH[facts.platform] * row["kernels"]
+        row["floors"] = dict(zip(("bandwidth", "peak", "launches"), least))
     return row
 
 

@@ -12,7 +12,9 @@ MEASURED = 1.25, 2.0
 256 members) it was 1.25 to 1.65; they have fewer kernels and bytes since, and if that had gained nothing it would be up to
 2.0. docs/performance.md has the table. No TPU and no A100 was measured."""
 
-_LAUNCH = {"gpu": 2.5e-6, "tpu": 0.0}  # seconds between the starts of two kernels; a TPU runs them as one program
+LAUNCH = {"gpu": 2.5e-6, "tpu": 0.0}
+"""Seconds between the starts of two kernels, at least, as measured on an H100; a TPU runs them as one program."""
+
 # Products of float32 with all of their bits, against those of bfloat16: of data sheets (GPU), six passes (TPU).
 _WIDE = {"gpu": 1 / 14, "tpu": 1 / 6}
 
@@ -27,5 +29,5 @@ def seconds(program: Account, chip: Chip, precision: str) -> dict[str, float]:
     found: dict[str, float] = {what: 0.0 for what in BOUNDS}
     for kernel in program.kernels:
         found[kernel.kind] += kernel.times * max(kernel.bytes / chip.bandwidth, kernel.flops / peak)
-        found[LAUNCHES] += kernel.times * _LAUNCH[chip.platform]
+        found[LAUNCHES] += kernel.times * LAUNCH[chip.platform]
     return found

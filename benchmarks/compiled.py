@@ -171,11 +171,10 @@ def measured(asked: programs.Asked, chip: str) -> Row:
     except (jax.errors.JaxRuntimeError, NotImplementedError) as problem:
         return {"error": str(problem).strip().splitlines()[0][:200]}
     found = account.kernels(made.as_text())
-    memory, facts = made.memory_analysis(), target.CHIPS[chip]
-    held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    facts = target.CHIPS[chip]
     row: Row = {
         "seconds": time.perf_counter() - begun,
-        "memory": held + memory.temp_size_in_bytes + asked.more,
+        "memory": cost.planned_bytes(made) + asked.more,
         "kernels": sum(k.times for k in found),
         "bytes": sum(k.times * k.bytes for k in found),
     }

@@ -118,6 +118,15 @@ def at_once(temporary: Sequence[int]) -> int:
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
 
 
+def planned_bytes(compiled: jax.stages.Compiled) -> int:
+    """What a program holds at its peak on a device, with arguments and results, as XLA planned it; 0 if it does not say."""
+    plan = compiled.memory_analysis()
+    if plan is None:
+        return 0
+    own = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return int(own + plan.temp_size_in_bytes)
+
+
 def evaluation_bytes(
     recipe: Recipe, image_shape: tuple[int, ...], members: int, batch: int, lowering: str = "auto"
 ) -> int:

@@ -263,6 +263,7 @@ def _member(recipe: Recipe) -> Member:
     return Member(whole, slots, slots, whole, real, real, whole, whole, slots)
 
 
+@imports.cached
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
     return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
 

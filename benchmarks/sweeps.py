@@ -19,7 +19,7 @@ from jaxsoft.labels.bank import LogitBank
 from jaxsoft.training.ensemble import Program, pad
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member
-from jaxsoft.types import Dataset
+from jaxsoft.types import Dataset, Split
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

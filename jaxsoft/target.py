@@ -69,6 +69,12 @@ def aimed(at: Target) -> Iterator[None]:
         _aimed.reset(token)
 
 
+def is_here() -> bool:
+    """Whether the devices of `current` are those that JAX computes on, as far as their kind tells."""
+    there = _aimed.get()
+    return there is None or (there.platform == jax.default_backend() and not there.chip)
+
+
 def of(devices: Sequence[Any]) -> Target:
     """The target that some devices of one kind are, whether they are here or only a description for a compiler."""
     kind: str = devices[0].platform

@@ -42,7 +42,7 @@ def examine() -> list[Finding]:
     """All that was found, in the order in which it is told."""
     found = _tried(_packages)
     started = _tried(_devices)
-    with_jax = () if is_ill(started) else (_settings, _memory, _programs)
+    with_jax = () if is_ill(started) else (_settings, _memory, _kernels, _programs)
     return found + started + [one for check in (*with_jax, _data, _runs) for one in _tried(check)]
 
 
@@ -163,6 +163,17 @@ def _memory() -> Iterator[Finding]:
 
     most, used = memory.most_bytes(), memory.budget_bytes(config.Settings())
     yield OK, f"memory: {most / 1e9:.1f} GB, of which the students of a wave may take {used / 1e9:.1f} GB"
+
+
+def _kernels() -> Iterator[Finding]:
+    """Whether a GPU computes with kernels of our own, which it has to show to be right."""
+    from jaxsoft import target
+    from jaxsoft.ops import checked
+
+    if target.platform() != "gpu":
+        return
+    why = checked.fault()
+    yield (WARNING, checked.told(why)) if why else (OK, "kernels: checked against other ways to compute the same")
 
 
 def _programs() -> Iterator[Finding]:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxsoft import target
 from jaxsoft.ops import conv, norm
 from jaxsoft.ops.lowerings import Geometry
 
@@ -21,12 +20,11 @@ def conv_norm_relu_pool(
     """Convolution that keeps the size of the map, instance norm, ReLU and 2x2 average pooling.
 
     Equal to `norm.instance_norm_relu_pool(conv.conv2d(x, kernel, 1, h // 2), scale, bias)`, with its gradients of any
-    order. Where the lowering `kernel` is asked for and a window has few inputs, one kernel computes all of it, and
-    another the gradient; see `narrow`.
+    order. Where a window has few inputs, a GPU computes all of it by one kernel and the gradient by another (`narrow`), at
+    any batch: chosen by the bytes that these do not move, and timed by no device. So it is where `kernel` is asked for.
     """
-    size, window = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1])
-    g = Geometry(size, window, 1, window[0] // 2, conv.asked(), target.platform())
-    if g.lowering == "kernel" and math.prod(kernel.shape[:3]) <= _MOST_INPUTS:
+    g = conv.geometry(x, kernel, 1, kernel.shape[0] // 2)
+    if (g.own or g.lowering == "kernel") and math.prod(kernel.shape[:3]) <= _MOST_INPUTS:
         result: Any = _block(g, x, kernel, scale, bias)
         return result[0]
     return _parts(x, kernel, scale, bias)

@@ -4,10 +4,10 @@
 convolutions inside a loop without its fast library. So a model calls `conv2d` for one member, and this module alone
 decides what happens when a member axis arrives:
 
-  patches   shifted slices side by side, then a (batched) matrix product; many small members on an accelerator. On CPU
-            a few images at a time keep the slices in cache
-  kernel    kernels of our own, for a GPU, that gather the windows while they multiply them (`kernels`): never chosen, as no
-            GPU has timed them. Where they do not serve, by patches if there are several members
+  patches   shifted slices side by side, then a (batched) matrix product. On CPU a few images at a time keep the slices
+            in cache
+  kernel    kernels of our own that gather the windows while they multiply them (`kernels`); many small members on a GPU,
+            once it has shown that their numbers are right (`checked`). Of few channels by patches
   winograd  the members one after another, each with fewer multiplications (`winograd`); CPU, 3x3 windows of many channels
   map       the members one after another, each by the library's convolution; CPU, and large batches on an accelerator
   grouped   what plain `vmap` gives; the oracle that the others are tested against
@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxsoft import errors, target
-from jaxsoft.ops import kernels, lowerings, winograd
+from jaxsoft.ops import checked, kernels, lowerings, winograd
 from jaxsoft.ops.lowerings import Geometry
 
 LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
@@ -67,10 +67,19 @@ def conv2d(
     Returns:
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
-    g = Geometry(
-        (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), stride, padding, asked(), target.platform()
-    )
-    return _forward(g, x, kernel.astype(x.dtype))
+    return _forward(geometry(x, kernel, stride, padding), x, kernel.astype(x.dtype))
+
+
+def geometry(x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"], stride: int, padding: int) -> Geometry:
+    """What is static about such a convolution on the present target, and how it is to be computed there."""
+    size, window, how = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), asked()
+    own = how == "auto" and x.dtype.name in checked.MOST and takes_kernels()
+    return Geometry(size, window, stride, padding, how, target.platform(), own)
+
+
+def takes_kernels() -> bool:
+    """Whether on the present target `auto` may take kernels of our own: a GPU on which they are not known to fail."""
+    return target.platform() == "gpu" and not checked.fault()
 
 
 def asked() -> str:
@@ -117,7 +126,11 @@ def one_by_one(images: int, lowering: str) -> bool:
 
 
 def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:
-    """The lowering that `auto` stands for, as measured on two cores (CPU) and one H100 (elsewhere).
+    """The lowering that `auto` stands for: on CPU as measured on two cores; elsewhere by counts, and one H100's times.
+
+    On that H100 patches of 24 members at 100 images, and of more at fewer, were faster than the library's convolution of
+    one member after another (`map`). Kernels of our own were timed by no device: they move from .25 to .36 of the bytes of
+    patches by what XLA compiles for an H100 (docs/performance.md), and to force `patches` gives what was measured.
 
     Args:
       map: `forward`, `input_gradient` or `kernel_gradient`.
@@ -130,7 +143,9 @@ def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) 
     if g.platform == "tpu":  # at batch 10 a third of the bytes of patches of 256 members, by what XLA compiles
         return "map"
     if g.platform != "cpu":
-        return "patches" if members > 1 and images < FULL_BATCH else "map"
+        if members == 1 or images >= FULL_BATCH:
+            return "map"
+        return "kernel" if g.own and channels >= KERNEL_CHANNELS else "patches"
     held = 16 * channels * (images * pixels + 4 * channels)  # what stands for images and for the kernel
     if winograd.serves(g) and channels >= _WINOGRAD_CHANNELS and held <= _WINOGRAD_BYTES:
         return "winograd"

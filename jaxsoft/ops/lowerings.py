@@ -11,7 +11,10 @@ _CACHED_WINDOWS = 2_500_000
 
 
 class Geometry(NamedTuple):
-    """What is static about a convolution: sizes, stride, padding, the lowering that was asked for, and the platform."""
+    """What is static about a convolution: sizes, stride, padding, the lowering that was asked for, and the platform.
+
+    `own` says whether `auto` may take kernels of our own.
+    """
 
     size: tuple[int, int]
     window: tuple[int, int]
@@ -19,6 +22,7 @@ class Geometry(NamedTuple):
     padding: int
     lowering: str = "auto"
     platform: str = "cpu"
+    own: bool = False
 
     def response(self) -> tuple[int, int]:
         """Height and width of the response."""

@@ -59,9 +59,9 @@ def variables(recipe: Recipe, image_shape: tuple[int, ...]) -> Any:
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
     """Bytes of intermediate results in one member's forward pass of `batch` images: the largest, and all together.
 
-    On CPU those inside of convolutions are left out.
+    Those inside of convolutions are left out.
     """
-    outputs = _results(recipe, image_shape, batch, "map" if target.platform() == "cpu" else "auto")
+    outputs = _results(recipe, image_shape, batch, "map")
     return max(outputs), sum(outputs)
 
 
@@ -85,13 +85,13 @@ def step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int = 0
         block,
         tile,
         lowering,
-        target.platform(),
+        _aim(),
     )
 
 
 def look(recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, lowering: str = "auto") -> Account:
     """What a block of networks does, on the present target, to say what so many images are: as `step`."""
-    return _look(recipe, image_shape, block, batch, lowering, target.platform())
+    return _look(recipe, image_shape, block, batch, lowering, _aim())
 
 
 def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str = "auto") -> int:
@@ -116,6 +116,15 @@ def at_once(temporary: Sequence[int]) -> int:
     """
     others = _BESIDE if target.platform() == "cpu" else 0.0
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
+
+
+def planned_bytes(compiled: jax.stages.Compiled) -> int:
+    """What a program holds at its peak on a device, with arguments and results, as XLA planned it; 0 if it does not say."""
+    plan = compiled.memory_analysis()
+    if plan is None:
+        return 0
+    own = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return int(own + plan.temp_size_in_bytes)
 
 
 def evaluation_bytes(
@@ -199,6 +208,11 @@ def _images_in_cache(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     return max(_LEAST_TILE, _TILE_BYTES // max(1, largest))
 
 
+def _aim() -> tuple[str, bool]:
+    """What a traced program depends on beside its arguments."""
+    return target.platform(), conv.takes_kernels()
+
+
 def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with conv.lowering("map"):
@@ -208,9 +222,9 @@ def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
 
 
 @imports.cached
-def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str, platform: str) -> Account:
+def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, lowering: str, aim: tuple) -> Account:
     def train(bank: Bank, member: Member, state: fit.State) -> Any:
-        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), _TOGETHER, tile)
+        return fit.train_chunk(recipe, bank, member, state, jnp.int32(0), _TOGETHER, tile, block == 1)
 
     stacked = [
         jax.tree.map(lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), tree)
@@ -222,9 +236,7 @@ def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, l
 
 
 @imports.cached
-def _look(
-    recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, lowering: str, platform: str
-) -> Account:
+def _look(recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, lowering: str, aim: tuple) -> Account:
     def ask(variables: Any, bank: Bank, images: Any) -> Any:
         return recipe.logits(variables, bank.normalized(images)).argmax(-1)
 
@@ -251,6 +263,7 @@ def _member(recipe: Recipe) -> Member:
     return Member(whole, slots, slots, whole, real, real, whole, whole, slots)
 
 
+@imports.cached
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
     return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
 
@@ -266,9 +279,10 @@ def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering:
 def _outputs(jaxpr: Any) -> Iterator[int]:
     """Bytes of every intermediate result, looking into calls."""
     for equation in jaxpr.eqns:
-        inner = [p for p in equation.params.values() if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
-        for called in inner:
-            yield from _outputs(getattr(called, "jaxpr", called))
+        called = equation.params.values() if equation.primitive.name != "pallas_call" else ()
+        inner = [p for p in called if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
+        for part in inner:
+            yield from _outputs(getattr(part, "jaxpr", part))
         if not inner:
             yield from (math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in equation.outvars)
 

@@ -137,11 +137,7 @@ class Program:
 
     def bytes(self) -> int:
         """What the compiled chunk holds at its peak on all devices, as XLA planned it."""
-        analysis = self._compiled["chunk"].memory_analysis()
-        if analysis is None:
-            return 0
-        own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-        return int(own + analysis.temp_size_in_bytes) * self.mesh.size
+        return cost.planned_bytes(self._compiled["chunk"]) * self.mesh.size
 
     def compiled(self, name: str, *args: Any) -> jax.stages.Compiled:
         """One of the functions, compiled once for arguments of these shapes.

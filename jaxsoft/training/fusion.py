@@ -20,7 +20,8 @@ rest of network and loss, forward and backward; what follows. Of a program witho
 
 _PRODUCTS = "conv_general_dilated", "dot_general"
 _LOOPS = "scan", "while", "cond"
-_WRITTEN = "sort", "argmax", "argmin", "top_k", "select_and_scatter_add", "pallas_call"  # beside reductions, scatters
+_OWN = ("pallas_call",)  # kernels of our own
+_WRITTEN = "sort", "argmax", "argmin", "top_k", "select_and_scatter_add"  # beside reductions, scatters
 _WINDOWS = "concatenate", "rev", "pad"  # what products by patches read
 # What computes nothing; products read transposed arrays as they lie.
 _VIEWS = "reshape", "squeeze", "expand_dims", "transpose", "copy", "copy_p", "stop_gradient", "optimization_barrier"
@@ -57,6 +58,7 @@ class _Use(NamedTuple):
     reads: frozenset[_Value]
     writes: tuple[_Value, ...]
     inside: int  # bytes that come and go in a loop
+    over: frozenset[_Value]  # where its results may lie if nobody else reads that
 
 
 class _Operation(NamedTuple):
@@ -70,7 +72,9 @@ class _Operation(NamedTuple):
     @property
     def is_written(self) -> bool:
         """Whether its results go to memory, whoever reads them."""
-        named = self.name in (*_PRODUCTS, *_LOOPS, *_WRITTEN) or self.name.startswith(("reduce_", "scatter", "cum"))
+        named = self.name in (*_PRODUCTS, *_LOOPS, *_OWN, *_WRITTEN) or self.name.startswith(
+            ("reduce_", "scatter", "cum")
+        )
         return named and self.name != "reduce_precision"
 
 
@@ -85,9 +89,7 @@ def _account(jaxpr: Any, stack: str = "", times: float = 1.0) -> Account:
     results = [alias.get(value, value) for value in results]
     written = _written(operations, results)
     made = {value for operation in operations for value in operation.writes}
-    sources: dict[
-        _Value, dict[_Value, int]
-    ] = {}  # of what is computed where it is read: values in memory, bytes of each
+    sources: dict[_Value, dict[_Value, int]] = {}  # of what is computed where it is read: what that reads, and bytes
     kernels: dict[Any, Kernel] = {}
     uses: list[_Use] = []
     for operation in operations:
@@ -99,7 +101,7 @@ def _account(jaxpr: Any, stack: str = "", times: float = 1.0) -> Account:
                 reads[source] = max(reads.get(source, 0), count if most is None else min(most, count))
         sources |= dict.fromkeys(operation.writes, reads)
         own, inside = [v for v in operation.writes if v in written], 0
-        for body, often in _bodies(operation):
+        for body, often in _bodies(operation.name, operation.params, operation.reads):
             inner = _account(body, operation.stack, times * often)
             inside = max(inside, inner.peak)
             kernels |= {(id(operation), often, i): kernel for i, kernel in enumerate(inner.kernels)}
@@ -108,7 +110,7 @@ def _account(jaxpr: Any, stack: str = "", times: float = 1.0) -> Account:
             before = kernels.get(key) or Kernel(_kind(operation, kernels), times, sum(reads.values()), 0)
             kernels[key] = before._replace(bytes=before.bytes + moved, flops=before.flops + operation.flops)
         if own:
-            uses.append(_Use(frozenset(reads), tuple(own), inside))
+            uses.append(_Use(frozenset(reads), tuple(own), inside, _place(operation, reads)))
     return Account(tuple(kernels.values()), _peak(uses, {*_values(results)}))
 
 
@@ -124,7 +126,7 @@ def _followed(jaxpr: Any, known: dict[Any, Any], stack: str) -> tuple[list[_Oper
         name, reads = equation.primitive.name, [*map(value, equation.invars)]
         scopes = f"{stack}/{equation.source_info.name_stack}"
         called = next((p for k in _CALLED if (p := equation.params.get(k)) is not None), None)
-        if called is None or name in (*_LOOPS, "pallas_call"):
+        if called is None or name in (*_LOOPS, *_OWN):
             found.append(
                 _Operation(name, reads, [*map(value, equation.outvars)], equation.params, scopes, _flops(equation))
             )
@@ -156,7 +158,7 @@ def _once(operations: Iterable[_Operation]) -> tuple[list[_Operation], dict[_Val
     for operation in operations:
         own, is_known = operation.writes[0], [isinstance(v, _Value) for v in operation.reads]
         of = tuple(id(equal.get(v, v)) if known else str(v) for v, known in zip(operation.reads, is_known))
-        reads = [lies.get(v, v) if known else v for v, known in zip(operation.reads, is_known)]
+        reads: list[Any] = [lies.get(v, v) if known else v for v, known in zip(operation.reads, is_known)]
         if operation.name not in _LOOPS and len(operation.writes) == 1:
             first = seen.setdefault((operation.name, of, str(operation.params)), own)
             if first is not own:
@@ -174,7 +176,7 @@ def _written(operations: Iterable[_Operation], results: Iterable[Any]) -> set[_V
     found = {*_values(results)}
     for operation in operations:
         found.update(operation.writes if operation.is_written else ())
-        found.update(_values(operation.reads) if operation.name in (*_PRODUCTS, *_LOOPS) else ())
+        found.update(_values(operation.reads) if operation.name in (*_PRODUCTS, *_LOOPS, *_OWN) else ())
     return found
 
 
@@ -187,15 +189,33 @@ def _values(some: Iterable[Any]) -> Iterator[_Value]:
     return (value for value in some if isinstance(value, _Value))
 
 
-def _bodies(operation: _Operation) -> Iterator[tuple[Any, float]]:
+def _bodies(name: str, params: Mapping[str, Any], reads: Sequence[Any]) -> Iterator[tuple[Any, float]]:
     """The programs that a loop runs, and how often; one whose number of turns is not known, once."""
-    params = operation.params
-    if operation.name == "scan":
+    if name == "scan":
         yield params["jaxpr"].jaxpr, params["length"]
-    elif operation.name == "while":
-        yield params["body_jaxpr"].jaxpr, 1
-    elif operation.name == "cond":
+    elif name == "while":
+        yield params["body_jaxpr"].jaxpr, _turns(params, reads)
+    elif name == "cond":
         yield params["branches"][-1].jaxpr, 1
+
+
+def _turns(params: Mapping[str, Any], reads: Sequence[Any]) -> int:
+    """Of a loop that counts up to a number: it carries both."""
+    first, last = reads[params["cond_nconsts"] + params["body_nconsts"] :][:2]
+    counts = [equation.primitive.name for equation in params["cond_jaxpr"].eqns] == ["lt"]
+    return int(last.val - first.val) if counts and all(isinstance(v, core.Literal) for v in (first, last)) else 1
+
+
+def _place(operation: _Operation, reads: Iterable[_Value]) -> frozenset[_Value]:
+    """What results may lie over: of a loop what it starts from, of an array computed pixel by pixel one of its kind."""
+    params, given = operation.params, operation.reads
+    if operation.name == "scan":
+        return frozenset(_values(given[params["num_consts"] :][: params["num_carry"]]))
+    if operation.name == "while":
+        return frozenset(_values(given[params["cond_nconsts"] + params["body_nconsts"] :]))
+    own = operation.writes[0].aval
+    alike = (v for v in reads if (v.aval.size, v.aval.dtype) == (own.size, own.dtype))
+    return frozenset(alike if not operation.is_written else ())
 
 
 def _together(operation: _Operation, reads: Mapping[_Value, int]) -> Any:
@@ -216,7 +236,7 @@ def _flops(equation: Any) -> float:
     """Of a convolution or matrix product: a multiplication and an addition for each of its terms; of a kernel, of those in it."""
     if equation.primitive.name == "pallas_call":
         turns = math.prod(equation.params["grid_mapping"].grid)
-        return turns * sum(map(_flops, equation.params["jaxpr"].eqns))
+        return turns * _flops_of(equation.params["jaxpr"])
     if equation.primitive.name not in _PRODUCTS:
         return 0.0
     terms, dims = 2.0 * equation.outvars[0].aval.size, equation.params["dimension_numbers"]
@@ -225,6 +245,14 @@ def _flops(equation: Any) -> float:
         return terms * math.prod(left[axis] for axis in dims[0][0])
     kernel = equation.invars[1].aval.shape
     return terms * math.prod(kernel) / kernel[dims.rhs_spec[0]]
+
+
+def _flops_of(kernel: Any) -> float:
+    """Of one program of a kernel, loops multiplied out."""
+    return sum(
+        _flops(e) + sum(often * _flops_of(body) for body, often in _bodies(e.primitive.name, e.params, e.invars))
+        for e in kernel.eqns
+    )
 
 
 def _peak(uses: Sequence[_Use], results: set[_Value]) -> int:
@@ -238,9 +266,11 @@ def _held(uses: Sequence[_Use], sizes: Mapping[_Value, int]) -> int:
     last = {value: i for i, use in enumerate(uses) for value in (*use.reads, *use.writes)}
     most = now = 0
     for i, use in enumerate(uses):
+        gone = {value for value in (*use.reads, *use.writes) if last[value] == i}
         now += sum(sizes.get(value, 0) for value in use.writes)
-        most = max(most, now + use.inside)
-        now -= sum(sizes.get(value, 0) for value in {*use.reads, *use.writes} if last[value] == i)
+        free = sum(sizes.get(value, 0) for value in gone & use.over)
+        most = max(most, now + use.inside - min(free, sum(sizes.get(value, 0) for value in use.writes)))
+        now -= sum(sizes.get(value, 0) for value in gone)
     return most
 
 

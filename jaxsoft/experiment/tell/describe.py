@@ -19,6 +19,7 @@ from jaxsoft.experiment.teach.experts import by_architecture, expectations
 from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.ops import checked
 from jaxsoft.training import cost
 from jaxsoft.types import Dataset, History, Row
 
@@ -72,9 +73,16 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
+        *_kernels(plan),
         *_time(plan, looked),
         *_keeping(plan, settings.keep.students),
     ]
+
+
+def _kernels(plan: Plan) -> list[str]:
+    """Why kernels of our own are not taken where they would be."""
+    why = checked.fault() if target.platform() == "gpu" and any(b.lowering == "auto" for b in plan.buckets) else ""
+    return [f"  {checked.told(why)}"] if why else []
 
 
 def _time(plan: Plan, looked: int) -> list[str]:

@@ -63,7 +63,7 @@ def _looks(plan: Plan, images: int) -> Iterator[Seconds]:
     batch = plan.evaluation_batch()
     for bucket in plan.buckets_of():
         members = bucket.members // plan.devices
-        block = cost.choose_block(bucket.recipe, plan.image_shape, members, batch)
+        block = cost.choose_block(bucket.recipe, plan.image_shape, members, batch, bucket.lowering)
         done = cost.look(bucket.recipe, plan.image_shape, block, batch, bucket.lowering)
         yield _seconds(done, bucket.recipe, -(-members // block) * len(plan.waves) * images / batch)
 

@@ -14,11 +14,11 @@ _HEAD = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
 _INSTRUCTION = re.compile(r"^\s+(ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*)$")
 _SHAPE = re.compile(r"\b(pred|bf16|[sufc]\d\w*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_STEPS = re.compile(r":train_chunk(\.<locals>\.(?!step\b)\w+)?$")
 # What costs nothing by itself: names of what is there already, and the end of what was begun before.
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id", "opt-barrier"}
 _VIEWS = {"bitcast", "get-tuple-element", "reshape"}
 _PARTIAL = {"dynamic-slice", "gather", "slice"}
-_OF_STEPS = ":train_chunk", ":train_chunk.<locals>.together"  # loops over steps, the last of which is of single ones
 _EMPTY_CALLS = "AllocateBuffer", "AssumeGatherIndicesInBound"
 
 
@@ -64,9 +64,14 @@ class Kernel(NamedTuple):
 
     @property
     def step(self) -> int:
-        """At which of its loops a training step begins; -1 outside of any."""
-        own = (i for i, loop in enumerate(self.loops) if loop.frames and loop.frames[0].endswith(_OF_STEPS))
+        """Which of its loops is that over training steps, the innermost of `train_chunk` itself; -1 outside of any."""
+        own = (i for i, loop in enumerate(self.loops) if loop.frames and _STEPS.search(loop.frames[0]))
         return max(own, default=-1)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is of the steps of a chunk: in their loop, or around it for several of them at once."""
+        return self.step >= 0 or any(_STEPS.search(frame) for frame in self.frames)
 
 
 def kernels(text: str) -> list[Kernel]:
@@ -82,15 +87,18 @@ def loops_in_steps(found: list[Kernel]) -> list[Loop]:
 
 PARTS = "convolutions", "norm, ReLU, pool", "augmentation", "order, random numbers", "optimizer", "the rest"
 """Of a training step; `evaluation` is beside it."""
+_NORM = "ops/norm.py", "ops/block.py", "ops/narrow.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"
+_CONV = "ops/conv.py", "ops/lowerings.py", "ops/kernels.py", "ops/winograd.py", "_layers.py:Conv"
+_AUGMENTATION = "augment.py", "warps.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"
+_OPTIMIZER = "optim.py", "/optax/transforms", "/optax/_src", "training/flat.py"
 _SOURCES = {
-    **dict.fromkeys(("ops/norm.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"), PARTS[1]),
-    **dict.fromkeys(("ops/conv.py", "ops/lowerings.py", "_layers.py:Conv"), PARTS[0]),
-    "rng.py": PARTS[3],
-    **dict.fromkeys(("fit.py:slots_at", "fit.py:ahead_of"), PARTS[3]),
-    **dict.fromkeys(("augment.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"), PARTS[2]),
-    **dict.fromkeys(("optim.py", "/optax/transforms", "/optax/_src"), PARTS[4]),
+    **dict.fromkeys(_NORM, PARTS[1]),
+    **dict.fromkeys(_CONV, PARTS[0]),
+    **dict.fromkeys(_AUGMENTATION, PARTS[2]),
+    **dict.fromkeys(("rng.py", "fit.py:slots_at", "fit.py:ahead_of"), PARTS[3]),
+    **dict.fromkeys(_OPTIMIZER, PARTS[4]),
     **dict.fromkeys(("fit.py:loss_and_gradient", "fit.py:batch_of"), PARTS[5]),
-    **dict.fromkeys(("fit.py:train_chunk", "training/vector.py"), PARTS[4]),
+    "fit.py:train_chunk": PARTS[4],
 }
 
 

@@ -10,7 +10,7 @@ bytes at the chip's bandwidth, the operations at its peak, and a launch for ever
 
 Each experiment has a process of its own, so that a compiler that crashes costs one program; equal programs of several are
 compiled once. Rows go to `runs/compiled/CHIP.jsonl`; `--docs` writes the tables to docs/results.md. Exit code 1: something
-did not compile.
+did not compile; 2: there is no such chip, or no compiler for it here.
 """
 
 import argparse
@@ -36,12 +36,11 @@ import suite
 from jaxsoft import numerics, target
 from jaxsoft.command import experiments
 from jaxsoft.experiment.machine.environment import environment
-from jaxsoft.training import cost
+from jaxsoft.training import cost, floors
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH = 2.5e-6  # seconds that a GPU takes to begin a kernel, at least; measured on an H100
 TYPICAL = "typical"
 """Beside the experiments: students of the sizes that are measured elsewhere."""
 MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
@@ -68,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.worker:
         work(args.chip, args.worker, set(json.load(sys.stdin)))
         return 0
+    if lacking := _lacking(args.chip.split(",")):
+        print(f"compiled: {lacking}", file=sys.stderr)
+        return 2
     names = args.only.split(",") if args.only else [TYPICAL, *experiments.names(), *MORE]
     begun, tables, failed = time.perf_counter(), {}, 0
     for chip in args.chip.split(","):
@@ -83,6 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         docs.write_text(text)
     print(f"{time.perf_counter() - begun:.0f} s in all; {failed} programs did not compile")
     return 1 if failed else 0
+
+
+def _lacking(names: Sequence[str]) -> str:
+    """Why one of these chips cannot be compiled for, as one line; empty if all can."""
+    for name in names:
+        if name not in target.CHIPS:
+            return f"--chip expects some of {','.join(target.CHIPS)}; got {name!r}"
+        if way_on := chips.missing(name):
+            return f"no compiler for {name} here; {way_on}"
+    return ""
 
 
 def compiled(chip: str, names: Sequence[str], jobs: int) -> list[Row]:
@@ -159,23 +171,21 @@ def measured(asked: programs.Asked, chip: str) -> Row:
     except (jax.errors.JaxRuntimeError, NotImplementedError) as problem:
         return {"error": str(problem).strip().splitlines()[0][:200]}
     found = account.kernels(made.as_text())
-    memory, facts = made.memory_analysis(), target.CHIPS[chip]
-    held = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    facts = target.CHIPS[chip]
     row: Row = {
         "seconds": time.perf_counter() - begun,
-        "memory": held + memory.temp_size_in_bytes + asked.more,
+        "memory": cost.planned_bytes(made) + asked.more,
         "kernels": sum(k.times for k in found),
         "bytes": sum(k.times * k.bytes for k in found),
     }
     if asked.steps:
-        inside = [k for k in found if k.step >= 0]
+        inside = [k for k in found if k.trains]
         row["steps"], row["images"] = asked.steps, asked.images
         row["kernels_in_steps"] = sum(k.times for k in inside)
         row["loops"] = len(account.loops_in_steps(found))
         row["parts"] = {part: _sum(found, part) for part in (*account.PARTS, "evaluation")}
-        launches = LAUNCH * row["kernels"] if facts.platform == "gpu" else 0.0
-        floors = row["bytes"] / facts.bandwidth, asked.flops / facts.peak, launches
-        row["floors"] = dict(zip(("bandwidth", "peak", "launches"), floors))
+        least = row["bytes"] / facts.bandwidth, asked.flops / facts.peak, floors.LAUNCH[facts.platform] * row["kernels"]
+        row["floors"] = dict(zip(("bandwidth", "peak", "launches"), least))
     return row
 
 

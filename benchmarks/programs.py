@@ -23,7 +23,7 @@ from jaxsoft.experiment.plan import checks, maps
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.students.waves import wave_program
-from jaxsoft.experiment.teach.cohort import Task, cohort_program
+from jaxsoft.experiment.teach.cohort import ENTROPY_IMAGES, Task, cohort_program
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, evaluate, feature_maps
@@ -33,8 +33,6 @@ from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
-
-_SAMPLE = 2000  # training images whose label entropy is told of experts
 
 Shape: Any = jax.ShapeDtypeStruct
 
@@ -111,7 +109,7 @@ def _experts(plan: Plan, settings: config.Settings, dataset: Dataset, device: An
         recipe, batch = task.recipe(model), cost.evaluation_batch(task.recipe(model), shape)
         program = cohort_program(recipe, shape, len(places), settings.compute.lowering, [device])
         bank = _bank(train, dataset.num_classes, shape, kind, dataset.num_classes)
-        evals = tuple(_eval_set(n, batch, shape, kind) for n in (len(dataset.validation), min(train, _SAMPLE)))
+        evals = tuple(_eval_set(n, batch, shape, kind) for n in (len(dataset.validation), min(train, ENTROPY_IMAGES)))
         yield _chunk("experts: chunk", program, bank, evals, (_member(len(places), recipe, False),), shape)
         yield _said(recipe, _eval_set(used, batch, shape, kind).images, len(places), settings.compute.lowering, device)
 

@@ -15,6 +15,7 @@ import measure
 import numpy as np
 import sweeps
 
+from jaxsoft import data
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
 
@@ -66,7 +67,8 @@ def planned(model: str, side: int) -> Plan:
     changes["compute.memory_gb"] = 1e6  # one wave
     if model:
         changes["student.model"] = changes["teacher.model"] = model
-    stand_in = sweeps.stand_in("tiny_imagenet", side=side)
+    stand_in = data.stand_in("tiny_imagenet", side=side)
+    assert stand_in
     return planning.make(sweeps.settings("topk", "data=tiny_imagenet", changes), stand_in, None, {})
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsoft import config
+from jaxsoft import config, data
 from jaxsoft.data import normalize
 from jaxsoft.experiment import run
 from jaxsoft.experiment.inputs.prepare import prepare
@@ -32,26 +32,9 @@ def settings(name: str, argument: str | None = None, changes: dict[str, Any] | N
     return config.read(tree)
 
 
-SIZES = {"cifar10": (10, 5000, 1000, 32), "cifar100": (100, 500, 100, 32), "tiny_imagenet": (200, 500, 50, 64)}
-"""Classes, published train and test images of each, and their side; in three colours."""
-
-
 def dataset(settings: config.Settings) -> Dataset:
-    """What settings name; of a set that is not built in one of its size, black, that takes no memory."""
-    name = settings.data.name
-    return stand_in(name, settings.data.validation) if name in SIZES else run.load(settings)
-
-
-def stand_in(name: str, validation: float = 0.1, side: int = 0) -> Dataset:
-    """A dataset of the size of a published one that takes no memory; of another side if it is given."""
-    classes, train, test, own = SIZES[name]
-    held, black = round(validation * train), np.zeros((), np.uint8)
-    labels = np.arange(classes, dtype=np.int32)
-    images, held_out, asked = (
-        Split(np.broadcast_to(black, (classes * n, side or own, side or own, 3)), np.repeat(labels, n))
-        for n in (train - held, held, test)
-    )
-    return Dataset(name, tuple(f"class {i}" for i in range(classes)), images, held_out, asked, "", "", "")
+    """What settings name; of a set whose size is known one of that size, black, that takes no memory."""
+    return data.stand_in(settings.data.name, validation=settings.data.validation) or run.load(settings)
 
 
 class Wave(NamedTuple):

@@ -18,7 +18,7 @@ def test_it_is_the_devices_that_are_here_unless_told():
 
 def test_a_chip_or_several_by_name():
     one, eight = target.named("v5e"), target.named("8xv5e")
-    assert one == target.Target("tpu", 1, int(0.75 * 17_179_869_184), "v5e")
+    assert one == target.Target("tpu", 1, int(0.95 * 17_179_869_184), "v5e")
     assert eight == one._replace(devices=8)
     assert target.of(jax.devices()) == target.Target("cpu", jax.device_count())
 

@@ -9,11 +9,12 @@ STAND_IN = "none: black images in the place of a set that is not prepared here"
 """The fingerprint of a stand-in."""
 
 
-def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None) -> Dataset | None:
+def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None, side: int = 0) -> Dataset | None:
     """What takes the place of a dataset that is not here; None where its size is not known.
 
     Args:
       name, validation, limit: as for `load`.
+      side: of its images, as `prepare` may resize them; 0 for that of the published ones.
 
     >>> found = stand_in("cifar10", validation=0.1)
     >>> len(found.train), len(found.validation), len(found.test), found.image_shape
@@ -22,7 +23,7 @@ def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None) ->
     known = sets.published().get(name)
     if known is None or known.counts is None or known.side is None:
         return None
-    side, (classes, train, test) = known.side, known.counts
+    side, (classes, train, test) = side or known.side, known.counts
     held = max(1, round(validation * train)) if validation else 0
     black = np.zeros((), np.uint8)
 

@@ -90,7 +90,7 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
       JaxsoftError: what would stop the run before training.
     """
     with target.aimed(at) if at else contextlib.nullcontext():
-        settings, dataset = _checked(settings, _stand_in(settings) if at else None)
+        settings, dataset = _checked(settings, _data_or_stand_in(settings) if at else None)
         folder = RunFolder(workdir)
         folder.compare(config.as_dict(settings))
         histories = stored.histories(folder)
@@ -99,8 +99,8 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
         return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
 
 
-def _stand_in(settings: config.Settings) -> Dataset | None:
-    """In the place of a published dataset that is not prepared here: as many images, all of them black."""
+def _data_or_stand_in(settings: config.Settings) -> Dataset | None:
+    """The dataset; if it is not here, one of its size, or None where that is not known."""
     part = settings.data
     try:
         return load(settings)

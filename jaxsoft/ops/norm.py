@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jaxsoft import target
 
 EPSILON = 1e-5
+_WIDE = 64  # channels: a step of 128 is 1.07 times as fast, one of 32 is .95 times
 
 
 def instance_norm(
@@ -116,9 +117,12 @@ instance_norm_relu_pool.defvjp(_block_forward, _block_backward)
 
 @jax.custom_vjp
 def _pooled(x: jax.Array) -> jax.Array:
-    """Sum of each 2x2 window [B, H2, W2, C]; on CPU four slices, which fuse with what is before where a reduction does not."""
+    """Sum of each 2x2 window [B, H2, W2, C]; of wide maps on CPU by slices, which fuse with what is before, bit by bit the same.
+
+    A reduction does not, which costs less where the sums of narrow maps would be computed again by all who read them.
+    """
     w = _windows(x)
-    if target.platform() != "cpu":
+    if target.platform() != "cpu" or x.shape[3] < _WIDE:
         return w.sum((2, 4))
     return (w[:, :, 0, :, 0] + w[:, :, 0, :, 1]) + (w[:, :, 1, :, 0] + w[:, :, 1, :, 1])
 

@@ -31,24 +31,29 @@ def serves(g: Geometry) -> bool:
 
 def forward(g: Geometry, x: Array, k: Array) -> Array:
     """As `lowerings.forward_by_library`."""
-    return _whole(g, _RESPONSE, _of_images(g, x) @ _of_kernel(k))
+    return _whole(g, _RESPONSE, _of_images(g, x) @ _of_kernel(k)).astype(x.dtype)
 
 
 def input_gradient(g: Geometry, y: Array, k: Array) -> Array:
     """As `lowerings.input_gradient_by_library`: the convolution of the response with the kernel turned around."""
     g = g._replace(size=g.response(), padding=2 - g.padding)
     products = _of_images(g, y, _TURNED) @ _of_kernel(k).swapaxes(1, 2)
-    return _whole(g, _RESPONSE[:, _TURNED], products)
+    return _whole(g, _RESPONSE[:, _TURNED], products).astype(y.dtype)
 
 
 def kernel_gradient(g: Geometry, x: Array, y: Array) -> Array:
     """As `lowerings.kernel_gradient_by_library`."""
     rows, columns = _tiles(g)
-    y = jnp.pad(y, ((0, 0), (0, 2 * rows - y.shape[1]), (0, 2 * columns - y.shape[2]), (0, 0)))
+    y = jnp.pad(_wide(y), ((0, 0), (0, 2 * rows - y.shape[1]), (0, 2 * columns - y.shape[2]), (0, 0)))
     pixels = jnp.stack([y[:, u::2, v::2].reshape(-1, y.shape[-1]) for u in (0, 1) for v in (0, 1)])
     # XLA:CPU would make the transpose a part of the product, and compute that at two thirds of the rate.
     products = jax.lax.optimization_barrier(_of_images(g, x).swapaxes(1, 2)) @ _mapped(_RESPONSE.T, pixels)
-    return _mapped(_KERNEL.T, products).reshape(3, 3, *products.shape[1:])
+    return _mapped(_KERNEL.T, products).reshape(3, 3, *products.shape[1:]).astype(x.dtype)
+
+
+def _wide(x: Array) -> Array:
+    """In float32 or wider: in bfloat16 the sums on the way round to three times the error of the convolution itself."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _tiles(g: Geometry) -> tuple[int, int]:
@@ -66,7 +71,7 @@ def _mapped(map: np.ndarray, pieces: Array) -> Array:
 def _of_images(g: Geometry, x: Array, order: Sequence[int] = range(4)) -> Array:
     """[B, H, W, C] -> [16, tiles, C]."""
     pads = [(g.padding, 2 * tiles + 2 - side - g.padding, 0) for tiles, side in zip(_tiles(g), x.shape[1:3])]
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *pads, (0, 0, 0)))
+    x = jax.lax.pad(_wide(x), _wide(jnp.zeros((), x.dtype)), ((0, 0, 0), *pads, (0, 0, 0)))
 
     def numbers(x: Array, axis: int) -> Sequence[Array]:
         a, b, c, d = (jax.lax.slice_in_dim(x, i, x.shape[axis] - 3 + i, 2, axis) for i in range(4))
@@ -77,7 +82,7 @@ def _of_images(g: Geometry, x: Array, order: Sequence[int] = range(4)) -> Array:
 
 def _of_kernel(k: Array) -> Array:
     """[3, 3, C, D] -> [16, C, D]."""
-    return _mapped(_KERNEL, k.reshape(9, *k.shape[2:]))
+    return _mapped(_KERNEL, _wide(k).reshape(9, *k.shape[2:]))
 
 
 def _whole(g: Geometry, map: np.ndarray, products: Array) -> Array:

@@ -25,8 +25,7 @@ _SHARE_OF_PEAK = 0.25
 # XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
 _TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
-_FUSED, _FUSED_SHARE = "instance_norm_relu_pool", 0.195  # .16 to .22 of the results inside of it, most of which fuse
-_WINOGRAD_SHARE = 0.17  # and .15 to .19 of what convolutions by Winograd add to that sum
+_WINOGRAD_SHARE = 0.05  # and 0 to .1 of what convolutions by Winograd add to that sum
 _BESIDE = 0.65  # of the training of other buckets, .5 to .8
 # The loop over blocks reads one copy of the students and writes another: XLA plans .8 to .9 of a second one.
 _SECOND_COPY = 0.85
@@ -105,14 +104,7 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
     images = recipe.batch * (math.prod(image_shape) + of_labels) * 4
     inside = sum(_results(recipe, image_shape, tile, lowering)) - maps
-    fused = maps - sum(_results(recipe, image_shape, tile, "map", without=_FUSED))
-    learning = (
-        _TRAINING_SHARE * (maps - fused)
-        + _FUSED_SHARE * fused
-        + _PARAMETER_COPIES * params
-        + _IMAGE_COPIES * images
-        + _WINOGRAD_SHARE * inside
-    )
+    learning = _TRAINING_SHARE * maps + _PARAMETER_COPIES * params + _IMAGE_COPIES * images + _WINOGRAD_SHARE * inside
     asking = [activation_bytes(one, image_shape, recipe.batch)[0] for one in recipe.asked.values()]
     return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
@@ -124,6 +116,15 @@ def at_once(temporary: Sequence[int]) -> int:
     """
     others = _BESIDE if target.platform() == "cpu" else 0.0
     return int(max(temporary) + others * (sum(temporary) - max(temporary)))
+
+
+def planned_bytes(compiled: jax.stages.Compiled) -> int:
+    """What a program holds at its peak on a device, with arguments and results, as XLA planned it; 0 if it does not say."""
+    plan = compiled.memory_analysis()
+    if plan is None:
+        return 0
+    own = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return int(own + plan.temp_size_in_bytes)
 
 
 def evaluation_bytes(
@@ -262,26 +263,26 @@ def _member(recipe: Recipe) -> Member:
     return Member(whole, slots, slots, whole, real, real, whole, whole, slots)
 
 
+@imports.cached
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
     return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
 
 
-def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str, without: str = "") -> list[int]:
-    """Bytes of every intermediate result of one member's forward pass, but of those inside of one function."""
+def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str) -> list[int]:
+    """Bytes of every intermediate result of one member's forward pass."""
     images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
     with conv.lowering(lowering):
         traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
-    return list(_outputs(traced.jaxpr, without))
+    return list(_outputs(traced.jaxpr))
 
 
-def _outputs(jaxpr: Any, without: str) -> Iterator[int]:
+def _outputs(jaxpr: Any) -> Iterator[int]:
     """Bytes of every intermediate result, looking into calls."""
     for equation in jaxpr.eqns:
         called = equation.params.values() if equation.primitive.name != "pallas_call" else ()
         inner = [p for p in called if hasattr(p, "jaxpr") or hasattr(p, "eqns")]
-        for part in (getattr(p, "jaxpr", p) for p in inner):
-            if part.debug_info.func_name != without:
-                yield from _outputs(part, without)
+        for part in inner:
+            yield from _outputs(getattr(part, "jaxpr", part))
         if not inner:
             yield from (math.prod(v.aval.shape) * v.aval.dtype.itemsize for v in equation.outvars)
 

@@ -1,10 +1,9 @@
 """Many members at once: members x buckets x chunks, in one compiled program.
 
-This is where the member axis appears. Each bucket (members of equal static shape) is spread over the devices; there it
-is cut into blocks; a block is vmapped, and blocks follow each other, so that a block's activations stay in cache (CPU)
-or fill the chip (GPU). Members never speak to each other, so neither do devices. All buckets are traced into ONE
-program, `chunk`, which is compiled ahead of time and called once a chunk. Evaluation does not care what a member is
-trained on: all buckets with the same network are evaluated together, by code that is compiled once.
+Each bucket (members of equal static shape) is spread over the devices, and cut into blocks there (`blocks`). Members
+never speak to each other, so neither do devices. All buckets are traced into ONE program, `chunk`, which is compiled ahead
+of time and called once a chunk. Evaluation does not care what a member is trained on: all buckets with the same network
+are evaluated together, by code that is compiled once.
 """
 
 import collections
@@ -22,6 +21,7 @@ from jaxtyping import Array, Float, Int
 from jaxsoft import imports, numerics, target
 from jaxsoft.ops import conv
 from jaxsoft.training import cost, evaluate
+from jaxsoft.training.blocks import in_blocks
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member, State, initialize, train_chunk
 from jaxsoft.training.recipe import Recipe
@@ -137,11 +137,7 @@ class Program:
 
     def bytes(self) -> int:
         """What the compiled chunk holds at its peak on all devices, as XLA planned it."""
-        analysis = self._compiled["chunk"].memory_analysis()
-        if analysis is None:
-            return 0
-        own = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-        return int(own + analysis.temp_size_in_bytes) * self.mesh.size
+        return cost.planned_bytes(self._compiled["chunk"]) * self.mesh.size
 
     def compiled(self, name: str, *args: Any) -> jax.stages.Compiled:
         """One of the functions, compiled once for arguments of these shapes.
@@ -193,16 +189,12 @@ class Program:
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
         def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
-            steps = bucket.chunk_steps
+            steps, alone = bucket.chunk_steps, bucket.block == 1
             with conv.lowering(bucket.lowering):
-                first, alone = index * steps, bucket.block == 1
-                return train_chunk(bucket.recipe, bank, member, state, first, steps, bucket.tile, alone)
+                return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile, alone)
 
-        done = [
-            _in_blocks(functools.partial(train, b), b.block, m, s.state)
-            for b, m, s in zip(self.buckets, members, students)
-        ]
-        states, losses = zip(*done)
+        each = zip(self.buckets, members, students)
+        states, losses = zip(*(in_blocks(functools.partial(train, b), b.block, m, s.state) for b, m, s in each))
         reports = tuple(map(Report, losses, *self._scores(bank, evals, [state.variables for state in states])))
         best = [s.best and _better(s.best, state, r.accuracy) for s, state, r in zip(students, states, reports)]
         return tuple(map(Students, states, best)), reports
@@ -234,7 +226,7 @@ class Program:
             members = len(jax.tree.leaves(variables)[0])
             block = cost.choose_block(bucket.recipe, self.image_shape, members, largest, bucket.lowering)
             with conv.lowering(bucket.lowering):
-                return _in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
+                return in_blocks(functools.partial(function, bucket.recipe, bank), block, variables)
 
         return self._together(lambda b: b.recipe.model, ask, variables)
 
@@ -299,16 +291,3 @@ def _better(best: Best, state: State, accuracy: Float[Array, "M S"]) -> Best:
 
     variables, accuracy = jax.tree.map(keep, (state.variables, accuracy), (best.variables, best.accuracy))
     return Best(variables, accuracy, highest)
-
-
-def _in_blocks(function: Callable, block: int, *trees: Any) -> Any:
-    """vmap inside a block, one block after another; the last block is filled up with the last member."""
-    members = len(jax.tree.leaves(trees)[0])
-    if members == block:
-        return jax.vmap(function)(*trees)
-    spare = -members % block
-    if spare:
-        trees = jax.tree.map(lambda a: jnp.concatenate([a, jnp.repeat(a[-1:], spare, axis=0)]), trees)
-    cut = jax.tree.map(lambda a: a.reshape(-1, block, *a.shape[1:]), trees)
-    done = jax.lax.map(lambda part: jax.vmap(function)(*part), cut)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:members], done)

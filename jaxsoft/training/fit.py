@@ -16,8 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from jaxsoft import models, rng, target
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, feature_maps, metrics, mixing, views
-from jaxsoft.training import vector as flat
+from jaxsoft.training import augment, feature_maps, flat, metrics, mixing, views
 from jaxsoft.training.recipe import Recipe
 
 _AHEAD = 128  # steps, at most, whose orders and random numbers are made at once: a few kB each
@@ -199,7 +198,7 @@ def views_of(
         return bank.normalized(bank.images[member.images[slot]])
 
     how = augment.build(recipe.augment), mixing.build(recipe.mix)
-    return jax.vmap(functools.partial(views.drawn, *how, image_at, member.slots))(slots, uniform)
+    return jax.vmap(functools.partial(views.view, *how, image_at, member.slots))(slots, uniform)
 
 
 def loss_and_gradient(

@@ -14,7 +14,9 @@ MEASURED = 1.25, 2.0
 UNTIMED = 1.25, 5.25
 """The same of programs with kernels of our own, which no device has timed: up to the times that were measured without them."""
 
-_LAUNCH = {"gpu": 2.5e-6, "tpu": 0.0}  # seconds between the starts of two kernels; a TPU runs them as one program
+LAUNCH = {"gpu": 2.5e-6, "tpu": 0.0}
+"""Seconds between the starts of two kernels, at least, as measured on an H100; a TPU runs them as one program."""
+
 # Products of float32 with all of their bits, against those of bfloat16: of data sheets (GPU), six passes (TPU).
 _WIDE = {"gpu": 1 / 14, "tpu": 1 / 6}
 
@@ -29,5 +31,5 @@ def seconds(program: Account, chip: Chip, precision: str) -> dict[str, float]:
     found: dict[str, float] = {what: 0.0 for what in BOUNDS}
     for kernel in program.kernels:
         found[kernel.kind] += kernel.times * max(kernel.bytes / chip.bandwidth, kernel.flops / peak)
-        found[LAUNCHES] += kernel.times * _LAUNCH[chip.platform]
+        found[LAUNCHES] += kernel.times * LAUNCH[chip.platform]
     return found

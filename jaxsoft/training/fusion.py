@@ -89,9 +89,7 @@ def _account(jaxpr: Any, stack: str = "", times: float = 1.0) -> Account:
     results = [alias.get(value, value) for value in results]
     written = _written(operations, results)
     made = {value for operation in operations for value in operation.writes}
-    sources: dict[
-        _Value, dict[_Value, int]
-    ] = {}  # of what is computed where it is read: values in memory, bytes of each
+    sources: dict[_Value, dict[_Value, int]] = {}  # of what is computed where it is read: what that reads, and bytes
     kernels: dict[Any, Kernel] = {}
     uses: list[_Use] = []
     for operation in operations:
@@ -160,7 +158,7 @@ def _once(operations: Iterable[_Operation]) -> tuple[list[_Operation], dict[_Val
     for operation in operations:
         own, is_known = operation.writes[0], [isinstance(v, _Value) for v in operation.reads]
         of = tuple(id(equal.get(v, v)) if known else str(v) for v, known in zip(operation.reads, is_known))
-        reads = [lies.get(v, v) if known else v for v, known in zip(operation.reads, is_known)]
+        reads: list[Any] = [lies.get(v, v) if known else v for v, known in zip(operation.reads, is_known)]
         if operation.name not in _LOOPS and len(operation.writes) == 1:
             first = seen.setdefault((operation.name, of, str(operation.params)), own)
             if first is not own:

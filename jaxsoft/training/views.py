@@ -22,7 +22,7 @@ _OWN_DRAWS = 1 + mixing.DRAWS  # the other image, and how it is mixed
 def draws(
     augmentation: augment.Augmentation, seed: Int[Array, ""], slot: Int[Array, ""], number: Int[Array, ""]
 ) -> Float[Array, "U"]:
-    """The uniform numbers of one view; see `view`."""
+    """The uniform numbers of one `view`: of a subset's seed, a slot and the number of the view."""
     return jax.random.uniform(rng.key(seed, Stream.VIEW, slot, number), (_OWN_DRAWS + 2 * (augmentation.draws + 1),))
 
 
@@ -30,10 +30,9 @@ def view(
     augmentation: augment.Augmentation,
     mix: mixing.Mix,
     image_at: Callable[[Int[Array, ""]], Float[Array, "*S C"]],
-    seed: Int[Array, ""],
     slots: Int[Array, ""],
     slot: Int[Array, ""],
-    number: Int[Array, ""],
+    u: Float[Array, "U"],
 ) -> Float[Array, "*S C"]:
     """One view of the image in a slot.
 
@@ -43,23 +42,10 @@ def view(
       augmentation: what either image goes through first.
       mix: what becomes of the two.
       image_at: the image of a slot, as networks see it.
-      seed: of the subset.
       slots: how many images the subset holds; the other image is one of them.
       slot: which image.
-      number: which of its views.
+      u: its uniform numbers, see `draws`.
     """
-    return drawn(augmentation, mix, image_at, slots, slot, draws(augmentation, seed, slot, number))
-
-
-def drawn(
-    augmentation: augment.Augmentation,
-    mix: mixing.Mix,
-    image_at: Callable[[Int[Array, ""]], Float[Array, "*S C"]],
-    slots: Int[Array, ""],
-    slot: Int[Array, ""],
-    u: Float[Array, "U"],
-) -> Float[Array, "*S C"]:
-    """The `view` whose uniform numbers are given."""
     own, other = u[_OWN_DRAWS:].reshape(2, -1)
     partner = jnp.floor(u[0] * slots).astype(jnp.int32)
     first, second = (

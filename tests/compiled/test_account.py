@@ -87,6 +87,7 @@ def found():
 def test_loops_are_multiplied_out_and_what_is_free_is_no_kernel(found):
     assert {name: kernel.times for name, kernel in found.items()} == {"taken": 5, "given": 5, "copy.1": 15, "out": 1}
     assert [kernel.step for kernel in found.values()] == [0, 0, 0, -1]
+    assert [kernel.trains for kernel in found.values()] == [True, True, True, False]
 
 
 def test_a_loop_inside_a_step_is_seen(found):

@@ -35,14 +35,14 @@ def small(h100):
 @pytest.mark.parametrize(("how", "most"), [("one by one", 35), ("together", 2.0)])
 def test_kernels_of_a_step(small, how, most):
     asked, kernels = small[how]
-    found = sum(kernel.times for kernel in kernels if kernel.step >= 0) / asked.steps
+    found = sum(kernel.times for kernel in kernels if kernel.trains) / asked.steps
     assert 0.4 * most < found <= most
 
 
 @pytest.mark.parametrize(("how", "most"), [("one by one", 97_000), ("together", 188_000)])
 def test_bytes_of_an_image(small, how, most):
     asked, kernels = small[how]
-    found = sum(kernel.times * kernel.bytes for kernel in kernels if kernel.step >= 0) / asked.images
+    found = sum(kernel.times * kernel.bytes for kernel in kernels if kernel.trains) / asked.images
     assert 0.4 * most < found <= most
 
 
@@ -56,7 +56,7 @@ def test_the_response_of_the_first_block_is_never_written(small, how):
     """Of one member where they follow each other, of all where they are together; in no type, not as a mask either."""
     batch, members = SMALL[how]
     whole = batch * SIDE * SIDE * 32 * (members if how == "together" else 1)
-    written = [size for k in small[how][1] if k.step >= 0 for _, size in account.shapes(k.kind)]
+    written = [size for k in small[how][1] if k.trains for _, size in account.shapes(k.kind)]
     assert max(written) < whole and whole // 4 in written, "what is pooled is written"
 
 
@@ -65,7 +65,7 @@ def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, how, kind, m
     """Of the second block."""
     batch, members = SMALL[how]
     whole = batch * SIDE * SIDE * 8 * (members if how == "together" else 1)
-    found = [k.name for k in small[how][1] if k.step >= 0 for one in account.shapes(k.kind) if one == (kind, whole)]
+    found = [k.name for k in small[how][1] if k.trains for one in account.shapes(k.kind) if one == (kind, whole)]
     assert len(found) < most, found
 
 
@@ -77,7 +77,7 @@ def on_a_tpu(v5e):
 
 def test_a_tpu_has_no_loop_inside_a_step_either(on_a_tpu):
     kernels = account.kernels(on_a_tpu[1].as_text())
-    assert sum(kernel.times for kernel in kernels if kernel.step >= 0)
+    assert sum(kernel.times for kernel in kernels if kernel.trains)
     assert account.loops_in_steps(kernels) == []
 
 

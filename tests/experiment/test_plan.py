@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxsoft import config, errors, types
+from jaxsoft import config, errors, target, types
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import checks, identity
 from jaxsoft.experiment.plan import make as plan
@@ -278,6 +278,26 @@ def test_calls_are_cut_short_on_several_cpu_devices(dataset, monkeypatch):
     # Six members of each of two buckets, in blocks of two on each of two devices: two blocks of 5 steps in each bucket.
     assert len(made.waves) == 2 and trained(made.waves) == [[1] * 6, [1] * 6]
     assert made.keys == whole.keys
+
+
+@pytest.mark.parametrize(
+    "platform, budget, of_one, blocks",
+    [
+        ("cpu", 1, (10, 20), [8, 8]),
+        ("gpu", 320, (10, 20), [8, 8]),
+        ("gpu", 140, (10, 20), [4, 2]),
+        ("gpu", 150, (10, 100), [8, 1]),
+    ],
+)
+def test_an_accelerators_blocks_are_halved_until_half_of_the_budget_is_left(
+    monkeypatch, platform, budget, of_one, blocks
+):
+    """The greediest first, and none more once that is a single member: the others need less."""
+    bytes_of = lambda recipe, shape, block, *rest: of_one[recipe.slots == 6] * block  # noqa: E731
+    monkeypatch.setattr(plan.cost, "training_bytes", bytes_of)
+    with target.aimed(target.Target(platform)):
+        made = plan._narrowed(by_hand(block=8), budget)
+    assert [bucket.block for bucket in made.buckets] == blocks
 
 
 def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):

@@ -10,7 +10,7 @@ import tiny
 
 from jaxsoft import target
 from jaxsoft.ops import conv
-from jaxsoft.training import fit, vector
+from jaxsoft.training import fit, flat
 
 OFTEN = {"views": 3, "mix": "mixup(0.4)"}
 # What is random or loops, by the names of JAX's primitives.
@@ -99,11 +99,11 @@ def test_the_order_in_which_a_gpu_has_its_kernels_is_seen_by_nobody(optimizer):
 
 def test_a_vector_is_turned_and_turned_back():
     params = {"conv": jnp.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5), "bias": -jnp.arange(5.0)}
-    stored, _ = vector.ravel(params)
-    turned, unravel = vector.ravel(params, turned=True)
+    stored, _ = flat.ravel(params)
+    turned, unravel = flat.ravel(params, turned=True)
     tiny.assert_bitwise(unravel(turned), params)
     np.testing.assert_array_equal(turned[5:65], params["conv"][..., 0:3].transpose(3, 0, 1, 2).ravel()[:60])
     memory = {"of each": stored, "count": jnp.int32(3)}
-    there = vector.reordered(memory, params, False, True)
+    there = flat.reordered(memory, params, False, True)
     np.testing.assert_array_equal(there["of each"], turned)
-    tiny.assert_bitwise(vector.reordered(there, params, True, False), memory)
+    tiny.assert_bitwise(flat.reordered(there, params, True, False), memory)

@@ -42,9 +42,9 @@ def test_two_clips_are_mixed_alike_in_all_frames(text):
 def test_a_view_of_a_clip_is_made_anew():
     clips = draw(4, *SHAPE)
     how = augment.build("resized_crop(0.5, 1)"), mixing.build("cutmix")
-    made = [
-        views.view(*how, lambda i: clips[i], jnp.int32(7), jnp.int32(4), jnp.int32(1), jnp.int32(n)) for n in (0, 0, 1)
-    ]
+    slots, slot = jnp.int32(4), jnp.int32(1)
+    drawn = (views.draws(how[0], jnp.int32(7), slot, jnp.int32(n)) for n in (0, 0, 1))
+    made = [views.view(*how, lambda i: clips[i], slots, slot, u) for u in drawn]
     assert made[0].shape == SHAPE
     np.testing.assert_array_equal(made[0], made[1])
     assert not np.array_equal(made[0], made[2])

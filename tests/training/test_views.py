@@ -12,8 +12,9 @@ FLAT = jnp.arange(1.0, 7.0)[:, None, None, None] * jnp.ones((6, SIDE, SIDE, 1)) 
 
 def many(augmentation, images, slots, count, slot=2, seed=5, mix="cutmix"):
     def one(number):
-        ids = (jnp.int32(seed), jnp.int32(slots), jnp.int32(slot), number)
-        return views.view(augment.build(augmentation), mixing.build(mix), lambda s: images[s], *ids)
+        how, which = augment.build(augmentation), jnp.int32(slot)
+        u = views.draws(how, jnp.int32(seed), which, number)
+        return views.view(how, mixing.build(mix), lambda s: images[s], jnp.int32(slots), which, u)
 
     return np.asarray(jax.jit(jax.vmap(one))(jnp.arange(count)))
 
@@ -42,7 +43,7 @@ def test_boxes_have_any_area_and_lie_anywhere():
     assert mixed.mean(0).min() > 0.1  # every pixel is covered at times
 
 
-def test_a_view_depends_on_subset_slot_and_number_alone():
+def test_a_view_depends_on_subset_whichand_number_alone():
     one, two = (many("dsa", FLAT, slots=4, count=6, slot=1)[i] for i in (3, 4))
     np.testing.assert_array_equal(one, many("dsa", FLAT, slots=4, count=4, slot=1)[3])
     assert (one != two).any()

@@ -74,8 +74,9 @@ def test_views_are_the_same_everywhere():
     images, how = random(4, 6, 9, 2), (augment.build("resized_crop"), mixing.build("cutmix"))
 
     def seen(images, numbers):
-        ids = jnp.array([5, 4, 2])  # seed, slots, slot
-        return jax.vmap(lambda number: views.view(*how, lambda s: images[s], *ids, number))(numbers)
+        seed, slots, slot = jnp.array([5, 4, 2])
+        u = jax.vmap(lambda number: views.draws(how[0], seed, slot, number))(numbers)
+        return jax.vmap(lambda u: views.view(*how, lambda s: images[s], slots, slot, u))(u)
 
     wanted, *others = (on(p, seen, images, np.arange(20)) for p in ("cpu", *ELSEWHERE))
     for other in others:

@@ -168,10 +168,10 @@ def _narrowed(plan: Plan, budget: int) -> Plan:
     def training(bucket: PlannedBucket) -> int:
         return cost.training_bytes(bucket.recipe, plan.image_shape, bucket.block, bucket.tile, bucket.lowering)
 
-    while target.platform() != "cpu" and plan.devices * max(map(training, plan.buckets)) > budget / 2:
-        greediest = max((b for b in plan.buckets if b.block > 1), key=training, default=None)
-        if greediest is None:
-            break
+    while target.platform() != "cpu":
+        greediest = max(plan.buckets, key=training)
+        if greediest.block == 1 or plan.devices * training(greediest) <= budget / 2:
+            break  # beside one that cannot be halved, to halve others spares nothing
         half = replace(greediest, block=greediest.block // 2)
         plan = replace(plan, buckets=tuple(half if b is greediest else b for b in plan.buckets))
     return plan

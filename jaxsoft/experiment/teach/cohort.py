@@ -26,7 +26,8 @@ from jaxsoft.types import Dataset, History, Split
 
 log = logging.getLogger(__name__)
 
-_ENTROPY_IMAGES = 2000  # the mean label entropy of an epoch is taken over so many training images
+ENTROPY_IMAGES = 2000
+"""The mean label entropy of an epoch is taken over so many training images."""
 _FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
 
 Records = list[list[dict[str, Any]]]
@@ -257,7 +258,7 @@ def _material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe) -> tuple
     """All training images with a row for each class; validation, and a sample whose label entropy is told."""
     train = dataset.train
     bank = make_bank(normalizer, normalizer.store(train.images), np.eye(dataset.num_classes, dtype=np.float32))
-    sample = np.linspace(0, len(train) - 1, min(len(train), _ENTROPY_IMAGES)).round().astype(int)
+    sample = np.linspace(0, len(train) - 1, min(len(train), ENTROPY_IMAGES)).round().astype(int)
     splits = (dataset.validation, Split(np.asarray(train.images[sample]), train.labels[sample]))
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     return bank, tuple(eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)

@@ -21,7 +21,6 @@ _WORDS = {
     "update": "update of parameters",
     floors.LAUNCHES: "starts of kernels",
 }
-_SAMPLED = 2000  # images by which the entropy of an expert's labels is told, after every epoch
 
 Seconds = Mapping[str, float]
 """By what takes them, see `floors.BOUNDS`."""
@@ -79,7 +78,7 @@ def _teachers(settings: config.Settings, dataset: Dataset) -> Iterator[Seconds]:
         blocks, epochs = count // (block * devices), settings.teacher.epochs
         done = cost.step(recipe, shape, block, tile, lowering)
         yield _seconds(done, recipe, blocks * epochs * recipe.steps_per_epoch(recipe.slots))
-        batch, asked = cost.evaluation_batch(recipe, shape), len(dataset.validation) + _SAMPLED
+        batch, asked = cost.evaluation_batch(recipe, shape), len(dataset.validation) + cohort.ENTROPY_IMAGES
         yield _seconds(cost.look(recipe, shape, 1, batch, lowering), recipe, count / devices * epochs * asked / batch)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxsoft import errors, imports, rng
+from jaxsoft import errors, imports, rng, target
 from jaxsoft.models._adapt import Network, Variables
 
 _IMAGES = 2
@@ -109,7 +109,8 @@ def _check_numbers(model: Network, image_shape: tuple[int, ...]) -> None:
         variables = model.init(rng.key(seed, rng.Stream.INIT), jnp.asarray(images))
         return variables, model.apply(variables, jnp.asarray(images))
 
-    variables, logits = jax.jit(jax.vmap(begin))(jnp.arange(2))
+    with target.aimed(target.of(jax.local_devices())):  # whatever is planned for, this is computed here
+        variables, logits = jax.jit(jax.vmap(begin))(jnp.arange(2))
     params = jax.tree.leaves(variables["params"])
     if all(np.array_equal(leaf[0], leaf[1]) for leaf in params):
         raise errors.ConfigError("two seeds must give different parameters, got the same: draw them from the key")

@@ -9,7 +9,8 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 
-from jaxsoft import errors, models
+from jaxsoft import errors, models, target
+from jaxsoft.ops import conv
 
 K, SHAPE = 3, (4, 4, 1)
 
@@ -206,6 +207,18 @@ def test_a_broken_promise_is_one_line(words):
 
 def test_full_batches_need_no_mask():
     models.check(models.adapt(Maskless()), "mine:net", K, SHAPE)
+
+
+def test_a_plan_for_devices_that_are_not_here_tries_numbers_on_those_that_are():
+    """A GPU's kernels do not run on a CPU."""
+
+    class Wide(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(K)(nn.Conv(16, (3, 3))(nn.Conv(16, (1, 1))(x)).reshape(len(x), -1))
+
+    with target.aimed(target.Target("gpu")), conv.lowering("kernel"):
+        models.check(models.adapt(Wide()), "mine:net", K, SHAPE)
 
 
 def test_equinox():

@@ -35,8 +35,11 @@ print(texts[1])
 
 @pytest.fixture(scope="module")
 def told():
-    """The number of devices must be set before JAX starts, hence another process."""
-    env = os.environ | {"PYTHONPATH": str(HERE), "JAX_PLATFORMS": "cpu"}
+    """The number of devices must be set before JAX starts, hence another process; compiled as users' programs are.
+
+    By the flags of the tests a product of a lone block may be computed in another order than that of many.
+    """
+    env = os.environ | {"PYTHONPATH": str(HERE), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -109,8 +109,8 @@ def test_blocks_that_do_not_fit_are_halved():
     made, _ = planned("h100", **MANY, compute={"lowering": "patches"})
     with target.aimed(target.named("h100")):
         needed = cost.training_bytes(made.buckets[0].recipe, made.image_shape, 64, 10, "patches")
-        assert made.buckets[0].block == make.cut(made, 2 * needed).buckets[0].block == 64
-        assert make.cut(made, 2 * needed - 1).buckets[0].block == 32
+        assert made.buckets[0].block == make._narrowed(made, 2 * needed).buckets[0].block == 64
+        assert make._narrowed(made, 2 * needed - 1).buckets[0].block == 32
 
 
 @pytest.mark.parametrize("name", ["learned_labels:quick", "feature_labels:quick"])

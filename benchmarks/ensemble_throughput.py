@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
     },
     "gpu": {
         "augment": "dsa",
-        "lowerings": ("patches", "kernel", "map", "grouped"),
+        "lowerings": ("grouped",),  # the others: calibration.py
         "cases": (
             (D3, COLOR, 10, (1, 4, 16, 64, 256, 512), 256, 10_000, 2560, 256),
             (D3, COLOR, 100, (1, 4, 16, 64, 256), 64, 2000, 640, 64),

@@ -75,6 +75,7 @@ class Training(NamedTuple):
       members, steps: how many; of each, in a chunk.
       bucket: with the block and tile that were chosen.
       first_seconds: compiling, and the first chunk.
+      devices: among which the members are spread.
     """
 
     chunk: Callable[[], Any]
@@ -82,6 +83,7 @@ class Training(NamedTuple):
     steps: int
     bucket: Bucket
     first_seconds: float
+    devices: int
 
     def rates(self, seconds: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """Student-steps a second."""
@@ -130,7 +132,7 @@ def training(
         return report
 
     jax.block_until_ready(chunk())
-    return Training(chunk, members, steps, bucket, time.perf_counter() - start)
+    return Training(chunk, members, steps, bucket, time.perf_counter() - start, count)
 
 
 def material(

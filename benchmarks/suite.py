@@ -27,6 +27,8 @@ ROOT = FOLDER.parent
 # Fresh processes of a benchmark, whose rows are pooled; one if it is not named.
 PROCESSES = {"torch_baseline": {"gpu": 2}}
 NEEDS = {"torch_baseline": "torch"}
+# Before all others: the lowerings side by side, and what planned hours are made of.
+FIRST = "calibration"
 
 Row = dict[str, Any]
 
@@ -68,9 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def names() -> list[str]:
     """Every script of this folder that measures something, with what all of them share."""
     texts = {path.stem: path.read_text().splitlines() for path in FOLDER.glob("*.py")}
-    return sorted(
-        name for name, lines in texts.items() if {"import measure", 'if __name__ == "__main__":'} <= set(lines)
-    )
+    found = [name for name, lines in texts.items() if {"import measure", 'if __name__ == "__main__":'} <= set(lines)]
+    return sorted(found, key=lambda name: (name != FIRST, name))
 
 
 def title(name: str, size: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from jaxsoft import files, imports, syntax
 
-ENGINE = 3
+ENGINE = 4
 """Version of what every number goes through, whatever a spec names: orders, streams, losses, the loop, evaluation.
 
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,

@@ -15,6 +15,10 @@ import numpy as np
 import pytest
 import suite
 
+from jaxsoft import target
+from jaxsoft.training.ensemble import Bucket
+from jaxsoft.training.recipe import Recipe
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 CONTRACT = {
     "benchmark": str,
@@ -114,6 +118,46 @@ def test_the_truth_of_a_choice_is_the_mean_of_what_a_report_shows(coverage):
     values = coverage["accuracies"](rng, truth=np.linspace(0.5, 0.52, 5), n=6)
     shown = coverage["accuracy"](rng, lambda _: values)
     assert coverage["chosen"](values).mean() == pytest.approx(shown.mean, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    return runpy.run_path(str(FOLDER / "calibration.py"))
+
+
+def test_a_floor_is_of_all_steps_of_all_members_and_of_the_chip(calibration):
+    recipe = Recipe("convnet(depth=1, width=4)", 10, 40, 4, "sgd(momentum=0.9)", precision="bfloat16")
+    one, twice = (Bucket(recipe, members, 2, steps, 4) for members, steps in ((4, 3), (8, 9)))
+    floor = lambda bucket, chip: calibration["floor"](bucket, (8, 8, 3), chip)  # noqa: E731
+    assert floor(twice, "h100") == pytest.approx(6 * floor(one, "h100"))
+    assert 0 < floor(one, "h200") < floor(one, "h100") < floor(one, "a100")
+
+
+@pytest.mark.parametrize(
+    ("kind", "chip"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("NVIDIA GH200 480GB", ""),
+        ("TPU v5 lite", "v5e"),
+        ("cpu", ""),
+    ],
+)
+def test_a_chip_is_known_by_what_jax_calls_it(calibration, kind, chip):
+    assert calibration["chip_of"](kind) == chip
+
+
+def test_what_plans_are_made_of_is_measured_first():
+    assert suite.names()[0] == "calibration" and suite.names()[1:] == sorted(suite.names()[1:])
+
+
+@pytest.mark.parametrize("chip", ["b200", "8xh100"])
+def test_a_chip_that_is_unknown_costs_a_line(chip, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")  # compiled.py sets both
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    main = runpy.run_path(str(FOLDER / "compiled.py"))["main"]
+    assert main([f"--chip={chip}"]) == 2
+    assert capsys.readouterr().err == f"compiled: --chip expects some of {','.join(target.CHIPS)}; got {chip!r}\n"
 
 
 def test_flops_of_a_step_by_hand():

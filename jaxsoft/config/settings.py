@@ -161,7 +161,7 @@ class Compute:
 
     lowering: str = setting(
         "auto",
-        "of convolutions; kernel, for GPUs, is never chosen by itself",
+        "of convolutions; auto: by device and size, on a GPU by kernels not yet timed, which patches and map avoid",
         choices=("auto", "patches", "kernel", "winograd", "map", "grouped"),
     )
     block: int = setting(0, "members vmapped together; 0: chosen by size", low=0)

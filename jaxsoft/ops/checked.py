@@ -99,11 +99,11 @@ def _draw(seed: int, dtype: str, *shape: int) -> Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal((_MEMBERS, *shape)), dtype)
 
 
-def _block_by_kernels(g: Geometry, *args: Array) -> tuple[Array, ...]:
+def _block_by_kernels(g: Geometry, x: Array, k: Array, scale: Array, bias: Array, dy: Array) -> tuple[Array, ...]:
     from jaxsoft.ops import narrow
 
-    y, kept = narrow.forward(g, *args[:4])
-    return (y, *narrow.gradient(g, *args[:4], kept, args[4]))
+    y, kept = narrow.forward(g, x, k, scale, bias)
+    return (y, *narrow.gradient(g, x, k, scale, bias, kept, dy))
 
 
 def _block_by_parts(g: Geometry, x: Array, k: Array, scale: Array, bias: Array, dy: Array) -> tuple[Array, ...]:

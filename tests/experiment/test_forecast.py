@@ -33,12 +33,14 @@ def told(capsys, monkeypatch, tmp_path):
     return call
 
 
-def test_digits_on_an_h200(told):
-    out = told("run", "digits:quick", "--dry_run", "--nocompilation_cache", "--for=h200")
+@pytest.mark.parametrize("lowering, times", [("auto", floors.UNTIMED), ("patches", floors.MEASURED)])
+def test_digits_on_an_h200(told, lowering, times):
+    how = f"--config.compute.lowering={lowering}"
+    out = told("run", "digits:quick", "--dry_run", "--nocompilation_cache", "--for=h200", how)
     assert "bfloat16" in out and "90,000 MB allowed" in out and "useful image slots" in out
     assert "on 1 x h200, which is not here" in out and "not counted" in out
-    low, high = floors.MEASURED
-    assert f"{low:g} to {high:g} times that" in out
+    assert f"{times[0]:g} to {times[1]:g} times that" in out
+    assert ("nobody has timed" in out) == (lowering == "auto")
     assert "rate of matrix products" not in out, "that would be of the machine that is here"
 
 
@@ -104,11 +106,11 @@ def test_more_devices_hold_more_so_waves_are_fewer():
 
 
 def test_blocks_that_do_not_fit_are_halved():
-    made, _ = planned("h100", **MANY)
+    made, _ = planned("h100", **MANY, compute={"lowering": "patches"})
     with target.aimed(target.named("h100")):
-        needed = cost.training_bytes(made.buckets[0].recipe, made.image_shape, 64, 10)
-        assert made.buckets[0].block == make.cut(made, 2 * needed).buckets[0].block == 64
-        assert make.cut(made, 2 * needed - 1).buckets[0].block == 32
+        needed = cost.training_bytes(made.buckets[0].recipe, made.image_shape, 64, 10, "patches")
+        assert made.buckets[0].block == make._narrowed(made, 2 * needed).buckets[0].block == 64
+        assert make._narrowed(made, 2 * needed - 1).buckets[0].block == 32
 
 
 @pytest.mark.parametrize("name", ["learned_labels:quick", "feature_labels:quick"])

@@ -45,7 +45,7 @@ def lines(plan: Plan, settings: config.Settings, dataset: Dataset) -> list[str]:
         f"  on {there.devices} x {there.chip}, which {'is' if there.devices == 1 else 'are'} not here:",
         f"  at least {_hours(whole)}: {made}",
         f"  of the students' time: {shares}",
-        f"  expected: {_expected(whole, there.platform)}",
+        f"  expected: {_expected(whole, there.platform, settings.compute.lowering)}",
         "  not counted: compilation, learned labels and judges, operations on label rows, files",
     ]
 
@@ -121,11 +121,13 @@ def _sum(parts: Sequence[Seconds]) -> Seconds:
     return whole
 
 
-def _expected(seconds: float, platform: str) -> str:
+def _expected(seconds: float, platform: str, lowering: str) -> str:
     if platform != "gpu":
         return "no program was ever measured on a TPU, so nothing is known but that it takes longer than this"
-    low, high = floors.MEASURED
-    told = f"{low:g} to {high:g} times that, see docs/performance.md"
+    is_timed = lowering not in ("auto", "kernel")
+    low, high = floors.MEASURED if is_timed else floors.UNTIMED
+    why = "" if is_timed else ", as nobody has timed its kernels"
+    told = f"{low:g} to {high:g} times that{why}; see docs/performance.md"
     return f"{_hours(low * seconds)} to {_hours(high * seconds)}: {told}"
 
 

@@ -9,11 +9,13 @@ Kernels, loops and bytes are counted in what XLA made of them (account.py) and h
 bytes at the chip's bandwidth, the operations at its peak, and a launch for every kernel, each alone.
 
 Each experiment has a process of its own, so that a compiler that crashes costs one program; equal programs of several are
-compiled once. Rows go to `runs/compiled/CHIP.jsonl`; `--docs` writes the tables to docs/results.md. Exit code 1: something
-did not compile; 2: there is no such chip, or no compiler for it here.
+compiled once. Rows are added to `runs/compiled/CHIP.jsonl`, and a pass that was stopped goes on from there as long as no
+code has changed; `--docs` writes the tables to docs/results.md. Exit code 1: something did not compile; 2: there is no such
+chip, or no compiler for it here.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -99,15 +101,34 @@ def _lacking(names: Sequence[str]) -> str:
 
 def compiled(chip: str, names: Sequence[str], jobs: int) -> list[Row]:
     """The rows of all programs of some experiments; equal ones are compiled once, and what was compiled is kept."""
-    log = ROOT / "runs" / "compiled" / f"{chip}.jsonl"
+    log, made_by = ROOT / "runs" / "compiled" / f"{chip}.jsonl", _code()
     log.parent.mkdir(parents=True, exist_ok=True)
-    known: dict[str, Row] = {}
-    with ThreadPoolExecutor(jobs) as pool, log.open("w") as file:
+    known = kept(log, made_by)
+    with ThreadPoolExecutor(jobs) as pool, log.open("a") as file:
         found = []
         for rows in pool.map(lambda name: process(chip, name, known), names):
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(json.dumps({**row, "code": made_by}) + "\n" for row in rows)
+            file.flush()
             found += rows
     return found
+
+
+def kept(log: Path, made_by: str) -> dict[str, Row]:
+    """What earlier passes found out about programs of the same code, by their keys; failures are tried again."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    rows = [json.loads(line) for line in lines if line.endswith("}")]  # the last may be torn
+    of_pass = "experiment", "what", "predicted", "code"
+    return {
+        row["key"]: {name: value for name, value in row.items() if name not in of_pass}
+        for row in rows
+        if row["code"] == made_by and "error" not in row
+    }
+
+
+def _code() -> str:
+    """A digest of all that programs, and what is said of them, are made of."""
+    files = [*sorted((ROOT / "jaxsoft").rglob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join([*(path.read_bytes() for path in files), jax.__version__.encode()])).hexdigest()[:12]
 
 
 def process(chip: str, name: str, known: dict[str, Row]) -> list[Row]:

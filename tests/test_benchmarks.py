@@ -160,6 +160,19 @@ def test_a_chip_that_is_unknown_costs_a_line(chip, capsys, monkeypatch):
     assert capsys.readouterr().err == f"compiled: --chip expects some of {','.join(target.CHIPS)}; got {chip!r}\n"
 
 
+def test_programs_of_other_code_and_torn_lines_are_compiled_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    kept, log = runpy.run_path(str(FOLDER / "compiled.py"))["kept"], tmp_path / "h100.jsonl"
+    assert kept(log, "now") == {}
+    rows = [
+        {"experiment": "topk", "what": "chunk", "key": "a", "predicted": 7, "memory": 5, "code": "now"},
+        {"experiment": "topk", "what": "test", "key": "b", "memory": 5, "code": "before"},
+        {"experiment": "topk", "what": "test", "key": "c", "error": "no", "code": "now"},
+    ]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows) + json.dumps(rows[0] | {"key": "d"})[:-9])
+    assert kept(log, "now") == {"a": {"key": "a", "memory": 5}}
+
+
 def test_flops_of_a_step_by_hand():
     flops = runpy.run_path(str(FOLDER / "roofline.py"))["flops"]
     first, second, last = 2 * 64 * 9 * 1 * 16, 2 * 16 * 9 * 16 * 16, 2 * 4 * 16 * 10

@@ -162,6 +162,7 @@ def test_a_chip_that_is_unknown_costs_a_line(chip, capsys, monkeypatch):
 
 def test_programs_of_other_code_and_torn_lines_are_compiled_again(monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     kept, log = runpy.run_path(str(FOLDER / "compiled.py"))["kept"], tmp_path / "h100.jsonl"
     assert kept(log, "now") == {}
     rows = [

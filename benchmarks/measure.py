@@ -23,13 +23,20 @@ SIZES = ("toy", "cpu", "gpu")
 CLASSES, POOL = 10, 1000
 
 
-def arguments(doc: str | None, only: Sequence[str] = ()) -> argparse.Namespace:
-    """`--size` and `--repeats`, and `--only` where one may choose among cases; JAX is set up as `jaxsoft run` sets it up."""
+def arguments(doc: str | None, only: Sequence[str] = (), elsewhere: bool = False) -> argparse.Namespace:
+    """`--size` and `--repeats`; `--only` where one may choose among cases, and `--for` where a chip may be far away.
+
+    JAX is set up as `jaxsoft run` sets it up.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=SIZES, default="cpu", help="what is measured, and how long it may take")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
     if only:
         parser.add_argument("--only", choices=only, default="", help="measure the cases of this network alone")
+    if elsewhere:
+        parser.add_argument(
+            "--for", dest="elsewhere", default="", help="a chip, as h200: its floor, and nothing measured"
+        )
     args = parser.parse_args()
     starting.set_up_jax(keep_programs=True)
     return args

@@ -1,6 +1,7 @@
 """How long would the paper's largest sweep take on this device?
 
   python benchmarks/sweep_cost.py [--size=toy|cpu|gpu] [--repeats=5]
+  python benchmarks/sweep_cost.py --for=h200     what `jaxsoft run --dry_run --for=h200` would say of this sweep; measures nothing
 
 The sweep of data against knowledge on TinyImageNet: 550 students for one teacher epoch, 11 budgets, ten label treatments
 and five seeds (`configs/topk.py`). It is planned by the planner, without the data, which makes 15.2 million student-steps;
@@ -15,9 +16,10 @@ import measure
 import numpy as np
 import sweeps
 
-from jaxsoft import data
+from jaxsoft import data, numerics, target
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
+from jaxsoft.experiment.tell import forecast
 
 EPOCH = 11
 AUTHORS_MS = (21.0, 27.0)  # a step of one student on one data-centre GPU, whatever the batch
@@ -32,7 +34,10 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure and tell."""
-    args = measure.arguments(__doc__)
+    args = measure.arguments(__doc__, elsewhere=True)
+    if args.elsewhere:
+        print("\n".join(forecasted(args.elsewhere)))
+        return
     size = SIZES[args.size]
     plan, shape = planned(size["model"], size["side"]), (size["side"], size["side"], 3)
     work: dict[tuple, int] = {}
@@ -55,6 +60,19 @@ def main() -> None:
         what, slow = {**sweep, "the authors' scripts on one GPU": f"{pace:g} ms a step"}, steps * pace / 1e3
         measure.tell("sweep_cost", args.size, what, [slow / 3600], "hours, arithmetic")
         measure.tell("sweep_cost", args.size, what, slow / seconds, "x of the projected hours")
+
+
+def forecasted(chip: str) -> list[str]:
+    """The least time of the sweep on a chip that need not be here, and what it goes to."""
+    with numerics.pinned(), target.aimed(target.named(chip)):
+        plan, settings = planned("", 64), sweeps.settings("topk", "data=tiny_imagenet")
+        stand_in = data.stand_in("tiny_imagenet")
+        assert stand_in
+        steps = sum(len(bucket.members) * bucket.steps for bucket in plan.buckets)
+        return [
+            f"{len(plan.members)} students, {steps / 1e6:.1f} million steps",
+            *forecast.lines(plan, settings, stand_in),
+        ]
 
 
 def planned(model: str, side: int) -> Plan:

@@ -160,12 +160,6 @@ def test_a_chip_that_is_unknown_costs_a_line(chip, capsys, monkeypatch):
     assert capsys.readouterr().err == f"compiled: --chip expects some of {','.join(target.CHIPS)}; got {chip!r}\n"
 
 
-def test_the_largest_sweep_of_the_paper_has_a_floor_on_a_machine_that_is_not_here():
-    lines = runpy.run_path(str(FOLDER / "sweep_cost.py"))["forecasted"]("8xh200")
-    assert lines[0] == "550 students, 15.2 million steps"
-    assert "8 x h200" in lines[1] and "expected" in lines[4]
-
-
 def test_programs_of_other_code_and_torn_lines_are_compiled_again(monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -121,7 +121,7 @@ def kept(log: Path, made_by: str) -> dict[str, Row]:
     return {
         row["key"]: {name: value for name, value in row.items() if name not in of_pass}
         for row in rows
-        if row["code"] == made_by and "error" not in row
+        if row.get("code") == made_by and "error" not in row
     }
 
 

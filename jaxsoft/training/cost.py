@@ -265,7 +265,9 @@ def _member(recipe: Recipe) -> Member:
 
 @imports.cached
 def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
-    return jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
+    """Shapes and types alone: what is kept must not know the devices of the program that asked first."""
+    found = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), found)
 
 
 def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str) -> list[int]:

@@ -9,8 +9,8 @@ Kernels, loops and bytes are counted in what XLA made of them (account.py) and h
 bytes at the chip's bandwidth, the operations at its peak, and a launch for every kernel, each alone.
 
 Each experiment has a process of its own, so that a compiler that crashes costs one program; equal programs of several are
-compiled once. Rows are added to `runs/compiled/CHIP.jsonl`, and a pass that was stopped goes on from there as long as no
-code has changed; `--docs` writes the tables to docs/results.md. Exit code 1: something did not compile; 2: there is no such
+compiled once. Rows are added to `runs/compiled/CHIP.jsonl`, and no later pass compiles a program again that is there, as
+long as XLA is given the same; `--docs` writes the tables to docs/results.md. Exit code 1: something did not compile; 2: there is no such
 chip, or no compiler for it here.
 """
 
@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ _CASES = {  # model, side, batch, members, images of each as batches
     "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10),
     "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10),
 }
+_COUNTING = "account.py", "chips.py"
 
 Row = dict[str, Any]
 
@@ -101,34 +103,37 @@ def _lacking(names: Sequence[str]) -> str:
 
 def compiled(chip: str, names: Sequence[str], jobs: int) -> list[Row]:
     """The rows of all programs of some experiments; equal ones are compiled once, and what was compiled is kept."""
-    log, made_by = ROOT / "runs" / "compiled" / f"{chip}.jsonl", _code()
+    log, made_by = ROOT / "runs" / "compiled" / f"{chip}.jsonl", _compiler()
     log.parent.mkdir(parents=True, exist_ok=True)
     known = kept(log, made_by)
     with ThreadPoolExecutor(jobs) as pool, log.open("a") as file:
         found = []
         for rows in pool.map(lambda name: process(chip, name, known), names):
-            file.writelines(json.dumps({**row, "code": made_by}) + "\n" for row in rows)
+            file.writelines(json.dumps({**row, "compiler": made_by}) + "\n" for row in rows)
             file.flush()
             found += rows
     return found
 
 
 def kept(log: Path, made_by: str) -> dict[str, Row]:
-    """What earlier passes found out about programs of the same code, by their keys; failures are tried again."""
+    """What earlier passes found out about programs by the same compiler, by their keys; failures are tried again."""
     lines = log.read_text().splitlines() if log.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]  # the last may be torn
-    of_pass = "experiment", "what", "predicted", "code"
+    of_pass = "experiment", "what", "predicted", "compiler"
     return {
         row["key"]: {name: value for name, value in row.items() if name not in of_pass}
         for row in rows
-        if row.get("code") == made_by and "error" not in row
+        if row.get("compiler") == made_by and "error" not in row
     }
 
 
-def _code() -> str:
-    """A digest of all that programs, and what is said of them, are made of."""
-    files = [*sorted((ROOT / "jaxsoft").rglob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join([*(path.read_bytes() for path in files), jax.__version__.encode()])).hexdigest()[:12]
+def _compiler() -> str:
+    """A digest of what compiles and of what counts; the plugin for GPUs is of JAX's own version."""
+    versions = [
+        f"{one.name}={one.version}" for one in metadata.distributions() if one.name in ("jax", "jaxlib", "libtpu")
+    ]
+    parts = [repr(sorted(versions)).encode(), *((ROOT / "benchmarks" / name).read_bytes() for name in _COUNTING)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def process(chip: str, name: str, known: dict[str, Row]) -> list[Row]:
@@ -159,9 +164,10 @@ def work(chip: str, name: str, known: set[str]) -> None:
     device = chips.device(chip)
     with numerics.pinned():
         for asked in typical(chip, device) if name == TYPICAL else of_experiment(name, chip, device):
-            row = {"experiment": name, "what": asked.what, "key": asked.key}
+            key = asked.key
+            row = {"experiment": name, "what": asked.what, "key": key}
             row |= {"predicted": asked.predicted} if asked.predicted else {}
-            if asked.key not in known:
+            if key not in known:
                 print(json.dumps({"begin": True, **row}), flush=True)
                 row |= measured(asked, chip)
             print(json.dumps(row), flush=True)
@@ -188,7 +194,7 @@ def measured(asked: programs.Asked, chip: str) -> Row:
     """What the compiler made of a program, or its first words if it made nothing."""
     begun = time.perf_counter()
     try:
-        made = asked.compile()
+        made = asked.lowered.compile()
     except (jax.errors.JaxRuntimeError, NotImplementedError) as problem:
         return {"error": str(problem).strip().splitlines()[0][:200]}
     found = account.kernels(made.as_text())

@@ -5,10 +5,10 @@ Nothing is read, drawn or taught: banks hold as many images and rows as the plan
 
 import functools
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +34,7 @@ from jaxsoft.training.fit import Bank, Member
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
+ROOT = Path(__file__).resolve().parents[1]
 Shape: Any = jax.ShapeDtypeStruct
 
 
@@ -42,21 +43,25 @@ class Asked(NamedTuple):
 
     Attributes:
       what: in words, `students: chunk`.
-      key: of equal programs equal.
-      compile: takes seconds to minutes.
+      lowered: what XLA is given; to compile it takes seconds to minutes.
       steps, images: of training in one call, of all members; 0 where it trains nobody.
       flops: of these steps.
       predicted: bytes by the plan, beside which `more` counts what lies on the device and is no argument.
     """
 
     what: str
-    key: str
-    compile: Callable[[], Any]
+    lowered: jax.stages.Lowered
     steps: int = 0
     images: int = 0
     flops: float = 0.0
     predicted: int = 0
     more: int = 0
+
+    @property
+    def key(self) -> str:
+        """Of equal programs equal in every process: of all that XLA is given, but for the lines and places of its source."""
+        text = self.lowered.as_text(debug_info=True).replace(f"{ROOT}/", "")
+        return hashlib.sha256(re.sub(r":\d+:\d+|0x[0-9a-f]+", "", text).encode()).hexdigest()[:16]
 
 
 def of_config(name: str, argument: str | None, chip: str, device: Any) -> Iterator[Asked]:
@@ -158,24 +163,13 @@ def _chunk(what: str, program: Program, bank: Bank, evals: tuple, members: tuple
 
 
 def _function(what: str, program: Program, name: str, *args: Any) -> Asked:
-    known = [(b, sorted(b.recipe.code().items())) for b in program.buckets]
-    return Asked(what, _key(name, known, program.select, args), functools.partial(program.compiled, name, *args))
+    return Asked(what, program.lowered(name, *args))
 
 
 def _jitted(what: str, device: Any, function: Any, *args: Any, **named: Any) -> Asked:
     """A jitted function, for where its arguments lie."""
-
-    def compiled() -> Any:
-        with target.aimed(target.of([device])):
-            return function.lower(*args, **named).compile()
-
-    return Asked(what, _key(what, args), compiled)
-
-
-def _key(*known: Any) -> str:
-    """Of equal programs equal in every process; places in memory are none of it."""
-    texts = (re.sub(" at 0x[0-9a-f]+", "", json.dumps(str(jax.tree.map(str, one)))) for one in known)
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    with target.aimed(target.of([device])):
+        return Asked(what, function.lower(*args, **named))
 
 
 def _shared(plan: Plan, settings: config.Settings, dataset: Dataset) -> Bank:

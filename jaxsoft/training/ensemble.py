@@ -147,31 +147,37 @@ class Program:
           args: what it is called with, arrays or `jax.ShapeDtypeStruct`s: devices that are not here can be compiled for.
         """
         if name not in self._compiled:
-            start, (specs, donated) = time.perf_counter(), _ARGUMENTS[name]
-            shapes = tuple(self._described(spec, tree) for spec, tree in zip(specs, args, strict=True))
+            start, shapes = time.perf_counter(), self._described(name, args)
             leaves, tree = jax.tree.flatten(shapes)
             kept = _compiled(self.identity, name, tuple(leaves), tree)
             if not kept:
-                kept.append(self._compile(getattr(self, f"_{name}"), specs, donated, shapes))
+                kept.append(self.lowered(name, *shapes).compile())
                 self.compilations[name] += 1
             self._compiled[name] = kept[0]
             self.compile_seconds += time.perf_counter() - start
         return self._compiled[name]
 
-    def _described(self, spec: PartitionSpec, tree: Any) -> Any:
-        there = NamedSharding(self.mesh, spec)
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=there), tree)
+    def lowered(self, name: str, *args: Any) -> jax.stages.Lowered:
+        """What XLA is given to compile for one of the functions; arguments as `compiled`."""
+        (specs, donated), function = _ARGUMENTS[name], getattr(self, f"_{name}")
+        apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
+        with conv.exactly(), target.aimed(target.of(self.mesh.devices.ravel().tolist())):
+            return jax.jit(apart, donate_argnums=donated).lower(*self._described(name, args))
+
+    def _described(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments of a function as shapes that lie where it wants them."""
+
+        def shapes(spec: PartitionSpec, tree: Any) -> Any:
+            there = NamedSharding(self.mesh, spec)
+            return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=there), tree)
+
+        return tuple(map(shapes, _ARGUMENTS[name][0], args))
 
     def _call(self, name: str, *args: Any) -> Any:
         args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in _ARGUMENTS[name][0]))
         function = self.compiled(name, *args)
         with jax.transfer_guard("disallow"):
             return function(*args)
-
-    def _compile(self, function: Callable, specs: tuple, donate: tuple[int, ...], args: tuple) -> jax.stages.Compiled:
-        apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
-        with conv.exactly(), target.aimed(target.of(self.mesh.devices.ravel().tolist())):
-            return jax.jit(apart, donate_argnums=donate).lower(*args).compile()
 
     def _initialize(self, members: tuple[Member, ...]) -> tuple[Students, ...]:
         """Every network is initialised by one loop: random numbers are slow to compile."""

@@ -29,7 +29,7 @@ def program(how, chip, device):
 def small(h100):
     """For each of `SMALL` what it does, and the kernels of one call."""
     asked = {how: program(how, "h100", h100) for how in SMALL}
-    return {how: (one, account.kernels(one.compile().as_text())) for how, one in asked.items()}
+    return {how: (one, account.kernels(one.lowered.compile().as_text())) for how, one in asked.items()}
 
 
 @pytest.mark.parametrize(("how", "most"), [("one by one", 37), ("together", 2.3)])
@@ -72,7 +72,7 @@ def test_maps_of_a_whole_batch_are_neither_float32_nor_masks(small, how, kind, m
 @pytest.fixture(scope="module")
 def on_a_tpu(v5e):
     asked = program("one by one", "v5e", v5e)
-    return asked, asked.compile()
+    return asked, asked.lowered.compile()
 
 
 def test_a_tpu_has_no_loop_inside_a_step_either(on_a_tpu):

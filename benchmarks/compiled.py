@@ -47,12 +47,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TYPICAL = "typical"
 """Beside the experiments: students of the sizes that are measured elsewhere."""
 MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
-_CASES = {  # model, side, batch, members, images of each as batches
-    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10),
-    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10),
-    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1),
-    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10),
-    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10),
+_CASES = {  # model, side, batch, members, images of each as batches, augmentation, classes
+    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10, "dsa", 10),
+    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10, "dsa", 10),
+    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1, "dsa", 10),
+    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10, "dsa", 10),
+    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10, "dsa", 10),
+    "ResNet18, 224 px, batch 256": ("resnet18(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+    "ResNet50, 224 px, batch 256": ("resnet50(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
 }
 _COUNTING = "account.py", "chips.py"
 
@@ -191,11 +193,11 @@ def of_experiment(name: str, chip: str, device: Any) -> Iterator[programs.Asked]
 
 
 def typical(chip: str, device: Any) -> Iterator[programs.Asked]:
-    """Students that are augmented by DSA and trained with momentum, a hundred steps in a chunk and a look at 256 images."""
-    for what, (model, side, batch, members, share) in _CASES.items():
+    """Trained with momentum, a hundred steps in a chunk and a look at 256 images."""
+    for what, (model, side, batch, members, share, augment, classes) in _CASES.items():
         with target.aimed(target.named(chip)):
-            how = "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
-            recipe, shape = Recipe(model, 10, share * batch, batch, *how), (side, side, 3)
+            how = "sgd(momentum=0.9)", "constant", augment, "bfloat16"
+            recipe, shape = Recipe(model, classes, share * batch, batch, *how), (side, side, 3)
             block = cost.choose_block(recipe, shape, members)
             asked = programs.of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)
         yield asked._replace(what=what)

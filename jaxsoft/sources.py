@@ -31,9 +31,9 @@ _ENGINE = (
     "experiment.learned.many", "experiment.learned.one", "experiment.plan.make", "experiment.plan.sweep",
     "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort",
     "experiment.teach.experts", "labels.ages", "labels.bank", "labels.committee", "labels.logits", "labels.smoothing", "labels.sources", "labels.spec", "labels.treatments", "models._adapt", "models._features",
-    "models:build", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build", "training.blocks", "training.ensemble",
+    "models:build", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build", "training.batches", "training.blocks", "training.buckets", "training.ensemble",
     "training.evaluate", "training.feature_maps", "training.fit", "training.flat", "training.frames", "training.losses:soft_cross_entropy",
-    "training.metrics", "training.mixing:cutmix", "training.recipe", "training.views",
+    "training.mesh", "training.metrics", "training.mixing:cutmix", "training.recipe", "training.views",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}

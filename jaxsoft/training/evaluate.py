@@ -1,6 +1,7 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from jaxsoft.training.batches import DATA
 from jaxsoft.training.fit import Bank, make_bank
 from jaxsoft.training.recipe import Recipe
 
+_AT_ONCE = 1024  # images that are read
+_ON_DEVICE = 1 << 31  # bytes of images of a question
+
 
 class EvalSet(NamedTuple):
     """Images in batches of equal size; label -1 marks the padding of the last one."""
@@ -26,12 +30,20 @@ class EvalSet(NamedTuple):
     labels: Int[Array | np.ndarray, "n b"]
 
 
-def eval_set(images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
-    """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once."""
-    count = max(1, -(-len(labels) // batch))
-    size = max(1, -(-len(labels) // count))
+def eval_set(
+    images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0
+) -> EvalSet:
+    """Cut a split into equal batches on the host, of at most `batch` images; what is not in memory is read once.
+
+    With `room` the batches are those of so many images, where that is more than there are.
+    """
+    total = max(room, len(labels))
+    count = max(1, -(-total // batch))
+    size = max(1, -(-total // count))
     spare = count * size - len(labels)
-    padded = np.concatenate([images, np.zeros((spare, *images.shape[1:]), images.dtype)])
+    padded = np.zeros((count * size, *images.shape[1:]), images.dtype)
+    for start in range(0, len(labels), _AT_ONCE):
+        padded[start : start + _AT_ONCE][: len(labels) - start] = images[start : start + _AT_ONCE]
     known = np.concatenate([labels, np.full(spare, -1, labels.dtype)])
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
 
@@ -153,12 +165,21 @@ def answers(
       ask: what, of each network: `predict`, `embeddings` or `maps_of` a layer.
     """
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
-    images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
-    bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
+    each = min(len(stored), max(1, _ON_DEVICE // (math.prod(stored.shape[1:]) * stored.dtype.itemsize)))
+
+    def piece(start: int) -> Array:
+        part = stored[start : start + each]
+        return jax.device_put(eval_set(part, np.zeros(len(part), np.int32), at_a_time, each).images)
+
+    first = piece(0)
+    bank = make_bank(normalizer, first[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
     code = *recipe.code().items(), imports.stamps(), target.platform()
     for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
-        yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]
+        found = []
+        for start in range(0, max(1, len(stored)), max(1, each)):
+            said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, piece(start) if start else first))
+            found.append(said.reshape(len(said), -1, *said.shape[3:])[:, : min(each, len(stored) - start)])
+        yield found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by

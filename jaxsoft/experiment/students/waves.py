@@ -180,7 +180,8 @@ def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:
 def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, say: Callable[[str], None]) -> Plan:
     predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9 / jax.process_count()
     plan = plan.halve(wave)
-    if jax.process_count() == 1:  # a share is no plan of the run: of several processes each halves its own, for now
+    is_whole = len(plan.trained) == len(plan.keys)
+    if is_whole and jax.process_count() == 1:  # a share is no plan of the run: each halves its own, for now
         folder.write_json("plan.json", plan.as_json() | {"identity": folder.read_json("plan.json")["identity"]})
     say(
         f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "

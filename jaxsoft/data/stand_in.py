@@ -21,9 +21,9 @@ def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None, si
     (45000, 5000, 10000, (32, 32, 3))
     """
     known = sets.published().get(name)
-    if known is None or known.counts is None or known.side is None:
+    if known is None or known.counts is None or not (side := side or known.side or 0):
         return None
-    side, (classes, train, test) = side or known.side, known.counts
+    classes, train, test = known.counts
     held = max(1, round(validation * train)) if validation else 0
     black = np.zeros((), np.uint8)
 

@@ -66,4 +66,4 @@ def test_flags_settings_and_names(completed):
     assert completed("verify", "") == ["--root=", "--run=", "--teach"]
 
 
-DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "moving_digits", "tfds", "tiny_imagenet", "video"]
+DATASETS = "cifar10 cifar100 digits image_folder imagenet imagenet64 moving_digits tfds tiny_imagenet video".split()

@@ -67,5 +67,4 @@ def test_flags_settings_and_names(completed):
     assert completed("verify", "") == ["--root=", "--run=", "--teach"]
 
 
-DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "imagenet", "imagenet64", "moving_digits", "tfds"]
-DATASETS += ["tiny_imagenet", "video"]
+DATASETS = "cifar10 cifar100 digits image_folder imagenet imagenet64 moving_digits tfds tiny_imagenet video".split()

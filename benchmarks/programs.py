@@ -97,6 +97,7 @@ def _students(plan: Plan, settings: config.Settings, dataset: Dataset, device: A
     bank = _shared(plan, settings, dataset)
     validation, test = (_eval_set(len(s), batch, shape, kind) for s in (dataset.validation, dataset.test))
     evals = (validation,) if settings.protocol == "sealed" else (validation, test)
+    test = _eval_set(evaluate.piece_images(len(dataset.test), _bytes(Shape(shape, kind))), batch, shape, kind)
     members = tuple(_member(b.members, b.recipe) for b in buckets)
     waits = _bytes(test) if settings.protocol == "sealed" else 0
     chunk = _chunk("students: chunk", program, bank, evals, members, shape)

@@ -16,6 +16,9 @@ from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
 from jaxsoft.training.fit import Bank, make_bank
 from jaxsoft.training.recipe import Recipe
+from jaxsoft.types import Split
+
+PIECE_BYTES = 1_000_000_000
 
 
 class EvalSet(NamedTuple):
@@ -25,14 +28,40 @@ class EvalSet(NamedTuple):
     labels: Int[Array | np.ndarray, "n b"]
 
 
-def eval_set(images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256) -> EvalSet:
-    """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once."""
-    count = max(1, -(-len(labels) // batch))
-    size = max(1, -(-len(labels) // count))
+def eval_set(
+    images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0
+) -> EvalSet:
+    """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once.
+
+    There is room for so many images if it has fewer.
+    """
+    whole = max(room, len(labels))
+    count = max(1, -(-whole // batch))
+    size = max(1, -(-whole // count))
     spare = count * size - len(labels)
-    padded = np.concatenate([images, np.zeros((spare, *images.shape[1:]), images.dtype)])
+    padded = np.concatenate([images[:], np.zeros((spare, *images.shape[1:]), images.dtype)])
     known = np.concatenate([labels, np.full(spare, -1, labels.dtype)])
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
+
+
+class Pieces(NamedTuple):
+    """A split whose images go to a device once, and no more than `PIECE_BYTES` of them at a time, in pieces of one shape."""
+
+    split: Split
+    normalizer: Normalizer
+    batch: int  # images at a time, at most
+
+    def __iter__(self) -> Iterator[EvalSet]:
+        labels, image = self.split.labels, self.normalizer.store(self.split.images[:1])
+        room = piece_images(len(labels), image.nbytes)
+        for start in range(0, max(1, len(labels)), max(1, room)):
+            part = slice(start, start + room)
+            yield eval_set(self.normalizer.store(self.split.images[part]), labels[part], self.batch, room)
+
+
+def piece_images(images: int, each: int) -> int:
+    """How many of so many images, of so many bytes each, are on a device at a time where each is asked about once."""
+    return -(-images // max(1, -(-images * each // PIECE_BYTES)))
 
 
 def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Float[Array, ""], Float[Array, ""]]:

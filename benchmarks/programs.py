@@ -38,6 +38,17 @@ ROOT = Path(__file__).resolve().parents[1]
 Shape: Any = jax.ShapeDtypeStruct
 
 
+_CASES = {  # model, side, batch, members, images of each as batches, augmentation, classes
+    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10, "dsa", 10),
+    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10, "dsa", 10),
+    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1, "dsa", 10),
+    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10, "dsa", 10),
+    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10, "dsa", 10),
+    "ResNet18, 224 px, batch 256": ("resnet18(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+    "ResNet50, 224 px, batch 256": ("resnet50(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+}
+
+
 class Asked(NamedTuple):
     """One program: how it is compiled, and what one call of it does.
 
@@ -80,6 +91,16 @@ def of_config(name: str, argument: str | None, chip: str, device: Any) -> Iterat
         if checks.needs_experts(settings):
             yield from _experts(plan, settings, dataset, device)
         yield from _learned(plan, settings, dataset, device)
+
+
+def typical(chip: str, device: Any) -> Iterator[Asked]:
+    """The chunks of `_CASES`, trained with momentum in bfloat16: a hundred steps and a look at 256 images."""
+    for what, (model, side, batch, members, share, augment, classes) in _CASES.items():
+        with target.aimed(target.named(chip)):
+            how = "sgd(momentum=0.9)", "constant", augment, "bfloat16"
+            recipe, shape = Recipe(model, classes, share * batch, batch, *how), (side, side, 3)
+            block = cost.choose_block(recipe, shape, members)
+            yield of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)._replace(what=what)
 
 
 def of_bucket(bucket: Bucket, shape: tuple[int, ...], device: Any, pool: int = 1000, look: int = 256) -> Asked:

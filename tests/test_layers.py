@@ -47,7 +47,19 @@ LAYERS = (  # from the top; modules of one entry may not import one another
 )
 # The rooms of experiment and of distilled, likewise.
 ROOMS = {
-    "experiment": ("export", "join", "run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine"),
+    "experiment": (
+        "export",
+        "join",
+        "run",
+        "tell",
+        "students",
+        "inputs",
+        "plan",
+        "learned",
+        "teach",
+        "store",
+        "machine",
+    ),
     "distilled": ("importing", "comparing", "pool", "kept", "reading", "inference", "fields"),
 }
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

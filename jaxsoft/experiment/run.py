@@ -52,7 +52,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
-    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
+    grace = settings.compute.grace_seconds
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
         with processes.turn("teachers"), console.stage("teachers"):
             settings = _begun(settings, dataset, folder)
             experts = experts or _taught(settings, dataset, folder, console, to)
@@ -215,7 +216,9 @@ def _left(
     warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
     lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
     lines += describe.keeping(settings.keep.students, kept.members(folder.path), finished & {*plan.trained})
-    whole = f" of this share, which has {own} of {len(plan.keys)}" if (own := len(plan.trained)) < len(plan.keys) else ""
+    whole = (
+        f" of this share, which has {own} of {len(plan.keys)}" if (own := len(plan.trained)) < len(plan.keys) else ""
+    )
     console.say("\n".join([*lines, f"students: {left} of {own} left{whole}"]))
     return left
 

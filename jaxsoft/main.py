@@ -2,12 +2,13 @@
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run [--for=CHIP]]
               [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT] [--share=I/N]
+              [--engine=ray [--address=HOST:PORT]]
   jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE --seeds=N]
               [--bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
   jaxsoft join DIR [DIR...] [--to=DIR] [--partial]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
+  jaxsoft data list | prepare NAME | verify NAME [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T] [--encoded]
   jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
                  [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
                  [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
@@ -34,7 +35,7 @@ import functools
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,27 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    from jaxsoft.command import arguments, shares
+    from jaxsoft.command import arguments, clusters, shares
 
     flags = {"workdir": "", "dry_run": False, "for": "", "compilation_cache": True, "process": "", "coordinator": ""}
-    settings, given = arguments.settings(argv, share="", **flags)
+    settings, given = arguments.settings(argv, share="", engine="", address="", **flags)
+    clusters.check(given)
     if given["for"] and not given["dry_run"]:
         raise errors.ConfigError(f"--for={given['for']} plans for devices that are not here: it wants --dry_run, too")
     workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
     workdir = shares.folder(workdir, given["share"], given["process"])
+    with clusters.joined(given) as ray:
+        return _begin(settings, workdir, given, ray)
+
+
+def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> int:
+    """Start JAX, then the run, whose students are trained by workers of a cluster where there is one."""
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics, target
         from jaxsoft.console import Console
         from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
+        from jaxsoft.experiment.cluster.driver import Cluster
         from jaxsoft.experiment.machine import processes
         from jaxsoft.experiment.tell import describe
 
@@ -133,7 +142,8 @@ def _run(argv: Sequence[str]) -> int:
         if is_first:
             console.say(run.dry_run(settings, workdir, target.named(given["for"]) if given["for"] else None))
         return 0
-    rows = run.run(settings, workdir, console)
+    cluster = Cluster(ray, given["compilation_cache"]) if ray else None
+    rows = run.run(settings, workdir, console, cluster=cluster)
     if shares.is_share(workdir.name):
         shares.end(workdir, console)
         return _ended(rows)
@@ -233,7 +243,7 @@ def _report(argv: Sequence[str]) -> int:
 def _data(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None)
+    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None, encoded=False)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with starting.starting_jax():
         from jaxsoft import data
@@ -254,7 +264,7 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
-        chosen = {name: given[name] for name in ("resize", "frames")}
+        chosen = {name: given[name] for name in ("resize", "frames", "encoded")}
         where = data.prepare(words[1], root, source, told, **chosen, say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0

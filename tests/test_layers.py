@@ -11,7 +11,7 @@ PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
     ("command.compare", "command.export", "command.sets", "command.shares", "command.teacher", "command.verify"),
-    ("command.arguments", "command.completion", "command.doctor", "api"),
+    ("command.arguments", "command.clusters", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
     ("analysis",),
@@ -51,6 +51,7 @@ ROOMS = {
         "export",
         "join",
         "run",
+        "cluster",
         "tell",
         "students",
         "inputs",

@@ -12,6 +12,7 @@ import jax
 from jaxsoft import config, data, errors, numerics, target
 from jaxsoft.console import Console
 from jaxsoft.distilled import kept as imported_sets
+from jaxsoft.experiment.cluster.driver import Cluster
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
@@ -36,12 +37,14 @@ def run(
     console: Console,
     dataset: Dataset | None = None,
     experts: Experts | None = None,
+    cluster: Cluster | None = None,
 ) -> list[Row]:
     """Do, or finish, a whole experiment in its run folder, which remembers the settings.
 
     Args:
       settings, workdir, console: what, where, and who is told; a folder named as a share is one, see `store.shares`.
       dataset, experts: what the settings stand for, where it is at hand; else both are made as the settings say.
+      cluster: whose workers train the students; this process if not given.
 
     Returns:
       The results, one row for each member, of a share for its own, in the plan's order; none in a process that is not
@@ -69,7 +72,8 @@ def run(
             with console.stage("students"):
                 mine = part.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
-                waves.train(mine, settings, dataset, inputs, folder, log, watch, console.say)
+                given = mine, settings, dataset, inputs, folder, log
+                (cluster.train(*given, console) if cluster else waves.train(*given, watch, console.say))
         if processes.others():
             console.say("own share done; waiting for the other processes")
         results.gather(log, part.trained)
@@ -109,7 +113,7 @@ def _data_or_stand_in(settings: config.Settings) -> Dataset | None:
     try:
         return load(settings)
     except errors.DataError:
-        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None)
+        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None, side=part.resize)
 
 
 def collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:

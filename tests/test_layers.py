@@ -10,7 +10,7 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("command.compare", "command.export", "command.sets", "command.teacher", "command.verify"),
+    ("command.compare", "command.export", "command.sets", "command.shares", "command.teacher", "command.verify"),
     ("command.arguments", "command.clusters", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
@@ -49,6 +49,7 @@ LAYERS = (  # from the top; modules of one entry may not import one another
 ROOMS = {
     "experiment": (
         "export",
+        "join",
         "run",
         "cluster",
         "tell",

@@ -25,7 +25,7 @@ def check(given: Mapping[str, Any]) -> None:
     """Refuse flags that do not fit each other, before anything is loaded.
 
     Args:
-      given: flags by name: `engine`, `address`, `process`, `coordinator`.
+      given: flags by name: `engine`, `address`, `process`, `coordinator`, `share`.
 
     Raises:
       ConfigError: an unknown engine, one that is not installed, or flags that exclude one another.
@@ -39,8 +39,8 @@ def check(given: Mapping[str, Any]) -> None:
         raise errors.ConfigError(f"--engine expects {' or '.join(_ENGINES)}, got {errors.quoted(engine)}")
     if address and not re.fullmatch(r"auto|[^/]+:\d+", address):
         raise errors.ConfigError(f"--address expects auto or HOST:PORT of a cluster, got {errors.quoted(address)}")
-    if given["process"] or given["coordinator"]:
-        raise errors.ConfigError(f"--engine={engine} sends waves to workers: it takes no --process, no --coordinator")
+    if others := [f"--{name}" for name in ("process", "coordinator", "share") if given[name]]:
+        raise errors.ConfigError(f"--engine={engine} sends waves to workers: it takes no {', no '.join(others)}")
     if not util.find_spec("ray"):
         raise errors.ConfigError(f"--engine=ray needs Ray: {errors.install('cluster')}")
 

@@ -1,4 +1,4 @@
-"""What `jaxsoft export` does: it takes one student's images and labels home, in few bytes."""
+"""What `jaxsoft export` does: one student of a run, chosen by its columns, written to a folder to take away."""
 
 import functools
 from collections.abc import Sequence
@@ -11,7 +11,11 @@ _COLUMNS += ("weight_decay", "without", "loss", "optimizer", "augment")
 
 
 def exported(argv: Sequence[str]) -> str:
-    """Write the export that the words ask for, and say what is in it."""
+    """Export a student; says which, where to, and how large.
+
+    Raises:
+      ConfigError: the words do not fit, or no one student is meant. CheckpointError: what it learned from is gone.
+    """
     columns, of_config = dict.fromkeys(_COLUMNS, ""), [word for word in argv if word.startswith("--config")]
     settings = arguments.settings(of_config)[0] if of_config else None
     argv = [word for word in argv if word not in of_config]

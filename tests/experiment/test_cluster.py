@@ -238,7 +238,7 @@ def test_a_cluster_without_room_for_a_worker_is_told_at_once(alone, tmp_path):
         (("--engine=ray", "--address=ray://x:1"), "--address expects auto or HOST:PORT of a cluster, got 'ray://x:1'"),
         (
             ("--engine=ray", "--process=0/2"),
-            "--engine=ray sends waves to workers: it takes no --process, no --coordinator",
+            "--engine=ray sends waves to workers: it takes no --process",
         ),
     ],
 )

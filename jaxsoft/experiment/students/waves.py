@@ -185,7 +185,9 @@ def _halve(
 ) -> Plan:
     predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9 / jax.process_count()
     plan = plan.halve(wave)
-    if folder:  # a share is no plan of the run: who trains one halves it for now
+    if folder and len(plan.trained) == len(
+        plan.keys
+    ):  # a share is no plan of the run: who trains one halves it for now
         folder.write_json("plan.json", plan.as_json() | {"identity": folder.read_json("plan.json")["identity"]})
     say(
         f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "

@@ -17,7 +17,9 @@ from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
+from jaxsoft.experiment.teach import keeping as rules
 from jaxsoft.experiment.teach.cohort import Cohort, Task
+from jaxsoft.experiment.teach.course import Pace, Watch
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.committee import judged_by
 from jaxsoft.labels.spec import LabelSpec
@@ -29,6 +31,9 @@ from jaxsoft.types import Dataset, History, Split
 
 OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
 """Called after each epoch with (epochs done, in all, one record for each expert in training); may raise to stop."""
+
+OnWindow = Callable[[Pace], None]
+"""Called after each window of streamed images; may raise to stop."""
 
 
 class Experts(NamedTuple):
@@ -190,18 +195,26 @@ def teach(
     precision: str = "auto",
     lowering: str = "auto",
     on_wait: OnWait | None = None,
+    on_window: OnWindow = lambda _: None,
+    compute: config.Compute | None = None,
+    asked: Sequence[LabelSpec] = (),
 ) -> Experts:
     """Train experts on all training images with hard labels, and keep every epoch; as `jaxsoft.teach`, but for words.
 
     Args:
       on_epoch: epochs are counted through all architectures.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
+      on_window: called after each window of streamed images.
+      compute: how, if `lowering` does not say all of it.
+      asked: whose labels will be read, where `settings.keep` goes by that.
 
     Raises:
       ConfigError, DataError, CheckpointError: as `jaxsoft.teach`.
     """
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
-    config.read({"precision": precision, "compute": {"lowering": lowering}})
+    how = {"lowering": lowering} if compute is None else vars(compute)
+    compute = config.read({"precision": precision, "compute": how}).compute
+    keeping = rules.read(settings.keep, settings.epochs, asked)
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), recipes.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
@@ -214,7 +227,8 @@ def teach(
         def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
             on_epoch(before + epoch, len(architectures) * settings.epochs, records)
 
-        cohorts.append(Cohort(task, model, places, normalizer, lowering, folder, counted, on_wait))
+        watch = Watch(counted, on_window, on_wait, compute.checkpoint_seconds)
+        cohorts.append(Cohort(task, model, places, normalizer, compute, folder, keeping, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))
     return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)

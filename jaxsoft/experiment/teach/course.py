@@ -1,0 +1,96 @@
+"""The course of a cohort: where it is in its training, what is told of it, and the way by which its images come."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from jaxsoft import config, errors
+from jaxsoft.experiment.store.lock import OnWait
+from jaxsoft.training.ensemble import Report, Students
+from jaxsoft.training.fit import State
+from jaxsoft.training.recipe import Recipe
+
+Records = list[list[dict[str, Any]]]
+"""For each epoch one record for each expert."""
+
+
+class Pace(NamedTuple):
+    """How fast a streamed epoch is: images so far and in all, seconds, and those that devices waited for images."""
+
+    epoch: int  # that is taught, from 1
+    epochs: int
+    images: int
+    of: int
+    seconds: float
+    waited: float
+
+
+class Watch(NamedTuple):
+    """Who is told of a cohort in training, and how often it is saved; who is told may raise `Interrupted` to stop."""
+
+    on_epoch: Callable[[int, list[dict[str, Any]]], None] = lambda *_: None  # its number, a record for each expert
+    on_window: Callable[[Pace], None] = lambda _: None
+    on_wait: OnWait | None = None
+    seconds: float = 20.0  # at least, between two states inside of epochs, or of epochs that are not kept
+
+
+class Seen(NamedTuple):
+    """A cohort after some steps.
+
+    `students` lie on the devices, and the next steps take their place. `so_far` says what a process that goes on from
+    here has to know of the losses of an epoch that is not over; `report` is there after its last step.
+    """
+
+    step: int
+    students: Students
+    report: Report | None
+    so_far: Callable[[], Any] = lambda: None
+    pace: Pace | None = None
+
+
+class Way(Protocol):
+    """How the images of a cohort come."""
+
+    def look(self, students: tuple[Students, ...]) -> Report:
+        """What experts say of the validation images and of a sample of the training images, as they stand."""
+        ...
+
+    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
+        """Teach from a step up to an epoch, `last`."""
+        ...
+
+
+def records(epoch: int, report: Report) -> list[dict[str, Any]]:
+    """One for each expert; accuracy on validation, None without such images, and entropy on training images."""
+    loss, accuracy, entropy = (np.asarray(a, np.float64).tolist() for a in report)
+    return [
+        {
+            "epoch": epoch,
+            "train_loss": round(loss[e], 6) if epoch else None,
+            "val_accuracy": None if np.isnan(accuracy[e][0]) else round(accuracy[e][0], 6),
+            "label_entropy": round(entropy[e][1], 6),
+        }
+        for e in range(len(loss))
+    ]
+
+
+def check(own: config.Teacher, recipe: Recipe, places: Sequence[int], state: State, records: Records) -> None:
+    """Refuse experts that diverged in the epochs of these records: they learned nothing from then on.
+
+    The loss may stay finite all the same, and the last finite weights may be those that they began with.
+    """
+    steps = recipe.steps_per_epoch(recipe.slots)
+    for place, bad_step, *seen in zip(places, np.asarray(state.bad_step).tolist(), *records, strict=True):
+        wrong = [record["epoch"] for record in seen if not np.isfinite(record["label_entropy"])]
+        if bad_step >= 0:
+            when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
+            problem = f"diverged at {when}: its loss or update is not finite"
+        elif wrong:
+            problem = f"has no finite labels after epoch {wrong[0]} of {own.epochs}"
+        else:
+            continue
+        raise errors.ConfigError(
+            f"expert {place}, {recipe.model}, {problem}; lower config.teacher.learning_rate "
+            f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
+        )

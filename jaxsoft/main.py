@@ -6,7 +6,7 @@
               [--bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
+  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T] [--encoded]
   jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
                  [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
                  [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
@@ -215,7 +215,7 @@ def _report(argv: Sequence[str]) -> int:
 def _data(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None)
+    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None, encoded=False)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with starting.starting_jax():
         from jaxsoft import data
@@ -236,7 +236,7 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
-        chosen = {name: given[name] for name in ("resize", "frames")}
+        chosen = {name: given[name] for name in ("resize", "frames", "encoded")}
         where = data.prepare(words[1], root, source, told, **chosen, say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0

@@ -21,7 +21,7 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good, Memory
 from jaxsoft.experiment.store.lock import Lock, told
 from jaxsoft.experiment.teach import course
-from jaxsoft.experiment.teach.course import Records, Seen, Watch, Way
+from jaxsoft.experiment.teach.course import Records, Seen, Watch
 from jaxsoft.experiment.teach.keeping import Keeping
 from jaxsoft.experiment.teach.resident import Resident
 from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
@@ -202,7 +202,7 @@ class Cohort:
             if seen.report:
                 records.append(course.records(epoch, seen.report))
             self._check(state, records[-1:])
-            is_kept = bool(seen.report) and (epoch == last or self._keeping.wants(epoch, self.places, records))
+            is_kept = bool(seen.report) and self._is_kept(epoch, last, records)
             if is_kept:
                 trajectory.save(epoch, state, {"records": [*records]})
             stopped = self._tell(seen, records[-1])
@@ -213,17 +213,20 @@ class Cohort:
                 raise stopped
         return records
 
+    def _is_kept(self, epoch: int, last: int, records: Records) -> bool:
+        return epoch == last or self._keeping.wants(epoch, self.places, records)
+
     def _check(self, state: State, records: Records) -> None:
         course.check(self._task.settings, self.recipe, self.places, state, records)
 
-    def _way(self) -> Way:
+    def _way(self) -> Resident | Streamed:
         given = self._program, self._members, self._task.dataset, self._normalizer
         if not self._task.is_streamed:
             return Resident(*given)
-        return Streamed(*given, self._task.settings.epochs, int(self._members.seed[0]), self._compute)
+        return Streamed(*given, self._task.settings.epochs, self._compute)
 
     def _begun(
-        self, way: Way, trajectory: Checkpoints | Memory, within: Checkpoints | Memory, good: Good | None, last: int
+        self, way: Resident | Streamed, trajectory: Checkpoints | Memory, within: Checkpoints | Memory, good: Good | None, last: int
     ) -> Good:
         """The newest state up to an epoch by its step: that of an epoch, a later one, or the first of all."""
         most = last * self._steps
@@ -235,7 +238,7 @@ class Cohort:
             return good._replace(step=good.step * self._steps)
         students = self._program.initialize((self._members,))
         first = [course.records(0, way.look(students))]
-        if self._keeping.wants(0, self.places, first):
+        if self._is_kept(0, last, first):
             trajectory.save(0, students[0].state, {"records": [*first]})
         return Good(0, students[0].state, {"records": first})
 

@@ -1,7 +1,7 @@
-"""The course of a cohort: where it is in its training, what is told of it, and the way by which its images come."""
+"""The course of a cohort: where it is in its training, what is told of it, and what is recorded."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,18 +47,6 @@ class Seen(NamedTuple):
     report: Report | None
     so_far: Callable[[], Any] = lambda: None
     pace: Pace | None = None
-
-
-class Way(Protocol):
-    """How the images of a cohort come."""
-
-    def look(self, students: tuple[Students, ...]) -> Report:
-        """What experts say of the validation images and of a sample of the training images, as they stand."""
-        ...
-
-    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
-        """Teach from a step up to an epoch, `last`."""
-        ...
 
 
 def records(epoch: int, report: Report) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
-from jaxsoft.experiment.teach import keeping as rules
+from jaxsoft.experiment.teach import keeping
 from jaxsoft.experiment.teach.cohort import Cohort, Task
 from jaxsoft.experiment.teach.course import Pace, Watch
 from jaxsoft.labels.bank import LogitBank, label_rows
@@ -214,7 +214,7 @@ def teach(
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
     how = {"lowering": lowering} if compute is None else vars(compute)
     compute = config.read({"precision": precision, "compute": how}).compute
-    keeping = rules.read(settings.keep, settings.epochs, asked)
+    kept = keeping.of(settings, asked)
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), recipes.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
@@ -228,7 +228,7 @@ def teach(
             on_epoch(before + epoch, len(architectures) * settings.epochs, records)
 
         watch = Watch(counted, on_window, on_wait, compute.checkpoint_seconds)
-        cohorts.append(Cohort(task, model, places, normalizer, compute, folder, keeping, watch))
+        cohorts.append(Cohort(task, model, places, normalizer, compute, folder, kept, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))
     return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)

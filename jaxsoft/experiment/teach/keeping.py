@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxsoft import errors, spec
+from jaxsoft import config, errors, spec
 from jaxsoft.labels import ages
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.types import History
@@ -34,15 +34,16 @@ class Keeping(NamedTuple):
         return min(len(whens), self.last) + 1
 
 
-def read(text: str, last: int, asked: Sequence[LabelSpec] = ()) -> Keeping:
-    """What `config.teacher.keep` says of experts that are taught for `last` epochs.
+def of(teacher: config.Teacher, asked: Sequence[LabelSpec] = ()) -> Keeping:
+    """What `config.teacher.keep` says, where these labels are asked for.
 
     Raises:
       ConfigError: it is not `all`, `every(k)` with k of 1 or more, or `asked`.
 
-    >>> read("every(10)", 25).most(), read("all", 25).most(), read("asked", 25).most()
-    (4, 26, 1)
+    >>> [of(config.Teacher(epochs=25, keep=keep)).most() for keep in ("every(10)", "all", "asked")]
+    [4, 26, 1]
     """
+    text, last = teacher.keep, teacher.epochs
     if text in ("all", _ASKED):
         return Keeping(int(text != _ASKED), last, tuple(asked))
     with contextlib.suppress(errors.ConfigError):

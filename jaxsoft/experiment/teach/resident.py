@@ -27,11 +27,11 @@ class Resident:
         self._steps = bucket.chunk_steps
 
     def look(self, students: tuple[Students, ...]) -> Report:
-        """As `Way.look`."""
+        """What experts say of the validation images and of a sample of the training images, as they stand."""
         return self._program.look(self._bank, self._evals, students)[0]
 
     def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
-        """As `Way.course`; an epoch at a time."""
+        """Teach from a step, the last of an epoch, up to an epoch; no losses of an epoch are there so far."""
         members, done = (self._members,), step // self._steps
         epochs = ensemble.fit(self._program, self._bank, self._evals, members, last, students, done)
         for epoch, now, reports in epochs:

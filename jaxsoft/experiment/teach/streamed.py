@@ -62,13 +62,13 @@ class Streamed:
         self._sample = [*self._in_order(sample(dataset.train))]
 
     def look(self, students: tuple[Students, ...]) -> Report:
-        """As `Way.look`; the validation images are decoded anew."""
+        """As `Resident.look`; the validation images are decoded anew."""
         scores = [self._judged(windows, students) for windows in (self._in_order(self._dataset.validation), self._sample)]
         accuracy, entropy = (np.stack(each, axis=1) for each in zip(*scores))
         return Report(np.zeros(len(accuracy)), accuracy, entropy)
 
     def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
-        """As `Way.course`; a window at a time. What is read ahead is closed with it."""
+        """Teach from a step up to an epoch, a window at a time; `so_far` is what `Seen` gave. What is read ahead is closed."""
         losses, meter = Losses(so_far), Meter()
         with contextlib.closing(self._windows(step, last * self._each)) as windows, contextlib.closing(meter):
             while step < last * self._each:
@@ -77,11 +77,11 @@ class Streamed:
                 meter.sent(loss)
                 losses.add(loss, count)
                 step += count
-                pace = self._pace(step, meter)
                 if step % self._each:
-                    yield Seen(step, students[0], None, losses.so_far, pace)
+                    yield Seen(step, students[0], None, losses.so_far, self._pace(step, meter))
                     continue
-                yield Seen(step, students[0], self.look(students)._replace(loss=losses.mean()), pace=pace)
+                mean, pace = losses.mean(), self._pace(step, meter)  # in this order: the devices are done with the epoch
+                yield Seen(step, students[0], self.look(students)._replace(loss=mean), pace=pace)
                 losses = Losses(None)
                 meter.begin()
 
@@ -94,7 +94,7 @@ class Streamed:
     def _windows(self, step: int, last: int) -> Iterator[Window]:
         """From a step up to another; an epoch begins with a window of its own."""
         what = self._dataset.train, self._recipe.batch, self._window, self._seed
-        found = stream.windows(*what, step, last, threads=self._compute.threads)
+        found = stream.windows(*what, step, last)
         with contextlib.closing(found):
             for images, labels in found:
                 yield Window(self._normalizer.store_beyond(images), labels)

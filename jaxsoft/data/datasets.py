@@ -216,10 +216,11 @@ class _Asked:
         assert self.known.stored is not None
         stored, origin = self.known.stored(Path(whole.manifest.origin)), whole.manifest.origin
 
-        def images_of(split: types.Split) -> types.Split:
-            return types.Split(Encoded(split.images, stored, shown["side"], shown["channels"], origin), split.labels)
+        def images_of(name: str, split: types.Split) -> types.Split:
+            index = self.folder / f"{name}_images.npy"
+            return types.Split(Encoded(index, stored, shown["side"], shown["channels"], origin), split.labels)
 
-        return whole._replace(train=images_of(whole.train), test=images_of(whole.test))
+        return whole._replace(train=images_of("train", whole.train), test=images_of("test", whole.test))
 
     def files(self, where: Path) -> str:
         """What is to be placed in a folder, and where it comes from."""

@@ -12,11 +12,12 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from jaxsoft import errors
@@ -48,15 +49,36 @@ class Encoded:
 
     dtype, ndim = np.dtype(np.uint8), 4
 
-    def __init__(self, index: np.ndarray, stored: Callable[[str], bytes], side: int, channels: int, where: str):
-        """Pictures by their entries; `stored` gives the bytes of a place, and `where` is the folder in messages."""
-        self._index, self._stored, self._where = index, stored, where
+    def __init__(
+        self,
+        index: Path,
+        stored: Callable[[str], bytes],
+        side: int,
+        channels: int,
+        where: str,
+        rows: Int[np.ndarray, "N"] | None = None,
+    ):
+        """Pictures by their entries.
+
+        Args:
+          index: the file of the entries.
+          stored: gives the bytes of a place.
+          side, channels: as they are seen.
+          where: their folder, in messages.
+          rows: which of the entries these are; None: all.
+        """
+        entries = np.load(index, mmap_mode="r")
+        self._given = index, stored, side, channels, where, np.arange(len(entries)) if rows is None else rows
+        self._entries, self._stored, self._where, self._rows = entries, stored, where, self._given[-1]
         self.flags = SimpleNamespace(writeable=False)
-        self.shape = (len(index), side, side, channels)
+        self.shape = (len(self._rows), side, side, channels)
         self.nbytes = self.size = math.prod(self.shape)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._rows)
+
+    def __reduce__(self) -> Any:
+        return Encoded, self._given  # whoever it is sent to opens the index
 
     def __getitem__(self, rows: Any) -> UInt8[np.ndarray, "*n H W C"]:
         if isinstance(rows, (int, np.integer)):
@@ -76,7 +98,7 @@ class Encoded:
 
     def take(self, rows: Any) -> "Encoded":
         """These pictures, still in their files."""
-        return Encoded(self._index[rows], self._stored, self.shape[1], self.shape[3], self._where)
+        return Encoded(*self._given[:-1], self._rows[rows])
 
     def view(self, row: int, draws: Float[np.ndarray, "d"]) -> UInt8[np.ndarray, "H W C"]:
         """One picture as it is seen in training, by `DRAWS` numbers in [0, 1)."""
@@ -93,11 +115,11 @@ class Encoded:
         return f"{self._where}: {self._key(row)}"
 
     def _key(self, row: int) -> str:
-        return os.fsdecode(bytes(self._index["place"][row]))
+        return os.fsdecode(bytes(self._entries["place"][self._rows[row]]))
 
     def _bytes(self, row: int) -> bytes:
         data = self._stored(self._key(row))
-        if hashlib.sha256(data).digest() != self._index["sha256"][row].tobytes():
+        if hashlib.sha256(data).digest() != self._entries["sha256"][self._rows[row]].tobytes():
             raise errors.DataError(errors.shown(f"{self.place(row)} changed since it was prepared"))
         return data
 

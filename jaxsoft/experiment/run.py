@@ -105,7 +105,7 @@ def _data_or_stand_in(settings: config.Settings) -> Dataset | None:
     try:
         return load(settings)
     except errors.DataError:
-        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None)
+        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None, side=part.resize)
 
 
 def _collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:

@@ -7,6 +7,8 @@ whatever the type of the map. Pooling is a reshape and a reduction, which fuses 
 reduction and its gradient do not.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -85,6 +87,47 @@ def avg_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
 def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     """Largest of each 2x2 window; an odd last row or column is dropped, as PyTorch does."""
     return _windows(x).max(axis=(2, 4))
+
+
+@jax.custom_vjp
+def max_pool_of_three(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
+    """Largest of each 3x3 window around every second pixel of an axis; sides become (side + 1) // 2.
+
+    Its gradient goes to the first pixel that is as large, as in PyTorch. It is written as a sum of maps, of which XLA makes
+    one pass; that of a window reduction is a scatter.
+    """
+    return functools.reduce(jnp.maximum, _under_three(x))
+
+
+def _three_forward(x: jax.Array) -> tuple[jax.Array, tuple]:
+    """Keeps which pixel of each window it was, as a byte."""
+    y = max_pool_of_three(x)
+    first = functools.reduce(
+        lambda found, place: jnp.where(place[1] == y, jnp.uint8(place[0]), found),
+        reversed([*enumerate(_under_three(x))]),
+        jnp.full(y.shape, 9, jnp.uint8),
+    )
+    return y, (first, x.shape)
+
+
+def _three_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array]:
+    first, (_, *sides, _) = kept
+    zero, dx = jnp.zeros((), dy.dtype), []
+    for place in range(9):
+        before = divmod(place, 3)
+        pads = [(at, side + 2 - at - (2 * n - 1), 1) for at, side, n in zip(before, sides, dy.shape[1:3])]
+        dx.append(jax.lax.pad(jnp.where(first == place, dy, 0), zero, ((0, 0, 0), *pads, (0, 0, 0))))
+    return (functools.reduce(jnp.add, dx)[:, 1:-1, 1:-1],)
+
+
+max_pool_of_three.defvjp(_three_forward, _three_backward)
+
+
+def _under_three(x: jax.Array) -> list[jax.Array]:
+    """The nine pixels of the windows, in the order of rows; -inf outside of the image."""
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+    rows, columns = (side - 2 for side in x.shape[1:3])
+    return [x[:, u : u + rows : 2, v : v + columns : 2] for u in range(3) for v in range(3)]
 
 
 def _block_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:

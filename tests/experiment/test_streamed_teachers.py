@@ -136,7 +136,9 @@ def test_images_that_no_device_has_room_for_are_streamed(digits, monkeypatch):
 
 def test_floats_are_not_streamed():
     own = Dataset.from_arrays(np.random.default_rng(0).random((40, 8, 8)), np.arange(40) % 2)
-    with pytest.raises(errors.ConfigError, match="^config.teacher.stream: images come from the disk as uint8, and these"):
+    with pytest.raises(
+        errors.ConfigError, match="^config.teacher.stream: images come from the disk as uint8, and these"
+    ):
         teach(own, dataclasses.replace(TEACHER, batch=8))
 
 

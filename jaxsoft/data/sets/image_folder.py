@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,12 +219,12 @@ def _part(paths: Paths, names: list[str], resize: int | None, seen: Listing) -> 
 
 def stored(folder: Path) -> Callable[[str], bytes]:
     """What gives the bytes of a file below a folder; DataError if it cannot be read."""
+    return functools.partial(_bytes, folder)
 
-    def read(place: str) -> bytes:
-        with refusals.naming(f"{folder / place} cannot be read"):
-            return files.read(folder / place, images.MAX_BYTES)
 
-    return read
+def _bytes(folder: Path, place: str) -> bytes:
+    with refusals.naming(f"{folder / place} cannot be read"):
+        return files.read(folder / place, images.MAX_BYTES)
 
 
 def pixels(path: Path, resize: int | None, seen: Listing) -> UInt8[np.ndarray, "H W C"]:

@@ -16,7 +16,8 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import committees, maps, selections, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach import imported, keeping
-from jaxsoft.experiment.teach.experts import by_architecture, expectations, model_check, trained_by
+from jaxsoft.experiment.teach.course import expectations
+from jaxsoft.experiment.teach.experts import by_architecture, model_check, trained_by
 from jaxsoft.labels.given import check_rows, read_rows
 from jaxsoft.labels.sources import WHOSE
 from jaxsoft.labels.spec import LabelSpec

@@ -201,7 +201,9 @@ class Memory(dict[int, Good]):
 
     def latest_good(self, like: Any, most: int | None = None) -> Good | None:
         """As `Checkpoints.latest_good`."""
-        return max((self[step] for step in self if most is None or step <= most), key=lambda good: good.step, default=None)
+        return max(
+            (self[step] for step in self if most is None or step <= most), key=lambda good: good.step, default=None
+        )
 
     def steps(self) -> list[int]:
         """As `Checkpoints.steps`."""

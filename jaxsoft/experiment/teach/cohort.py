@@ -21,7 +21,7 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good, Memory
 from jaxsoft.experiment.store.lock import Lock, told
 from jaxsoft.experiment.teach import course
-from jaxsoft.experiment.teach.course import Records, Seen, Watch
+from jaxsoft.experiment.teach.course import Records, Seen, Watch, rates
 from jaxsoft.experiment.teach.keeping import Keeping
 from jaxsoft.experiment.teach.resident import Resident
 from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
@@ -59,8 +59,10 @@ class Task(NamedTuple):
 
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store", "expected", "keep", "stream")
+        others = ("model", "models", "experts", "seed", "store", "expected", "rates", "keep", "stream")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
+        if self.settings.rates:
+            own["learning_rate"] = rates(self.settings, places)
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
         way = ["streamed"] if self.is_streamed else []
@@ -196,17 +198,18 @@ class Cohort:
         """An epoch's records go with its state, which is checked first: no store holds experts that are none."""
         way, saved = self._way(), time.monotonic()
         begun = self._begun(way, trajectory, within, good, last)
-        records, students = begun.extra["records"], (Students(begun.tree, None),)
+        records, students = [*begun.extra["records"]], (Students(begun.tree, None),)
         for seen in way.course(students, begun.step, last, begun.extra.get("so_far")):
             epoch, state = seen.step // self._steps, seen.students.state
             if seen.report:
                 records.append(course.records(epoch, seen.report))
-            self._check(state, records[-1:])
+                self._check(state, records[-1:])
             is_kept = bool(seen.report) and self._is_kept(epoch, last, records)
             if is_kept:
                 trajectory.save(epoch, state, {"records": [*records]})
             stopped = self._tell(seen, records[-1])
             if not is_kept and (stopped or time.monotonic() - saved >= self._watch.seconds):
+                self._check(state, records[-1:])
                 within.save(seen.step, state, {"records": [*records], "so_far": seen.so_far()})
                 saved = time.monotonic()
             if stopped:
@@ -226,7 +229,12 @@ class Cohort:
         return Streamed(*given, self._task.settings.epochs, self._compute)
 
     def _begun(
-        self, way: Resident | Streamed, trajectory: Checkpoints | Memory, within: Checkpoints | Memory, good: Good | None, last: int
+        self,
+        way: Resident | Streamed,
+        trajectory: Checkpoints | Memory,
+        within: Checkpoints | Memory,
+        good: Good | None,
+        last: int,
     ) -> Good:
         """The newest state up to an epoch by its step: that of an epoch, a later one, or the first of all."""
         most = last * self._steps
@@ -280,7 +288,7 @@ def _members(task: Task, places: Sequence[int], steps: int) -> Member:
         seed=_FIRST_SEED + settings.seed + np.array(places, np.int32),
         images=np.broadcast_to(np.arange(len(labels), dtype=np.int32), (count, len(labels))),
         rows=np.broadcast_to(labels.astype(np.int32), (count, len(labels))),
-        learning_rate=np.full(count, settings.learning_rate, np.float32),
+        learning_rate=np.array(rates(settings, places), np.float32),
         weight_decay=np.full(count, settings.weight_decay, np.float32),
         slots=np.full(count, len(labels), np.int32),
         steps=np.full(count, steps, np.int32),

@@ -1,5 +1,6 @@
 """The course of a cohort: where it is in its training, what is told of it, and what is recorded."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -63,6 +64,15 @@ def records(epoch: int, report: Report) -> list[dict[str, Any]]:
     ]
 
 
+def rates(settings: config.Teacher, places: Sequence[int]) -> list[float]:
+    """The learning rates of these experts.
+
+    >>> rates(config.Teacher(experts=2, rates=(0.1, 0.5)), [1]), rates(config.Teacher(learning_rate=0.2), [0])
+    ([0.5], [0.2])
+    """
+    return [settings.rates[place] if settings.rates else settings.learning_rate for place in places]
+
+
 def check(own: config.Teacher, recipe: Recipe, places: Sequence[int], state: State, records: Records) -> None:
     """Refuse experts that diverged in the epochs of these records: they learned nothing from then on.
 
@@ -78,7 +88,28 @@ def check(own: config.Teacher, recipe: Recipe, places: Sequence[int], state: Sta
             problem = f"has no finite labels after epoch {wrong[0]} of {own.epochs}"
         else:
             continue
+        rate = "its rate in config.teacher.rates" if own.rates else "config.teacher.learning_rate"
         raise errors.ConfigError(
-            f"expert {place}, {recipe.model}, {problem}; lower config.teacher.learning_rate "
-            f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
+            f"expert {place}, {recipe.model}, {problem}; lower {rate} ({rates(own, [place])[0]:g}) "
+            f"or change config.teacher.optimizer ({own.optimizer})"
         )
+
+
+def expectations(settings: config.Teacher) -> dict[int, float]:
+    """The validation accuracies that a config was written for, by epoch.
+
+    Raises:
+      ConfigError: an entry is not an epoch and a fraction.
+
+    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
+    {11: 0.192, 50: 0.35}
+    """
+    found = {}
+    for text in settings.expected:
+        epoch, _, accuracy = text.partition(":")
+        with contextlib.suppress(ValueError):
+            if int(epoch) >= 0 and 0 < float(accuracy) <= 1:
+                found[int(epoch)] = float(accuracy)
+                continue
+        raise errors.ConfigError(f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}")
+    return found

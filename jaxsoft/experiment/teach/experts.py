@@ -3,7 +3,6 @@
 Experts of equal architecture are trained at once, different architectures one after the other.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -267,7 +266,7 @@ def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
     """The experts' numbers by architecture, in order of first appearance.
 
     Raises:
-      ConfigError: there is not one architecture for each expert.
+      ConfigError: there is not one architecture for each expert, or not one learning rate where rates are given.
 
     >>> by_architecture(config.Teacher(experts=3, models=("mlp", "convnet(depth=2)", "mlp")))
     {'mlp': (0, 2), 'convnet(depth=2)': (1,)}
@@ -278,24 +277,7 @@ def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
             f"config.teacher.models expects one architecture for each of config.teacher.experts={settings.experts}, "
             f"got {len(models)}: {', '.join(models)}"
         )
+    if settings.rates and len(settings.rates) != settings.experts:
+        told = f"expects one learning rate for each of {settings.experts} experts, got {len(settings.rates)}"
+        raise errors.ConfigError(f"config.teacher.rates {told}: {', '.join(map('{:g}'.format, settings.rates))}")
     return {model: tuple(e for e, other in enumerate(models) if other == model) for model in dict.fromkeys(models)}
-
-
-def expectations(settings: config.Teacher) -> dict[int, float]:
-    """The validation accuracies that a config was written for, by epoch.
-
-    Raises:
-      ConfigError: an entry is not an epoch and a fraction.
-
-    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
-    {11: 0.192, 50: 0.35}
-    """
-    found = {}
-    for text in settings.expected:
-        epoch, _, accuracy = text.partition(":")
-        with contextlib.suppress(ValueError):
-            if int(epoch) >= 0 and 0 < float(accuracy) <= 1:
-                found[int(epoch)] = float(accuracy)
-                continue
-        raise errors.ConfigError(f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}")
-    return found

@@ -23,7 +23,7 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.teach.course import Pace, Seen
 from jaxsoft.experiment.teach.resident import sample
 from jaxsoft.training.ensemble import Judged, Member, Program, Report, Students
-from jaxsoft.training.fit import Window
+from jaxsoft.training.fit import Window, make_bank
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, Split
 
@@ -50,20 +50,24 @@ class Streamed:
         Raises:
           ConfigError: the images are not uint8.
         """
-        if dataset.train.images.dtype != np.uint8:
-            told = f"images come from the disk as uint8, and these are {dataset.train.images.dtype}"
+        images = np.zeros((0, *dataset.image_shape), dataset.train.images.dtype)
+        if images.dtype != np.uint8:
+            told = f"images come from the disk as uint8, and these are {images.dtype}"
             raise errors.ConfigError(f"config.teacher.stream: {told}; wanted never, or other images")
         ((self._recipe, *_),) = program.buckets
         self._program, self._dataset, self._normalizer = program, dataset, normalizer
         self._epochs, self._compute, self._seed = epochs, compute, int(members.seed[0])
-        _, self._members = program.place((), members)
+        bank = make_bank(normalizer, normalizer.store(images), np.eye(dataset.num_classes, dtype=np.float32))
+        self._bank, self._members = program.place(bank, (members,))
         self._each = self._recipe.steps_per_epoch(len(dataset.train))
         self._window = window_steps(self._recipe, dataset.image_shape)
         self._sample = [*self._in_order(sample(dataset.train))]
 
     def look(self, students: tuple[Students, ...]) -> Report:
         """As `Resident.look`; the validation images are decoded anew."""
-        scores = [self._judged(windows, students) for windows in (self._in_order(self._dataset.validation), self._sample)]
+        scores = [
+            self._judged(windows, students) for windows in (self._in_order(self._dataset.validation), self._sample)
+        ]
         accuracy, entropy = (np.stack(each, axis=1) for each in zip(*scores))
         return Report(np.zeros(len(accuracy)), accuracy, entropy)
 
@@ -73,14 +77,18 @@ class Streamed:
         with contextlib.closing(self._windows(step, last * self._each)) as windows, contextlib.closing(meter):
             while step < last * self._each:
                 count = min(self._window, self._each - step % self._each)
-                students, loss = self._program.learn(meter.next(windows), (self._members,), students, step)
+                window = meter.next(windows)
+                students, (loss,) = self._program.learn(self._bank, window, self._members, students, step)
                 meter.sent(loss)
                 losses.add(loss, count)
                 step += count
                 if step % self._each:
                     yield Seen(step, students[0], None, losses.so_far, self._pace(step, meter))
                     continue
-                mean, pace = losses.mean(), self._pace(step, meter)  # in this order: the devices are done with the epoch
+                mean, pace = (
+                    losses.mean(),
+                    self._pace(step, meter),
+                )  # in this order: the devices are done with the epoch
                 yield Seen(step, students[0], self.look(students)._replace(loss=mean), pace=pace)
                 losses = Losses(None)
                 meter.begin()
@@ -92,34 +100,36 @@ class Streamed:
         return Pace(before + 1, self._epochs, done, images, *meter.times())
 
     def _windows(self, step: int, last: int) -> Iterator[Window]:
-        """From a step up to another; an epoch begins with a window of its own."""
+        """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
         what = self._dataset.train, self._recipe.batch, self._window, self._seed
-        found = stream.windows(*what, step, last)
+        found = stream.windows(*what, step, last, share=self._program.share)
         with contextlib.closing(found):
             for images, labels in found:
-                yield Window(self._normalizer.store_beyond(images), labels)
+                yield self._placed(images, labels)
+
+    def _in_order(self, split: Split) -> Iterator[Window]:
+        """A split as it is seen in evaluation, in windows of equal shape."""
+        shape, (part, parts) = (self._window, self._recipe.batch), self._program.share
+        for start in range(0, len(split), math.prod(shape)):
+            rows = np.stack(np.split(start + np.arange(math.prod(shape)).reshape(shape), parts, axis=1))[part]
+            there = rows < len(split)
+            images = np.zeros((*rows.shape, *split.images.shape[1:]), split.images.dtype)
+            images[there] = split.images[rows[there]]
+            yield self._placed(images, np.where(there, split.labels[rows * there], -1).astype(np.int32))
+
+    def _placed(self, images: np.ndarray, labels: np.ndarray) -> Window:
+        flat = self._normalizer.store(images.reshape(-1, *images.shape[2:]))
+        return self._program.place_window(Window(flat.reshape(images.shape), labels))
 
     def _judged(self, windows: Iterable[Window], students: tuple[Students, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Accuracy and mean entropy of each expert; of no images, NaN."""
-        sums, said = np.zeros((3, len(self._members.seed))), None
+        sums, said = np.zeros((3, self._program.buckets[0].members)), None
         for window in windows:
-            before, said = said, self._program.judge(window, students)
+            before, (said,) = said, self._program.judge(self._bank, window, students)
             sums += 0 if before is None else _sums(before)  # while the devices are at the next one
         sums += 0 if said is None else _sums(said)
         with np.errstate(invalid="ignore"):
             return sums[0] / sums[2], sums[1] / sums[2]
-
-    def _in_order(self, split: Split) -> Iterator[Window]:
-        """A split as it is seen in evaluation, in windows of equal shape."""
-        size = self._window * self._recipe.batch
-        for start in range(0, len(split), size):
-            images, labels = (a[start : start + size] for a in (split.images, split.labels))
-            spare = size - len(labels)
-            images = np.concatenate([images, np.zeros((spare, *images.shape[1:]), images.dtype)])
-            labels = np.concatenate([labels, np.full(spare, -1, labels.dtype)]).astype(np.int32)
-            shape = self._window, self._recipe.batch
-            stored = self._normalizer.store_beyond(images)
-            yield Window(stored.reshape(*shape, *stored.shape[1:]), labels.reshape(shape))
 
 
 class Losses:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -17,7 +16,8 @@ from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach import keeping
 from jaxsoft.experiment.teach.cohort import Task, layout
-from jaxsoft.experiment.teach.experts import by_architecture, expectations
+from jaxsoft.experiment.teach.course import expectations
+from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
@@ -87,7 +87,10 @@ def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
     if not checks.needs_experts(settings):
         return ["  teachers: none, as nothing asks one"]
     task = Task(dataset, settings.teacher, settings.data.normalize, precision(settings.precision))
-    way, kept = "streamed" if task.is_streamed else "resident", keeping.of(settings.teacher, sweep.asked(settings)).most()
+    way, kept = (
+        "streamed" if task.is_streamed else "resident",
+        keeping.of(settings.teacher, sweep.asked(settings)).most(),
+    )
     lines = []
     for model, places in by_architecture(settings.teacher).items():
         recipe, shape = task.recipe(model), dataset.image_shape

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
-import pictures
+import published
 import pytest
 import test_run_kills as kills
 import tiny_run as tiny
@@ -206,7 +206,10 @@ def test_a_rule_that_there_is_not_is_refused(keep):
 def folder(tmp_path_factory):
     """Prepared data of pictures that stay in their files."""
     base = tmp_path_factory.mktemp("pictures")
-    pictures.write(base / "own", 12, 24, classes=3)
+    for k in range(3):
+        (base / "own" / f"class {k}").mkdir(parents=True)
+        for i in range(12):
+            (base / "own" / f"class {k}" / f"{i}.png").write_bytes(published.encoded(published.red(24, 80 * k + i)))
     data.prepare("image_folder", base / "prepared", base / "own", resize=16, encoded=True)
     return base
 

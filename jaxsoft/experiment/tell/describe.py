@@ -14,7 +14,7 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach import keeping
+from jaxsoft.experiment.teach import keeping as rules
 from jaxsoft.experiment.teach.cohort import Task, layout
 from jaxsoft.experiment.teach.course import expectations
 from jaxsoft.experiment.teach.experts import by_architecture
@@ -89,7 +89,7 @@ def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
     task = Task(dataset, settings.teacher, settings.data.normalize, precision(settings.precision))
     way, kept = (
         "streamed" if task.is_streamed else "resident",
-        keeping.of(settings.teacher, sweep.asked(settings)).most(),
+        rules.of(settings.teacher, sweep.asked(settings)).most(),
     )
     lines = []
     for model, places in by_architecture(settings.teacher).items():

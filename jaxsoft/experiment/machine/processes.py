@@ -105,9 +105,7 @@ def first_says(own: bool) -> bool:
     """
     if jax.process_count() == 1:
         return own
-    from orbax.checkpoint._src.multihost import (
-        multihost,  # JAX's own client, of which orbax too needs more than barriers
-    )
+    from jax._src import distributed  # its client has no public name
 
     client, key = distributed.global_state.client, f"jaxsoft says {next(_asked)}"
     if is_first():

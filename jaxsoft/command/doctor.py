@@ -29,6 +29,7 @@ _EXTRAS = {
     "compile-only": "compile for GPUs that are not here",
     "prepare": "write sets of TensorFlow Datasets",
     "hdf5": "read distilled sets in .h5",
+    "cluster": "sweeps on a Ray cluster",
     "test": "run the tests",
     "bench": "compare with PyTorch",
     "docs": "build the documentation",

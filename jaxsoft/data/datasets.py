@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from jaxsoft import errors, files, imports, types
 from jaxsoft.config import values
 from jaxsoft.data import arrays, classes, own, prepared, sets
-from jaxsoft.data.encoded import Encoded
+from jaxsoft.data.encoded import Encoded, taken
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
@@ -303,8 +303,7 @@ def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     rows = np.flatnonzero(chosen)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
     pick = slice(rows[0], rows[-1] + 1) if together else rows
-    taken = split.images.take(pick) if isinstance(split.images, Encoded) else split.images[pick]
-    picked = types.Split(taken, split.labels[pick])
+    picked = types.Split(taken(split.images, pick), split.labels[pick])
     for array in (picked.images, picked.labels):
         array.flags.writeable = False
     return picked

@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-from jaxsoft import errors
+from jaxsoft import errors, files
+from jaxsoft.data import refusals
 from jaxsoft.data.formats import images
 
 CHANNELS = {1: "L", 3: "RGB"}
@@ -94,11 +95,19 @@ class Encoded:
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.nbytes > (memory := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
+            told = f"{len(self):,} images of {refusals.size(self.shape[1:])} take {self.nbytes / 1e9:,.0f} GB decoded"
+            raise errors.DataError(f"{self._where}: {told}, and this machine has {memory / 1e9:,.0f} GB")
         return self[:].astype(dtype or self.dtype, copy=False)
 
     def take(self, rows: Any) -> "Encoded":
         """These pictures, still in their files."""
         return Encoded(*self._given[:-1], self._rows[rows])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over the entries of these pictures, which have the digests of their files."""
+        return files.digest(entry.tobytes() for entry in self._entries[self._rows])
 
     def view(self, row: int, draws: Float[np.ndarray, "d"]) -> UInt8[np.ndarray, "H W C"]:
         """One picture as it is seen in training, by `DRAWS` numbers in [0, 1)."""
@@ -125,6 +134,11 @@ class Encoded:
 
     def _picture(self, row: int) -> Image.Image:
         return images.picture(self._bytes(row), self.place(row), CHANNELS[self.shape[3]])
+
+
+def taken(images: Any, rows: Any) -> Any:
+    """Some rows of images, read or still in their files."""
+    return images.take(rows) if isinstance(images, Encoded) else images[rows]
 
 
 def evaluated(picture: Image.Image, side: int) -> UInt8[np.ndarray, "H W C"]:

@@ -61,7 +61,7 @@ def prepare(
     bank = make_bank(normalizer, normalizer.store_beyond(whole.images[used]), rows, classes, teachers, tables)
     members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
     splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
-    validation, test = (eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
+    validation, test = (eval_set(normalizer.store_beyond(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
     evals = {"sealed": (validation,), "paper": (test, validation), "both": (validation, test)}[settings.protocol]
     return Inputs(bank, evals, test, members)

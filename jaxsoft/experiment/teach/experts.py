@@ -159,7 +159,7 @@ class Experts(NamedTuple):
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
-        stored = self.normalizer.store(dataset.train.images)
+        stored = self.normalizer.store_beyond(dataset.train.images)
         return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
 
     def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:

@@ -24,9 +24,9 @@ def wide(tree):
     return jax.tree.map(lambda a: np.asarray(a, np.float64 if np.asarray(a).dtype == np.float32 else None), tree)
 
 
-def program(recipe, groups, data):
-    bucket = Bucket(recipe, MEMBERS, 1, STEPS)
-    return Program((bucket,), tiny.SHAPE, select=0, devices=jax.devices()[: groups * data], data=data)
+def program(recipe, groups, data, devices=None):
+    bucket = Bucket(recipe, MEMBERS, MEMBERS // groups, STEPS)
+    return Program((bucket,), tiny.SHAPE, select=0, devices=(devices or jax.devices())[: groups * data], data=data)
 
 
 def who(recipe):
@@ -35,8 +35,7 @@ def who(recipe):
 
 def begun(recipe):
     """Before the first step, on the host."""
-    alone = Program((Bucket(recipe, MEMBERS, 1, STEPS),), tiny.SHAPE, 0, jax.local_devices()[:1])
-    return wide(jax.device_get(alone.initialize(who(recipe))))
+    return wide(jax.device_get(program(recipe, 1, 1, jax.local_devices()).initialize(who(recipe))))
 
 
 def taught(recipe, groups, data):
@@ -58,11 +57,11 @@ def window(steps, rows=slice(None)):
     return Window(images[:, rows], labels[:, rows])
 
 
-def learned(recipe, groups, data, steps=5):
+def learned(recipe, groups, data, devices=None):
     """A window learned and judged, of which this process gives its part."""
-    made, bank = program(recipe, groups, data), wide(tiny.bank(rows=tiny.CLASSES))
+    made, bank = program(recipe, groups, data, devices), wide(tiny.bank(rows=tiny.CLASSES))
     part, parts = made.share
-    own = window(steps, slice(part * 8 // parts, (part + 1) * 8 // parts))
+    own = window(5, slice(part * 8 // parts, (part + 1) * 8 // parts))
     students, (loss,) = made.learn(bank, own, who(recipe), begun(recipe), 0)
     return mesh.fetch((students[0].state, loss, made.judge(bank, own, students)[0]))
 
@@ -92,11 +91,7 @@ def one_process():
 
 def two_processes():
     """How far two processes with two devices each are from one device; data over both, then members over both."""
-    local = jax.local_devices()[:1]
-    made = Program((Bucket(RECIPE, MEMBERS, 1, STEPS),), tiny.SHAPE, 0, local)
-    bank = wide(tiny.bank(rows=tiny.CLASSES))
-    students, (loss,) = made.learn(bank, window(5), who(RECIPE), begun(RECIPE), 0)
-    alone = jax.device_get((students[0].state, loss, made.judge(bank, window(5), students)[0]))
+    alone = learned(RECIPE, 1, 1, jax.local_devices())
     shares = [program(RECIPE, *way).share for way in ((1, 4), (2, 2))]
     return {"apart": [apart(alone, learned(RECIPE, *way)) for way in ((1, 4), (2, 2))], "shares": shares}
 

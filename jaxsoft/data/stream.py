@@ -188,11 +188,19 @@ def windows(
             for place in range(count):
                 labels[place] = source.labels(step + place)
                 for piece in range(pieces.each):
-                    images[place, piece * _PIECE : (piece + 1) * _PIECE] = next(coming)
+                    images[place, piece * _PIECE : (piece + 1) * _PIECE] = _next(coming)
             yield images, labels
             step += count
     finally:
         coming.close()
+
+
+def _next(coming: Iterator[Any]) -> Shaped[np.ndarray, "n *S C"]:
+    """The next piece; what goes wrong is told in one line, without grain's own."""
+    try:
+        return next(coming)
+    except (errors.DataError, RuntimeError) as problem:  # the latter where a process was killed
+        raise errors.DataError(str(problem).partition("\n")[0]) from None
 
 
 def _read_ahead(pieces: _Pieces, workers: int, threads: int, ahead: int) -> Any:

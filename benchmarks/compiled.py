@@ -47,12 +47,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TYPICAL = "typical"
 """Beside the experiments: students of the sizes that are measured elsewhere."""
 MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
-_CASES = {  # model, side, batch, members, images of each as batches
-    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10),
-    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10),
-    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1),
-    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10),
-    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10),
+_CASES = {  # model, side, batch, members, images of each as batches, augmentation, classes
+    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10, "dsa", 10),
+    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10, "dsa", 10),
+    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1, "dsa", 10),
+    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10, "dsa", 10),
+    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10, "dsa", 10),
+    "ResNet18, 224 px, batch 256": ("resnet18(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+    "ResNet50, 224 px, batch 256": ("resnet50(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
 }
 _COUNTING = "account.py", "chips.py"
 
@@ -75,20 +77,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"compiled: {lacking}", file=sys.stderr)
         return 2
     names = args.only.split(",") if args.only else [TYPICAL, *experiments.names(), *MORE]
-    begun, tables, failed = time.perf_counter(), {}, 0
+    begun, found = time.perf_counter(), {}
     for chip in args.chip.split(","):
-        rows = compiled(chip, names, args.jobs)
-        failed += sum("error" in row for row in rows)
-        tables[chip] = "\n\n".join(filter(None, [typical_table(rows), table(rows), _where(chip)]))
-        print(f"\n{tables[chip]}\n", flush=True)
+        found[chip] = compiled(chip, names, args.jobs)
+        print(f"\n{tables(chip, found[chip])}\n", flush=True)
     if args.docs:
         docs = ROOT / "docs" / "results.md"
-        text = docs.read_text()
-        for chip, content in tables.items():
-            text = suite.written(text, "compiled", chip, content)
-        docs.write_text(text)
+        docs.write_text(_with_tables(docs.read_text(), found))
+    failed = sum("error" in row for rows in found.values() for row in rows)
     print(f"{time.perf_counter() - begun:.0f} s in all; {failed} programs did not compile")
     return 1 if failed else 0
+
+
+def tables(chip: str, rows: Sequence[Row]) -> str:
+    """All that was counted for one chip."""
+    return "\n\n".join(filter(None, [typical_table(rows), table(rows), _where(chip)]))
+
+
+def _with_tables(text: str, found: dict[str, list[Row]]) -> str:
+    """The document with the tables of chips that have a place of their own in it, and one line by line of all others."""
+    others = {chip: rows for chip, rows in found.items() if f"<!-- benchmark compiled {chip} -->" not in text}
+    for chip in found.keys() - others.keys():
+        text = suite.written(text, "compiled", chip, tables(chip, found[chip]))
+    if not others:
+        return text
+    return suite.written(text, "compiled", "others", f"{side_by_side(others)}\n\n{_where(', one '.join(others))}")
 
 
 def _lacking(names: Sequence[str]) -> str:
@@ -180,11 +193,11 @@ def of_experiment(name: str, chip: str, device: Any) -> Iterator[programs.Asked]
 
 
 def typical(chip: str, device: Any) -> Iterator[programs.Asked]:
-    """Students that are augmented by DSA and trained with momentum, a hundred steps in a chunk and a look at 256 images."""
-    for what, (model, side, batch, members, share) in _CASES.items():
+    """Trained with momentum, a hundred steps in a chunk and a look at 256 images."""
+    for what, (model, side, batch, members, share, augment, classes) in _CASES.items():
         with target.aimed(target.named(chip)):
-            how = "sgd(momentum=0.9)", "constant", "dsa", "bfloat16"
-            recipe, shape = Recipe(model, 10, share * batch, batch, *how), (side, side, 3)
+            how = "sgd(momentum=0.9)", "constant", augment, "bfloat16"
+            recipe, shape = Recipe(model, classes, share * batch, batch, *how), (side, side, 3)
             block = cost.choose_block(recipe, shape, members)
             asked = programs.of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)
         yield asked._replace(what=what)
@@ -256,6 +269,29 @@ def table(rows: Sequence[Row]) -> str:
         seconds = f"{sum(row['seconds'] for row in fine):.0f}"
         lines.append([f"`{name}`", f"{len(fine)} of {len(own)}", seconds, *cells, *wrong])
     return _markdown([*head, *_FLOORS], lines)
+
+
+def side_by_side(found: dict[str, list[Row]]) -> str:
+    """A line for each experiment: on each chip what compiled, and of the students' chunk memory, kernels and bytes."""
+    named: dict[str, dict[str, list[Row]]] = {}
+    for chip, rows in found.items():
+        for row in rows:
+            name = row["what"] if row["experiment"] == TYPICAL else f"`{row['experiment']}`"
+            named.setdefault(name, {}).setdefault(chip, []).append(row)
+    lines = [[name, *(_cell(by_chip.get(chip, [])) for chip in found)] for name, by_chip in named.items()]
+    return _markdown(["program or experiment", *found], lines)
+
+
+def _cell(rows: Sequence[Row]) -> str:
+    """One experiment on one chip."""
+    fine = [row for row in rows if "error" not in row]
+    told = [f"{len(fine)} of {len(rows)}"] if rows else []
+    for row in (row for row in fine if "steps" in row and not row["what"].startswith("experts")):
+        kernels, loops, each = _counts(row)
+        predicted = f"{row['predicted'] / row['memory']:.2f}x predicted" if "predicted" in row else ""
+        told += [f"{row['memory'] / 1e6:,.0f} MB", predicted, f"{kernels} kernels", f"{each} MB an image"]
+        told += [f"{loops} loops"] * (loops != "0")
+    return "; ".join(filter(None, told + [f"{row['what']}: {row['error']}" for row in rows if "error" in row]))
 
 
 _FLOORS = "bandwidth, us", "peak, us", "launches, us"

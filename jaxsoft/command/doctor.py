@@ -30,6 +30,7 @@ _EXTRAS = {
     "prepare": "write sets of TensorFlow Datasets",
     "stream": "decode images while they are trained on",
     "hdf5": "read distilled sets in .h5",
+    "cluster": "sweeps on a Ray cluster",
     "test": "run the tests",
     "bench": "compare with PyTorch",
     "docs": "build the documentation",

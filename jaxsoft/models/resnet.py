@@ -9,6 +9,7 @@ from flax.linen.initializers import variance_scaling
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft.models._layers import NORMS, Conv, Dense, check_choice, check_positive, normalize, sow_features
+from jaxsoft.ops.norm import max_pool_of_three
 
 STEMS = ("small", "imagenet")
 _kaiming_fan_out = variance_scaling(2.0, "fan_out", "normal")
@@ -64,8 +65,7 @@ class ResNet(nn.Module):
         x = Conv(self.width, window, stride, "none", _kaiming_fan_out, name="conv1")(x)
         x = nn.relu(normalize(self.norm, "norm1", x, train, mask))
         if large:
-            x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))  # after ReLU no pixel is below these zeros
-            x = nn.max_pool(x, (3, 3), (2, 2))
+            x = max_pool_of_three(x)
         for stage, count in enumerate(self.blocks):
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1

@@ -15,6 +15,7 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
+from jaxsoft.training.batches import DATA
 from jaxsoft.training.fit import Bank, make_bank
 from jaxsoft.training.recipe import Recipe
 
@@ -47,8 +48,20 @@ def eval_set(
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
 
 
-def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Accuracy in [0, 1] of one member on one split, and the mean entropy of its predictions in nats; of no images, NaN."""
+def evaluate(
+    recipe: Recipe, bank: Bank, variables: dict, data: EvalSet, shards: int = 1
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Accuracy in [0, 1] of one member on one split, and the mean entropy of its predictions in nats; of no images, NaN.
+
+    Of several devices, along the axis `DATA`, each looks at some batches.
+    """
+    correct, entropy = sums(recipe, bank, variables, _share(data, shards))
+    count = jnp.sum(jnp.asarray(data.labels) >= 0)
+    return _together(correct.sum(), shards) / count, _together(entropy.sum(), shards) / count
+
+
+def sums(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Int[Array, "n"], Float[Array, "n"]]:
+    """Of each batch, how many images one member predicts correctly, and its predictions' entropies in nats, summed."""
 
     def batch(part: EvalSet) -> tuple[Array, Array]:
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
@@ -56,20 +69,31 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
         real = part.labels >= 0  # what pads has label -1, which no network predicts
         return metrics.correct_count(logits, jnp.asarray(part.labels)), jnp.where(real, entropy, 0).sum()
 
-    correct, entropy = jax.lax.map(batch, data)
-    count = jnp.sum(jnp.asarray(data.labels) >= 0)
-    return correct.sum() / count, entropy.sum() / count
+    return jax.lax.map(batch, data)
 
 
-def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> Int[Array, "K"]:
-    """How many images of each class one member predicts correctly."""
+def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet, shards: int = 1) -> Int[Array, "K"]:
+    """How many images of each class one member predicts correctly; of several devices each looks at some batches."""
 
     def batch(part: EvalSet) -> Array:
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
         true = jax.nn.one_hot(part.labels, recipe.num_classes, dtype=jnp.int32)  # of padding: no class
         return (true * (logits.argmax(-1) == jnp.asarray(part.labels))[:, None]).sum(0)
 
-    return jax.lax.map(batch, data).sum(0)
+    return _together(jax.lax.map(batch, _share(data, shards)).sum(0), shards)
+
+
+def _share(data: EvalSet, shards: int) -> EvalSet:
+    """The batches of one of so many devices; where they are not enough for all, one again, as padding."""
+    if shards == 1:
+        return data
+    at = jnp.arange(-(-len(data.labels) // shards)) * shards + jax.lax.axis_index(DATA)
+    there, known = at < len(data.labels), jnp.minimum(at, len(data.labels) - 1)
+    return EvalSet(data.images[known], jnp.where(there[:, None], data.labels[known], -1))
+
+
+def _together(counts: Any, shards: int) -> Any:
+    return jax.lax.psum(counts, DATA) if shards > 1 else counts
 
 
 def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b *S C"]) -> Float[Array, "n b K"]:

@@ -5,7 +5,6 @@ import published
 import pytest
 
 from jaxsoft import data, errors
-from jaxsoft.data.stand_in import stand_in
 
 WNIDS = ("n01440764", "n02979186")
 
@@ -65,36 +64,19 @@ def test_images_of_val_without_a_class_are_refused(tmp_path):
         data.prepare("imagenet", tmp_path, resize=8)
 
 
-def test_it_can_be_planned_with_before_it_is_here():
-    found = stand_in("imagenet", side=224)
-    assert found.image_shape == (224, 224, 3) and found.num_classes == 1000
-    assert stand_in("imagenet") is None
-
-
-def batch(path, pixels, labels, save=np.savez):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(path, data=pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1), labels=np.array(labels), mean=np.zeros(3))
-
-
-def test_batches_of_64_pixels_are_read_as_planes(tmp_path):
-    draw = np.random.default_rng(0)
-    parts = [draw.integers(0, 255, (6, 64, 64, 3), np.uint8) for _ in range(3)]
-    batch(tmp_path / "Imagenet64_train" / "train_data_batch_1.npz", parts[0], [1, 2, 3] * 2)
-    batch(tmp_path / "Imagenet64_train" / "train_data_batch_10.npz", parts[1], [3, 2, 1] * 2, np.savez_compressed)
-    batch(tmp_path / "val_data.npz", parts[2], [2] * 6)
+def test_batches_of_64_pixels_may_lie_below_and_be_packed(tmp_path, monkeypatch):
+    published.make_small(monkeypatch.setattr)
+    images, labels = published.imagenet64(tmp_path, "npz")
+    for path in [*(tmp_path / "imagenet64").glob("train*.npz")]:
+        with np.load(path) as found:
+            content = dict(found)
+        (tmp_path / "imagenet64" / "Imagenet64_train").mkdir(exist_ok=True)
+        np.savez_compressed(tmp_path / "imagenet64" / "Imagenet64_train" / path.name, **content)
+        path.unlink()
+    (tmp_path / "imagenet64" / "map_clsloc.txt").write_text("n02119789 1 kit_fox\nn02100735 2 English_setter\n")
     data.prepare("imagenet64", tmp_path)
     found = data.load("imagenet64", tmp_path, validation=0.0)
-    assert found.image_shape == (64, 64, 3) and found.num_classes == 3
-    sent = {image.tobytes(): label for part in parts[:2] for image, label in zip(part, [0, 1, 2] * 2)}
-    sent |= {image.tobytes(): label for image, label in zip(parts[1], [2, 1, 0] * 2)}
+    assert found.class_names == ("kit fox", "English setter")
+    sent = {image.tobytes(): label for image, label in zip(images, labels)}
     assert {image.tobytes(): label for image, label in zip(found.train.images, found.train.labels)} == sent
-    np.testing.assert_array_equal(np.sort(found.test.images.ravel()), np.sort(parts[2].ravel()))
-    assert set(found.test.labels.tolist()) == {1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["Imagenet64_train", "imagenet64", "val_data.npz"]
-
-
-def test_what_is_no_batch_is_named(tmp_path):
-    np.savez(tmp_path / "train_data_batch_1.npz", data=np.zeros((2, 5), np.uint8), labels=[1, 2])
-    np.savez(tmp_path / "val_data.npz", data=np.zeros((2, 5), np.uint8), labels=[1, 2])
-    with pytest.raises(errors.DataError, match="batch_1.npz cannot be read as a batch of ImageNet64: .*2x5"):
-        data.prepare("imagenet64", tmp_path)
+    assert [path.name for path in (tmp_path / "imagenet64").rglob("*.tmp")] == []

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +161,7 @@ def windows(
     workers: int = 0,
     threads: int = 0,
     ahead: int = AHEAD_BYTES,
-) -> Iterator[Window]:
+) -> Generator[Window, None, None]:
     """Windows of a split, one after the other; none crosses the end of an epoch.
 
     Args:

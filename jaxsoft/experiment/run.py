@@ -55,7 +55,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
-    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
+    grace = settings.compute.grace_seconds
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
         with processes.turn("teachers"), console.stage("teachers"):
             settings = _begun(settings, dataset, folder)
             experts = experts or _taught(settings, dataset, folder, console, to)

@@ -34,6 +34,8 @@ PLACES = {
     "append": (results.ResultsLog, "append"),
     "csv": (results, "write_csv"),
     "report": (report, "write_report"),
+    "data": (run, "load"),
+    "labels": (run, "prepare"),
     "manifest": (run, "close"),
 }
 
@@ -58,7 +60,7 @@ def prepare(place, turn, harm):
         if mine and harm == "stop":
             say(signal=time.process_time())
             os.kill(os.getpid(), signal.SIGTERM)
-            while not args[0].stop:  # until the console has heard of it
+            while not getattr(args[0], "stop", False):  # until the console has heard of it, or the process has ended
                 time.sleep(0.01)
         return result
 

@@ -61,8 +61,7 @@ class Task(NamedTuple):
         """A hash over what determines the numbers of experts of one architecture."""
         others = ("model", "models", "experts", "seed", "store", "expected", "rates", "keep", "stream")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
-        if self.settings.rates:
-            own["learning_rate"] = rates(self.settings, places)
+        own["learning_rate"] = found[0] if len({*(found := rates(self.settings, places))}) == 1 else found
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
         way = ["streamed"] if self.is_streamed else []

@@ -47,6 +47,11 @@ def beside(config: Path | None) -> None:
             jax.clear_caches()
 
 
+def beside_what() -> Path | None:
+    """The config file beside which modules are looked for."""
+    return _config
+
+
 def is_outside(name: str) -> bool:
     """Whether a name of a spec is a path, such as `mylab.nets:tall`."""
     return ":" in name

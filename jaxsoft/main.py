@@ -1,12 +1,14 @@
 """The command line: flags, one call each, and exit codes.
 
   jaxsoft run NAME[:ARGS] | --config=FILE.py[:ARGS]  [--config.KEY=VALUE ...] [--workdir=DIR] [--dry_run [--for=CHIP]]
-              [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT]
+              [--nocompilation_cache] [--process=auto | --process=I/N --coordinator=HOST:PORT] [--share=I/N]
+              [--engine=ray [--address=HOST:PORT]]
   jaxsoft compare SET [SET...] [--data=NAME --ipc=N,N --models=SPEC,SPEC --augment=SPEC,SPEC --rates=RATE,RATE --seeds=N]
               [--bits=equal --protocol=both --quick] [--workdir=DIR] [--dry_run [--for=CHIP]] [--config.KEY=VALUE ...]
+  jaxsoft join DIR [DIR...] [--to=DIR] [--partial]
   jaxsoft configs [copy NAME [FOLDER]]
   jaxsoft report DIR [DIR...] [--out=FOLDER or FILE.html] [--mix] [--formats=svg,pdf,csv,latex]
-  jaxsoft data list | prepare NAME | verify NAME  [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T]
+  jaxsoft data list | prepare NAME | verify NAME [--root=DIR] [--source=DIR] [--resize=SIDE] [--frames=T] [--encoded]
   jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
                  [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
                  [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
@@ -19,9 +21,11 @@
 
 NAME is an experiment that comes with jaxsoft, such as digits:quick, whatever files there are in the current folder; a
 file of your own is given with --config. CHIP is an accelerator that is not here, as h200 or 8xh200, for which the dry
-run plans memory and hours. `jaxsoft configs` lists experiments and `jaxsoft run --help` all settings. SET is
-an imported set (`jaxsoft data list` has them), or a way to select images such as k_centers;
-`jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets bash complete all of this.
+run plans memory and hours. --share=I/N trains one of N parts of a sweep in a folder of its own and meets no other
+process, --share=teachers makes first what all of them need, and `jaxsoft join` makes the parts one run. `jaxsoft configs`
+lists experiments and `jaxsoft run --help` all settings. SET is an imported set (`jaxsoft data list` has them), or a way
+to select images such as k_centers; `jaxsoft doctor` says whether a run can start here; eval "$(jaxsoft completion)" lets
+bash complete all of this.
 
 Exit codes: 0 done, 1 no run can start (doctor), 2 settings, 3 data, 4 checkpoint or run folder, 5 finished with failed
 members, 75 interrupted and resumable.
@@ -31,7 +35,7 @@ import functools
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +45,6 @@ from jaxsoft.command import starting, stopping, streams
 log = logging.getLogger(__name__)
 
 _HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
-_COLUMNS = ("member", "ipc", "labels", "seed", "subset_seed", "select", "model", "steps", "learning_rate")
-_COLUMNS += ("weight_decay", "without", "loss", "optimizer", "augment")
 _INTERRUPTED = "jaxsoft: interrupted; the same command goes on from there"
 
 
@@ -70,6 +72,7 @@ def main(argv: Sequence[str]) -> int:
     commands = {
         "run": _run,
         "compare": _compare,
+        "join": _join,
         "configs": _configs,
         "report": _report,
         "data": _data,
@@ -107,18 +110,27 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    from jaxsoft.command import arguments
+    from jaxsoft.command import arguments, clusters, shares
 
     flags = {"workdir": "", "dry_run": False, "for": "", "compilation_cache": True, "process": "", "coordinator": ""}
-    settings, given = arguments.settings(argv, **flags)
+    settings, given = arguments.settings(argv, share="", engine="", address="", **flags)
+    clusters.check(given)
     if given["for"] and not given["dry_run"]:
         raise errors.ConfigError(f"--for={given['for']} plans for devices that are not here: it wants --dry_run, too")
     workdir = arguments.folder(given["workdir"], "--workdir") or Path("runs") / settings.name
+    workdir = shares.folder(workdir, given["share"], given["process"])
+    with clusters.joined(given) as ray:
+        return _begin(settings, workdir, given, ray)
+
+
+def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> int:
+    """Start JAX, then the run, whose students are trained by workers of a cluster where there is one."""
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics, target
         from jaxsoft.console import Console
         from jaxsoft.experiment import run  # JAX is loaded only now: mistakes are told at once
+        from jaxsoft.experiment.cluster.driver import Cluster
         from jaxsoft.experiment.machine import processes
         from jaxsoft.experiment.tell import describe
 
@@ -130,7 +142,13 @@ def _run(argv: Sequence[str]) -> int:
         if is_first:
             console.say(run.dry_run(settings, workdir, target.named(given["for"]) if given["for"] else None))
         return 0
-    rows = run.run(settings, workdir, console)
+    cluster = Cluster(ray, given["compilation_cache"]) if ray else None
+    rows = run.run(settings, workdir, console, cluster=cluster)
+    from jaxsoft.command import shares
+
+    if shares.is_share(workdir.name):
+        shares.end(workdir, console)
+        return _ended(rows)
     code = _finish(rows, workdir, console, settings.note) if is_first else 0
     with console.interruptible():
         processes.barrier("report")
@@ -160,7 +178,19 @@ def _finish(rows: Sequence[Any], workdir: Path, console: Any, note: str) -> int:
             text = f"the results are whole, but the report is not written ({said}); try: jaxsoft report {workdir}"
             is_written = False
     console.say(f"{text}\n{describe.ending(rows, workdir, console.seconds, is_written)}")
+    return _ended(rows)
+
+
+def _ended(rows: Sequence[Any]) -> int:
+    """The exit code of a run with these rows."""
     return errors.FINISHED_WITH_FAILED_MEMBERS if any(row["status"] == "failed" for row in rows) else 0
+
+
+def _join(argv: Sequence[str]) -> int:
+    from jaxsoft.command import shares
+
+    joined = shares.joined(argv)
+    return _finish(*joined) if joined else 0
 
 
 def _configs(argv: Sequence[str]) -> int:
@@ -215,7 +245,7 @@ def _report(argv: Sequence[str]) -> int:
 def _data(argv: Sequence[str]) -> int:
     from jaxsoft.command import arguments
 
-    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None)
+    words, given = arguments.parse(argv, root="", source="", resize=None, frames=None, encoded=False)
     root, source = (arguments.folder(given[name], f"--{name}") for name in ("root", "source"))
     with starting.starting_jax():
         from jaxsoft import data
@@ -236,7 +266,7 @@ def _data(argv: Sequence[str]) -> int:
     console = Console()
     with console.stage("prepare"):
         told = functools.partial(console.progress, text="images")
-        chosen = {name: given[name] for name in ("resize", "frames")}
+        chosen = {name: given[name] for name in ("resize", "frames", "encoded")}
         where = data.prepare(words[1], root, source, told, **chosen, say=console.say)
     console.say(f"{words[1]} prepared in {where} ({console.seconds['prepare']:.1f} s)")
     return 0
@@ -261,38 +291,9 @@ def _teacher(argv: Sequence[str]) -> int:
 
 
 def _export(argv: Sequence[str]) -> int:
-    from jaxsoft.command import arguments
+    from jaxsoft.command import export
 
-    columns, of_config = dict.fromkeys(_COLUMNS, ""), [word for word in argv if word.startswith("--config")]
-    settings = arguments.settings(of_config)[0] if of_config else None
-    argv = [word for word in argv if word not in of_config]
-    words, given = arguments.parse(argv, to="", codec="float32", images=False, teach=False, **columns)
-    folder, to = (arguments.folder(text, "jaxsoft export") for text in ((words or [""])[0], given["to"]))
-    if folder is None or to is None or len(words) != 1:
-        raise errors.ConfigError("expected: jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...]")
-    with starting.starting_jax():
-        starting.set_up_jax(keep_programs=True)
-        from jaxsoft import config
-        from jaxsoft.console import Console
-        from jaxsoft.experiment.export import choose
-        from jaxsoft.experiment.store.folder import RunFolder
-        from jaxsoft.experiment.tell import progress
-        from jaxsoft.labels.given import specs_of
-        from jaxsoft.results import Results
-
-    if settings:
-        RunFolder(folder).compare(config.as_dict(settings))
-    results, console = Results.load(folder, given=specs_of(settings) if settings else ()), Console()
-    member = choose.member(results.rows, {column: given[column] for column in columns}, folder)["member"]
-    with console.stage("teachers"):
-        told = functools.partial(progress.of_teachers, console)
-        written = results.export(member, to, given["codec"], given["images"], given["teach"], told)
-    row, shown = written.row, [f"{written.index_bytes:,} bytes of images, {written.label_bytes:,} of labels"]
-    shown += [f"{written.bytes:,} in all; test accuracy {100 * row['test_accuracy']:.2f}%"]
-    _say(
-        f"member {row['member']} (IPC {row['ipc']}, {row['labels']}, seed {row['seed']}) is in {to}: {', '.join(shown)}"
-    )
-    return 0
+    return _say(export.exported(argv))
 
 
 def _say(text: object) -> int:

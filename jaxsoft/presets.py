@@ -124,7 +124,7 @@ def when(age: Age) -> str:
 
 def study(
     name: str, arg: str | None, seeds: int = 0, experts: int = 0,
-    protocol: str = "sealed", data: str = "digits", **own: Any,
+    protocol: str = "sealed", data: str = "digits", quick: str = "", like: str = "", **own: Any,
 ) -> Study:  # fmt: skip
     """What an experiment needs to know of the dataset that the user names.
 
@@ -135,13 +135,16 @@ def study(
       seeds: at most so many, unless the user says how many.
       experts: at least so many, likewise.
       protocol, data: unless the user names one.
+      quick: data of `:quick` instead, likewise.
+      like: the dataset whose settings have those that are none of the paper's; if not given, CIFAR-100.
       own: further arguments that the experiment takes, with their defaults (`parse_arg`).
 
     Raises:
       ConfigError: an argument that there is not.
     """
-    args = parse_arg(arg, quick=False, data=data, seeds=0, experts=0, classes=0, protocol=protocol, **own)
-    made = _make(args.data, args.quick, args.classes)
+    args = parse_arg(arg, quick=False, data="", seeds=0, experts=0, classes=0, protocol=protocol, **own)
+    args.data = args.data or (args.quick and quick) or data
+    made = _make(args.data, args.quick, args.classes, like)
     made.config.name, made.config.protocol = f"{name}-{{data}}{'-quick' * args.quick}", args.protocol
     made.config.teacher.store = STORE
     made.config.teacher.experts = args.experts or max(experts, made.config.teacher.experts)
@@ -158,10 +161,12 @@ def baseline(data: str, arg: str | None) -> Config:
     return made.soft_against_hard(made.ipc)
 
 
-def _make(data: str, quick: bool, classes: int) -> Study:
+def _make(data: str, quick: bool, classes: int, like: str = "") -> Study:
     own = {"digits": _digits, "cifar10": _cifar10, "cifar100": _cifar100, "tiny_imagenet": _tiny_imagenet}
-    own["moving_digits"] = _moving_digits
-    made = own.get(data, _other)(quick)
+    own |= {"moving_digits": _moving_digits, "imagenet": _imagenet, "imagenet64": _imagenet64}
+    made = own.get(data, own.get(like, _other))(quick)
+    if data not in own:
+        made = replace(made, num_classes=0, expected={})
     made.config.data.name = data
     made.config.note = QUICK if quick else ""
     made.config.teacher.expected = tuple(f"{epoch}:{accuracy:g}" for epoch, accuracy in made.expected.items())
@@ -274,6 +279,45 @@ def _tiny_imagenet(quick: bool) -> Study:
     rate, table = {1: 0.01, 10: 0.1}, {11: 0.192, 50: 0.35, 90: 0.381, 102: 0.388}
     rates = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1)  # the paper's sweep, and the rate that table 7 has
     return Study(config, 200, False, ipc, curve, epochs, stages, best, rates, rate, expected=table)
+
+
+def _imagenet(quick: bool) -> Study:
+    """ResNet-18 at 224 pixels, as table 7 has it at rate .1; the quick one is narrow, for a few of anybody's photographs.
+
+    The table's early teachers are of a slower expert, so here they are named by its accuracies (configs/imagenet.py has
+    that expert too), and the late ones by epochs, of which the authors' files are numbered from 0: 30 is after 31.
+    """
+    config = _paper("resnet18(stem=imagenet)", epochs=90, learning_rate=0.1)
+    config.data.resize, config.data.validation = 224, 0.04
+    sgd: dict[str, Any] = dict(optimizer="sgd(momentum=0.9)", weight_decay=1e-4, schedule="step(0.1, 3)")
+    config.teacher.update(
+        **sgd, augment="none"
+    )  # images that stay encoded are cropped and mirrored as they are decoded
+    config.student.update(**_ADAMW)
+    if quick:
+        _narrow(config, "resnet18(stem=imagenet, width=8)", limit=20, epochs=3, learning_rate=0.05)
+        config.data.validation = 0.1
+        config.student.update(steps=20, batch=20, evaluations=2)
+        return Study(config, 1000, True, (1, 2), (1, 2), (1, 2, 3), (1, 3), {1: 2, 2: 3}, seeds=2)
+    stages, table = (0.173, 0.358, 31, 35), {31: 0.609, 35: 0.628}
+    best, rate = dict(zip((1, 10, 50, 100), stages)), {1: 1e-3, 10: 5e-3, 200: 2e-3}
+    ages, ipc = (*stages, 62, 90), (1, 10, 50, 100, 200)
+    return Study(config, 1000, False, ipc, ipc, ages, stages, best, rate=rate, exchange=stages[:3], expected=table)
+
+
+def _imagenet64(quick: bool) -> Study:
+    """The network of others' results, with TinyImageNet's settings: its epochs by the images that they are of, not tuned."""
+    config = _paper("convnet(depth=4)", epochs=20, learning_rate=0.01)
+    config.data.validation = 0.04
+    if quick:
+        _narrow(config, "convnet(depth=4, width=16)", limit=20, epochs=4, learning_rate=0.05)
+        config.student.update(steps=60, batch=100, evaluations=3)
+        return Study(config, 1000, True, (1, 2), (1, 2), (1, 2, 4), (1, 4), {1: 2, 2: 4}, seeds=2)
+    stages, ipc = (1, 4, 8, 20), (1, 10, 50, 100)
+    rate = {1: 0.01, 10: 0.1}
+    rates = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1)
+    best = dict(zip(ipc, stages))
+    return Study(config, 1000, False, ipc, ipc, (1, 2, 4, 8, 12, 20), stages, best, rates, rate, exchange=stages[:3])
 
 
 _ADAMW: dict[str, Any] = dict(optimizer="adamw", schedule="cosine", learning_rate=2e-3, weight_decay=0.01)

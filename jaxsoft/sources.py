@@ -23,7 +23,7 @@ ENGINE = 4
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = "9dbd25d0b1a5"
+ENGINE_DIGEST = "ca24832e2665"
 
 _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "distilled.fields", "distilled.pool", "experiment.inputs.maps", "experiment.inputs.prepare",
@@ -31,9 +31,9 @@ _ENGINE = (
     "experiment.learned.many", "experiment.learned.one", "experiment.plan.make", "experiment.plan.sweep",
     "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort",
     "experiment.teach.experts", "labels.ages", "labels.bank", "labels.committee", "labels.logits", "labels.smoothing", "labels.sources", "labels.spec", "labels.treatments", "models._adapt", "models._features",
-    "models:build", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build", "training.blocks", "training.ensemble",
+    "models:build", "ops.conv", "ops.reroute", "rng", "spec", "training.augment:build", "training.batches", "training.blocks", "training.buckets", "training.ensemble",
     "training.evaluate", "training.feature_maps", "training.fit", "training.flat", "training.frames", "training.losses:soft_cross_entropy",
-    "training.metrics", "training.mixing:cutmix", "training.recipe", "training.views",
+    "training.mesh", "training.metrics", "training.mixing:cutmix", "training.recipe", "training.views",
 )  # fmt: skip
 """What every number goes through, beside the functions that a spec names: modules, or one name of a module."""
 _READ = {path: path.read_bytes() for path in Path(__file__).parent.rglob("*.py")}

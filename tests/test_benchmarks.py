@@ -160,18 +160,31 @@ def test_a_chip_that_is_unknown_costs_a_line(chip, capsys, monkeypatch):
     assert capsys.readouterr().err == f"compiled: --chip expects some of {','.join(target.CHIPS)}; got {chip!r}\n"
 
 
-def test_programs_of_other_code_and_torn_lines_are_compiled_again(monkeypatch, tmp_path):
+def test_programs_of_other_compilers_and_torn_lines_are_compiled_again(monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     kept, log = runpy.run_path(str(FOLDER / "compiled.py"))["kept"], tmp_path / "h100.jsonl"
     assert kept(log, "now") == {}
     rows = [
-        {"experiment": "topk", "what": "chunk", "key": "a", "predicted": 7, "memory": 5, "code": "now"},
-        {"experiment": "topk", "what": "test", "key": "b", "memory": 5, "code": "before"},
-        {"experiment": "topk", "what": "test", "key": "c", "error": "no", "code": "now"},
+        {"experiment": "topk", "what": "chunk", "key": "a", "predicted": 7, "memory": 5, "compiler": "now"},
+        {"experiment": "topk", "what": "test", "key": "b", "memory": 5, "compiler": "before"},
+        {"experiment": "topk", "what": "test", "key": "c", "error": "no", "compiler": "now"},
     ]
     log.write_text("".join(json.dumps(row) + "\n" for row in rows) + json.dumps(rows[0] | {"key": "d"})[:-9])
     assert kept(log, "now") == {"a": {"key": "a", "memory": 5}}
+
+
+def test_chips_without_a_table_of_their_own_stand_side_by_side(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    table = runpy.run_path(str(FOLDER / "compiled.py"))["side_by_side"]
+    counts = {"steps": 10, "images": 1000, "kernels_in_steps": 25, "bytes": 3_000_000_000, "loops": 1}
+    chunk = {"experiment": "topk", "what": "students: chunk", "memory": 5_000_000, "predicted": 6_000_000, **counts}
+    wrong = {"experiment": "topk", "what": "students: test", "error": "no room"}
+    lines = table({"h200": [chunk, wrong], "v4": [{**chunk, "loops": 0}]}).splitlines()
+    told = "5 MB; 1.20x predicted; 2.5 kernels; 3 MB an image"
+    assert lines[0] == "| program or experiment | h200 | v4 |"
+    assert lines[2:] == [f"| `topk` | 1 of 2; {told}; 1 loops; students: test: no room | 1 of 1; {told} |"]
 
 
 def test_flops_of_a_step_by_hand():

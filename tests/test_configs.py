@@ -13,7 +13,14 @@ from jaxsoft.experiment.plan import checks, sweep
 
 FOLDER = Path(__file__).parents[1] / "configs"
 FILES = sorted(FOLDER.glob("*.py"))
-BASELINES = ("digits", "cifar10", "cifar100", "tiny_imagenet")  # one dataset each; the others take `data=`
+BASELINES = (
+    "digits",
+    "cifar10",
+    "cifar100",
+    "tiny_imagenet",
+    "imagenet",
+    "imagenet64",
+)  # one dataset each; the others take `data=`
 EXPERIMENTS = [path for path in FILES if path.stem not in BASELINES]
 each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 each_experiment = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -10,8 +10,8 @@ import jaxsoft
 PACKAGE = Path(jaxsoft.__file__).parent
 LAYERS = (  # from the top; modules of one entry may not import one another
     ("main",),
-    ("command.compare", "command.sets", "command.teacher", "command.verify"),
-    ("command.arguments", "command.completion", "command.doctor", "api"),
+    ("command.compare", "command.export", "command.sets", "command.shares", "command.teacher", "command.verify"),
+    ("command.arguments", "command.clusters", "command.completion", "command.doctor", "api"),
     ("results",),
     ("command.report",),
     ("analysis",),
@@ -47,7 +47,20 @@ LAYERS = (  # from the top; modules of one entry may not import one another
 )
 # The rooms of experiment and of distilled, likewise.
 ROOMS = {
-    "experiment": ("export", "run", "tell", "students", "inputs", "plan", "learned", "teach", "store", "machine"),
+    "experiment": (
+        "export",
+        "join",
+        "run",
+        "cluster",
+        "tell",
+        "students",
+        "inputs",
+        "plan",
+        "learned",
+        "teach",
+        "store",
+        "machine",
+    ),
     "distilled": ("importing", "comparing", "pool", "kept", "reading", "inference", "fields"),
 }
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -80,6 +80,9 @@ class Teacher(Training):
     epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
     experts: int = setting(1, "how many, trained at once, if a label needs them", low=0, high=1000)
     models: tuple[Spec, ...] = function((), "one architecture for each expert; empty: all have `model`")
+    rates: tuple[float, ...] = setting(
+        (), "one learning rate for each expert; empty: all have `learning_rate`", above=0.0
+    )
     seed: int = setting(0, "of the first expert; the others follow", low=0)
     expected: tuple[str, ...] = setting((), "epoch:validation accuracy that is expected; a teacher far from it is told")
     store: str = setting("", "folder of experts that several runs share; empty: inside the run folder", names="path")

@@ -20,6 +20,7 @@ from jaxtyping import Int32, Shaped
 
 from jaxsoft import errors, files
 from jaxsoft.data import refusals
+from jaxsoft.data.encoded import Encoded
 from jaxsoft.types import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
@@ -89,8 +90,10 @@ def images(given: Any, what: str, shape: tuple[int, ...] | None = None) -> Shape
     return found
 
 
-def _pixels(images: Any, what: str) -> Shaped[np.ndarray, "N *S C"]:
+def _pixels(images: Any, what: str) -> Any:
     """Images as uint8, or float32 in [0, 1]; DataError if it is not clear what they are."""
+    if isinstance(images, Encoded):
+        return images
     array = array_of(images, what)
     if array.dtype.kind not in "biuf":
         shape = refusals.size(array.shape)
@@ -208,6 +211,9 @@ def _fingerprint(splits: dict[str, Split]) -> str:
     def parts() -> Iterator[str | memoryview]:
         for array in (array for split in splits.values() for array in (split.images, split.labels)):
             yield f"{array.dtype.str} {array.shape}"
+            if isinstance(array, Encoded):
+                yield array.digest
+                continue
             yield from (np.ascontiguousarray(row).data for row in array)
 
     return files.digest(parts())

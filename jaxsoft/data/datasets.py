@@ -1,5 +1,6 @@
 """The front door of the images: `prepare` once, `load` as often as needed, `verify` when in doubt."""
 
+import dataclasses
 import numbers
 import os
 import re
@@ -14,7 +15,8 @@ from jaxtyping import Bool
 
 from jaxsoft import errors, files, imports, types
 from jaxsoft.config import values
-from jaxsoft.data import arrays, classes, own, prepared, sets
+from jaxsoft.data import arrays, classes, own, prepared, refusals, sets
+from jaxsoft.data.encoded import Encoded, taken
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
 
@@ -96,6 +98,7 @@ def prepare(
     *,
     resize: int | None = None,
     frames: int | None = None,
+    encoded: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Path:
     """Decode the published files once, into arrays that `load` maps; an interrupted run is simply started again.
@@ -107,6 +110,8 @@ def prepare(
       progress: called with (images done, images in all).
       resize: side in pixels, where that is a choice: the shorter side is scaled to it and the centre cut out.
       frames: of each clip, spread evenly, where that is a choice; not given, clips must have equally many.
+      encoded: whether images stay in the files that they are in, which must stay where they are: what is prepared is an
+        index, and an image is decoded when it is read, see `Encoded`. `resize` is then the side that networks see.
       say: called with a line for each thing that a user should know, such as which files were left out.
 
     Returns:
@@ -127,8 +132,12 @@ def prepare(
         raise errors.DataError(f"no files of {asked.name} in {where}; place there {asked.files(where)}")
     if not asked.known.files:
         return found
-    given = (resize, frames) if asked.known.has_frames else (resize,)
-    written = prepared.write(asked.known.read(found, *given), asked.folder, asked.name, progress)
+    kept = asked.kept(found) if encoded else None
+    given = (resize, frames) if asked.known.has_frames else (None if encoded else resize,)
+    published = asked.known.read(found, *given)
+    if encoded:
+        published = dataclasses.replace(published, origin=os.path.realpath(found))
+    written = prepared.write(published, asked.folder, asked.name, progress, kept)
     if say:
         for note in written.notes:
             say(note)
@@ -136,9 +145,17 @@ def prepare(
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
-    """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
+    """Compare every byte of a prepared dataset with its digests, also of files that images stay in; errors as `load`.
+
+    Returns:
+      One line for the user: what it holds.
+    """
     asked = _Asked(name, root, resize)
-    whole = asked.open()  # which compares every byte
+    whole = asked.open()  # which compares every byte of what was prepared
+    for images_of in (whole.train.images, whole.test.images):
+        if isinstance(images_of, Encoded) and (changed := images_of.changed()):
+            told = f"{len(changed):,} of {len(images_of):,} images: {refusals.listed(changed, separator='; ')}"
+            raise errors.DataError(f"{asked.name}: {told}")
     held = whole.manifest.held
     counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
     counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"
@@ -189,6 +206,30 @@ class _Asked:
             rule = published if self.known.side else f"it expects int >= 1 and <= {images.MAX_SIDE}"
             raise errors.ConfigError(f"resize={resize} cannot be: {rule}")
 
+    def kept(self, found: Path) -> prepared.Kept:
+        """How images stay in the files that were found; ConfigError if they cannot, or their side is not given."""
+        if self.known.stored is None:
+            able = [name for name, one in sets.published().items() if one.stored]
+            raise errors.ConfigError(
+                f"encoded=True cannot be: {self.name} is decoded once; {', '.join(able)} can be kept"
+            )
+        if not self.resize:
+            raise errors.ConfigError("encoded=True expects resize, the side in pixels that networks see, such as 224")
+        return prepared.Kept(self.known.stored(found), self.resize)
+
+    def _read(self, whole: prepared.Prepared) -> prepared.Prepared:
+        """The dataset with images, where it holds entries of files."""
+        if not (shown := whole.manifest.encoded):
+            return whole
+        assert self.known.stored is not None
+        stored, origin = self.known.stored(Path(whole.manifest.origin)), whole.manifest.origin
+
+        def images_of(name: str, split: types.Split) -> types.Split:
+            index = self.folder / f"{name}_images.npy"
+            return types.Split(Encoded(index, stored, shown["side"], origin), split.labels)
+
+        return whole._replace(train=images_of("train", whole.train), test=images_of("test", whole.test))
+
     def files(self, where: Path) -> str:
         """What is to be placed in a folder, and where it comes from."""
         what = self.known.files.format(argument=self.argument, root=shlex.quote(str(where)))
@@ -208,7 +249,7 @@ class _Asked:
         if state == "built in":
             return prepared.hold(self.known.read(self.folder, self.resize), self.name)
         if state == "prepared":
-            return prepared.read(self.folder, self.name, command)
+            return self._read(prepared.read(self.folder, self.name, command))
         if sides := self._sides():
             there = f"is prepared in {self.root} with resize={' and '.join(sides)}"
             raise errors.DataError(f"{self.name} {there}, not {self.resize or 'without'}; ask for that, or {command}")
@@ -270,7 +311,7 @@ def _rows(split: types.Split, chosen: Bool[np.ndarray, "N"]) -> types.Split:
     rows = np.flatnonzero(chosen)
     together = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
     pick = slice(rows[0], rows[-1] + 1) if together else rows
-    picked = types.Split(split.images[pick], split.labels[pick])
+    picked = types.Split(taken(split.images, pick), split.labels[pick])
     for array in (picked.images, picked.labels):
         array.flags.writeable = False
     return picked

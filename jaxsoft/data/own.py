@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxsoft import errors, spec
-from jaxsoft.data import arrays, classes, raw
+from jaxsoft.data import arrays, classes, encoded, raw
 from jaxsoft.types import Dataset, Split
 
 
@@ -87,7 +87,7 @@ def _counts(labels: Int[np.ndarray, "N"], share: float, names: tuple[str, ...], 
 
 def _taken(split: Split, rows: Int[np.ndarray, "n"]) -> Split:
     """A read-only copy of these rows."""
-    taken = Split(split.images[rows], split.labels[rows])
+    taken = Split(encoded.taken(split.images, rows), split.labels[rows])
     for array in (taken.images, taken.labels):
         array.flags.writeable = False
     return taken

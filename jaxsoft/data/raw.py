@@ -17,15 +17,17 @@ class Part:
     """One split that is not decoded yet.
 
     `read(items[i])` gives image i, uint8 [H, W, C], or clip i, [T, H, W, C]; items are names or numbers and appear in messages.
+    `place(items[i])` says to `Published.stored` where its file is; None: this set's images cannot stay in their files.
     """
 
     labels: Int32[np.ndarray, "N"]
     items: Sequence[Any]
     read: Callable[[Any], UInt8[np.ndarray, "*S C"]]
+    place: Callable[[Any], str] | None = None
 
     def take(self, rows: Int[np.ndarray, "M"]) -> "Part":
         """The same split, only these rows, in this order."""
-        return Part(self.labels[rows], [self.items[row] for row in rows], self.read)
+        return Part(self.labels[rows], [self.items[row] for row in rows], self.read, self.place)
 
 
 @dataclass(frozen=True)

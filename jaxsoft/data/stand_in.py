@@ -14,16 +14,17 @@ def stand_in(name: str, *, validation: float = 0.1, limit: int | None = None, si
 
     Args:
       name, validation, limit: as for `load`.
-      side: of its images, as `prepare` may resize them; 0 for that of the published ones.
+      side: of its images, as `prepare` resizes them where that is a choice; 0 for that of the published ones.
 
     >>> found = stand_in("cifar10", validation=0.1)
     >>> len(found.train), len(found.validation), len(found.test), found.image_shape
     (45000, 5000, 10000, (32, 32, 3))
     """
     known = sets.published().get(name)
-    if known is None or known.counts is None or known.side is None:
+    side = side or (known and known.side) or 0
+    if known is None or known.counts is None or not side:
         return None
-    side, (classes, train, test) = side or known.side, known.counts
+    classes, train, test = known.counts
     held = max(1, round(validation * train)) if validation else 0
     black = np.zeros((), np.uint8)
 

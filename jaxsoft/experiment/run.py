@@ -12,12 +12,13 @@ import jax
 from jaxsoft import config, data, errors, numerics, target
 from jaxsoft.console import Console
 from jaxsoft.distilled import kept as imported_sets
+from jaxsoft.experiment.cluster.driver import Cluster
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store import manifest, results, starts
-from jaxsoft.experiment.store.folder import RunFolder, flat
+from jaxsoft.experiment.store import lock, manifest, results, shares, starts
+from jaxsoft.experiment.store.folder import LOCK, RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, is_taught, teach
 from jaxsoft.experiment.tell import describe, events, examples, progress
@@ -36,15 +37,18 @@ def run(
     console: Console,
     dataset: Dataset | None = None,
     experts: Experts | None = None,
+    cluster: Cluster | None = None,
 ) -> list[Row]:
     """Do, or finish, a whole experiment in its run folder, which remembers the settings.
 
     Args:
-      settings, workdir, console: what, where, and who is told.
+      settings, workdir, console: what, where, and who is told; a folder named as a share is one, see `store.shares`.
       dataset, experts: what the settings stand for, where it is at hand; else both are made as the settings say.
+      cluster: whose workers train the students; this process if not given.
 
     Returns:
-      The results, one row for each member, in the plan's order; none in a process that is not the first of several.
+      The results, one row for each member, of a share for its own, in the plan's order; none in a process that is not
+      the first of several.
 
     Raises:
       JaxsoftError: with the exit code that says what kind of trouble it is.
@@ -56,26 +60,29 @@ def run(
             settings = _begun(settings, dataset, folder)
             experts = experts or _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
+            part = plan.part(*shares.of(folder.path))
             log = results.open_log(folder.path / results.LOG)
             _tell_what_there_is(to, experts, log)
-        if _left(plan, settings, dataset, experts, folder, log.finished, console):
-            with console.stage("labels"), processes.turn("labels"):  # one learns labels, all others read them
+        if _left(part, settings, dataset, experts, folder, log.finished, console):
+            # One learns labels, all others read them.
+            with console.stage("labels"), processes.turn("labels"), _alone(plan, folder, console) as where:
                 told = functools.partial(progress.of_labels, console)
-                inputs = prepare(plan, settings, dataset, experts, folder.path, told)
+                inputs = prepare(plan, settings, dataset, experts, where, told)
             with console.stage("students"):
-                mine = plan.share(jax.process_index(), jax.process_count())
+                mine = part.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
-                waves.train(mine, settings, dataset, inputs, folder, log, watch, console.say)
+                given = mine, settings, dataset, inputs, folder, log
+                (cluster.train(*given, console) if cluster else waves.train(*given, watch, console.say))
         if processes.others():
             console.say("own share done; waiting for the other processes")
-        results.gather(log, plan.keys)
+        results.gather(log, part.trained)
         if not processes.is_first():
             return []
         shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
         with console.stage("examples"):
             if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
-        return _collected(plan, log, folder)
+        return collected(part, log, folder)
 
 
 @numerics.pinned()
@@ -94,7 +101,7 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
         folder = RunFolder(workdir)
         folder.compare(config.as_dict(settings))
         histories = stored.histories(folder)
-        plan = make.make(settings, dataset, histories, {})
+        plan = make.make(settings, dataset, histories, {}, parts=max(1, shares.of(workdir).count))
         lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
         return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
 
@@ -105,16 +112,16 @@ def _data_or_stand_in(settings: config.Settings) -> Dataset | None:
     try:
         return load(settings)
     except errors.DataError:
-        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None)
+        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None, side=part.resize)
 
 
-def _collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:
-    """The rows of all members in the plan's order, and in the folder what is derived from them: the table and the curves."""
+def collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:
+    """The rows of the plan's members in its order, and in the folder what is derived from them: the table and the curves."""
     found, courses = curves.split(log.rows())
     log.close()
-    rows = [found[key] for key in dict.fromkeys(plan.keys)]
-    results.write_csv(rows, folder.path / "results.csv", order=plan.keys)
-    curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.keys))
+    rows = [found[key] for key in dict.fromkeys(plan.trained)]
+    results.write_csv(rows, folder.path / "results.csv", order=plan.trained)
+    curves.write(folder.path / curves.NAME, courses, dict.fromkeys(plan.trained))
     return rows
 
 
@@ -144,7 +151,8 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     if settings.subjects == "accuracy":  # ordered once: another machine could see two classes the other way round
         subjects = began["subjects"] if began else experts.class_order(dataset).tolist()
     context = identity.member_context(settings, dataset, experts)
-    plan = make.make(settings, dataset, histories, context, subjects)
+    parts = max(1, shares.of(folder.path).count)
+    plan = make.make(settings, dataset, histories, context, subjects, parts)
     own = identity.of_run(settings, dataset, experts, plan.members)
     if began and (edited := identity.edited(began["identity"], own)):
         console.say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
@@ -204,15 +212,31 @@ def _left(
     console: Console,
 ) -> int:
     """How many students are left to train; says what lies ahead, and what differs since the last start."""
-    left = len({*plan.keys} - finished)
+    left = len({*plan.trained} - finished)
     if left and processes.is_first():  # a later look must not put its own versions beside these numbers
         for line in starts.add_start(folder):
             console.say(f"since the last start: {line}")
     warnings = describe.warning_lines(settings, experts.histories, dataset.validation.labels)
     lines = describe.outline(plan, settings, dataset, experts.histories) if left else warnings
-    lines += describe.keeping(settings.keep.students, kept.members(folder.path), finished & {*plan.keys})
-    console.say("\n".join([*lines, f"students: {left} of {len(plan.keys)} left"]))
+    lines += describe.keeping(settings.keep.students, kept.members(folder.path), finished & {*plan.trained})
+    whole = (
+        f" of this share, which has {own} of {len(plan.keys)}" if (own := len(plan.trained)) < len(plan.keys) else ""
+    )
+    console.say("\n".join([*lines, f"students: {left} of {own} left{whole}"]))
     return left
+
+
+@contextlib.contextmanager
+def _alone(plan: Plan, folder: RunFolder, console: Console) -> Iterator[Path]:
+    """Where learned labels are kept; of shares that see one folder one learns, and the others wait for it."""
+    where = shares.home(folder.path)
+    sources = [LabelSpec.parse(text) for text in {m.labels for m in plan.members}]
+    if where == folder.path or not any(source.is_learned or source.prior == "students" for source in sources):
+        yield where
+        return
+    waiting = lock.told(console.say, "learns labels for all shares", lambda: console.stop)
+    with contextlib.closing(lock.Lock(where / LOCK, on_wait=waiting)):
+        yield where
 
 
 @contextlib.contextmanager
@@ -252,8 +276,8 @@ def found_experts(
 
 
 def store_of(settings: config.Settings, folder: RunFolder) -> Path:
-    """Where a run keeps its experts."""
-    return Path(settings.teacher.store or folder.path / TEACHERS)
+    """Where a run keeps its experts; shares that lie in one folder keep them there, for all."""
+    return Path(settings.teacher.store or shares.home(folder.path) / TEACHERS)
 
 
 def _wanted(settings: config.Settings) -> tuple[config.Teacher, str]:

@@ -79,7 +79,7 @@ class Conv3D(nn.Module):
         padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0), (0, 0)))
         near = jnp.concatenate([padded[:, t : t + frames] for t in range(_WINDOW)], axis=-1)
         flat = kernel.transpose(1, 2, 0, 3, 4).reshape(_WINDOW, _WINDOW, _WINDOW * channels, self.features)
-        y = conv2d(near.reshape(-1, *near.shape[2:]), flat, padding=_WINDOW // 2)
+        y = conv2d(near.reshape(-1, *near.shape[2:]), flat, padding=_WINDOW // 2, frames=frames)
         y = y.reshape(batch, frames, height, width, -1)
         if not self.has_bias:
             return y

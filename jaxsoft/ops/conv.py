@@ -54,7 +54,7 @@ _chosen: contextvars.ContextVar[str] = contextvars.ContextVar("lowering", defaul
 
 
 def conv2d(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"], stride: int = 1, padding: int = 0
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"], stride: int = 1, padding: int = 0, frames: int = 1
 ) -> Float[Array, "B H2 W2 O"]:
     """Cross-correlate images with a kernel, as neural networks do; zero padding on all sides, no bias.
 
@@ -65,18 +65,21 @@ def conv2d(
       kernel: height, width, input channels, output channels; rounded to the type of the images.
       stride: step of the window, both axes.
       padding: zeros added on each side.
+      frames: so many images that follow each other are a clip, and as one of the batch to the rules for accelerators.
 
     Returns:
       The response, with sides (H + 2*padding - h) // stride + 1.
     """
-    return _forward(geometry(x, kernel, stride, padding), x, kernel.astype(x.dtype))
+    return _forward(geometry(x, kernel, stride, padding, frames), x, kernel.astype(x.dtype))
 
 
-def geometry(x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"], stride: int, padding: int) -> Geometry:
+def geometry(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "h w C O"], stride: int, padding: int, frames: int = 1
+) -> Geometry:
     """What is static about such a convolution on the present target, and how it is to be computed there."""
     size, window, how = (x.shape[1], x.shape[2]), (kernel.shape[0], kernel.shape[1]), asked()
     own = how == "auto" and x.dtype.name in checked.MOST and takes_kernels()
-    return Geometry(size, window, stride, padding, how, target.platform(), own)
+    return Geometry(size, window, stride, padding, how, target.platform(), own, frames)
 
 
 def takes_kernels() -> bool:
@@ -159,7 +162,7 @@ def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) 
     if g.platform == "tpu":  # at batch 10 a third of the bytes of patches of 256 members, by what XLA compiles
         return "map"
     if g.platform != "cpu":
-        if members == 1 or images >= FULL_BATCH:
+        if members == 1 or images // g.frames >= FULL_BATCH:
             return "map"
         return "kernel" if g.own and channels >= KERNEL_CHANNELS else "patches"
     held = 16 * channels * (images * pixels + 4 * channels)  # what stands for images and for the kernel

@@ -13,7 +13,7 @@ _CACHED_WINDOWS = 2_500_000
 class Geometry(NamedTuple):
     """What is static about a convolution: sizes, stride, padding, the lowering that was asked for, and the platform.
 
-    `own` says whether `auto` may take kernels of our own.
+    `own` says whether `auto` may take kernels of our own; of clips so many `frames` follow each other.
     """
 
     size: tuple[int, int]
@@ -23,6 +23,7 @@ class Geometry(NamedTuple):
     lowering: str = "auto"
     platform: str = "cpu"
     own: bool = False
+    frames: int = 1
 
     def response(self) -> tuple[int, int]:
         """Height and width of the response."""

@@ -7,12 +7,17 @@ whatever the type of the map. Pooling is a reshape and a reduction, which fuses 
 reduction and its gradient do not.
 """
 
+import contextlib
 import functools
+import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
 
 from jaxsoft import target
 
@@ -134,6 +139,64 @@ def _under_three(x: jax.Array) -> list[jax.Array]:
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
     rows, columns = (side - 2 for side in x.shape[1:3])
     return [x[:, u : u + rows : 2, v : v + columns : 2] for u in range(3) for v in range(3)]
+
+
+def over(axis: str) -> contextlib.AbstractContextManager[None]:
+    """Inside, an `nn.BatchNorm` that trains goes by, and records, statistics over all devices along an axis of the mesh.
+
+    Images count alike, wherever they are; flax, told the axis, would count devices alike, whatever they have of a batch.
+    """
+
+    def normalized(call: Callable[..., Any], args: tuple, options: dict[str, Any], context: Any) -> Any:
+        module = context.module
+        if not isinstance(module, nn.BatchNorm) or context.method_name != "__call__":
+            return call(*args, **options)
+        given = dict(zip(("x", "use_running_average"), args)) | options
+        asked = "use_running_average", module.use_running_average, given.get("use_running_average")
+        if nn.merge_param(*asked):
+            return call(*args, **options)
+        return _batch_norm(module, given["x"], given.get("mask"), axis)
+
+    return nn.intercept_methods(normalized)
+
+
+def _batch_norm(module: nn.BatchNorm, x: jax.Array, mask: jax.Array | None, axis: str) -> jax.Array:
+    """What flax's module computes, from statistics over the devices along an axis."""
+    features = tuple(i % x.ndim for i in jax.tree.leaves(module.axis))
+    others = tuple(i for i in range(x.ndim) if i not in features)
+    mean, variance = batch_statistics(x, others, mask, axis)
+    for name, value in (("mean", mean), ("var", variance)):
+        before = module.get_variable("batch_stats", name)
+        module.put_variable("batch_stats", name, module.momentum * before + (1 - module.momentum) * value)
+    scale, bias = (module.get_variable("params", name) for name in ("scale", "bias"))
+    rate = jax.lax.rsqrt(variance + module.epsilon)
+    factor, offset = rate if scale is None else rate * scale, 0.0 if bias is None else bias
+    mean, factor, offset = (jnp.expand_dims(a, others) if jnp.ndim(a) else a for a in (mean, factor, offset))
+    learned = [a for a in (scale, bias) if a is not None]
+    return ((x - mean) * factor + offset).astype(module.dtype or jnp.result_type(x, *learned))
+
+
+def batch_statistics(
+    x: Float[Array, "B *S"], axes: tuple[int, ...], mask: Bool[Array, "B *ones"] | None, axis: str
+) -> tuple[Float[Array, "*C"], Float[Array, "*C"]]:
+    """Mean and variance (biased) over some axes and over the devices along an axis of the mesh, in float32 or wider.
+
+    One sum over the devices gives both. With nothing real anywhere both are 0.
+
+    Args:
+      x: feature maps, or features.
+      axes: of x, all but those of its channels.
+      mask: which images are real, of a shape that broadcasts to that of x; all if not given.
+      axis: of the mesh.
+    """
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    pixels = math.prod(x.shape[i] for i in axes)
+    count = jnp.full((), pixels, x.dtype) if mask is None else mask.sum(dtype=x.dtype) * (pixels / mask.size)
+    sums = [x.sum(axes, where=mask).ravel(), jnp.square(x).sum(axes, where=mask).ravel(), count[None]]
+    total = jax.lax.psum(jnp.concatenate(sums), axis)
+    shape = [size for i, size in enumerate(x.shape) if i not in axes]
+    mean, square = (total[:-1] / jnp.maximum(total[-1], 1)).reshape(2, *shape)
+    return mean, jnp.maximum(square - jnp.square(mean), 0)
 
 
 def _block_forward(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, tuple]:

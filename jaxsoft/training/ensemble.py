@@ -1,77 +1,44 @@
 """Many members at once: members x buckets x chunks, in one compiled program.
 
-Each bucket (members of equal static shape) is spread over the devices, and cut into blocks there (`blocks`). Members
-never speak to each other, so neither do devices. All buckets are traced into ONE program, `chunk`, which is compiled ahead
-of time and called once a chunk. Evaluation does not care what a member is trained on: all buckets with the same network
-are evaluated together, by code that is compiled once.
+Each bucket (members of equal static shape) is spread over groups of devices, and cut into blocks there (`blocks`). Members
+never speak to each other, so neither do groups; devices of one group share every batch (`mesh`). All buckets are traced
+into ONE program, `chunk`, which is compiled ahead of time and called once a chunk; or `learn`, once a window of a stream.
+Evaluation does not care what a member is trained on: all buckets with the same network are evaluated together, by code
+that is compiled once.
 """
 
 import collections
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from jaxsoft import imports, numerics, target
 from jaxsoft.ops import conv
-from jaxsoft.training import cost, evaluate
+from jaxsoft.training import cost, evaluate, mesh
 from jaxsoft.training.blocks import in_blocks
+from jaxsoft.training.buckets import Bucket, Judged, Report, Students, better, unseen
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member, State, initialize, train_chunk
+from jaxsoft.training.fit import Bank, Member, State, Window, initialize, train_chunk, train_window
+from jaxsoft.training.mesh import SHARED, SPLIT, SPREAD
 from jaxsoft.training.recipe import Recipe
 
-_SPREAD, _SHARED = PartitionSpec("member"), PartitionSpec()
 _MOST_KEPT = 32  # compiled functions; a program has three or four
 # Of each function of a program: how its arguments lie on the devices, and which of them it may overwrite.
 _ARGUMENTS: dict[str, tuple[tuple[PartitionSpec, ...], tuple[int, ...]]] = {
-    "initialize": ((_SPREAD,), ()),
-    "look": ((_SHARED, _SHARED, _SPREAD), ()),
-    "chunk": ((_SHARED, _SHARED, _SPREAD, _SPREAD, _SHARED), (3,)),
-    "test": ((_SHARED, _SHARED, _SPREAD), ()),
+    "initialize": ((SPREAD,), ()),
+    "look": ((SHARED, SHARED, SPREAD), ()),
+    "chunk": ((SHARED, SHARED, SPREAD, SPREAD, SHARED), (3,)),
+    "test": ((SHARED, SHARED, SPREAD), ()),
+    "learn": ((SHARED, SPLIT, SPREAD, SPREAD, SHARED), (3,)),
+    "judge": ((SHARED, SPLIT, SPREAD), ()),
 }
-
-
-class Bucket(NamedTuple):
-    """What is static about members of equal shape."""
-
-    recipe: Recipe
-    members: int  # M, a multiple of `block` times the number of devices
-    block: int  # members that are vmapped together
-    chunk_steps: int  # steps that each takes in one call of the program
-    tile: int = 0  # images of a batch that are taken at a time; 0 for all at once
-    lowering: str = "auto"  # of its convolutions, as in `ops.conv`
-
-
-class Best(NamedTuple):
-    """The checkpoint with the highest accuracy on the first evaluation set so far; of equals, the latest.
-
-    `accuracy` holds that checkpoint's accuracy on every evaluation set, `highest` the highest of all checkpoints on each.
-    """
-
-    variables: dict[str, Any]
-    accuracy: Float[Array, "*M S"]
-    highest: Float[Array, "*M S"]
-
-
-class Students(NamedTuple):
-    """A bucket in training. `best` is None where every checkpoint is kept (experts)."""
-
-    state: State
-    best: Best | None
-
-
-class Report(NamedTuple):
-    """What a chunk tells about each member: mean training loss, and accuracy and entropy on each evaluation set."""
-
-    loss: Float[Array, "M"]
-    accuracy: Float[Array, "M S"]
-    entropy: Float[Array, "M S"]
 
 
 class Program:
@@ -88,6 +55,7 @@ class Program:
         image_shape: tuple[int, ...],
         select: int,
         devices: Sequence[Any] | None = None,
+        data: int = 1,
     ):
         """
         Args:
@@ -95,9 +63,10 @@ class Program:
           image_shape: (H, W, C), or (T, H, W, C) of clips.
           select: S, the number of evaluation sets, to keep the best checkpoint on the first of them; 0 to keep none.
           devices: over which members are spread; all local ones if not given.
+          data: how many of them share each batch; it divides their number, and every batch.
         """
         self.buckets, self.image_shape, self.select = buckets, image_shape, select
-        self.mesh = Mesh(np.array(devices or jax.local_devices()), ("member",))
+        self.mesh, self.data = mesh.over(devices or jax.local_devices(), data), data
         code, settings = [tuple(b.recipe.code().items()) for b in buckets], sorted(numerics.identity().items())
         self.identity = buckets, image_shape, select, self.mesh, tuple(code), tuple(settings), imports.stamps()
         self.compilations: dict[str, int] = collections.Counter()
@@ -131,9 +100,39 @@ class Program:
         """How many images of each class of a split each member's chosen checkpoint predicts correctly."""
         return self._call("test", bank, data, students)
 
+    def learn(
+        self, bank: Bank, window: Window, members: tuple[Member, ...], students: tuple[Students, ...], first_step: int
+    ) -> tuple[tuple[Students, ...], tuple[Float[Array, "M"], ...]]:
+        """Train every bucket on a window whose first step has this number. `students` is donated: its buffers are gone.
+
+        Args:
+          bank: how stored images are normalised, and a label row for each class; it needs no images.
+          window: of every batch this process's part, see `share`.
+          members: images and rows of theirs are not read.
+          students: before it.
+          first_step: counted from the start of training; what a step draws depends on its number.
+
+        Returns:
+          The students after it, and each one's mean loss over the steps of the window that are not all padding.
+        """
+        return self._call("learn", bank, window, members, students, np.int32(first_step))
+
+    def judge(self, bank: Bank, window: Window, students: tuple[Students, ...]) -> tuple[Judged, ...]:
+        """What every bucket says of the images of a window, as it stands; `bank` and `window` as `learn` takes them."""
+        return self._call("judge", bank, window, students)
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """(i, n): of B images of a batch this process gives i * B / n to (i + 1) * B / n to a window."""
+        return mesh.share(self.mesh)
+
+    def place_window(self, window: Window) -> Window:
+        """Put a window on the devices, which takes no time of theirs while they train on another."""
+        return mesh.put(self.mesh, (SPLIT,), (window,))[0]
+
     def place(self, shared: Any, spread: Any) -> Any:
         """Put trees on the devices: a copy of `shared` on each, a slice of `spread` on each. Once there, it is free."""
-        return jax.device_put((shared, spread), tuple(NamedSharding(self.mesh, spec) for spec in (_SHARED, _SPREAD)))
+        return mesh.put(self.mesh, (SHARED, SPREAD), (shared, spread))
 
     def bytes(self) -> int:
         """What the compiled chunk holds at its peak on all devices, as XLA planned it."""
@@ -143,11 +142,11 @@ class Program:
         """One of the functions, compiled once for arguments of these shapes.
 
         Args:
-          name: initialize, look, chunk or test.
+          name: initialize, look, chunk, test, learn or judge.
           args: what it is called with, arrays or `jax.ShapeDtypeStruct`s: devices that are not here can be compiled for.
         """
         if name not in self._compiled:
-            start, shapes = time.perf_counter(), self._described(name, args)
+            start, shapes = time.perf_counter(), mesh.described(self.mesh, _ARGUMENTS[name][0], args)
             leaves, tree = jax.tree.flatten(shapes)
             kept = _compiled(self.identity, name, tuple(leaves), tree)
             if not kept:
@@ -159,22 +158,14 @@ class Program:
 
     def lowered(self, name: str, *args: Any) -> jax.stages.Lowered:
         """What XLA is given to compile for one of the functions; arguments as `compiled`."""
-        (specs, donated), function = _ARGUMENTS[name], getattr(self, f"_{name}")
-        apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=_SPREAD, check_vma=False)
+        (several, donated), function = _ARGUMENTS[name], getattr(self, f"_{name}")
+        specs = mesh.specs(self.mesh, several)
+        apart = jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=SPREAD, check_vma=False)
         with conv.exactly(), target.aimed(target.of(self.mesh.devices.ravel().tolist())):
-            return jax.jit(apart, donate_argnums=donated).lower(*self._described(name, args))
-
-    def _described(self, name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments of a function as shapes that lie where it wants them."""
-
-        def shapes(spec: PartitionSpec, tree: Any) -> Any:
-            there = NamedSharding(self.mesh, spec)
-            return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=there), tree)
-
-        return tuple(map(shapes, _ARGUMENTS[name][0], args))
+            return jax.jit(apart, donate_argnums=donated).lower(*mesh.described(self.mesh, several, args))
 
     def _call(self, name: str, *args: Any) -> Any:
-        args = jax.device_put(args, tuple(NamedSharding(self.mesh, spec) for spec in _ARGUMENTS[name][0]))
+        args = mesh.put(self.mesh, _ARGUMENTS[name][0], args)
         function = self.compiled(name, *args)
         with jax.transfer_guard("disallow"):
             return function(*args)
@@ -185,25 +176,45 @@ class Program:
         def start(bucket: Bucket, seeds: Array) -> State:
             return jax.lax.map(functools.partial(initialize, bucket.recipe, self.image_shape), seeds)
 
-        def unseen(state: State) -> Students:
-            accuracy = jnp.full((*state.bad_step.shape, self.select), -1.0)
-            return Students(state, Best(state.variables, accuracy, accuracy) if self.select else None)
-
         alike = lambda b: (b.recipe.model, b.recipe.optimizer, b.recipe.features, b.recipe.layer)  # noqa: E731
         states = self._together(alike, start, [m.seed for m in members])
-        return tuple(map(unseen, states))
+        return tuple(Students(state, unseen(state, self.select) if self.select else None) for state in states)
 
     def _chunk(self, bank: Bank, evals: tuple, members: tuple, students: tuple, index: Array) -> tuple:
-        def train(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
-            steps, alone = bucket.chunk_steps, bucket.block == 1
+        def train(bucket: Bucket, member: Member, state: State, *how: Any) -> tuple[State, Array]:
+            steps = bucket.chunk_steps
+            return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, *how)
+
+        states, losses = self._trained(train, members, students)
+        reports = tuple(map(Report, losses, *self._scores(bank, evals, [state.variables for state in states])))
+        best = [s.best and better(s.best, state, r.accuracy) for s, state, r in zip(students, states, reports)]
+        return tuple(map(Students, states, best)), reports
+
+    def _learn(self, bank: Bank, window: Window, members: tuple, students: tuple, first_step: Array) -> tuple:
+        def train(bucket: Bucket, member: Member, state: State, *how: Any) -> tuple[State, Array]:
+            return train_window(bucket.recipe, bank, member, state, window, first_step, *how)
+
+        states, losses = self._trained(train, members, students)
+        return tuple(Students(state, s.best) for state, s in zip(states, students)), losses
+
+    def _trained(self, train: Callable, members: tuple, students: tuple) -> tuple[tuple[State, ...], tuple[Array, ...]]:
+        """States and losses by `train(bucket, member, state, tile, alone, shards)`."""
+
+        def one(bucket: Bucket, member: Member, state: State) -> tuple[State, Array]:
             with conv.lowering(bucket.lowering):
-                return train_chunk(bucket.recipe, bank, member, state, index * steps, steps, bucket.tile, alone)
+                return train(bucket, member, state, bucket.tile, bucket.block == 1, self.data)
 
         each = zip(self.buckets, members, students)
-        states, losses = zip(*(in_blocks(functools.partial(train, b), b.block, m, s.state) for b, m, s in each))
-        reports = tuple(map(Report, losses, *self._scores(bank, evals, [state.variables for state in states])))
-        best = [s.best and _better(s.best, state, r.accuracy) for s, state, r in zip(students, states, reports)]
-        return tuple(map(Students, states, best)), reports
+        states, losses = zip(*(in_blocks(functools.partial(one, b), b.block, m, s.state) for b, m, s in each))
+        return states, losses
+
+    def _judge(self, bank: Bank, window: Window, students: tuple[Students, ...]) -> tuple[Judged, ...]:
+        data, count = EvalSet(*window), (window.labels >= 0).sum()
+        said = self._ask(
+            functools.partial(evaluate.sums, data=data), bank, (data,), [s.state.variables for s in students]
+        )
+        told = tuple(Judged(c.sum(1), e.sum(1), jnp.full(len(c), count)) for c, e in said)
+        return jax.lax.psum(told, mesh.DATA) if self.data > 1 else told
 
     def _look(self, bank: Bank, evals: tuple[EvalSet, ...], students: tuple[Students, ...]) -> tuple[Report, ...]:
         accuracy, entropy = self._scores(bank, evals, [s.state.variables for s in students])
@@ -211,14 +222,14 @@ class Program:
 
     def _test(self, bank: Bank, data: EvalSet, students: tuple[Students, ...]) -> tuple[Array, ...]:
         chosen = [s.best.variables if s.best else s.state.variables for s in students]
-        count = functools.partial(evaluate.correct_by_class, data=data)
+        count = functools.partial(evaluate.correct_by_class, data=data, shards=self.data)
         return tuple(self._ask(count, bank, (data,), chosen))
 
     def _scores(self, bank: Bank, evals: tuple[EvalSet, ...], variables: Sequence[Any]) -> tuple[tuple, tuple]:
         """Accuracy and entropy [M, S] of every bucket's members."""
 
         def one(recipe: Recipe, bank: Bank, member: Any) -> tuple[Array, ...]:
-            scores = [evaluate.evaluate(recipe, bank, member, data) for data in evals]
+            scores = [evaluate.evaluate(recipe, bank, member, data, self.data) for data in evals]
             return tuple(jnp.stack(column) for column in zip(*scores))
 
         accuracy, entropy = zip(*self._ask(one, bank, evals, variables))
@@ -287,13 +298,3 @@ def pad(members: Member, count: int) -> Member:
     """Repeat the last member until there are `count`, so that every wave has the same shape."""
     have = len(members.seed)
     return jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], count - have, axis=0)]), members)
-
-
-def _better(best: Best, state: State, accuracy: Float[Array, "M S"]) -> Best:
-    better, highest = accuracy[:, 0] >= best.accuracy[:, 0], jnp.maximum(best.highest, accuracy)
-
-    def keep(new: Array, old: Array) -> Array:
-        return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    variables, accuracy = jax.tree.map(keep, (state.variables, accuracy), (best.variables, best.accuracy))
-    return Best(variables, accuracy, highest)

@@ -1,6 +1,7 @@
 """What trained members say about images: logits, accuracy, entropy. No gradient, no augmentation."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,11 +15,15 @@ from jaxsoft.data.normalize import Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
+from jaxsoft.training.batches import DATA
 from jaxsoft.training.fit import Bank, make_bank
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Split
 
 PIECE_BYTES = 1_000_000_000
+
+_AT_ONCE = 1024  # images that are read
+_ON_DEVICE = 1 << 31  # bytes of images of a question
 
 
 class EvalSet(NamedTuple):
@@ -31,15 +36,17 @@ class EvalSet(NamedTuple):
 def eval_set(
     images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0
 ) -> EvalSet:
-    """Cut a split into equal batches on the host, of at most `batch` images; a memory map is read once.
+    """Cut a split into equal batches on the host, of at most `batch` images; what is not in memory is read once.
 
-    There is room for so many images if it has fewer.
+    With `room` the batches are those of so many images, where that is more than there are.
     """
-    whole = max(room, len(labels))
-    count = max(1, -(-whole // batch))
-    size = max(1, -(-whole // count))
+    total = max(room, len(labels))
+    count = max(1, -(-total // batch))
+    size = max(1, -(-total // count))
     spare = count * size - len(labels)
-    padded = np.concatenate([images[:], np.zeros((spare, *images.shape[1:]), images.dtype)])
+    padded = np.zeros((count * size, *images.shape[1:]), images.dtype)
+    for start in range(0, len(labels), _AT_ONCE):
+        padded[start : start + _AT_ONCE][: len(labels) - start] = images[start : start + _AT_ONCE]
     known = np.concatenate([labels, np.full(spare, -1, labels.dtype)])
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
 
@@ -64,8 +71,20 @@ def piece_images(images: int, each: int) -> int:
     return -(-images // max(1, -(-images * each // PIECE_BYTES)))
 
 
-def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Accuracy in [0, 1] of one member on one split, and the mean entropy of its predictions in nats; of no images, NaN."""
+def evaluate(
+    recipe: Recipe, bank: Bank, variables: dict, data: EvalSet, shards: int = 1
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Accuracy in [0, 1] of one member on one split, and the mean entropy of its predictions in nats; of no images, NaN.
+
+    Of several devices, along the axis `DATA`, each looks at some batches.
+    """
+    correct, entropy = sums(recipe, bank, variables, _share(data, shards))
+    count = jnp.sum(jnp.asarray(data.labels) >= 0)
+    return _together(correct.sum(), shards) / count, _together(entropy.sum(), shards) / count
+
+
+def sums(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tuple[Int[Array, "n"], Float[Array, "n"]]:
+    """Of each batch, how many images one member predicts correctly, and its predictions' entropies in nats, summed."""
 
     def batch(part: EvalSet) -> tuple[Array, Array]:
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
@@ -73,20 +92,31 @@ def evaluate(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> tupl
         real = part.labels >= 0  # what pads has label -1, which no network predicts
         return metrics.correct_count(logits, jnp.asarray(part.labels)), jnp.where(real, entropy, 0).sum()
 
-    correct, entropy = jax.lax.map(batch, data)
-    count = jnp.sum(jnp.asarray(data.labels) >= 0)
-    return correct.sum() / count, entropy.sum() / count
+    return jax.lax.map(batch, data)
 
 
-def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet) -> Int[Array, "K"]:
-    """How many images of each class one member predicts correctly."""
+def correct_by_class(recipe: Recipe, bank: Bank, variables: dict, data: EvalSet, shards: int = 1) -> Int[Array, "K"]:
+    """How many images of each class one member predicts correctly; of several devices each looks at some batches."""
 
     def batch(part: EvalSet) -> Array:
         logits = recipe.logits(variables, bank.normalized(jnp.asarray(part.images)))
         true = jax.nn.one_hot(part.labels, recipe.num_classes, dtype=jnp.int32)  # of padding: no class
         return (true * (logits.argmax(-1) == jnp.asarray(part.labels))[:, None]).sum(0)
 
-    return jax.lax.map(batch, data).sum(0)
+    return _together(jax.lax.map(batch, _share(data, shards)).sum(0), shards)
+
+
+def _share(data: EvalSet, shards: int) -> EvalSet:
+    """The batches of one of so many devices; where they are not enough for all, one again, as padding."""
+    if shards == 1:
+        return data
+    at = jnp.arange(-(-len(data.labels) // shards)) * shards + jax.lax.axis_index(DATA)
+    there, known = at < len(data.labels), jnp.minimum(at, len(data.labels) - 1)
+    return EvalSet(data.images[known], jnp.where(there[:, None], data.labels[known], -1))
+
+
+def _together(counts: Any, shards: int) -> Any:
+    return jax.lax.psum(counts, DATA) if shards > 1 else counts
 
 
 def predict(recipe: Recipe, bank: Bank, variables: dict, images: Shaped[Array, "n b *S C"]) -> Float[Array, "n b K"]:
@@ -158,12 +188,21 @@ def answers(
       ask: what, of each network: `predict`, `embeddings` or `maps_of` a layer.
     """
     at_a_time = cost.evaluation_batch(recipe, stored.shape[1:])
-    images = jax.device_put(eval_set(stored, np.zeros(len(stored), np.int32), at_a_time).images)
-    bank = make_bank(normalizer, images[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
+    each = min(len(stored), max(1, _ON_DEVICE // (math.prod(stored.shape[1:]) * stored.dtype.itemsize)))
+
+    def piece(start: int) -> Array:
+        part = stored[start : start + each]
+        return jax.device_put(eval_set(part, np.zeros(len(part), np.int32), at_a_time, each).images)
+
+    first = piece(0)
+    bank = make_bank(normalizer, first[:0, 0], np.zeros((0, recipe.num_classes), np.float32))
     code = *recipe.code().items(), imports.stamps(), target.platform()
     for variables in networks:
-        said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, images))
-        yield said.reshape(len(said), -1, *said.shape[3:])[:, : len(stored)]
+        found = []
+        for start in range(0, max(1, len(stored)), max(1, each)):
+            said = np.asarray(_said(recipe, code, lowering, ask, bank, variables, piece(start) if start else first))
+            found.append(said.reshape(len(said), -1, *said.shape[3:])[:, : min(each, len(stored) - start)])
+        yield found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))  # `code` is here to be known by

@@ -4,61 +4,40 @@ Everything is written for ONE member; `ensemble` adds the member axis. What is s
 sweep may vary is in `Member` and enters as an array.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Float, Int
 
-from jaxsoft import models, rng, target
-from jaxsoft.data.normalize import Normalizer
+from jaxsoft import rng, target
+from jaxsoft.ops import norm
 from jaxsoft.rng import Stream
-from jaxsoft.training import augment, feature_maps, flat, metrics, mixing, views
+from jaxsoft.training import feature_maps, flat, metrics
+from jaxsoft.training.batches import (
+    DATA,
+    Ahead,
+    Bank,
+    Batch,
+    Member,
+    Window,
+    ahead_in_window,
+    ahead_of,
+    batch_in_window,
+    batch_of,
+)
+from jaxsoft.training.batches import batch_at as batch_at
+from jaxsoft.training.batches import make_bank as make_bank
+from jaxsoft.training.batches import slots_at as slots_at
+from jaxsoft.training.batches import view_draws as view_draws
+from jaxsoft.training.batches import views_of as views_of
 from jaxsoft.training.recipe import Recipe
 
 _AHEAD = 128  # steps, at most, whose orders and random numbers are made at once: a few kB each
-
-
-class Member(NamedTuple):
-    """What may differ between members; stacked along a leading axis M in a bucket, in NumPy until it is placed."""
-
-    seed: Int[Array, "*M"]  # of initialisation, order and augmentation
-    images: Int[Array, "*M N"]  # which images of the bank fill the slots
-    rows: Int[Array, "*M N"]  # which rows of the label bank are theirs; the first of several where labels are of views
-    slots: Int[Array, "*M"]  # how many there are; what follows in `images` and `rows` is never read
-    learning_rate: Float[Array, "*M"]
-    weight_decay: Float[Array, "*M"]
-    steps: Int[Array, "*M"]  # length of its training; later steps change nothing
-    subset_seed: Int[Array, "*M"] | None = None  # of the views of its images
-    features: Int[Array, "*M N"] | None = None  # which feature maps of the bank are of its labels
-
-
-class Bank(NamedTuple):
-    """What all members read: images once, and every label row that any of them needs."""
-
-    images: Shaped[Array, "N *S C"]  # as stored (uint8), or already whitened (float32)
-    scale: Float[Array, "C"]  # the network sees images * scale + shift
-    shift: Float[Array, "C"]
-    rows: Float[Array, "R K"]  # labels: probabilities, or logits for members whose loss wants these
-    classes: Int[Array, "N"] | None = None  # true classes of the images, where a step reads them
-    teachers: Mapping[str, Any] | None = None  # variables of those that are asked at every step, see `Recipe.asked`
-    features: Mapping[str, Any] | None = None  # feature maps of labels [F, h, w, c], by their shape, as `4x4x128`
-
-    def normalized(self, images: Shaped[Array, "*S C"]) -> Float[Array, "*S C"]:
-        """Stored images as the network sees them."""
-        scale, shift = (jnp.broadcast_to(a, images.shape) for a in (self.scale, self.shift))
-        return images.astype(scale.dtype) * scale + shift
-
-
-def make_bank(
-    normalizer: Normalizer, images: Any, rows: Any, classes: Any = None, teachers: Any = None, features: Any = None
-) -> Bank:
-    """What members share, as `Bank` has it, with the map from stored images to what a network sees."""
-    affine: tuple[Any, Any] = normalizer.affine
-    return Bank(images, *affine, rows, classes, teachers, features)
 
 
 class State(NamedTuple):
@@ -82,127 +61,14 @@ def initialize(recipe: Recipe, image_shape: tuple[int, ...], seed: Int[Array, ""
     return State(dict(variables), recipe.build_optimizer()(0.0, 0.0).init(vector), jnp.int32(-1), projection)
 
 
-def slots_at(recipe: Recipe, member: Member, t: Int[Array, ""]) -> tuple[Int[Array, "B"], Bool[Array, "B"]]:
-    """Which slots step `t` sees, and which entries of the batch are real.
-
-    Every epoch visits each slot once, in an order drawn from (seed, epoch); its last batch may be partial. An order is
-    never stored: any place in it can be computed at any time.
-    """
-    place = jnp.arange(recipe.batch)
-    if recipe.batch == recipe.slots:  # the order of a sum does not matter
-        return place, place < member.slots
-    epoch, within = jnp.divmod(t, recipe.steps_per_epoch(member.slots))
-    place = within * recipe.batch + place
-    slots = rng.permuted(rng.key(member.seed, Stream.ORDER, epoch), place, member.slots)
-    return slots, place < member.slots
-
-
-class Batch(NamedTuple):
-    """What a step sees: augmented images, their label rows, and which entries are real."""
-
-    images: Float[Array, "B *S C"]
-    rows: Float[Array, "B K"]
-    mask: Bool[Array, "B"]
-    key: Array | None = None  # of what the network draws, such as dropout
-    classes: Int[Array, "B"] | None = None  # where the loss wants them
-    features: Float[Array, "B h w c"] | None = None  # feature maps of the labels, likewise
-    real: Int[Array, ""] | None = None  # how many entries are, where somebody has counted
-
-    def label(self, wants: tuple[str, ...], features: Any = None) -> dict[str, Any]:
-        """What a loss wants of the labels, by name, with the network's own feature maps where these are compared."""
-        of_label = {"row": self.rows, "label_logits": self.rows, "true_class": self.classes}
-        of_label["label_features"] = self.features
-        return {name: of_label[name] for name in wants} | ({} if features is None else {"features": features})
-
-
-class Ahead(NamedTuple):
-    """What a step needs that no parameter has a part in: it is made for many steps at once, before the first of them."""
-
-    t: Int[Array, ""]
-    order: tuple[Array, Array] | None  # as `slots_at` has it; None where every step sees the whole subset
-    real: Int[Array, ""]  # how many of its images are real
-    view: Int[Array, ""] | None  # number of the views of its images, where it sees such
-    uniform: Array  # what its views draw [B, U]; or its augmentation [U], one number for all, then each image's
-    key: Array | None  # of what the network draws, such as dropout; those of this package draw nothing
-    rate: Float[Array, ""]  # of learning
-
-
-def ahead_of(recipe: Recipe, member: Member, t: Int[Array, ""]) -> Ahead:
-    """Random numbers are drawn once for a step; those of an image do not depend on the size of the batch."""
-    order, augmentation, view = slots_at(recipe, member, t), augment.build(recipe.augment), None
-    if recipe.is_of_views:
-        view = t // recipe.steps_per_epoch(member.slots)
-        view = view % recipe.views if recipe.views else view
-        uniform = view_draws(recipe, member, order[0], jnp.broadcast_to(view, order[0].shape))
-    else:
-        count = 1 + recipe.batch * augmentation.draws
-        uniform = jax.random.uniform(rng.key(member.seed, Stream.AUGMENT, t), (count,))
-    key = rng.key(member.seed, Stream.MODEL, t) if isinstance(recipe.build_model(), models.Network) else None
-    rate = member.learning_rate * recipe.build_schedule()(t / member.steps)
-    return Ahead(t, None if recipe.batch == recipe.slots else order, order[1].sum(), view, uniform, key, rate)
-
-
-def batch_at(recipe: Recipe, bank: Bank, member: Member, t: Int[Array, ""]) -> Batch:
-    """What step `t` sees."""
-    return batch_of(recipe, bank, member, ahead_of(recipe, member, t))
-
-
-def batch_of(recipe: Recipe, bank: Bank, member: Member, ahead: Ahead) -> Batch:
-    """Gather and augment the images of a step."""
-    slots, mask = ahead.order or slots_at(recipe, member, ahead.t)
-    classes = None
-    if recipe.reads_class:
-        assert bank.classes is not None
-        classes = bank.classes[member.images[slots]]
-    images = images_of(recipe, bank, member, slots, ahead)
-    if recipe.online:
-        assert bank.teachers is not None
-        return Batch(images, recipe.ask(bank.teachers, images, classes), mask, ahead.key, classes, None, ahead.real)
-    places = member.rows[slots]
-    if recipe.views:
-        assert ahead.view is not None
-        places = places + ahead.view
-    features = None
-    if recipe.features:
-        assert bank.features is not None and member.features is not None
-        features = bank.features[recipe.features][member.features[slots]]
-    return Batch(images, bank.rows[places], mask, ahead.key, classes, features, ahead.real)
-
-
-def images_of(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], ahead: Ahead
-) -> Float[Array, "B *S C"]:
-    """What the network sees of some slots."""
-    if ahead.view is not None:
-        return views_of(recipe, bank, member, slots, ahead.uniform)
-    (draws, change), own = augment.build(recipe.augment), ahead.uniform[1:]
-    images = bank.normalized(bank.images[member.images[slots]])
-    return jax.vmap(change, (0, 0, None))(images, own.reshape(recipe.batch, draws), ahead.uniform[0])
-
-
-def view_draws(recipe: Recipe, member: Member, slots: Int[Array, "B"], numbers: Int[Array, "B"]) -> Float[Array, "B U"]:
-    """The uniform numbers of views of a member's images."""
-    assert member.subset_seed is not None
-    return jax.vmap(functools.partial(views.draws, augment.build(recipe.augment), member.subset_seed))(slots, numbers)
-
-
-def views_of(
-    recipe: Recipe, bank: Bank, member: Member, slots: Int[Array, "B"], uniform: Float[Array, "B U"]
-) -> Float[Array, "B *S C"]:
-    """Views of a member's images, as its network sees them; whoever labels them asks for the same.
-
-    `uniform` is what `view_draws` says of them.
-    """
-
-    def image_at(slot: Int[Array, ""]) -> Array:
-        return bank.normalized(bank.images[member.images[slot]])
-
-    how = augment.build(recipe.augment), mixing.build(recipe.mix)
-    return jax.vmap(functools.partial(views.view, *how, image_at, member.slots))(slots, uniform)
-
-
 def loss_and_gradient(
-    recipe: Recipe, batch: Batch, vector: Float[Array, "P"], unravel: Callable[[Array], Any], stats: Any, tile: int = 0
+    recipe: Recipe,
+    batch: Batch,
+    vector: Float[Array, "P"],
+    unravel: Callable[[Array], Any],
+    stats: Any,
+    tile: int = 0,
+    shards: int = 1,
 ) -> tuple[Float[Array, ""], Any, Float[Array, "P"]]:
     """Mean loss over the real images of a batch, the new statistics, and the gradient in the parameters.
 
@@ -211,35 +77,94 @@ def loss_and_gradient(
       vector, unravel: the parameters as one vector, and the way back to the trees of the network and the projection.
       stats: of batch norm and the like; empty for networks that look at one image at a time.
       tile: of the latter, so many images at a time (a divisor of B), to keep their maps in cache; 0 for all at once.
+      shards: how many devices have a part of the batch each, along the axis `DATA`; what is given back is of them all.
     """
     real = batch.mask.sum() if batch.real is None else batch.real
     count, of_one = jnp.maximum(real, 1), recipe.build_loss()
-    own_loss = jax.vmap(lambda logits, label: of_one(logits, **label))
+    own_loss, pieces = jax.vmap(lambda logits, label: of_one(logits, **label)), _pieces(recipe, batch, stats, tile)
+    norms = _Norms(bool(stats), shards, pieces, recipe.batch_norm)
 
-    def loss(vector: Array, part: Batch) -> tuple[Array, Any]:
+    def loss(vector: Array, stats: Any, part: Batch) -> tuple[Array, Any]:
         options: dict[str, Any] = {} if part.key is None else {"key": part.key}
-        options |= {"mask": part.mask, "mutable": list(stats)}
+        options |= {"mask": norms.mask(part), "mutable": list(stats)}
         params, projection = unravel(vector)
         logits, maps, new = recipe.learn({"params": params, **stats}, projection, part.images, **options)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         return jnp.where(part.mask, own_loss(logits, part.label(recipe.wants, maps)), 0).sum() / count, new
 
     learn = jax.value_and_grad(loss, has_aux=True)
-    if stats or tile in (0, recipe.batch):
-        (total, stats), gradient = learn(vector, batch)
-        return total, stats, gradient
 
-    def add(sums: tuple[Array, Array], part: Batch) -> tuple[tuple[Array, Array], None]:
-        (part_loss, _), gradient = learn(vector, part)
-        return (sums[0] + part_loss, sums[1] + gradient), None
+    def add(sums: tuple[Array, Any, Array], part: Batch) -> tuple[tuple[Array, Any, Array], None]:
+        (part_loss, new), gradient = learn(vector, sums[1], part)
+        return (sums[0] + part_loss, norms.kept(part, new, sums[1]), sums[2] + gradient), None
 
-    pieces = recipe.batch // tile
-    whole = batch._replace(key=None, real=None)
-    parts = jax.tree.map(lambda a: a.reshape(pieces, tile, *a.shape[1:]), whole)
-    if batch.key is not None:
-        parts = parts._replace(key=jax.random.split(batch.key, pieces))
-    (total, gradient), _ = jax.lax.scan(add, (jnp.float32(0), jnp.zeros_like(vector)), parts)
-    return total, stats, gradient
+    with norm.over(DATA) if norms.is_global else contextlib.nullcontext():
+        if pieces == 1:
+            (total, new), gradient = learn(vector, stats, batch)
+        else:
+            parts = _cut(batch, pieces, apart=bool(stats))
+            start = jnp.zeros((), vector.dtype), stats, jnp.zeros_like(vector)
+            (total, new, gradient), _ = jax.lax.scan(add, start, parts)
+    if shards > 1:
+        return norms.together(batch, count, total, new, gradient)
+    return total, new, gradient
+
+
+def _pieces(recipe: Recipe, batch: Batch, stats: Any, tile: int) -> int:
+    size = len(batch.mask)
+    return size // min((tile or size) if not stats else size, size // recipe.accumulate)
+
+
+def _cut(batch: Batch, pieces: int, apart: bool) -> Batch:
+    """The pieces of a batch; `apart`, each has images from all over it, whatever part of it is here."""
+
+    def cut(a: Array) -> Array:
+        if apart:
+            return a.reshape(-1, pieces, *a.shape[1:]).swapaxes(0, 1)
+        return a.reshape(pieces, -1, *a.shape[1:])
+
+    parts = jax.tree.map(cut, batch._replace(key=None, real=None))
+    return parts if batch.key is None else parts._replace(key=jax.random.split(batch.key, pieces))
+
+
+class _Norms(NamedTuple):
+    """How statistics of batch norm, where there are any, come from parts of a batch, of which some may be all padding."""
+
+    there: bool
+    shards: int
+    pieces: int
+    how: str
+
+    @property
+    def is_global(self) -> bool:
+        return self.there and self.shards > 1 and self.how == "global"
+
+    def mask(self, part: Batch) -> Array:
+        """Statistics of padding, which count for nothing, are better than none, which are not numbers."""
+        may_be_empty = self.there and not self.is_global and self.shards * self.pieces > 1
+        return part.mask | ~part.mask.any() if may_be_empty else part.mask
+
+    def kept(self, part: Batch, new: Any, old: Any) -> Any:
+        if not self.there:
+            return new
+        seen = jax.lax.psum(part.mask.sum(), DATA) if self.is_global else part.mask.sum()
+        return jax.tree.map(functools.partial(jnp.where, seen > 0), new, old)
+
+    def together(
+        self, batch: Batch, count: Array, loss: Array, stats: Any, gradient: Array
+    ) -> tuple[Array, Any, Array]:
+        """Sums over all devices; statistics of each by its real images."""
+        if self.is_global or not self.there:
+            loss, gradient = jax.lax.psum((loss, gradient), DATA)
+            return loss, stats, gradient
+        share = batch.mask.sum() / count
+        shares = jax.tree.map(lambda a: a * share if jnp.issubdtype(a.dtype, jnp.floating) else a, stats)
+        loss, gradient, sums = jax.lax.psum((loss, gradient, shares), DATA)
+        return (
+            loss,
+            jax.tree.map(lambda a, b: b.astype(a.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, stats, sums),
+            gradient,
+        )
 
 
 def train_chunk(
@@ -251,41 +176,89 @@ def train_chunk(
     steps: int,
     tile: int = 0,
     alone: bool = False,
+    shards: int = 1,
 ) -> tuple[State, Float[Array, ""]]:
     """`steps` steps of gradient descent from `first_step` on.
 
     A step that is past the member's last changes nothing; one whose loss or update is not finite changes nothing
     either, and ends the member's training. Parameters are one vector here: a third less to compile. `alone` says that
-    the member is not vmapped with others, so that a GPU convolves it by its library.
+    the member is not vmapped with others, so that a GPU convolves it by its library; `shards`, how many devices share
+    each batch.
 
     Returns:
       The state after them, and the mean loss over those of them that the member still had to do.
     """
-    optimizer = recipe.build_optimizer()
-    kept, turned = (state.variables["params"], state.projection), alone and target.platform() == "gpu"
-    vector, unravel = flat.ravel(kept, turned)
-    stats = {name: value for name, value in state.variables.items() if name != "params"}
+    descent = _Descent(recipe, member, state, tile, alone, shards)
 
     def step(carry: Any, ahead: Ahead) -> tuple[Any, Array]:
-        ((vector, stats, memory), bad_step), t = carry, ahead.t
-        batch = batch_of(recipe, bank, member, ahead)
-        loss, new_stats, gradient = loss_and_gradient(recipe, batch, vector, unravel, stats, tile)
-        update, new_memory = optimizer(ahead.rate, member.weight_decay).update(gradient, memory, vector)
-        new = vector + update
-        live = (bad_step < 0) & (t < member.steps)
-        finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
-        bad_step = jnp.where(live & ~finite, t.astype(jnp.int32), bad_step)
-        keep = functools.partial(jnp.where, live & finite)
-        return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
+        return descent.step(carry, ahead, batch_of(recipe, bank, member, ahead, shards))
 
     def together(carry: Any, t: Int[Array, "A"]) -> tuple[Any, Float[Array, "A"]]:
         return jax.lax.scan(step, carry, jax.vmap(functools.partial(ahead_of, recipe, member))(t))
 
-    memory = flat.reordered(state.optimizer, kept, False, turned)
-    t, start = first_step + jnp.arange(steps), ((vector, stats, memory), state.bad_step)
+    t = first_step + jnp.arange(steps)
     ahead = max(n for n in range(1, min(steps, _AHEAD) + 1) if steps % n == 0)  # parts of equal length
-    end, loss = jax.lax.scan(together, start, t.reshape(-1, ahead), unroll=ahead == steps)
-    (vector, stats, memory), bad_step = end
-    (params, projection), memory = unravel(vector), flat.reordered(memory, kept, turned, False)
-    mean = metrics.masked_mean(loss.ravel(), t < member.steps)
-    return State({"params": params, **stats}, memory, bad_step, projection), mean
+    end, loss = jax.lax.scan(together, descent.start, t.reshape(-1, ahead), unroll=ahead == steps)
+    return descent.state(end), metrics.masked_mean(loss.ravel(), t < member.steps)
+
+
+def train_window(
+    recipe: Recipe,
+    bank: Bank,
+    member: Member,
+    state: State,
+    window: Window,
+    first_step: Int[Array, ""],
+    tile: int = 0,
+    alone: bool = False,
+    shards: int = 1,
+) -> tuple[State, Float[Array, ""]]:
+    """The steps of a window, of which `first_step` is the first; else as `train_chunk`.
+
+    A step that is all padding changes nothing. Of a window that devices share, each is given its part of every batch; of
+    the bank the labels are read, one row for each class.
+    """
+    descent = _Descent(recipe, member, state, tile, alone, shards)
+    t, real = first_step + jnp.arange(len(window.labels)), (window.labels >= 0).sum(1)
+    real = jax.lax.psum(real, DATA) if shards > 1 else real
+
+    def step(carry: Any, seen: tuple[Ahead, Window]) -> tuple[Any, Array]:
+        ahead, (images, labels) = seen
+        batch = batch_in_window(recipe, bank, images, labels, ahead, shards)
+        return descent.step(carry, ahead, batch, ahead.real > 0)
+
+    ahead = jax.vmap(functools.partial(ahead_in_window, recipe, member))(t, real)
+    end, loss = jax.lax.scan(step, descent.start, (ahead, window))
+    return descent.state(end), metrics.masked_mean(loss, (real > 0) & (t < member.steps))
+
+
+class _Descent:
+    """Gradient descent of one member: from its state to what a step carries, steps, and back."""
+
+    def __init__(self, recipe: Recipe, member: Member, state: State, tile: int, alone: bool, shards: int):
+        self._member, self._optimizer = member, recipe.build_optimizer()
+        self._kept, self._turned = (state.variables["params"], state.projection), alone and target.platform() == "gpu"
+        vector, self._unravel = flat.ravel(self._kept, self._turned)
+        stats = {name: value for name, value in state.variables.items() if name != "params"}
+        memory = flat.reordered(state.optimizer, self._kept, False, self._turned)
+        self.start = (vector, stats, memory), state.bad_step
+        self._learn = functools.partial(loss_and_gradient, recipe, unravel=self._unravel, tile=tile, shards=shards)
+
+    def step(self, carry: Any, ahead: Ahead, batch: Batch, counts: Any = True) -> tuple[Any, Array]:
+        """What is carried on after a batch, and its loss; unchanged, if it does not count or training is over."""
+        (vector, stats, memory), bad_step = carry
+        loss, new_stats, gradient = self._learn(batch, vector, stats=stats)
+        update, new_memory = self._optimizer(ahead.rate, self._member.weight_decay).update(gradient, memory, vector)
+        new = vector + update
+        live = (bad_step < 0) & (ahead.t < self._member.steps)
+        live = live if counts is True else live & counts
+        finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
+        bad_step = jnp.where(live & ~finite, ahead.t.astype(jnp.int32), bad_step)
+        keep = functools.partial(jnp.where, live & finite)
+        return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss
+
+    def state(self, carry: Any) -> State:
+        """The state at the end."""
+        (vector, stats, memory), bad_step = carry
+        (params, projection), memory = self._unravel(vector), flat.reordered(memory, self._kept, self._turned, False)
+        return State({"params": params, **stats}, memory, bad_step, projection)

@@ -18,7 +18,7 @@ _OPTIMIZERS = spec.public_functions(optim), "optimizer", "jaxsoft/training/optim
 _LOSSES = spec.public_functions(losses), "loss", "jaxsoft/training/losses.py"
 _OF_LABEL = "row", "label_logits", "true_class", "label_features"
 """What a loss may want of a label, by the names of its parameters."""
-_LATER = "mix", "online", "teachers", "features", "layer"
+_LATER = "mix", "online", "teachers", "features", "layer", "accumulate", "batch_norm"
 _SCHEDULES = spec.public_functions(schedules), "schedule", "jaxsoft/training/schedules.py"
 
 
@@ -43,6 +43,8 @@ class Recipe(NamedTuple):
     teachers: str = ""  # the specs of their networks, joined by bars
     features: str = ""  # shape of the feature maps that labels hold, as `4x4x128`; empty: they hold none
     layer: int = -1  # which map of the network is compared to them
+    accumulate: int = 1  # parts of a batch that are taken one after another, with statistics of their own
+    batch_norm: str = "global"  # of a batch that devices share: statistics of all of it, or each `device`'s own
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""

@@ -20,7 +20,7 @@ from jaxsoft.experiment.store import manifest, results
 from jaxsoft.experiment.students import kept
 from jaxsoft.experiment.teach.experts import teach
 from jaxsoft.experiment.tell import describe
-from jaxsoft.training.ensemble import Best, Students
+from jaxsoft.training.buckets import Best, Students
 from jaxsoft.training.fit import State
 
 CHANGES = {"keep.students": "all", "sweep.ipc": (1,), "protocol": "both"}

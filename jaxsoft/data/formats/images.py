@@ -57,6 +57,15 @@ def decode(
     Raises:
       DataError: the bytes are not an 8-bit image, are cut short, or claim more than 67 million pixels.
     """
+    flat = picture(data, name, mode, told)
+    if resize:
+        flat = ImageOps.fit(flat, (resize, resize), Image.Resampling.BILINEAR)
+    pixels = np.asarray(flat)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def picture(data: bytes, name: str, mode: str = "RGB", told: Callable[[str], None] | None = None) -> Image.Image:
+    """Likewise, as a picture of Pillow of its own size."""
     told = told or (lambda what: None)
     with refusals.naming(f"{name} cannot be read as an image"):
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -72,13 +81,8 @@ def decode(
                 clear = image.convert("RGBA")
                 if not clear.getchannel("A").getbbox():
                     told("images that are transparent throughout, and so plain white")
-                flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert(mode)
-            else:
-                flat = image.convert(mode)
-        if resize:
-            flat = ImageOps.fit(flat, (resize, resize), Image.Resampling.BILINEAR)
-        pixels = np.asarray(flat)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+                return Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert(mode)
+            return image.convert(mode)
 
 
 def _check(image: Image.Image, data: bytes) -> None:

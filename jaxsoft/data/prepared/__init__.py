@@ -6,6 +6,6 @@ has of its own comes after them. Every byte is compared with its digest whenever
 """
 
 from jaxsoft.data.prepared.reading import MANIFEST, Prepared, origin, read
-from jaxsoft.data.prepared.writing import hold, write
+from jaxsoft.data.prepared.writing import Kept, hold, write
 
-__all__ = ["MANIFEST", "Prepared", "hold", "origin", "read", "write"]
+__all__ = ["MANIFEST", "Kept", "Prepared", "hold", "origin", "read", "write"]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsoft import errors, files, types
-from jaxsoft.data import refusals
+from jaxsoft.data import encoded, refusals
 
 FORMAT = 2
 MANIFEST = "dataset.json"
@@ -34,7 +34,8 @@ class Manifest:
 
     `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
     can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin, notes and `held`, which is written if
-    it is not 0.
+    it is not 0. `encoded`, written if images stay in their files below `origin`: their side as they are
+    seen, and the bytes of their longest place; the arrays of images then hold `entries`.
     """
 
     name: str
@@ -49,15 +50,16 @@ class Manifest:
     origin: str = ""
     notes: list[str] = field(default_factory=list)
     held: int = 0
+    encoded: dict[str, int] = field(default_factory=dict)
 
     def text(self) -> bytes:
         """The content of the file."""
-        told = {key: value for key, value in asdict(self).items() if key != "held" or value}
+        told = {key: value for key, value in asdict(self).items() if value or key not in ("held", "encoded")}
         return (json.dumps({**told, "seal": files.seal(told)["sha256"]}, indent=1) + "\n").encode()
 
 
 class Prepared(NamedTuple):
-    """A dataset that is decoded: train in stored order, test, and what is known about them."""
+    """A dataset: train in stored order, test, and what is known about them; images that stay in their files are entries."""
 
     train: types.Split
     test: types.Split
@@ -84,12 +86,12 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
     arrays, differ = {}, []
     for array in ARRAYS:
         path, counts = folder / f"{array}.npy", manifest.train_counts if "train" in array else manifest.test_counts
-        dtype, axes = (np.uint8, (4, 5)) if "images" in array else (np.int32, (1,))
+        dtype, axes = _kind(array, manifest)
         with refusals.naming(f"{path} is missing or damaged", remedy), files.opened(path) as file:
-            arrays[array] = mapped = _mapped(file, np.dtype(dtype), axes, sum(counts))
+            arrays[array] = mapped = _mapped(file, dtype, axes, sum(counts))
             if not _same(file, mapped, manifest.chunks.get(array) or [manifest.digests[array]]):
                 differ.append(path.name)
-            elif axes == (1,) and np.bincount(mapped).tolist() != counts:
+            elif "labels" in array and np.bincount(mapped).tolist() != counts:
                 raise ValueError(f"{MANIFEST} tells of other labels")
     images, labels, test_images, test_labels = arrays.values()
     if not differ and images.shape[1:] != test_images.shape[1:]:
@@ -98,6 +100,15 @@ def read(folder: Path, name: str, remedy: str = "") -> Prepared:
         told = f"{name} in {folder} is damaged: {', '.join(differ)} changed since it was prepared"
         raise errors.DataError(f"{told}; {remedy}")
     return Prepared(types.Split(images, np.array(labels)), types.Split(test_images, np.array(test_labels)), manifest)
+
+
+def _kind(array: str, manifest: Manifest) -> tuple[np.dtype, tuple[int, ...]]:
+    """The type of an array, and how many axes it may have."""
+    if "labels" in array:
+        return np.dtype(np.int32), (1,)
+    if manifest.encoded:
+        return encoded.entries(manifest.encoded["width"]), (1,)
+    return np.dtype(np.uint8), (4, 5)
 
 
 def origin(folder: Path) -> str:
@@ -122,6 +133,9 @@ def _makes_sense(told: dict[str, Any]) -> bool:
         and min(train) > 0
         and 0 <= held < sum(train)
         and min(test) >= 0 < sum(test)
+        and type(kept := told.get("encoded", {})) is dict
+        and (not kept or kept.keys() == {"side", "width"})
+        and all(type(number) is int and number > 0 for number in kept.values())
         and digests.keys() == set(ARRAYS)
         and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
         and chunks.keys() == (set(ARRAYS) if told["format"] > 1 else set())

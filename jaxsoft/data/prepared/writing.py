@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from jaxsoft import errors, files, types
 from jaxsoft.data import classes, raw, refusals
-from jaxsoft.data.prepared import reading
+from jaxsoft.data.prepared import indexing, reading
 
 _SIZES = 6  # that are listed
 _BLOCK_BYTES = 1 << 25  # decoded before it is handed on; bounds the memory
@@ -29,8 +29,17 @@ _THREADS = min(8, os.cpu_count() or 1)  # Pillow decodes without the interpreter
 Progress = Callable[[int, int], None]
 
 
+class Kept(NamedTuple):
+    """How pictures are kept encoded: what gives the bytes of a place, and the side that is seen."""
+
+    stored: Callable[[str], bytes]
+    side: int
+
+
 class _Decoder:
     """Decodes images, of the shape of the first that can be read, by threads; one error names all that cannot be used."""
+
+    dtype = np.dtype(np.uint8)
 
     def __init__(self, part: raw.Part):
         self._usual = 0  # images of this shape
@@ -88,8 +97,14 @@ def _tried(part: raw.Part, item: Any) -> UInt8[np.ndarray, "*S C"] | errors.Data
         return problem
 
 
-def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = None) -> reading.Manifest:
+def write(
+    found: raw.Raw, folder: Path, name: str, progress: Progress | None = None, kept: Kept | None = None
+) -> reading.Manifest:
     """Decode a dataset into a folder, in the place of what an earlier or interrupted run left there; progress is told.
+
+    Args:
+      found, folder, name, progress: what, where to, as what, and who is told of images done and in all.
+      kept: how images stay in their files, of which an index is written; None: they are decoded into arrays.
 
     Raises:
       DataError: images are unreadable or of several sizes, a class is empty, the disk is full or read-only, another
@@ -101,20 +116,23 @@ def write(found: raw.Raw, folder: Path, name: str, progress: Progress | None = N
     if found.origin and earlier and earlier != found.origin:  # images of one's own are told apart by where they lie
         told = f"{folder} holds {name} prepared from {earlier}, and {found.origin} is another folder"
         raise errors.DataError(errors.shown(f"{told}: give it another --root, or remove what is there"))
-    decoder = _Decoder(found.train)
+    decoder = indexing.Indexer(found, kept.stored) if kept else _Decoder(found.train)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock", blocking=False), contextlib.ExitStack() as placing:
             files.sweep(folder)
             count = len(found.train.items) + len(found.test.items)
-            needed, free = count * math.prod(decoder.shape), shutil.disk_usage(folder).free
+            needed, free = count * math.prod(decoder.shape) * decoder.dtype.itemsize, shutil.disk_usage(folder).free
             if needed > free:
-                told = f"{count:,} images of {refusals.size(decoder.shape)} take {needed:,} bytes"
+                of_size = f" of {refusals.size(decoder.shape)}" if decoder.shape else ", in an index,"
+                told = f"{count:,} images{of_size} take {needed:,} bytes"
                 told += f", and {folder} has {free:,} free; give another --root, or a smaller --resize"
                 raise errors.DataError(errors.shown(told))
             paths = {array: folder / f"{array}.npy" for array in reading.ARRAYS}
             arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
             manifest = _written(found, name, decoder, arrays, progress)
+            if isinstance(decoder, indexing.Indexer) and kept:
+                manifest = replace(manifest, encoded={"side": kept.side, "width": decoder.width})
             (folder / reading.MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
             files.replace(folder / reading.MANIFEST, manifest.text())
@@ -147,7 +165,7 @@ def _checked(found: raw.Raw, name: str) -> raw.Raw:
 def _written(
     found: raw.Raw,
     name: str,
-    decoder: _Decoder,
+    decoder: "_Decoder | indexing.Indexer",
     arrays: Mapping[str, io.BufferedIOBase],
     progress: Progress | None = None,
 ) -> reading.Manifest:
@@ -155,10 +173,11 @@ def _written(
     total, done = len(found.train.items) + len(found.test.items), 0
     for split, part in (("train", found.train), ("test", found.test)):
         np.lib.format.write_array(arrays[f"{split}_labels"], part.labels.astype("<i4"), version=(1, 0))
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(part.items), *decoder.shape)}
+        descr = np.lib.format.dtype_to_descr(decoder.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (len(part.items), *decoder.shape)}
         np.lib.format.write_array_header_1_0(arrays[f"{split}_images"], header)
         for images in decoder.blocks(part):
-            arrays[f"{split}_images"].write(images.data)
+            arrays[f"{split}_images"].write(images.tobytes() if images.dtype.names else images.data)
             done += len(images)
             if progress:
                 progress(done, total)

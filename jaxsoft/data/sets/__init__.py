@@ -23,6 +23,7 @@ class Published(NamedTuple):
       read: what was found, the images still to be decoded; the number is the side that the user chose.
       has_frames: whether these are clips of which a user chooses the number of frames, which `read` takes too.
       counts: classes, and colour images of each in the train and the test split, where that is known.
+      stored: of the folder that images stay in where they are kept encoded, what gives the bytes at a `Part.place`.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Published(NamedTuple):
     read: Callable[..., raw.Raw]
     has_frames: bool = False
     counts: tuple[int, int, int] | None = None
+    stored: Callable[[Path], Callable[[str], bytes]] | None = None
 
 
 def published() -> dict[str, Published]:

@@ -1,6 +1,8 @@
 """Anybody's images: a folder of class folders, or of splits that hold class folders; all else is left out and told."""
 
 import collections
+import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxsoft import errors
+from jaxsoft import errors, files
 from jaxsoft.data import raw, refusals
 from jaxsoft.data.formats import images
 from jaxsoft.data.prepared import MANIFEST
@@ -133,7 +135,7 @@ def read_as(what: str, found: Path, part_of: PartOf) -> raw.Raw:
     seen.remarks[:0] = [_found(names, parts, sources, what)]
     seen.remarks += _ills(names, parts, what)
     held = parts.get("validation", train.take(np.arange(0)))
-    whole = raw.Part(np.r_[train.labels, held.labels], [*train.items, *held.items], train.read)
+    whole = dataclasses.replace(train, labels=np.r_[train.labels, held.labels], items=[*train.items, *held.items])
     source = f"{what} folder {errors.shown(found.resolve().name)}"
     origin = os.path.realpath(found)
     return raw.Raw(names, whole, rest[0], source, LICENCE, origin, seen.notes, len(held.items))
@@ -209,7 +211,20 @@ def _those(names: Sequence[str], where: np.ndarray) -> str:
 def _part(paths: Paths, names: list[str], resize: int | None, seen: Listing) -> raw.Part:
     labelled = [(path, k) for k, name in enumerate(names) for path in paths.get(name, ())]
     items = [path for path, _ in labelled]
-    return raw.Part(np.array([k for _, k in labelled], np.int32), items, lambda path: pixels(path, resize, seen))
+    labels = np.array([k for _, k in labelled], np.int32)
+    return raw.Part(
+        labels, items, lambda path: pixels(path, resize, seen), lambda path: os.path.relpath(path, seen.root)
+    )
+
+
+def stored(folder: Path) -> Callable[[str], bytes]:
+    """What gives the bytes of a file below a folder; DataError if it cannot be read."""
+    return functools.partial(_bytes, folder)
+
+
+def _bytes(folder: Path, place: str) -> bytes:
+    with refusals.naming(f"{folder / place} cannot be read"):
+        return files.read(folder / place, images.MAX_BYTES)
 
 
 def pixels(path: Path, resize: int | None, seen: Listing) -> UInt8[np.ndarray, "H W C"]:
@@ -257,4 +272,4 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 
 
 TITLE = "your own images, one folder per class"
-SETS = {"image_folder": Published(TITLE, "your own disk", FILES, None, find, read)}
+SETS = {"image_folder": Published(TITLE, "your own disk", FILES, None, find, read, stored=stored)}

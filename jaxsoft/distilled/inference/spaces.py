@@ -22,6 +22,7 @@ from jaxtyping import Float, Float32, Shaped, UInt8
 
 from jaxsoft import errors, spec
 from jaxsoft.data import normalize
+from jaxsoft.data.encoded import Encoded
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.distilled.inference import likeness
 from jaxsoft.types import Dataset
@@ -179,6 +180,8 @@ def space_of(space: str, dataset: Dataset) -> Space:
     if key in _KNOWN:
         return _KNOWN[key]
     parts = [part.images for part in (dataset.train, dataset.validation) if len(part)]
+    if isinstance(parts[0], Encoded):
+        parts = parts[:1]  # of which a sample is read
     made = _inverted(_resolved(space)(parts[0] if len(parts) == 1 else np.concatenate(parts)))
     if dataset.fingerprint and (made.back is not None or space == "standardize"):
         while len(_KNOWN) > 3:

@@ -63,7 +63,7 @@ def prepare(
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
     seen = {"sealed": ("validation",), "paper": ("test", "validation"), "both": ("validation", "test")}
     splits, at_a_time = (getattr(dataset, name) for name in seen[settings.protocol]), plan.evaluation_batch()
-    evals = tuple(eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
+    evals = tuple(eval_set(normalizer.store_beyond(s.images), s.labels, at_a_time) for s in splits)
     return Inputs(bank, evals, Pieces(dataset.test, normalizer, at_a_time), members)
 
 

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from jaxsoft import config, spec, target
 from jaxsoft.data import chosen
 from jaxsoft.distilled import pool
@@ -38,6 +36,7 @@ def make(
     histories: Sequence[History] | None,
     context: dict[str, Any],
     subjects: Sequence[int] = (),
+    parts: int = 1,
 ) -> Plan:
     """Decide everything.
 
@@ -45,6 +44,7 @@ def make(
       histories: of each expert; None before they are trained (a dry run): accuracies and entropies stay unresolved.
       context: what, beside itself, determines a member's numbers; part of its key.
       subjects: what `without` and `drop_class` count, where these are not the classes themselves.
+      parts: into how many `Plan.part` can divide the waves.
 
     Raises:
       ConfigError: the settings do not fit the data, or no epoch reaches what a label spec asks for.
@@ -65,7 +65,7 @@ def make(
         devices=target.current().devices,  # of all processes
         subjects=tuple(subjects),
     )
-    made = cut(plan, memory.budget_bytes(settings))
+    made = cut(plan, memory.budget_bytes(settings), parts)
     if made.bytes() > (there := memory.most_bytes()):
         way_on = "; take a narrower config.student.model, or lower config.student.batch"
         require_memory(cut(plan, 1).bytes(), there, "one student of each shape at a time", way_on)
@@ -146,9 +146,10 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
     return tuple(buckets)
 
 
-def cut(plan: Plan, budget: int) -> Plan:
+def cut(plan: Plan, budget: int, parts: int = 1) -> Plan:
     """Cut a plan of one wave into the fewest whose states fit beside temporaries, with equal shares of every bucket.
 
+    Of several parts each has equally many waves, and the same members whatever the budget.
     On several CPU devices XLA keeps some memory of every step of a block until a call ends, so calls are cut short there.
     """
     plan = _narrowed(plan, budget)
@@ -157,9 +158,10 @@ def cut(plan: Plan, budget: int) -> Plan:
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
     short = -(-steps // _MOST_BLOCK_STEPS) if plan.devices > 1 and target.platform() == "cpu" else 1
     count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
+    count = -(-count // parts) * parts
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
     buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))
-    edges = np.linspace(0, [len(b.members) for b in buckets], count + 1).round().astype(int).tolist()
+    edges = [[round(len(b.members) * wave / count) for b in buckets] for wave in range(count + 1)]
     waves = tuple(tuple(zip(starts, stops)) for starts, stops in itertools.pairwise(edges))
     return replace(plan, buckets=buckets, waves=waves)
 

@@ -41,6 +41,7 @@ class Plan:
     since: int = 0  # the first wave of the present shape; 0 unless the device had less memory than was thought
     subjects: tuple[int, ...] = ()  # what `without` and `drop_class` count, where these are not the classes themselves
     least: tuple[int, ...] = ()  # members of each bucket at least, in a share, so that all shares have one shape
+    first: int = 0  # the number of its first wave in the plan of the whole sweep
 
     def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
         """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.
@@ -110,6 +111,27 @@ class Plan:
             tuple(own(width, *bounds) for width, bounds in zip(*of_wave)) for of_wave in zip(widths, self.waves)
         )
         return replace(self, waves=waves, devices=self.devices // processes, least=tuple(widths[-1]))
+
+    def part(self, index: int, count: int) -> "Plan":
+        """One of so many parts, each of equally many waves in the shape of the whole; of 0 parts, no wave.
+
+        Raises:
+          CheckpointError: the waves cannot be shared out so: the plan was made for another number of parts.
+        """
+        if count == 1:
+            return self
+        each, rest = divmod(len(self.waves), count) if count else (0, 0)
+        if rest:
+            told = f"the stored plan has {len(self.waves)} waves, which {count} shares cannot have in equal parts"
+            raise errors.CheckpointError(f"{told}; delete plan.json there, and what is finished is kept")
+        first = each * index
+        return replace(self, waves=self.waves[first : first + each], since=0, least=self._widest, first=first)
+
+    @functools.cached_property
+    def trained(self) -> tuple[str, ...]:
+        """The keys of the members of its waves, in the order of the axes: all keys, but for a part of the plan."""
+        ranges = ((b, *bounds) for wave in self.waves for b, bounds in zip(self.buckets, wave))
+        return tuple(self.keys[i] for i in sorted(i for b, start, stop in ranges for i in b.members[start:stop]))
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""

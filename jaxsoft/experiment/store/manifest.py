@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxsoft import errors, files
+from jaxsoft.experiment.store import shares
 from jaxsoft.experiment.store.folder import LOCK, TIMING, RunFolder, write_file
 from jaxsoft.experiment.store.lock import LEASE
 
@@ -91,8 +92,10 @@ def _store(folder: RunFolder, kept: dict[str, Digest], added: tuple[str, ...] = 
 
 
 def _is_listed(name: str) -> bool:
-    """Whether a file belongs to what a run leaves: not what changes with every start, nor what is not yet in place."""
+    """Whether a file belongs to what a run leaves: not what changes with every start, nor what is not yet in place, nor shares."""
     parts = PurePosixPath(name).parts
+    if shares.is_share(parts[0]):
+        return False
     changes = name in (MANIFEST, TIMING, _RESUMED) or parts[:1] == (_LOGS,) or parts[-1] in (LOCK, LOCK + LEASE)
     return not changes and not any(map(files.is_temporary, parts))
 

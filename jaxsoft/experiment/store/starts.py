@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Iterable
 
 from jaxsoft import errors, numerics, sources
 from jaxsoft.experiment.machine.environment import environment
@@ -10,6 +11,13 @@ from jaxsoft.experiment.store.folder import RunFolder, differing, flat
 log = logging.getLogger(__name__)
 
 _STARTS = "env.json"
+
+
+def gather(folders: Iterable[RunFolder], into: RunFolder) -> None:
+    """Write down the starts of several run folders, and those of this one, as its own; equal ones once."""
+    there = (one for one in (*folders, into) if (one.path / _STARTS).exists())
+    found = [start for one in there for start in one.read_json(_STARTS)["starts"]]
+    into.write_json(_STARTS, {"starts": [start for i, start in enumerate(found) if start not in found[:i]]})
 
 
 def add_start(folder: RunFolder) -> list[str]:

@@ -46,7 +46,7 @@ def outcomes_of(
             yield {
                 "position": position,
                 "bucket": b,
-                "wave": wave,
+                "wave": plan.first + wave,
                 "val_accuracy": float(seen[j, 1 if protocol == "paper" else 0]),
                 "test_accuracy": float(counts[j].sum() / images.sum()),
                 "paper_accuracy": float(highest[j, 1]) if protocol == "both" else None,

@@ -56,6 +56,7 @@ def train(
     log: ResultsLog,
     watch: Callable[[Plan], OnChunk],
     say: Callable[[str], None],
+    is_share: bool = False,
 ) -> None:
     """Train every wave that is not finished; halve the waves if the device runs out of memory.
 
@@ -66,7 +67,9 @@ def train(
       log: gets the rows of each wave once it is trained.
       watch: gives for each wave what is called after its chunks.
       say: tells the user a line.
+      is_share: whether others train waves of the same plan, who neither need nor see halves of these.
     """
+    is_share = is_share or jax.process_count() > 1
     shared = outcomes.shared_columns(dataset)
     program, wave, finished = wave_program(plan, settings, 0), 0, log.finished  # waves have no member in common
     while wave < len(plan.waves):
@@ -76,7 +79,7 @@ def train(
             continue
         if program.buckets != plan.buckets_of(wave):
             program = wave_program(plan, settings, wave)
-        where = wave_folder(folder.path, plan, wave)
+        where = wave_folder(folder.path, plan, wave, is_share)
         checkpoints = Checkpoints(where, tag=tag)
         try:
             watched = _keeping(watch(plan), plan, settings.keep.students, folder.path)
@@ -85,7 +88,7 @@ def train(
             if "RESOURCE_EXHAUSTED" not in str(problem):
                 raise
             shutil.rmtree(where, ignore_errors=True)  # first: the halves could not read checkpoints of this shape
-            plan = _halve(plan, wave, settings, folder, say)
+            plan = _halve(plan, wave, settings, None if is_share else folder, say)
             continue
         log.append([outcomes.row_of(plan, outcome, shared, settings) for outcome in trained])
         shutil.rmtree(where, ignore_errors=True)
@@ -153,15 +156,15 @@ def members_of(plan: Plan, wave: int, inputs: Inputs) -> tuple[Member, ...]:
     return tuple(parts)
 
 
-def wave_folder(workdir: Path, plan: Plan, wave: int) -> Path:
+def wave_folder(workdir: Path, plan: Plan, wave: int, is_share: bool) -> Path:
     """Where a wave in training keeps its checkpoints; their shapes depend on the number of devices.
 
-    Of several processes each has its own. When one runs out of memory it halves its waves for this time only, so their
-    number is in the name too.
+    Of several processes of JAX each has its own. Who trains a share and runs out of memory halves its waves for this time
+    only, so their number is in the name too.
     """
-    own = f"-process-{jax.process_index()}-of-{jax.process_count()}-waves-{len(plan.waves)}"
-    where = f"wave-{wave}-devices-{plan.devices}" + (own if jax.process_count() > 1 else "")
-    return workdir / "checkpoints" / where
+    process = f"-process-{jax.process_index()}-of-{jax.process_count()}" * (jax.process_count() > 1)
+    share = f"{process}-waves-{len(plan.waves)}" * is_share
+    return workdir / "checkpoints" / f"wave-{wave}-devices-{plan.devices}{share}"
 
 
 def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:
@@ -177,10 +180,14 @@ def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:
     return on_chunk
 
 
-def _halve(plan: Plan, wave: int, settings: config.Settings, folder: RunFolder, say: Callable[[str], None]) -> Plan:
+def _halve(
+    plan: Plan, wave: int, settings: config.Settings, folder: RunFolder | None, say: Callable[[str], None]
+) -> Plan:
     predicted, available = plan.bytes() / 1e9, memory.budget_bytes(settings) / 1e9 / jax.process_count()
     plan = plan.halve(wave)
-    if jax.process_count() == 1:  # a share is no plan of the run: of several processes each halves its own, for now
+    if folder and len(plan.trained) == len(
+        plan.keys
+    ):  # a share is no plan of the run: who trains one halves it for now
         folder.write_json("plan.json", plan.as_json() | {"identity": folder.read_json("plan.json")["identity"]})
     say(
         f"out of memory: predicted {predicted:.3g} GB of {available:.3g} GB; waves halved to {len(plan.waves)} in all "

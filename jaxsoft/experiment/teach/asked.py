@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from jaxsoft import config, data, files, numerics, presets
-from jaxsoft.data import arrays, classes
+from jaxsoft.data import arrays, classes, encoded
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.distilled.importing import Asked
 from jaxsoft.experiment.teach import experts, imported
@@ -70,7 +70,7 @@ def _first(dataset: Dataset, limit: int) -> Dataset:
     if not limit:
         return dataset
     rows = np.flatnonzero(classes.rank(dataset.train.labels) < limit)
-    train = Split(dataset.train.images[rows], dataset.train.labels[rows])
+    train = Split(encoded.taken(dataset.train.images, rows), dataset.train.labels[rows])
     for array in (train.images, train.labels):
         array.flags.writeable = False
     fingerprint = files.digest([dataset.fingerprint, f"first {limit}"])

@@ -50,8 +50,9 @@ class Task(NamedTuple):
 
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store", "expected")
+        others = ("model", "models", "experts", "seed", "store", "expected", "rates")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
+        own["learning_rate"] = found[0] if len({*(found := rates(self.settings, places))}) == 1 else found
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
         all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around]
@@ -214,8 +215,8 @@ class Cohort:
             else:
                 continue
             raise errors.ConfigError(
-                f"expert {place}, {self.recipe.model}, {problem}; lower config.teacher.learning_rate "
-                f"({own.learning_rate:g}) or change config.teacher.optimizer ({own.optimizer})"
+                f"expert {place}, {self.recipe.model}, {problem}; lower {'its rate in config.teacher.rates' if own.rates else 'config.teacher.learning_rate'} "
+                f"({rates(own, [place])[0]:g}) or change config.teacher.optimizer ({own.optimizer})"
             )
 
 
@@ -240,13 +241,22 @@ def layout(
     return tile, block, _largest_divisor(count // block, devices)
 
 
+def rates(settings: config.Teacher, places: Sequence[int]) -> list[float]:
+    """The learning rates of these experts.
+
+    >>> rates(config.Teacher(experts=2, rates=(0.1, 0.5)), [1]), rates(config.Teacher(learning_rate=0.2), [0])
+    ([0.5], [0.2])
+    """
+    return [settings.rates[place] if settings.rates else settings.learning_rate for place in places]
+
+
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:
     settings, labels, count = task.settings, task.dataset.train.labels, len(places)
     arrays: dict[str, Any] = dict(
         seed=_FIRST_SEED + settings.seed + np.array(places, np.int32),
         images=np.broadcast_to(np.arange(len(labels), dtype=np.int32), (count, len(labels))),
         rows=np.broadcast_to(labels.astype(np.int32), (count, len(labels))),
-        learning_rate=np.full(count, settings.learning_rate, np.float32),
+        learning_rate=np.array(rates(settings, places), np.float32),
         weight_decay=np.full(count, settings.weight_decay, np.float32),
         slots=np.full(count, len(labels), np.int32),
         steps=np.full(count, steps, np.int32),

@@ -155,7 +155,7 @@ class Experts(NamedTuple):
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""
-        stored = self.normalizer.store(dataset.train.images)
+        stored = self.normalizer.store_beyond(dataset.train.images)
         return self.cohorts[0].logits(stored, [self.settings.epochs])[0, 0]
 
     def last_embeddings(self, dataset: Dataset) -> Float32[np.ndarray, "N D"]:
@@ -253,7 +253,7 @@ def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
     """The experts' numbers by architecture, in order of first appearance.
 
     Raises:
-      ConfigError: there is not one architecture for each expert.
+      ConfigError: there is not one architecture for each expert, or not one learning rate where rates are given.
 
     >>> by_architecture(config.Teacher(experts=3, models=("mlp", "convnet(depth=2)", "mlp")))
     {'mlp': (0, 2), 'convnet(depth=2)': (1,)}
@@ -264,6 +264,9 @@ def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
             f"config.teacher.models expects one architecture for each of config.teacher.experts={settings.experts}, "
             f"got {len(models)}: {', '.join(models)}"
         )
+    if settings.rates and len(settings.rates) != settings.experts:
+        told = f"expects one learning rate for each of {settings.experts} experts, got {len(settings.rates)}"
+        raise errors.ConfigError(f"config.teacher.rates {told}: {', '.join(map('{:g}'.format, settings.rates))}")
     return {model: tuple(e for e, other in enumerate(models) if other == model) for model in dict.fromkeys(models)}
 
 

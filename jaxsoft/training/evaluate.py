@@ -59,11 +59,11 @@ class Pieces(NamedTuple):
     batch: int  # images at a time, at most
 
     def __iter__(self) -> Iterator[EvalSet]:
-        labels, image = self.split.labels, self.normalizer.store(self.split.images[:1])
+        labels, image = self.split.labels, self.normalizer.store_beyond(self.split.images[:1])
         room = piece_images(len(labels), image.nbytes)
         for start in range(0, max(1, len(labels)), max(1, room)):
             part = slice(start, start + room)
-            yield eval_set(self.normalizer.store(self.split.images[part]), labels[part], self.batch, room)
+            yield eval_set(self.normalizer.store_beyond(self.split.images[part]), labels[part], self.batch, room)
 
 
 def piece_images(images: int, each: int) -> int:

@@ -125,6 +125,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> int:
     """Start JAX, then the run, whose students are trained by workers of a cluster where there is one."""
+    from jaxsoft.command import shares
+
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics, target

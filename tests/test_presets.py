@@ -1,11 +1,17 @@
 """The settings of each dataset, and how a sweep is written from axes."""
 
+import dataclasses
+import runpy
+from pathlib import Path
+
 import pytest
 
 from jaxsoft import config, errors, presets
 from jaxsoft.experiment.plan import sweep
+from jaxsoft.experiment.teach.experts import expectations
 from jaxsoft.labels.spec import LabelSpec
 
+FOLDER = Path(__file__).parents[1] / "configs"
 TABLE_7 = {  # student rate, expert epoch and the expert's test accuracy by images per class, as published
     "cifar10": {1: (0.01, 20, 0.56), 10: (0.01, 44, 0.651), 50: (0.01, 128, 0.749)},
     "cifar100": {1: (0.01, 13, 0.331), 10: (0.01, 36, 0.476), 50: (0.01, 125, 0.527), 100: (0.01, 125, 0.527)},
@@ -28,6 +34,48 @@ def test_the_baseline_has_the_published_settings(name):
             assert f"{epoch}:{accuracy}" in read.teacher.expected
         else:
             assert teacher.epoch is None and teacher.accuracy == pytest.approx(accuracy, abs=0.0011)
+
+
+IMAGENET = {  # student rate, then for both experts rate, epoch as their files count it, and test accuracy
+    1: (1e-3, (5e-4, 11, 0.173), (5e-4, 9, 0.154)),
+    10: (5e-3, (5e-4, 43, 0.358), (5e-4, 24, 0.310)),
+    50: (5e-3, (0.1, 30, 0.609), (0.1, 30, 0.666)),
+    100: (5e-3, (0.1, 34, 0.628), (0.1, 32, 0.686)),
+    200: (2e-3, (0.1, 34, 0.628), (0.1, 61, 0.733)),
+}
+
+
+def test_imagenet_has_the_settings_of_table_7_and_the_cells_of_table_1():
+    read = config.read(runpy.run_path(str(FOLDER / "imagenet.py"))["get_config"](None))
+    members, teacher = [m for m in sweep.expand(read) if m.seed == 0], read.teacher
+    expected, cells = expectations(teacher), []
+    for m in members:
+        spec = LabelSpec.parse(m.labels)
+        assert m.learning_rate == IMAGENET[m.ipc][0]
+        if m.labels == "hard" or spec.online:
+            cells.append((m.ipc, m.model, "cutmix" if spec.online else "hard"))
+            continue
+        (expert,) = spec.experts
+        rate, epoch, accuracy = IMAGENET[m.ipc][1 + expert // 2]
+        assert (teacher.rates[expert], spec.epoch) == (rate, epoch + 1)
+        assert expected[spec.epoch] == pytest.approx(accuracy, abs=0.03)
+        cells.append((m.ipc, m.model, teacher.models[expert]))
+    small, large = "resnet18(stem=imagenet)", "resnet50(stem=imagenet)"
+    row = [
+        (small, "hard"),
+        (small, "cutmix"),
+        *((student, expert) for student in (small, large) for expert in (small, large)),
+    ]
+    assert sorted(cells) == sorted((ipc, *cell) for ipc in IMAGENET for cell in row)
+
+
+def test_photographs_of_ones_own_have_the_settings_of_imagenet_but_its_accuracies():
+    theirs, own = (
+        config.read(presets.study("x", f"data={name}", like="imagenet").config) for name in ("imagenet", "image_folder")
+    )
+    assert own.data.resize == 224 and own.data.name == "image_folder" and own.teacher.expected == ()
+    assert own.teacher == dataclasses.replace(theirs.teacher, expected=()) and own.student == theirs.student
+    assert config.read(presets.study("x", "quick", data="imagenet", quick="digits").config).data.name == "digits"
 
 
 @pytest.mark.parametrize("name, most", [("cifar10", 1e-3 * 164), ("cifar100", 1e-2 * 125)])

@@ -60,10 +60,11 @@ def test_flags_settings_and_names(completed):
         "--source=",
         "--resize=",
         "--frames=",
+        "--encoded",
         *DATASETS,
     ]
     assert completed("report", "--") == ["nospace", "--out=", "--mix", "--formats="]
     assert completed("verify", "") == ["--root=", "--run=", "--teach"]
 
 
-DATASETS = ["cifar10", "cifar100", "digits", "image_folder", "moving_digits", "tfds", "tiny_imagenet", "video"]
+DATASETS = "cifar10 cifar100 digits image_folder imagenet imagenet64 moving_digits tfds tiny_imagenet video".split()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxsoft.data.sets import cifar
+from jaxsoft.data.sets import cifar, imagenet
 from jaxsoft.data.sets import tiny_imagenet as tiny
 
 CIFAR_RECORDS = 20  # a file, instead of 10,000
@@ -22,6 +23,7 @@ TINY_TRAIN, TINY_TEST = 6, 2  # a class, instead of 500 and 50
 def make_small(setattr: Callable[[object, str, object], None]) -> None:
     """Let the datasets expect as many images as are made up here."""
     setattr(cifar, "RECORDS", {10: (CIFAR_RECORDS, CIFAR_RECORDS), 100: (200, 100)})
+    setattr(imagenet, "CLASSES", 2)
     setattr(tiny, "TRAIN_PER_CLASS", TINY_TRAIN)
     setattr(tiny, "TEST_PER_CLASS", TINY_TEST)
 
@@ -130,6 +132,24 @@ def tiny_imagenet(root: Path) -> None:
             annotations.append(f"{name}\t{wnid}\t0\t0\t63\t63\n")
     annotations.sort(key=lambda line: int(line.split(".")[0].removeprefix("val_")))
     (folder / "val" / "val_annotations.txt").write_text("".join(annotations))
+
+
+def imagenet64(root: Path, form: str, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Write the files, each with so many images of either of the first two classes; all train images and their labels."""
+    folder = root / "imagenet64"
+    folder.mkdir(parents=True)
+    made = []
+    for seed, name in enumerate([f"train_data_batch_{i}" for i in range(1, 11)] + ["val_data"]):
+        images = np.random.default_rng(seed).integers(0, 256, (2 * count, 64, 64, 3), np.uint8)
+        labels = np.repeat([2, 1], count)
+        planes = images.transpose(0, 3, 1, 2).reshape(2 * count, -1)
+        content = {"data": planes, "labels": labels.tolist(), "mean": planes.mean(0)}
+        if form == "npz":
+            np.savez(folder / f"{name}.npz", **content)
+        else:
+            (folder / name).write_bytes(pickle.dumps(content, protocol=3))
+        made.append((images, labels - 1))
+    return tuple(map(np.concatenate, zip(*made[:10])))
 
 
 def red(side: int, value: int) -> np.ndarray:

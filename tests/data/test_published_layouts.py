@@ -197,6 +197,48 @@ def test_image_folder_with_its_own_test(tmp_path):
         data.prepare("image_folder", tmp_path)
 
 
+@pytest.mark.parametrize("form", ["npz", "pickle"])
+def test_imagenet64(tmp_path, form):
+    made = published.imagenet64(tmp_path, form)
+    data.prepare("imagenet64", tmp_path)
+    loaded = data.load("imagenet64", tmp_path, validation=0.0)
+    assert pairs(loaded.train) == sorted((image.tobytes(), int(label)) for image, label in zip(*made))
+    assert (len(loaded.test), loaded.image_shape, loaded.class_names) == (4, (64, 64, 3), ("class 1", "class 2"))
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (
+            {"data": np.zeros((4, 12_288), np.uint8), "labels": [1, 2, 2, 3]},
+            "labels other than whole numbers from 1 to 2",
+        ),
+        ({"data": np.zeros((3, 12_288), np.uint8), "labels": [1, 2, 2, 1]}, r"pixels uint8 \(3, 12288\) of 4 labels"),
+        ({"labels": [1]}, "train_data_batch_4.npz cannot be read"),
+    ],
+)
+def test_files_of_imagenet64_that_hold_something_else_are_named(tmp_path, content, message):
+    published.imagenet64(tmp_path, "npz")
+    np.savez(tmp_path / "imagenet64" / "train_data_batch_4.npz", **content)
+    with pytest.raises(errors.DataError, match=message) as refused:
+        data.prepare("imagenet64", tmp_path)
+    assert "train_data_batch_4.npz" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_imagenet_is_its_folder_of_train_and_val(tmp_path):
+    for split, count in (("train", 6), ("val", 2)):
+        folder_of_images(tmp_path / "imagenet" / split, {"n01": count, "n02": count})
+    for source in (tmp_path, tmp_path / "imagenet"):
+        data.prepare("imagenet", tmp_path / "root", source, resize=4)
+        loaded = data.load("imagenet", tmp_path / "root", validation=0.2, resize=4)
+        assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (10, 2, 4)
+        assert loaded.class_names == ("n01", "n02")
+    with pytest.raises(
+        errors.DataError, match="no files of imagenet in .*; place there its folder, with train/ and val/"
+    ):
+        data.prepare("imagenet", tmp_path / "root", tmp_path / "imagenet" / "train", resize=4)
+
+
 def test_classes_may_be_called_like_splits(tmp_path):
     folder_of_images(tmp_path, {"dog": 10, "val": 5})
     data.prepare("image_folder", tmp_path)

@@ -11,6 +11,7 @@ from jaxsoft import data
         ("cifar10", (45_000, 5_000, 10_000), (32, 32, 3), 10),
         ("cifar100", (45_000, 5_000, 10_000), (32, 32, 3), 100),
         ("tiny_imagenet", (90_000, 10_000, 10_000), (64, 64, 3), 200),
+        ("imagenet64", (1_153_000, 128_000, 50_000), (64, 64, 3), 1000),
     ],
 )
 def test_it_has_the_sizes_of_the_published_set_and_takes_no_memory(name, sizes, shape, classes):
@@ -18,6 +19,12 @@ def test_it_has_the_sizes_of_the_published_set_and_takes_no_memory(name, sizes, 
     assert (len(found.train), len(found.validation), len(found.test)) == sizes
     assert (found.image_shape, found.num_classes) == (shape, classes)
     assert found.train.images.base.nbytes == 1 and found.fingerprint == data.STAND_IN
+
+
+def test_of_photographs_it_has_the_side_that_they_are_seen_with():
+    found = data.stand_in("imagenet", validation=0.04, side=224)
+    assert (len(found.train), len(found.test), found.image_shape) == (1_230_000, 50_000, (224, 224, 3))
+    assert data.stand_in("imagenet") is None
 
 
 def test_it_is_cut_as_the_set_would_be():

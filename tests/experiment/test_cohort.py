@@ -96,6 +96,26 @@ def test_a_key_stands_for_who_has_which_architecture(data, mixed):
     assert len({key(), key(seed=1), *(key(models=models) for models in orders)}) == 6
 
 
+def test_experts_of_one_architecture_may_have_rates_of_their_own(data, mixed):
+    rate = ALONE.learning_rate
+    apart = teach(data, dataclasses.replace(MIXED, rates=(rate, rate, rate / 8), learning_rate=7.0))
+    np.testing.assert_allclose(said(apart, data)[:2], said(mixed, data)[:2], atol=1e-4)
+    slow = teach(data, dataclasses.replace(ALONE, seed=2, learning_rate=rate / 8))
+    np.testing.assert_allclose(said(apart, data)[2], said(slow, data)[0], atol=1e-4)
+    keys = [[c.key for c in experts.cohorts] for experts in (apart, mixed)]
+    assert (
+        keys[0][1] == keys[1][1] and keys[0][0] != keys[1][0]
+    )  # by the rates that they have, wherever these are written
+
+
+def test_a_rate_for_each_expert_or_for_none(data):
+    told = "^config.teacher.rates expects one learning rate for each of 3 experts, got 2: 0.1, 0.5$"
+    with pytest.raises(errors.ConfigError, match=told):
+        teach(data, dataclasses.replace(MIXED, rates=(0.1, 0.5)))
+    with pytest.raises(errors.ConfigError, match=r"lower its rate in config.teacher.rates \(1e\+30\)"):
+        teach(data, dataclasses.replace(MIXED, rates=(0.1, 0.1, 1e30)))
+
+
 def test_the_architecture_that_diverges_is_named(data):
     changes = dict(models=(WIDE, NARROW), experts=2, learning_rate=1e30)
     with pytest.raises(

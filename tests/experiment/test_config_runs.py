@@ -18,6 +18,7 @@ QUESTIONS = {  # config -> the modules of jaxsoft/analysis/questions that answer
     "expert_ensemble": ("pooling",),
     "feature_labels": ("feature_labels",),
     "gift": ("optimizers",),
+    "imagenet": ("architectures",),
     "hard_truths": ("coresets", "selection"),
     "label_bytes": ("label_bytes",),
     "learned_labels": ("learned",),
@@ -43,7 +44,7 @@ PICTURES = {"frontier": "epochs", "soft_vs_hard": "difference"}
 
 
 def test_every_experiment_is_here():
-    baselines = {"digits", "cifar10", "cifar100", "tiny_imagenet"}
+    baselines = {"digits", "cifar10", "cifar100", "tiny_imagenet", "imagenet64"}
     assert {path.stem for path in CONFIGS.glob("*.py")} - baselines == QUESTIONS.keys() | PICTURES.keys()
 
 
@@ -69,6 +70,6 @@ def test_a_quick_run_answers_its_question(name, store, tmp_path):
 
 
 def test_experts_are_trained_once(store):
-    """Committees and cross-architecture have experts of their own, of two architectures, feature labels and clips of one; all others
-    share theirs."""
-    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 2 + 1 + 1 + 1
+    """Committees, cross-architecture and imagenet have experts of their own, of two architectures, feature labels and clips of one;
+    all others share theirs."""
+    assert len([path for path in store.iterdir() if path.is_dir()]) == 2 + 2 + 2 + 1 + 1 + 1

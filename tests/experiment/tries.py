@@ -29,6 +29,7 @@ from jaxsoft.training import ensemble
 PLACES = {
     "save": (store.Checkpoints, "save"),
     "chunk": (ensemble.Program, "chunk"),
+    "learn": (ensemble.Program, "learn"),
     "progress": (console.Console, "progress"),
     "append": (results.ResultsLog, "append"),
     "csv": (results, "write_csv"),

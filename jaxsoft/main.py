@@ -189,8 +189,7 @@ def _ended(rows: Sequence[Any]) -> int:
 def _join(argv: Sequence[str]) -> int:
     from jaxsoft.command import shares
 
-    joined = shares.joined(argv)
-    return _finish(*joined) if joined else 0
+    return _finish(*joined) if (joined := shares.joined(argv)) else 0
 
 
 def _configs(argv: Sequence[str]) -> int:

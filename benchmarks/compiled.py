@@ -40,22 +40,11 @@ from jaxsoft import numerics, target
 from jaxsoft.command import experiments
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.training import cost, floors
-from jaxsoft.training.ensemble import Bucket
-from jaxsoft.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 TYPICAL = "typical"
 """Beside the experiments: students of the sizes that are measured elsewhere."""
 MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
-_CASES = {  # model, side, batch, members, images of each as batches, augmentation, classes
-    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10, "dsa", 10),
-    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10, "dsa", 10),
-    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1, "dsa", 10),
-    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10, "dsa", 10),
-    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10, "dsa", 10),
-    "ResNet18, 224 px, batch 256": ("resnet18(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
-    "ResNet50, 224 px, batch 256": ("resnet50(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
-}
 _COUNTING = "account.py", "chips.py"
 
 Row = dict[str, Any]
@@ -176,7 +165,7 @@ def work(chip: str, name: str, known: set[str]) -> None:
     """Print the rows of an experiment, a JSON line each, and a line before each is compiled; known ones by key alone."""
     device = chips.device(chip)
     with numerics.pinned():
-        for asked in typical(chip, device) if name == TYPICAL else of_experiment(name, chip, device):
+        for asked in programs.typical(chip, device) if name == TYPICAL else of_experiment(name, chip, device):
             key = asked.key
             row = {"experiment": name, "what": asked.what, "key": key}
             row |= {"predicted": asked.predicted} if asked.predicted else {}
@@ -190,17 +179,6 @@ def of_experiment(name: str, chip: str, device: Any) -> Iterator[programs.Asked]
     """The programs of `NAME` or `NAME:ARGUMENT`."""
     stem, _, argument = name.partition(":")
     return programs.of_config(stem, argument or None, chip, device)
-
-
-def typical(chip: str, device: Any) -> Iterator[programs.Asked]:
-    """Trained with momentum, a hundred steps in a chunk and a look at 256 images."""
-    for what, (model, side, batch, members, share, augment, classes) in _CASES.items():
-        with target.aimed(target.named(chip)):
-            how = "sgd(momentum=0.9)", "constant", augment, "bfloat16"
-            recipe, shape = Recipe(model, classes, share * batch, batch, *how), (side, side, 3)
-            block = cost.choose_block(recipe, shape, members)
-            asked = programs.of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)
-        yield asked._replace(what=what)
 
 
 def measured(asked: programs.Asked, chip: str) -> Row:
@@ -236,14 +214,16 @@ def _sum(found: list[account.Kernel], part: str) -> int:
 def typical_table(rows: Sequence[Row]) -> str:
     """The chunk programs of students of usual sizes, with what their bytes are of; empty if there are none."""
     names = [*account.PARTS, "evaluation"]
-    head = ["program", "kernels a step", "loops in it", "MB an image", *(f"{name}, %" for name in names), *_FLOORS]
+    head = ["program", "memory, GB", "kernels a step", "loops in it", "MB an image", *(f"{name}, %" for name in names)]
+    head += [*_FLOORS, "images/s at most", _HOURS]
     lines = []
     for row in (row for row in rows if row["experiment"] == TYPICAL):
         if "error" in row:
             lines.append([row["what"], row["error"]])
             continue
         shares = (f"{100 * row['parts'][name] / row['bytes']:.0f}" for name in names)
-        lines.append([row["what"], *_counts(row), *shares, *_floors(row)])
+        held = f"{row['memory'] / 1e9:.3g}"
+        lines.append([row["what"], held, *_counts(row), *shares, *_floors(row), *_rate(row)])
     return _markdown(head, lines)
 
 
@@ -294,12 +274,21 @@ def _cell(rows: Sequence[Row]) -> str:
     return "; ".join(filter(None, told + [f"{row['what']}: {row['error']}" for row in rows if "error" in row]))
 
 
+_EPOCHS, _IMAGENET, _CHIPS = 90, 1_281_167, 8
+_HOURS = f"hours of {_EPOCHS} epochs of ImageNet on {_CHIPS}, at least"
 _FLOORS = "bandwidth, us", "peak, us", "launches, us"
 
 
 def _floors(row: Row) -> list[str]:
     """Microseconds of a student's step, at least."""
     return [f"{1e6 * seconds / row['steps']:.3g}" for seconds in row["floors"].values()]
+
+
+def _rate(row: Row) -> list[str]:
+    """Images a second that bandwidth and peak allow; of those of ImageNet's size, the hours of what `_HOURS` says."""
+    most = row["images"] / max(row["floors"]["bandwidth"], row["floors"]["peak"])
+    hours = f"{_EPOCHS * _IMAGENET / _CHIPS / most / 3600:.2g}" if "224 px" in row["what"] else ""
+    return [f"{most:,.0f}", hours]
 
 
 def _counts(row: Row) -> list[str]:

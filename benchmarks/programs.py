@@ -23,8 +23,9 @@ from jaxsoft.experiment.plan import checks, maps
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.students.waves import wave_program
-from jaxsoft.experiment.teach.cohort import ENTROPY_IMAGES, Task, cohort_program
+from jaxsoft.experiment.teach.cohort import Task, cohort_program
 from jaxsoft.experiment.teach.experts import by_architecture
+from jaxsoft.experiment.teach.resident import ENTROPY_IMAGES
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, evaluate, feature_maps
 from jaxsoft.training import recipe as recipes
@@ -36,6 +37,17 @@ from jaxsoft.types import Dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 Shape: Any = jax.ShapeDtypeStruct
+
+
+_CASES = {  # model, side, batch, members, images of each as batches, augmentation, classes
+    "D3, 32 px, batch 256": ("convnet(depth=3)", 32, 256, 8, 10, "dsa", 10),
+    "D3, 32 px, batch 100": ("convnet(depth=3)", 32, 100, 25, 10, "dsa", 10),
+    "D3, 32 px, batch 10": ("convnet(depth=3)", 32, 10, 256, 1, "dsa", 10),
+    "D4, 64 px, batch 256": ("convnet(depth=4)", 64, 256, 8, 10, "dsa", 10),
+    "ResNet18, 32 px, batch 256": ("resnet18", 32, 256, 4, 10, "dsa", 10),
+    "ResNet18, 224 px, batch 256": ("resnet18(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+    "ResNet50, 224 px, batch 256": ("resnet50(stem=imagenet)", 224, 256, 1, 10, "none", 1000),
+}
 
 
 class Asked(NamedTuple):
@@ -82,6 +94,16 @@ def of_config(name: str, argument: str | None, chip: str, device: Any) -> Iterat
         yield from _learned(plan, settings, dataset, device)
 
 
+def typical(chip: str, device: Any) -> Iterator[Asked]:
+    """The chunks of `_CASES`, trained with momentum in bfloat16: a hundred steps and a look at 256 images."""
+    for what, (model, side, batch, members, share, augment, classes) in _CASES.items():
+        with target.aimed(target.named(chip)):
+            how = "sgd(momentum=0.9)", "constant", augment, "bfloat16"
+            recipe, shape = Recipe(model, classes, share * batch, batch, *how), (side, side, 3)
+            block = cost.choose_block(recipe, shape, members)
+            yield of_bucket(Bucket(recipe, members, block, 100, batch), shape, device)._replace(what=what)
+
+
 def of_bucket(bucket: Bucket, shape: tuple[int, ...], device: Any, pool: int = 1000, look: int = 256) -> Asked:
     """The chunk of one bucket on a pool of images, with a look at some."""
     program = Program((bucket,), shape, select=0, devices=[device])
@@ -97,6 +119,7 @@ def _students(plan: Plan, settings: config.Settings, dataset: Dataset, device: A
     bank = _shared(plan, settings, dataset)
     validation, test = (_eval_set(len(s), batch, shape, kind) for s in (dataset.validation, dataset.test))
     evals = (validation,) if settings.protocol == "sealed" else (validation, test)
+    test = _eval_set(evaluate.piece_images(len(dataset.test), _bytes(Shape(shape, kind))), batch, shape, kind)
     members = tuple(_member(b.members, b.recipe) for b in buckets)
     waits = _bytes(test) if settings.protocol == "sealed" else 0
     chunk = _chunk("students: chunk", program, bank, evals, members, shape)

@@ -77,8 +77,9 @@ def teach(
     starting.set_up_for_caller()
     how, console = config.instance(settings, Teacher, "config.teacher"), Caller(progress, bool(folder))
     told = on_epoch or functools.partial(telling.of_teachers, console)
+    windows = functools.partial(telling.of_windows, console)
     with console.stage("teachers"), console.interruptible():
-        return teaching.teach(dataset, how, normalization, folder, told, precision, lowering, on_wait)
+        return teaching.teach(dataset, how, normalization, folder, told, precision, lowering, on_wait, windows)
 
 
 @numerics.pinned()

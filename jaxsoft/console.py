@@ -45,7 +45,13 @@ class Console:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, and clear its bar at the end; in a notebook it stays as it was last."""
+        """Time a stage, and clear its bar at the end; in a notebook it stays as it was last.
+
+        Raises:
+          Interrupted: the user asked to stop before it.
+        """
+        if self.stop:
+            raise errors.Interrupted(f"stopped before the stage {name}; the same command goes on from there")
         start = time.perf_counter()
         try:
             yield
@@ -90,9 +96,9 @@ class Console:
         else:
             self._output = importlib.import_module("IPython.display").display(shown, raw=True, display_id=True)
 
-    def interruptible(self) -> contextlib.AbstractContextManager[None]:
-        """Turn the first signal to stop into `stop`; a second one, or no boundary within 8 s, ends the process."""
-        return stopping.heard(self._ask_to_stop, "stopping at the next boundary; once more to stop at once")
+    def interruptible(self, seconds: float = stopping.GRACE_SECONDS) -> contextlib.AbstractContextManager[None]:
+        """Turn the first signal to stop into `stop`; a second one, or no boundary within so long, ends the process."""
+        return stopping.heard(self._ask_to_stop, "stopping at the next boundary; once more to stop at once", seconds)
 
     def _ask_to_stop(self) -> None:
         self.stop = True

@@ -144,6 +144,8 @@ def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> 
         return 0
     cluster = Cluster(ray, given["compilation_cache"]) if ray else None
     rows = run.run(settings, workdir, console, cluster=cluster)
+    from jaxsoft.command import shares
+
     if shares.is_share(workdir.name):
         shares.end(workdir, console)
         return _ended(rows)

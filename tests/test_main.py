@@ -362,7 +362,7 @@ def test_a_changed_file_is_told(refused):
 def test_every_error_has_its_exit_code(refused, monkeypatch, kind):
     from jaxsoft.experiment import run
 
-    def fail(*_):
+    def fail(*_, **__):
         raise kind("what happened")
 
     monkeypatch.setattr(run, "run", fail)
@@ -388,7 +388,7 @@ def test_failed_members_change_the_exit_code(monkeypatch, capsys, status, code):
     from jaxsoft.experiment import run
 
     rows = [{"status": "done"}, {"status": status}]
-    monkeypatch.setattr(run, "run", lambda *_: rows)
+    monkeypatch.setattr(run, "run", lambda *_, **__: rows)
     monkeypatch.setattr(run, "close", lambda *_: None)
     monkeypatch.setattr(report, "write_report", lambda *_: Path("here/report.html"))
     monkeypatch.setattr(command_report, "ending", lambda *_: "THE TABLE\n\nTHE ANSWER")

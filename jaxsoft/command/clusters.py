@@ -2,11 +2,11 @@
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import re
 import signal
 from collections.abc import Iterator, Mapping
+from importlib import util
 from typing import Any
 
 from jaxsoft import errors
@@ -41,7 +41,7 @@ def check(given: Mapping[str, Any]) -> None:
         raise errors.ConfigError(f"--address expects auto or HOST:PORT of a cluster, got {errors.quoted(address)}")
     if others := [f"--{name}" for name in ("process", "coordinator", "share") if given[name]]:
         raise errors.ConfigError(f"--engine={engine} sends waves to workers: it takes no {', no '.join(others)}")
-    if not importlib.util.find_spec("ray"):
+    if not util.find_spec("ray"):
         raise errors.ConfigError(f"--engine=ray needs Ray: {errors.install('cluster')}")
 
 

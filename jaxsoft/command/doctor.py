@@ -28,6 +28,7 @@ _EXTRAS = {
     "tpu": "Google TPU",
     "compile-only": "compile for GPUs that are not here",
     "prepare": "write sets of TensorFlow Datasets",
+    "stream": "decode images while they are trained on",
     "hdf5": "read distilled sets in .h5",
     "cluster": "sweeps on a Ray cluster",
     "test": "run the tests",

@@ -12,12 +12,12 @@ from jaxsoft import errors
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
-_GRACE_SECONDS = 8.0
+GRACE_SECONDS = 8.0  # less than any scheduler leaves between asking and killing
 
 
 @contextlib.contextmanager
-def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
-    """Hear the first signal that asks to stop; a second one, or no end within 8 s, ends the process.
+def heard(asked: Callable[[], None], told: str, grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
+    """Hear the first signal that asks to stop; a second one, or no end within the grace, ends the process.
 
     A thread reads the signals, because the main one may be inside a long compiled call. Ending hard loses nothing but
     the work since the last checkpoint. At the first signal the user is told, then that thread calls `asked`.
@@ -27,7 +27,7 @@ def heard(asked: Callable[[], None], told: str) -> Iterator[None]:
         return
     receive, send = socket.socketpair()
     send.setblocking(False)
-    threading.Thread(target=_listen, args=(receive, asked, told), daemon=True).start()
+    threading.Thread(target=_listen, args=(receive, asked, told, grace_seconds), daemon=True).start()
     before = signal.set_wakeup_fd(send.fileno(), warn_on_full_buffer=False)
     # What nohup ignores stays so; but SIGINT, which shells ignore for the background, is meant by whoever sends it.
     wanted = [n for n in SIGNALS if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
@@ -65,7 +65,7 @@ def _try(write: Callable[[], object]) -> None:
     thread.join(timeout=1.0)
 
 
-def _listen(receive: socket.socket, asked: Callable[[], None], told: str) -> None:
+def _listen(receive: socket.socket, asked: Callable[[], None], told: str, grace_seconds: float) -> None:
     waiting = False
     with receive:
         try:
@@ -75,7 +75,7 @@ def _listen(receive: socket.socket, asked: Callable[[], None], told: str) -> Non
                 if waiting:
                     leave()
                 waiting = True
-                receive.settimeout(_GRACE_SECONDS)
+                receive.settimeout(grace_seconds)
                 tell(told)
                 asked()
         except TimeoutError:

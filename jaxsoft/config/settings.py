@@ -75,9 +75,9 @@ class Training(_Group):
 
 @dataclass(frozen=True)
 class Teacher(Training):
-    """The experts; each is kept after every epoch."""
+    """The experts; each is kept after every epoch, or after those that `keep` says."""
 
-    epochs: int = setting(50, "passes over the training images, one checkpoint after each", low=1)
+    epochs: int = setting(50, "passes over the training images", low=1)
     experts: int = setting(1, "how many, trained at once, if a label needs them", low=0, high=1000)
     models: tuple[Spec, ...] = function((), "one architecture for each expert; empty: all have `model`")
     rates: tuple[float, ...] = setting(
@@ -86,6 +86,14 @@ class Teacher(Training):
     seed: int = setting(0, "of the first expert; the others follow", low=0)
     expected: tuple[str, ...] = setting((), "epoch:validation accuracy that is expected; a teacher far from it is told")
     store: str = setting("", "folder of experts that several runs share; empty: inside the run folder", names="path")
+    keep: str = setting(
+        "all", "epochs that are kept: all, every(k), or asked by the sweep's labels; the last one always"
+    )
+    stream: str = setting(
+        "auto",
+        "whether images come from the disk window by window; auto: those kept encoded, or too large for a device",
+        choices=("auto", "always", "never"),
+    )
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,7 @@ class Compute:
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
+    grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 from jaxsoft import errors, files, imports, types
 from jaxsoft.config import values
-from jaxsoft.data import arrays, classes, own, prepared, sets
+from jaxsoft.data import arrays, classes, own, prepared, refusals, sets
 from jaxsoft.data.encoded import Encoded, taken
 from jaxsoft.data.formats import images
 from jaxsoft.data.sets import tfds
@@ -145,9 +145,17 @@ def prepare(
 
 
 def verify(name: str, root: str | Path | None = None, *, resize: int | None = None) -> str:
-    """Compare every byte of a prepared dataset with its digests, errors as `load`; one line for the user: what it holds."""
+    """Compare every byte of a prepared dataset with its digests, also of files that images stay in; errors as `load`.
+
+    Returns:
+      One line for the user: what it holds.
+    """
     asked = _Asked(name, root, resize)
-    whole = asked.open()  # which compares every byte
+    whole = asked.open()  # which compares every byte of what was prepared
+    for images_of in (whole.train.images, whole.test.images):
+        if isinstance(images_of, Encoded) and (changed := images_of.changed()):
+            told = f"{len(changed):,} of {len(images_of):,} images: {refusals.listed(changed, separator='; ')}"
+            raise errors.DataError(f"{asked.name}: {told}")
     held = whole.manifest.held
     counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
     counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"
@@ -207,7 +215,7 @@ class _Asked:
             )
         if not self.resize:
             raise errors.ConfigError("encoded=True expects resize, the side in pixels that networks see, such as 224")
-        return prepared.Kept(self.known.stored(found), self.resize, 3)
+        return prepared.Kept(self.known.stored(found), self.resize)
 
     def _read(self, whole: prepared.Prepared) -> prepared.Prepared:
         """The dataset with images, where it holds entries of files."""
@@ -218,7 +226,7 @@ class _Asked:
 
         def images_of(name: str, split: types.Split) -> types.Split:
             index = self.folder / f"{name}_images.npy"
-            return types.Split(Encoded(index, stored, shown["side"], shown["channels"], origin), split.labels)
+            return types.Split(Encoded(index, stored, shown["side"], origin), split.labels)
 
         return whole._replace(train=images_of("train", whole.train), test=images_of("test", whole.test))
 

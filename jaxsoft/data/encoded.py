@@ -24,8 +24,6 @@ from jaxsoft import errors, files
 from jaxsoft.data import refusals
 from jaxsoft.data.formats import images
 
-CHANNELS = {1: "L", 3: "RGB"}
-"""What Pillow calls them."""
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """Of the part that is seen in training: its share of the picture, and its width by its height."""
 _TRIES = 10
@@ -55,7 +53,6 @@ class Encoded:
         index: Path,
         stored: Callable[[str], bytes],
         side: int,
-        channels: int,
         where: str,
         rows: Int[np.ndarray, "N"] | None = None,
     ):
@@ -64,15 +61,15 @@ class Encoded:
         Args:
           index: the file of the entries.
           stored: gives the bytes of a place.
-          side, channels: as they are seen.
+          side: of what is seen, in colour.
           where: their folder, in messages.
           rows: which of the entries these are; None: all.
         """
         entries = np.load(index, mmap_mode="r")
-        self._given = index, stored, side, channels, where, np.arange(len(entries)) if rows is None else rows
+        self._given = index, stored, side, where, np.arange(len(entries)) if rows is None else rows
         self._entries, self._stored, self._where, self._rows = entries, stored, where, self._given[-1]
         self.flags = SimpleNamespace(writeable=False)
-        self.shape = (len(self._rows), side, side, channels)
+        self.shape = (len(self._rows), side, side, 3)
         self.nbytes = self.size = math.prod(self.shape)
 
     def __len__(self) -> int:
@@ -113,11 +110,20 @@ class Encoded:
         """One picture as it is seen in training, by `DRAWS` numbers in [0, 1)."""
         picture, side = self._picture(row), self.shape[1]
         seen = picture.crop(crop(*picture.size, draws)).resize((side, side), Image.Resampling.BILINEAR)
-        return _pixels(seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draws[-1] < 0.5 else seen)
+        return np.asarray(seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draws[-1] < 0.5 else seen)
 
-    def check(self, row: int) -> None:
-        """Compare the bytes of a picture with its digest; DataError as all reading, but nothing is decoded."""
-        self._bytes(row)
+    def changed(self) -> list[str]:
+        """What is wrong with each picture whose bytes cannot be read, or have another digest; nothing is decoded."""
+
+        def problem(row: int) -> str:
+            try:
+                self._bytes(row)
+            except errors.DataError as problem:
+                return str(problem)
+            return ""
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return [*filter(None, pool.map(problem, range(len(self))))]
 
     def place(self, row: int) -> str:
         """Where a picture lies, in messages."""
@@ -133,7 +139,7 @@ class Encoded:
         return data
 
     def _picture(self, row: int) -> Image.Image:
-        return images.picture(self._bytes(row), self.place(row), CHANNELS[self.shape[3]])
+        return images.picture(self._bytes(row), self.place(row))
 
 
 def taken(images: Any, rows: Any) -> Any:
@@ -148,7 +154,7 @@ def evaluated(picture: Image.Image, side: int) -> UInt8[np.ndarray, "H W C"]:
     size = tuple(short if s == min(picture.size) else int(short * s / min(picture.size)) for s in (width, height))
     left, upper = (round((s - side) / 2) for s in size)
     scaled = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-    return _pixels(scaled.crop((left, upper, left + side, upper + side)))
+    return np.asarray(scaled.crop((left, upper, left + side, upper + side)))
 
 
 def crop(width: int, height: int, draws: Float[np.ndarray, "d"]) -> Box:
@@ -174,8 +180,3 @@ def central(width: int, height: int) -> Box:
     h = min(height, round(width / RATIO[0]))
     left, upper = (width - w) // 2, (height - h) // 2
     return left, upper, left + w, upper + h
-
-
-def _pixels(picture: Image.Image) -> UInt8[np.ndarray, "H W C"]:
-    pixels = np.asarray(picture)
-    return pixels if pixels.ndim == 3 else pixels[..., None]

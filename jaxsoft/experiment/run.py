@@ -55,7 +55,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
-    with _opened(settings, workdir, console) as (folder, to), console.interruptible():
+    grace = settings.compute.grace_seconds
+    with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
         with processes.turn("teachers"), console.stage("teachers"):
             settings = _begun(settings, dataset, folder)
             experts = experts or _taught(settings, dataset, folder, console, to)
@@ -289,5 +290,19 @@ def _wanted(settings: config.Settings) -> tuple[config.Teacher, str]:
 def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
     """The experts, taught or found where the settings say."""
     told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
-    how = told, settings.precision, settings.compute.lowering, progress.of_waiting(console)
-    return teach(dataset, *_wanted(settings), store_of(settings, folder), *how)
+    waiting, windows = progress.of_waiting(console), functools.partial(progress.of_windows, console)
+    (wanted, normalization), store = _wanted(settings), store_of(settings, folder)
+    if wanted.experts and not is_taught(dataset, wanted, normalization, settings.precision, store):
+        console.say("\n".join(describe.teacher_lines(settings, dataset)))
+    return teach(
+        dataset,
+        wanted,
+        normalization,
+        store,
+        told,
+        settings.precision,
+        on_wait=waiting,
+        on_window=windows,
+        compute=settings.compute,
+        asked=sweep.asked(settings),
+    )

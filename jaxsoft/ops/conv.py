@@ -38,6 +38,8 @@ LOWERINGS = ("patches", "kernel", "winograd", "map", "grouped")
 # From this many images of one member on, an accelerator is filled by a single member's library convolution: on an H100 a
 # tenth faster than patches of eight members at 256 images, and a fifth slower than those of 24 members at 100 images.
 FULL_BATCH = 128
+# Images of so many pixels fill it at any batch: eight of them are as many pixels as 128 of 32 px.
+LARGE_IMAGE = 128 * 128
 # Products of our own kernels have at least so many channels on either side; windows of fewer are small anyway.
 KERNEL_CHANNELS = 16
 # On CPU the gradient in the kernel is a convolution whose window is the response of the whole batch. Up to so many
@@ -122,10 +124,24 @@ def exactly(name: str = "auto") -> Iterator[None]:
         yield
 
 
-def one_by_one(images: int, lowering: str) -> bool:
+def one_by_one(images: int, lowering: str, image_shape: tuple[int, ...] = (0, 0, 0)) -> bool:
     """Whether on an accelerator the convolutions of vmapped members, of so many images each, follow each other."""
-    lowering = _possible(lowering)
-    return lowering == "map" or (lowering == "auto" and (images >= FULL_BATCH or target.platform() == "tpu"))
+    full = images >= FULL_BATCH or _is_large(image_shape) or target.platform() == "tpu"
+    return _possible(lowering) == "map" or (_possible(lowering) == "auto" and full)
+
+
+def stacked(lowering: str, image_shape: tuple[int, ...]) -> str:
+    """The lowering for members that are vmapped together, whatever the rules say, where images have this shape.
+
+    For large images `auto` then is `map` on a GPU: patches of several members at 224 px end XLA's compiler, and the process
+    with it.
+    """
+    return "map" if target.platform() == "gpu" and lowering == "auto" and _is_large(image_shape) else lowering
+
+
+def _is_large(image_shape: tuple[int, ...]) -> bool:
+    """Whether one image, or one frame of a clip, has as many pixels as `LARGE_IMAGE`."""
+    return math.prod(image_shape[-3:-1]) >= LARGE_IMAGE
 
 
 def choose(map: str, members: int, images: int, g: Geometry, channels: int = 1) -> str:

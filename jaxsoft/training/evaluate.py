@@ -18,6 +18,9 @@ from jaxsoft.training import cost, metrics
 from jaxsoft.training.batches import DATA
 from jaxsoft.training.fit import Bank, make_bank
 from jaxsoft.training.recipe import Recipe
+from jaxsoft.types import Split
+
+PIECE_BYTES = 1_000_000_000
 
 _AT_ONCE = 1024  # images that are read
 _ON_DEVICE = 1 << 31  # bytes of images of a question
@@ -46,6 +49,26 @@ def eval_set(
         padded[start : start + _AT_ONCE][: len(labels) - start] = images[start : start + _AT_ONCE]
     known = np.concatenate([labels, np.full(spare, -1, labels.dtype)])
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
+
+
+class Pieces(NamedTuple):
+    """A split whose images go to a device once, and no more than `PIECE_BYTES` of them at a time, in pieces of one shape."""
+
+    split: Split
+    normalizer: Normalizer
+    batch: int  # images at a time, at most
+
+    def __iter__(self) -> Iterator[EvalSet]:
+        labels, image = self.split.labels, self.normalizer.store_beyond(self.split.images[:1])
+        room = piece_images(len(labels), image.nbytes)
+        for start in range(0, max(1, len(labels)), max(1, room)):
+            part = slice(start, start + room)
+            yield eval_set(self.normalizer.store_beyond(self.split.images[part]), labels[part], self.batch, room)
+
+
+def piece_images(images: int, each: int) -> int:
+    """How many of so many images, of so many bytes each, are on a device at a time where each is asked about once."""
+    return -(-images // max(1, -(-images * each // PIECE_BYTES)))
 
 
 def evaluate(

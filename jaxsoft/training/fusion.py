@@ -243,8 +243,8 @@ def _flops(equation: Any) -> float:
     if equation.primitive.name == "dot_general":
         left = equation.invars[0].aval.shape
         return terms * math.prod(left[axis] for axis in dims[0][0])
-    kernel = equation.invars[1].aval.shape
-    return terms * math.prod(kernel) / kernel[dims.rhs_spec[0]]
+    kernel, apart = equation.invars[1].aval.shape, math.prod(equation.params["lhs_dilation"])
+    return terms * math.prod(kernel) / kernel[dims.rhs_spec[0]] / apart  # but for the zeros between pixels
 
 
 def _flops_of(kernel: Any) -> float:

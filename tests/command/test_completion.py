@@ -60,6 +60,7 @@ def test_flags_settings_and_names(completed):
         "--source=",
         "--resize=",
         "--frames=",
+        "--encoded",
         *DATASETS,
     ]
     assert completed("report", "--") == ["nospace", "--out=", "--mix", "--formats="]

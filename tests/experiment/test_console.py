@@ -10,7 +10,7 @@ import time
 import pytest
 from rich.console import Console as Rich
 
-from jaxsoft import console
+from jaxsoft import console, errors
 from jaxsoft.console import Console
 
 
@@ -77,6 +77,7 @@ def test_nothing_of_the_bar_is_cut_in_a_narrow_terminal(make, width):
 
 
 CELL = """
+from jaxsoft import errors
 from jaxsoft.console import Console
 told = Console()
 with told.stage("students"):
@@ -111,6 +112,14 @@ def test_stages_are_timed(make):
     with told.stage("data"):
         time.sleep(0.02)
     assert 0.02 <= told.seconds["data"] < 5
+
+
+def test_no_stage_begins_once_the_user_has_asked_to_stop(make):
+    told = make(False)
+    told.stop = True
+    with pytest.raises(errors.Interrupted, match="^stopped before the stage report; the same command goes on"):
+        with told.stage("report"):
+            raise AssertionError("it began")
 
 
 def test_what_the_user_wrote_is_told_as_it_is(capsys):
@@ -148,11 +157,9 @@ def test_outside_of_the_main_thread_signals_are_left_alone():
 
 RUN = """
 import sys, time
-from jaxsoft.command import stopping
 from jaxsoft import console
-stopping._GRACE_SECONDS = float(sys.argv[1])
 told = console.Console()
-with told.interruptible():
+with told.interruptible(float(sys.argv[1])):
     print("ready", flush=True)
     end = time.monotonic() + 600
     while time.monotonic() < end:

@@ -124,3 +124,15 @@ def test_a_signal_stops_at_the_next_boundary_and_nothing_is_trained_twice(undist
     assert "stopped after chunk 1 of 3; the same command goes on from there" in told
     assert len(seconds) == 2 and max(seconds) < 10
     assert (tmp_path / "run" / "results.csv").read_bytes() == table
+
+
+def test_a_signal_ends_any_other_stage_with_the_same_code(undisturbed, tmp_path):
+    """Where there is no boundary: before there is a folder, while labels are made, once all rows are there."""
+    environment = undisturbed[2]
+    file = tiny.config_file(tmp_path, CHANGES | {"compute.grace_seconds": 0.5})
+    tries = [("data", 1, "stop"), ("labels", 1, "stop"), ("report", 1, "stop"), ("progress", 1, "kill before")]
+    codes, told, seconds = run_tries(file, tmp_path / "run", tries, **environment)
+    assert codes == [errors.Interrupted.exit_code] * 3 + [0], told
+    assert told.count("interrupted; the same command goes on from there") == 2 and "Traceback" not in told
+    assert "stopped; the same command goes on from the last checkpoint" in told
+    assert max(seconds) < 10 and manifest.verify(tmp_path / "run") == []

@@ -29,10 +29,13 @@ from jaxsoft.training import ensemble
 PLACES = {
     "save": (store.Checkpoints, "save"),
     "chunk": (ensemble.Program, "chunk"),
+    "learn": (ensemble.Program, "learn"),
     "progress": (console.Console, "progress"),
     "append": (results.ResultsLog, "append"),
     "csv": (results, "write_csv"),
     "report": (report, "write_report"),
+    "data": (run, "load"),
+    "labels": (run, "prepare"),
     "manifest": (run, "close"),
 }
 
@@ -57,7 +60,7 @@ def prepare(place, turn, harm):
         if mine and harm == "stop":
             say(signal=time.process_time())
             os.kill(os.getpid(), signal.SIGTERM)
-            while not args[0].stop:  # until the console has heard of it
+            while not getattr(args[0], "stop", False):  # until the console has heard of it, or the process has ended
                 time.sleep(0.01)
         return result
 

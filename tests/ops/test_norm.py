@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from jax.test_util import check_grads
 
 from jaxsoft import target
@@ -134,3 +135,30 @@ def test_pooling_equals_numpy_and_drops_the_odd_edge(pool, reduce, height, width
 
 def test_examples_of_the_docstrings():
     assert doctest.testmod(norm).failed == 0
+
+
+def window_reduction(x):
+    return nn.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf), (3, 3), (2, 2))
+
+
+@pytest.mark.parametrize("sides, platform", [((7, 8), "gpu"), ((1, 2), "gpu"), ((8, 5), "cpu")])
+def test_max_pool_of_three_and_its_gradients_are_those_of_a_window_reduction(sides, platform):
+    """With ties, of which the first pixel counts; and of the gradient of a gradient."""
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 4, (2, *sides, 3)), jnp.float32)
+
+    def found(pool):
+        y, pull = jax.vjp(pool, x)
+        twice = jax.grad(lambda x: jnp.sum(jax.grad(lambda x: (pool(x * x) ** 2).sum())(x) ** 2))
+        return y, pull(jnp.asarray(draw(*y.shape), jnp.float32))[0], twice(x)
+
+    with target.aimed(target.Target(platform)):
+        found_here = found(norm.max_pool_of_three)
+    for ours, theirs in zip(found_here, found(window_reduction)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_max_pool_of_three_tells_what_is_no_number_and_gives_a_tie_to_its_first_pixel():
+    x = jnp.zeros((1, 3, 3, 1)).at[0, 2, 2, 0].set(jnp.nan)
+    y, pull = jax.vjp(norm.max_pool_of_three, x)
+    assert jnp.isnan(y).ravel().tolist() == [False, False, False, True]
+    assert pull(jnp.ones_like(y))[0].ravel().tolist() == [1, 1, 0, 1, 0, 0, 0, 0, 0]

@@ -6,6 +6,7 @@ import pytest
 import tiny
 
 from jaxsoft import target
+from jaxsoft.ops import conv
 from jaxsoft.training import cost
 from jaxsoft.training.recipe import Recipe
 
@@ -82,6 +83,26 @@ def test_large_batches_of_an_accelerator_are_not_stacked_where_convolutions_foll
         assert cost.choose_block(large, tiny.SHAPE, 8) == 1
         assert cost.choose_block(large._replace(batch=100), tiny.SHAPE, 8) == 8
         assert cost.choose_block(large, tiny.SHAPE, 8, batch=100) == 8
+
+
+def test_members_with_large_images_are_never_stacked_by_auto_on_an_accelerator():
+    """At any batch, as no batch of them is small; in whatever order the axes before those of a frame come."""
+    with target.aimed(target.Target("gpu")):
+        assert [cost.choose_block(DEEP, (side, side, 3), 8) for side in (64, 128, 224)] == [8, 1, 1]
+        assert cost.choose_block(DEEP, (224, 224, 3), 8, lowering="patches") == 8
+        assert cost.choose_block(LINEAR, (224, 224, 3), 8) == 8, "no convolution, nothing that follows"
+        assert [conv.stacked("auto", (16, side, side, 3)) for side in (112, 128)] == ["auto", "map"]
+        assert conv.stacked("patches", (224, 224, 3)) == "patches"
+    with target.aimed(target.Target("tpu")):
+        assert conv.stacked("auto", (224, 224, 3)) == "auto", "which is map there at any size"
+
+
+@pytest.mark.parametrize("blocks, products", [("18", 10.65e9), ("50", 24.30e9)])
+def test_step_flops_of_networks_of_imagenet(blocks, products):
+    """Thrice the 1.814 and 4.089 billion products of an image, but for the gradient in its pixels; none of zeros between."""
+    recipe = Recipe(f"resnet{blocks}(stem=imagenet)", 1000, slots=4, batch=2, precision="bfloat16")
+    with target.aimed(target.named("h100")):
+        assert cost.step_flops(recipe, (224, 224, 3)) == pytest.approx(2 * products, rel=1e-3)
 
 
 def test_members_whose_convolutions_follow_each_other_are_never_stacked():

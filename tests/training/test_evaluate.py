@@ -1,5 +1,7 @@
 """Evaluation against NumPy, and the cutting of a split into batches."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 import tiny
 
 from jaxsoft import models
+from jaxsoft.data.normalize import Normalizer
 from jaxsoft.training import evaluate, fit
 from jaxsoft.training.fit import Bank
+from jaxsoft.types import Split
 
 RECIPE = tiny.MLP._replace(model="mlp(layers=1)")  # softmax regression
 
@@ -77,6 +81,25 @@ def test_a_split_is_cut_into_the_fewest_batches_and_padded_least(count, batch, s
     assert data.labels.dtype == np.int32 and data.images.dtype == np.float32
     np.testing.assert_array_equal(data.images.reshape(-1, *tiny.SHAPE)[:count], images)
     np.testing.assert_array_equal(data.labels.ravel(), [*labels, *[-1] * (shape[0] * shape[1] - count)])
+
+
+@pytest.mark.parametrize(
+    "bytes_at_a_time, shapes", [(10**9, [(3, 7)]), (64 * 11, [(2, 6)] * 2), (64 * 8, [(1, 7)] * 3)]
+)
+def test_a_large_split_comes_in_pieces_of_one_shape_that_hold_each_image_once(
+    setting, monkeypatch, bytes_at_a_time, shapes
+):
+    """And say of each class what the whole says."""
+    bank, variables, images, labels, _ = setting
+    monkeypatch.setattr(evaluate, "PIECE_BYTES", bytes_at_a_time)
+    normalizer = Normalizer(np.ones(1, np.float32), np.zeros(1, np.float32))
+    pieces = [*evaluate.Pieces(Split(images, labels), normalizer, batch=8)]
+    assert [piece.labels.shape for piece in pieces] == shapes
+    seen, known = (np.concatenate([a.reshape(-1, *a.shape[2:]) for a in column]) for column in zip(*pieces))
+    assert (seen[known >= 0] == images).all() and (known[known >= 0] == labels).all()
+    count = functools.partial(evaluate.correct_by_class, RECIPE, bank, variables)
+    whole = evaluate.eval_set(images, labels, 8)
+    assert (sum(map(count, pieces)) == count(whole)).all()
 
 
 @pytest.mark.parametrize("model", models.architectures())

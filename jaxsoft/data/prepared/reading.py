@@ -34,8 +34,8 @@ class Manifest:
 
     `digests` are SHA-256 in hex, one for each array without its header; `chunks` those of its pieces of `CHUNK` bytes, which
     can be checked at once. Format 1 has no chunks and no seal. `raw.Raw` has origin, notes and `held`, which is written if
-    it is not 0. `encoded`, written if images stay in their files below `origin`: their side and channels as they are seen,
-    and the bytes of their longest place; the arrays of images then hold `entries`.
+    it is not 0. `encoded`, written if images stay in their files below `origin`: their side as they are
+    seen, and the bytes of their longest place; the arrays of images then hold `entries`.
     """
 
     name: str
@@ -134,7 +134,7 @@ def _makes_sense(told: dict[str, Any]) -> bool:
         and 0 <= held < sum(train)
         and min(test) >= 0 < sum(test)
         and type(kept := told.get("encoded", {})) is dict
-        and (not kept or kept.keys() == {"side", "channels", "width"})
+        and (not kept or kept.keys() == {"side", "width"})
         and all(type(number) is int and number > 0 for number in kept.values())
         and digests.keys() == set(ARRAYS)
         and all(type(digest) is str and re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())

@@ -30,11 +30,10 @@ Progress = Callable[[int, int], None]
 
 
 class Kept(NamedTuple):
-    """How pictures are kept encoded: what gives the bytes of a place, and the side and channels that they are seen with."""
+    """How pictures are kept encoded: what gives the bytes of a place, and the side that is seen."""
 
     stored: Callable[[str], bytes]
     side: int
-    channels: int
 
 
 class _Decoder:
@@ -133,8 +132,7 @@ def write(
             arrays = {array: placing.enter_context(files.replacing(path)) for array, path in paths.items()}
             manifest = _written(found, name, decoder, arrays, progress)
             if isinstance(decoder, indexing.Indexer) and kept:
-                shown = {"side": kept.side, "channels": kept.channels, "width": decoder.width}
-                manifest = replace(manifest, encoded=shown)
+                manifest = replace(manifest, encoded={"side": kept.side, "width": decoder.width})
             (folder / reading.MANIFEST).unlink(missing_ok=True)  # old description, new arrays: never both
             placing.close()
             files.replace(folder / reading.MANIFEST, manifest.text())

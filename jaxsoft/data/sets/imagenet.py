@@ -1,94 +1,95 @@
-"""ImageNet-1K: the photographs as everybody keeps them, a folder a class, and downsampled to 64 pixels, as published.
+"""ImageNet (ILSVRC2012) as folders: `train/<wnid>/*.JPEG`, and `val` as class folders too, or flat with a list.
 
-Their test images have no labels, so `val` is the test split. Of the photographs classes are WordNet numbers in sorted
-order; the downsampled ones count their classes from 1, in an order of their own, and name none.
-
-Reference: Russakovsky et al. (2015), "ImageNet Large Scale Visual Recognition Challenge"; Chrabaszcz et al. (2017), "A
-Downsampled Variant of ImageNet as an Alternative to the CIFAR datasets".
+A list names a file and its class on each line: `LOC_val_solution.csv` of Kaggle, or a `val.txt`, with wnids or with numbers of the
+sorted wnids from 0. Its test images have no labels, so `val` is the test split. Any part of the classes will do.
 """
 
-import io
-from collections.abc import Sequence
+import os
+import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
 
-from jaxsoft import files
+from jaxsoft import errors, files
 from jaxsoft.data import raw, refusals
-from jaxsoft.data.formats import pickled
+from jaxsoft.data.formats import images
 from jaxsoft.data.sets import Published, image_folder
 
-CLASSES = 1000
-SOURCE = "https://image-net.org/download"
+SOURCE = "https://image-net.org/challenges/LSVRC/2012"
 LICENCE = "non-commercial research (terms of ImageNet)"
-TRAIN, TEST = [f"train_data_batch_{i}" for i in range(1, 11)], ["val_data"]
-_SIDE = 64
-_MOST_BYTES = 1 << 31  # of one file; the published ones have 1.6 billion
+FILES = "train/ with a folder of JPEG files for each wnid, and val/ likewise, or flat beside LOC_val_solution.csv or val.txt"
 
-
-class _Batch(NamedTuple):
-    """The images of one file: their classes, and pixels colour by colour."""
-
-    labels: Int32[np.ndarray, "n"]
-    pixels: UInt8[np.ndarray, "n P"]
+_FOLDERS = ("", "ILSVRC2012", "imagenet", "ILSVRC/Data/CLS-LOC")
+_LISTS = ("LOC_val_solution.csv", "val.txt", "val/val.txt")
+_WNID = re.compile(r"n\d{8}")
+_LINE = re.compile(r"(?:val/)?([\w-]+?)(?:\.JPEG)?[ ,\t]+(n\d{8}|\d+)\b.*")
+_MOST = 1 << 26  # bytes of a list
 
 
 def find(where: Path, argument: str) -> Path | None:
-    """The folder itself, or one below it called imagenet, that holds train/ and val/."""
-    return next((p for p in (where, where / "imagenet") if (p / "train").is_dir() and (p / "val").is_dir()), None)
+    """The folder that holds train and val."""
+    found = (where / name for name in _FOLDERS)
+    return next((path for path in found if _wnids(path / "train") and (path / "val").is_dir()), None)
 
 
-def find_small(where: Path, argument: str) -> Path | None:
-    """The folder itself, or one below it called imagenet64, that holds the first file of train images."""
-    return next((p for p in (where, where / "imagenet64") if _path(p, TRAIN[0]).exists()), None)
+def read(found: Path, resize: int | None) -> raw.Raw:
+    """Classes are the sorted wnids, by the names of `LOC_synset_mapping.txt` if it is there."""
+    wnids = _wnids(found / "train")
+    number = {wnid: k for k, wnid in enumerate(wnids)}
+    train = {f"train/{wnid}/{name}": wnid for wnid in wnids for name in _files(found / "train" / wnid)}
+    lines = (line.split(" ", 1) for line in _lines(found, ("LOC_synset_mapping.txt",)))
+    words = {line[0]: line[1].split(",")[0] for line in lines if len(line) == 2}
+
+    def part(classes: dict[str, str]) -> raw.Part:
+        labels = np.array([number[wnid] for wnid in classes.values()], np.int32)
+        return raw.Part(labels, list(classes), lambda place: images.read(found / place, resize), str)
+
+    names = tuple(words.get(wnid, wnid) for wnid in wnids)
+    return raw.Raw(names, part(train), part(_val(found, wnids)), SOURCE, LICENCE)
 
 
-def read_small(found: Path, resize: int | None) -> raw.Raw:
-    """Ten files of train images and one of test images, which are in memory together: 16 GB."""
-    train, test = (_part([_batch(_path(found, name)) for name in names]) for names in (TRAIN, TEST))
-    return raw.Raw(tuple(f"class {k}" for k in range(1, CLASSES + 1)), train, test, SOURCE, LICENCE)
+def _val(found: Path, wnids: list[str]) -> dict[str, str]:
+    """Place -> wnid of the images of `val`."""
+    if own := _wnids(found / "val"):
+        if strangers := sorted({*own} - {*wnids}):
+            raise errors.DataError(f"{found}/val: {strangers[0]} is not among the {len(wnids)} classes of train")
+        return {f"val/{wnid}/{name}": wnid for wnid in own for name in _files(found / "val" / wnid)}
+    there, known = {Path(name).stem: name for name in _files(found / "val")}, {}
+    for line in _lines(found, _LISTS):
+        if not (told := _LINE.fullmatch(line)) or told[1] not in there:
+            continue  # a header, or an image of a class that is not here
+        wnid = told[2] if _WNID.fullmatch(told[2]) else wnids[int(told[2])] if int(told[2]) < len(wnids) else ""
+        if wnid in wnids:
+            known[f"val/{there[told[1]]}"] = wnid
+    if len(known) < len(there) or not known:
+        told = f"of {len(there):,} images in {found}/val, {len(known):,} have a class"
+        raise errors.DataError(errors.shown(f"{told}; wanted class folders, or {' or '.join(_LISTS[:2])} beside it"))
+    return known
 
 
-def _path(folder: Path, name: str) -> Path:
-    """A file as it is published, a pickle or arrays of NumPy."""
-    return folder / f"{name}.npz" if (folder / f"{name}.npz").exists() else folder / name
+def _wnids(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _WNID.fullmatch(entry.name))
 
 
-def _batch(path: Path) -> _Batch:
-    """The images of a file; DataError if it does not hold such."""
+def _files(folder: Path) -> list[str]:
+    with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.name.upper().endswith((".JPEG", ".JPG")))
+
+
+def _lines(found: Path, names: tuple[str, ...]) -> list[str]:
+    """Of the first of these lists that lies beside train and val, or above them as Kaggle has it."""
+    paths = (folder / name for name in names for folder in (found, *found.parents[:3]))
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        return []
     with refusals.naming(f"{path} cannot be read"):
-        content = files.read(path, _MOST_BYTES)
-        held = np.load(io.BytesIO(content)) if path.suffix == ".npz" else pickled.load(content)
-        pixels, labels = (np.asarray(held[key]) for key in ("data", "labels"))
-        if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3 * _SIDE**2):
-            raise ValueError(f"it has pixels {pixels.dtype} {pixels.shape} of {len(labels)} labels")
-        if labels.dtype.kind not in "iu" or labels.min() < 1 or labels.max() > CLASSES:
-            raise ValueError(f"it has labels other than whole numbers from 1 to {CLASSES}")
-    return _Batch(labels.astype(np.int32) - 1, pixels)
+        return files.read(path, _MOST).decode(errors="replace").splitlines()
 
 
-def _part(batches: Sequence[_Batch]) -> raw.Part:
-    """Images by their numbers through all files, which no array holds together."""
-    starts = np.cumsum([0, *(len(batch.labels) for batch in batches)])
-
-    def image(number: int) -> UInt8[np.ndarray, "H W 3"]:
-        batch = int(np.searchsorted(starts, number, side="right")) - 1
-        pixels = batches[batch].pixels[number - starts[batch]]
-        return pixels.reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)
-
-    return raw.Part(np.concatenate([batch.labels for batch in batches]), range(int(starts[-1])), image)
-
-
-_PHOTOGRAPHS = "its folder, with train/ and val/ that hold a folder for each class"
-_SMALL = f"imagenet64/ with {TRAIN[0]} to {TRAIN[-1]} and {TEST[0]}, pickles or .npz"
-_COUNTS = CLASSES, 1281, 50
+TITLE = "1.28 million photographs of any size, 1,000 classes"
 SETS = {
-    "imagenet": image_folder.SETS["image_folder"]._replace(
-        title="1.3 million photographs, 1,000 classes", source=SOURCE, files=_PHOTOGRAPHS, find=find, counts=_COUNTS
-    ),
-    "imagenet64": Published(
-        "1.3 million photographs, 64x64, 1,000 classes", SOURCE, _SMALL, _SIDE, find_small, read_small, counts=_COUNTS
-    ),
+    "imagenet": Published(TITLE, SOURCE, FILES, None, find, read, counts=(1000, 1281, 50), stored=image_folder.stored)
 }

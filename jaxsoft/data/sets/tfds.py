@@ -1,6 +1,8 @@
 """Any image classification set of TensorFlow Datasets that was prepared as array_record; read without TensorFlow."""
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +91,8 @@ def _features(found: Path, features: Any) -> tuple[str, str]:
 
 def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: str, resize: int | None) -> raw.Part:
     """One split, its images still packed: they are decoded as those of every other set."""
-    from tensorflow_datasets import decode
-
     with refusals.naming(f"{found}: {split} cannot be read"):
-        source = builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
+        source = _packed(builder, split, image)
         labels = np.array([source[i][label] for i in range(len(source))], np.int32)
 
     def pixels(i: int) -> UInt8[np.ndarray, "H W C"]:
@@ -101,7 +101,32 @@ def _part(found: Path, builder: Any, split: str, image: str, label: str, mode: s
             data = source[i][image]
         return images.decode(data, name, resize, mode)
 
-    return raw.Part(labels, range(len(source)), pixels)
+    return raw.Part(labels, range(len(source)), pixels, lambda i: f"{split}:{i}")
 
 
-SETS = {"tfds": Published(TITLE, SOURCE, FILES, None, find, read)}
+def _packed(builder: Any, split: str, image: str) -> Any:
+    from tensorflow_datasets import decode
+
+    return builder.as_data_source(split=split, decoders={image: decode.SkipDecoding()})
+
+
+def stored(folder: Path) -> Callable[[str], bytes]:
+    """What gives the bytes of an image by split and number, as `train:17`."""
+    return functools.partial(_bytes, folder)
+
+
+def _bytes(folder: Path, place: str) -> bytes:
+    split, _, number = place.partition(":")
+    with refusals.naming(f"{folder}: {split} image {number} cannot be read"):
+        source, image = _source(folder, split)
+        return source[int(number)][image]
+
+
+@functools.lru_cache(maxsize=4)
+def _source(folder: Path, split: str) -> tuple[Any, str]:
+    builder = _open(folder)
+    image, _ = _features(folder, builder.info.features)
+    return _packed(builder, split, image), image
+
+
+SETS = {"tfds": Published(TITLE, SOURCE, FILES, None, find, read, stored=stored)}

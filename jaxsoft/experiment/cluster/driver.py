@@ -116,11 +116,11 @@ class Cluster:
         if not self._fits(needs := _needs(memory)):
             console.say(f"waiting for a node that has {_told(needs)}; there is none now")
 
-    def _nodes(self) -> list[dict[str, float]]:
+    def _nodes(self) -> list[dict[str, Any]]:
         """The resources of each node that is alive."""
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
-    def _fits(self, needs: dict[str, float]) -> bool:
+    def _fits(self, needs: dict[str, Any]) -> bool:
         return any(all(node.get(name, 0) >= count for name, count in needs.items()) for node in self._nodes())
 
 
@@ -181,20 +181,20 @@ def _take(found: worker.Trained, wave: int, log: ResultsLog, console: Console) -
         console.say(f"  wave {wave + 1} on {found.node}: {line.strip()}")
 
 
-def _needs(memory: int) -> dict[str, float]:
+def _needs(memory: int) -> dict[str, Any]:
     """What Ray is asked for, for one worker: as many devices as this process has."""
     there = target.current()
     own = {"gpu": "GPU", "tpu": "TPU"}.get(there.platform)
-    return {"CPU": 1, own: there.devices} if own else {"CPU": there.devices, "memory": memory}
+    return {"CPU": 1, own: there.devices} if own else {"CPU": there.devices} | ({"memory": memory} if memory else {})
 
 
-def _told(resources: dict[str, float]) -> str:
+def _told(resources: dict[str, Any]) -> str:
     """Resources in words: 2 CPU, 3.5 GB."""
     each = (f"{n / 1e9:.3g} GB" if name == "memory" else f"{n:g} {name}" for name, n in resources.items())
     return ", ".join(each)
 
 
-def _remote(ray: Any, needs: dict[str, float]) -> Any:
+def _remote(ray: Any, needs: dict[str, Any]) -> Any:
     """The task of Ray that trains a wave; on an accelerator its process ends with it, as that holds the device's memory."""
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     environment.pop("XLA_PYTHON_CLIENT_PREALLOCATE", None)

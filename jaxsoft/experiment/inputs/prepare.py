@@ -18,7 +18,7 @@ from jaxsoft.experiment.inputs.views import online_teachers
 from jaxsoft.experiment.plan import make
 from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.teach.experts import Experts
-from jaxsoft.training.evaluate import EvalSet, eval_set
+from jaxsoft.training.evaluate import EvalSet, Pieces, eval_set
 from jaxsoft.training.fit import Bank, Member, make_bank
 from jaxsoft.types import Dataset
 
@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
 
     bank: Bank
     evals: tuple[EvalSet, ...]
-    test: EvalSet
+    test: Pieces
     members: tuple[Member, ...]
 
 
@@ -60,11 +60,11 @@ def prepare(
     tables, maps = feature_tables(plan.members, images, dataset, experts)
     bank = make_bank(normalizer, normalizer.store_beyond(whole.images[used]), rows, classes, teachers, tables)
     members = tuple(_stacked(plan, bucket, read, starts, maps) for bucket in plan.buckets)
-    splits, at_a_time = (dataset.validation, dataset.test), plan.evaluation_batch()
-    validation, test = (eval_set(normalizer.store_beyond(s.images), s.labels, at_a_time) for s in splits)
     # What stands first chooses the checkpoint: the test set only in the paper's protocol, as the authors did.
-    evals = {"sealed": (validation,), "paper": (test, validation), "both": (validation, test)}[settings.protocol]
-    return Inputs(bank, evals, test, members)
+    seen = {"sealed": ("validation",), "paper": ("test", "validation"), "both": ("validation", "test")}
+    splits, at_a_time = (getattr(dataset, name) for name in seen[settings.protocol]), plan.evaluation_batch()
+    evals = tuple(eval_set(normalizer.store_beyond(s.images), s.labels, at_a_time) for s in splits)
+    return Inputs(bank, evals, Pieces(dataset.test, normalizer, at_a_time), members)
 
 
 def _stacked(

@@ -20,6 +20,7 @@ from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.labels.bank import digest, label_rows
 from jaxsoft.labels.smoothing import smooth_to
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.ops import conv
 from jaxsoft.training import cost, metrics
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import make_bank
@@ -201,7 +202,8 @@ def lesson(
     bank = make_bank(normalizer, normalizer.store(train.images), rows, given)
     at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
     held_out = eval_set(normalizer.store(validation.images), validation.labels, at_a_time)
-    return Lesson(how, recipe, Material(bank, classes, held_out), settings.compute.lowering)
+    lowering = conv.stacked(settings.compute.lowering, dataset.image_shape)
+    return Lesson(how, recipe, Material(bank, classes, held_out), lowering)
 
 
 def _pooled(settings: config.Settings, dataset: Dataset, experts: Experts, images: Any) -> Pooled:

@@ -6,6 +6,7 @@ which needs no device. Where there is one process alone, nothing here does anyth
 """
 
 import contextlib
+import itertools
 import os
 import re
 import sys
@@ -21,6 +22,8 @@ from jaxsoft.console import Console
 _LONGEST_WAIT_MS = 365 * 24 * 3600 * 1000  # a process that is gone ends a wait much sooner
 _PARTING_SECONDS = 10.0  # longer than a stopped process needs to its next boundary
 
+_ENDED = "another process of this run has ended; the same commands go on from there"
+_asked = itertools.count()
 _FLAGS = "I/N, I from 0 to N-1, and --coordinator=HOST:PORT, the same for all"
 
 
@@ -91,7 +94,27 @@ def barrier(name: str) -> None:
     try:
         multihost.get_barrier_sync_fn()(key=f"jaxsoft {name}", timeout_ms=_LONGEST_WAIT_MS)
     except jax.errors.JaxRuntimeError:
-        raise errors.Interrupted("another process of this run has ended; the same commands go on from there") from None
+        raise errors.Interrupted(_ENDED) from None
+
+
+def first_says(own: bool) -> bool:
+    """What process 0 says, in all processes that ask; each asks equally often, and waits for it.
+
+    Raises:
+      Interrupted: process 0 has ended.
+    """
+    if jax.process_count() == 1:
+        return own
+    from jax._src import distributed  # its client has no public name
+
+    client, key = distributed.global_state.client, f"jaxsoft says {next(_asked)}"
+    if is_first():
+        client.key_value_set(key, str(int(own)))
+        return own
+    try:
+        return client.blocking_key_value_get(key, _LONGEST_WAIT_MS) == "1"
+    except jax.errors.JaxRuntimeError:
+        raise errors.Interrupted(_ENDED) from None
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from jaxsoft.experiment.plan.plan import Plan, PlannedBucket
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.ops import conv
+from jaxsoft.training import cost, evaluate
 from jaxsoft.training import recipe as recipes
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, History
@@ -139,6 +140,7 @@ def _bucketed(settings: config.Settings, members: Sequence[MemberSpec], dataset:
         tile = max(t for t in range(1, shape.batch + 1) if shape.batch % t == 0 and t <= tile)
         how = settings.compute.lowering
         block = min(share, settings.compute.block or cost.choose_block(shape, image_shape, share, tile, how))
+        how = conv.stacked(how, image_shape) if block > 1 else how
         room = max(members[i].ipc for i in who) * dataset.num_classes
         buckets.append(PlannedBucket(shape._replace(slots=room), tuple(who), steps, block, tile, how))
     return tuple(buckets)
@@ -191,7 +193,8 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     teachers = {name: one for each in asked for name, one in each.items()}
     rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     rows += maps.shared_bytes(members, settings, dataset, used)
-    return used * pixels + rows + (len(dataset.validation) + len(dataset.test)) * (pixels + 4)
+    tested = evaluate.piece_images(len(dataset.test), pixels) if settings.protocol == "sealed" else len(dataset.test)
+    return used * pixels + rows + (len(dataset.validation) + tested) * (pixels + 4)
 
 
 def shared_counts(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[int, int]:

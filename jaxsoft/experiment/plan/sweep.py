@@ -136,6 +136,22 @@ def largest_ipc(members: Sequence[MemberSpec], protocol: str) -> dict[Draw, int]
     return largest
 
 
+def teachers(settings: config.Settings) -> list[LabelSpec]:
+    """The teachers that a sweep names, without what is done to their labels."""
+    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
+    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
+    named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
+    bare = {"operations": (), "views": 0, "mix": "", "online": False, "features": None}
+    return list(dict.fromkeys(replace(spec, **bare) for spec in named))
+
+
+def asked(settings: config.Settings) -> list[LabelSpec]:
+    """Likewise, with the teacher to whose labels learned ones are compared: all that a run asks beside the last epoch."""
+    learns = any(LabelSpec.parse(text).is_learned for text in settings.sweep.labels)
+    compared = settings.learned.reference_epoch if learns else 0
+    return [*teachers(settings), *([LabelSpec(experts=(0,), epoch=compared)] if compared else [])]
+
+
 def resolved(text: str, histories: Sequence[History], subjects: Sequence[int] = ()) -> str:
     """The label spec with its accuracy or entropy turned into an epoch, and its subject into a class."""
     spec = spec_of(text).resolve(histories)

@@ -108,6 +108,11 @@ class Checkpoints:
         for old in self.steps()[: -self._keep] if self._keep else ():
             shutil.rmtree(path_of(self.directory, old), ignore_errors=True)
 
+    def clear(self) -> None:
+        """Remove every step."""
+        for step in self.steps():
+            shutil.rmtree(path_of(self.directory, step), ignore_errors=True)
+
     def steps(self) -> list[int]:
         """The committed steps, ascending."""
         return sorted(int(path.name) for path in self.directory.glob("*") if path.name.isdecimal())
@@ -179,6 +184,30 @@ class Checkpoints:
         """Give back the space of saves that failed or were killed."""
         for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+class Memory(dict[int, Good]):
+    """Trees by step on the host; saves and restores as `Checkpoints` do."""
+
+    def save(self, step: int, tree: Any, extra: dict[str, Any]) -> None:
+        """As `Checkpoints.save`."""
+        self[step] = Good(step, jax.device_get(tree), extra)
+
+    def restore(self, step: int, like: Any) -> Any:
+        """As `Checkpoints.restore`; nothing here is damaged or does not match."""
+        if step not in self:
+            raise Damaged(f"step {step} is not kept; there are {self.steps()}")
+        return self[step].tree
+
+    def latest_good(self, like: Any, most: int | None = None) -> Good | None:
+        """As `Checkpoints.latest_good`."""
+        return max(
+            (self[step] for step in self if most is None or step <= most), key=lambda good: good.step, default=None
+        )
+
+    def steps(self) -> list[int]:
+        """As `Checkpoints.steps`."""
+        return sorted(self)
 
 
 def path_of(directory: Path, step: int) -> Path:

@@ -25,7 +25,7 @@ MOST_JSON = 2**30  # bytes; a plan of a million members has less
 MOST_STARTS = 100  # whose times are kept
 SHOWN = 3  # differing settings that a message names
 FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
-FREE += ("config.sinks", "config.keep.", "config.note")
+FREE += ("config.teacher.keep", "config.sinks", "config.keep.", "config.note")
 """How settings begin that say how and where, not what."""
 
 

@@ -30,10 +30,10 @@ def outcomes_of(
     protocol: str,
 ) -> Iterator[dict[str, Any]]:
     """For each member of a trained wave its position in the plan, bucket, wave, accuracies, first bad step, curve."""
-    labels = np.asarray(inputs.test.labels).ravel()
-    images = np.bincount(labels[labels >= 0], minlength=plan.buckets[0].recipe.num_classes)
+    images = np.bincount(inputs.test.split.labels, minlength=plan.buckets[0].recipe.num_classes)
     known = np.where(images, images, np.nan)  # a class without test images has no accuracy
-    correct = program.test(inputs.bank, inputs.test, students)
+    pieces = (program.test(inputs.bank, piece, students) for piece in inputs.test)
+    correct = [sum(map(np.asarray, each)) for each in zip(*pieces)]
     shapes, first = program.buckets, 0
     for b, (bucket, (start, stop)) in enumerate(zip(plan.buckets, plan.waves[wave])):
         courses = curves.of_members(looks, first, stop - start, bucket.steps, shapes[b].chunk_steps, protocol)

@@ -1,11 +1,14 @@
-"""Experts of one architecture: taught all at once, kept after every epoch, resumed, shared by runs, and asked.
+"""Experts of one architecture: taught all at once, kept by epoch, resumed, shared by runs, and asked.
 
-An expert is trained by the same program as a student, on all training images with hard labels; a chunk is an epoch.
+An expert is trained by the same step as a student, on all training images with hard labels.
 """
 
+import contextlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+import shutil
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,23 +18,24 @@ from jaxtyping import Float32, Shaped
 
 from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
-from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good
-from jaxsoft.experiment.store.lock import Lock, OnWait, told
-from jaxsoft.training import cost, ensemble
+from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good, Memory
+from jaxsoft.experiment.store.lock import Lock, told
+from jaxsoft.experiment.teach import course
+from jaxsoft.experiment.teach.course import Records, Seen, Watch, rates
+from jaxsoft.experiment.teach.keeping import Keeping
+from jaxsoft.experiment.teach.resident import Resident
+from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
+from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program, Students
-from jaxsoft.training.evaluate import EvalSet, answers, eval_set
-from jaxsoft.training.fit import Bank, Member, State, make_bank
+from jaxsoft.training.evaluate import answers
+from jaxsoft.training.fit import Member, State
 from jaxsoft.training.recipe import Recipe
-from jaxsoft.types import Dataset, History, Split
+from jaxsoft.types import Dataset, History
 
 log = logging.getLogger(__name__)
 
-ENTROPY_IMAGES = 2000
-"""The mean label entropy of an epoch is taken over so many training images."""
+WITHIN = "within"  # the folder of a state from which a stopped training goes on, beside those of epochs
 _FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
-
-Records = list[list[dict[str, Any]]]
-"""For each epoch one record for each expert."""
 
 
 class Task(NamedTuple):
@@ -48,27 +52,21 @@ class Task(NamedTuple):
         how = own.optimizer, own.schedule, own.augment, self.precision
         return Recipe(model, self.dataset.num_classes, slots, min(own.batch, slots), *how)
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether images come window by window."""
+        return is_streamed(self.dataset, self.settings.stream, self.normalization)
+
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store", "expected", "rates")
+        others = ("model", "models", "experts", "seed", "store", "expected", "rates", "keep", "stream")
         own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
         own["learning_rate"] = found[0] if len({*(found := rates(self.settings, places))}) == 1 else found
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
-        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around]
+        way = ["streamed"] if self.is_streamed else []
+        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around, *way]
         return files.digest([json.dumps(all_of_it, sort_keys=True)])[:12]
-
-
-class Memory(dict[int, State]):
-    """The state after every epoch, on the host; saves and restores as `Checkpoints` do."""
-
-    def save(self, step: int, tree: State, extra: Any) -> None:
-        """Keep the state after an epoch; `extra` goes unkept."""
-        self[step] = jax.device_get(tree)
-
-    def restore(self, step: int, like: Any) -> State:
-        """The state after an epoch; KeyError if none was kept."""
-        return self[step]
 
 
 class Cohort:
@@ -87,30 +85,31 @@ class Cohort:
         model: str,
         places: Sequence[int],
         normalizer: Normalizer,
-        lowering: str,
+        compute: config.Compute,
         store: Path | None,
-        on_epoch: Callable[[int, list[dict[str, Any]]], None],
-        on_wait: OnWait | None,
+        keeping: Keeping,
+        watch: Watch,
     ):
-        """Train them, from their newest epoch on if there is one.
+        """Train them, from where they were left if there is such a state.
 
         Raises:
           CheckpointError: the store, a folder of trajectories by key, cannot be read or written.
           ConfigError: an expert diverged, now or when it was trained.
         """
         self.places, self.recipe, self.key = tuple(places), task.recipe(model), task.key(model, places)
-        self._task, self._normalizer, self._on_epoch = task, normalizer, on_epoch
-        self._on_wait = on_wait or told(log.warning, "teaches these experts")
+        self._task, self._normalizer, self._compute = task, normalizer, compute
+        self._keeping, self._watch = keeping, watch
         self._trajectory = self._opened(store / self.key, mine=False) if store else Memory()
 
-        shape, steps = task.dataset.image_shape, self.recipe.steps_per_epoch(self.recipe.slots)
-        self._program = cohort_program(self.recipe, shape, len(places), lowering, jax.local_devices())
-        self._members = (_members(task, places, task.settings.epochs * steps),)
-        self._like = self._program.shapes(self._members)[0].state
+        shape = task.dataset.image_shape
+        self._steps = self.recipe.steps_per_epoch(self.recipe.slots)
+        self._program = cohort_program(self.recipe, shape, len(places), compute.lowering, jax.local_devices())
+        self._members = _members(task, places, task.settings.epochs * self._steps)
+        self._like = self._program.shapes((self._members,))[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
 
     def state(self, epoch: int) -> State:
-        """Of all of them after so many epochs; one that is damaged, or gone, is trained again.
+        """Of all of them after so many epochs; one that was not kept, is damaged, or gone, is trained again.
 
         Raises:
           CheckpointError: there is no such epoch, or it cannot be read or written.
@@ -143,81 +142,122 @@ class Cohort:
         return None if isinstance(self._trajectory, Memory) else self._trajectory.directory.parent
 
     def save(self, store: Path) -> None:
-        """Keep every epoch in a folder too, where `teach` finds it; what is there stays.
+        """Keep every epoch that is kept in a folder too, where `teach` finds it; what is there stays.
 
         Raises:
           CheckpointError: it cannot be written.
         """
         kept = self._opened(store / self.key, mine=True)
-        for epoch in sorted(set(range(self._task.settings.epochs + 1)) - set(kept.steps())):
+        for epoch in sorted({*self._trajectory.steps()} - {*kept.steps()}):
             kept.save(epoch, self.state(epoch), {"records": list(zip(*self.histories))[: epoch + 1]})
 
     def _taught(self, last: int) -> Records:
-        """The records of all epochs up to `last`; what is missing is trained, from the newest whole epoch before it.
+        """The records of all epochs up to `last`; what is missing is trained, from the newest whole state before it.
 
         Whoever finds the last one only reads. Otherwise one process at a time may train, and others wait for it.
         """
-        if isinstance(self._trajectory, Memory):
-            return self._train(self._trajectory, None, last)
-        good, folder = self._found(self._trajectory, last), self._trajectory.directory
+        good = self._found(self._trajectory, last)
         if good and good.step == last:
             return good.extra["records"]
-        with errors.writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = Lock(folder / "lock", "the experts' folder", self._on_wait)
-        try:
+        if isinstance(self._trajectory, Memory):
+            return self._train(self._trajectory, Memory(), good, last)
+        with self._locked(self._trajectory.directory) as folder:
             trajectory = self._opened(folder, mine=True)
             good = self._found(trajectory, last)
-            return good.extra["records"] if good and good.step == last else self._train(trajectory, good, last)
+            if good and good.step == last:
+                return good.extra["records"]
+            records = self._train(trajectory, self._opened(folder / WITHIN, mine=True, keep=1), good, last)
+            shutil.rmtree(folder / WITHIN, ignore_errors=True)
+            return records
+
+    @contextlib.contextmanager
+    def _locked(self, folder: Path) -> Iterator[Path]:
+        wait = self._watch.on_wait or told(log.warning, "teaches these experts")
+        with errors.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder / "lock", "the experts' folder", wait)
+        try:
+            yield folder
         finally:
             lock.release()
 
-    def _opened(self, folder: Path, mine: bool) -> Checkpoints:
-        return Checkpoints(folder, keep=None, tag={"teacher": self.key}, mine=mine)
+    def _opened(self, folder: Path, mine: bool, keep: int | None = None) -> Checkpoints:
+        return Checkpoints(folder, keep=keep, tag={"teacher": self.key}, mine=mine)
 
-    def _found(self, trajectory: Checkpoints, last: int) -> Good | None:
+    def _found(self, trajectory: Checkpoints | Memory, last: int) -> Good | None:
         """The newest whole epoch up to `last`."""
         good = trajectory.latest_good(self._like, last)
         if good:
             self._check(good.tree, good.extra["records"])
         return good
 
-    def _train(self, trajectory: Checkpoints | Memory, good: Good | None, last: int) -> Records:
+    def _train(
+        self, trajectory: Checkpoints | Memory, within: Checkpoints | Memory, good: Good | None, last: int
+    ) -> Records:
         """An epoch's records go with its state, which is checked first: no store holds experts that are none."""
-        bank, evals = _material(self._task.dataset, self._normalizer, self.recipe)
-        if good:
-            students, records = (Students(good.tree, None),), good.extra["records"]
-        else:
-            students = self._program.initialize(self._members)
-            records = [_records(0, self._program.look(bank, evals, students)[0])]
-            trajectory.save(0, students[0].state, {"records": records})
-        done = len(records) - 1
-        for epoch, now, reports in ensemble.fit(self._program, bank, evals, self._members, last, students, done):
-            records.append(_records(epoch, reports[0]))
-            self._check(now[0].state, records[-1:])
-            trajectory.save(epoch, now[0].state, {"records": records})
-            self._on_epoch(epoch, records[-1])
+        way, saved = self._way(), time.monotonic()
+        begun = self._begun(way, trajectory, within, good, last)
+        records, students = [*begun.extra["records"]], (Students(begun.tree, None),)
+        for seen in way.course(students, begun.step, last, begun.extra.get("so_far")):
+            epoch, state = seen.step // self._steps, seen.students.state
+            if seen.report:
+                records.append(course.records(epoch, seen.report))
+                self._check(state, records[-1:])
+            is_kept = bool(seen.report) and self._is_kept(epoch, last, records)
+            if is_kept:
+                trajectory.save(epoch, state, {"records": [*records]})
+            stopped = self._tell(seen, records[-1])
+            if not is_kept and (stopped or time.monotonic() - saved >= self._watch.seconds):
+                self._check(state, records[-1:])
+                within.save(seen.step, state, {"records": [*records], "so_far": seen.so_far()})
+                saved = time.monotonic()
+            if stopped:
+                raise stopped
         return records
 
-    def _check(self, state: State, records: Records) -> None:
-        """Refuse experts that diverged in the epochs of these records: they learned nothing from then on.
+    def _is_kept(self, epoch: int, last: int, records: Records) -> bool:
+        return epoch == last or self._keeping.wants(epoch, self.places, records)
 
-        The loss may stay finite all the same, and the last finite weights may be those that they began with.
-        """
-        own, steps = self._task.settings, self.recipe.steps_per_epoch(self.recipe.slots)
-        for place, bad_step, *seen in zip(self.places, np.asarray(state.bad_step).tolist(), *records, strict=True):
-            wrong = [record["epoch"] for record in seen if not np.isfinite(record["label_entropy"])]
-            if bad_step >= 0:
-                when = f"step {bad_step} (epoch {bad_step // steps + 1} of {own.epochs})"
-                problem = f"diverged at {when}: its loss or update is not finite"
-            elif wrong:
-                problem = f"has no finite labels after epoch {wrong[0]} of {own.epochs}"
-            else:
-                continue
-            raise errors.ConfigError(
-                f"expert {place}, {self.recipe.model}, {problem}; lower {'its rate in config.teacher.rates' if own.rates else 'config.teacher.learning_rate'} "
-                f"({rates(own, [place])[0]:g}) or change config.teacher.optimizer ({own.optimizer})"
-            )
+    def _check(self, state: State, records: Records) -> None:
+        course.check(self._task.settings, self.recipe, self.places, state, records)
+
+    def _way(self) -> Resident | Streamed:
+        given = self._program, self._members, self._task.dataset, self._normalizer
+        if not self._task.is_streamed:
+            return Resident(*given)
+        return Streamed(*given, self._task.settings.epochs, self._compute)
+
+    def _begun(
+        self,
+        way: Resident | Streamed,
+        trajectory: Checkpoints | Memory,
+        within: Checkpoints | Memory,
+        good: Good | None,
+        last: int,
+    ) -> Good:
+        """The newest state up to an epoch by its step: that of an epoch, a later one, or the first of all."""
+        most = last * self._steps
+        inside = within.latest_good(self._like, most)
+        if inside and (not good or inside.step > good.step * self._steps):
+            return inside
+        within.clear()  # of a training that is over
+        if good:
+            return good._replace(step=good.step * self._steps)
+        students = self._program.initialize((self._members,))
+        first = [course.records(0, way.look(students))]
+        if self._is_kept(0, last, first):
+            trajectory.save(0, students[0].state, {"records": [*first]})
+        return Good(0, students[0].state, {"records": first})
+
+    def _tell(self, seen: Seen, records: list[dict[str, Any]]) -> errors.Interrupted | None:
+        """Say where the training is; what is given back is to be raised once the state is saved."""
+        try:
+            if seen.pace:
+                self._watch.on_window(seen.pace)
+            if seen.report:
+                self._watch.on_epoch(seen.step // self._steps, records)
+        except errors.Interrupted as stopped:
+            return stopped
 
 
 def cohort_program(
@@ -241,15 +281,6 @@ def layout(
     return tile, block, _largest_divisor(count // block, devices)
 
 
-def rates(settings: config.Teacher, places: Sequence[int]) -> list[float]:
-    """The learning rates of these experts.
-
-    >>> rates(config.Teacher(experts=2, rates=(0.1, 0.5)), [1]), rates(config.Teacher(learning_rate=0.2), [0])
-    ([0.5], [0.2])
-    """
-    return [settings.rates[place] if settings.rates else settings.learning_rate for place in places]
-
-
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:
     settings, labels, count = task.settings, task.dataset.train.labels, len(places)
     arrays: dict[str, Any] = dict(
@@ -262,30 +293,6 @@ def _members(task: Task, places: Sequence[int], steps: int) -> Member:
         steps=np.full(count, steps, np.int32),
     )
     return Member(**arrays)
-
-
-def _material(dataset: Dataset, normalizer: Normalizer, recipe: Recipe) -> tuple[Bank, tuple[EvalSet, ...]]:
-    """All training images with a row for each class; validation, and a sample whose label entropy is told."""
-    train = dataset.train
-    bank = make_bank(normalizer, normalizer.store(train.images), np.eye(dataset.num_classes, dtype=np.float32))
-    sample = np.linspace(0, len(train) - 1, min(len(train), ENTROPY_IMAGES)).round().astype(int)
-    splits = (dataset.validation, Split(np.asarray(train.images[sample]), train.labels[sample]))
-    at_a_time = cost.evaluation_batch(recipe, dataset.image_shape)
-    return bank, tuple(eval_set(normalizer.store(s.images), s.labels, at_a_time) for s in splits)
-
-
-def _records(epoch: int, report: ensemble.Report) -> list[dict[str, Any]]:
-    """One for each expert; accuracy on validation, None without such images, and entropy on training images."""
-    loss, accuracy, entropy = (np.asarray(a, np.float64).tolist() for a in report)
-    return [
-        {
-            "epoch": epoch,
-            "train_loss": round(loss[e], 6) if epoch else None,
-            "val_accuracy": None if np.isnan(accuracy[e][0]) else round(accuracy[e][0], 6),
-            "label_entropy": round(entropy[e][1], 6),
-        }
-        for e in range(len(loss))
-    ]
 
 
 def _largest_divisor(number: int, most: int) -> int:

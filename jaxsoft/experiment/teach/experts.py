@@ -3,7 +3,6 @@
 Experts of equal architecture are trained at once, different architectures one after the other.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,9 @@ from jaxsoft.data import arrays, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
+from jaxsoft.experiment.teach import keeping
 from jaxsoft.experiment.teach.cohort import Cohort, Task
+from jaxsoft.experiment.teach.course import Pace, Watch
 from jaxsoft.labels.bank import LogitBank, label_rows
 from jaxsoft.labels.committee import judged_by
 from jaxsoft.labels.spec import LabelSpec
@@ -29,6 +30,9 @@ from jaxsoft.types import Dataset, History, Split
 
 OnEpoch = Callable[[int, int, list[dict[str, Any]]], None]
 """Called after each epoch with (epochs done, in all, one record for each expert in training); may raise to stop."""
+
+OnWindow = Callable[[Pace], None]
+"""Called after each window of streamed images; may raise to stop."""
 
 
 class Experts(NamedTuple):
@@ -190,18 +194,26 @@ def teach(
     precision: str = "auto",
     lowering: str = "auto",
     on_wait: OnWait | None = None,
+    on_window: OnWindow = lambda _: None,
+    compute: config.Compute | None = None,
+    asked: Sequence[LabelSpec] = (),
 ) -> Experts:
     """Train experts on all training images with hard labels, and keep every epoch; as `jaxsoft.teach`, but for words.
 
     Args:
       on_epoch: epochs are counted through all architectures.
       on_wait: called while another process teaches these experts in the folder; if not given, the log says so once.
+      on_window: called after each window of streamed images.
+      compute: how, if `lowering` does not say all of it.
+      asked: whose labels will be read, where `settings.keep` goes by that.
 
     Raises:
       ConfigError, DataError, CheckpointError: as `jaxsoft.teach`.
     """
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
-    config.read({"precision": precision, "compute": {"lowering": lowering}})
+    how = {"lowering": lowering} if compute is None else vars(compute)
+    compute = config.read({"precision": precision, "compute": how}).compute
+    kept = keeping.of(settings, asked)
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), recipes.precision(precision)
     task, architectures = Task(dataset, settings, normalization, precision), by_architecture(settings)
@@ -214,7 +226,8 @@ def teach(
         def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
             on_epoch(before + epoch, len(architectures) * settings.epochs, records)
 
-        cohorts.append(Cohort(task, model, places, normalizer, lowering, folder, counted, on_wait))
+        watch = Watch(counted, on_window, on_wait, compute.checkpoint_seconds)
+        cohorts.append(Cohort(task, model, places, normalizer, compute, folder, kept, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))
     return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)
@@ -268,23 +281,3 @@ def by_architecture(settings: config.Teacher) -> dict[str, tuple[int, ...]]:
         told = f"expects one learning rate for each of {settings.experts} experts, got {len(settings.rates)}"
         raise errors.ConfigError(f"config.teacher.rates {told}: {', '.join(map('{:g}'.format, settings.rates))}")
     return {model: tuple(e for e, other in enumerate(models) if other == model) for model in dict.fromkeys(models)}
-
-
-def expectations(settings: config.Teacher) -> dict[int, float]:
-    """The validation accuracies that a config was written for, by epoch.
-
-    Raises:
-      ConfigError: an entry is not an epoch and a fraction.
-
-    >>> expectations(config.Teacher(expected=("11:0.192", "50:0.35")))
-    {11: 0.192, 50: 0.35}
-    """
-    found = {}
-    for text in settings.expected:
-        epoch, _, accuracy = text.partition(":")
-        with contextlib.suppress(ValueError):
-            if int(epoch) >= 0 and 0 < float(accuracy) <= 1:
-                found[int(epoch)] = float(accuracy)
-                continue
-        raise errors.ConfigError(f"config.teacher.expected expects epoch:accuracy, such as 11:0.192, got {text!r}")
-    return found

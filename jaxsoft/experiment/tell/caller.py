@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from jaxsoft import errors
+from jaxsoft.command import stopping
 from jaxsoft.console import Console
 
 Progress = Callable[[str, int, int, str], None]
@@ -44,7 +45,7 @@ class Caller(Console):
             super().progress(done, total, text)
 
     @contextlib.contextmanager
-    def interruptible(self) -> Iterator[None]:
+    def interruptible(self, seconds: float = stopping.GRACE_SECONDS) -> Iterator[None]:
         """Let the first Ctrl-C stop at the next boundary, with all saved, and a second one at once; the process lives on."""
         if not self._resumable or threading.current_thread() is not threading.main_thread():
             yield  # only the main thread can handle signals

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,12 +14,16 @@ from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach.experts import by_architecture, expectations
+from jaxsoft.experiment.teach import keeping as rules
+from jaxsoft.experiment.teach.cohort import Task, layout
+from jaxsoft.experiment.teach.course import expectations
+from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.ops import checked
 from jaxsoft.training import cost
+from jaxsoft.training.recipe import precision
 from jaxsoft.types import Dataset, History, Row
 
 _FALL, _BEHIND = 0.1, 0.2  # below its own best before, and below others: validation accuracy of an expert that is told
@@ -45,7 +48,7 @@ def outline(plan: Plan, settings: config.Settings, dataset: Dataset, histories: 
         f"fingerprint {known}",
         *plan_lines(plan, settings, plan.chunks * len(dataset.validation) + len(dataset.test)),
         *(forecast.lines(plan, settings, dataset) if target.current().chip else []),
-        *([] if checks.needs_experts(settings) else ["  teachers: none, as nothing asks one"]),
+        *teacher_lines(settings, dataset),
         *resolved_lines(settings, histories, plan.subjects),
         *(warning_lines(settings, histories, dataset.validation.labels) if histories else []),
     ]
@@ -77,6 +80,27 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
         *_time(plan, looked),
         *_keeping(plan, settings.keep.students),
     ]
+
+
+def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
+    """Of the experts of each architecture: how their images come, on how many devices, which epochs are kept, in how many bytes."""
+    if not checks.needs_experts(settings):
+        return ["  teachers: none, as nothing asks one"]
+    task = Task(dataset, settings.teacher, settings.data.normalize, precision(settings.precision))
+    way, kept = (
+        "streamed" if task.is_streamed else "resident",
+        rules.of(settings.teacher, sweep.asked(settings)).most(),
+    )
+    lines = []
+    for model, places in by_architecture(settings.teacher).items():
+        recipe, shape = task.recipe(model), dataset.image_shape
+        devices = layout(recipe, shape, len(places), target.current().devices, settings.compute.lowering)[-1]
+        size = len(places) * kept * (cost.state_bytes(recipe, shape) - cost.network_bytes(recipe, shape))
+        lines.append(
+            f"  teachers: {len(places)} x {model}, images {way}, on {devices} devices; "
+            f"{kept} of {settings.teacher.epochs + 1} epochs kept, at most {size / 1e6:,.3g} MB"
+        )
+    return lines
 
 
 def _kernels(plan: Plan) -> list[str]:
@@ -162,20 +186,11 @@ def warning_lines(settings: config.Settings, histories: Sequence[History], label
     return [*lines, *_fallen(settings, histories), *_far_teachers(settings, histories)]
 
 
-def _teachers(settings: config.Settings) -> list[LabelSpec]:
-    """The teachers that a sweep names, without what is done to their labels."""
-    specs = [LabelSpec.parse(text) for text in settings.sweep.labels]
-    filled = [spec.with_epoch(epoch) for spec in specs for epoch in settings.sweep.teacher_epoch]
-    named = [spec for spec in (*specs, *filled) if spec.needs_teacher and not spec.has_open_epoch]
-    bare = {"operations": (), "views": 0, "mix": "", "online": False, "features": None}
-    return list(dict.fromkeys(replace(spec, **bare) for spec in named))
-
-
 def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
     """Experts that are much worse than before, or than others of their architecture, at an epoch that labels use."""
     accuracies = [[record["val_accuracy"] for record in history] for history in histories]
     alike = {e: [o for o in places if o != e] for places in by_architecture(settings.teacher).values() for e in places}
-    there = (teacher.resolve(histories) for teacher in _teachers(settings))
+    there = (teacher.resolve(histories) for teacher in sweep.teachers(settings))
     used = {(e, teacher.epoch or 0) for teacher in there for e in teacher.experts}
     for e, epoch in sorted(used):
         at = [accuracies[o][epoch] for o in (e, *alike[e]) if epoch < len(accuracies[o])]
@@ -193,7 +208,7 @@ def _fallen(settings: config.Settings, histories: Sequence[History]) -> Iterator
 def _far_teachers(settings: config.Settings, histories: Sequence[History]) -> Iterator[str]:
     """Of the teachers that a sweep names those far from the accuracy that they, or their epochs, are named for."""
     expected = expectations(settings.teacher)
-    for teacher in _teachers(settings):
+    for teacher in sweep.teachers(settings):
         there = teacher.resolve(histories)
         found = _reached(there, histories)
         wanted = teacher.accuracy if teacher.epoch is None else expected.get(teacher.epoch)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from jaxsoft import config, target
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach import cohort
+from jaxsoft.experiment.teach import cohort, resident
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, floors
@@ -78,7 +78,7 @@ def _teachers(settings: config.Settings, dataset: Dataset) -> Iterator[Seconds]:
         blocks, epochs = count // (block * devices), settings.teacher.epochs
         done = cost.step(recipe, shape, block, tile, lowering)
         yield _seconds(done, recipe, blocks * epochs * recipe.steps_per_epoch(recipe.slots))
-        batch, asked = cost.evaluation_batch(recipe, shape), len(dataset.validation) + cohort.ENTROPY_IMAGES
+        batch, asked = cost.evaluation_batch(recipe, shape), len(dataset.validation) + resident.ENTROPY_IMAGES
         yield _seconds(cost.look(recipe, shape, 1, batch, lowering), recipe, count / devices * epochs * asked / batch)
 
 

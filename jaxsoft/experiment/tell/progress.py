@@ -12,9 +12,11 @@ from jaxsoft import config, errors, sinks
 from jaxsoft.console import Console
 from jaxsoft.experiment.learned.judges import JudgingProgress
 from jaxsoft.experiment.learned.learn import LearningProgress
+from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
 from jaxsoft.experiment.students.waves import Next, OnChunk, WaveProgress
+from jaxsoft.experiment.teach.course import Pace
 from jaxsoft.experiment.tell import describe, events
 from jaxsoft.sinks import Sinks
 
@@ -38,8 +40,24 @@ def of_teachers(
     console.progress(epoch, epochs, f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats")
     if teacher:
         to.write(events.of_epoch(teacher, epoch, records))
-    if console.stop and epoch < epochs:
+    if processes.first_says(console.stop) and epoch < epochs:
         raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
+
+
+def of_windows(console: Console, seen: Pace) -> None:
+    """Tell how fast a streamed epoch is, and for how long devices waited for images; after its last window in a line.
+
+    Raises:
+      Interrupted: the user asked to stop.
+    """
+    rate, share = seen.images / max(seen.seconds, 1e-6), seen.waited / max(seen.seconds, 1e-6)
+    speed = f"{rate:,.0f} images/s, devices waited {describe.duration(seen.waited)} ({share:.0%}) for images"
+    console.progress(seen.epoch - 1, seen.epochs, f"teacher epochs: {seen.images:,} of {seen.of:,} images, {speed}")
+    if seen.images == seen.of:
+        console.say(f"  epoch {seen.epoch}: {speed}")
+    elif processes.first_says(console.stop):
+        told = f"stopped in teacher epoch {seen.epoch}, after {seen.images:,} images"
+        raise errors.Interrupted(f"{told}; the same command goes on from there")
 
 
 def of_labels(console: Console, seen: LearningProgress | JudgingProgress) -> None:

@@ -1,0 +1,152 @@
+"""Pictures that stay in their files: what is seen of them, and what is said of those that are not what they were."""
+
+import pickle
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxsoft import data, errors
+from jaxsoft.data import arrays, encoded, normalize, stream
+
+
+def picture(width, height, phase):
+    """Smooth colours that every scaling sees."""
+    y, x = np.mgrid[:height, :width]
+    k = np.arange(1, 4)
+    values = 127.5 + 60 * np.sin(x[..., None] * k / 7 + phase) + 60 * np.cos(y[..., None] * k / 5)
+    return Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+
+
+def put(root, classes=("cat", "dog"), count=12):
+    """JPEG files of several sizes in class folders."""
+    for k, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            picture(40 + i, 50 - i, 10 * k + i).save(root / name / f"{i:02}.jpg", quality=95)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A prepared folder of 24 pictures."""
+    root = tmp_path_factory.mktemp("encoded")
+    put(root / "own")
+    data.prepare("image_folder", root, root / "own", resize=16, encoded=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def loaded(root):
+    return data.load("image_folder", root, resize=16, validation=0.1)
+
+
+def test_images_are_read_as_an_array_is(loaded):
+    images = loaded.train.images
+    assert images.shape == (18, 16, 16, 3) == (len(images), *loaded.image_shape)
+    assert (images.dtype, images.ndim, images.nbytes) == (np.uint8, 4, 18 * 16 * 16 * 3)
+    whole = np.asarray(images)
+    assert whole.dtype == np.uint8 and whole.shape == images.shape
+    np.testing.assert_array_equal(images[[3, -1]], whole[[3, -1]])
+    np.testing.assert_array_equal(images[2:5], whole[2:5])
+    np.testing.assert_array_equal(images[7], whole[7])
+    np.testing.assert_array_equal(images.take(slice(4, 9))[1], whole[5])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(images.take([6, 2])))[:], whole[[6, 2]])
+
+
+def test_the_same_files_are_the_same_data_however_often_they_are_opened(root, loaded):
+    again = data.load("image_folder", root, resize=16, validation=0.1)
+    assert again.fingerprint == loaded.fingerprint
+    assert arrays.checked(loaded) is loaded
+    assert data.load("image_folder", root, resize=16, validation=0.2).fingerprint != loaded.fingerprint
+
+
+def test_a_picture_that_changed_is_named_when_it_is_read(root, tmp_path):
+    put(tmp_path / "own", count=3)
+    data.prepare("image_folder", tmp_path, tmp_path / "own", resize=16, encoded=True)
+    assert "as they were prepared" in data.verify("image_folder", tmp_path, resize=16)
+    changed = tmp_path / "own" / "dog" / "01.jpg"
+    changed.write_bytes(changed.read_bytes()[:-40])
+    train = data.load("image_folder", tmp_path, resize=16, validation=0.0).train  # the index is whole
+    with pytest.raises(errors.DataError, match=r"own: dog/01.jpg changed since it was prepared$"):
+        train.images[:]
+    with pytest.raises(errors.DataError, match=r"own: dog/01.jpg changed since it was prepared \(class 1\)$"):
+        list(stream.windows(train, 4, 1, 0, 0, 2, threads=1))
+    with pytest.raises(errors.DataError, match="1 of 6 images: .*dog/01.jpg changed"):
+        data.verify("image_folder", tmp_path, resize=16)
+    changed.unlink()
+    with pytest.raises(errors.DataError, match="dog/01.jpg cannot be read: No such file"):
+        train.images[:]
+
+
+def test_one_error_names_all_that_cannot_be_read(tmp_path):
+    put(tmp_path / "own", count=3)
+    for name in ("cat/00.jpg", "dog/02.jpg"):
+        path = tmp_path / "own" / name
+        path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(errors.DataError, match="2 images are damaged: .*cat/00.jpg.*dog/02.jpg"):
+        data.prepare("image_folder", tmp_path, tmp_path / "own", resize=16, encoded=True)
+    assert not (tmp_path / "image_folder-16px" / "dataset.json").exists()
+
+
+def test_what_cannot_stay_in_its_files_is_refused(tmp_path):
+    put(tmp_path / "own", count=2)
+    with pytest.raises(errors.ConfigError, match="encoded=True expects resize"):
+        data.prepare("image_folder", tmp_path, tmp_path / "own", encoded=True)
+    (tmp_path / "cifar-10-batches-bin").mkdir()
+    with pytest.raises(errors.ConfigError, match="encoded=True cannot be: cifar10 is decoded once; image_folder, "):
+        data.prepare("cifar10", tmp_path, encoded=True)
+
+
+# CRC32 of what torchvision 0.28 makes of `picture(w, h, w + h)`: Resize(round(side * 256 / 224)), CenterCrop(side)
+EVALUATED = {}
+# (w, h, phase, box that RandomResizedCrop.get_params draws of stream.draws(3, 1, phase), CRC32 of resized_crop to 32)
+CROPPED = ()
+
+
+@pytest.mark.parametrize(("width", "height", "side"), EVALUATED)
+def test_evaluation_sees_what_torchvision_makes(width, height, side):
+    seen = encoded.evaluated(picture(width, height, width + height), side)
+    assert zlib.crc32(seen.tobytes()) == EVALUATED[width, height, side]
+
+
+@pytest.mark.parametrize(("width", "height", "phase", "box", "crc"), CROPPED)
+def test_training_sees_what_torchvision_makes(width, height, phase, box, crc):
+    draws = stream.draws(3, 1, phase)
+    found = encoded.crop(width, height, draws)
+    assert found == box
+    seen = picture(width, height, phase).crop(found).resize((32, 32), Image.Resampling.BILINEAR)
+    assert zlib.crc32(seen.tobytes()) == crc
+
+
+def test_crops_are_spread_as_their_formula_says():
+    boxes = np.array([encoded.crop(500, 400, stream.draws(0, 0, i)) for i in range(3000)])
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (500, 400)).all()
+    shape = np.log(width / height)
+    assert abs(shape.mean()) < 0.02 and np.abs(shape).max() < np.log(4 / 3) + 0.02
+    assert 0.08 < (width * height / 200_000).min() < 0.1
+    mirrored = [stream.draws(0, 0, i)[-1] < 0.5 for i in range(3000)]
+    assert abs(np.mean(mirrored) - 0.5) < 0.03
+
+
+def test_a_view_is_mirrored_by_its_last_draw(loaded):
+    draws = np.full(encoded.DRAWS, 0.5)
+    mirrored = draws.copy()
+    mirrored[-1] = 0.4
+    images = loaded.train.images
+    np.testing.assert_array_equal(images.view(0, draws)[:, ::-1], images.view(0, mirrored))
+
+
+def test_normalization_reads_the_first_images_alone(loaded, monkeypatch):
+    monkeypatch.setattr(normalize, "_SAMPLE", 5)
+    found = normalize.fit("standardize", loaded.train.images)
+    np.testing.assert_array_equal(found.scale, normalize.standardize(loaded.train.images[:5]).scale)
+    assert found.store_beyond(loaded.train.images) is loaded.train.images
+    assert isinstance(found.store(loaded.train.images), np.ndarray)
+
+
+def test_more_than_the_memory_is_refused_before_it_is_decoded(loaded, monkeypatch):
+    monkeypatch.setattr(encoded.os, "sysconf", lambda name: 100)
+    with pytest.raises(errors.DataError, match="18 images of 16x16x3 take 0 GB decoded, and this machine has 0 GB"):
+        np.asarray(loaded.train.images)

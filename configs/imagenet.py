@@ -36,7 +36,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     teacher.expected = EXPECTED if study.asked.data == "imagenet" and not study.quick else ()
     if study.asked.epochs:
         student.epochs, student.steps = study.asked.epochs, 0
-    teacher.keep = "asked"
     study.config.sweep.subset_seed = () if study.small else (0,)
     cells, cutmix = [], f"teacher(expert=1, epoch={last}, online=true, mix=cutmix)"
     for ipc in study.ipc:

@@ -56,7 +56,8 @@ class Streamed:
             raise errors.ConfigError(f"config.teacher.stream: {told}; wanted never, or other images")
         ((self._recipe, *_),) = program.buckets
         self._program, self._dataset, self._normalizer = program, dataset, normalizer
-        self._epochs, self._compute, self._seed = epochs, compute, int(members.seed[0])
+        self._epochs, self._seed = epochs, int(members.seed[0])
+        self._decoding = {"workers": compute.workers, "threads": compute.threads}
         bank = make_bank(normalizer, normalizer.store(images), np.eye(dataset.num_classes, dtype=np.float32))
         self._bank, self._members = program.place(bank, (members,))
         self._each = self._recipe.steps_per_epoch(len(dataset.train))
@@ -102,7 +103,7 @@ class Streamed:
     def _windows(self, step: int, last: int) -> Iterator[Window]:
         """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
         what = self._dataset.train, self._recipe.batch, self._window, self._seed
-        found = stream.windows(*what, step, last, share=self._program.share)
+        found = stream.windows(*what, step, last, share=self._program.share, **self._decoding)
         with contextlib.closing(found):
             for images, labels in found:
                 yield self._placed(images, labels)

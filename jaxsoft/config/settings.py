@@ -179,6 +179,9 @@ class Compute:
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
+    expert_devices: int = setting(
+        0, "that share each batch of an expert; 0: one, or for streamed images what other experts leave", low=0
+    )
     grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
 
 

@@ -94,6 +94,15 @@ class Teacher(Training):
         "whether images come from the disk window by window; auto: those kept encoded, or too large for a device",
         choices=("auto", "always", "never"),
     )
+    accumulate: int = setting(
+        1, "parts of a batch taken one after another, each with its own batch statistics; they divide it", low=1
+    )
+    batch_norm: str = setting(
+        "global", "statistics of a batch that devices share: global, or device(N), each of N devices its own"
+    )
+    rate_rule: str = setting(
+        "none", "learning rates times batch / 256 (linear), or its root (sqrt)", choices=("none", "linear", "sqrt")
+    )
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ from jaxsoft.experiment.store.lock import Lock, told
 from jaxsoft.experiment.teach import course
 from jaxsoft.experiment.teach.course import Records, Seen, Watch, rates
 from jaxsoft.experiment.teach.keeping import Keeping
+from jaxsoft.experiment.teach.layout import cohort_program, devices_of_each
 from jaxsoft.experiment.teach.resident import Resident
 from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
-from jaxsoft.training import cost, mesh
-from jaxsoft.training.ensemble import Bucket, Program, Students
+from jaxsoft.training import mesh
+from jaxsoft.training.ensemble import Students
 from jaxsoft.training.evaluate import answers
 from jaxsoft.training.fit import Member, State
 from jaxsoft.training.recipe import Recipe
@@ -52,7 +53,8 @@ class Task(NamedTuple):
         """Of the experts of one architecture."""
         slots, own = len(self.dataset.train), self.settings
         how = own.optimizer, own.schedule, own.augment, self.precision
-        return Recipe(model, self.dataset.num_classes, slots, min(own.batch, slots), *how)
+        recipe = Recipe(model, self.dataset.num_classes, slots, min(own.batch, slots), *how)
+        return recipe._replace(accumulate=own.accumulate, batch_norm=own.batch_norm)
 
     @property
     def is_streamed(self) -> bool:
@@ -61,8 +63,10 @@ class Task(NamedTuple):
 
     def key(self, model: str, places: Sequence[int]) -> str:
         """A hash over what determines the numbers of experts of one architecture."""
-        others = ("model", "models", "experts", "seed", "store", "expected", "rates", "keep", "stream")
-        own = {k: v for k, v in config.as_dict(self.settings).items() if k not in others}
+        others = ("model", "models", "experts", "seed", "store", "expected", "rates", "rate_rule", "keep", "stream")
+        later = {"accumulate": 1, "batch_norm": "global"}  # what they were before they could be set
+        plain = config.as_dict(self.settings).items()
+        own = {k: v for k, v in plain if k not in others and later.get(k, None) != v}
         own["learning_rate"] = found[0] if len({*(found := rates(self.settings, places))}) == 1 else found
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
@@ -107,7 +111,9 @@ class Cohort:
 
         shape, devices = task.dataset.image_shape, jax.devices() if self._together else jax.local_devices()
         self._steps = self.recipe.steps_per_epoch(self.recipe.slots)
-        self._program = cohort_program(self.recipe, shape, len(places), compute.lowering, devices)
+        what = self.recipe, shape, len(places)
+        each = devices_of_each(*what, len(devices), compute, task.is_streamed)
+        self._program = cohort_program(*what, compute.lowering, devices, each)
         self._members = _members(task, places, task.settings.epochs * self._steps)
         self._like = self._program.shapes((self._members,))[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
@@ -279,27 +285,6 @@ class Cohort:
             return stopped
 
 
-def cohort_program(
-    recipe: Recipe, shape: tuple[int, ...], count: int, lowering: str, devices: Sequence[Any]
-) -> Program:
-    """What teaches so many experts: a chunk is an epoch; of the devices as many as divide their blocks evenly."""
-    tile, block, used = layout(recipe, shape, count, len(devices), lowering)
-    bucket = Bucket(recipe, count, block, recipe.steps_per_epoch(recipe.slots), tile, lowering)
-    return Program((bucket,), shape, select=0, devices=devices[:used])
-
-
-def layout(
-    recipe: Recipe, shape: tuple[int, ...], count: int, devices: int, lowering: str = "auto"
-) -> tuple[int, int, int]:
-    """How so many experts are trained: images that are taken at a time, experts of a block, and on how many devices.
-
-    No padding: every state that is kept is an expert's.
-    """
-    tile = cost.choose_tile(recipe, shape)
-    block = _largest_divisor(count, cost.choose_block(recipe, shape, count, tile, lowering))
-    return tile, block, _largest_divisor(count // block, devices)
-
-
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:
     settings, labels, count = task.settings, task.dataset.train.labels, len(places)
     arrays: dict[str, Any] = dict(
@@ -312,7 +297,3 @@ def _members(task: Task, places: Sequence[int], steps: int) -> Member:
         steps=np.full(count, steps, np.int32),
     )
     return Member(**arrays)
-
-
-def _largest_divisor(number: int, most: int) -> int:
-    return max(d for d in range(1, most + 1) if number % d == 0)

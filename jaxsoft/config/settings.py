@@ -192,6 +192,8 @@ class Compute:
         0, "that share each batch of an expert; 0: one, or for streamed images what other experts leave", low=0
     )
     grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
+    workers: int = setting(0, "processes that decode streamed images; 0: chosen, none up to 8 cores", low=0, high=1024)
+    threads: int = setting(0, "that decode, of each process; 0: chosen by cores", low=0, high=1024)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,11 @@ Part of every key. A change to the engine that changes a number raises it; one t
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
 ENGINE_DIGEST = ""
+||||||| 76eea25
+ENGINE_DIGEST = "26c410d8d5e2"
 =======
-ENGINE_DIGEST = ""
->>>>>>> g-teach
+ENGINE_DIGEST = "f42cbb03ec52"
+>>>>>>> g-ray
 
 _ENGINE = (
     "data.classes", "data.normalize", "data.select:_table", "distilled.fields", "distilled.pool", "experiment.inputs.maps", "experiment.inputs.prepare",

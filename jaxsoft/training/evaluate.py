@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -49,7 +50,8 @@ def eval_set(images: Images, labels: Int[np.ndarray, "N"], batch: int = 256, roo
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
 
 
-class Pieces(NamedTuple):
+@dataclass(frozen=True)
+class Pieces:
     """A split whose images go to a device once, and no more than `PIECE_BYTES` of them at a time, in pieces of one shape."""
 
     split: Split

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from importlib import util
@@ -212,7 +213,7 @@ def vars_of(asked):
             errors.ConfigError,
             "cannot import .* No module named 'x'; install",
         ),
-        (Failed(ValueError("a mistake")), Failed, "^$"),
+        (Failed(ValueError("a mistake")), Failed, "^a mistake$"),
         (errors.DataError("not there"), errors.DataError, "^not there$"),
     ],
 )
@@ -252,6 +253,29 @@ def test_without_ray_it_is_told_what_to_install(capsys):
         assert main(["run", "digits:quick", "--engine=ray"]) == 2
     line = capsys.readouterr().err
     assert line.startswith("jaxsoft: --engine=ray needs Ray: pip install ") and line.endswith("[cluster]'\n")
+
+
+def flags_of(address):
+    return {"engine": "ray", "address": address, "dry_run": False}
+
+
+def test_an_address_where_nobody_is_and_signals_that_stay_ours(monkeypatch):
+    for name in clusters._USUAL:  # they are set for good
+        monkeypatch.setenv(name, "")
+    calls = []
+
+    def init(**flags):
+        calls.append(flags["address"])
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    ray = mock.Mock(init=init)
+    with mock.patch.object(clusters.importlib, "import_module", lambda _: ray):
+        with pytest.raises(errors.ConfigError, match="^--address=localhost:1: no cluster of Ray .*refused"):
+            clusters.joined(flags_of("localhost:1")).__enter__()
+        before = signal.getsignal(signal.SIGTERM)
+        with clusters.joined(flags_of("")) as joined:
+            assert joined is ray and signal.getsignal(signal.SIGTERM) is before
+    assert calls == ["local"] and ray.shutdown.call_count == 1
 
 
 def on_machines(file, folder, workers, programs, events):

@@ -25,9 +25,9 @@ only records the new digest below. Where the engine was edited and neither was d
 """
 ENGINE_DIGEST = ""
 ||||||| 76eea25
-ENGINE_DIGEST = "26c410d8d5e2"
+ENGINE_DIGEST = ""
 =======
-ENGINE_DIGEST = "f42cbb03ec52"
+ENGINE_DIGEST = ""
 >>>>>>> g-ray
 
 _ENGINE = (

@@ -288,7 +288,7 @@ def _imagenet(quick: bool) -> Study:
     that expert too), and the late ones by epochs, of which the authors' files are numbered from 0: 30 is after 31.
     """
     config = _paper("resnet18(stem=imagenet)", epochs=90, learning_rate=0.1)
-    config.data.resize, config.data.validation = 224, 0.04
+    config.data.resize, config.data.validation = 224, 0.01
     sgd: dict[str, Any] = dict(optimizer="sgd(momentum=0.9)", weight_decay=1e-4, schedule="step(0.1, 3)")
     config.teacher.update(
         **sgd, augment="none"

@@ -125,6 +125,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> int:
     """Start JAX, then the run, whose students are trained by workers of a cluster where there is one."""
+    from jaxsoft.command import shares
+
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics, target
@@ -144,8 +146,6 @@ def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> 
         return 0
     cluster = Cluster(ray, given["compilation_cache"]) if ray else None
     rows = run.run(settings, workdir, console, cluster=cluster)
-    from jaxsoft.command import shares
-
     if shares.is_share(workdir.name):
         shares.end(workdir, console)
         return _ended(rows)
@@ -189,8 +189,7 @@ def _ended(rows: Sequence[Any]) -> int:
 def _join(argv: Sequence[str]) -> int:
     from jaxsoft.command import shares
 
-    joined = shares.joined(argv)
-    return _finish(*joined) if joined else 0
+    return _finish(*joined) if (joined := shares.joined(argv)) else 0
 
 
 def _configs(argv: Sequence[str]) -> int:

@@ -180,6 +180,8 @@ class Compute:
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
     grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
+    workers: int = setting(0, "processes that decode streamed images; 0: chosen, none up to 8 cores", low=0, high=1024)
+    threads: int = setting(0, "that decode, of each process; 0: chosen by cores", low=0, high=1024)
 
 
 @dataclass(frozen=True)

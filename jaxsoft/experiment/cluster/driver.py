@@ -42,15 +42,14 @@ class Cluster:
 
     def __init__(self, ray: Any, keep_programs: bool):
         self._ray, self._keep_programs = ray, keep_programs
-        self._require(0)
+        self._require(_needs(0))
 
-    def _require(self, memory: int) -> None:
-        """Refuse a cluster where a task would wait for ever: no node has the devices, and so many bytes of its own."""
-        if not self._fits(needs := _needs(memory)):
+    def _require(self, needs: dict[str, Any]) -> None:
+        """Refuse a cluster where a task would wait for ever, as no node has what it needs."""
+        if not self._room(needs):
             has = "; ".join(_told({name: node.get(name, 0) for name in needs}) for node in self._nodes()) or "nothing"
-            raise errors.ConfigError(
-                f"no node of the cluster has what one worker needs, {_told(needs)}; they have {has}"
-            )
+            told = f"no node of the cluster has what one worker needs, {_told(needs)}"
+            raise errors.ConfigError(f"{told}; they have {has}")
 
     def train(
         self,
@@ -74,7 +73,7 @@ class Cluster:
         Raises:
           JaxsoftError: a worker cannot train its wave, a wave ends whoever trains it, or the user asked to stop.
         """
-        self._require(memory := plan.bytes() if target.platform() == "cpu" else 0)
+        self._require(needs := _needs(plan.bytes()))
         members = [{*itertools.chain(*plan.tag(wave)["members"])} for wave in range(len(plan.waves))]
         left = [wave for wave, keys in enumerate(members) if not log.finished >= keys]
         none = Split((), ())
@@ -91,11 +90,13 @@ class Cluster:
             path=tuple(sys.path),
             keep_programs=self._keep_programs,
         )
-        self._collect(work, left, memory, log, console)
+        told = f"{len(left)} waves for workers of {_told(needs)} each"
+        console.say(f"{told}; now there is room for {self._room(needs)} of them")
+        self._collect(_Tasks(self._ray, _remote(self._ray, needs), work, left), needs, log, console)
 
-    def _collect(self, work: worker.Work, left: list[int], memory: int, log: ResultsLog, console: Console) -> None:
-        """Send the waves that are left, and log what comes back until all are trained or somebody has to stop."""
-        tasks = _Tasks(self._ray, _remote(self._ray, _needs(memory)), work, left)
+    def _collect(self, tasks: "_Tasks", needs: dict[str, Any], log: ResultsLog, console: Console) -> None:
+        """Log what comes back until all is trained, or somebody has to stop."""
+        total = len(tasks.running)
         heard = time.monotonic()
         try:
             while tasks.running:
@@ -104,24 +105,23 @@ class Cluster:
                 for wave, found in tasks.done(_POLL_SECONDS):
                     heard = time.monotonic()
                     _take(found, wave, log, console)
-                    console.progress(len(left) - len(tasks.running), len(left), f"waves, the last on {found.node}")
+                    console.progress(total - len(tasks.running), total, f"waves, the last on {found.node}")
                 if time.monotonic() - heard > _ALONE_SECONDS:
                     heard = time.monotonic()
-                    self._tell_if_alone(memory, console)
+                    if not self._room(needs):
+                        console.say(f"waiting for a node that has {_told(needs)}; there is none now")
         finally:
             for wave, found in tasks.recalled(_RECALL_SECONDS):
                 _take(found, wave, log, console)
-
-    def _tell_if_alone(self, memory: int, console: Console) -> None:
-        if not self._fits(needs := _needs(memory)):
-            console.say(f"waiting for a node that has {_told(needs)}; there is none now")
 
     def _nodes(self) -> list[dict[str, Any]]:
         """The resources of each node that is alive."""
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
-    def _fits(self, needs: dict[str, Any]) -> bool:
-        return any(all(node.get(name, 0) >= count for name, count in needs.items()) for node in self._nodes())
+    def _room(self, needs: dict[str, Any]) -> int:
+        """How many workers that need this find a place at once."""
+        each = ([node.get(name, 0) // count for name, count in needs.items()] for node in self._nodes())
+        return int(sum(map(min, each)))
 
 
 class _Tasks:
@@ -182,7 +182,7 @@ def _take(found: worker.Trained, wave: int, log: ResultsLog, console: Console) -
 
 
 def _needs(memory: int) -> dict[str, Any]:
-    """What Ray is asked for, for one worker: as many devices as this process has."""
+    """What Ray is asked for, for one worker: as many devices as this process has; of a CPU so much of its memory, too."""
     there = target.current()
     own = {"gpu": "GPU", "tpu": "TPU"}.get(there.platform)
     return {"CPU": 1, own: there.devices} if own else {"CPU": there.devices} | ({"memory": memory} if memory else {})

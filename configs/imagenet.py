@@ -8,7 +8,7 @@ Expected  test accuracy at IPC 1, 10, 50, 100, 200; published, under the paper's
           R18 expert    R18 6.6, 23.9, 47.9, 53.4, 56.8; R50 student 6.8, 24.0, 53.1, 57.6, 62.3
           R50 expert    R18 6.7, 22.9, 43.0, 53.5, 56.5; R50 student 7.3, 23.9, 53.2, 58.3, 62.7
           CutMix labels R18 1.6, 25.8, 54.3, 54.7, 57.7, of the R18 expert
-Departs   4% of the train images are validation. One subset for all seeds, as theirs, but of centre crops. Epochs are
+Departs   1% of the train images are validation. One subset for all seeds, as theirs, but of centre crops. Epochs are
           theirs plus one, for their files count from 0. CutMix labels are those of the last epoch, a new view at each.
           Students' epochs are those of their command, 3,000; `:epochs=300` is SRe2L's, and a tenth of the hours.
 Quick     `:quick`, digits and small networks, seconds; `:quick,data=image_folder` narrow ResNets on your photographs

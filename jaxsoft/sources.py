@@ -23,15 +23,10 @@ ENGINE = 4
 Part of every key. A change to the engine that changes a number raises it; one that changes none, as its tests show,
 only records the new digest below. Where the engine was edited and neither was done, keys carry the digest itself.
 """
-ENGINE_DIGEST = ""
-||||||| 76eea25
-ENGINE_DIGEST = ""
-=======
-ENGINE_DIGEST = ""
->>>>>>> g-ray
+ENGINE_DIGEST = "9bef1ec270d2"
 
 _ENGINE = (
-    "data.classes", "data.normalize", "data.select:_table", "distilled.fields", "distilled.pool", "experiment.inputs.maps", "experiment.inputs.prepare",
+    "data.classes", "data.encoded", "data.normalize", "data.select:_table", "data.stream", "distilled.fields", "distilled.pool", "experiment.inputs.maps", "experiment.inputs.prepare",
     "experiment.inputs.rows", "experiment.inputs.subsets", "experiment.inputs.views", "experiment.learned.judges", "experiment.learned.learn",
     "experiment.learned.many", "experiment.learned.one", "experiment.plan.make", "experiment.plan.sweep",
     "experiment.students.outcomes", "experiment.students.waves", "experiment.teach.cohort", "experiment.teach.course",

@@ -60,6 +60,7 @@ def window(steps, rows=slice(None)):
 def learned(recipe, groups, data, devices=None):
     """A window learned and judged, of which this process gives its part."""
     made, bank = program(recipe, groups, data, devices), wide(tiny.bank(rows=tiny.CLASSES))
+    bank = bank._replace(scale=bank.scale / 64, shift=bank.shift - 1)
     part, parts = made.share
     own = window(5, slice(part * 8 // parts, (part + 1) * 8 // parts))
     students, (loss,) = made.learn(bank, own, who(recipe), begun(recipe), 0)

@@ -29,7 +29,8 @@ def process(devices, *args):
 def said(running):
     out, _ = running.communicate(timeout=500)
     assert running.returncode == 0
-    return json.loads(out.splitlines()[-1])
+    (line,) = (line for line in out.splitlines() if line.startswith("{"))  # the others are gloo's
+    return json.loads(line)
 
 
 @pytest.fixture(scope="module")

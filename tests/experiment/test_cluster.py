@@ -138,10 +138,10 @@ def test_a_driver_that_is_stopped_goes_on_with_the_waves_that_are_left(alone, tm
 
 
 def test_a_wave_that_ends_as_all_are_stopped_is_not_lost(alone, tmp_path):
-    console = Console(quiet=True)
-    console.stop = True
-    with mock.patch.object(worker, "Console", lambda quiet: Console(quiet=True)), pytest.raises(errors.Interrupted):
-        sent(alone, tmp_path / "run", Ray(obeys=False), console)
+    console, ray = Console(quiet=True), Ray(obeys=False)
+    ray.put = lambda work: setattr(console, "stop", True) or pickle.dumps(work)
+    with pytest.raises(errors.Interrupted, match="stopped with 2 waves left"):
+        sent(alone, tmp_path / "run", ray, console)
     assert len(results.read(tmp_path / "run" / "results.jsonl")) == 4
 
 

@@ -71,21 +71,27 @@ def device(name: str) -> Any:
     Raises:
       ConfigError: there is no such chip, or no compiler for it here.
     """
+    return devices(name)[0]
+
+
+def devices(name: str, count: int = 1) -> list[Any]:
+    """So many neighbours of one host, likewise; of a TPU at most four."""
     if way_on := missing(name):
         raise errors.ConfigError(f"no compiler for {name} here; {way_on}")
     if name in _TOPOLOGIES:
-        return _tpu(name)
+        return _tpus(name)[:count]
     _start_plugin()
     described = _DESCRIPTION.format(gpu=_GPUS[name], chip=target.CHIPS[name], name=name)
-    return topologies.get_topology_desc("", platform="cuda", topology="1x1x1", target_config=described).devices[0]
+    shape = f"1x1x{count}"  # slices, hosts, devices of each
+    return topologies.get_topology_desc("", platform="cuda", topology=shape, target_config=described).devices
 
 
-def _tpu(name: str) -> Any:
+def _tpus(name: str) -> list[Any]:
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # it would ask the cloud for the TPU of this machine
     os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # no TPU is held that others could want
     jax.devices()  # JAX reads XLA's flags then, and libtpu later: it ends the process for one that it does not know
     os.environ.pop("XLA_FLAGS", None)
-    return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices[0]
+    return topologies.get_topology_desc(platform="tpu", topology_name=_TOPOLOGIES[name]).devices
 
 
 @functools.cache

@@ -75,7 +75,9 @@ def pictures(folder: Path, size: Size) -> Split:
     for k, i in itertools.product(range(20), range(size.each)):
         path = folder / "own" / f"class{k:02}" / f"{i:03}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        smooth = Image.fromarray(draw.integers(0, 255, (16, 16, 3), np.uint8)).resize(size.picture, Image.BICUBIC)
+        smooth = Image.fromarray(draw.integers(0, 255, (16, 16, 3), np.uint8)).resize(
+            size.picture, Image.Resampling.BICUBIC
+        )
         noisy = np.asarray(smooth) + draw.normal(0, 6, np.asarray(smooth).shape)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path, quality=90)
     data.prepare("image_folder", folder, folder / "own", resize=size.side, encoded=True)
@@ -105,8 +107,8 @@ def windows(split: Split, size: Size, workers: int, threads: int) -> Iterator[An
 
 def torch_batches(split: Split, size: Size, workers: int) -> Iterator[Any]:
     """Of PyTorch: the same function of the same files, in its own order."""
-    import torch
-    from torch.utils.data import DataLoader, Dataset
+    import torch  # pyright: ignore[reportMissingImports]
+    from torch.utils.data import DataLoader, Dataset  # pyright: ignore[reportMissingImports]
 
     class Views(Dataset):
         def __len__(self) -> int:

@@ -23,8 +23,9 @@ from jaxsoft.experiment.plan import checks, maps
 from jaxsoft.experiment.plan import make as planning
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.students.waves import wave_program
-from jaxsoft.experiment.teach.cohort import Task, cohort_program
+from jaxsoft.experiment.teach.cohort import Task
 from jaxsoft.experiment.teach.experts import by_architecture
+from jaxsoft.experiment.teach.layout import cohort_program
 from jaxsoft.experiment.teach.resident import ENTROPY_IMAGES
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, evaluate, feature_maps

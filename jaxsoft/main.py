@@ -12,7 +12,7 @@
   jaxsoft import SOURCE --as=NAME [--dataset=NAME --resize=SIDE --root=DIR] [--format=NAME --run=I] [--space=SPACE]
                  [--kind=KIND --labels=PLACE --epochs=N --draws=2 --classes=2,0,1] [--factor=2 --decode=single]
                  [--side=SIDE --w0=10 --w0_initial=30] [--teacher=NAME --no_order] [--licence=TEXT]
-  jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --root=DIR --mean=M,M,M --std=S,S,S]
+  jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --resize=SIDE --root=DIR --mean=M,M,M --std=S,S,S]
   jaxsoft verify DIR|SET [--root=DIR] [--run=DIR] [--teach]
   jaxsoft export RUN --to=FOLDER [--ipc=10 --labels=SPEC --seed=0 ...] [--codec=float16|int8|top3:int4|none] [--images]
                  [--teach] [--config=FILE.py[:ARGS]]
@@ -125,6 +125,8 @@ def _run(argv: Sequence[str]) -> int:
 
 def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> int:
     """Start JAX, then the run, whose students are trained by workers of a cluster where there is one."""
+    from jaxsoft.command import shares
+
     with starting.starting_jax():
         starting.set_up_jax(keep_programs=given["compilation_cache"])
         from jaxsoft import numerics, target
@@ -144,8 +146,6 @@ def _begin(settings: Any, workdir: Path, given: Mapping[str, Any], ray: Any) -> 
         return 0
     cluster = Cluster(ray, given["compilation_cache"]) if ray else None
     rows = run.run(settings, workdir, console, cluster=cluster)
-    from jaxsoft.command import shares
-
     if shares.is_share(workdir.name):
         shares.end(workdir, console)
         return _ended(rows)
@@ -189,8 +189,7 @@ def _ended(rows: Sequence[Any]) -> int:
 def _join(argv: Sequence[str]) -> int:
     from jaxsoft.command import shares
 
-    joined = shares.joined(argv)
-    return _finish(*joined) if joined else 0
+    return _finish(*joined) if (joined := shares.joined(argv)) else 0
 
 
 def _configs(argv: Sequence[str]) -> int:

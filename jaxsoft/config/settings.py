@@ -94,6 +94,15 @@ class Teacher(Training):
         "whether images come from the disk window by window; auto: those kept encoded, or too large for a device",
         choices=("auto", "always", "never"),
     )
+    accumulate: int = setting(
+        1, "parts of a batch taken one after another, each with its own batch statistics; they divide it", low=1
+    )
+    batch_norm: str = setting(
+        "global", "statistics of a batch that devices share: global, or device(N), each of N devices its own"
+    )
+    rate_rule: str = setting(
+        "none", "learning rates times batch / 256 (linear), or its root (sqrt)", choices=("none", "linear", "sqrt")
+    )
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,12 @@ class Compute:
     tile: int = setting(0, "images of a batch taken at a time; 0: chosen by size", low=0)
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
+    expert_devices: int = setting(
+        0, "that share each batch of an expert; 0: one, or for streamed images what other experts leave", low=0
+    )
     grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
+    workers: int = setting(0, "processes that decode streamed images; 0: chosen, none up to 8 cores", low=0, high=1024)
+    threads: int = setting(0, "that decode, of each process; 0: chosen by cores", low=0, high=1024)
 
 
 @dataclass(frozen=True)

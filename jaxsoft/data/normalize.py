@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -23,7 +24,8 @@ _CHUNK_BYTES = 1 << 28  # and of these in float64; bounds the memory
 _SAMPLE = 4096  # of images that are decoded when they are read
 _MAX_PIXELS = 12_288  # a 64 x 64 x 3 image; the matrix is the square of it
 
-Images = UInt8[np.ndarray, "N *S C"] | Float32[np.ndarray, "N *S C"] | Encoded
+Arrays = UInt8[np.ndarray, "N *S C"] | Float32[np.ndarray, "N *S C"]
+Images = Arrays | Encoded
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,12 +55,12 @@ class Normalizer:
             out[part] = chunk
         return out
 
-    def store(self, images: Images) -> Images:
+    def store(self, images: Images) -> Arrays:
         """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
         _check(images)
         return np.asarray(self.store_beyond(images))
 
-    def store_beyond(self, images: Images) -> Images:
+    def store_beyond(self, images: Images) -> Any:
         """Likewise; floats are in units of [0, 1], but may leave it, as those of distilled sets do.
 
         What is `Encoded` stays so, unless it is whitened.
@@ -172,14 +174,14 @@ def _chunks(images: Images) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, len(images), size))
 
 
-def _bytes(images: Images) -> Float32[np.ndarray, "n *S C"]:
+def _bytes(images: Arrays) -> Float32[np.ndarray, "n *S C"]:
     """Float32 up to 255."""
     return images.astype(np.float32) * np.float32(1 if images.dtype == np.uint8 else 255)
 
 
 def _check(images: Images) -> None:
     """Refuse what is neither uint8 nor float in [0, 1], which would be scaled wrongly."""
-    if images.dtype == np.uint8:
+    if isinstance(images, Encoded) or images.dtype == np.uint8:
         return
     if images.dtype.kind != "f" or (images.size and not 0 <= images.min() <= images.max() <= 1):
         ends = f" from {images.min():.6g} to {images.max():.6g}" if images.size else ""

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,8 @@ def _raw(seed: int, what: int, epoch: int, image: int, count: int) -> np.ndarray
 
 def chosen(workers: int, threads: int) -> tuple[int, int]:
     """Processes that decode beside this one, and threads of each; 0: chosen. Without processes, threads of this one.
+
+    A process has eight threads at most; where threads are given and processes are not, there are none.
 
     >>> chosen(0, 4), chosen(3, 2)
     ((0, 4), (3, 2))
@@ -161,7 +163,7 @@ def windows(
     workers: int = 0,
     threads: int = 0,
     ahead: int = AHEAD_BYTES,
-) -> Iterator[Window]:
+) -> Generator[Window, None, None]:
     """Windows of a split, one after the other; none crosses the end of an epoch.
 
     Args:
@@ -188,11 +190,19 @@ def windows(
             for place in range(count):
                 labels[place] = source.labels(step + place)
                 for piece in range(pieces.each):
-                    images[place, piece * _PIECE : (piece + 1) * _PIECE] = next(coming)
+                    images[place, piece * _PIECE : (piece + 1) * _PIECE] = _next(coming)
             yield images, labels
             step += count
     finally:
         coming.close()
+
+
+def _next(coming: Iterator[Any]) -> Shaped[np.ndarray, "n *S C"]:
+    """The next piece; what goes wrong is told in one line, without grain's own."""
+    try:
+        return next(coming)
+    except (errors.DataError, RuntimeError) as problem:  # the latter where a process was killed
+        raise errors.DataError(str(problem).partition("\n")[0]) from None
 
 
 def _read_ahead(pieces: _Pieces, workers: int, threads: int, ahead: int) -> Any:

@@ -17,8 +17,8 @@ from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.store import lock, manifest, results, shares, starts
-from jaxsoft.experiment.store.folder import LOCK, RunFolder, flat
+from jaxsoft.experiment.store import manifest, results, shares, starts
+from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, is_taught, teach
 from jaxsoft.experiment.tell import describe, events, examples, progress
@@ -57,16 +57,24 @@ def run(
         settings, dataset = _checked(settings, dataset)
     grace = settings.compute.grace_seconds
     with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
-        with processes.turn("teachers"), console.stage("teachers"):
+        with processes.turn("folder"):
             settings = _begun(settings, dataset, folder)
+        if not experts and processes.teach_together(settings.compute.expert_devices):
+            with console.stage("teachers together"):
+                _taught(settings, dataset, folder, console, to)  # they are in the store then
+        with processes.turn("teachers"), console.stage("teachers"):
             experts = experts or _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
             part = plan.part(*shares.of(folder.path))
             log = results.open_log(folder.path / results.LOG)
             _tell_what_there_is(to, experts, log)
         if _left(part, settings, dataset, experts, folder, log.finished, console):
-            # One learns labels, all others read them.
-            with console.stage("labels"), processes.turn("labels"), _alone(plan, folder, console) as where:
+            waiting = progress.of_waiting(console, "learns labels for all shares")  # one learns them, all others read
+            with (
+                console.stage("labels"),
+                processes.turn("labels"),
+                shares.door(folder.path, plan.learns, waiting) as where,
+            ):
                 told = functools.partial(progress.of_labels, console)
                 inputs = prepare(plan, settings, dataset, experts, where, told)
             with console.stage("students"):
@@ -225,19 +233,6 @@ def _left(
     )
     console.say("\n".join([*lines, f"students: {left} of {own} left{whole}"]))
     return left
-
-
-@contextlib.contextmanager
-def _alone(plan: Plan, folder: RunFolder, console: Console) -> Iterator[Path]:
-    """Where learned labels are kept; of shares that see one folder one learns, and the others wait for it."""
-    where = shares.home(folder.path)
-    sources = [LabelSpec.parse(text) for text in {m.labels for m in plan.members}]
-    if where == folder.path or not any(source.is_learned or source.prior == "students" for source in sources):
-        yield where
-        return
-    waiting = lock.told(console.say, "learns labels for all shares", lambda: console.stop)
-    with contextlib.closing(lock.Lock(where / LOCK, on_wait=waiting)):
-        yield where
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from jaxsoft import imports, models, rng, target
-from jaxsoft.data.normalize import Normalizer
+from jaxsoft.data.normalize import Images, Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
@@ -34,9 +34,7 @@ class EvalSet(NamedTuple):
     labels: Int[Array | np.ndarray, "n b"]
 
 
-def eval_set(
-    images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0
-) -> EvalSet:
+def eval_set(images: Images, labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0) -> EvalSet:
     """Cut a split into equal batches on the host, of at most `batch` images; what is not in memory is read once.
 
     With `room` the batches are those of so many images, where that is more than there are.

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxsoft import rng, target
+from jaxsoft import models, rng, target
 from jaxsoft.ops import norm
 from jaxsoft.rng import Stream
 from jaxsoft.training import feature_maps, flat, metrics
@@ -82,7 +82,8 @@ def loss_and_gradient(
     real = batch.mask.sum() if batch.real is None else batch.real
     count, of_one = jnp.maximum(real, 1), recipe.build_loss()
     own_loss, pieces = jax.vmap(lambda logits, label: of_one(logits, **label)), _pieces(recipe, batch, stats, tile)
-    norms = _Norms(bool(stats), shards, pieces, recipe.batch_norm)
+    is_own = isinstance(recipe.build_model(), models.Network)
+    norms = _Norms(bool(stats), shards, pieces, recipe.batch_norm, is_own)
 
     def loss(vector: Array, stats: Any, part: Batch) -> tuple[Array, Any]:
         options: dict[str, Any] = {} if part.key is None else {"key": part.key}
@@ -128,23 +129,25 @@ def _cut(batch: Batch, pieces: int, apart: bool) -> Batch:
 
 
 class _Norms(NamedTuple):
-    """How statistics of batch norm, where there are any, come from parts of a batch, of which some may be all padding."""
+    """How batch norm, where there is any, gets statistics from parts of a batch, of which some may be all padding."""
 
     there: bool
     shards: int
     pieces: int
-    how: str
+    how: str  # of `Recipe`
+    is_own: bool  # a network of a user's own, which may keep more than statistics of `norm.over`
 
     @property
     def is_global(self) -> bool:
         return self.there and self.shards > 1 and self.how == "global"
 
     def mask(self, part: Batch) -> Array:
-        """Statistics of padding, which count for nothing, are better than none, which are not numbers."""
+        """Statistics of padding, which count for nothing, are better than those of no images, which are no numbers."""
         may_be_empty = self.there and not self.is_global and self.shards * self.pieces > 1
         return part.mask | ~part.mask.any() if may_be_empty else part.mask
 
     def kept(self, part: Batch, new: Any, old: Any) -> Any:
+        """Those after a piece: the old ones, if it is all padding."""
         if not self.there:
             return new
         seen = jax.lax.psum(part.mask.sum(), DATA) if self.is_global else part.mask.sum()
@@ -153,18 +156,16 @@ class _Norms(NamedTuple):
     def together(
         self, batch: Batch, count: Array, loss: Array, stats: Any, gradient: Array
     ) -> tuple[Array, Any, Array]:
-        """Sums over all devices; statistics of each by its real images."""
-        if self.is_global or not self.there:
+        """Of all devices the sums, and the mean of each one's statistics, by its real images."""
+        if not self.there or (self.is_global and not self.is_own):
             loss, gradient = jax.lax.psum((loss, gradient), DATA)
             return loss, stats, gradient
-        share = batch.mask.sum() / count
-        shares = jax.tree.map(lambda a: a * share if jnp.issubdtype(a.dtype, jnp.floating) else a, stats)
-        loss, gradient, sums = jax.lax.psum((loss, gradient, shares), DATA)
-        return (
-            loss,
-            jax.tree.map(lambda a, b: b.astype(a.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, stats, sums),
-            gradient,
-        )
+        share, (leaves, tree) = batch.mask.sum() / count, jax.tree.flatten(stats)
+        shares = [a * share for a in leaves if jnp.issubdtype(a.dtype, jnp.floating)]
+        loss, gradient, shares = jax.lax.psum((loss, gradient, shares), DATA)
+        means = iter(shares)
+        leaves = [next(means).astype(a.dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a for a in leaves]
+        return loss, jax.tree.unflatten(tree, leaves), gradient
 
 
 def train_chunk(
@@ -248,11 +249,13 @@ class _Descent:
         """What is carried on after a batch, and its loss; unchanged, if it does not count or training is over."""
         (vector, stats, memory), bad_step = carry
         loss, new_stats, gradient = self._learn(batch, vector, stats=stats)
-        update, new_memory = self._optimizer(ahead.rate, self._member.weight_decay).update(gradient, memory, vector)
-        new = vector + update
+        optimizer = self._optimizer(ahead.rate, self._member.weight_decay)
+        update, new_memory = optimizer.update(gradient, memory, vector)
+        new, again = vector + update, flat.apart((memory, vector))
+        tried = again[1] + optimizer.update(gradient, *again)[0]  # `new`, for the check alone
         live = (bad_step < 0) & (ahead.t < self._member.steps)
         live = live if counts is True else live & counts
-        finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
+        finite = jnp.isfinite(loss) & jnp.isfinite(tried.sum())  # a sum is finite only if all of its terms are
         bad_step = jnp.where(live & ~finite, ahead.t.astype(jnp.int32), bad_step)
         keep = functools.partial(jnp.where, live & finite)
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss

@@ -44,7 +44,7 @@ class Recipe(NamedTuple):
     features: str = ""  # shape of the feature maps that labels hold, as `4x4x128`; empty: they hold none
     layer: int = -1  # which map of the network is compared to them
     accumulate: int = 1  # parts of a batch that are taken one after another, with statistics of their own
-    batch_norm: str = "global"  # of a batch that devices share: statistics of all of it, or each `device`'s own
+    batch_norm: str = "global"  # of a batch that devices share: statistics of all of it; else each device's own
 
     def steps_per_epoch(self, slots: Any) -> Any:
         """For a subset of this size; the last, partial batch of an epoch is a step too."""

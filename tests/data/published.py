@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxsoft.data.sets import cifar, imagenet
+from jaxsoft.data.sets import cifar
+from jaxsoft.data.sets import imagenet64 as small
 from jaxsoft.data.sets import tiny_imagenet as tiny
 
 CIFAR_RECORDS = 20  # a file, instead of 10,000
@@ -23,7 +24,7 @@ TINY_TRAIN, TINY_TEST = 6, 2  # a class, instead of 500 and 50
 def make_small(setattr: Callable[[object, str, object], None]) -> None:
     """Let the datasets expect as many images as are made up here."""
     setattr(cifar, "RECORDS", {10: (CIFAR_RECORDS, CIFAR_RECORDS), 100: (200, 100)})
-    setattr(imagenet, "CLASSES", 2)
+    setattr(small, "CLASSES", 2)
     setattr(tiny, "TRAIN_PER_CLASS", TINY_TRAIN)
     setattr(tiny, "TEST_PER_CLASS", TINY_TEST)
 
@@ -149,7 +150,7 @@ def imagenet64(root: Path, form: str, count: int = 2) -> tuple[np.ndarray, np.nd
         else:
             (folder / name).write_bytes(pickle.dumps(content, protocol=3))
         made.append((images, labels - 1))
-    return tuple(map(np.concatenate, zip(*made[:10])))
+    return np.concatenate([images for images, _ in made[:10]]), np.concatenate([labels for _, labels in made[:10]])
 
 
 def red(side: int, value: int) -> np.ndarray:

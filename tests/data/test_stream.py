@@ -27,7 +27,7 @@ def split(tmp_path_factory):
 
 def steps(windows):
     """The steps of windows that have images, as pairs of arrays."""
-    return [(i[s], l[s]) for i, l in windows for s in range(len(l)) if (l[s] >= 0).any()]
+    return [(images[s], labels[s]) for images, labels in windows for s in range(len(labels)) if (labels[s] >= 0).any()]
 
 
 def assert_same(found, wanted):
@@ -77,7 +77,6 @@ def test_a_step_is_the_same_whoever_decodes_it(split, monkeypatch):
 def test_processes_read_their_share_of_the_batch_of_one(split, count):
     wanted = steps(stream.windows(split, 8, 1, 3, 0, 3))
     shares = [list(stream.windows(split, 8, 1, 3, 0, 3, share=(i, count))) for i in range(count)]
-    joined = [tuple(np.concatenate(parts, axis=1)) for parts in zip(*(zip(*window) for window in zip(*shares)))]
     assert len(wanted) == 3
     for (images, labels), window in zip(wanted, zip(*shares)):
         np.testing.assert_array_equal(images, np.concatenate([part[0][0] for part in window]))

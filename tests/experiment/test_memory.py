@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxsoft import config, types
+from jaxsoft import config, target, types
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import make
+from jaxsoft.training import evaluate
 from jaxsoft.training.ensemble import Program
 from jaxsoft.training.evaluate import eval_set
 from jaxsoft.training.fit import Bank, Member
@@ -47,6 +48,33 @@ def test_a_container_has_less_memory_than_its_machine(monkeypatch, tmp_path, lim
     monkeypatch.setattr(memory, "_CONTAINER_LIMIT", file)
     physical = memory.os.sysconf("SC_PAGE_SIZE") * memory.os.sysconf("SC_PHYS_PAGES")
     assert memory.budget_bytes(settings()) == (share or physical // 2)
+
+
+def test_a_tpu_keeps_a_padded_copy_of_what_steps_gather_from():
+    """As in programs that XLA compiled for a v5e: a bank of 32 px, rows of 100 classes, and images as wide as they are read."""
+    cases = {
+        ((45_000, 32, 32, 3), 1): 552_960_000,
+        ((180_000, 100), 4): 92_160_000,
+        ((4, 2, 8, 256, 1), 1): 4 * 2 * 8 * 256,
+    }
+    with target.aimed(target.named("v5e")):
+        assert {case: memory.gathered_bytes(*case) for case in cases} == cases
+        sweep = {"ipc": (3,), "labels": ("hard",), "seed": (0,)}
+        made, data = make.make(settings(sweep=sweep), world(500, 40, 8), None, {}), world(500, 40, 8)
+        there = make.shared_bytes(settings(), made.members, data)
+    here = make.shared_bytes(settings(), made.members, data)
+    assert there - here == 30 * 8 * 128 + 32 * 128 * 4 and memory.gathered_bytes((4, 8, 8, 1), 1) == 0
+
+
+def test_a_large_test_split_is_on_a_device_in_pieces(monkeypatch):
+    """But where every look is at it."""
+    sweep = {"ipc": (1,), "labels": ("hard",), "seed": (0,)}
+    data = world(500, 40, 8)
+    members = make.make(settings(sweep=sweep), data, None, {}).members
+    whole = {which: make.shared_bytes(settings(protocol=which), members, data) for which in ("sealed", "both")}
+    monkeypatch.setattr(evaluate, "PIECE_BYTES", 1000)  # of 2,560: three pieces of 14 images
+    cut = {which: make.shared_bytes(settings(protocol=which), members, data) for which in whole}
+    assert cut == {"sealed": whole["sealed"] - (40 - 14) * 68, "both": whole["both"]}
 
 
 def test_shared_bytes_by_hand():

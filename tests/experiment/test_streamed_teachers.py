@@ -9,7 +9,7 @@ import pytest
 import test_run_kills as kills
 import tiny_run as tiny
 
-from jaxsoft import Dataset, config, data, errors
+from jaxsoft import config, data, errors
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store.checkpoints import Checkpoints
@@ -132,14 +132,6 @@ def test_images_that_no_device_has_room_for_are_streamed(digits, monkeypatch):
     assert not streamed.is_streamed(digits, "auto", "standardize")
     monkeypatch.setattr(streamed.memory, "host_bytes", lambda: digits.train.images.nbytes * 2 - 1)
     assert streamed.is_streamed(digits, "auto", "standardize") and not streamed.is_streamed(digits, "never", "none")
-
-
-def test_floats_are_not_streamed():
-    own = Dataset.from_arrays(np.random.default_rng(0).random((40, 8, 8)), np.arange(40) % 2)
-    with pytest.raises(
-        errors.ConfigError, match="^config.teacher.stream: images come from the disk as uint8, and these"
-    ):
-        teach(own, dataclasses.replace(TEACHER, batch=8))
 
 
 @pytest.fixture(scope="module")

@@ -213,10 +213,11 @@ def resized_by_pillow(image, box, mirror):
     return out[:, ::-1] if mirror else out
 
 
-@pytest.mark.parametrize("shape", [(9, 6, 2), (8, 8, 3)])
+@pytest.mark.parametrize("shape", [(9, 6, 2), (8, 8, 3), (224, 224, 3)])
 def test_resized_boxes_equal_pillows(shape):
     x, resize = images(*shape), jax.jit(crops.resize)
-    for box in [(0, 0, *shape[:2]), (2, 1, 1, 1), (3, 2, 5, 4), (0, 3, 9 if shape[0] == 9 else 8, 2)]:
+    large = [(17, 30, 150, 101)] * (shape[0] > 200)
+    for box in [(0, 0, *shape[:2]), (2, 1, 1, 1), (3, 2, 5, 4), (0, 3, 9 if shape[0] == 9 else 8, 2), *large]:
         for mirror in (False, True):
             got = resize(jnp.asarray(x), jnp.array(box, jnp.float32), jnp.bool_(mirror))
             np.testing.assert_allclose(got, resized_by_pillow(x, box, mirror), atol=1e-5, err_msg=f"{box}, {mirror}")

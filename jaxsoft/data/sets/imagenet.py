@@ -17,12 +17,12 @@ from jaxsoft.data.sets import Published, image_folder
 
 SOURCE = "https://image-net.org/challenges/LSVRC/2012"
 LICENCE = "non-commercial research (terms of ImageNet)"
-FILES = "train/ with a folder of JPEG files for each wnid, and val/ likewise, or flat beside LOC_val_solution.csv or val.txt"
+FILES = "its folder, with train/ and val/ that hold a folder for each wnid, or val/ flat beside LOC_val_solution.csv or val.txt"
 
 _FOLDERS = ("", "ILSVRC2012", "imagenet", "ILSVRC/Data/CLS-LOC")
 _LISTS = ("LOC_val_solution.csv", "val.txt", "val/val.txt")
-_WNID = re.compile(r"n\d{8}")
-_LINE = re.compile(r"(?:val/)?([\w-]+?)(?:\.JPEG)?[ ,\t]+(n\d{8}|\d+)\b.*")
+_WNID = re.compile(r"n\d+")
+_LINE = re.compile(r"(?:val/)?([\w-]+?)(?:\.JPEG)?[ ,\t]+(n?\d+)\b.*")
 _MOST = 1 << 26  # bytes of a list
 
 
@@ -76,7 +76,7 @@ def _wnids(folder: Path) -> list[str]:
 
 def _files(folder: Path) -> list[str]:
     with refusals.naming(f"{folder} cannot be read"), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name.upper().endswith((".JPEG", ".JPG")))
+        return sorted(entry.name for entry in entries if Path(entry.name).suffix.lower() in images.ENDINGS)
 
 
 def _lines(found: Path, names: tuple[str, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 """Bytes: what a run may use, and what every device holds beside its members."""
 
+import math
 import os
 from pathlib import Path
 
@@ -33,3 +34,15 @@ def host_bytes() -> int:
     except OSError:
         return physical
     return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def gathered_bytes(shape: tuple[int, ...], itemsize: int) -> int:
+    """Bytes of the copy that XLA keeps of what steps gather from, rows [N, K] or images [N, *S, H, W, C]; 0 but on a TPU.
+
+    As a TPU lays it, columns and classes are padded to 128, and lines to 8. It is there for all of a chunk.
+    """
+    if target.platform() != "tpu":
+        return 0
+    lines, columns = (shape[-3], shape[-2]) if len(shape) > 2 else (shape[0], shape[1])
+    padded = (lines + -lines % 8) * (columns + -columns % 128)
+    return math.prod(shape) // max(1, lines * columns) * padded * itemsize

@@ -15,7 +15,7 @@ from jaxsoft.experiment.learned import learn as learning
 from jaxsoft.experiment.machine import memory
 from jaxsoft.experiment.plan import committees, maps, selections, sweep, trials
 from jaxsoft.experiment.plan.sweep import MemberSpec
-from jaxsoft.experiment.teach import imported, keeping
+from jaxsoft.experiment.teach import imported, keeping, layout
 from jaxsoft.experiment.teach.course import expectations
 from jaxsoft.experiment.teach.experts import by_architecture, model_check, trained_by
 from jaxsoft.labels.given import check_rows, read_rows
@@ -46,6 +46,7 @@ def check(settings: config.Settings) -> config.Settings:
         raise errors.ConfigError("config.teacher is trained by epochs: leave config.teacher.steps at 0")
     expectations(settings.teacher)
     keeping.of(settings.teacher)
+    layout.devices_of_norm(settings.teacher.batch_norm)
     count = sweep.combinations(settings.sweep)
     planning = f"the axes of config.sweep have {count:,} combinations: to plan them"
     require_memory(count * _MEMBER_BYTES, memory.host_bytes(), planning)

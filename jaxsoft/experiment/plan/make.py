@@ -194,7 +194,9 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     rows += maps.shared_bytes(members, settings, dataset, used)
     tested = evaluate.piece_images(len(dataset.test), pixels) if settings.protocol == "sealed" else len(dataset.test)
-    return used * pixels + rows + (len(dataset.validation) + tested) * (pixels + 4)
+    copies = memory.gathered_bytes((used, *dataset.image_shape), pixels // math.prod(dataset.image_shape))
+    copies += memory.gathered_bytes((count, dataset.num_classes), 4)
+    return used * pixels + rows + copies + (len(dataset.validation) + tested) * (pixels + 4)
 
 
 def shared_counts(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[int, int]:

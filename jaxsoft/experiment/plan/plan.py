@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxsoft import errors
 from jaxsoft.experiment.plan.sweep import MemberSpec
+from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
@@ -132,6 +133,12 @@ class Plan:
         """The keys of the members of its waves, in the order of the axes: all keys, but for a part of the plan."""
         ranges = ((b, *bounds) for wave in self.waves for b, bounds in zip(self.buckets, wave))
         return tuple(self.keys[i] for i in sorted(i for b, start, stop in ranges for i in b.members[start:stop]))
+
+    @property
+    def learns(self) -> bool:
+        """Whether labels are learned, or experts judged by students, before a student of the sweep is trained."""
+        sources = (LabelSpec.parse(text) for text in {m.labels for m in self.members})
+        return any(source.is_learned or source.prior == "students" for source in sources)
 
     def bytes(self) -> int:
         """Predicted bytes of a wave on all devices: members, what they share, and what comes and goes."""

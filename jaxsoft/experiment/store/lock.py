@@ -82,8 +82,6 @@ class Lock:
         self._kernel.release()
         self._lease.release()
 
-    close = release  # for `contextlib.closing`
-
     def _take(self) -> bool:
         try:
             self._kernel.acquire(timeout=0)

@@ -4,12 +4,15 @@ The name says it all: `runs/big/share-2-of-8` is the third of eight parts of the
 made once, experts and learned labels, lies in `runs/big` itself, for all shares that see it.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxsoft import errors
+from jaxsoft.experiment.store import lock
+from jaxsoft.experiment.store.folder import LOCK
 
 _NAME = re.compile(r"share-(\d+)-of-(\d+)")
 _FIRST, _ONLY_FIRST = "teachers", "share-teachers"
@@ -64,6 +67,16 @@ def is_share(name: str) -> bool:
 def home(path: Path) -> Path:
     """Where what is made once lies: of a share the folder around it, else the run folder itself."""
     return path.absolute().parent if is_share(path.name) else path
+
+
+@contextlib.contextmanager
+def door(path: Path, one_at_a_time: bool, on_wait: lock.OnWait) -> Iterator[Path]:
+    """The `home` of a run folder; of shares that see one home, one after the other where that is asked."""
+    where = home(path)
+    with contextlib.ExitStack() as stack:
+        if one_at_a_time and where != path:
+            stack.callback(lock.Lock(where / LOCK, on_wait=on_wait).release)
+        yield where
 
 
 def within(paths: Iterable[Path]) -> list[Path]:

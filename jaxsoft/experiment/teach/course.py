@@ -1,6 +1,7 @@
 """The course of a cohort: where it is in its training, what is told of it, and what is recorded."""
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,8 @@ from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.training.ensemble import Report, Students
 from jaxsoft.training.fit import State
 from jaxsoft.training.recipe import Recipe
+
+_USUAL_BATCH = 256  # of which learning rates are, where they follow the batch
 
 Records = list[list[dict[str, Any]]]
 """For each epoch one record for each expert."""
@@ -70,7 +73,9 @@ def rates(settings: config.Teacher, places: Sequence[int]) -> list[float]:
     >>> rates(config.Teacher(experts=2, rates=(0.1, 0.5)), [1]), rates(config.Teacher(learning_rate=0.2), [0])
     ([0.5], [0.2])
     """
-    return [settings.rates[place] if settings.rates else settings.learning_rate for place in places]
+    rule = {"none": 1.0, "linear": settings.batch / _USUAL_BATCH, "sqrt": math.sqrt(settings.batch / _USUAL_BATCH)}
+    factor = rule[settings.rate_rule]
+    return [factor * (settings.rates[place] if settings.rates else settings.learning_rate) for place in places]
 
 
 def check(own: config.Teacher, recipe: Recipe, places: Sequence[int], state: State, records: Records) -> None:

@@ -212,7 +212,7 @@ def teach(
     """
     settings = config.read(config.as_dict(settings), config.Teacher, "config.teacher")
     how = {"lowering": lowering} if compute is None else vars(compute)
-    compute = config.read({"precision": precision, "compute": how}).compute
+    how = config.read({"precision": precision, "compute": how}).compute
     kept = keeping.of(settings, asked)
     dataset, folder = arrays.checked(dataset), Path(folder) if folder else None
     normalization, precision = normalize.canonical(normalization), recipes.precision(precision)
@@ -226,8 +226,8 @@ def teach(
         def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
             on_epoch(before + epoch, len(architectures) * settings.epochs, records)
 
-        watch = Watch(counted, on_window, on_wait, compute.checkpoint_seconds)
-        cohorts.append(Cohort(task, model, places, normalizer, compute, folder, kept, watch))
+        watch = Watch(counted, on_window, on_wait, how.checkpoint_seconds)
+        cohorts.append(Cohort(task, model, places, normalizer, how, folder, kept, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))
     return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)

@@ -8,14 +8,14 @@ import collections
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxsoft import config, errors, target
+from jaxsoft import config, target
 from jaxsoft.data import stream
 from jaxsoft.data.encoded import Encoded
 from jaxsoft.data.normalize import Normalizer
@@ -45,19 +45,13 @@ class Streamed:
         epochs: int,
         compute: config.Compute,
     ):
-        """`epochs` of them in all; the first expert's seed is that of orders and crops.
-
-        Raises:
-          ConfigError: the images are not uint8.
-        """
-        images = np.zeros((0, *dataset.image_shape), dataset.train.images.dtype)
-        if images.dtype != np.uint8:
-            told = f"images come from the disk as uint8, and these are {images.dtype}"
-            raise errors.ConfigError(f"config.teacher.stream: {told}; wanted never, or other images")
+        """`epochs` of them in all; the first expert's seed is that of orders and crops."""
         ((self._recipe, *_),) = program.buckets
         self._program, self._dataset, self._normalizer = program, dataset, normalizer
-        self._epochs, self._compute, self._seed = epochs, compute, int(members.seed[0])
-        bank = make_bank(normalizer, normalizer.store(images), np.eye(dataset.num_classes, dtype=np.float32))
+        self._epochs, self._seed = epochs, int(members.seed[0])
+        self._decoding = {"workers": compute.workers, "threads": compute.threads}
+        none = np.zeros((0, *dataset.image_shape), np.uint8)
+        bank = make_bank(normalizer, none, np.eye(dataset.num_classes, dtype=np.float32))
         self._bank, self._members = program.place(bank, (members,))
         self._each = self._recipe.steps_per_epoch(len(dataset.train))
         self._window = window_steps(self._recipe, dataset.image_shape)
@@ -65,16 +59,16 @@ class Streamed:
 
     def look(self, students: tuple[Students, ...]) -> Report:
         """As `Resident.look`; the validation images are decoded anew."""
-        scores = [
-            self._judged(windows, students) for windows in (self._in_order(self._dataset.validation), self._sample)
-        ]
-        accuracy, entropy = (np.stack(each, axis=1) for each in zip(*scores))
-        return Report(np.zeros(len(accuracy)), accuracy, entropy)
+        looked = self._in_order(self._dataset.validation), self._sample
+        accuracy, entropy = (np.stack(each, axis=1) for each in zip(*(self._judged(one, students) for one in looked)))
+        told: tuple[Any, ...] = np.zeros(len(accuracy)), accuracy, entropy
+        return Report(*told)
 
     def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
         """Teach from a step up to an epoch, a window at a time; `so_far` is what `Seen` gave. What is read ahead is closed."""
         losses, meter = Losses(so_far), Meter()
-        with contextlib.closing(self._windows(step, last * self._each)) as windows, contextlib.closing(meter):
+        windows = self._windows(self._dataset.train, self._seed, step, last * self._each)
+        with contextlib.closing(windows), contextlib.closing(meter):
             while step < last * self._each:
                 count = min(self._window, self._each - step % self._each)
                 window = meter.next(windows)
@@ -85,10 +79,8 @@ class Streamed:
                 if step % self._each:
                     yield Seen(step, students[0], None, losses.so_far, self._pace(step, meter))
                     continue
-                mean, pace = (
-                    losses.mean(),
-                    self._pace(step, meter),
-                )  # in this order: the devices are done with the epoch
+                mean = losses.mean()
+                pace = self._pace(step, meter)  # after the mean: the devices are done with the epoch
                 yield Seen(step, students[0], self.look(students)._replace(loss=mean), pace=pace)
                 losses = Losses(None)
                 meter.begin()
@@ -99,27 +91,19 @@ class Streamed:
         done = min((step - before * self._each) * self._recipe.batch, images)
         return Pace(before + 1, self._epochs, done, images, *meter.times())
 
-    def _windows(self, step: int, last: int) -> Iterator[Window]:
+    def _windows(self, split: Split, seed: int | None, step: int, last: int) -> Generator[Window, None, None]:
         """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
-        what = self._dataset.train, self._recipe.batch, self._window, self._seed
-        found = stream.windows(*what, step, last, share=self._program.share)
+        what = split, self._recipe.batch, self._window, seed, step, last
+        found = stream.windows(*what, share=self._program.share, **self._decoding)
         with contextlib.closing(found):
             for images, labels in found:
-                yield self._placed(images, labels)
+                flat = self._normalizer.store(images.reshape(-1, *images.shape[2:]))
+                yield self._program.place_window(Window(np.reshape(flat, images.shape), labels))
 
     def _in_order(self, split: Split) -> Iterator[Window]:
-        """A split as it is seen in evaluation, in windows of equal shape."""
-        shape, (part, parts) = (self._window, self._recipe.batch), self._program.share
-        for start in range(0, len(split), math.prod(shape)):
-            rows = np.stack(np.split(start + np.arange(math.prod(shape)).reshape(shape), parts, axis=1))[part]
-            there = rows < len(split)
-            images = np.zeros((*rows.shape, *split.images.shape[1:]), split.images.dtype)
-            images[there] = split.images[rows[there]]
-            yield self._placed(images, np.where(there, split.labels[rows * there], -1).astype(np.int32))
-
-    def _placed(self, images: np.ndarray, labels: np.ndarray) -> Window:
-        flat = self._normalizer.store(images.reshape(-1, *images.shape[2:]))
-        return self._program.place_window(Window(flat.reshape(images.shape), labels))
+        """A split as it is seen in evaluation."""
+        steps = stream.steps_per_epoch(len(split), self._recipe.batch)
+        return self._windows(split, None, 0, steps) if steps else iter(())
 
     def _judged(self, windows: Iterable[Window], students: tuple[Students, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Accuracy and mean entropy of each expert; of no images, NaN."""

@@ -15,9 +15,10 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.teach import keeping as rules
-from jaxsoft.experiment.teach.cohort import Task, layout
+from jaxsoft.experiment.teach.cohort import Task
 from jaxsoft.experiment.teach.course import expectations
 from jaxsoft.experiment.teach.experts import by_architecture
+from jaxsoft.experiment.teach.layout import devices_of_each, layout
 from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
@@ -94,10 +95,13 @@ def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
     lines = []
     for model, places in by_architecture(settings.teacher).items():
         recipe, shape = task.recipe(model), dataset.image_shape
-        devices = layout(recipe, shape, len(places), target.current().devices, settings.compute.lowering)[-1]
+        what, there = (recipe, shape, len(places)), target.current().devices
+        each = devices_of_each(*what, there, settings.compute, task.is_streamed)
+        devices = layout(*what, there, settings.compute.lowering, each).devices
         size = len(places) * kept * (cost.state_bytes(recipe, shape) - cost.network_bytes(recipe, shape))
         lines.append(
-            f"  teachers: {len(places)} x {model}, images {way}, on {devices} devices; "
+            f"  teachers: {len(places)} x {model}, images {way}, on {devices} devices"
+            f"{f', {each} of them for each' if each > 1 else ''}; "
             f"{kept} of {settings.teacher.epochs + 1} epochs kept, at most {size / 1e6:,.3g} MB"
         )
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from jaxsoft import config, target
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.plan.plan import Plan
-from jaxsoft.experiment.teach import cohort, resident
+from jaxsoft.experiment.teach import cohort, layout, resident
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, floors
@@ -73,10 +73,12 @@ def _teachers(settings: config.Settings, dataset: Dataset) -> Iterator[Seconds]:
     if not checks.needs_experts(settings):
         return
     shape, lowering = dataset.image_shape, settings.compute.lowering
-    for recipe, count in _experts(settings, dataset):
-        tile, block, devices = cohort.layout(recipe, shape, count, target.current().devices, lowering)
-        blocks, epochs = count // (block * devices), settings.teacher.epochs
-        done = cost.step(recipe, shape, block, tile, lowering)
+    for recipe, count, is_streamed in _experts(settings, dataset):
+        what, there = (recipe, shape, count), target.current().devices
+        each = layout.devices_of_each(*what, there, settings.compute, is_streamed)
+        tile, block, devices, _ = layout.layout(*what, there, lowering, each)
+        blocks, epochs = count * each // (block * devices), settings.teacher.epochs
+        done = cost.step(recipe._replace(batch=recipe.batch // each), shape, block, tile, lowering)
         yield _seconds(done, recipe, blocks * epochs * recipe.steps_per_epoch(recipe.slots))
         batch, asked = cost.evaluation_batch(recipe, shape), len(dataset.validation) + resident.ENTROPY_IMAGES
         yield _seconds(cost.look(recipe, shape, 1, batch, lowering), recipe, count / devices * epochs * asked / batch)
@@ -97,16 +99,16 @@ def _labels(plan: Plan, settings: config.Settings, dataset: Dataset) -> Seconds:
         images += m.slots(dataset.num_classes) * spec.rows_per_image * len(spec.experts)
     if not images:
         return {}
-    recipe = next(recipe for recipe, _ in _experts(settings, dataset))  # of the first architecture, for all
+    recipe = next(recipe for recipe, *_ in _experts(settings, dataset))  # of the first architecture, for all
     batch = cost.evaluation_batch(recipe, dataset.image_shape)
     return _seconds(cost.look(recipe, dataset.image_shape, 1, batch), recipe, images / batch)
 
 
-def _experts(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[Recipe, int]]:
-    """The recipe of the experts of each architecture, and how many there are."""
+def _experts(settings: config.Settings, dataset: Dataset) -> Iterator[tuple[Recipe, int, bool]]:
+    """The recipe of the experts of each architecture, how many there are, and whether their images are streamed."""
     task = cohort.Task(dataset, settings.teacher, settings.data.normalize, precision(settings.precision))
     for model, places in by_architecture(settings.teacher).items():
-        yield task.recipe(model), len(places)
+        yield task.recipe(model), len(places), task.is_streamed
 
 
 def _seconds(done: Account, recipe: Recipe, times: float | int) -> Seconds:

@@ -77,9 +77,9 @@ def _of_judges(console: Console, seen: JudgingProgress) -> None:
         raise errors.Interrupted("stopped while students judged experts; the same command judges the others")
 
 
-def of_waiting(console: Console) -> OnWait:
-    """Tell which process teaches the same experts; stop waiting for it if the user asked for it."""
-    return told(console.say, "teaches these experts", lambda: console.stop)
+def of_waiting(console: Console, doing: str = "teaches these experts") -> OnWait:
+    """Tell which process does the same, such as to teach; stop waiting for it if the user asked for it."""
+    return told(console.say, doing, lambda: console.stop)
 
 
 def of_students(plan: Plan, settings: config.Settings, console: Console, to: Sinks = sinks.NONE) -> OnChunk:

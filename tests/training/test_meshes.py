@@ -1,0 +1,110 @@
+"""One member on several devices that share its batches, and from windows of a stream: the numbers of one device."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jaxsoft.training import fit
+from jaxsoft.training.fit import Window
+
+SCRIPT = Path(__file__).with_name("meshes.py")
+
+
+def process(devices, *args):
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    paths = os.pathsep.join([str(SCRIPT.parents[2]), str(SCRIPT.parent)])
+    around = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": paths}
+    return subprocess.Popen([sys.executable, SCRIPT, *args], stdout=subprocess.PIPE, env=around, text=True)
+
+
+def said(running):
+    out, _ = running.communicate(timeout=500)
+    assert running.returncode == 0
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Of a process with eight devices."""
+    return said(process(8, "one"))
+
+
+@pytest.mark.parametrize("case", ["1x8", "2x4", "4x2", "accumulated", "window"])
+def test_several_devices_are_one(told, case):
+    """State and reports after twenty steps, in float64."""
+    assert told["apart"]["training"] > 1e-2
+    assert told["apart"][case] < 1e-12
+
+
+@pytest.mark.parametrize("case", ["own statistics", "accumulated, of one"])
+def test_statistics_of_parts_are_another_algorithm(told, case):
+    assert 1e-4 < told["apart"][case] < 1
+
+
+def test_a_step_sums_its_gradient_once_and_statistics_twice(told):
+    """What is left is of the evaluation: one sum of its counts and one of entropies, together or not; nothing is gathered."""
+    plain, norm = told["collectives"]["no norm"], told["collectives"]["1x8"]
+    assert norm["all-reduce"] == plain["all-reduce"] + 2 and plain["all-reduce"] <= 3
+    for counts in told["collectives"].values():
+        assert sum(counts.values()) == counts["all-reduce"]
+
+
+def test_two_processes_are_one():
+    """Data over both of them, then members over both, each of which gives all rows."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    both = [said(p) for p in [process(2, f"{i}/2", port) for i in range(2)]]
+    assert [one["shares"] for one in both] == [[[0, 2], [0, 1]], [[1, 2], [0, 1]]]
+    assert max(one["apart"][i] for one in both for i in range(2)) < 1e-12
+
+
+def windows(who, steps, recipe=tiny.CONV):
+    """What a member sees of the bank in its first steps, in uint8, with the class of each image as its label."""
+    slots, real = jax.vmap(lambda t: fit.slots_at(recipe, tiny.one(who, 0), t))(jnp.arange(steps))
+    images = np.random.default_rng(0).integers(0, 256, (tiny.IMAGES, *tiny.SHAPE), dtype=np.uint8)
+    labels = np.arange(tiny.IMAGES, dtype=np.int32) % tiny.CLASSES
+    places = np.asarray(who.images[0])[np.asarray(slots)]
+    return images, labels, Window(images[places], np.where(real, labels[places], -1))
+
+
+def test_a_window_of_what_a_chunk_sees_teaches_the_same():
+    """Bitwise, resumed at any step, and a step of padding changes nothing."""
+    who = tiny.members([3])
+    images, labels, window = windows(who, 8)
+    bank = tiny.bank()._replace(images=images, rows=np.eye(tiny.CLASSES, dtype=np.float32))
+    who = who._replace(rows=labels[who.images])
+    program = tiny.program(tiny.CONV, 1, select=1)
+    chunks = tiny.train(program, who, 4, bank, tiny.evals(11))
+    students = program.initialize((who,))
+    for first in range(0, 8, 2):
+        part = jax.tree.map(lambda a, t=first: a[t : t + 2], window)
+        students, (loss,) = program.learn(bank, part, (who,), students, first)
+        then, report = chunks[first // 2]
+        tiny.assert_bitwise(tiny.host(students[0].state), then.state)
+        np.testing.assert_allclose(loss, report.loss, rtol=1e-6)
+    before = tiny.host(students)
+    padding = Window(window.images[:2], np.full((2, 4), -1, np.int32))
+    students, _ = program.learn(bank, padding, (who._replace(steps=who.steps + 9),), students, 8)
+    tiny.assert_bitwise(tiny.host(students), before)
+
+
+def test_what_is_judged_is_what_is_evaluated():
+    program, who = tiny.program(tiny.CONV, 1, select=1), tiny.members([3])
+    images = np.random.default_rng(5).integers(0, 256, (2, 4, *tiny.SHAPE), dtype=np.uint8)
+    labels = np.array([[0, 1, 2, 0], [1, 2, -1, -1]], np.int32)
+    students = program.initialize((who,))
+    (report,) = program.look(tiny.bank(), (tiny.EvalSet(images, labels),), students)
+    (judged,) = program.judge(tiny.bank(), Window(images, labels), students)
+    assert judged.count.tolist() == [6]
+    np.testing.assert_allclose(judged.correct / 6, report.accuracy[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(judged.entropy / 6, report.entropy[:, 0], rtol=1e-5)

@@ -3,7 +3,6 @@
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 from jaxsoft import config, target
 
@@ -44,7 +43,6 @@ def gathered_bytes(shape: tuple[int, ...], itemsize: int) -> int:
     """
     if target.platform() != "tpu":
         return 0
-    sides: Any = shape[-3:-1] if len(shape) > 2 else shape
-    lines, columns = sides
+    lines, columns = list(shape[-3:-1] if len(shape) > 2 else shape)
     padded = (lines + -lines % 8) * (columns + -columns % 128)
     return math.prod(shape) // max(1, lines * columns) * padded * itemsize

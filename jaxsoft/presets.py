@@ -288,11 +288,10 @@ def _imagenet(quick: bool) -> Study:
     that expert too), and the late ones by epochs, of which the authors' files are numbered from 0: 30 is after 31.
     """
     config = _paper("resnet18(stem=imagenet)", epochs=90, learning_rate=0.1)
-    config.data.resize, config.data.validation = 224, 0.04
+    config.data.resize, config.data.validation = 224, 0.01
     sgd: dict[str, Any] = dict(optimizer="sgd(momentum=0.9)", weight_decay=1e-4, schedule="step(0.1, 3)")
-    config.teacher.update(
-        **sgd, augment="none"
-    )  # images that stay encoded are cropped and mirrored as they are decoded
+    # Images that stay encoded are cropped and mirrored as they are decoded.
+    config.teacher.update(**sgd, augment="none")
     config.student.update(**_ADAMW)
     if quick:
         _narrow(config, "resnet18(stem=imagenet, width=8)", limit=20, epochs=3, learning_rate=0.05)
@@ -300,7 +299,8 @@ def _imagenet(quick: bool) -> Study:
         config.student.update(steps=20, batch=20, evaluations=2)
         return Study(config, 1000, True, (1, 2), (1, 2), (1, 2, 3), (1, 3), {1: 2, 2: 3}, seeds=2)
     stages, table = (0.173, 0.358, 31, 35), {31: 0.609, 35: 0.628}
-    best, rate = dict(zip((1, 10, 50, 100), stages)), {1: 1e-3, 10: 5e-3, 200: 2e-3}
+    best: dict[int, Age] = {1: 0.173, 10: 0.358, 50: 31, 100: 35}
+    rate = {1: 1e-3, 10: 5e-3, 200: 2e-3}
     ages, ipc = (*stages, 62, 90), (1, 10, 50, 100, 200)
     return Study(config, 1000, False, ipc, ipc, ages, stages, best, rate=rate, exchange=stages[:3], expected=table)
 
@@ -316,7 +316,7 @@ def _imagenet64(quick: bool) -> Study:
     stages, ipc = (1, 4, 8, 20), (1, 10, 50, 100)
     rate = {1: 0.01, 10: 0.1}
     rates = (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1)
-    best = dict(zip(ipc, stages))
+    best: dict[int, Age] = {1: 1, 10: 4, 50: 8, 100: 20}
     return Study(config, 1000, False, ipc, ipc, (1, 2, 4, 8, 12, 20), stages, best, rates, rate, exchange=stages[:3])
 
 

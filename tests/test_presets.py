@@ -8,7 +8,7 @@ import pytest
 
 from jaxsoft import config, errors, presets
 from jaxsoft.experiment.plan import sweep
-from jaxsoft.experiment.teach.experts import expectations
+from jaxsoft.experiment.teach.course import expectations
 from jaxsoft.labels.spec import LabelSpec
 
 FOLDER = Path(__file__).parents[1] / "configs"

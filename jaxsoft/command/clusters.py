@@ -5,6 +5,7 @@ import importlib
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator, Mapping
 from importlib import util
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from jaxsoft import errors
 
 _ENGINES = ("ray",)
+_ANSWER_SECONDS = 10.0
 _USUAL = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells nobody
     "RAY_SCHEDULER_EVENTS": "0",  # prints nothing
@@ -63,10 +65,13 @@ def joined(given: Mapping[str, Any]) -> Iterator[Any]:
     where = given["address"] or "local"
     before = signal.getsignal(signal.SIGTERM)
     try:
+        if where not in ("auto", "local"):  # Ray would try for minutes
+            host, _, port = where.rpartition(":")
+            socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
         beside = {} if given["address"] else {"include_dashboard": False}
         ray.init(address=where, log_to_driver=False, logging_level="ERROR", **beside)
-    except (OSError, RuntimeError, ValueError) as problem:
-        raise errors.ConfigError(f"--address={where}: Ray does not start ({errors.first_line(problem)})") from None
+    except (OSError, RuntimeError, ValueError, OverflowError) as problem:
+        raise errors.ConfigError(f"--address={where}: no cluster of Ray ({errors.first_line(problem)})") from None
     finally:
         signal.signal(signal.SIGTERM, before)  # Ray takes it, but signals are this command's
     try:

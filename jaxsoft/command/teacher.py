@@ -8,7 +8,9 @@ from typing import Any
 from jaxsoft import config, errors
 from jaxsoft.command import arguments, starting
 
-_EXPECTED = "expected: jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --mean=M,M,M --std=S,S,S]"
+_EXPECTED = (
+    "expected: jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --resize=SIDE --mean=M,M,M --std=S,S,S]"
+)
 
 
 def imported(argv: Sequence[str]) -> list[str]:
@@ -18,7 +20,15 @@ def imported(argv: Sequence[str]) -> list[str]:
       ConfigError: the words or flags do not fit, or the network is no better than chance.
       DataError: the file, or the data set, cannot be read. CheckpointError: the teacher cannot be written.
     """
-    flags: dict[str, Any] = {"as": "", "model": "", "data": config.Data().name, "root": "", "mean": "", "std": ""}
+    flags: dict[str, Any] = {
+        "as": "",
+        "model": "",
+        "data": config.Data().name,
+        "root": "",
+        "mean": "",
+        "std": "",
+        "resize": None,
+    }
     words, given = arguments.parse(argv, **flags)
     file = arguments.folder(words[1], "jaxsoft teacher import") if len(words) == 2 else None
     if file is None or words[0] != "import" or not given["as"]:
@@ -36,7 +46,7 @@ def imported(argv: Sequence[str]) -> list[str]:
 
     root = arguments.folder(given["root"], "--root")
     folder = KIND.place(given["as"], str(root or ""))
-    dataset = data.load(given["data"], root)
+    dataset = data.load(given["data"], root, resize=given["resize"])
     for name, numbers in (("mean", mean), ("std", std)):
         if len(numbers) not in (0, 1, dataset.image_shape[-1]):
             told = f"{dataset.image_shape[-1]} numbers, one for each channel of {dataset.name}, or one for all"

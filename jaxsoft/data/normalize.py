@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -54,12 +55,12 @@ class Normalizer:
             out[part] = chunk
         return out
 
-    def store(self, images: Images) -> Images:
+    def store(self, images: Images) -> Arrays:
         """Images as a device keeps them: pixels up to 255, or whitened ones; `affine` does the rest."""
         _check(images)
         return np.asarray(self.store_beyond(images))
 
-    def store_beyond(self, images: Images) -> Images:
+    def store_beyond(self, images: Images) -> Any:
         """Likewise; floats are in units of [0, 1], but may leave it, as those of distilled sets do.
 
         What is `Encoded` stays so, unless it is whitened.

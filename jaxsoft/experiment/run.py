@@ -57,8 +57,12 @@ def run(
         settings, dataset = _checked(settings, dataset)
     grace = settings.compute.grace_seconds
     with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
-        with processes.turn("teachers"), console.stage("teachers"):
+        with processes.turn("folder"):
             settings = _begun(settings, dataset, folder)
+        if not experts and processes.teach_together(settings.compute.expert_devices):
+            with console.stage("teachers together"):
+                _taught(settings, dataset, folder, console, to)  # they are in the store then
+        with processes.turn("teachers"), console.stage("teachers"):
             experts = experts or _taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
             part = plan.part(*shares.of(folder.path))

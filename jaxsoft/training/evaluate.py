@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
 from jaxsoft import imports, models, rng, target
-from jaxsoft.data.normalize import Normalizer
+from jaxsoft.data.normalize import Images, Normalizer
 from jaxsoft.ops import conv
 from jaxsoft.rng import Stream
 from jaxsoft.training import cost, metrics
@@ -33,9 +34,7 @@ class EvalSet(NamedTuple):
     labels: Int[Array | np.ndarray, "n b"]
 
 
-def eval_set(
-    images: Shaped[np.ndarray, "N *S C"], labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0
-) -> EvalSet:
+def eval_set(images: Images, labels: Int[np.ndarray, "N"], batch: int = 256, room: int = 0) -> EvalSet:
     """Cut a split into equal batches on the host, of at most `batch` images; what is not in memory is read once.
 
     With `room` the batches are those of so many images, where that is more than there are.
@@ -51,7 +50,8 @@ def eval_set(
     return EvalSet(padded.reshape(count, size, *images.shape[1:]), known.reshape(count, size).astype(np.int32))
 
 
-class Pieces(NamedTuple):
+@dataclass(frozen=True)
+class Pieces:
     """A split whose images go to a device once, and no more than `PIECE_BYTES` of them at a time, in pieces of one shape."""
 
     split: Split

@@ -249,11 +249,13 @@ class _Descent:
         """What is carried on after a batch, and its loss; unchanged, if it does not count or training is over."""
         (vector, stats, memory), bad_step = carry
         loss, new_stats, gradient = self._learn(batch, vector, stats=stats)
-        update, new_memory = self._optimizer(ahead.rate, self._member.weight_decay).update(gradient, memory, vector)
-        new = vector + update
+        optimizer = self._optimizer(ahead.rate, self._member.weight_decay)
+        update, new_memory = optimizer.update(gradient, memory, vector)
+        new, again = vector + update, flat.apart((memory, vector))
+        tried = again[1] + optimizer.update(gradient, *again)[0]  # `new`, for the check alone
         live = (bad_step < 0) & (ahead.t < self._member.steps)
         live = live if counts is True else live & counts
-        finite = jnp.isfinite(loss) & jnp.isfinite(new.sum())  # a sum is finite only if all of its terms are
+        finite = jnp.isfinite(loss) & jnp.isfinite(tried.sum())  # a sum is finite only if all of its terms are
         bad_step = jnp.where(live & ~finite, ahead.t.astype(jnp.int32), bad_step)
         keep = functools.partial(jnp.where, live & finite)
         return (jax.tree.map(keep, (new, new_stats, new_memory), (vector, stats, memory)), bad_step), loss

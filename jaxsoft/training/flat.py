@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from jaxsoft import target
+
 _KERNEL_AXES = 4  # at least; of clips one more
 
 
@@ -30,6 +32,11 @@ def reordered(memory: Any, params: Any, was_turned: bool, turned: bool) -> Any:
         return memory
     vector, unravel = ravel(params, was_turned)
     return jax.tree.map(lambda a: ravel(unravel(a), turned)[0] if a.shape == vector.shape else a, memory)
+
+
+def apart(tree: Any) -> Any:
+    """The same arrays; what a GPU's compiler makes of them it makes again, where it would write to memory what others read."""
+    return jax.tree.map(jax.lax.optimization_barrier, tree) if target.platform() == "gpu" else tree
 
 
 def _moved(params: Any, source: int, destination: int) -> Any:

@@ -119,7 +119,7 @@ def test_another_type_is_refused(path, kind, rule):
         ({"teacher": {"seed": 2**31}}, "config.teacher.seed expects int >= 0 and <= 1000000000, got 2147483648"),
         ({"student": 3}, "config.student expects a group of settings, got 3"),
         (None, "config expects a group of settings, got None"),
-        ({"lrr": 3}, "unknown setting config.lrr; did you mean config.sweep.learning_rate?"),
+        ({"learnrate": 3}, "unknown setting config.learnrate; did you mean config.sweep.learning_rate?"),
         ({"student": {"btch": 3}}, "unknown setting config.student.btch; did you mean config.student.batch?"),
         ({"teacher": {"evaluations": 3}}, "unknown setting config.teacher.evaluations; did you mean "
          "config.student.evaluations?"),
@@ -150,7 +150,7 @@ def test_closest_means_the_setting_one_would_expect(path, meant):
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("config.lrr", "3", "unknown setting config.lrr; did you mean config.sweep.learning_rate?"),
+        ("config.learnrate", "3", "unknown setting config.learnrate; did you mean config.sweep.learning_rate?"),
         ("config.student.batch.x", "3", "unknown setting config.student.batch.x; did you mean"),
         ("config.studnt.batch", "3", "unknown setting config.studnt.batch; did you mean config.student.batch?"),
         ("config.", "3", "unknown setting config.; did you mean"),

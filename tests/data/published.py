@@ -150,7 +150,7 @@ def imagenet64(root: Path, form: str, count: int = 2) -> tuple[np.ndarray, np.nd
         else:
             (folder / name).write_bytes(pickle.dumps(content, protocol=3))
         made.append((images, labels - 1))
-    return tuple(map(np.concatenate, zip(*made[:10])))
+    return np.concatenate([images for images, _ in made[:10]]), np.concatenate([labels for _, labels in made[:10]])
 
 
 def red(side: int, value: int) -> np.ndarray:

@@ -43,10 +43,10 @@ def ancestors(pid, parents):
         yield pid
 
 
-def happen(what, cluster, driver):
+def happen(what, cluster, driver, found):
     """Do one event; the driver that goes on."""
     if what == "kill":
-        os.kill(workers()[0], signal.SIGKILL)
+        os.kill(found[0], signal.SIGKILL)
     if what == "add":
         cluster.add_node(num_cpus=1)
     if what == "remove":
@@ -74,10 +74,12 @@ def main():
     driver = begun(cluster)
     try:
         for count, what in json.loads(sys.argv[4]):
-            while driver.poll() is None and (rows() < count or (what == "kill" and not workers())):
+            found = workers()
+            while driver.poll() is None and (rows() < count or not found):
                 time.sleep(0.05)
-            say(at=round(time.monotonic() - start, 1), rows=rows(), event=what, workers=len(workers()))
-            driver = happen(what, cluster, driver)
+                found = workers()
+            say(at=round(time.monotonic() - start, 1), rows=rows(), event=what, workers=len(found))
+            driver = happen(what, cluster, driver, found)
         say(exit=driver.wait(), seconds=round(time.monotonic() - start, 1))
     finally:
         driver.kill()

@@ -235,7 +235,7 @@ def test_the_command_imports_and_says_what_it_found(place, linear, capsys):
     assert told.startswith(f"{MODEL}: right about ") and "(of the train images), over" in told and "(one class" in told
     assert f"kept in {place}/teachers/mine; a label spec names it: imported('mine')" in told
     (place / "bad.pt").write_bytes(b"\x80\x02cposix\nsystem\n.")
-    usage = "expected: jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --mean=M,M,M --std=S,S,S]"
+    usage = "expected: jaxsoft teacher import FILE --as=NAME [--model=SPEC --data=NAME --resize=SIDE --mean=M,M,M"
     for argv, code, message in [
         ([], 2, usage),
         (["import", str(net)], 2, usage),
@@ -245,6 +245,7 @@ def test_the_command_imports_and_says_what_it_found(place, linear, capsys):
         (["import", str(net), "--as=x", "--std=0"], 2, "--std expects numbers above 0, got 0"),
         (["import", str(net), "--as=x", "--mean=0.1,0.2"], 2, "--mean expects 1 numbers, one for each channel"),
         (["import", str(net), "--as=x", "--model=mlp"], 3, "mlp on images [8, 8, 1] has params/conv0/bias none"),
+        (["import", str(net), "--as=x", "--resize=224"], 2, "resize=224 cannot be: images of digits are 8 pixels wide"),
         (["import", str(net), "--as=x/../y"], 2, "--as expects a name, got 'x/../y'"),
     ]:
         assert main(["teacher", *argv]) == code, argv

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -272,3 +273,20 @@ def test_processes_that_are_stopped_together_end_together(alone, tmp_path):
     codes, said = together(file, tmp_path / "run", programs, stop, stop)
     assert codes == [errors.Interrupted.exit_code] * 2, said
     assert all("stopped after chunk 1 of 3; the same command goes on from there" in text for text in said)
+
+
+@pytest.mark.long
+def test_two_processes_teach_an_expert_that_is_over_the_devices_of_both(tmp_path, kept_programs):
+    """Both are stopped inside an epoch, when the first hears of it; only the first keeps states."""
+    changes = {"teacher.stream": "always", "teacher.batch": 2, "compute.expert_devices": 2, "data.limit": 40}
+    file, path = tiny.config_file(tmp_path, changes | {"sweep.ipc": (1,), "sweep.seed": (0,)}), tmp_path / "run"
+    codes, said = together(file, path, kept_programs, ("progress", 1, "stop"), UNDISTURBED)
+    assert codes == [errors.Interrupted.exit_code] * 2, said
+    assert re.search(r"stopped in teacher epoch 1, after \d+ images; the same command goes on from there", said[0])
+    assert len([*path.glob("teachers/*/within/[0-9]*")]) == 1
+    codes, said = together(file, path, kept_programs, UNDISTURBED, UNDISTURBED)
+    assert codes == [0, 0], said
+    codes, said = together(file, tmp_path / "alone", kept_programs, UNDISTURBED, devices=2)
+    assert codes == [0], said
+    for name in ("results.csv", "teachers.json"):
+        assert (path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name

@@ -14,9 +14,9 @@ from jaxsoft import errors, main
 from jaxsoft.analysis.showing import drawing
 from jaxsoft.command import shares as command
 from jaxsoft.console import Console
-from jaxsoft.experiment import join
+from jaxsoft.experiment import join, run
 from jaxsoft.experiment.plan import make
-from jaxsoft.experiment.store import folder, lock, manifest, results, shares
+from jaxsoft.experiment.store import folder, manifest, results, shares
 from jaxsoft.experiment.students import kept
 from jaxsoft.results import Results
 
@@ -196,36 +196,22 @@ def test_teachers_first_are_taught_alone_and_shares_teach_none(tmp_path, capsys)
     assert shares.within([tmp_path / "big"]) == [tmp_path / "big" / "share-0-of-2"]
 
 
-LEARNED = {"sweep.labels": ("hard", "learned"), "sweep.ipc": (1,), "sweep.seed": (0, 1), "teacher.experts": 1}
-SMALL = {
-    "looks": 1,
-    "look_outer_steps": 2,
-    "meta_batch": 8,
-    "unroll_steps": 4,
-    "first_unroll_steps": 2,
-    "window_steps": 2,
-}
-LEARNED |= {f"learned.{name}": value for name, value in (SMALL | {"students": 1, "judges": 1}).items()}
+@pytest.mark.parametrize(("labels", "held"), [("learned", True), ("teacher(epoch=3)", False)])
+def test_labels_are_made_where_all_shares_see_them_and_learned_by_one_at_a_time(
+    tmp_path, monkeypatch, capsys, labels, held
+):
+    """A share waits for another that learns; where nothing is learned, nobody waits."""
 
+    def prepare(plan, settings, dataset, experts, where, told):
+        assert where == tmp_path / "big" and plan.learns is held
+        assert held is bool((where / "lock").exists() and (where / "lock").read_bytes())
+        raise errors.Interrupted("it was asked")
 
-def test_labels_are_learned_once_for_all_shares(tmp_path, capsys, monkeypatch):
-    file, taken = tiny.config_file(tmp_path, LEARNED), []
-    monkeypatch.setattr(lock, "Lock", recording(lock.Lock, taken))
-    assert tiny.command(file, tmp_path / "big", "--share=0/2") == 0
-    assert tmp_path / "big" / "lock" in taken and (tmp_path / "big" / "learned.npz").exists()
-    before = (tmp_path / "big" / "learned.npz").stat().st_mtime_ns
-    assert tiny.command(file, tmp_path / "big", "--share=1/2") == 0
-    assert (tmp_path / "big" / "learned.npz").stat().st_mtime_ns == before
-    assert not list((tmp_path / "big").glob("share-*/learned.npz"))
-    assert joined(tmp_path / "big") == 0
-
-
-def recording(made, taken):
-    def make_lock(path, *args, **kwargs):
-        taken.append(path)
-        return made(path, *args, **kwargs)
-
-    return make_lock
+    monkeypatch.setattr(run, "prepare", prepare)
+    file = tiny.config_file(tmp_path, {"sweep.labels": (labels,), "sweep.ipc": (1,)})
+    assert tiny.command(file, tmp_path / "big", "--share=0/2") == 75
+    assert "it was asked" in capsys.readouterr().err
+    assert not (tmp_path / "big" / "lock").exists() or (tmp_path / "big" / "lock").read_bytes() == b""
 
 
 # Flags.

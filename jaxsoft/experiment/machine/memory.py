@@ -3,6 +3,7 @@
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from jaxsoft import config, target
 
@@ -43,6 +44,7 @@ def gathered_bytes(shape: tuple[int, ...], itemsize: int) -> int:
     """
     if target.platform() != "tpu":
         return 0
-    lines, columns = shape[-3:-1] if len(shape) > 2 else shape
+    sides: Any = shape[-3:-1] if len(shape) > 2 else shape
+    lines, columns = sides
     padded = (lines + -lines % 8) * (columns + -columns % 128)
     return math.prod(shape) // max(1, lines * columns) * padded * itemsize

@@ -97,6 +97,11 @@ def barrier(name: str) -> None:
         raise errors.Interrupted(_ENDED) from None
 
 
+def teach_together(expert_devices: int) -> bool:
+    """Whether all processes teach experts together, as each of these takes more devices than a process has."""
+    return jax.process_count() > 1 and expert_devices > jax.local_device_count()
+
+
 def first_says(own: bool) -> bool:
     """What process 0 says, in all processes that ask; each asks equally often, and waits for it.
 

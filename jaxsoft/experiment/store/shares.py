@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxsoft import errors
+from jaxsoft.experiment.store import lock
 from jaxsoft.experiment.store.folder import LOCK
-from jaxsoft.experiment.store.lock import Lock, OnWait
 
 _NAME = re.compile(r"share-(\d+)-of-(\d+)")
 _FIRST, _ONLY_FIRST = "teachers", "share-teachers"
@@ -70,12 +70,12 @@ def home(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def door(path: Path, one_at_a_time: bool, on_wait: OnWait) -> Iterator[Path]:
+def door(path: Path, one_at_a_time: bool, on_wait: lock.OnWait) -> Iterator[Path]:
     """The `home` of a run folder; of shares that see one home, one after the other where that is asked."""
     where = home(path)
     with contextlib.ExitStack() as stack:
         if one_at_a_time and where != path:
-            stack.callback(Lock(where / LOCK, on_wait=on_wait).release)
+            stack.callback(lock.Lock(where / LOCK, on_wait=on_wait).release)
         yield where
 
 

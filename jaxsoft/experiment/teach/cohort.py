@@ -18,6 +18,7 @@ from jaxtyping import Float32, Shaped
 
 from jaxsoft import config, errors, files, numerics, sources
 from jaxsoft.data.normalize import Normalizer
+from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good, Memory
 from jaxsoft.experiment.store.lock import Lock, told
 from jaxsoft.experiment.teach import course
@@ -26,6 +27,7 @@ from jaxsoft.experiment.teach.keeping import Keeping
 from jaxsoft.experiment.teach.layout import cohort_program, devices_of_each
 from jaxsoft.experiment.teach.resident import Resident
 from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
+from jaxsoft.training import mesh
 from jaxsoft.training.ensemble import Students
 from jaxsoft.training.evaluate import answers
 from jaxsoft.training.fit import Member, State
@@ -34,6 +36,7 @@ from jaxsoft.types import Dataset, History
 
 log = logging.getLogger(__name__)
 
+States = Checkpoints | Memory
 WITHIN = "within"  # the folder of a state from which a stopped training goes on, beside those of epochs
 _FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
 
@@ -102,11 +105,13 @@ class Cohort:
         self.places, self.recipe, self.key = tuple(places), task.recipe(model), task.key(model, places)
         self._task, self._normalizer, self._compute = task, normalizer, compute
         self._keeping, self._watch = keeping, watch
+        self._together = processes.teach_together(compute.expert_devices)
+        self._mine = processes.is_first() or not self._together
         self._trajectory = self._opened(store / self.key, mine=False) if store else Memory()
 
-        shape = task.dataset.image_shape
+        shape, devices = task.dataset.image_shape, jax.devices() if self._together else jax.local_devices()
         self._steps = self.recipe.steps_per_epoch(self.recipe.slots)
-        devices, what = jax.local_devices(), (self.recipe, shape, len(places))
+        what = self.recipe, shape, len(places)
         each = devices_of_each(*what, len(devices), compute, task.is_streamed)
         self._program = cohort_program(*what, compute.lowering, devices, each)
         self._members = _members(task, places, task.settings.epochs * self._steps)
@@ -122,8 +127,8 @@ class Cohort:
         try:
             return self._trajectory.restore(epoch, self._like)
         except Damaged as damage:
-            if epoch > self._task.settings.epochs:
-                raise
+            if epoch > self._task.settings.epochs or self._together:
+                raise  # there is none, or the other processes do not ask for it now
             log.warning("%s; training it again", damage)
             self._taught(epoch)
             return self._trajectory.restore(epoch, self._like)
@@ -165,18 +170,24 @@ class Cohort:
         if good and good.step == last:
             return good.extra["records"]
         if isinstance(self._trajectory, Memory):
-            return self._train(self._trajectory, Memory(), good, last)
+            return self._train(self._trajectory, Memory(), good, None, last)
         with self._locked(self._trajectory.directory) as folder:
-            trajectory = self._opened(folder, mine=True)
-            good = self._found(trajectory, last)
+            with self._turn(f"{self.key} is found"):
+                trajectory, within = self._opened(folder, self._mine), self._opened(folder / WITHIN, self._mine, keep=1)
+                good, inside = self._found(trajectory, last), within.latest_good(self._like, last * self._steps)
             if good and good.step == last:
                 return good.extra["records"]
-            records = self._train(trajectory, self._opened(folder / WITHIN, mine=True, keep=1), good, last)
-            shutil.rmtree(folder / WITHIN, ignore_errors=True)
+            records = self._train(trajectory, within, good, inside, last)
+            if self._mine:
+                shutil.rmtree(folder / WITHIN, ignore_errors=True)
             return records
 
     @contextlib.contextmanager
     def _locked(self, folder: Path) -> Iterator[Path]:
+        """One process at a time; of several that teach together the first one has the lock for all."""
+        if not self._mine:
+            yield folder
+            return
         wait = self._watch.on_wait or told(log.warning, "teaches these experts")
         with errors.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -186,39 +197,48 @@ class Cohort:
         finally:
             lock.release()
 
+    def _turn(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return processes.turn(what) if self._together else contextlib.nullcontext()
+
     def _opened(self, folder: Path, mine: bool, keep: int | None = None) -> Checkpoints:
         return Checkpoints(folder, keep=keep, tag={"teacher": self.key}, mine=mine)
 
-    def _found(self, trajectory: Checkpoints | Memory, last: int) -> Good | None:
+    def _found(self, trajectory: States, last: int) -> Good | None:
         """The newest whole epoch up to `last`."""
         good = trajectory.latest_good(self._like, last)
         if good:
             self._check(good.tree, good.extra["records"])
         return good
 
-    def _train(
-        self, trajectory: Checkpoints | Memory, within: Checkpoints | Memory, good: Good | None, last: int
-    ) -> Records:
+    def _train(self, trajectory: States, within: States, good: Good | None, inside: Good | None, last: int) -> Records:
         """An epoch's records go with its state, which is checked first: no store holds experts that are none."""
         way, saved = self._way(), time.monotonic()
-        begun = self._begun(way, trajectory, within, good, last)
+        begun = self._begun(way, trajectory, within, good, inside, last)
         records, students = [*begun.extra["records"]], (Students(begun.tree, None),)
         for seen in way.course(students, begun.step, last, begun.extra.get("so_far")):
-            epoch, state = seen.step // self._steps, seen.students.state
+            epoch, is_kept = seen.step // self._steps, False
             if seen.report:
                 records.append(course.records(epoch, seen.report))
-                self._check(state, records[-1:])
-            is_kept = bool(seen.report) and self._is_kept(epoch, last, records)
+                self._check(seen.students.state, records[-1:])
+                is_kept = self._is_kept(epoch, last, records)
             if is_kept:
-                trajectory.save(epoch, state, {"records": [*records]})
+                self._save(trajectory, epoch, seen, {"records": [*records]})
             stopped = self._tell(seen, records[-1])
-            if not is_kept and (stopped or time.monotonic() - saved >= self._watch.seconds):
-                self._check(state, records[-1:])
-                within.save(seen.step, state, {"records": [*records], "so_far": seen.so_far()})
+            if not is_kept and (stopped or self._agreed(time.monotonic() - saved >= self._watch.seconds)):
+                self._check(seen.students.state, records[-1:])
+                self._save(within, seen.step, seen, {"records": [*records], "so_far": seen.so_far()})
                 saved = time.monotonic()
             if stopped:
                 raise stopped
         return records
+
+    def _save(self, where: States, step: int, seen: Seen, extra: dict[str, Any]) -> None:
+        state = mesh.fetch(seen.students.state)
+        if self._mine:
+            where.save(step, state, extra)
+
+    def _agreed(self, own: bool) -> bool:
+        return processes.first_says(own) if self._together else own
 
     def _is_kept(self, epoch: int, last: int, records: Records) -> bool:
         return epoch == last or self._keeping.wants(epoch, self.places, records)
@@ -235,23 +255,23 @@ class Cohort:
     def _begun(
         self,
         way: Resident | Streamed,
-        trajectory: Checkpoints | Memory,
-        within: Checkpoints | Memory,
+        trajectory: States,
+        within: States,
         good: Good | None,
+        inside: Good | None,
         last: int,
     ) -> Good:
         """The newest state up to an epoch by its step: that of an epoch, a later one, or the first of all."""
-        most = last * self._steps
-        inside = within.latest_good(self._like, most)
         if inside and (not good or inside.step > good.step * self._steps):
             return inside
-        within.clear()  # of a training that is over
+        if self._mine:
+            within.clear()  # of a training that is over
         if good:
             return good._replace(step=good.step * self._steps)
         students = self._program.initialize((self._members,))
         first = [course.records(0, way.look(students))]
         if self._is_kept(0, last, first):
-            trajectory.save(0, students[0].state, {"records": [*first]})
+            self._save(trajectory, 0, Seen(0, students[0], None), {"records": [*first]})
         return Good(0, students[0].state, {"records": first})
 
     def _tell(self, seen: Seen, records: list[dict[str, Any]]) -> errors.Interrupted | None:

@@ -48,7 +48,8 @@ class Streamed:
         """`epochs` of them in all; the first expert's seed is that of orders and crops."""
         ((self._recipe, *_),) = program.buckets
         self._program, self._dataset, self._normalizer = program, dataset, normalizer
-        self._epochs, self._compute, self._seed = epochs, compute, int(members.seed[0])
+        self._epochs, self._seed = epochs, int(members.seed[0])
+        self._decoding = {"workers": compute.workers, "threads": compute.threads}
         none = np.zeros((0, *dataset.image_shape), np.uint8)
         bank = make_bank(normalizer, none, np.eye(dataset.num_classes, dtype=np.float32))
         self._bank, self._members = program.place(bank, (members,))
@@ -93,7 +94,7 @@ class Streamed:
     def _windows(self, split: Split, seed: int | None, step: int, last: int) -> Generator[Window, None, None]:
         """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
         what = split, self._recipe.batch, self._window, seed, step, last
-        found = stream.windows(*what, share=self._program.share)
+        found = stream.windows(*what, share=self._program.share, **self._decoding)
         with contextlib.closing(found):
             for images, labels in found:
                 flat = self._normalizer.store(images.reshape(-1, *images.shape[2:]))

@@ -6,13 +6,13 @@ import chips
 import jax
 import numpy as np
 import pytest
-import tiny
 
 from jaxsoft.training.ensemble import Bucket, Program
-from jaxsoft.training.fit import Bank, Window
+from jaxsoft.training.fit import Bank, Member, Window
+from jaxsoft.training.recipe import Recipe
 
 SHAPE, BATCH = (16, 16, 3), 64
-RECIPE = tiny.CONV._replace(model='convnet(depth=1, width=8, norm="batch")', slots=256, batch=BATCH, augment="none")
+RECIPE = Recipe('convnet(depth=1, width=8, norm="batch")', 3, slots=256, batch=BATCH)
 
 
 def array(*shape, kind=np.float32):
@@ -25,7 +25,8 @@ def test_a_step_sends_its_gradient_once_and_statistics_twice(name, count, reques
     request.getfixturevalue(name)
     devices = chips.devices(name, count)
     program = Program((Bucket(RECIPE, 1, 1, 4),), SHAPE, select=0, devices=devices, data=count)
-    who = tiny.members([0])._replace(images=array(1, 256, kind=np.int32), rows=array(1, 256, kind=np.int32))
+    slots, whole, real = array(1, 256, kind=np.int32), array(1, kind=np.int32), array(1)
+    who = Member(whole, slots, slots, whole, real, real, whole)
     bank = Bank(array(0, *SHAPE, kind=np.uint8), array(3), array(3), array(3, 3))
     window = Window(array(4, BATCH, *SHAPE, kind=np.uint8), array(4, BATCH, kind=np.int32))
     text = program.compiled("learn", bank, window, (who,), program.shapes((who,)), np.int32(0)).as_text() or ""

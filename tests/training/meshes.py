@@ -42,7 +42,7 @@ def taught(recipe, groups, data):
     """Twenty steps on images that lie on the devices: state, last report, collectives of one step and of the rest."""
     made, students, reports = program(recipe, groups, data), begun(recipe), None
     for index in range(CHUNKS):
-        students, reports = made.chunk(wide(tiny.bank()), wide(tiny.evals(11, 5)), who(recipe), students, index)
+        students, reports = made.chunk(wide(tiny.bank()), wide(tiny.evals(11)), who(recipe), students, index)
     text = made.compiled("chunk").as_text() or ""
     counts = {kind: len(re.findall(rf" {kind}(?:-start)?\(", text)) for kind in COLLECTIVES}
     return jax.device_get((students[0].state, reports)), counts

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxsoft import errors
 from jaxsoft.console import Console
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.learned import judges
 from jaxsoft.experiment.learned import kept as learned
 from jaxsoft.experiment.plan import stored
@@ -19,7 +19,7 @@ from jaxsoft.experiment.students import kept
 from jaxsoft.experiment.tell import examples
 from jaxsoft.types import Row
 
-_ONCE = run.TEACHERS, learned.ROWS, learned.STORY, judges.KEPT  # made once, beside the shares
+_ONCE = teachers.FOLDER, learned.ROWS, learned.STORY, judges.KEPT  # made once, beside the shares
 _DIFFER = "device", "version", "commit"  # columns of the rows whose values are told where there are several
 
 

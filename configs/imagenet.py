@@ -27,18 +27,18 @@ EXPECTED = "10:.154", "12:.173", "25:.31", "31:.637", "33:.686", "35:.628", "44:
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """`:data=image_folder` for your own, `:epochs=N` of students, `:seeds=N`, `:quick`; joined by commas."""
-    study = presets.study("imagenet", arg, data="imagenet", quick="digits", like="imagenet", epochs=0)
+    """`:data=image_folder` for your own, `:ipc=10+50`, `:epochs=N` of students, `:seeds=N`, `:quick`; joined by commas."""
+    own = {"epochs": 0, "ipc": tuple[int, ...]}
+    study = presets.study("imagenet", arg, data="imagenet", quick="digits", like="imagenet", **own)
     teacher, student, last = study.config.teacher, study.config.student, study.config.teacher.epochs
-    own = student.model
-    nets = own, own.replace("18", "50") if "resnet18" in own else "mlp(hidden=8)"
+    nets = student.model, student.model.replace("18", "50") if "resnet18" in student.model else "mlp(hidden=8)"
     teacher.models, teacher.rates, teacher.experts = [net for net in nets for _ in RATES], RATES * 2, 4
     teacher.expected = EXPECTED if study.asked.data == "imagenet" and not study.quick else ()
     if study.asked.epochs:
         student.epochs, student.steps = study.asked.epochs, 0
     study.config.sweep.subset_seed = () if study.small else (0,)
     cells, cutmix = [], f"teacher(expert=1, epoch={last}, online=true, mix=cutmix)"
-    for ipc in study.ipc:
+    for ipc in study.asked.ipc or study.ipc:
         ages = [(1, last)] * 2 if study.small else [table[ipc] for table in TEACHERS]
         soft = [f"teacher(expert={2 * i + which}, epoch={epoch})" for i, (which, epoch) in enumerate(ages)]
         cells += [(nets[0], ipc, labels) for labels in ("hard", cutmix)] + [(n, ipc, s) for s in soft for n in nets]

@@ -290,9 +290,8 @@ def _imagenet(quick: bool) -> Study:
     config = _paper("resnet18(stem=imagenet)", epochs=90, learning_rate=0.1)
     config.data.resize, config.data.validation = 224, 0.01
     sgd: dict[str, Any] = dict(optimizer="sgd(momentum=0.9)", weight_decay=1e-4, schedule="step(0.1, 3)")
-    config.teacher.update(
-        **sgd, augment="none"
-    )  # images that stay encoded are cropped and mirrored as they are decoded
+    # Images that stay encoded are cropped and mirrored as they are decoded.
+    config.teacher.update(**sgd, augment="none")
     config.student.update(**_ADAMW)
     if quick:
         _narrow(config, "resnet18(stem=imagenet, width=8)", limit=20, epochs=3, learning_rate=0.05)

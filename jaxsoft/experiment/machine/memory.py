@@ -48,7 +48,7 @@ def gathered_bytes(shape: tuple[int, ...], itemsize: int) -> int:
     """
     if target.platform() != "tpu":
         return 0
-    lines, columns = (shape[-3], shape[-2]) if len(shape) > 2 else (1, shape[1])
+    lines, columns = [*shape[-3:-1]] if len(shape) > 2 else [1, *shape[1:]]
     rest = math.prod(shape) // max(1, lines * columns) * itemsize
     lying = rest * (lines * columns if len(shape) > 2 else columns + -columns % 8)
     copy = rest * (lines + -lines % 8 if len(shape) > 2 else 1) * (columns + -columns % 128)

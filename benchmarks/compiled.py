@@ -185,7 +185,7 @@ def measured(asked: programs.Asked, chip: str) -> Row:
         made = asked.lowered.compile()
     except (jax.errors.JaxRuntimeError, NotImplementedError) as problem:
         return {"error": str(problem).strip().splitlines()[0][:200]}
-    found = account.kernels(made.as_text())
+    found = account.kernels(made.as_text() or "")
     facts = target.CHIPS[chip]
     row: Row = {
         "seconds": time.perf_counter() - begun,

@@ -189,7 +189,7 @@ class Compute:
     memory_gb: float = setting(0.0, "budget for a wave on all devices; 0: most of their memory", low=0.0, high=1e6)
     checkpoint_seconds: float = setting(20.0, "least time between two checkpoints of a wave", low=0.0)
     expert_devices: int = setting(
-        0, "that share each batch of an expert; 0: one, or for streamed images what other experts leave", low=0
+        0, "that share each batch of an expert; 0: one, or of accelerators what streamed experts leave", low=0
     )
     grace_seconds: float = setting(8.0, "from being asked to stop to the end at the latest, saved or not", above=0.0)
     workers: int = setting(0, "processes that decode streamed images; 0: chosen, none up to 8 cores", low=0, high=1024)

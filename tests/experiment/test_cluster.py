@@ -138,10 +138,10 @@ def test_a_driver_that_is_stopped_goes_on_with_the_waves_that_are_left(alone, tm
 
 
 def test_a_wave_that_ends_as_all_are_stopped_is_not_lost(alone, tmp_path):
-    console = Console(quiet=True)
-    console.stop = True
-    with mock.patch.object(worker, "Console", lambda quiet: Console(quiet=True)), pytest.raises(errors.Interrupted):
-        sent(alone, tmp_path / "run", Ray(obeys=False), console)
+    console, ray = Console(quiet=True), Ray(obeys=False)
+    ray.put = lambda work: setattr(console, "stop", True) or pickle.dumps(work)
+    with pytest.raises(errors.Interrupted, match="stopped with 2 waves left"):
+        sent(alone, tmp_path / "run", ray, console)
     assert len(results.read(tmp_path / "run" / "results.jsonl")) == 4
 
 
@@ -299,23 +299,26 @@ def on_machines(file, folder, workers, programs, events):
 needs_ray = pytest.mark.skipif(not util.find_spec("ray"), reason="Ray is not installed (extra cluster)")
 
 
+def compared(tmp_path, programs, workers, events, waves, changes):
+    """Run in so many waves on a cluster with these events, and alone; the exit codes of the drivers."""
+    changes = CHANGES | changes
+    changes |= {"compute.memory_gb": tiny.room_for(waves, changes)}
+    codes = on_machines(tiny.config_file(tmp_path, changes), tmp_path / "run", workers, programs, events)
+    story.run(tiny.settings(changes), tmp_path / "alone", Console(quiet=True))
+    for name in ("results.csv", "curves.npz", "plan.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+    return codes
+
+
 @needs_ray
 @pytest.mark.long
-def test_a_sweep_outlives_its_machines(alone, tmp_path, kept_programs):
-    """Eight waves: a worker is killed, a node comes, the driver is stopped and started, and that node is gone."""
-    changes = CHANGES | {"sweep.seed": tuple(range(8)), "student.steps": 3000}
-    file = tiny.config_file(tmp_path, changes | {"compute.memory_gb": tiny.room_for(8, changes)})
+def test_a_sweep_outlives_its_machines(tmp_path, kept_programs):
+    """Seven waves: a worker is killed, a node comes, the driver is stopped and started, and that node is gone."""
+    changes = {"sweep.seed": tuple(range(8)), "student.steps": 3000}
     events = [(0, "kill"), (2, "add"), (4, "stop"), (6, "kill"), (8, "remove")]
-    assert on_machines(file, tmp_path / "run", 2, kept_programs, events) == [75, 0]
-    assert tiny.command(file, tmp_path / "alone") == 0
-    same(tmp_path / "run", tmp_path / "alone")
+    assert compared(tmp_path, kept_programs, 2, events, 7, changes) == [75, 0]
 
 
 @needs_ray
 def test_a_worker_that_is_killed_costs_nothing(tmp_path, kept_programs):
-    changes = CHANGES | {"sweep.seed": (0,)}
-    file = tiny.config_file(tmp_path, changes | {"compute.memory_gb": tiny.room_for(2, changes)})
-    assert on_machines(file, tmp_path / "run", 1, kept_programs, [(0, "kill")]) == [0]
-    with tiny.plain_flags():
-        assert tiny.command(file, tmp_path / "alone") == 0
-    assert (tmp_path / "run" / "results.csv").read_bytes() == (tmp_path / "alone" / "results.csv").read_bytes()
+    assert compared(tmp_path, kept_programs, 1, [(0, "kill")], 2, {"sweep.seed": (0,)}) == [0]

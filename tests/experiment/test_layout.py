@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxsoft import config, errors, models, types
+from jaxsoft import config, errors, models, target, types
 from jaxsoft.experiment.teach.cohort import Task
 from jaxsoft.experiment.teach.course import rates
 from jaxsoft.experiment.teach.layout import devices_of_each, layout
@@ -13,15 +13,17 @@ from jaxsoft.training.recipe import Recipe
 RECIPE, SHAPE = Recipe("mlp(hidden=4)", 3, slots=96, batch=48), (8, 8, 1)
 
 
-def each(count, devices, asked=0, streamed=False, **changes):
+def each(count, devices, asked=0, streamed=False, platform="gpu", **changes):
     compute = config.Compute(expert_devices=asked)
-    return devices_of_each(RECIPE._replace(**changes), SHAPE, count, devices, compute, streamed)
+    with target.aimed(target.Target(platform, devices, memory=1 << 30)):
+        return devices_of_each(RECIPE._replace(**changes), SHAPE, count, devices, compute, streamed)
 
 
 def test_experts_come_first_and_streamed_ones_share_what_is_left():
     assert [each(count, 8) for count in (1, 4)] == [1, 1]
     assert [each(count, 8, streamed=True) for count in (1, 2, 3, 4, 8, 16)] == [8, 4, 2, 2, 1, 1]
     assert each(1, 8, streamed=True, accumulate=16) == 3 and each(1, 5, streamed=True) == 4
+    assert each(1, 8, streamed=True, platform="cpu") == 1
     assert each(1, 8, asked=2) == each(1, 8, asked=2, streamed=True) == 2
     assert each(1, 8, batch_norm="device(4)") == 4
 

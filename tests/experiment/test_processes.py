@@ -275,10 +275,11 @@ def test_processes_that_are_stopped_together_end_together(alone, tmp_path):
     assert all("stopped after chunk 1 of 3; the same command goes on from there" in text for text in said)
 
 
+@pytest.mark.long
 def test_two_processes_teach_an_expert_that_is_over_the_devices_of_both(tmp_path, kept_programs):
     """Both are stopped inside an epoch, when the first hears of it; only the first keeps states."""
-    changes = {"teacher.stream": "always", "teacher.batch": 2, "compute.expert_devices": 2, "sweep.ipc": (1,)}
-    file, path = tiny.config_file(tmp_path, changes | {"sweep.seed": (0,)}), tmp_path / "run"
+    changes = {"teacher.stream": "always", "teacher.batch": 2, "compute.expert_devices": 2, "data.limit": 40}
+    file, path = tiny.config_file(tmp_path, changes | {"sweep.ipc": (1,), "sweep.seed": (0,)}), tmp_path / "run"
     codes, said = together(file, path, kept_programs, ("progress", 1, "stop"), UNDISTURBED)
     assert codes == [errors.Interrupted.exit_code] * 2, said
     assert re.search(r"stopped in teacher epoch 1, after \d+ images; the same command goes on from there", said[0])

@@ -42,7 +42,7 @@ def taught(recipe, groups, data):
     """Twenty steps on images that lie on the devices: state, last report, collectives of one step and of the rest."""
     made, students, reports = program(recipe, groups, data), begun(recipe), None
     for index in range(CHUNKS):
-        students, reports = made.chunk(wide(tiny.bank()), wide(tiny.evals(11, 5)), who(recipe), students, index)
+        students, reports = made.chunk(wide(tiny.bank()), wide(tiny.evals(11)), who(recipe), students, index)
     text = made.compiled("chunk").as_text() or ""
     counts = {kind: len(re.findall(rf" {kind}(?:-start)?\(", text)) for kind in COLLECTIVES}
     return jax.device_get((students[0].state, reports)), counts
@@ -60,6 +60,7 @@ def window(steps, rows=slice(None)):
 def learned(recipe, groups, data, devices=None):
     """A window learned and judged, of which this process gives its part."""
     made, bank = program(recipe, groups, data, devices), wide(tiny.bank(rows=tiny.CLASSES))
+    bank = bank._replace(scale=bank.scale / 64, shift=bank.shift - 1)
     part, parts = made.share
     own = window(5, slice(part * 8 // parts, (part + 1) * 8 // parts))
     students, (loss,) = made.learn(bank, own, who(recipe), begun(recipe), 0)
@@ -80,9 +81,9 @@ def one_process():
     for groups, data in ((1, 8), (2, 4), (4, 2)):
         several, counts[f"{groups}x{data}"] = taught(RECIPE, groups, data)
         told[f"{groups}x{data}"] = apart(single, several)
-    told["own statistics"] = apart(single, taught(RECIPE._replace(batch_norm="device(8)"), 1, 8)[0])
+    told["own statistics"] = apart(single[0], taught(RECIPE._replace(batch_norm="device(8)"), 1, 8)[0][0])
     parts, _ = taught(RECIPE._replace(accumulate=2), 1, 1)
-    told["accumulated, of one"] = apart(single, parts)
+    told["accumulated, of one"] = apart(single[0], parts[0])
     told["accumulated"] = apart(parts, taught(RECIPE._replace(accumulate=2), 2, 4)[0])
     counts["no norm"] = taught(SMALL, 1, 8)[1]
     told["window"] = apart(*(learned(RECIPE, *way) for way in ((1, 1), (2, 4))))

@@ -263,7 +263,7 @@ def _used(system: str, name: str) -> tuple[str, ...]:
     return ("zca", f"standardize({_USED.get(name, '')})") if is_matching else ()
 
 
-def _sample(dataset: Dataset, most: int) -> normalize.Images:
+def _sample(dataset: Dataset, most: int) -> normalize.Arrays:
     """Some train images, drawn by a fixed shuffle: what lies class by class is not taken in steps."""
     images = dataset.train.images
     rows = np.random.RandomState(0).permutation(len(images))[:most]

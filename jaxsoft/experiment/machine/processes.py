@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 
@@ -112,7 +113,8 @@ def first_says(own: bool) -> bool:
         return own
     from jax._src import distributed  # its client has no public name
 
-    client, key = distributed.global_state.client, f"jaxsoft says {next(_asked)}"
+    client: Any = distributed.global_state.client
+    key = f"jaxsoft says {next(_asked)}"
     if is_first():
         client.key_value_set(key, str(int(own)))
         return own

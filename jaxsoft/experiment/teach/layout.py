@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jaxsoft import config, errors, models
+from jaxsoft import config, errors, models, target
 from jaxsoft.training import cost
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.recipe import Recipe
@@ -65,7 +65,7 @@ def devices_of_each(
     """How many devices share the batches of one expert.
 
     What is asked for; or for streamed experts what is left once all of them have one, as far as it divides the batch.
-    Other experts have one: on several, sums round otherwise.
+    Others have one: on several, sums round otherwise. On a CPU too, where the threads of one share its work anyway.
 
     Raises:
       ConfigError: there are not so many, they do not divide the batch, or norms cannot be as they were asked for.
@@ -76,7 +76,7 @@ def devices_of_each(
         raise errors.ConfigError(f"{told}; leave the latter 0")
     asked = norms or asked
     _check(recipe, shape, devices, asked or 1)
-    if asked or not is_streamed or _problem_of_norms(recipe, shape):
+    if asked or not is_streamed or target.platform() == "cpu" or _problem_of_norms(recipe, shape):
         return asked or 1
     left = devices // _largest_divisor(count, devices)
     return max(d for d in range(1, left + 1) if recipe.batch % (d * recipe.accumulate) == 0)

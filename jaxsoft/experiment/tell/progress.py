@@ -51,7 +51,9 @@ def of_windows(console: Console, seen: Pace) -> None:
       Interrupted: the user asked to stop.
     """
     rate, share = seen.images / max(seen.seconds, 1e-6), seen.waited / max(seen.seconds, 1e-6)
-    speed = f"{rate:,.0f} images/s, devices waited {describe.duration(seen.waited)} ({share:.0%}) for images"
+    speed = (
+        f"{rate:,.{int(rate < 10)}f} images/s, devices waited {describe.duration(seen.waited)} ({share:.0%}) for images"
+    )
     console.progress(seen.epoch - 1, seen.epochs, f"teacher epochs: {seen.images:,} of {seen.of:,} images, {speed}")
     if seen.images == seen.of:
         console.say(f"  epoch {seen.epoch}: {speed}")

@@ -7,7 +7,6 @@ import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +34,6 @@ from jaxsoft.training.fit import Bank, Member
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
-ROOT = Path(__file__).resolve().parents[1]
 Shape: Any = jax.ShapeDtypeStruct
 
 

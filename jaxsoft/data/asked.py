@@ -85,12 +85,15 @@ class Asked:
         if state == "prepared":
             return self._with_images(prepared.read(self.folder, self.name, command))
         if sides := self._sides():
+            ask = f"ask for that (--resize={sides[0]}, in a run --config.data.resize={sides[0]})"
             there = f"is prepared in {self.root} with resize={' and '.join(sides)}"
-            raise errors.DataError(f"{self.name} {there}, not {self.resize or 'without'}; ask for that, or {command}")
+            raise errors.DataError(f"{self.name} {there}, not {self.resize or 'without'}; {ask}, or {command}")
+        stays = "; or add --source=DIR, and --encoded to leave them in their files"
         refusal = {
             "half prepared": f"is only half prepared in {self.root}; {command}",
             "files found": f"is not prepared in {self.root} (its files are there); {command}",
-            "absent": f"not found in {self.root}; {command}, after placing there {self.files(self.root)}",
+            "absent": f"not found in {self.root}; {command}, after placing there {self.files(self.root)}"
+            + stays * (self.known.stored is not None and bool(self.resize)),
         }
         raise errors.DataError(f"{self.name} {refusal[state]}")
 

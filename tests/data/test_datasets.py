@@ -267,7 +267,8 @@ def test_a_side_that_was_prepared_is_told_where_another_is_asked_for(tmp_path):
     for resize in (16, 8):
         data.prepare("image_folder", tmp_path / "root", tmp_path / "shots", resize=resize)
     with pytest.raises(
-        errors.DataError, match=r"is prepared in .*root with resize=8 and 16, not without; ask for that, or run: "
+        errors.DataError,
+        match=r"is prepared in .*root with resize=8 and 16, not without; ask for that \(--resize=8, in a run .*\), or run: ",
     ):
         data.load("image_folder", tmp_path / "root")
     with pytest.raises(errors.DataError, match="with resize=8 and 16, not 4; "):

@@ -102,6 +102,14 @@ def test_waves_that_a_budget_cuts_have_blocks_that_fit_them(dataset):
     assert {b.members for b in small.buckets_of()} == {1 * small.devices}
 
 
+def test_waves_are_not_cut_below_one_student_of_each_shape_on_each_device(dataset, monkeypatch):
+    """A bucket has a place on every device whatever a wave brings, so more waves would hold as much and train less."""
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    made = plan.make(settings(compute={"memory_gb": 1e-9}), dataset, [HISTORY], CONTEXT)
+    assert made.waves == (((0, 3), (0, 3)), ((3, 6), (3, 6)))
+    assert {b.members for b in made.buckets_of()} == {made.devices} == {4}
+
+
 def test_epochs_become_steps_of_the_subset(dataset):
     made = plan.make(settings(student={"steps": 0, "epochs": 7}), dataset, [HISTORY], CONTEXT)
     assert [g.steps for g in made.buckets] == [7 * 1, 7 * 3]  # 3 slots in a batch of 3, 12 slots in batches of 4

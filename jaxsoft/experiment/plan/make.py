@@ -157,7 +157,9 @@ def cut(plan: Plan, budget: int, parts: int = 1) -> Plan:
     room = max(budget - beside, budget // 50, 1)
     steps = sum(b.members // (b.block * plan.devices) * b.chunk_steps for b in plan.buckets_of())
     short = -(-steps // _MOST_BLOCK_STEPS) if plan.devices > 1 and target.platform() == "cpu" else 1
-    count = min(max(len(b.members) for b in plan.buckets), max(short, -(-plan.state_bytes() // room)))
+    # A bucket has a place on every device, whatever a wave brings: more waves than this would hold as much, and idle.
+    most = max(-(-len(b.members) // plan.devices) for b in plan.buckets)
+    count = min(most, max(short, -(-plan.state_bytes() // room)))
     count = -(-count // parts) * parts
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
     buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))

@@ -76,7 +76,8 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
         *lines,
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
-        f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed",
+        f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed"
+        + ", which no smaller wave would keep" * (plan.bytes() > budget),
         *_kernels(plan),
         *_time(plan, looked),
         *_keeping(plan, settings.keep.students),
@@ -102,9 +103,14 @@ def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
         lines.append(
             f"  teachers: {len(places)} x {model}, images {way}, on {devices} devices"
             f"{f', {each} of them for each' if each > 1 else ''}; "
-            f"{kept} of {settings.teacher.epochs + 1} epochs kept, at most {size / 1e6:,.3g} MB"
+            f"{kept} of {settings.teacher.epochs + 1} epochs kept, at most {_megabytes(size)} MB"
         )
     return lines
+
+
+def _megabytes(size: float) -> str:
+    """Millions of bytes to three digits, or whole ones where there are more."""
+    return f"{size / 1e6:,.0f}" if size >= 1e9 else f"{size / 1e6:.3g}"
 
 
 def _kernels(plan: Plan) -> list[str]:
@@ -125,7 +131,7 @@ def _keeping(plan: Plan, which: str) -> list[str]:
     """How many students a run folder will keep, and in how many bytes."""
     times = {"none": 0, "best": 1, "all": 1 + plan.chunks}[which]
     looks = f", each as chosen and at {plan.chunks} looks" if which == "all" else ""
-    told = f"  students kept: {len(plan.members)}{looks}, {times * plan.network_bytes() / 1e6:,.3g} MB"
+    told = f"  students kept: {len(plan.members)}{looks}, {_megabytes(times * plan.network_bytes())} MB"
     return [told] if times else []
 
 

@@ -78,7 +78,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rnu"], "unknown command 'rnu'; choices: run, compare, configs, report, data, import, teacher, verify, export, "
+        (["rnu"], "unknown command 'rnu'; choices: run, compare, join, configs, report, data, import, teacher, verify, export, "
          "doctor, completion"),
         (["run"], NEEDED),
         (["run", "--config"], NEEDED),

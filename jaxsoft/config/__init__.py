@@ -181,7 +181,7 @@ def described() -> list[str]:
 
 
 def closest(path: str) -> str:
-    """The legal setting that an unknown dotted path most likely means; its last word counts most.
+    """The legal setting that an unknown dotted path most likely means; its last word counts most, and how that begins.
 
     >>> closest("config.student.learing_rate")
     'config.student.learning_rate'
@@ -191,6 +191,7 @@ def closest(path: str) -> str:
     def likeness(known: str) -> tuple[float, float]:
         known_group, _, known_word = known.rpartition(".")
         ratio = difflib.SequenceMatcher(None, word, known_word).ratio()
-        return ratio + 0.1 * (group == known_group), difflib.SequenceMatcher(None, path, known).ratio()
+        alike = (group == known_group) + (word[:1] == known_word[:1])
+        return ratio + 0.1 * alike, difflib.SequenceMatcher(None, path, known).ratio()
 
     return max(_KNOWN, key=likeness)

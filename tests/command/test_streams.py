@@ -12,7 +12,8 @@ from jaxsoft.command import streams
 
 HELP, WRONG = ["help"], ["nope\x1b[2J"]
 FULL = "jaxsoft: standard output cannot be written: No space left on device\n"
-UNKNOWN = "jaxsoft: unknown command 'nope\\x1b[2J'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n"
+CHOICES = "choices: run, compare, join, configs, report, data, import, teacher, verify, export, doctor, completion\n"
+UNKNOWN = f"jaxsoft: unknown command 'nope\\x1b[2J'; {CHOICES}"
 # A run tells its lines through rich, and goes on when they are not wanted.
 SAYING = """
 import sys
@@ -85,10 +86,7 @@ def test_a_reader_that_has_gone_changes_no_exit_code():
 
 def test_a_terminal_of_ascii_shows_the_rest_escaped():
     code, _, told = shell(["-m", "jaxsoft", "größe"], "", PYTHONIOENCODING="ascii")
-    assert (code, told) == (
-        2,
-        "jaxsoft: unknown command 'gr\\xf6\\xdfe'; choices: run, compare, configs, report, data, import, teacher, verify, export, doctor, completion\n",
-    )
+    assert (code, told) == (2, f"jaxsoft: unknown command 'gr\\xf6\\xdfe'; {CHOICES}")
 
 
 NASTY = ["\x1b]0;owned\x07", "\rjaxsoft: fine", "\u202eevil", "\ud800", "\x9b31m", "a\nb"]

@@ -1,5 +1,6 @@
 """What devices do together, told as JSON by a process with devices of its own: `meshes.py one`, or `meshes.py I/2 PORT`."""
 
+import functools
 import json
 import re
 import sys
@@ -33,6 +34,7 @@ def who(recipe):
     return (wide(tiny.members(range(MEMBERS), recipe.slots, steps=STEPS * CHUNKS)),)
 
 
+@functools.cache
 def begun(recipe):
     """Before the first step, on the host."""
     return wide(jax.device_get(program(recipe, 1, 1, jax.local_devices()).initialize(who(recipe))))

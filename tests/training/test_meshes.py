@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("meshes.py")
 
 
 def process(devices, programs, *args):
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     paths = os.pathsep.join([str(SCRIPT.parents[2]), str(SCRIPT.parent)])
     cache = {"JAX_COMPILATION_CACHE_DIR": str(programs), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     around = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": paths, **cache}

@@ -82,13 +82,15 @@ def with_batches(recipe: Recipe, shape: tuple[int, int, int], members: int) -> M
     return measure.random_members(recipe, members)._replace(images=images, rows=rows)
 
 
-def fixed_batch(recipe: Recipe, bank: Any, member: Member, ahead: Any) -> Batch:
+def fixed_batch(recipe: Recipe, bank: Any, member: Member, ahead: Any, shards: int = 1) -> Batch:
     """The member's batch, behind a barrier: else the compiler would do part of the network once for all steps."""
     images, rows, _ = jax.lax.optimization_barrier((member.images, member.rows, ahead.t))
     return Batch(images, rows, jnp.ones(recipe.batch, bool))
 
 
-def summed(recipe: Recipe, batch: Batch, vector: Any, unravel: Any, stats: Any, tile: int = 0) -> tuple[Any, Any, Any]:
+def summed(
+    recipe: Recipe, batch: Batch, vector: Any, unravel: Any, stats: Any, tile: int = 0, shards: int = 1
+) -> tuple[Any, Any, Any]:
     """No network and no gradient: what the batch holds, summed up."""
     return batch.images.sum() + batch.rows.sum(), stats, jnp.zeros_like(vector)
 

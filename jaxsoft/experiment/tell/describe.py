@@ -108,7 +108,7 @@ def teacher_lines(settings: config.Settings, dataset: Dataset) -> list[str]:
     return lines
 
 
-def _megabytes(size: float) -> str:
+def _megabytes(size: int | float) -> str:
     """Millions of bytes to three digits, or whole ones where there are more."""
     return f"{size / 1e6:,.0f}" if size >= 1e9 else f"{size / 1e6:.3g}"
 

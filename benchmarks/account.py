@@ -87,7 +87,15 @@ def loops_in_steps(found: list[Kernel]) -> list[Loop]:
 
 PARTS = "convolutions", "norm, ReLU, pool", "augmentation", "order, random numbers", "optimizer", "the rest"
 """Of a training step; `evaluation` is beside it."""
-_NORM = "ops/norm.py", "ops/block.py", "ops/narrow.py", "_layers.py:Norm", "linen/normalization.py", "models/resnet.py"
+_NORM = (
+    "ops/norm.py",
+    "ops/pool.py",
+    "ops/block.py",
+    "ops/narrow.py",
+    "_layers.py:Norm",
+    "linen/normalization.py",
+    "models/resnet.py",
+)
 _CONV = "ops/conv.py", "ops/lowerings.py", "ops/kernels.py", "ops/winograd.py", "_layers.py:Conv"
 _AUGMENTATION = "augment.py", "warps.py", "crops.py", "mixing.py", "frames.py", "views.py", "fit.py:images_of"
 _OPTIMIZER = "optim.py", "/optax/transforms", "/optax/_src", "training/flat.py"

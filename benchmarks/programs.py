@@ -5,10 +5,8 @@ Nothing is read, drawn or taught: banks hold as many images and rows as the plan
 
 import functools
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +34,6 @@ from jaxsoft.training.fit import Bank, Member
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
-ROOT = Path(__file__).resolve().parents[1]
 Shape: Any = jax.ShapeDtypeStruct
 
 
@@ -72,9 +69,8 @@ class Asked(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Of equal programs equal in every process: of all that XLA is given, but for the lines and places of its source."""
-        text = self.lowered.as_text(debug_info=True).replace(f"{ROOT}/", "")
-        return hashlib.sha256(re.sub(r":\d+:\d+|0x[0-9a-f]+", "", text).encode()).hexdigest()[:16]
+        """Of equal programs equal in every process: of what XLA is given, without the places of its source."""
+        return hashlib.sha256(self.lowered.as_text().encode()).hexdigest()[:16]
 
 
 def of_config(name: str, argument: str | None, chip: str, device: Any) -> Iterator[Asked]:

@@ -32,7 +32,7 @@ from jaxsoft.command import starting
 from jaxsoft.config import Learned, Student, Sweep, Teacher
 from jaxsoft.data import arrays
 from jaxsoft.data.chosen import Indices
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.store.folder import RunFolder, Temporary
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.experiment.teach import experts as teaching
@@ -128,7 +128,7 @@ def train_students(
     where = RunFolder(folder) if folder else Temporary()
     run.run(settings, where.path, console, dataset, experts)
     if folder and not experts.store:
-        experts.save(where.path / run.TEACHERS)
+        experts.save(where.path / teachers.FOLDER)
     run.close(where.path, console)
     return Results(where, dataset, experts, specs_of(settings))
 

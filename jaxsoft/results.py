@@ -20,7 +20,7 @@ from jaxsoft import config, errors, numerics
 from jaxsoft.data import arrays, chosen, normalize
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.distilled import kept as imported_sets
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.export import export as exporting
 from jaxsoft.experiment.export.export import Exported
 from jaxsoft.experiment.inputs import subsets
@@ -121,8 +121,8 @@ class Results(Sequence[Row]):
     def experts(self) -> Experts:
         """That labels came from."""
         settings = dataclasses.replace(self.settings, precision=self.plan.buckets[0].recipe.precision)
-        store = run.store_of(settings, self._folder)
-        return self._given[1] or run.found_experts(settings, self.dataset, store)
+        store = teachers.store_of(settings, self._folder)
+        return self._given[1] or teachers.find(settings, self.dataset, store)
 
     def to_pandas(self) -> Any:
         """The rows as a `pandas.DataFrame`."""
@@ -250,8 +250,8 @@ class Results(Sequence[Row]):
         with errors.writing(target):
             shutil.copytree(self._folder.path, target, dirs_exist_ok=True)
         if isinstance(self._folder, Temporary) and not self.settings.teacher.store:
-            self.experts.save(target / run.TEACHERS)
-            manifest.extend(RunFolder(target), (f"{run.TEACHERS}/",))
+            self.experts.save(target / teachers.FOLDER)
+            manifest.extend(RunFolder(target), (f"{teachers.FOLDER}/",))
         return target
 
     def _place(self, member: int | str) -> int:

@@ -1,5 +1,6 @@
 """The documentation is true: its examples and notebooks run, every public name is told of, no link of the site is dead."""
 
+import contextlib
 import html.parser
 import json
 import re
@@ -13,7 +14,7 @@ import pytest
 
 import jaxsoft
 from jaxsoft import config, main
-from jaxsoft.command import arguments
+from jaxsoft.command import arguments, clusters
 from jaxsoft.experiment.plan import checks
 from jaxsoft.labels import given
 
@@ -97,6 +98,22 @@ def test_commands_of_a_page_can_be_planned_each_in_a_folder_of_its_own(page):
     for settings in found:
         if "imported(" not in " ".join(settings.sweep.labels):  # which takes a file too
             checks.check(settings)
+
+
+@pytest.mark.parametrize("page", ["scale.md", "machines.md", "data.md"])
+def test_runs_of_a_page_in_blocks_tables_and_text_are_read_as_the_command_does(page, monkeypatch):
+    """Those on a cluster too, which is not looked for."""
+    read: list[config.Settings] = []
+    monkeypatch.setattr(clusters, "check", lambda given: None)
+    monkeypatch.setattr(clusters, "joined", lambda given: contextlib.nullcontext())
+    monkeypatch.setattr(main, "_begin", lambda settings, *_: read.append(settings) or 0)
+    text = re.sub(r"\$\w+", "0", (DOCS / page).read_text().replace("\\\n", ""))
+    commands = re.findall(r"jaxsoft (run [a-z][^`\"\n]*?) *(?=[`\"\n]|'\)|  #)", text)
+    for command in commands:
+        assert main.main(shlex.split(command)) == 0, command
+    assert len(read) == len(commands) >= 5
+    for settings in read:
+        checks.check(settings)
 
 
 def test_what_one_takes_home_is_there(page_runs, capsys):

@@ -51,6 +51,7 @@ ROOMS = {
         "export",
         "join",
         "run",
+        "teachers",
         "cluster",
         "tell",
         "students",

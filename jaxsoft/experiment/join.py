@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxsoft import errors
 from jaxsoft.console import Console
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.learned import judges
 from jaxsoft.experiment.learned import kept as learned
 from jaxsoft.experiment.plan import stored
@@ -19,8 +19,9 @@ from jaxsoft.experiment.students import kept
 from jaxsoft.experiment.tell import examples
 from jaxsoft.types import Row
 
-_ONCE = run.TEACHERS, learned.ROWS, learned.STORY, judges.KEPT  # made once, beside the shares
+_ONCE = teachers.FOLDER, learned.ROWS, learned.STORY, judges.KEPT  # made once, beside the shares
 _DIFFER = "device", "version", "commit"  # columns of the rows whose values are told where there are several
+_NUMBERS = "status", "first_bad_step", "val_accuracy", "test_accuracy", "paper_accuracy", "accuracy_by_class"
 
 
 class Part(NamedTuple):
@@ -62,6 +63,7 @@ def join(paths: Sequence[Path], to: Path | None, console: Console, partial: bool
     first = parts[0].folder
     with RunFolder(where, console.seconds).open(first.read_json(CONFIG)) as folder:
         _check_target(folder, first)
+        _check_rows(parts, folder)
         manifest.goes_on(folder)
         _copy(parts, folder)
         log = results.ResultsLog(folder.path / results.LOG)
@@ -171,6 +173,17 @@ def _check_target(folder: RunFolder, first: RunFolder) -> None:
     began, own = (stored.plan(one) for one in (folder, first))
     if began and own and (began.get("identity"), _keys(began)) != (own["identity"], _keys(own)):
         raise errors.CheckpointError(f"{folder.path} has another run in it; choose another folder, as --to=DIR")
+
+
+def _check_rows(parts: Sequence[Part], folder: RunFolder) -> None:
+    """Refuse shares whose students the run folder has with other numbers: which are right, nobody here knows."""
+    log = folder.path / results.LOG
+    there = {row["member"]: row for row in results.read(log)} if log.exists() else {}
+    for part in parts:
+        both = ((row, there[row["member"]]) for row in part.rows if row["member"] in there)
+        if other := sum(any(row.get(name) != own.get(name) for name in _NUMBERS) for row, own in both):
+            told = f"{other} students of {part.folder.path} have other numbers in {folder.path}, where they were trained too"
+            raise errors.CheckpointError(f"{told}; join into another folder, as --to=DIR")
 
 
 def _keys(plan: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import jax
 from jaxsoft import config, data, errors, numerics, target
 from jaxsoft.console import Console
 from jaxsoft.distilled import kept as imported_sets
+from jaxsoft.experiment import teachers
 from jaxsoft.experiment.cluster.driver import Cluster
 from jaxsoft.experiment.inputs.prepare import prepare
 from jaxsoft.experiment.machine import processes
@@ -20,14 +21,12 @@ from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store import manifest, results, shares, starts
 from jaxsoft.experiment.store.folder import RunFolder, flat
 from jaxsoft.experiment.students import curves, kept, waves
-from jaxsoft.experiment.teach.experts import Experts, OnEpoch, is_taught, teach
+from jaxsoft.experiment.teach.experts import Experts
 from jaxsoft.experiment.tell import describe, events, examples, progress
 from jaxsoft.labels import given
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset, Row
-
-TEACHERS = "teachers"  # the folder of a run's own experts
 
 
 @numerics.pinned()
@@ -61,9 +60,9 @@ def run(
             settings = _begun(settings, dataset, folder)
         if not experts and processes.teach_together(settings.compute.expert_devices):
             with console.stage("teachers together"):
-                _taught(settings, dataset, folder, console, to)  # they are in the store then
+                teachers.taught(settings, dataset, folder, console, to)  # they are in the store then
         with processes.turn("teachers"), console.stage("teachers"):
-            experts = experts or _taught(settings, dataset, folder, console, to)
+            experts = experts or teachers.taught(settings, dataset, folder, console, to)
             plan = decide(settings, dataset, experts, folder, console)
             part = plan.part(*shares.of(folder.path))
             log = results.open_log(folder.path / results.LOG)
@@ -249,55 +248,3 @@ def _tell_what_there_is(to: Sinks, experts: Experts, log: results.ResultsLog) ->
         to.write(events.of_histories(experts.histories))
         to.write(events.of_rows(log.rows()))
         log.on_rows = lambda rows: to.write(events.of_rows(rows, len(log.finished) - len(rows)))
-
-
-def found_experts(
-    settings: config.Settings,
-    dataset: Dataset,
-    store: Path | None,
-    may_teach: bool = False,
-    on_epoch: OnEpoch = lambda *_: None,
-) -> Experts:
-    """The experts that settings ask, out of a store; none where nothing asks them. Those taught anew are kept nowhere.
-
-    Raises:
-      CheckpointError: they are not there, and may not be taught.
-    """
-    what = _wanted(settings)
-    is_there = store and is_taught(dataset, *what, settings.precision, store)
-    if what[0].experts and not (is_there or may_teach):
-        way_on = "give them as experts=, or --teach teaches them again"
-        raise errors.CheckpointError(f"the experts of this run are not in {store}; {way_on}")
-    return teach(dataset, *what, store if is_there else None, on_epoch, settings.precision, settings.compute.lowering)
-
-
-def store_of(settings: config.Settings, folder: RunFolder) -> Path:
-    """Where a run keeps its experts; shares that lie in one folder keep them there, for all."""
-    return Path(settings.teacher.store or shares.home(folder.path) / TEACHERS)
-
-
-def _wanted(settings: config.Settings) -> tuple[config.Teacher, str]:
-    """Which experts are asked, none where nothing asks them, and what they see."""
-    none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
-    return dataclasses.replace(settings.teacher, **none), settings.data.normalize
-
-
-def _taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:
-    """The experts, taught or found where the settings say."""
-    told = functools.partial(progress.of_teachers, console, to=to, teacher=settings.teacher)
-    waiting, windows = progress.of_waiting(console), functools.partial(progress.of_windows, console)
-    (wanted, normalization), store = _wanted(settings), store_of(settings, folder)
-    if wanted.experts and not is_taught(dataset, wanted, normalization, settings.precision, store):
-        console.say("\n".join(describe.teacher_lines(settings, dataset)))
-    return teach(
-        dataset,
-        wanted,
-        normalization,
-        store,
-        told,
-        settings.precision,
-        on_wait=waiting,
-        on_window=windows,
-        compute=settings.compute,
-        asked=sweep.asked(settings),
-    )

@@ -27,7 +27,8 @@ def first(
     ((measure, goal),) = when.items()
     column, sign, extreme = _MEASURES[measure]
     try:
-        records = [{int(r["epoch"]): float(r[column]) for r in histories[expert]} for expert in experts]
+        own = [[r for r in histories[expert] if r[column] is not None] for expert in experts]
+        records = [{int(r["epoch"]): float(r[column]) for r in history} for history in own]
     except (KeyError, IndexError):
         raise errors.ConfigError(f"label spec '{spec}' needs {column} of experts {experts}") from None
     shared = sorted(set.intersection(*map(set, records)))

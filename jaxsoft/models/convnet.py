@@ -15,10 +15,10 @@ from jaxsoft.models._layers import (
     normalize,
     sow_features,
 )
-from jaxsoft.ops import norm as ops
+from jaxsoft.ops import pool
 
 ACTIVATIONS = {"relu": nn.relu, "sigmoid": nn.sigmoid, "leaky_relu": nn.leaky_relu}
-POOLINGS = {"avg": ops.avg_pool, "max": ops.max_pool, "none": lambda x: x}
+POOLINGS = {"avg": pool.avg_pool, "max": pool.max_pool, "none": lambda x: x}
 
 
 def convnet(

@@ -15,7 +15,7 @@ from jaxsoft.models._layers import (
     torch_default_bias,
 )
 from jaxsoft.ops.conv import conv2d
-from jaxsoft.ops.norm import avg_pool
+from jaxsoft.ops.pool import avg_pool
 
 _NORMS = ("instance", "group", "none")
 _WINDOW = 3

@@ -9,7 +9,7 @@ from flax.linen.initializers import variance_scaling
 from jaxtyping import Array, Bool, Float
 
 from jaxsoft.models._layers import NORMS, Conv, Dense, check_choice, check_positive, normalize, sow_features
-from jaxsoft.ops.norm import max_pool_of_three
+from jaxsoft.ops.pool import max_pool_of_three
 
 STEMS = ("small", "imagenet")
 _kaiming_fan_out = variance_scaling(2.0, "fan_out", "normal")

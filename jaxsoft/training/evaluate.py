@@ -22,9 +22,10 @@ from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Split
 
 PIECE_BYTES = 1_000_000_000
+"""Of a split's images that are on a device at a time, where many members are asked."""
 
 _AT_ONCE = 1024  # images that are read
-_ON_DEVICE = 1 << 31  # bytes of images of a question
+_ON_DEVICE = 1 << 31  # bytes likewise, where experts are: batches, and with them last bits of labels, follow from it
 
 
 class EvalSet(NamedTuple):

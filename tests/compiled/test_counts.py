@@ -12,6 +12,8 @@ from jaxsoft.training.recipe import Recipe
 SIDE, STEPS = 16, 4
 SMALL = {"one by one": (128, 2), "together": (10, 16)}
 """Batch and members: convolutions of one member after the other, and of all in a block."""
+VECTOR = 16 * (27 * 32 + 9 * 32 * 32 + 4 * 32 + 2 * 32 + 16 * 32 * 10 + 10)
+"""Parameters of the members of a block."""
 
 
 def program(how, chip, device):
@@ -86,3 +88,9 @@ def test_a_tpu_reads_no_pixel_alone(on_a_tpu):
     asked, compiled = on_a_tpu
     found = compiled.cost_analysis()["bytes accessed"] / SMALL["one by one"][0]
     assert 500_000 < found <= 1_300_000
+
+
+def test_an_update_and_its_check_pass_so_often_over_the_parameters(small):
+    """What the check needs of the update it computes again, where the update would read it from memory."""
+    own = [k for k in small["together"][1] if k.step >= 0 and ("f32", VECTOR) in account.shapes(k.kind)]
+    assert 4 < sum(kernel.times * kernel.bytes for kernel in own) / (4 * VECTOR * STEPS) < 9.6

@@ -1,6 +1,7 @@
 """One expert over the devices of a host, compiled for chips that are not here: what a step sends, and to whom."""
 
 import re
+from typing import Any
 
 import chips
 import jax
@@ -15,7 +16,7 @@ SHAPE, BATCH = (16, 16, 3), 64
 RECIPE = Recipe('convnet(depth=1, width=8, norm="batch")', 3, slots=256, batch=BATCH)
 
 
-def array(*shape, kind=np.float32):
+def array(*shape, kind: Any = np.float32) -> Any:
     return jax.ShapeDtypeStruct(shape, kind)
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from jaxsoft import errors, files
 from jaxsoft.data import normalize
 from jaxsoft.data.formats import tensors
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.inputs.prepare import finish_rows
 from jaxsoft.experiment.plan import checks, identity, sweep
 from jaxsoft.experiment.plan import make as planning
@@ -160,7 +160,7 @@ def rows_of(labels, data, changes=()):
         tiny.settings({"sweep.labels": labels, "sweep.seed": (0,), "sweep.ipc": (2,), **dict(changes)})
     )
     checks.check_data(settings, data)
-    nobody = teach(data, run._wanted(settings)[0])
+    nobody = teach(data, teachers.wanted(settings)[0])
     assert not nobody.cohorts
     members = sweep.expand(settings)
     context = identity.member_context(settings, data, nobody)

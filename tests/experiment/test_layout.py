@@ -1,5 +1,6 @@
 """How experts lie over devices: what is asked for, what is chosen, and what cannot be, in one line."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from jaxsoft import config, errors, models, target, types
 from jaxsoft.experiment.teach.cohort import Task
 from jaxsoft.experiment.teach.course import rates
-from jaxsoft.experiment.teach.layout import devices_of_each, layout
+from jaxsoft.experiment.teach.layout import _check_processes, devices_of_each, layout
 from jaxsoft.training.recipe import Recipe
 
 RECIPE, SHAPE = Recipe("mlp(hidden=4)", 3, slots=96, batch=48), (8, 8, 1)
@@ -70,6 +71,37 @@ def test_states_that_are_no_known_norm_are_of_each_device(monkeypatch):
         each(1, 8, asked=2, model="counting")
     assert each(1, 8, streamed=True, model="counting") == 1
     assert each(1, 8, batch_norm="device(2)", model="counting") == 2
+
+
+def drawing(num_classes):
+    """A pair of functions that drops half of its inputs in training."""
+
+    def apply(variables, images, key, train=False):
+        kept = jax.random.bernoulli(key, 0.5, images.shape) if train else 1.0
+        return (images * kept).reshape(len(images), -1)[:, :1] * variables["params"]["w"][None]
+
+    return lambda key, images: {"params": {"w": jnp.ones(num_classes)}}, apply
+
+
+def test_networks_that_draw_have_one_device_unless_more_are_asked_for(monkeypatch):
+    """A key of theirs says nothing of devices, and what is drawn depends on how many there are."""
+    known = models.architectures()
+    monkeypatch.setattr(models, "architectures", lambda: {**known, "drawing": drawing})
+    assert each(1, 8, streamed=True, model="drawing") == 1
+    assert each(1, 8, asked=2, streamed=True, model="drawing") == 2
+
+
+@pytest.mark.parametrize(("owners", "used"), [("00001111", 6), ("0011", 2), ("000111", 6)])
+def test_processes_that_would_not_have_equal_parts_are_refused(owners, used):
+    """Of six of eight devices the second process has two, of two of four none; three each cannot have four and two."""
+    each = {8: 6, 4: 2, 6: 2}[len(owners)]
+    with pytest.raises(errors.ConfigError, match=f"^{each} devices for each expert .*on {len(owners)} of 2 processes"):
+        _check_processes([*map(int, owners)], used, each)
+
+
+def test_processes_with_all_of_their_devices_in_use_teach_together():
+    for owners, used, each in ("0011", 4, 4), ("00112233", 8, 4), ("0000", 2, 2):
+        _check_processes([*map(int, owners)], used, each)
 
 
 def test_a_key_knows_what_changes_numbers_and_nothing_else():

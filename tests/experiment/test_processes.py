@@ -19,9 +19,12 @@ import test_plan
 import tiny_run as tiny
 
 from jaxsoft import errors
+from jaxsoft.console import Console
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.store import folder, manifest, results
 from jaxsoft.experiment.students import kept
+from jaxsoft.experiment.teach.course import Pace
+from jaxsoft.experiment.tell import progress
 
 TRIES = Path(__file__).with_name("tries.py")
 UNDISTURBED = ("manifest", 0, "")  # no call has this number
@@ -122,6 +125,13 @@ def test_processes_with_unequal_devices_are_refused(monkeypatch):
     with mock.patch.object(jax.distributed, "initialize"), pytest.raises(errors.ConfigError) as caught:
         processes.join("0/2", "localhost:1")
     assert str(caught.value) == "every process needs equally many devices: process 0 has 1, process 1 has 2"
+
+
+def test_who_teaches_alone_asks_no_other_process_whether_to_stop(second_of_two):
+    record, console = {"val_accuracy": 0.5, "label_entropy": 1.0}, Console(quiet=True)
+    with mock.patch.object(processes, "first_says", tiny.never):
+        progress.of_teachers(console, 1, 3, [record])
+        progress.of_windows(console, Pace(1, 3, 5, 10, 1.0, 0.0))
 
 
 # Logs.

@@ -147,6 +147,20 @@ def test_shares_that_are_not_of_one_sweep_are_refused_in_one_line(big, capsys, h
     assert message in said and said.count("\n") == 1 and "Traceback" not in said
 
 
+def test_students_that_were_trained_twice_with_other_numbers_are_refused(big, capsys):
+    """As where a run went on in the folder, and a share too, on another machine."""
+    shutil.copyfile(big / "share-0-of-3" / "plan.json", big / "plan.json")
+    rows = results.read(big / "share-0-of-3" / results.LOG)
+    log = results.ResultsLog(big / results.LOG)
+    log.append([{**rows[0], "test_accuracy": 0.0}, {**rows[1], "device": "other"}])
+    log.close()
+    (big / "config.json").write_bytes((big / "share-0-of-3" / "config.json").read_bytes())
+    assert joined(big) == 4
+    said = capsys.readouterr().err
+    assert f"1 students of {big}/share-0-of-3 have other numbers in {big}, " in said and said.count("\n") == 1
+    assert not (big / "students").exists()
+
+
 def change(big, name, key, value):
     """Other content of a file of the last share, sealed as its own."""
     last = folder.RunFolder(big / "share-2-of-3")

@@ -1,6 +1,7 @@
 """Experts whose images come window by window: stopped anywhere they go on to the same bits; and which epochs are kept."""
 
 import dataclasses
+from unittest import mock
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import test_run_kills as kills
 import tiny_run as tiny
 
 from jaxsoft import config, data, errors
+from jaxsoft.data import stream
 from jaxsoft.experiment import run
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store.checkpoints import Checkpoints
@@ -81,6 +83,21 @@ def test_stopped_inside_an_epoch_and_gone_on_with_is_never_stopped(digits, whole
     experts = teach(digits, TEACHER, **how)
     assert_same(experts, whole)
     assert not (folder / WITHIN).exists()
+
+
+def test_what_reads_ahead_ends_when_a_training_is_stopped(digits):
+    """While who was told of it still has the error, and with it all that was running."""
+    closed, windows = [], stream.windows
+
+    def watched(*args, **options):
+        try:
+            yield from windows(*args, **options)
+        finally:
+            closed.append(args[3])
+
+    with mock.patch.object(stream, "windows", watched), pytest.raises(errors.Interrupted) as kept:
+        teach(digits, TEACHER, on_window=stop_at(1))
+    assert kept.value and closed == [None, None, closed[-1]] and closed[-1] is not None
 
 
 def test_what_is_left_inside_of_an_older_epoch_is_not_gone_on_with(digits, whole, tmp_path):
@@ -185,6 +202,13 @@ def test_a_sweep_asks_for_the_epochs_of_its_labels():
     changes = {"sweep.labels": labels, "sweep.teacher_epoch": (1, 3), "learned.reference_epoch": 2}
     found = map(str, sweep.asked(tiny.settings(changes)))
     assert sorted(found) == ["teacher(accuracy=0.3)", *[f"teacher(epoch={e})" for e in (1, 2, 2, 3)]]
+
+
+def test_without_validation_images_no_epoch_is_asked_for_by_accuracy():
+    histories = {0: ({"epoch": 0, "val_accuracy": None, "label_entropy": 1.0},)}
+    assert not keeping.Keeping(0, 5, (ASKED[1],)).wants(0, (0,), [[histories[0][0]]])
+    with pytest.raises(errors.ConfigError, match="no epoch of experts .* has a finite val_accuracy"):
+        ASKED[1].resolve(histories)
 
 
 @pytest.mark.parametrize("keep", ["none", "every", "every(0)", "every(1.5)", "all(3)", ""])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxsoft import errors, models
+from jaxsoft import errors, models, target
 from jaxsoft.models.convnet3d import Conv3D
 
 K, SHAPE = 5, (3, 8, 8, 2)
@@ -86,3 +86,12 @@ def test_clips_that_are_too_small_are_refused():
     model = models.build("convnet3d(depth=4)", K)
     with pytest.raises(errors.ConfigError, match=r"depth=4 leaves nothing of 8x8 pixels; .* depth is 3"):
         jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *SHAPE)))
+
+
+@pytest.mark.parametrize("clips, loops", [(40, False), (128, True)])
+def test_a_batch_is_as_many_clips_whatever_their_frames(clips, loops):
+    """On a GPU members whose batches are small are stacked, and 40 clips of 8 frames are a small batch."""
+    shape = jax.ShapeDtypeStruct
+    kernel, x = shape((2, 3, 3, 3, 2, 5), jnp.float32), shape((2, clips, 8, 6, 7, 2), jnp.float32)
+    with target.aimed(target.named("h100")):
+        assert ("scan" in str(jax.make_jaxpr(jax.vmap(by_images))(kernel, x))) == loops

@@ -220,7 +220,8 @@ def test_resized_boxes_equal_pillows(shape):
     for box in [(0, 0, *shape[:2]), (2, 1, 1, 1), (3, 2, 5, 4), (0, 3, 9 if shape[0] == 9 else 8, 2), *large]:
         for mirror in (False, True):
             got = resize(jnp.asarray(x), jnp.array(box, jnp.float32), jnp.bool_(mirror))
-            np.testing.assert_allclose(got, resized_by_pillow(x, box, mirror), atol=1e-5, err_msg=f"{box}, {mirror}")
+            error = 1e-4 if large else 1e-5  # positions are float32
+            np.testing.assert_allclose(got, resized_by_pillow(x, box, mirror), atol=error, err_msg=f"{box}, {mirror}")
 
 
 @pytest.mark.parametrize("size, low, high", [((32, 32), 0.08, 1.0), ((10, 24), 0.9, 1.0), ((20, 7), 0.3, 0.3)])

@@ -9,7 +9,7 @@ import numpy as np
 from jaxsoft import config, errors, numerics
 from jaxsoft.data.chosen import Indices
 from jaxsoft.data.formats import array, exported
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.export import derive, record
 from jaxsoft.experiment.export.export import NONE
 from jaxsoft.experiment.plan import checks, selections
@@ -66,7 +66,7 @@ class Export(NamedTuple):
         """
         sweep = dataclasses.replace(self.settings.sweep, labels=(self.labels,), select=())
         own = dataclasses.replace(self.settings, sweep=sweep, select=self.select)
-        experts = run.found_experts(own, self.checked(dataset), None, may_teach=True)
+        experts = teachers.find(own, self.checked(dataset), None, may_teach=True)
         named = {name: getattr(own, name) for name in ("student", "sweep", "select", "protocol", "learned")}
         return {"experts": experts, **named}
 
@@ -123,8 +123,8 @@ def verify(
         why = "as there are no experts; --run=DIR has them, --teach teaches them"
         return [*held, f"images, labels: not compared, {why}"]
     there = run_folder and RunFolder(run_folder)
-    store = there and run.store_of(there.read_settings(), there)
-    experts = run.found_experts(settings, dataset, store, may_teach, on_epoch)
+    store = there and teachers.store_of(there.read_settings(), there)
+    experts = teachers.find(settings, dataset, store, may_teach, on_epoch)
     return held + _compared(taken, derive.derive(settings, dataset, experts, run_folder, may_teach))
 
 

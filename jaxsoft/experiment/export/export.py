@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxsoft import config, errors, numerics
 from jaxsoft.data.formats import exported
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.export import card, derive, pictures, record
 from jaxsoft.experiment.plan import checks, identity, selections, stored
 from jaxsoft.experiment.store.folder import RunFolder, packed
@@ -57,12 +57,12 @@ def export(
     """
     are_logits = "label_logits" in wanted(row.get("loss") or settings.student.loss)  # older rows lack one
     _check(row, to, codec, dataset.num_classes, are_logits)
-    began, store, is_loaded = stored.plan(folder), run.store_of(settings, folder), _is_loaded(settings, dataset)
+    began, store, is_loaded = stored.plan(folder), teachers.store_of(settings, folder), _is_loaded(settings, dataset)
     identity.check(began and began.get("identity"), dataset, folder.path)
     if row["labels"].startswith("array("):  # of a function, which is asked again, unless they are given
         settings = given.ask_functions(settings, dataset)
     root, settings = settings.data.root, derive.alone(settings, row, began)
-    experts = experts or run.found_experts(settings, dataset, store, may_teach, on_epoch)
+    experts = experts or teachers.find(settings, dataset, store, may_teach, on_epoch)
     rooted = dataclasses.replace(settings, data=dataclasses.replace(settings.data, root=root))  # of teachers too
     found = derive.derive(rooted, dataset, experts, folder.path, may_teach)
     _check_same(found, row, began)

@@ -70,8 +70,8 @@ class Task(NamedTuple):
         own["learning_rate"] = found[0] if len({*(found := rates(self.settings, places))}) == 1 else found
         who = [model, *(self.settings.seed + place for place in places)]
         around = [sources.engine(), numerics.identity(), self.recipe(model).code()]
-        way = ["streamed"] if self.is_streamed else []
-        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around, *way]
+        around += ["streamed"] * self.is_streamed
+        all_of_it = [who, own, self.dataset.fingerprint, self.normalization, self.precision, *around]
         return files.digest([json.dumps(all_of_it, sort_keys=True)])[:12]
 
 
@@ -215,21 +215,21 @@ class Cohort:
         way, saved = self._way(), time.monotonic()
         begun = self._begun(way, trajectory, within, good, inside, last)
         records, students = [*begun.extra["records"]], (Students(begun.tree, None),)
-        for seen in way.course(students, begun.step, last, begun.extra.get("so_far")):
-            epoch, is_kept = seen.step // self._steps, False
-            if seen.report:
-                records.append(course.records(epoch, seen.report))
-                self._check(seen.students.state, records[-1:])
-                is_kept = self._is_kept(epoch, last, records)
-            if is_kept:
-                self._save(trajectory, epoch, seen, {"records": [*records]})
-            stopped = self._tell(seen, records[-1])
-            if not is_kept and (stopped or self._agreed(time.monotonic() - saved >= self._watch.seconds)):
-                self._check(seen.students.state, records[-1:])
-                self._save(within, seen.step, seen, {"records": [*records], "so_far": seen.so_far()})
-                saved = time.monotonic()
-            if stopped:
-                raise stopped
+        with contextlib.closing(way.course(students, begun.step, last, begun.extra.get("so_far"))) as steps:
+            for seen in steps:
+                epoch, is_kept = seen.step // self._steps, False
+                if seen.report:
+                    records.append(course.records(epoch, seen.report))
+                    self._check(seen.students.state, records[-1:])
+                    if is_kept := self._is_kept(epoch, last, records):
+                        self._save(trajectory, epoch, seen, {"records": [*records]})
+                stopped = self._tell(seen, records[-1])
+                if not is_kept and (stopped or self._agreed(time.monotonic() - saved >= self._watch.seconds)):
+                    self._check(seen.students.state, records[-1:])
+                    self._save(within, seen.step, seen, {"records": [*records], "so_far": seen.so_far()})
+                    saved = time.monotonic()
+                if stopped:
+                    raise stopped
         return records
 
     def _save(self, where: States, step: int, seen: Seen, extra: dict[str, Any]) -> None:
@@ -247,10 +247,8 @@ class Cohort:
         course.check(self._task.settings, self.recipe, self.places, state, records)
 
     def _way(self) -> Resident | Streamed:
-        given = self._program, self._members, self._task.dataset, self._normalizer
-        if not self._task.is_streamed:
-            return Resident(*given)
-        return Streamed(*given, self._task.settings.epochs, self._compute)
+        given, how = (self._program, self._members, self._task.dataset, self._normalizer), self._task
+        return Streamed(*given, how.settings.epochs, self._compute) if how.is_streamed else Resident(*given)
 
     def _begun(
         self,
@@ -276,13 +274,16 @@ class Cohort:
 
     def _tell(self, seen: Seen, records: list[dict[str, Any]]) -> errors.Interrupted | None:
         """Say where the training is; what is given back is to be raised once the state is saved."""
+        stopped = None
         try:
             if seen.pace:
                 self._watch.on_window(seen.pace)
             if seen.report:
                 self._watch.on_epoch(seen.step // self._steps, records)
-        except errors.Interrupted as stopped:
-            return stopped
+        except errors.Interrupted as asked:
+            stopped = asked
+        if self._agreed(stopped is not None):
+            return stopped or errors.Interrupted("stopped with the first process; the same commands go on from there")
 
 
 def _members(task: Task, places: Sequence[int], steps: int) -> Member:

@@ -29,6 +29,7 @@ def cohort_program(
 ) -> Program:
     """What teaches so many experts: a chunk is an epoch; of the devices as many as divide their blocks evenly."""
     tile, block, used, each = layout(recipe, shape, count, len(devices), lowering, expert_devices)
+    _check_processes([device.process_index for device in devices], used, each)
     bucket = Bucket(recipe, count, block, recipe.steps_per_epoch(recipe.slots), tile, lowering)
     return Program((bucket,), shape, select=0, devices=devices[:used], data=each)
 
@@ -65,7 +66,8 @@ def devices_of_each(
     """How many devices share the batches of one expert.
 
     What is asked for; or for streamed experts what is left once all of them have one, as far as it divides the batch.
-    Others have one: on several, sums round otherwise. On a CPU too, where the threads of one share its work anyway.
+    Others have one: on several, sums round otherwise. On a CPU too, where the threads of one share its work anyway; and
+    networks that draw, which draw other numbers on several.
 
     Raises:
       ConfigError: there are not so many, they do not divide the batch, or norms cannot be as they were asked for.
@@ -76,8 +78,10 @@ def devices_of_each(
         raise errors.ConfigError(f"{told}; leave the latter 0")
     asked = norms or asked
     _check(recipe, shape, devices, asked or 1)
-    if asked or not is_streamed or target.platform() == "cpu" or _problem_of_norms(recipe, shape):
+    if asked or not is_streamed or target.platform() == "cpu":
         return asked or 1
+    if _problem_of_norms(recipe, shape) or _draws(recipe, shape):
+        return 1
     left = devices // _largest_divisor(count, devices)
     return max(d for d in range(1, left + 1) if recipe.batch % (d * recipe.accumulate) == 0)
 
@@ -94,6 +98,15 @@ def devices_of_norm(text: str) -> int:
     return int(found[1] or 0)
 
 
+def _check_processes(owners: Sequence[int], used: int, each: int) -> None:
+    """Refuse what would give a process no device to teach on, or another part of an expert's batches than others."""
+    if len({*owners}) > 1 and (used < len(owners) or each % owners.count(owners[0])):
+        told = f"{each} devices for each expert (config.compute.expert_devices) on {len(owners)} of {len({*owners})} processes"
+        raise errors.ConfigError(
+            f"{told}: wanted all devices of each process in use, such as {len(owners)} for one expert"
+        )
+
+
 def _check(recipe: Recipe, shape: tuple[int, ...], devices: int, each: int) -> None:
     if each > devices:
         told = f"{each} devices for each expert (config.compute.expert_devices, config.teacher.batch_norm)"
@@ -104,6 +117,11 @@ def _check(recipe: Recipe, shape: tuple[int, ...], devices: int, each: int) -> N
         raise errors.ConfigError(f"{told} do not divide its batch of {recipe.batch} images; wanted a divisor")
     if each > 1 and (problem := _problem_of_norms(recipe, shape)):
         raise errors.ConfigError(f"config.compute.expert_devices={each}: {problem}")
+
+
+def _draws(recipe: Recipe, shape: tuple[int, ...]) -> bool:
+    model = recipe.build_model()
+    return isinstance(model, models.Network) and model.draws(shape)
 
 
 def _problem_of_norms(recipe: Recipe, shape: tuple[int, ...]) -> str:

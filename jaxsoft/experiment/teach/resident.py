@@ -1,6 +1,6 @@
 """Experts whose images lie on the devices: a chunk of the program is an epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Resident:
         """What experts say of the validation images and of a sample of the training images, as they stand."""
         return self._program.look(self._bank, self._evals, students)[0]
 
-    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
+    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Generator[Seen, None, None]:
         """Teach from a step, the last of an epoch, up to an epoch; no losses of an epoch are there so far."""
         members, done = (self._members,), step // self._steps
         epochs = ensemble.fit(self._program, self._bank, self._evals, members, last, students, done)

@@ -64,7 +64,7 @@ class Streamed:
         told: tuple[Any, ...] = np.zeros(len(accuracy)), accuracy, entropy
         return Report(*told)
 
-    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Iterator[Seen]:
+    def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Generator[Seen, None, None]:
         """Teach from a step up to an epoch, a window at a time; `so_far` is what `Seen` gave. What is read ahead is closed."""
         losses, meter = Losses(so_far), Meter()
         windows = self._windows(self._dataset.train, self._seed, step, last * self._each)

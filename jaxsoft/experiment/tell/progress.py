@@ -12,7 +12,6 @@ from jaxsoft import config, errors, sinks
 from jaxsoft.console import Console
 from jaxsoft.experiment.learned.judges import JudgingProgress
 from jaxsoft.experiment.learned.learn import LearningProgress
-from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan.plan import Plan
 from jaxsoft.experiment.store.lock import OnWait, told
 from jaxsoft.experiment.students.waves import Next, OnChunk, WaveProgress
@@ -40,7 +39,7 @@ def of_teachers(
     console.progress(epoch, epochs, f"teacher epochs: {accuracy}label entropy {entropy:.2f} nats")
     if teacher:
         to.write(events.of_epoch(teacher, epoch, records))
-    if processes.first_says(console.stop) and epoch < epochs:
+    if console.stop and epoch < epochs:
         raise errors.Interrupted(f"stopped after teacher epoch {epoch}; the same command goes on from there")
 
 
@@ -57,7 +56,7 @@ def of_windows(console: Console, seen: Pace) -> None:
     console.progress(seen.epoch - 1, seen.epochs, f"teacher epochs: {seen.images:,} of {seen.of:,} images, {speed}")
     if seen.images == seen.of:
         console.say(f"  epoch {seen.epoch}: {speed}")
-    elif processes.first_says(console.stop):
+    elif console.stop:
         told = f"stopped in teacher epoch {seen.epoch}, after {seen.images:,} images"
         raise errors.Interrupted(f"{told}; the same command goes on from there")
 

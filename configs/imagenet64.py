@@ -3,9 +3,9 @@
 Claim     random real images with soft labels against the distilled sets that there are of all 1,000 classes at 64 pixels
 Table     none of its own; 2 has the same network on TinyImageNet
 Command   jaxsoft data prepare imagenet64 --source=DIR && jaxsoft run imagenet64
-Expected  of others, test accuracy at IPC 1, 2, 10, 50: random images with hard labels 0.5, 0.9, 3.6, 15.3; DM 1.5, 1.7 at
-          1, 2; TESLA 7.7, 10.5, 17.9, 27.9; all images 33.8 (Cui et al. 2023, "Scaling Up Dataset Distillation to
-          ImageNet-1K with Constant Memory", table 1). Of soft labels on random images no number is published. Not run here.
+Expected  of distilled sets, test accuracy at IPC 1 and 50: 7.7 and 27.9, where all images give 33.8 (TESLA: Cui et al. 2023,
+          "Scaling Up Dataset Distillation to ImageNet-1K with Constant Memory"). Of soft labels on random images no
+          number is published. Not run here.
 Departs   settings are those of TinyImageNet, whose epochs are an eighth as many for the images that they are of; not tuned.
           One subset for all seeds: five of them, with their label rows, are 41 GB on a TPU
 Quick     `:quick`, digits and a small network, seconds; `:quick,data=imagenet64` a narrow net on 20 images a class

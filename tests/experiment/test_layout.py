@@ -83,12 +83,14 @@ def drawing(num_classes):
     return lambda key, images: {"params": {"w": jnp.ones(num_classes)}}, apply
 
 
-def test_networks_that_draw_have_one_device_unless_more_are_asked_for(monkeypatch):
-    """A key of theirs says nothing of devices, and what is drawn depends on how many there are."""
+def test_networks_that_draw_have_one_device_unless_their_key_knows_of_more(monkeypatch):
+    """What is drawn depends on how many there are."""
     known = models.architectures()
     monkeypatch.setattr(models, "architectures", lambda: {**known, "drawing": drawing})
     assert each(1, 8, streamed=True, model="drawing") == 1
-    assert each(1, 8, asked=2, streamed=True, model="drawing") == 2
+    assert each(1, 8, streamed=True, model="drawing", batch_norm="device(2)") == 2
+    with pytest.raises(errors.ConfigError, match=r"^config.compute.expert_devices=2: drawing draws while it learns"):
+        each(1, 8, asked=2, model="drawing")
 
 
 @pytest.mark.parametrize(("owners", "used"), [("00001111", 6), ("0011", 2), ("000111", 6)])

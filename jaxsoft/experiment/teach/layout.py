@@ -76,13 +76,13 @@ def devices_of_each(
     if norms and asked not in (0, norms):
         told = f"config.teacher.batch_norm={recipe.batch_norm!r} and config.compute.expert_devices={asked} differ"
         raise errors.ConfigError(f"{told}; leave the latter 0")
+    _check(recipe, shape, devices, norms or asked or 1)
     if asked > 1 and not norms and _draws(recipe, shape):
         told = f"config.compute.expert_devices={asked}: {recipe.model} draws while it learns, other numbers on several"
         raise errors.ConfigError(
             f"{told}; leave it 0, or say config.teacher.batch_norm='device({asked})', which a key knows"
         )
     asked = norms or asked
-    _check(recipe, shape, devices, asked or 1)
     if asked or not is_streamed or target.platform() == "cpu":
         return asked or 1
     if _problem_of_norms(recipe, shape) or _draws(recipe, shape):

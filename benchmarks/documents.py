@@ -79,9 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if missing else 0
 
 
+_OF_OTHERS = "cifar10", "cifar100", "tiny_imagenet", "imagenet", "imagenet64"
+
+
 def of_digits() -> list[str]:
     """The experiments that are told of on digits."""
-    return [name for name in experiments.names() if name not in ("cifar10", "cifar100", "tiny_imagenet")]
+    return [name for name in experiments.names() if name not in _OF_OTHERS]
 
 
 def folder(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How many pictures a second reach a training loop: jaxsoft's windows and PyTorch's DataLoader, of the same files.
+"""How many pictures a second reach a training loop, and how many by PyTorch's DataLoader of the same files?
 
   python benchmarks/input_pipeline.py [--size=toy|cpu|gpu] [--repeats=5]
 

@@ -66,7 +66,7 @@ def devices_of_each(
     """How many devices share the batches of one expert.
 
     What is asked for; or for streamed experts what is left once all of them have one, as far as it divides the batch.
-    Others have one: on several, sums round otherwise. On a CPU too, where the threads of one share its work anyway; and
+    Others have one: on several, sums round otherwise. On a CPU too, where several are slower at small batches; and
     networks that draw, which draw other numbers on several.
 
     Raises:

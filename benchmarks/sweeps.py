@@ -34,7 +34,8 @@ def settings(name: str, argument: str | None = None, changes: dict[str, Any] | N
 
 def dataset(settings: config.Settings) -> Dataset:
     """What settings name; of a set whose size is known one of that size, black, that takes no memory."""
-    return data.stand_in(settings.data.name, validation=settings.data.validation) or run.load(settings)
+    of = settings.data
+    return data.stand_in(of.name, validation=of.validation, side=of.resize) or run.load(settings)
 
 
 class Wave(NamedTuple):

@@ -50,6 +50,13 @@ def taught(recipe, groups, data):
     return jax.device_get((students[0].state, reports)), counts
 
 
+def first_steps(groups, data):
+    """Four steps in float32: state and report."""
+    recipe = RECIPE._replace(precision="float32")
+    made, members = program(recipe, groups, data), (tiny.members(range(MEMBERS), recipe.slots, steps=STEPS),)
+    return jax.device_get(made.chunk(tiny.bank(), tiny.evals(11), members, made.initialize(members), 0))
+
+
 def window(steps, rows=slice(None)):
     """Some batches, of which the last but one is partial and the last is all padding."""
     random = np.random.default_rng(3)
@@ -77,7 +84,7 @@ def apart(a, b):
 
 def one_process():
     """By case, how far several devices are from one, and their collectives."""
-    told, counts = {}, {}
+    told, counts = {"float32": apart(first_steps(2, 4), first_steps(1, 1))}, {}
     single, _ = taught(RECIPE, 1, 1)
     told["training"] = apart(single[0], begun(RECIPE)[0].state)
     for groups, data in ((1, 8), (2, 4), (4, 2)):

@@ -48,6 +48,10 @@ def test_several_devices_are_one(told, case):
     assert told["apart"][case] < 1e-12
 
 
+def test_the_first_steps_in_float32_differ_by_rounding(told):
+    assert 0 < told["apart"]["float32"] < 1e-5
+
+
 @pytest.mark.parametrize("case", ["own statistics", "accumulated, of one"])
 def test_statistics_of_parts_are_another_algorithm(told, case):
     assert 1e-4 < told["apart"][case] < 1

@@ -14,7 +14,7 @@ from jaxsoft.console import Console
 from jaxsoft.distilled import kept as imported_sets
 from jaxsoft.experiment import teachers
 from jaxsoft.experiment.cluster.driver import Cluster
-from jaxsoft.experiment.inputs.prepare import prepare
+from jaxsoft.experiment.inputs.prepare import Inputs, prepare
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, identity, make, stored, sweep
 from jaxsoft.experiment.plan.plan import Plan
@@ -54,8 +54,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
-    grace = settings.compute.grace_seconds
-    with _opened(settings, workdir, console) as (folder, to), console.interruptible(grace):
+    stoppable = console.interruptible(settings.compute.grace_seconds)
+    with _opened(settings, workdir, console) as (folder, to), stoppable:
         with processes.turn("folder"):
             settings = _begun(settings, dataset, folder)
         if not experts and processes.teach_together(settings.compute.expert_devices):
@@ -68,19 +68,12 @@ def run(
             log = results.open_log(folder.path / results.LOG)
             _tell_what_there_is(to, experts, log)
         if _left(part, settings, dataset, experts, folder, log.finished, console):
-            waiting = progress.of_waiting(console, "learns labels for all shares")  # one learns them, all others read
-            with (
-                console.stage("labels"),
-                processes.turn("labels"),
-                shares.door(folder.path, plan.learns, waiting) as where,
-            ):
-                told = functools.partial(progress.of_labels, console)
-                inputs = prepare(plan, settings, dataset, experts, where, told)
+            inputs = _labelled(plan, settings, dataset, experts, folder, console)
             with console.stage("students"):
                 mine = part.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
                 given = mine, settings, dataset, inputs, folder, log
-                (cluster.train(*given, console) if cluster else waves.train(*given, watch, console.say))
+                cluster.train(*given, console) if cluster else waves.train(*given, watch, console.say)
         if processes.others():
             console.say("own share done; waiting for the other processes")
         results.gather(log, part.trained)
@@ -91,6 +84,16 @@ def run(
             if experts.cohorts and not examples.are_whole(folder):
                 examples.write(folder, plan, dataset, experts)
         return collected(part, log, folder)
+
+
+def _labelled(
+    plan: Plan, settings: config.Settings, dataset: Dataset, experts: Experts, folder: RunFolder, console: Console
+) -> Inputs:
+    """What students read; of several processes, or shares, one learns labels, and all others read these."""
+    told = functools.partial(progress.of_labels, console)
+    waiting = progress.of_waiting(console, "learns labels for all shares")
+    with console.stage("labels"), processes.turn("labels"), shares.door(folder.path, plan.learns, waiting) as where:
+        return prepare(plan, settings, dataset, experts, where, told)
 
 
 @numerics.pinned()

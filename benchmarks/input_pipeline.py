@@ -4,7 +4,7 @@
 
 JPEG files of noise over smooth colours are cropped, scaled to the side that networks see, and mirrored, by the very same
 function in all cases; what differs is who calls it, and how batches come together. The cases take turns. Each begins
-anew, and is timed from its second window on, over many more batches than it may hold in advance. Cases:
+anew, and is timed from its second batch on, over many more than it may hold in advance. Cases:
   threads    of one process, as jaxsoft chooses on up to eight cores
   processes  as many, of one thread each
   torch      DataLoader with as many workers, forked, shuffling
@@ -54,7 +54,7 @@ def main() -> None:
     size, cores = SIZES[args.size], os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         split = pictures(Path(folder), size)
-        cases: dict[str, Callable[[], Iterator[Any]]] = {"threads": functools.partial(windows, split, size, 0, cores)}
+        cases: dict[str, Callable[[], Iterator[int]]] = {"threads": functools.partial(windows, split, size, 0, cores)}
         if size.processes:
             cases["processes"] = functools.partial(windows, split, size, cores, 1)
         if importlib.util.find_spec("torch"):
@@ -84,29 +84,28 @@ def pictures(folder: Path, size: Size) -> Split:
     return data.load("image_folder", folder, resize=size.side, validation=0.0).train
 
 
-def rate(case: Callable[[], Iterator[Any]], size: Size) -> float:
+def rate(case: Callable[[], Iterator[int]], size: Size) -> float:
     """Images a second, once the first batch is there."""
     batches = case()
     next(batches)
-    start = time.perf_counter()
-    for _ in range(size.batches):
-        next(batches)
+    start, images = time.perf_counter(), 0
+    while images < size.batch * size.batches:
+        images += next(batches)
     seconds = time.perf_counter() - start
     batches.close()  # pyright: ignore[reportAttributeAccessIssue]
-    return size.batch * size.batches / seconds
+    return images / seconds
 
 
-def windows(split: Split, size: Size, workers: int, threads: int) -> Iterator[Any]:
-    """Of jaxsoft: full batches of one step."""
+def windows(split: Split, size: Size, workers: int, threads: int) -> Iterator[int]:
+    """Of jaxsoft: windows of one step, and how many images each holds; the last of an epoch has fewer."""
     ahead = AHEAD * max(workers, threads) * size.batch * split.images[:1].nbytes
     share = {"workers": workers, "threads": threads, "ahead": ahead}
-    for images, labels in stream.windows(split, size.batch, 1, 0, **share):
-        if labels.min() >= 0:
-            yield images
+    for _, labels in stream.windows(split, size.batch, 1, 0, **share):
+        yield int((labels >= 0).sum())
 
 
-def torch_batches(split: Split, size: Size, workers: int) -> Iterator[Any]:
-    """Of PyTorch: the same function of the same files, in its own order."""
+def torch_batches(split: Split, size: Size, workers: int) -> Iterator[int]:
+    """Of PyTorch, likewise: the same function of the same files, in its own order."""
     import torch  # pyright: ignore[reportMissingImports]
     from torch.utils.data import DataLoader, Dataset  # pyright: ignore[reportMissingImports]
 
@@ -119,9 +118,9 @@ def torch_batches(split: Split, size: Size, workers: int) -> Iterator[Any]:
             return torch.from_numpy(seen.copy()), int(split.labels[row])
 
     how: dict[str, Any] = {"num_workers": workers, "prefetch_factor": AHEAD, "persistent_workers": True}
-    loader = DataLoader(Views(), size.batch, shuffle=True, drop_last=True, **how)
+    loader = DataLoader(Views(), size.batch, shuffle=True, **how)
     while True:
-        yield from loader
+        yield from (len(labels) for _, labels in loader)
 
 
 if __name__ == "__main__":

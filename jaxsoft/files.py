@@ -116,9 +116,9 @@ def _regular(path: str | os.PathLike, flags: int) -> int:
 
 def read(path: str | os.PathLike, most: int) -> bytes:
     """The content of a regular file of at most so many bytes; OSError as `opened`, or if it is larger."""
-    with opened(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+    with opened(path) as file:  # told how much to read, a buffer of all that would be made for each small file
+        content = b"" if (size := os.fstat(file.fileno()).st_size) > most else file.read()
+    if max(size, len(content)) > most:
         raise OSError(0, f"it holds more than the {most:,} bytes that are plausible", os.fspath(path))
     return content
 

@@ -26,9 +26,10 @@ AHEAD_BYTES = 1 << 29
 """Of images that are made before they are asked for."""
 FOREVER = 1 << 40
 """More steps than there will be."""
+MOST_THREADS = 8
+"""Of a process: Python's own part of an image, a seventh, goes on in one of them at a time."""
 _ORDER, _CROP = 0, 1  # what is drawn
 _PIECE = 32  # images that a thread makes one after the other
-_THREADS = 8  # of a process at most: Python's own part of an image, a seventh, goes on in one of them at a time
 
 Window = tuple[Shaped[np.ndarray, "S B *S C"], Int32[np.ndarray, "S B"]]
 """Images and labels of S steps; label -1 marks what pads the last batch of an epoch, and the steps that follow it."""
@@ -63,8 +64,8 @@ def chosen(workers: int, threads: int) -> tuple[int, int]:
     ((0, 4), (3, 2))
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not workers and not threads and cores > _THREADS:
-        workers = -(-cores // _THREADS)
+    if not workers and not threads and cores > MOST_THREADS:
+        workers = -(-cores // MOST_THREADS)
     return workers, threads or max(1, cores // max(1, workers))
 
 
@@ -117,9 +118,9 @@ class Source:
         images = self.split.images
         if not isinstance(images, encoded.Encoded):
             return np.where((rows >= 0).reshape(-1, *[1] * (images.ndim - 1)), images[rows], images.dtype.type(0))
-        out = np.zeros((len(rows), *images.shape[1:]), np.uint8)
-        for place in np.flatnonzero(rows >= 0).tolist():
-            out[place] = self._picture(images, step // self.epoch, int(rows[place]))
+        out = np.empty((len(rows), *images.shape[1:]), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            out[place] = self._picture(images, step // self.epoch, row) if row >= 0 else 0
         return out
 
     def _picture(self, images: encoded.Encoded, epoch: int, row: int) -> np.ndarray:
@@ -185,7 +186,8 @@ def windows(
         step = first_step
         while step < last_step:
             count = min(steps, last_step - step, source.epoch - step % source.epoch)
-            images = np.zeros((steps, source.rows, *split.images.shape[1:]), split.images.dtype)
+            images = np.empty((steps, source.rows, *split.images.shape[1:]), split.images.dtype)
+            images[count:] = 0
             labels = np.full((steps, source.rows), -1, np.int32)
             for place in range(count):
                 labels[place] = source.labels(step + place)

@@ -82,7 +82,7 @@ def picture(data: bytes, name: str, mode: str = "RGB", told: Callable[[str], Non
                 if not clear.getchannel("A").getbbox():
                     told("images that are transparent throughout, and so plain white")
                 return Image.alpha_composite(Image.new("RGBA", image.size, "white"), clear).convert(mode)
-            return image.convert(mode)
+            return image if image.mode == mode else image.convert(mode)
 
 
 def _check(image: Image.Image, data: bytes) -> None:

@@ -49,7 +49,9 @@ class Streamed:
         ((self._recipe, *_),) = program.buckets
         self._program, self._dataset, self._normalizer = program, dataset, normalizer
         self._epochs, self._seed = epochs, int(members.seed[0])
-        self._decoding = {"workers": compute.workers, "threads": compute.threads}
+        workers, threads = stream.chosen(compute.workers, compute.threads)
+        self._decoding = {"workers": workers, "threads": threads}
+        self._looking = {"threads": min(max(1, workers) * threads, stream.MOST_THREADS)}  # processes would begin anew
         none = np.zeros((0, *dataset.image_shape), np.uint8)
         bank = make_bank(normalizer, none, np.eye(dataset.num_classes, dtype=np.float32))
         self._bank, self._members = program.place(bank, (members,))
@@ -94,7 +96,8 @@ class Streamed:
     def _windows(self, split: Split, seed: int | None, step: int, last: int) -> Generator[Window, None, None]:
         """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
         what = split, self._recipe.batch, self._window, seed, step, last
-        found = stream.windows(*what, share=self._program.share, **self._decoding)
+        decoding = self._looking if seed is None else self._decoding
+        found = stream.windows(*what, share=self._program.share, **decoding)
         with contextlib.closing(found):
             for images, labels in found:
                 flat = self._normalizer.store(images.reshape(-1, *images.shape[2:]))

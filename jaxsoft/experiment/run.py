@@ -54,6 +54,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
+        if not experts:
+            teachers.require(settings, dataset, RunFolder(workdir))
     stoppable = console.interruptible(settings.compute.grace_seconds)
     with _opened(settings, workdir, console) as (folder, to), stoppable:
         with processes.turn("folder"):
@@ -112,6 +114,8 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
         folder = RunFolder(workdir)
         folder.compare(config.as_dict(settings))
         shares.check_beside(folder.path, config.as_dict(settings))
+        if not at:  # there, other packages are installed
+            teachers.require(settings, dataset, folder)
         histories = stored.histories(folder)
         plan = make.make(settings, dataset, histories, {}, parts=max(1, shares.of(workdir).count))
         lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]

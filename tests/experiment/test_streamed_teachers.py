@@ -1,6 +1,7 @@
 """Experts whose images come window by window: stopped anywhere they go on to the same bits; and which epochs are kept."""
 
 import dataclasses
+import sys
 from unittest import mock
 
 import jax
@@ -12,7 +13,7 @@ import tiny_run as tiny
 
 from jaxsoft import config, data, errors
 from jaxsoft.data import stream
-from jaxsoft.experiment import run
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.teach import keeping, streamed
@@ -251,3 +252,18 @@ def test_a_run_on_pictures_in_their_files_killed_and_stopped_ends_with_the_same_
     codes, told, _ = kills.run_tries(file, folder / "harmed", tries, **environment)
     assert codes == [-9, -9, 75, 0], told
     assert (folder / "harmed" / "results.csv").read_bytes() == (folder / "calm" / "results.csv").read_bytes()
+
+
+def test_a_run_that_streams_without_grain_is_refused_as_it_is_planned(tmp_path, monkeypatch, capsys):
+    """Not when its teachers begin; and not at all where they are taught already, or planned for elsewhere."""
+    file = tiny.config_file(tmp_path, {"teacher.stream": "always"})
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "grain", None)
+        for flags in ([], ["--dry_run"]):
+            assert tiny.command(file, tmp_path / "run", *flags) == 2
+            said = capsys.readouterr().err
+            assert "streamed images need grain: " in said and said.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+        assert tiny.command(file, tmp_path / "run", "--dry_run", "--for=h100") == 0
+        monkeypatch.setattr(teachers, "is_taught", lambda *_: True)
+        assert tiny.command(file, tmp_path / "run", "--dry_run") == 0

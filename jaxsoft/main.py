@@ -257,7 +257,7 @@ def _data(argv: Sequence[str]) -> int:
         width = max(len(name) for name, _, _ in listed)
         for name, state, description in listed:
             _say(f"{name:{width}} {state:14} {description}")
-        return 0
+        return _say("jaxsoft data verify NAME checks the bytes of a prepared set, jaxsoft verify NAME of imports")
     if len(words) != 2 or words[0] not in ("prepare", "verify"):
         raise errors.ConfigError("expected: jaxsoft data list | prepare NAME | verify NAME")
     if words[0] == "verify":

@@ -80,6 +80,9 @@ class Asked:
         state = state_of(self.known, self.folder, self.root, self.argument)
         command = f"run: jaxsoft data prepare {self.name} --root {shlex.quote(str(self.root))}"
         command += f" --resize {self.resize}" * bool(self.resize)
+        if origin := prepared.origin(self.folder):
+            command += f" --source {shlex.quote(origin)}"
+        command += " --encoded" * bool(prepared.glimpse(self.folder).get("encoded"))
         if state == "built in":
             return prepared.hold(self.known.read(self.folder, self.resize), self.name)
         if state == "prepared":
@@ -88,14 +91,13 @@ class Asked:
             ask = f"ask for that (--resize={sides[0]}, in a run --config.data.resize={sides[0]})"
             there = f"is prepared in {self.root} with resize={' and '.join(sides)}"
             raise errors.DataError(f"{self.name} {there}, not {self.resize or 'without'}; {ask}, or {command}")
-        stays = "; or add --source=DIR, and --encoded to leave them in their files"
         refusal = {
             "half prepared": f"is only half prepared in {self.root}; {command}",
             "files found": f"is not prepared in {self.root} (its files are there); {command}",
-            "absent": f"not found in {self.root}; {command}, after placing there {self.files(self.root)}"
-            + stays * (self.known.stored is not None and bool(self.resize)),
+            "absent": f"not found in {self.root}; {command}, after placing there {self.files(self.root)}",
         }
-        raise errors.DataError(f"{self.name} {refusal[state]}")
+        stays = "; or add --source=DIR, and --encoded to leave them in their files"
+        raise errors.DataError(f"{self.name} {refusal[state]}{stays * bool(self.known.stored and self.resize)}")
 
 
 def is_function(name: str) -> bool:

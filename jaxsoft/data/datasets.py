@@ -3,6 +3,7 @@
 import dataclasses
 import numbers
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,8 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
 
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
-    """Every dataset as (name, state, description); sets that were prepared under further names come last.
+    """Every dataset as (name, state, description); sets that were prepared under further names come last, named as
+    `jaxsoft data verify` takes them, with `--resize` of those that have a side of one's choice.
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
@@ -167,8 +169,15 @@ def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
         one = known.get(folder.name)
         state, title = (state_of(one, folder, where, ""), one.title) if one else ("prepared", f"prepared in {folder}")
         origin = errors.shown(prepared.origin(folder))
-        listed.append((folder.name, state, title + f", from {origin}" * bool(origin)))
+        listed.append((folder.name if one else _as_asked(folder), state, title + f", from {origin}" * bool(origin)))
     return listed
+
+
+def _as_asked(folder: Path) -> str:
+    """The words by which a prepared folder is asked for."""
+    side = re.search(r"-(\d+)px$", folder.name)
+    name = errors.shown(str(prepared.glimpse(folder).get("name", folder.name)))
+    return f"{name} --resize={side[1]}" if side else name
 
 
 def names() -> list[str]:

@@ -209,7 +209,7 @@ def _next(coming: Iterator[Any]) -> Shaped[np.ndarray, "n *S C"]:
 
 def _read_ahead(pieces: _Pieces, workers: int, threads: int, ahead: int) -> Any:
     """Grain's iterator over all pieces; whoever has it closes it."""
-    grain = _grain()
+    grain = reader()
     images, processes = pieces.source.split.images, max(1, workers)
     size = _PIECE * math.prod(images.shape[1:]) * images.dtype.itemsize
     buffer = max(threads, ahead // size // processes)
@@ -220,7 +220,8 @@ def _read_ahead(pieces: _Pieces, workers: int, threads: int, ahead: int) -> Any:
     return iter(read)
 
 
-def _grain() -> Any:
+def reader() -> Any:
+    """Grain, which reads ahead; ConfigError with the command that installs it if it is not here."""
     try:
         import grain
     except ImportError:

@@ -84,16 +84,20 @@ def _found(paths: Sequence[Path]) -> list[Part]:
     for one, other in itertools.pairwise(parts):
         two = f"{one.folder.path} and {other.folder.path}"
         if one.share.count != other.share.count:
-            raise errors.CheckpointError(f"shares of different sweeps: {two}")
+            raise errors.CheckpointError(f"shares of different sweeps: {two}; {_LEAVE_OUT}")
         if one.share == other.share:
-            raise errors.CheckpointError(f"share {one.share.index} of {one.share.count} is there twice: {two}")
+            told = f"share {one.share.index} of {one.share.count} is there twice: {two}"
+            raise errors.CheckpointError(f"{told}; {_LEAVE_OUT}")
     return parts
 
 
 def _read(path: Path) -> Part:
     folder = RunFolder(path)
     log = folder.path / results.LOG
-    return Part(folder, shares.of(path), stored.as_begun(folder), results.read(log) if log.exists() else [])
+    try:
+        return Part(folder, shares.of(path), stored.as_begun(folder), results.read(log) if log.exists() else [])
+    except errors.CheckpointError as problem:
+        raise errors.CheckpointError(f"{problem}; {_LEAVE_OUT}") from None
 
 
 def _around(parts: Sequence[Part]) -> Path:
@@ -117,9 +121,10 @@ def _compare(parts: Sequence[Part]) -> None:
         for part in parts[1:]:
             if (found := read(part.folder)) != wanted:
                 told = f"{part.folder.path} is no share of the sweep of {first.path}: other {kind}"
-                raise errors.CheckpointError(f"{told}{_difference(wanted, found)}{_MEND.get(kind, '')}")
+                raise errors.CheckpointError(f"{told}{_difference(wanted, found)}{_MEND.get(kind, '')}; {_LEAVE_OUT}")
 
 
+_LEAVE_OUT = "delete the one that is not wanted, or name the others: jaxsoft join SHARE SHARE"
 _MEND = {"experts": "; give all shares one --workdir, or one config.teacher.store, that all of them see"}
 
 

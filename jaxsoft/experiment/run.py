@@ -54,6 +54,8 @@ def run(
     """
     with console.stage("data"):
         settings, dataset = _checked(settings, dataset)
+        if not experts:
+            teachers.require(settings, dataset, RunFolder(workdir))
     stoppable = console.interruptible(settings.compute.grace_seconds)
     with _opened(settings, workdir, console) as (folder, to), stoppable:
         with processes.turn("folder"):
@@ -111,6 +113,9 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
         settings, dataset = _checked(settings, _data_or_stand_in(settings) if at else None)
         folder = RunFolder(workdir)
         folder.compare(config.as_dict(settings))
+        shares.check_beside(folder.path, config.as_dict(settings))
+        if not at:  # there, other packages are installed
+            teachers.require(settings, dataset, folder)
         histories = stored.histories(folder)
         plan = make.make(settings, dataset, histories, {}, parts=max(1, shares.of(workdir).count))
         lines = [f"{key} = {value!r}" for key, value in flat(config.as_dict(settings), "config")]
@@ -165,6 +170,9 @@ def decide(settings: config.Settings, dataset: Dataset, experts: Experts, folder
     parts = max(1, shares.of(folder.path).count)
     plan = make.make(settings, dataset, histories, context, subjects, parts)
     own = identity.of_run(settings, dataset, experts, plan.members)
+    for other in (path for path in shares.beside(folder.path) if shares.of(path).count):
+        if (there := stored.plan(RunFolder(other))) and (edited := identity.edited(there["identity"], own)):
+            console.say(f"{other} has other code: {', '.join(edited)}; run it again too, or nothing joins the two")
     if began and (edited := identity.edited(began["identity"], own)):
         console.say(f"edited since this run began: {', '.join(edited)}; students that use it are trained again")
         (folder.path / examples.NAME).unlink(missing_ok=True)
@@ -203,6 +211,10 @@ def _checked(settings: config.Settings, dataset: Dataset | None = None) -> tuple
 
 def _begun(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> config.Settings:
     """Take the folder; settings with the precision that the run began with, which another machine would choose."""
+    shares.check_beside(folder.path, config.as_dict(settings))
+    for other in map(RunFolder, shares.beside(folder.path)):
+        if there := stored.plan(other):
+            identity.check(there.get("identity"), dataset, other.path)
     (folder.open if processes.is_first() else folder.join)(config.as_dict(settings))
     if began := stored.plan(folder):
         identity.check(began.get("identity"), dataset, folder.path)

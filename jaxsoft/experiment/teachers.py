@@ -6,10 +6,12 @@ from pathlib import Path
 
 from jaxsoft import config, errors
 from jaxsoft.console import Console
+from jaxsoft.data import stream
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store import shares
 from jaxsoft.experiment.store.folder import RunFolder
 from jaxsoft.experiment.teach.experts import Experts, OnEpoch, is_taught, teach
+from jaxsoft.experiment.teach.streamed import is_streamed
 from jaxsoft.experiment.tell import describe, progress
 from jaxsoft.sinks import Sinks
 from jaxsoft.types import Dataset
@@ -47,6 +49,18 @@ def wanted(settings: config.Settings) -> tuple[config.Teacher, str]:
     """Which experts are asked, none where nothing asks them, and what they see."""
     none = {} if checks.needs_experts(settings) else {"experts": 0, "models": ()}
     return dataclasses.replace(settings.teacher, **none), settings.data.normalize
+
+
+def require(settings: config.Settings, dataset: Dataset, folder: RunFolder) -> None:
+    """Refuse a run whose experts are yet to be taught from a stream of images that nothing here reads.
+
+    Raises:
+      ConfigError: with the command that installs what is missing.
+    """
+    (asked, normalization), store = wanted(settings), store_of(settings, folder)
+    if asked.experts and is_streamed(dataset, asked.stream, normalization):
+        if not is_taught(dataset, asked, normalization, settings.precision, store):
+            stream.reader()
 
 
 def taught(settings: config.Settings, dataset: Dataset, folder: RunFolder, console: Console, to: Sinks) -> Experts:

@@ -175,7 +175,7 @@ def halves(batch: Any) -> tuple[Any, Any]:
 def answers(
     recipe: Recipe,
     normalizer: Normalizer,
-    stored: Shaped[np.ndarray, "N *S C"],
+    stored: Images,
     networks: Iterable[Any],
     lowering: str = "auto",
     ask: Callable[..., Any] = predict,

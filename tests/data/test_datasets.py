@@ -242,7 +242,7 @@ def test_available_says_in_which_state_each_dataset_is(cifar):
         "tfds": "absent",
         "tiny_imagenet": "files found",
         "video": "absent",
-        "tfds-shapes": "prepared",
+        "tfds:shapes": "prepared",
     }
 
 

@@ -1,13 +1,15 @@
 """Pictures that stay in their files: what is seen of them, and what is said of those that are not what they were."""
 
 import pickle
+import shlex
 import zlib
 
 import numpy as np
+import published
 import pytest
 from PIL import Image
 
-from jaxsoft import data, errors
+from jaxsoft import data, errors, main
 from jaxsoft.data import arrays, encoded, normalize, stream
 
 
@@ -176,3 +178,27 @@ def test_more_than_the_memory_is_refused_before_it_is_decoded(loaded, monkeypatc
     monkeypatch.setattr(encoded.os, "sysconf", lambda name: 100)
     with pytest.raises(errors.DataError, match="18 images of 16x16x3 take 0 GB decoded, and this machine has 0 GB"):
         np.asarray(loaded.train.images)
+
+
+def test_the_command_that_is_told_of_a_damaged_set_mends_it(tmp_path):
+    """It says where the pictures are, and that they stay there: else all of them would be decoded."""
+    put(tmp_path / "own pictures", count=3)
+    data.prepare("image_folder", tmp_path / "root", tmp_path / "own pictures", resize=16, encoded=True)
+    labels = tmp_path / "root" / "image_folder-16px" / "train_labels.npy"
+    labels.write_bytes(labels.read_bytes()[:-4])
+    with pytest.raises(errors.DataError, match=r"; run: jaxsoft data prepare .* --encoded$") as told:
+        data.verify("image_folder", tmp_path / "root", resize=16)
+    assert main.main(shlex.split(str(told.value).partition("run: jaxsoft ")[2])) == 0
+    assert isinstance(data.load("image_folder", tmp_path / "root", resize=16).train.images, encoded.Encoded)
+
+
+def test_what_is_listed_can_be_verified(root, capsys):
+    published.tfds(root, "shapes", {"train": [(published.red(4, i), i % 2) for i in range(10)]}, ["x", "y"])
+    data.prepare("tfds:shapes", root)
+    assert main.main(["data", "list", f"--root={root}"]) == 0
+    here = [
+        line.partition(" prepared ")[0].split() for line in capsys.readouterr().out.splitlines() if " prepared " in line
+    ]
+    assert [words for words in here if words[0] != "jaxsoft"] == [["image_folder", "--resize=16"], ["tfds:shapes"]]
+    for words in (["image_folder", "--resize=16"], ["tfds:shapes"]):
+        assert main.main(["data", "verify", *words, f"--root={root}"]) == 0

@@ -130,6 +130,7 @@ def test_a_share_that_is_lost_or_not_whole_is_told_and_what_is_there_can_be_join
     [
         (lambda big: shutil.rmtree(big), 4, "there are no shares in "),
         (lambda big: (big / "share-2-of-3").rename(big / "share-2-of-4"), 4, "shares of different sweeps: "),
+        (lambda big: (big / "share-0-of-4").mkdir(), 4, "share-0-of-4: it has no plan.json; delete the one that is not wanted"),
         (lambda big: shutil.copytree(big / "share-2-of-3", big.parent / "share-2-of-3"), 4, "share 2 of 3 is there twice: "),
         (lambda big: change(big, "config.json", "sweep", {"seed": [0]}), 4, "other settings: config.sweep"),
         (lambda big: change(big, "plan.json", "identity", {"data": {"fingerprint": "0"}}), 4, "other data and code: "),
@@ -193,6 +194,36 @@ def test_differences_that_may_change_last_bits_are_told(big):
         told[0].startswith("shares differ in device: NVIDIA H100, cpu") and "laid out for different devices" in told[1]
     )
     assert list(join._apart(parts)) == []
+
+
+# A share beside another sweep.
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda big: change(big, "config.json", "sweep", {"seed": [0]}),
+         "share-2-of-3 belongs to another config: config.sweep.seed is [0] there, [0, 1, 2] now; shares that lie in one folder"),
+        (lambda big: (big / "share-2-of-3").rename(big / "share-1-of-2"), "share-1-of-2 is one of 2 shares, and this one of 3; "),
+        (lambda big: (big / "config.json").write_text('{"name": "other"}'), "big belongs to another config: config.name is "),
+        (lambda big: change(big, "plan.json", "identity", {"data": {"fingerprint": "0"}}), "share-2-of-3 began with other data: "),
+    ],
+)  # fmt: skip
+def test_a_share_beside_which_another_sweep_has_begun_is_refused_before_it_writes(trained, big, capsys, harm, message):
+    harm(big)
+    shutil.rmtree(big / "share-1-of-3")
+    assert tiny.command(trained[0], big, "--share=1/3") == 4
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1 and ("delete that one" in said or "mend that" in said)
+    assert not (big / "share-1-of-3").exists()
+    if "data" not in message:
+        assert tiny.command(trained[0], big, "--share=1/3", "--dry_run") == 4
+
+
+def test_a_share_beside_one_of_other_code_is_told(trained, big, capsys):
+    change(big, "plan.json", "identity", {"code": {"engine": "0"}})
+    assert tiny.command(trained[0], big, "--share=1/3") == 0
+    assert f"{big}/share-2-of-3 has other code: " in capsys.readouterr().out
 
 
 # What is made once.

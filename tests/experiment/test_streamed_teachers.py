@@ -1,6 +1,8 @@
 """Experts whose images come window by window: stopped anywhere they go on to the same bits; and which epochs are kept."""
 
 import dataclasses
+import sys
+from types import SimpleNamespace
 from unittest import mock
 
 import jax
@@ -11,14 +13,18 @@ import test_run_kills as kills
 import tiny_run as tiny
 
 from jaxsoft import config, data, errors
-from jaxsoft.data import stream
-from jaxsoft.experiment import run
+from jaxsoft.data import encoded, normalize, stream
+from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.teach import keeping, streamed
 from jaxsoft.experiment.teach.cohort import WITHIN
 from jaxsoft.experiment.teach.experts import teach, teacher_key
 from jaxsoft.labels.spec import LabelSpec
+from jaxsoft.training import evaluate
+from jaxsoft.training.evaluate import answers
+from jaxsoft.training.recipe import Recipe
+from jaxsoft.types import Split
 
 SETTINGS = tiny.settings()
 TEACHER = dataclasses.replace(SETTINGS.teacher, experts=2, stream="always")
@@ -251,3 +257,41 @@ def test_a_run_on_pictures_in_their_files_killed_and_stopped_ends_with_the_same_
     codes, told, _ = kills.run_tries(file, folder / "harmed", tries, **environment)
     assert codes == [-9, -9, 75, 0], told
     assert (folder / "harmed" / "results.csv").read_bytes() == (folder / "calm" / "results.csv").read_bytes()
+
+
+def test_a_run_that_streams_without_grain_is_refused_as_it_is_planned(tmp_path, monkeypatch, capsys):
+    """Not when its teachers begin; and not at all where they are taught already, or planned for elsewhere."""
+    file = tiny.config_file(tmp_path, {"teacher.stream": "always"})
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "grain", None)
+        for flags in ([], ["--dry_run"]):
+            assert tiny.command(file, tmp_path / "run", *flags) == 2
+            said = capsys.readouterr().err
+            assert "streamed images need grain: " in said and said.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+        assert tiny.command(file, tmp_path / "run", "--dry_run", "--for=h100") == 0
+        monkeypatch.setattr(teachers, "is_taught", lambda *_: True)
+        assert tiny.command(file, tmp_path / "run", "--dry_run") == 0
+
+
+def test_experts_are_asked_about_pictures_a_piece_at_a_time(folder, whole, monkeypatch):
+    """Of those that stay in their files no more are decoded at once than go to the device."""
+    loaded = data.load("image_folder", folder / "prepared", resize=16, validation=0.25)
+    recipe, seen = Recipe("mlp(hidden=4)", 3, 1, 1), []
+    variables = recipe.build_model().init(jax.random.key(0), jax.numpy.zeros((1, 16, 16, 3)))
+    networks = [jax.tree.map(lambda a: a[None], variables)]
+    normalizer = normalize.fit("standardize", loaded.train.images)
+    place = SimpleNamespace(places=(0,), logits=lambda stored, _: next(answers(recipe, normalizer, stored, networks)))
+    settings = dataclasses.replace(TEACHER, experts=1)
+    asked = whole._replace(settings=settings, normalizer=normalizer, recipe=recipe, cohorts=(place,))
+    ids = np.array([5, 1, 20, 3, 7, 8, 9], np.int32)
+    pixels = loaded.train.images[:]
+    wanted = asked.logits(Split(pixels, loaded.train.labels), ids, [1]).logits
+
+    read = encoded.Encoded.__getitem__
+    counted = lambda images, rows: [seen.append(np.size(np.arange(len(images))[rows])), read(images, rows)][1]  # noqa: E731
+    monkeypatch.setattr(encoded.Encoded, "__getitem__", counted)
+    monkeypatch.setattr(evaluate, "_ON_DEVICE", 3 * 16 * 16 * 3)
+    found = asked.logits(loaded.train, ids, [1]).logits
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert max(seen) == 3

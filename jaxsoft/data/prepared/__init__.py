@@ -5,7 +5,7 @@ A folder without `dataset.json` is not prepared, whatever else lies in it. Train
 has of its own comes after them. Every byte is compared with its digest whenever the set is opened.
 """
 
-from jaxsoft.data.prepared.reading import MANIFEST, Prepared, origin, read
+from jaxsoft.data.prepared.reading import MANIFEST, Prepared, glimpse, origin, read
 from jaxsoft.data.prepared.writing import Kept, hold, write
 
-__all__ = ["MANIFEST", "Kept", "Prepared", "hold", "origin", "read", "write"]
+__all__ = ["MANIFEST", "Kept", "Prepared", "glimpse", "hold", "origin", "read", "write"]

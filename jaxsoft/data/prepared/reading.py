@@ -111,12 +111,18 @@ def _kind(array: str, manifest: Manifest) -> tuple[np.dtype, tuple[int, ...]]:
     return np.dtype(np.uint8), (4, 5)
 
 
+def glimpse(folder: Path) -> dict[str, Any]:
+    """What the description of a prepared set says, for messages: nothing in it was checked; empty if it cannot be read."""
+    try:
+        found = json.loads(files.read(folder / MANIFEST, _MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def origin(folder: Path) -> str:
     """The folder that prepared images were read from; "" if there are none, or their name says what they are."""
-    try:
-        return str(json.loads(files.read(folder / MANIFEST, _MAX_BYTES)).get("origin", ""))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""
+    return str(glimpse(folder).get("origin", ""))
 
 
 def _makes_sense(told: dict[str, Any]) -> bool:

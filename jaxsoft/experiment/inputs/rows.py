@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32
 
 from jaxsoft import config, errors
+from jaxsoft.data.encoded import taken
 from jaxsoft.distilled import pool
 from jaxsoft.experiment.inputs.views import view_labels
 from jaxsoft.experiment.learned.judges import JudgingProgress, priors
@@ -119,7 +120,7 @@ class Desk:
         @functools.cache
         def ask(name: str, digest: str) -> Label:
             teacher = imported.read(name, self.settings.data.root, digest)
-            logits = teacher.logits(self.pool.images[self.used])
+            logits = teacher.logits(taken(self.pool.images, self.used))
             return Label(np.asarray(jax.nn.softmax(logits)), logits)
 
         return ask

@@ -27,6 +27,7 @@ SHOWN = 3  # differing settings that a message names
 FREE = ("config.compute.", "config.data.root", "config.teacher.store", "config.teacher.expected")
 FREE += ("config.teacher.keep", "config.sinks", "config.keep.", "config.note")
 """How settings begin that say how and where, not what."""
+_WAY_ON = "resume with the stored settings or choose another --workdir"
 
 
 class RunFolder(contextlib.AbstractContextManager):
@@ -133,7 +134,7 @@ class RunFolder(contextlib.AbstractContextManager):
         starts = [*(starts if new else starts[:-1]), dict(seconds)][-MOST_STARTS:]
         self.write_json(TIMING, {f"start {number}": stages for number, stages in enumerate(starts, 1)})
 
-    def compare(self, config: Mapping[str, Any]) -> bool:
+    def compare(self, config: Mapping[str, Any], way_on: str = _WAY_ON) -> bool:
         """Compare a config with the stored one, key by key, if one is stored; says whether it is, and writes nothing.
 
         Raises:
@@ -161,8 +162,7 @@ class RunFolder(contextlib.AbstractContextManager):
         if shown:
             more = [f"and {len(shown) - SHOWN} more"] if len(shown) > SHOWN else []
             raise errors.CheckpointError(
-                f"run folder {self.path} belongs to another config: {'; '.join(shown[:SHOWN] + more)}; "
-                "resume with the stored settings or choose another --workdir"
+                f"run folder {self.path} belongs to another config: {'; '.join(shown[:SHOWN] + more)}; {way_on}"
             )
         return True
 

@@ -6,16 +6,19 @@ made once, experts and learned labels, lies in `runs/big` itself, for all shares
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxsoft import errors
 from jaxsoft.experiment.store import lock
-from jaxsoft.experiment.store.folder import LOCK
+from jaxsoft.experiment.store.folder import CONFIG, LOCK, RunFolder
 
 _NAME = re.compile(r"share-(\d+)-of-(\d+)")
 _FIRST, _ONLY_FIRST = "teachers", "share-teachers"
+_WAY_ON = (
+    "shares that lie in one folder are of one sweep: delete that one if it is not wanted, or choose another --workdir"
+)
 
 
 class Share(NamedTuple):
@@ -67,6 +70,27 @@ def is_share(name: str) -> bool:
 def home(path: Path) -> Path:
     """Where what is made once lies: of a share the folder around it, else the run folder itself."""
     return path.absolute().parent if is_share(path.name) else path
+
+
+def beside(path: Path) -> list[Path]:
+    """What has begun of the sweep of a share: other shares, what all of them need, and the run that they are joined in."""
+    around = home(path)
+    inner = (one for one in around.glob("share-*") if is_share(one.name))
+    begun = (one for one in (around, *inner) if (one / CONFIG).exists())
+    return sorted(one for one in begun if one.name != path.name) if around != path else []
+
+
+def check_beside(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a share beside which another sweep has begun, before anything is written: nobody could join the two.
+
+    Raises:
+      CheckpointError: what lies there is of other settings, or of another number of shares; names it.
+    """
+    count = of(path).count
+    for other in beside(path):
+        RunFolder(other).compare(config, _WAY_ON)
+        if is_share(other.name) and count and (there := of(other).count) not in (0, count):
+            raise errors.CheckpointError(f"{other} is one of {there} shares, and this one of {count}; {_WAY_ON}")
 
 
 @contextlib.contextmanager

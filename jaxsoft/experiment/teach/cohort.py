@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Float32
 
 from jaxsoft import config, errors, files, numerics, sources
-from jaxsoft.data.normalize import Normalizer
+from jaxsoft.data.normalize import Images, Normalizer
 from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.store.checkpoints import Checkpoints, Damaged, Good, Memory
 from jaxsoft.experiment.store.lock import Lock, told
@@ -133,7 +133,7 @@ class Cohort:
             self._taught(epoch)
             return self._trajectory.restore(epoch, self._like)
 
-    def logits(self, stored: Shaped[np.ndarray, "N *S C"], epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
+    def logits(self, stored: Images, epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
         """What each of them says at these epochs about images as `Normalizer.store` gives them."""
         variables = (self.state(epoch).variables for epoch in epochs)
         logits = np.zeros((len(self.places), len(epochs), len(stored), self.recipe.num_classes), np.float32)

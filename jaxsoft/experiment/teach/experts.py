@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int
 
 from jaxsoft import config, errors, files, models, numerics
 from jaxsoft.data import arrays, normalize
+from jaxsoft.data.encoded import taken
 from jaxsoft.data.normalize import Normalizer
 from jaxsoft.experiment.store.checkpoints import path_of
 from jaxsoft.experiment.store.lock import OnWait
@@ -138,7 +139,7 @@ class Experts(NamedTuple):
     def logits(self, split: Split, image_ids: Int[np.ndarray, "N"], epochs: Sequence[int]) -> LogitBank:
         """What every expert says at these epochs about these images of a split."""
         ids = np.asarray(image_ids, np.int32)
-        stored = self.normalizer.store_beyond(split.images[ids])
+        stored = self.normalizer.store_beyond(taken(split.images, ids))
         logits = np.zeros((self.settings.experts, len(epochs), len(ids), self.recipe.num_classes), np.float32)
         for cohort in self.cohorts:
             logits[list(cohort.places)] = cohort.logits(stored, epochs)
@@ -155,7 +156,7 @@ class Experts(NamedTuple):
         Raises:
           ConfigError: there is no such expert, epoch or layer.
         """
-        return self._answered(split.images[np.asarray(image_ids, np.int32)], expert, epoch, maps_of(layer))
+        return self._answered(taken(split.images, np.asarray(image_ids, np.int32)), expert, epoch, maps_of(layer))
 
     def last_logits(self, dataset: Dataset) -> Float32[np.ndarray, "N K"]:
         """What expert 0 says after its last epoch about every training image."""

@@ -159,6 +159,26 @@ def test_a_worker_that_is_stopped_leaves_its_checkpoint_to_the_next(alone, tmp_p
     same(tmp_path / "run", alone[1])
 
 
+def test_a_worker_that_is_cut_off_and_the_one_in_its_place_do_not_meet(alone, tmp_path):
+    """A node that is taken for dead still trains: both go on from one checkpoint, and each saves its own."""
+    works, trained, ray = [], [], Ray()
+    ray.put = lambda work: works.append(work) or pickle.dumps(work)
+
+    def cut_off(program, index):
+        trained.append(int(index))
+        if len(trained) == 2:
+            replaced = worker.train(works[0], ray.wave)
+            assert isinstance(replaced, errors.Interrupted), replaced
+        elif len(trained) == 4:
+            raise errors.Interrupted("the other one is stopped, too")
+
+    ray.on_task = lambda: setattr(ray, "wave", 1 - len(ray.waves))
+    with tiny.before_chunk(cut_off):
+        sent(alone, tmp_path / "run", ray)
+    assert trained == [0, 1, 1, 2, 2, 0, 1, 2] and ray.waves == [1, 0]
+    same(tmp_path / "run", alone[1])
+
+
 def test_a_worker_without_room_halves_its_wave_for_itself(alone, tmp_path):
     calls = iter([FULL])
 

@@ -192,6 +192,27 @@ def test_halving_keeps_every_member_once_until_nothing_is_left_to_halve(counts):
     assert "\n" not in str(caught.value)
 
 
+def test_halving_ends_where_each_device_has_one_student_of_each_shape():
+    """A bucket has a place on every device: half as many members would hold as much, in twice the waves."""
+    counts = 12, 3
+    now = dataclasses.replace(by_hand(counts, waves=(tuple((0, n) for n in counts),), block=1), devices=4)
+    held = [now.state_bytes()]
+    with pytest.raises(errors.ConfigError, match="one student of each shape at a time on each device; lower"):
+        while True:
+            now = now.halve(0)
+            held.append(now.state_bytes())
+    assert [len(now.waves), [b.members for b in now.buckets_of()]] == [4, [4, 4]]
+    assert held == sorted({*held}, reverse=True)
+
+
+@pytest.mark.parametrize("width, block, devices, wanted", [(9, 8, 2, 10), (12, 8, 4, 12), (8, 8, 2, 8), (9, 8, 1, 16)])
+def test_blocks_on_several_devices_are_even(width, block, devices, wanted):
+    """As many blocks, with fewer idle; on one device plans stay as they were."""
+    whole = by_hand((width * devices, 1), waves=(((0, width * devices), (0, 1)),), block=block)
+    made = plan.cut(dataclasses.replace(whole, devices=devices), 10**12)
+    assert made.buckets_of()[0].members == wanted * devices
+
+
 def test_the_shapes_survive_the_file(dataset, tmp_path):
     made = plan.make(settings(), dataset, [HISTORY], CONTEXT)
     halved = made.halve(0).halve(1).halve(1)

@@ -287,8 +287,10 @@ def test_processes_that_are_stopped_together_end_together(alone, tmp_path):
 
 @pytest.mark.long
 def test_two_processes_teach_an_expert_that_is_over_the_devices_of_both(tmp_path, kept_programs):
-    """Both are stopped inside an epoch, when the first hears of it; only the first keeps states."""
+    """Both are stopped inside an epoch, when the first hears of it; only the first keeps states. One epoch that was not
+    kept is asked for."""
     changes = {"teacher.stream": "always", "teacher.batch": 2, "compute.expert_devices": 2, "data.limit": 40}
+    changes |= {"teacher.keep": "every(9)", "sweep.labels": ("hard", "teacher(epoch=2)")}
     file, path = tiny.config_file(tmp_path, changes | {"sweep.ipc": (1,), "sweep.seed": (0,)}), tmp_path / "run"
     codes, said = together(file, path, kept_programs, ("progress", 1, "stop"), UNDISTURBED)
     assert codes == [errors.Interrupted.exit_code] * 2, said

@@ -15,6 +15,7 @@ import tiny_run as tiny
 from jaxsoft import config, data, errors
 from jaxsoft.data import encoded, normalize, stream
 from jaxsoft.experiment import run, teachers
+from jaxsoft.experiment.machine import processes
 from jaxsoft.experiment.plan import checks, sweep
 from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.teach import keeping, streamed
@@ -181,6 +182,19 @@ def test_epochs_are_kept_as_asked_and_others_are_trained_again(digits, all_kept,
     jax.tree.map(np.testing.assert_array_equal, states(experts), states(all_kept))
     missing = {*range(EPOCHS + 1)} - {*epochs}
     assert len([r for r in caplog.records if "training it again" in r.message]) == len(missing)
+
+
+def test_experts_of_several_processes_have_what_is_asked_whatever_was_kept(digits, all_kept, tmp_path, monkeypatch):
+    """All of them train an epoch again, before one asks by itself; what nobody foresaw is refused with a way on."""
+    monkeypatch.setattr(processes, "teach_together", lambda _: True)
+    how = dataclasses.replace(SETTINGS.teacher, keep="every(7)")
+    (cohort,) = teach(digits, how, folder=tmp_path).cohorts
+    assert cohort._trajectory.steps() == [0, 3]
+    (cohort,) = teach(digits, how, folder=tmp_path, asked=[ASKED[0]]).cohorts
+    assert cohort._trajectory.steps() == [0, 1, 3]
+    jax.tree.map(np.testing.assert_array_equal, cohort.state(1), all_kept.cohorts[0].state(1))
+    with pytest.raises(errors.CheckpointError, match="no checkpoint of step 2 in .*; one process without the others, "):
+        cohort.state(2)
 
 
 def test_epochs_that_are_not_kept_are_gone_on_from_when_stopped(digits, all_kept, tmp_path):

@@ -9,6 +9,7 @@ import itertools
 import socket
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +89,7 @@ def _trained(work: Work, wave: int) -> Trained:
         with contextlib.closing(log):
             watch = lambda plan: progress.of_students(plan, work.settings, console)  # noqa: E731
             given = plan, work.settings, work.dataset, work.inputs, _folder(work), log, watch, said.append
-            waves.train(*given, is_share=True)
+            waves.train(*given, attempt=uuid.uuid4().hex[:8])
             return Trained(log.read(), said, socket.gethostname())
 
 

@@ -167,10 +167,15 @@ def cut(plan: Plan, budget: int, parts: int = 1) -> Plan:
     count = min(most, max(short, -(-plan.state_bytes() // room)))
     count = -(-count // parts) * parts
     width = [-(-len(b.members) // (count * plan.devices)) for b in plan.buckets]  # of a wave, on one device
-    buckets = tuple(replace(b, block=min(b.block, w)) for b, w in zip(plan.buckets, width))
+    buckets = tuple(replace(b, block=_even(min(b.block, w), w, plan.devices)) for b, w in zip(plan.buckets, width))
     edges = [[round(len(b.members) * wave / count) for b in buckets] for wave in range(count + 1)]
     waves = tuple(tuple(zip(starts, stops)) for starts, stops in itertools.pairwise(edges))
     return replace(plan, buckets=buckets, waves=waves)
+
+
+def _even(block: int, width: int, devices: int) -> int:
+    """The members of a block, as many blocks as before of so many members; on several devices with as few idle as can be."""
+    return block if devices == 1 else -(-width // -(-width // block))
 
 
 def _narrowed(plan: Plan, budget: int) -> Plan:

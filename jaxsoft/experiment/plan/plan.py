@@ -75,9 +75,9 @@ class Plan:
           ConfigError: there is nothing left to halve.
         """
         rest = self.waves[wave:]
-        if max(stop - start for w in rest for start, stop in w) <= 1:
+        if max(stop - start for w in rest for start, stop in w) <= self.devices:  # a bucket has a place on every device
             raise errors.ConfigError(
-                "out of memory with one student of each shape at a time; "
+                f"out of memory with one student of each shape at a time{' on each device' * (self.devices > 1)}; "
                 "lower config.student.batch or take a narrower config.student.model"
             )
         halves: list[Wave] = []

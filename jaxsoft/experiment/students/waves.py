@@ -1,5 +1,6 @@
 """How students are trained: wave by wave, resumed from checkpoints, in halves where a device has no room for more."""
 
+import contextlib
 import itertools
 import shutil
 import time
@@ -56,7 +57,7 @@ def train(
     log: ResultsLog,
     watch: Callable[[Plan], OnChunk],
     say: Callable[[str], None],
-    is_share: bool = False,
+    attempt: str = "",
 ) -> None:
     """Train every wave that is not finished; halve the waves if the device runs out of memory.
 
@@ -67,9 +68,9 @@ def train(
       log: gets the rows of each wave once it is trained.
       watch: gives for each wave what is called after its chunks.
       say: tells the user a line.
-      is_share: whether others train waves of the same plan, who neither need nor see halves of these.
+      attempt: names this try, where others train waves of the same plan, who neither need nor see halves of these.
     """
-    is_share = is_share or jax.process_count() > 1
+    is_share = bool(attempt) or jax.process_count() > 1
     shared = outcomes.shared_columns(dataset)
     program, wave, finished = wave_program(plan, settings, 0), 0, log.finished  # waves have no member in common
     while wave < len(plan.waves):
@@ -80,6 +81,7 @@ def train(
         if program.buckets != plan.buckets_of(wave):
             program = wave_program(plan, settings, wave)
         where = wave_folder(folder.path, plan, wave, is_share)
+        where = _taken_over(where, attempt) if attempt else where
         checkpoints = Checkpoints(where, tag=tag)
         try:
             watched = _keeping(watch(plan), plan, settings.keep.students, folder.path)
@@ -165,6 +167,21 @@ def wave_folder(workdir: Path, plan: Plan, wave: int, is_share: bool) -> Path:
     process = f"-process-{jax.process_index()}-of-{jax.process_count()}" * (jax.process_count() > 1)
     share = f"{process}-waves-{len(plan.waves)}" * is_share
     return workdir / "checkpoints" / f"wave-{wave}-devices-{plan.devices}{share}"
+
+
+def _taken_over(where: Path, attempt: str) -> Path:
+    """A folder of checkpoints for one attempt, with what the last one left in another's.
+
+    Whoever tried before may only be cut off, and still save: it does so under the old name, where nobody looks for its own.
+    """
+    own = where.with_name(f"{where.name}-attempt-{attempt}")
+    with contextlib.suppress(OSError, ValueError):  # nobody tried before, or another one was faster
+        max(where.parent.glob(f"{where.name}-attempt-*"), key=_last_step).rename(own)
+    return own
+
+
+def _last_step(folder: Path) -> int:
+    return max((int(path.name) for path in folder.glob("*") if path.name.isdecimal()), default=-1)
 
 
 def _keeping(watch: OnChunk, plan: Plan, which: str, folder: Path) -> OnChunk:

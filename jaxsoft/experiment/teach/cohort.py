@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from jaxsoft.experiment.teach.streamed import Streamed, is_streamed
 from jaxsoft.training import mesh
 from jaxsoft.training.ensemble import Students
 from jaxsoft.training.evaluate import answers
-from jaxsoft.training.fit import Member, State
+from jaxsoft.training.fit import State
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset, History
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 States = Checkpoints | Memory
 WITHIN = "within"  # the folder of a state from which a stopped training goes on, beside those of epochs
-_FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
+_ALONE = "one process without the others, with config.compute.expert_devices=0, trains it again"
 
 
 class Task(NamedTuple):
@@ -114,7 +114,8 @@ class Cohort:
         what = self.recipe, shape, len(places)
         each = devices_of_each(*what, len(devices), compute, task.is_streamed)
         self._program = cohort_program(*what, compute.lowering, devices, each)
-        self._members = _members(task, places, task.settings.epochs * self._steps)
+        labels, steps = task.dataset.train.labels, task.settings.epochs * self._steps
+        self._members = course.members(task.settings, labels, places, steps)
         self._like = self._program.shapes((self._members,))[0].state
         self.histories: tuple[History, ...] = tuple(zip(*self._taught(task.settings.epochs)))
 
@@ -127,11 +128,19 @@ class Cohort:
         try:
             return self._trajectory.restore(epoch, self._like)
         except Damaged as damage:
-            if epoch > self._task.settings.epochs or self._together:
-                raise  # there is none, or the other processes do not ask for it now
+            if epoch > self._task.settings.epochs:
+                raise
+            if self._together:  # the others do not ask for it now
+                raise errors.CheckpointError(f"{damage}; {_ALONE}") from None
             log.warning("%s; training it again", damage)
             self._taught(epoch)
             return self._trajectory.restore(epoch, self._like)
+
+    def ensure(self, epochs: Iterable[int | None]) -> None:
+        """Train again those that were not kept, where several processes teach: later each asks by itself, and cannot."""
+        if self._together:
+            for epoch in sorted({epoch for epoch in epochs if epoch is not None} - {*self._trajectory.steps()}):
+                self._taught(epoch)
 
     def logits(self, stored: Images, epochs: Sequence[int]) -> Float32[np.ndarray, "E P N K"]:
         """What each of them says at these epochs about images as `Normalizer.store` gives them."""
@@ -172,7 +181,7 @@ class Cohort:
         if isinstance(self._trajectory, Memory):
             return self._train(self._trajectory, Memory(), good, None, last)
         with self._locked(self._trajectory.directory) as folder:
-            with self._turn(f"{self.key} is found"):
+            with self._turn(f"{self.key} is found up to {last}"):
                 trajectory, within = self._opened(folder, self._mine), self._opened(folder / WITHIN, self._mine, keep=1)
                 good, inside = self._found(trajectory, last), within.latest_good(self._like, last * self._steps)
             if good and good.step == last:
@@ -284,17 +293,3 @@ class Cohort:
             stopped = asked
         if self._agreed(stopped is not None):
             return stopped or errors.Interrupted("stopped with the first process; the same commands go on from there")
-
-
-def _members(task: Task, places: Sequence[int], steps: int) -> Member:
-    settings, labels, count = task.settings, task.dataset.train.labels, len(places)
-    arrays: dict[str, Any] = dict(
-        seed=_FIRST_SEED + settings.seed + np.array(places, np.int32),
-        images=np.broadcast_to(np.arange(len(labels), dtype=np.int32), (count, len(labels))),
-        rows=np.broadcast_to(labels.astype(np.int32), (count, len(labels))),
-        learning_rate=np.array(rates(settings, places), np.float32),
-        weight_decay=np.full(count, settings.weight_decay, np.float32),
-        slots=np.full(count, len(labels), np.int32),
-        steps=np.full(count, steps, np.int32),
-    )
-    return Member(**arrays)

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxsoft import config, errors
 from jaxsoft.experiment.store.lock import OnWait
 from jaxsoft.training.ensemble import Report, Students
-from jaxsoft.training.fit import State
+from jaxsoft.training.fit import Member, State
 from jaxsoft.training.recipe import Recipe
 
+_FIRST_SEED = 1_000_000_000  # no student begins at the weights from which its own teacher began
 _USUAL_BATCH = 256  # of which learning rates are, where they follow the batch
 
 Records = list[list[dict[str, Any]]]
@@ -76,6 +78,21 @@ def rates(settings: config.Teacher, places: Sequence[int]) -> list[float]:
     rule = {"none": 1.0, "linear": settings.batch / _USUAL_BATCH, "sqrt": math.sqrt(settings.batch / _USUAL_BATCH)}
     factor = rule[settings.rate_rule]
     return [factor * (settings.rates[place] if settings.rates else settings.learning_rate) for place in places]
+
+
+def members(settings: config.Teacher, labels: Int[np.ndarray, "N"], places: Sequence[int], steps: int) -> Member:
+    """Experts as members of a program: so many steps on all images, each with its true class."""
+    count = len(places)
+    arrays: dict[str, Any] = dict(
+        seed=_FIRST_SEED + settings.seed + np.array(places, np.int32),
+        images=np.broadcast_to(np.arange(len(labels), dtype=np.int32), (count, len(labels))),
+        rows=np.broadcast_to(labels.astype(np.int32), (count, len(labels))),
+        learning_rate=np.array(rates(settings, places), np.float32),
+        weight_decay=np.full(count, settings.weight_decay, np.float32),
+        slots=np.full(count, len(labels), np.int32),
+        steps=np.full(count, steps, np.int32),
+    )
+    return Member(**arrays)
 
 
 def check(own: config.Teacher, recipe: Recipe, places: Sequence[int], state: State, records: Records) -> None:

@@ -231,7 +231,10 @@ def teach(
         cohorts.append(Cohort(task, model, places, normalizer, how, folder, kept, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))
-    return Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)
+    experts = Experts(settings, normalization, normalizer, tuple(cohorts), key, recipe)
+    for cohort in cohorts:
+        cohort.ensure(spec.resolve(experts.histories).epoch for spec in asked)
+    return experts
 
 
 def teacher_key(settings: config.Teacher, dataset: Dataset, normalization: str, precision: str) -> str:

@@ -195,7 +195,7 @@ def test_an_axis_of_bytes_names_them_in_units_that_fit():
     axis.axes.set(xscale="log", xlim=(1, 1e6))
     axis.set_major_formatter(drawing.Bytes())
     assert axis.get_major_formatter()(1000.0) == "1.0 kB"
-    drawing._measured_axis(axis.axes, [800, 4000, 44_785_500], False, 1.0)
+    drawing._measured_axis(axis.axes, [800.0, 4000.0, 44_785_500.0], False, 1.0)
     assert [label.get_text() for label in axis.get_ticklabels()] == ["800 B", "4.0 kB", "44.8 MB"]
 
 

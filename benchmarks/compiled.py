@@ -43,7 +43,7 @@ from jaxsoft.experiment.machine.environment import environment
 from jaxsoft.training import cost, floors
 
 ROOT = Path(__file__).resolve().parents[1]
-MORE = "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
+MORE = "imagenet:ipc=10", "topk:data=tiny_imagenet", "soft_vs_hard:data=cifar100", "learned_labels:data=cifar10"
 _COUNTING = "account.py", "chips.py"
 
 

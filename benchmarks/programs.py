@@ -25,12 +25,13 @@ from jaxsoft.experiment.teach.cohort import Task
 from jaxsoft.experiment.teach.experts import by_architecture
 from jaxsoft.experiment.teach.layout import cohort_program
 from jaxsoft.experiment.teach.resident import ENTROPY_IMAGES
+from jaxsoft.experiment.teach.streamed import window_steps
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import cost, evaluate, feature_maps
 from jaxsoft.training import recipe as recipes
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet
-from jaxsoft.training.fit import Bank, Member
+from jaxsoft.training.fit import Bank, Member, Window
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Dataset
 
@@ -126,16 +127,21 @@ def _students(plan: Plan, settings: config.Settings, dataset: Dataset, device: A
 
 
 def _experts(plan: Plan, settings: config.Settings, dataset: Dataset, device: Any) -> Iterator[Asked]:
-    """Of each architecture the chunk, which is an epoch, and what experts say about the images of all subsets."""
+    """Of each architecture the chunk, an epoch or a window and a look, and what experts say about images of subsets."""
     task = Task(dataset, settings.teacher, settings.data.normalize, recipes.precision(settings.precision))
     kind, shape, train = _kind(settings, dataset), dataset.image_shape, len(dataset.train)
     used, _ = planning.shared_counts(settings, plan.members, dataset)
     for model, places in by_architecture(settings.teacher).items():
         recipe, batch = task.recipe(model), cost.evaluation_batch(task.recipe(model), shape)
         program = cohort_program(recipe, shape, len(places), settings.compute.lowering, [device])
-        bank = _bank(train, dataset.num_classes, shape, kind, dataset.num_classes)
-        evals = tuple(_eval_set(n, batch, shape, kind) for n in (len(dataset.validation), min(train, ENTROPY_IMAGES)))
-        yield _chunk("experts: chunk", program, bank, evals, (_member(len(places), recipe, False),), shape)
+        members = (_member(len(places), recipe, False),)
+        if task.is_streamed:
+            yield from _windows(program, _bank(0, dataset.num_classes, shape, kind, dataset.num_classes), members)
+        else:
+            bank = _bank(train, dataset.num_classes, shape, kind, dataset.num_classes)
+            looked = len(dataset.validation), min(train, ENTROPY_IMAGES)
+            evals = tuple(_eval_set(n, batch, shape, kind) for n in looked)
+            yield _chunk("experts: chunk", program, bank, evals, members, shape)
         yield _said(recipe, _eval_set(used, batch, shape, kind).images, len(places), settings.compute.lowering, device)
 
 
@@ -173,10 +179,26 @@ def _learned(plan: Plan, settings: config.Settings, dataset: Dataset, device: An
         yield _jitted("learned: judges", device, many._validate, lesson, sets, rows, mesh=mesh)
 
 
+def _windows(program: Program, bank: Bank, members: tuple[Member, ...]) -> Iterator[Asked]:
+    """What teaches experts from a window, with the work of one, and what they say of it."""
+    (bucket,), shape = program.buckets, bank.images.shape[1:]
+    recipe = bucket.recipe
+    steps = window_steps(recipe, shape)
+    window = Window(Shape((steps, recipe.batch, *shape), bank.images.dtype), Shape((steps, recipe.batch), np.int32))
+    students, first = program.shapes(members), Shape((), np.int32)
+    learn = _function("experts: window", program, "learn", bank, window, members, students, first)
+    yield _with_work(learn, [(bucket.members * steps, recipe)], shape)
+    yield _function("experts: judge", program, "judge", bank, window, students)
+
+
 def _chunk(what: str, program: Program, bank: Bank, evals: tuple, members: tuple[Member, ...], shape: Any) -> Asked:
     """The chunk of a program, with the work of one call."""
     asked = _function(what, program, "chunk", bank, evals, members, program.shapes(members), Shape((), np.int32))
-    each = [(b.members * b.chunk_steps, b.recipe) for b in program.buckets]
+    return _with_work(asked, [(b.members * b.chunk_steps, b.recipe) for b in program.buckets], shape)
+
+
+def _with_work(asked: Asked, each: list[tuple[int, Recipe]], shape: Any) -> Asked:
+    """A program that takes so many steps of each recipe."""
     flops = sum(steps * cost.step_flops(recipe, shape) for steps, recipe in each)
     images = sum(steps * recipe.batch for steps, recipe in each)
     return asked._replace(steps=sum(steps for steps, _ in each), images=images, flops=flops)

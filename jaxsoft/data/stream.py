@@ -27,7 +27,7 @@ AHEAD_BYTES = 1 << 29
 FOREVER = 1 << 40
 """More steps than there will be."""
 MOST_THREADS = 8
-"""Of a process: Python's own part of an image, a seventh, goes on in one of them at a time."""
+"""Of a process: Python's own part of an image, a ninth, goes on in one of them at a time."""
 _ORDER, _CROP = 0, 1  # what is drawn
 _PIECE = 32  # images that a thread makes one after the other
 

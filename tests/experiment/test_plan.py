@@ -340,6 +340,14 @@ def test_what_no_machine_holds_is_refused_with_bytes(dataset, monkeypatch):
         plan.make(settings(), dataset, [HISTORY], CONTEXT)
 
 
+def test_too_many_images_are_refused_with_what_holds_them(dataset, monkeypatch):
+    monkeypatch.setattr(plan, "shared_bytes", lambda *_: 10**15)
+    with pytest.raises(
+        errors.ConfigError, match=r"label rows of all take .*,000.0 GB of it: take a part of config.sweep.ipc"
+    ):
+        plan.make(settings(), dataset, [HISTORY], CONTEXT)
+
+
 def test_more_members_than_a_plan_can_hold_are_refused_before_they_are_made():
     many = {"seed": range(20_000), "subset_seed": range(20_000)}
     with pytest.raises(errors.ConfigError, match=r"have .*,000,000 combinations: to plan them takes about .* GB"):

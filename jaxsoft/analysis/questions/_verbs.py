@@ -11,7 +11,7 @@ from jaxsoft import spec
 from jaxsoft.analysis.reading.read import Examples, Run, examples_of, expert_sizes, map_entries
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import Level, Panel, Series, spread
-from jaxsoft.analysis.showing.drawing import Powers
+from jaxsoft.analysis.showing.drawing import Bytes
 from jaxsoft.analysis.showing.page import Text
 from jaxsoft.analysis.statistics import worth
 from jaxsoft.analysis.statistics.groups import LOSS, Arms, Group
@@ -130,8 +130,8 @@ def online_bits(group: Group, runs: Sequence[Run]) -> dict[str, int | None]:
 def bytes_axis(axes: Axes) -> None:
     """A mark that makes the x of a panel one of bytes."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(Powers())
-    axes.xaxis.set_minor_formatter(Powers())
+    axes.xaxis.set_major_formatter(Bytes())
+    axes.xaxis.set_minor_formatter(Bytes())
 
 
 def bytes_shown(bits: int) -> words.Shown:

@@ -3,7 +3,6 @@
 import io
 import logging
 import math
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +37,6 @@ from jaxsoft.analysis.statistics.inference import NOTHING, Estimate
 
 _WIDTH, _MOST_TEXTS, _DASHED = 5.2, 160, (0, (4, 3))
 _MARKERS = "osD^vP*X"
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 log = logging.getLogger(__name__)
 _STYLE: dict[Any, Any] = {
     "font.size": 9.5, "axes.labelsize": 9.5, "axes.edgecolor": "#7b828c", "axes.labelcolor": INK, "text.color": INK,
@@ -55,13 +53,12 @@ _UNDATED = {
 """Files name neither their day nor who wrote them."""
 
 
-class Powers(LogFormatterSciNotation):
-    """Names of the ticks of a logarithmic axis in plain text: in our figures a dollar is a dollar."""
+class Bytes(LogFormatterSciNotation):
+    """Names of the ticks of a logarithmic axis of bytes."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        """The name of a tick, such as 10³ or 2×10³."""
-        name = re.sub(r"\$|\\mathdefault|[{}]", "", str(super().__call__(x, pos))).replace(r"\times", "×")
-        return re.sub(r"\^(-?\d+)", lambda power: power[1].translate(_RAISED), name)
+        """The name of a tick, such as 2.0 kB; "" where there is room for none."""
+        return words.bits(round(8 * x)) if super().__call__(x, pos) else ""
 
 
 def png(chart: Chart) -> bytes:
@@ -207,7 +204,8 @@ def _measured_axis(axes: Axes, values: Sequence[float], log_scale: bool, part: f
         return
     places = axes.transData.transform([(v, axes.get_ylim()[0]) for v in values])[:, 0]
     places = (places - places[0]) / max(places[-1] - places[0], 1e-12)
-    names, shown = [f"{value:g}" for value in values], [0]
+    in_bytes = isinstance(axes.xaxis.get_major_formatter(), Bytes)
+    names, shown = [words.bits(round(8 * value)) if in_bytes else f"{value:g}" for value in values], [0]
     for i in range(1, len(values)):
         letters = (len(names[i]) + len(names[shown[-1]])) / 2
         if places[i] - places[shown[-1]] >= (0.02 + 0.02 * letters) / part:

@@ -67,8 +67,13 @@ def make(
     )
     made = cut(plan, memory.budget_bytes(settings), parts)
     if made.bytes() > (there := memory.most_bytes()):
-        way_on = "; take a narrower config.student.model, or lower config.student.batch"
-        require_memory(cut(plan, 1).bytes(), there, "one student of each shape at a time", way_on)
+        least, shared = cut(plan, 1).bytes(), plan.devices * plan.shared_bytes
+        images = (
+            f"; images and label rows of all take {shared / 1e9:,.1f} GB of it: take a part of config.sweep.ipc a run"
+        )
+        students = "; take a narrower config.student.model, or lower config.student.batch"
+        way_on = images if 2 * shared > least else students
+        require_memory(least, there, "one student of each shape at a time", way_on)
     return made
 
 

@@ -190,12 +190,13 @@ def test_a_figure_shows_any_name_as_text(name):
     assert drawing.png(Chart("nasty", [panel], name, name, name)).startswith(b"\x89PNG")
 
 
-def test_a_dollar_is_a_dollar_and_powers_are_still_powers():
+def test_an_axis_of_bytes_names_them_in_units_that_fit():
     axis = drawing.Figure().subplots().xaxis
     axis.axes.set(xscale="log", xlim=(1, 1e6))
-    axis.set_major_formatter(drawing.Powers())
-    assert axis.get_major_formatter()(1000.0) == "10³"
-    assert axis.get_major_formatter()(0.01) == "10⁻²"
+    axis.set_major_formatter(drawing.Bytes())
+    assert axis.get_major_formatter()(1000.0) == "1.0 kB"
+    drawing._measured_axis(axis.axes, [800, 4000, 44_785_500], False, 1.0)
+    assert [label.get_text() for label in axis.get_ticklabels()] == ["800 B", "4.0 kB", "44.8 MB"]
 
 
 @pytest.mark.loses

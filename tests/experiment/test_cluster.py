@@ -139,7 +139,7 @@ def test_a_driver_that_is_stopped_goes_on_with_the_waves_that_are_left(alone, tm
 
 def test_a_wave_that_ends_as_all_are_stopped_is_not_lost(alone, tmp_path):
     console, ray = Console(quiet=True), Ray(obeys=False)
-    ray.put = lambda work: setattr(console, "stop", True) or pickle.dumps(work)
+    ray.put = lambda value: setattr(console, "stop", True) or pickle.dumps(value)
     with pytest.raises(errors.Interrupted, match="stopped with 2 waves left"):
         sent(alone, tmp_path / "run", ray, console)
     assert len(results.read(tmp_path / "run" / "results.jsonl")) == 4
@@ -162,17 +162,16 @@ def test_a_worker_that_is_stopped_leaves_its_checkpoint_to_the_next(alone, tmp_p
 def test_a_worker_that_is_cut_off_and_the_one_in_its_place_do_not_meet(alone, tmp_path):
     """A node that is taken for dead still trains: both go on from one checkpoint, and each saves its own."""
     works, trained, ray = [], [], Ray()
-    ray.put = lambda work: works.append(work) or pickle.dumps(work)
+    ray.put = lambda value: works.append(value) or pickle.dumps(value)
 
     def cut_off(program, index):
         trained.append(int(index))
         if len(trained) == 2:
-            replaced = worker.train(works[0], ray.wave)
+            replaced = worker.train(works[0], 1)
             assert isinstance(replaced, errors.Interrupted), replaced
         elif len(trained) == 4:
             raise errors.Interrupted("the other one is stopped, too")
 
-    ray.on_task = lambda: setattr(ray, "wave", 1 - len(ray.waves))
     with tiny.before_chunk(cut_off):
         sent(alone, tmp_path / "run", ray)
     assert trained == [0, 1, 1, 2, 2, 0, 1, 2] and ray.waves == [1, 0]

@@ -4,10 +4,10 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import errors, target
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.training import cost, tiles
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
 
@@ -43,6 +43,7 @@ class Plan:
     subjects: tuple[int, ...] = ()  # what `without` and `drop_class` count, where these are not the classes themselves
     least: tuple[int, ...] = ()  # members of each bucket at least, in a share, so that all shares have one shape
     first: int = 0  # the number of its first wave in the plan of the whole sweep
+    copied_bytes: int = 0  # what of that each device copies to a memory of its own chip, if students leave room
 
     def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
         """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.
@@ -146,6 +147,12 @@ class Plan:
 
     def state_bytes(self) -> int:
         """Bytes of all the students of a wave, with their tables of images and label rows."""
+        if target.platform() == "tpu":
+            come_and_go = self.temporary_bytes() // self.devices
+            held = tiles.students_bytes(
+                self.buckets_of(), self.devices, self.image_shape, self.copied_bytes, come_and_go
+            )
+            return self.devices * held
         return sum(
             b.members
             * int(

@@ -44,9 +44,13 @@ def lying(shape: Sequence[int]) -> int:
 
 
 def inside(shape: Sequence[int]) -> int:
-    """Places of one member's array [...] in what a loop over members writes: its last two axes are lines and columns."""
+    """Places of one member's array [...] in what a loop over members writes: its last two axes are lines and columns.
+
+    They are columns and lines if only the first of them fills a tile.
+    """
     whole = (1, 1, *shape)
-    return _tiled(whole, len(whole) - 2, len(whole) - 1)
+    line, column = len(whole) - 2, len(whole) - 1
+    return _tiled(whole, *((column, line) if whole[column] < _COLUMNS <= whole[line] else (line, column)))
 
 
 def held(bucket: Bucket, members: int, image_shape: tuple[int, ...]) -> Held:
@@ -66,15 +70,20 @@ def held(bucket: Bucket, members: int, image_shape: tuple[int, ...]) -> Held:
 
 
 def students_bytes(
-    buckets: Iterable[Bucket], devices: int, image_shape: tuple[int, ...], copied: int, temporary: int
+    buckets: Iterable[Bucket],
+    devices: int,
+    image_shape: tuple[int, ...],
+    copied: int = 0,
+    training: int = 0,
+    evaluation: int = 0,
 ) -> int:
-    """Bytes of the main memory of a TPU that students hold.
+    """Bytes of the main memory of a TPU that students hold, beside the larger of what comes and goes.
 
     Args:
       buckets, devices: who, and over how many devices the members of each are spread.
       image_shape: (H, W, C), or (T, H, W, C) of clips.
       copied: bytes of what steps gather from that are copied to the chip's own memory.
-      temporary: bytes that come and go, which are there first.
+      training, evaluation: bytes that come and go, which are there first.
     """
     networks: dict[str, list[Held]] = {}
     for bucket in buckets:
@@ -82,8 +91,10 @@ def students_bytes(
     each = [one for some in networks.values() for one in some]
     # Networks of several buckets are put together to be evaluated, those of one are read as its loop wrote them.
     read = max([0, *(some[0].making for some in networks.values() if len(some) == 1)])
-    more = max(max(one.making for one in each) + copied, sum(one.asked for one in each) + read)
-    over = sum(one.waiting for one in each) + more - max(0, OWN_BYTES - temporary)
+    trained = training + max(one.making for one in each) + copied
+    evaluated = evaluation + sum(one.asked for one in each) + read
+    temporary = max(training, evaluation)
+    over = sum(one.waiting for one in each) + max(trained, evaluated) - max(temporary, OWN_BYTES)
     return sum(one.given + _LOOP_BYTES * one.loops for one in each) + max(0, over)
 
 

@@ -67,7 +67,7 @@ def test_so_it_is_for_small_networks_on_a_tpu(v5e, members):
     bank, looks, who = arguments(recipe, shape, members, 256)
     program.compiled("chunk", bank, looks, who, program.shapes(who), jax.ShapeDtypeStruct((), np.int32))
     with target.aimed(target.of([v5e])):
-        held = max(cost.training_bytes(recipe, shape, 1, 50), cost.evaluation_bytes(recipe, shape, members, 256))
-        state = tiles.students_bytes([bucket], 1, shape, 0, held)
-    predicted, planned = held + state + cost._bytes((bank, looks)), program.bytes()
+        held = cost.training_bytes(recipe, shape, 1, 50), cost.evaluation_bytes(recipe, shape, members, 256)
+        state = tiles.students_bytes([bucket], 1, shape, 0, *held)
+    predicted, planned = max(held) + state + cost._bytes((bank, looks)), program.bytes()
     assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)

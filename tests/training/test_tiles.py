@@ -31,8 +31,8 @@ def test_arguments_lie_with_the_axes_that_pad_least():
 
 
 def test_loops_write_each_member_in_tiles_of_its_own():
-    """Of `zero_shot`: sixteen channels take the columns of 128, and one channel a line of four or one."""
-    compiled = {(3, 3, 16, 16): 94_371_840, (64, 10): 41_943_040, (16,): 655_360}
+    """Of `zero_shot`: sixteen channels take the columns of 128, and one channel a line of four or one; of `cifar10`."""
+    compiled = {(3, 3, 16, 16): 94_371_840, (64, 10): 41_943_040, (16,): 655_360, (2048, 10): 1280 * 131_072}
     assert {shape: 1280 * 4 * tiles.inside(shape) for shape in compiled} == compiled
 
 
@@ -44,7 +44,7 @@ def test_what_has_room_in_the_chips_own_memory_counts_for_nothing():
         assert of.making + of.asked > 0 < room
 
         def held(copied=0, temporary=0):
-            return tiles.students_bytes([one], 1, SHAPE, copied, temporary)
+            return tiles.students_bytes([one], 1, SHAPE, copied, temporary, temporary)
 
         alone = held()
         assert 0 < alone - of.given < 2_000_000
@@ -57,11 +57,11 @@ def test_two_buckets_wait_together_and_are_written_one_after_the_other():
     with target.aimed(target.named("v5e")):
         one, other = Bucket(recipe(), 400, 1, 1, 50), Bucket(recipe()._replace(slots=10), 100, 1, 1, 50)
         of = [tiles.held(b, b.members, SHAPE) for b in (one, other)]
-        full = tiles.students_bytes([one, other], 1, SHAPE, 10**9, tiles.OWN_BYTES)
+        full = tiles.students_bytes([one, other], 1, SHAPE, 10**9, tiles.OWN_BYTES, 0)
         given, waiting = sum(h.given for h in of), sum(h.waiting for h in of)
         assert 0 < full - given - waiting - of[0].making - 10**9 < 4_000_000
-        spread = tiles.students_bytes([one._replace(members=800)], 2, SHAPE, 0, 0)
-        assert spread == tiles.students_bytes([one], 1, SHAPE, 0, 0)
+        spread = tiles.students_bytes([one._replace(members=800)], 2, SHAPE)
+        assert spread == tiles.students_bytes([one], 1, SHAPE)
 
 
 @pytest.mark.parametrize("precision, share", [("bfloat16", 2), ("float32", 4)])

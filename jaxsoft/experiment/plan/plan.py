@@ -148,11 +148,8 @@ class Plan:
     def state_bytes(self) -> int:
         """Bytes of all the students of a wave, with their tables of images and label rows."""
         if target.platform() == "tpu":
-            come_and_go = self.temporary_bytes() // self.devices
-            held = tiles.students_bytes(
-                self.buckets_of(), self.devices, self.image_shape, self.copied_bytes, come_and_go
-            )
-            return self.devices * held
+            beside = self.copied_bytes, *self._temporary()
+            return self.devices * tiles.students_bytes(self.buckets_of(), self.devices, self.image_shape, *beside)
         return sum(
             b.members
             * int(
@@ -168,13 +165,17 @@ class Plan:
 
     def temporary_bytes(self) -> int:
         """Bytes that come and go on all devices while blocks train or are evaluated."""
+        return self.devices * max(self._temporary())  # no evaluation before all have trained
+
+    def _temporary(self) -> tuple[int, int]:
+        """Of each device, while blocks train and while they are evaluated."""
         buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()
         training = [cost.training_bytes(b.recipe, shape, b.block, b.tile, b.lowering) for b in buckets]
         evaluation = []
         for b in buckets:
             together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
             evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch, b.lowering))
-        return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
+        return cost.at_once(training), max(evaluation)
 
     def evaluation_batch(self) -> int:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""

@@ -18,7 +18,7 @@ from jaxsoft.training.recipe import Recipe
 
 # Of a v5e's own 128 MiB all but what its compiler reserves for kernels.
 OWN_BYTES = 112 * 2**20
-# Beside, for each loop over members: 1.3 to 1.8 MB in fifteen programs whose students all have room in the chip's own memory.
+# Beside, for each loop over members: 1.3 to 1.8 MB in sixteen programs whose students all have room in the chip's own memory.
 _LOOP_BYTES = 1_500_000
 _LINES, _COLUMNS, _ALONE = 8, 128, 1024  # of a tile; columns of that of an array with one axis, at most
 _BYTES = 4  # of parameters and indices

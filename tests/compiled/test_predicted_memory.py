@@ -19,8 +19,8 @@ def arguments(recipe, image_shape, members, look):
     shape, whole, real = jax.ShapeDtypeStruct, np.int32, np.float32
     bank = Bank(
         shape((recipe.slots, *image_shape), np.uint8),
-        shape((3,), real),
-        shape((3,), real),
+        shape(image_shape[-1:], real),
+        shape(image_shape[-1:], real),
         shape((recipe.slots, recipe.num_classes), real),
     )
     looks = (EvalSet(shape((1, look, *image_shape), np.uint8), shape((1, look), whole)),)
@@ -58,7 +58,7 @@ def test_the_prediction_is_within_a_fifth_of_what_is_compiled(h100, net, shape, 
     assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)
 
 
-@pytest.mark.parametrize("members", [100, 360, 1280])
+@pytest.mark.parametrize("members", [360, 1280])
 def test_so_it_is_for_small_networks_on_a_tpu(v5e, members):
     """They lie in tiles that are seven eighths padding: of few members in the chip's own memory, of more in main memory."""
     recipe, shape = Recipe("convnet(depth=2, width=16)", 10, 50, 50, "adamw", precision="bfloat16"), (8, 8, 1)

@@ -7,8 +7,9 @@ from pathlib import Path
 from jaxsoft import config, target
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-# Padded copies of a v5e: what has room in the chip's own memory, beside what a step needs there; what a copy may add, or be
-# times the array, if that has several channels or not.
+# Padded copies of a v5e: what has room in the chip's own memory, beside what a step needs there (of two experiments near it
+# one was there with 106 MiB, one was not with 112); what a copy may add, or be times the array, if that has several channels
+# or not.
 _OWN_BYTES, _ADDED_BYTES, _COPIED, _COPIED_COLORS = 110 * 2**20, 128 * 2**20, 2, 6
 
 

@@ -43,17 +43,24 @@ _IMAGES_IN_FLIGHT, _EVALUATION_BATCH = 2560, 256
 
 def state_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """Bytes of one student between steps: parameters, optimizer, and the copy of its best checkpoint."""
-    return _bytes(_state(recipe, image_shape)) + network_bytes(recipe, image_shape)
+    return _bytes(student(recipe, image_shape)) + network_bytes(recipe, image_shape)
 
 
 def network_bytes(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """Bytes of what one student's network is applied with."""
-    return _bytes(_state(recipe, image_shape).variables)
+    return _bytes(student(recipe, image_shape).variables)
 
 
 def variables(recipe: Recipe, image_shape: tuple[int, ...]) -> Any:
     """Shapes and types of what one student's network is applied with."""
-    return _state(recipe, image_shape).variables
+    return student(recipe, image_shape).variables
+
+
+@imports.cached
+def student(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
+    """One student's state as shapes and types: what is kept must not know the devices of the program that asked first."""
+    found = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), found)
 
 
 def activation_bytes(recipe: Recipe, image_shape: tuple[int, ...], batch: int = 0) -> tuple[int, int]:
@@ -98,7 +105,7 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     """Bytes that come and go while a block trains, so many images at a time; online teachers see a whole batch."""
     if target.platform() != "cpu":
         return int(_HELD * step(recipe, image_shape, block, tile, lowering).peak)
-    state = _state(recipe, image_shape)
+    state = student(recipe, image_shape)
     params = _bytes((state.variables["params"], state.projection))
     maps = activation_bytes(recipe, image_shape, tile)[1]
     of_labels = math.prod(feature_maps.shape(recipe.features)) if recipe.features else 0
@@ -169,7 +176,7 @@ def choose_tile(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     Batch norm needs to see the whole batch, and what a network draws would depend on the tile.
     """
     most, model = _images_in_cache(recipe, image_shape), recipe.build_model()
-    if recipe.batch <= most or len(_state(recipe, image_shape).variables) > 1:
+    if recipe.batch <= most or len(student(recipe, image_shape).variables) > 1:
         return recipe.batch
     if isinstance(model, models.Network) and model.draws(image_shape):
         return recipe.batch
@@ -217,7 +224,7 @@ def _convolves(recipe: Recipe, image_shape: tuple[int, ...]) -> bool:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     with conv.lowering("map"):
         return "conv_general_dilated" in str(
-            jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
+            jax.make_jaxpr(recipe.logits)(student(recipe, image_shape).variables, images)
         )
 
 
@@ -228,7 +235,7 @@ def _step(recipe: Recipe, image_shape: tuple[int, ...], block: int, tile: int, l
 
     stacked = [
         jax.tree.map(lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), tree)
-        for tree in (_member(recipe), _state(recipe, image_shape))
+        for tree in (_member(recipe), student(recipe, image_shape))
     ]
     with conv.lowering(lowering):
         many = fusion.account(jax.vmap(train, (None, 0, 0)), _bank(recipe, image_shape), *stacked)
@@ -241,7 +248,7 @@ def _look(recipe: Recipe, image_shape: tuple[int, ...], block: int, batch: int, 
         return recipe.logits(variables, bank.normalized(images)).argmax(-1)
 
     variables = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), _state(recipe, image_shape).variables
+        lambda a: jax.ShapeDtypeStruct((block, *a.shape), a.dtype), student(recipe, image_shape).variables
     )
     images = jax.ShapeDtypeStruct((batch, *image_shape), jnp.uint8)
     with conv.lowering(lowering):
@@ -252,7 +259,7 @@ def _bank(recipe: Recipe, image_shape: tuple[int, ...]) -> Bank:
     """What a member reads, of one image, as shapes."""
     shape: Any = jax.ShapeDtypeStruct
     channel, row = shape(image_shape[-1:], jnp.float32), shape((1, recipe.num_classes), jnp.float32)
-    teachers = {name: _state(one, image_shape).variables for name, one in recipe.asked.items()}
+    teachers = {name: student(one, image_shape).variables for name, one in recipe.asked.items()}
     maps = {recipe.features: shape((1, *feature_maps.shape(recipe.features)), jnp.float32)} if recipe.features else None
     return Bank(shape((1, *image_shape), jnp.uint8), channel, channel, row, shape((1,), jnp.int32), teachers, maps)
 
@@ -263,18 +270,11 @@ def _member(recipe: Recipe) -> Member:
     return Member(whole, slots, slots, whole, real, real, whole, whole, slots)
 
 
-@imports.cached
-def _state(recipe: Recipe, image_shape: tuple[int, ...]) -> fit.State:
-    """Shapes and types alone: what is kept must not know the devices of the program that asked first."""
-    found = jax.eval_shape(lambda: fit.initialize(recipe, image_shape, jnp.int32(0)))
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), found)
-
-
 def _results(recipe: Recipe, image_shape: tuple[int, ...], batch: int, lowering: str) -> list[int]:
     """Bytes of every intermediate result of one member's forward pass."""
     images = jax.ShapeDtypeStruct((batch or recipe.batch, *image_shape), jnp.float32)
     with conv.lowering(lowering):
-        traced = jax.make_jaxpr(recipe.logits)(_state(recipe, image_shape).variables, images)
+        traced = jax.make_jaxpr(recipe.logits)(student(recipe, image_shape).variables, images)
     return list(_outputs(traced.jaxpr))
 
 

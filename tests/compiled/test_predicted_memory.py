@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxsoft import target
-from jaxsoft.training import cost
+from jaxsoft.training import cost, tiles
 from jaxsoft.training.ensemble import Bucket, Program
 from jaxsoft.training.evaluate import EvalSet
 from jaxsoft.training.fit import Bank, Member
@@ -19,8 +19,8 @@ def arguments(recipe, image_shape, members, look):
     shape, whole, real = jax.ShapeDtypeStruct, np.int32, np.float32
     bank = Bank(
         shape((recipe.slots, *image_shape), np.uint8),
-        shape((3,), real),
-        shape((3,), real),
+        shape(image_shape[-1:], real),
+        shape(image_shape[-1:], real),
         shape((recipe.slots, recipe.num_classes), real),
     )
     looks = (EvalSet(shape((1, look, *image_shape), np.uint8), shape((1, look), whole)),)
@@ -55,4 +55,19 @@ def test_the_prediction_is_within_a_fifth_of_what_is_compiled(h100, net, shape, 
         )
         state = cost.copies(members // block) * members * cost.state_bytes(recipe, shape)
     predicted, planned = held + state + cost._bytes((bank, looks)), program.bytes()
+    assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)
+
+
+@pytest.mark.parametrize("members", [360, 1280])
+def test_so_it_is_for_small_networks_on_a_tpu(v5e, members):
+    """They lie in tiles that are seven eighths padding: of few members in the chip's own memory, of more in main memory."""
+    recipe, shape = Recipe("convnet(depth=2, width=16)", 10, 50, 50, "adamw", precision="bfloat16"), (8, 8, 1)
+    bucket = Bucket(recipe, members, 1, 40, 50)
+    program = Program((bucket,), shape, select=1, devices=[v5e])
+    bank, looks, who = arguments(recipe, shape, members, 256)
+    program.compiled("chunk", bank, looks, who, program.shapes(who), jax.ShapeDtypeStruct((), np.int32))
+    with target.aimed(target.of([v5e])):
+        held = cost.training_bytes(recipe, shape, 1, 50), cost.evaluation_bytes(recipe, shape, members, 256)
+        state = tiles.students_bytes([bucket], 1, shape, 0, *held)
+    predicted, planned = max(held) + state + cost._bytes((bank, looks)), program.bytes()
     assert planned / 1.2 < predicted < planned * 1.2, (predicted, planned)

@@ -7,9 +7,10 @@ from pathlib import Path
 from jaxsoft import config, target
 
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
-# Padded copies of a v5e: what has room in the chip's own memory, in programs that hold more there; what a copy may add, or
-# be times the array, if that has several channels or not.
-_OWN_BYTES, _ADDED_BYTES, _COPIED, _COPIED_COLORS = 64 * 2**20, 128 * 2**20, 2, 6
+# Padded copies of a v5e: what has room in the chip's own memory, beside what a step needs there (of two experiments near it
+# one was there with 106 MiB, one was not with 112); what a copy may add, or be times the array, if that has several channels
+# or not.
+_OWN_BYTES, _ADDED_BYTES, _COPIED, _COPIED_COLORS = 110 * 2**20, 128 * 2**20, 2, 6
 
 
 def budget_bytes(settings: config.Settings) -> int:
@@ -39,19 +40,29 @@ def host_bytes() -> int:
     return min(physical, int(limit)) if limit.isdigit() else physical
 
 
-def gathered_bytes(shape: tuple[int, ...], itemsize: int) -> int:
-    """Bytes that a TPU holds more of what steps gather from, rows [N, K] or images [N, *S, H, W, C]; 0 elsewhere.
+def gathered_bytes(*arrays: tuple[tuple[int, ...], int]) -> tuple[int, int]:
+    """Bytes that a TPU holds more of what steps gather from: in its main memory, and in the chip's own; 0 elsewhere.
 
     Classes are padded to 8. For all of a chunk there is a copy as well, whose columns and classes are padded to 128 and its
-    lines to 8: if it is too large for the chip's own memory, and adds little, or little for its size. The limits are those of
-    119 gathers that XLA compiled for a v5e, of which they tell 118.
+    lines to 8: in the chip's own memory, the smallest first, or if there is no room, and it adds little, or little for its
+    size, in main memory. These limits are those of 119 gathers that XLA compiled for a v5e, of which they tell 118.
+
+    Args:
+      arrays: (shape, bytes of an element) of rows [N, K] or images [N, *S, H, W, C].
     """
-    if target.platform() != "tpu":
-        return 0
+    main = own = 0
+    for copy, lying, worth in sorted(_copy(*array) for array in arrays if target.platform() == "tpu"):
+        fits = own + copy <= _OWN_BYTES
+        own += copy * fits
+        main += copy * (worth and not fits) + lying
+    return main, own
+
+
+def _copy(shape: tuple[int, ...], itemsize: int) -> tuple[int, int, bool]:
+    """Bytes of a padded copy, those that the array itself is padded by, and whether it is worth main memory."""
     lines, columns = [*shape[-3:-1]] if len(shape) > 2 else [1, *shape[1:]]
     rest = math.prod(shape) // max(1, lines * columns) * itemsize
     lying = rest * (lines * columns if len(shape) > 2 else columns + -columns % 8)
     copy = rest * (lines + -lines % 8 if len(shape) > 2 else 1) * (columns + -columns % 128)
     most = _COPIED_COLORS if len(shape) > 2 and shape[-1] > 1 else _COPIED
-    is_copied = copy > _OWN_BYTES and (copy - lying <= _ADDED_BYTES or copy <= most * lying)
-    return lying - math.prod(shape) * itemsize + copy * is_copied
+    return copy, lying - math.prod(shape) * itemsize, copy - lying <= _ADDED_BYTES or copy <= most * lying

@@ -64,6 +64,7 @@ def make(
         shared_bytes=shared_bytes(settings, members, dataset),
         devices=target.current().devices,  # of all processes
         subjects=tuple(subjects),
+        copied_bytes=gathered_bytes(settings, members, dataset)[1],
     )
     made = cut(plan, memory.budget_bytes(settings), parts)
     if made.bytes() > (there := memory.most_bytes()):
@@ -195,8 +196,7 @@ def _narrowed(plan: Plan, budget: int) -> Plan:
 
 def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> int:
     """Image bank, label rows and maps, online teachers and evaluation sets; at most so, as subsets of different seeds may have images in common."""
-    whitened = spec.parse_one(settings.data.normalize).name == "zca"
-    pixels = math.prod(dataset.image_shape) * (4 if whitened else pool.of(dataset).images.dtype.itemsize)
+    pixels = math.prod(dataset.image_shape) * _pixel_bytes(settings, dataset)
     used, count = shared_counts(settings, members, dataset)
     specs = {text: LabelSpec.parse(text) for text in {m.labels for m in members}}
     rows = count * dataset.num_classes * 4
@@ -206,9 +206,21 @@ def shared_bytes(settings: config.Settings, members: Sequence[MemberSpec], datas
     rows += sum(cost.network_bytes(one, dataset.image_shape) for one in teachers.values())
     rows += maps.shared_bytes(members, settings, dataset, used)
     tested = evaluate.piece_images(len(dataset.test), pixels) if settings.protocol == "sealed" else len(dataset.test)
-    copies = memory.gathered_bytes((used, *dataset.image_shape), pixels // math.prod(dataset.image_shape))
-    copies += memory.gathered_bytes((count, dataset.num_classes), 4)
+    copies, _ = gathered_bytes(settings, members, dataset)
     return used * pixels + rows + copies + (len(dataset.validation) + tested) * (pixels + 4)
+
+
+def gathered_bytes(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[int, int]:
+    """What a TPU holds more of images and label rows, in its main memory and in the chip's own."""
+    used, count = shared_counts(settings, members, dataset)
+    images = (used, *dataset.image_shape), _pixel_bytes(settings, dataset)
+    return memory.gathered_bytes(images, ((count, dataset.num_classes), 4))
+
+
+def _pixel_bytes(settings: config.Settings, dataset: Dataset) -> int:
+    """Of a stored value."""
+    whitened = spec.parse_one(settings.data.normalize).name == "zca"
+    return 4 if whitened else pool.of(dataset).images.dtype.itemsize
 
 
 def shared_counts(settings: config.Settings, members: Sequence[MemberSpec], dataset: Dataset) -> tuple[int, int]:

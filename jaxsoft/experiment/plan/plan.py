@@ -4,10 +4,10 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxsoft import errors
+from jaxsoft import errors, target
 from jaxsoft.experiment.plan.sweep import MemberSpec
 from jaxsoft.labels.spec import LabelSpec
-from jaxsoft.training import cost
+from jaxsoft.training import cost, tiles
 from jaxsoft.training.ensemble import Bucket
 from jaxsoft.training.recipe import Recipe
 
@@ -43,6 +43,7 @@ class Plan:
     subjects: tuple[int, ...] = ()  # what `without` and `drop_class` count, where these are not the classes themselves
     least: tuple[int, ...] = ()  # members of each bucket at least, in a share, so that all shares have one shape
     first: int = 0  # the number of its first wave in the plan of the whole sweep
+    copied_bytes: int = 0  # what of that each device copies to a memory of its own chip, if students leave room
 
     def buckets_of(self, wave: int = -1) -> tuple[Bucket, ...]:
         """The static shapes of a wave: each bucket's widest range of all waves of the present shape, in whole blocks.
@@ -146,6 +147,9 @@ class Plan:
 
     def state_bytes(self) -> int:
         """Bytes of all the students of a wave, with their tables of images and label rows."""
+        if target.platform() == "tpu":
+            beside = self.copied_bytes, *self._temporary()
+            return self.devices * tiles.students_bytes(self.buckets_of(), self.devices, self.image_shape, *beside)
         return sum(
             b.members
             * int(
@@ -161,13 +165,17 @@ class Plan:
 
     def temporary_bytes(self) -> int:
         """Bytes that come and go on all devices while blocks train or are evaluated."""
+        return self.devices * max(self._temporary())  # no evaluation before all have trained
+
+    def _temporary(self) -> tuple[int, int]:
+        """Of each device, while blocks train and while they are evaluated."""
         buckets, shape, batch = self.buckets_of(), self.image_shape, self.evaluation_batch()
         training = [cost.training_bytes(b.recipe, shape, b.block, b.tile, b.lowering) for b in buckets]
         evaluation = []
         for b in buckets:
             together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
             evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch, b.lowering))
-        return self.devices * max(cost.at_once(training), *evaluation)  # no evaluation before all have trained
+        return cost.at_once(training), max(evaluation)
 
     def evaluation_batch(self) -> int:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""

@@ -31,24 +31,32 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     return _windows(x).max(axis=(2, 4))
 
 
-@jax.custom_vjp
 def max_pool_of_three(x: Float[Array, "B H W C"]) -> Float[Array, "B H2 W2 C"]:
     """Largest of each 3x3 window around every second pixel of an axis; sides become (side + 1) // 2.
 
-    Its gradient goes to the first pixel that is as large, as in PyTorch. It is written as a sum of maps, of which XLA makes
-    one pass; that of a window reduction is a scatter, and itself it is one map of float32 more on an accelerator.
+    Its gradient goes to the first pixel that is as large, as in PyTorch.
     """
-    if target.platform() == "cpu":
-        least = np.array(-np.inf, x.dtype)
-        return jax.lax.reduce_window(
-            x, least, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
-        )
-    return functools.reduce(jnp.maximum, _under_three(x))
+    return _largest_of_three(x) if target.platform() == "tpu" else _three(x)
+
+
+@jax.custom_vjp
+def _three(x: jax.Array) -> jax.Array:
+    """With a gradient that is a sum of maps, of which XLA makes one pass on CPUs and GPUs.
+
+    There that of a window reduction is a scatter, and itself it is one map of float32 more on a GPU. On a TPU both are a kernel
+    of their own, and the maps of the sum would all lie in memory: 3.2 times the bytes of a ResNet's stem.
+    """
+    return _largest_of_three(x) if target.platform() == "cpu" else functools.reduce(jnp.maximum, _under_three(x))
+
+
+def _largest_of_three(x: jax.Array) -> jax.Array:
+    least = np.array(-np.inf, x.dtype)
+    return jax.lax.reduce_window(x, least, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
 def _three_forward(x: jax.Array) -> tuple[jax.Array, tuple]:
     """Keeps which pixel of each window it was, as a byte."""
-    y = max_pool_of_three(x)
+    y = _three(x)
     first = functools.reduce(
         lambda found, place: jnp.where(place[1] == y, jnp.uint8(place[0]), found),
         reversed([*enumerate(_under_three(x))]),
@@ -67,7 +75,7 @@ def _three_backward(kept: tuple, dy: jax.Array) -> tuple[jax.Array]:
     return (functools.reduce(jnp.add, dx)[:, 1:-1, 1:-1],)
 
 
-max_pool_of_three.defvjp(_three_forward, _three_backward)
+_three.defvjp(_three_forward, _three_backward)
 
 
 def _under_three(x: jax.Array) -> list[jax.Array]:

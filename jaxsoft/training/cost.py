@@ -116,13 +116,22 @@ def training_bytes(recipe: Recipe, image_shape: tuple[int, ...], block: int, til
     return int(block * max(learning, _EVALUATION_COPIES * max(asking, default=0)))  # it asks before it learns
 
 
-def at_once(temporary: Sequence[int]) -> int:
-    """Bytes that come and go while buckets train that do not wait for each other, of the bytes of each.
+def at_once(temporary: Sequence[int], copies: Sequence[int]) -> int:
+    """Bytes that come and go while buckets train that do not wait for each other, beside second copies of all students.
 
-    One after another they need the most of them; XLA:CPU may run them at the same time, and needs most of their sum.
+    XLA:CPU may run them at the same time, and needs most of their sum. Elsewhere they follow each other, those that need
+    most first (so it was in 33 programs for an H100), while the students of later ones have no second copy yet.
+
+    Args:
+      temporary, copies: of each bucket, bytes that come and go, and those of the second copy.
     """
-    others = _BESIDE if target.platform() == "cpu" else 0.0
-    return int(max(temporary) + others * (sum(temporary) - max(temporary)))
+    if target.platform() == "cpu":
+        return int(max(temporary) + _BESIDE * (sum(temporary) - max(temporary)))
+    most, later = 0, sum(copies)
+    for needed, copy in sorted(zip(temporary, copies), reverse=True):
+        later -= copy
+        most = max(most, needed - later)
+    return most
 
 
 def planned_bytes(compiled: jax.stages.Compiled) -> int:

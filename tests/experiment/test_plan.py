@@ -122,6 +122,15 @@ def test_buckets_are_the_widest_range_in_whole_blocks_and_chunks():
     assert [b.members for b in spread] == [6, 6]  # a block for each device
 
 
+@pytest.mark.parametrize(
+    "platform, most", [("cpu", 90 + 0.65 * 50), ("gpu", 90 - 60), ("tpu", 90 - 60)], ids=["cpu", "gpu", "tpu"]
+)
+def test_buckets_that_need_most_come_before_others_have_second_copies(platform, most):
+    with target.aimed(target.Target(platform)):
+        assert cost.at_once([20, 90, 30], [40, 0, 20]) == pytest.approx(int(most))
+        assert cost.at_once([20, 90, 30], [0, 0, 0]) == pytest.approx(int(90 + 0.65 * 50 * (platform == "cpu")))
+
+
 def test_an_earlier_wave_than_a_halving_keeps_its_width():
     halved = by_hand().halve(1)
     assert [(b.members, b.block) for b in halved.buckets_of(0)] == [(3, 1), (2, 1)]

@@ -34,7 +34,7 @@ def window_reduction(x):
     return nn.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf), (3, 3), (2, 2))
 
 
-@pytest.mark.parametrize("sides, platform", [((7, 8), "gpu"), ((1, 2), "gpu"), ((8, 5), "cpu")])
+@pytest.mark.parametrize("sides, platform", [((7, 8), "gpu"), ((1, 2), "gpu"), ((8, 5), "cpu"), ((7, 8), "tpu")])
 def test_max_pool_of_three_and_its_gradients_are_those_of_a_window_reduction(sides, platform):
     """With ties, of which the first pixel counts; and of the gradient of a gradient."""
     x = jnp.asarray(np.random.default_rng(0).integers(0, 4, (2, *sides, 3)), jnp.float32)

@@ -175,7 +175,15 @@ class Plan:
         for b in buckets:
             together = sum(other.members for other in buckets if other.recipe.model == b.recipe.model)
             evaluation.append(cost.evaluation_bytes(b.recipe, shape, together // self.devices, batch, b.lowering))
-        return cost.at_once(training), max(evaluation)
+        return cost.at_once(training, [*map(self._second_copy, buckets)]), max(evaluation)
+
+    def _second_copy(self, bucket: Bucket) -> int:
+        """Bytes of a device's students of a bucket, where they are copied; those of a TPU are counted by `tiles`."""
+        if target.platform() == "tpu":
+            return 0
+        members = bucket.members // self.devices
+        more = cost.copies(members // bucket.block) - 1
+        return members * int(more * cost.state_bytes(bucket.recipe, self.image_shape))
 
     def evaluation_batch(self) -> int:
         """Images that are evaluated at a time; the same for all networks, as they share the evaluation sets."""

@@ -67,7 +67,8 @@ def test_a_share_that_runs_out_of_memory_is_halved_alone():
 
 
 def test_an_earlier_wave_is_shared_by_its_own_width():
-    plan = dataclasses.replace(test_plan.by_hand(block=1), devices=2).halve(1)
+    waves = ((0, 3), (0, 2)), ((3, 8), (2, 5))
+    plan = dataclasses.replace(test_plan.by_hand(counts=(8, 5), waves=waves, block=1), devices=2).halve(1)
     assert plan.waves[0] == ((0, 3), (0, 2)) and plan.since == 1
     assert [plan.share(i, 2).waves[0] for i in (0, 1)] == [((0, 2), (0, 1)), ((2, 3), (1, 2))]
 

@@ -126,6 +126,10 @@ def _followed(jaxpr: Any, known: dict[Any, Any], stack: str) -> tuple[list[_Oper
         name, reads = equation.primitive.name, [*map(value, equation.invars)]
         scopes = f"{stack}/{equation.source_info.name_stack}"
         called = next((p for k in _CALLED if (p := equation.params.get(k)) is not None), None)
+        if name == "split":  # who reads one part does not read the others
+            parts = enumerate(map(value, equation.outvars))
+            found += [_Operation("slice", reads, [part], {"part": i}, scopes, 0.0) for i, part in parts]
+            continue
         if called is None or name in (*_LOOPS, *_OWN):
             found.append(
                 _Operation(name, reads, [*map(value, equation.outvars)], equation.params, scopes, _flops(equation))

@@ -43,6 +43,17 @@ def test_a_part_of_an_array_is_all_that_is_read():
     assert kernels(lambda a: 2 * a[:2], SQUARE) == [(1, 2 * 2 * 4 * SIDE, 0)]
 
 
+def test_of_an_array_that_is_split_each_reader_reads_its_part():
+    """As the layers of a network do of one vector of all parameters."""
+
+    def function(a, b, vector):
+        first, second = jnp.split(vector, 2)
+        return (a * first).sum(), (b * second).max()
+
+    line, whole = (jax.ShapeDtypeStruct((n * SIDE,), jnp.float32) for n in (1, 2))
+    assert kernels(function, line, line, whole) == [(1, 2 * 4 * SIDE + 4, 0)] * 2
+
+
 def test_kernels_in_a_loop_run_as_often_as_it_turns():
     turned = fusion.account(lambda a: jax.lax.scan(lambda c, _: (c @ a, None), a, length=5)[0], SQUARE)
     assert [(k.times, k.flops) for k in turned.kernels] == [(5, 2 * SIDE**3)]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from jaxsoft.analysis.findings import Choice
-from jaxsoft.analysis.reading.read import Examples, Run
+from jaxsoft.analysis.reading.read import Examples, Run, labeller
 from jaxsoft.analysis.showing import words
 from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series, Upright, cut, spread
 from jaxsoft.analysis.showing.page import Section
@@ -23,7 +23,7 @@ def sections(run: Run, choices: Sequence[Choice]) -> list[Section]:
     histories = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
     experts = [pd.DataFrame(history).reindex(columns=["epoch", *_TOLD]) for history in histories]
     found = [_course(run, experts, choices)] if experts else []
-    return found + ([_labels(run.examples)] if run.examples is not None else [])
+    return found + ([_labels(run.examples, labeller(run))] if run.examples is not None else [])
 
 
 def _course(run: Run, experts: Sequence[pd.DataFrame], choices: Sequence[Choice]) -> Section:
@@ -60,10 +60,10 @@ def _title(experts: Sequence[pd.DataFrame]) -> str:
     return f"{reached}; label entropy goes from {first} to {final} nats"
 
 
-def _labels(examples: Examples) -> Section:
-    """Real images, each with the label that the teacher gives it after a few epochs; the true class in orange."""
+def _labels(examples: Examples, who: str = "the teacher") -> Section:
+    """Real images, each with the label that an expert gives it after a few epochs; the true class in orange."""
     epochs = examples.epochs.tolist()
-    title = f"What the teacher says of single images at epoch {epochs[0]}"
+    title = f"What {who} says of single images at epoch {epochs[0]}"
     title += f" and at epoch {epochs[-1]}" if len(epochs) > 1 else ""
     names = words.named([examples.class_names[k] for k in examples.labels])
     alt = f"Images of the classes {names} beside bars of class probabilities at several teacher epochs."
@@ -71,8 +71,9 @@ def _labels(examples: Examples) -> Section:
     shown = [examples.images[n] for n in images]
     bars = min(_BARS, len(examples.class_names))
     chosen = spread(len(examples.epochs), _EPOCHS)
-    # For each image the classes that matter, the same in every column so that a bar can be followed.
+    # For each image the true class and those that matter, the same in every column so that a bar can be followed.
     weight = examples.probabilities[chosen].mean(0)
+    weight[np.arange(len(weight)), examples.labels] = np.inf
     top = [np.sort(np.argsort(-weight[n], kind="stable")[:bars]) for n in images]
     height = 1.0 * len(images) + 0.3
 
@@ -105,5 +106,6 @@ def _labels(examples: Examples) -> Section:
 
     panels = [Panel([pictures], "", "", height=height)]
     panels += [Panel([column(p)], "", "probability, %", f"epoch {examples.epochs[p]}", height=height) for p in chosen]
-    caption = "Real images and the labels that the teacher gives them; orange is the true class."
+    others = f"the {bars - 1} likeliest others in blue" if bars < len(examples.class_names) else "the others in blue"
+    caption = f"Real images and the labels that {who} gives them; the true class in orange, {others}."
     return Section(title, [Chart("labels", panels, caption, "", alt, across=len(panels))])

@@ -19,7 +19,7 @@ from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, contrast
 
 ORDER = 22
 TOGETHER = ("model",)
-_MOST_PANELS = 3
+_MOST_PANELS, _LINE = 3, 24  # panels, and letters of a line of a name
 _GAIN = "gain over hard labels, points"
 
 Pairs = Mapping[tuple[str, str], Arms]  # by teacher and student; the teacher of hard labels is empty
@@ -94,6 +94,16 @@ def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> st
     return f"{who} at IPC {ipc}{clear}"
 
 
+def _short(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of networks, an argument a line, without the arguments that all of them have; and these arguments."""
+    parts = [name.removesuffix(")").replace("(", ", ", 1).split(", ") for name in names]
+    whole = [part for part in parts[0][1:] if part and part.count("(") == part.count(")")]
+    shared = [part for part in whole if len({*names}) > 1 and all(part in own[1:] for own in parts)]
+    kept = [[cut(part, _LINE) for part in own[1:] if part and part not in shared] for own in parts]
+    inside = [f"\n({rest})" if (rest := ",\n".join(own)) else "" for own in kept]
+    return [cut(own[0], _LINE) + rest for own, rest in zip(parts, inside)], shared
+
+
 def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mapping[int, Mapping[str, str]]) -> Chart:
     """Teachers by students, one panel for each of a few budgets: accuracy, and gain over hard labels below it."""
     teachers, students = (list(dict.fromkeys(names)) for names in ([t for _, t, _ in lines], [s for _, _, s in lines]))
@@ -103,13 +113,18 @@ def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mappin
         gain = f"\n{words.difference(line[_GAIN])}".replace(" [", "\n[") if line[_GAIN].n else ""
         texts[place] = f"{words.percent(line['test, %'].mean)} %{gain}"
         shown |= {place: line[name].mean} if line[name].n else {}
-    rows, columns = ([n.replace("(", "\n(").replace(", ", ",\n") for n in side] for side in (teachers, students))
+    names, shared = _short([*teachers, *students])
+    rows, columns = names[: len(teachers)], names[len(teachers) :]
+    high = max(0.7, *(0.2 * (1 + name.count("\n")) for name in rows))  # inches; a line of a name has 0.16
+    longest = max(len(line) for name in columns for line in name.split("\n"))
+    foot = 0.3 + 0.08 * longest if sum(map(len, columns)) > 60 else 0.6  # beyond, names stand upright
     ipcs, panels = list(best), []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
         values = np.array([[shown.get((ipc, t, s), np.nan) for s in students] for t in teachers])
         cells = [[texts.get((ipc, t, s), "") for s in students] for t in teachers]
         frames = [(teachers.index(teacher), students.index(student)) for student, teacher in best[ipc].items()]
         heat = Heat(values, rows, columns, name, (min(shown.values()), max(shown.values())), texts=cells, frames=frames)
-        panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=0.6 + 0.7 * len(teachers)))
+        panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=foot + high * len(teachers)))
     caption = "Test accuracy by architecture of teacher and student, and gain over hard labels of the same student. Framed: best."
+    caption += f" All networks have {words.code(', '.join(shared))}." if shared else ""
     return Chart("architectures", panels, caption, "framed: best on validation", across=1)

@@ -112,6 +112,18 @@ def test_the_figure_has_gains_in_colour_accuracies_in_words_and_the_best_framed(
     assert list(heat.rows) == ["convnet\n(depth=3)", "resnet18"] and heat.label == "gain over hard labels, points"
 
 
+def test_names_in_the_figure_leave_out_what_all_share_and_have_room():
+    wide = [row | {"model": row["model"].partition("(")[0] + "(stem=imagenet, width=8)"} for row in matrix()]
+    (group,) = groups.groups(groups.tidy(wide), architectures.TOGETHER)
+    models = ["convnet(stem=imagenet, width=8)", "resnet18(a=1, b=2, stem=imagenet, c=3, d=4, width=8)"]
+    chart = architectures.answer(group, [run(models)]).blocks[1]
+    ((heat,),) = (panel.marks for panel in chart.panels)
+    assert list(heat.columns) == ["convnet", "resnet18"]
+    assert list(heat.rows) == ["convnet", "resnet18\n(a=1,\nb=2,\nc=3,\nd=4)"]
+    assert chart.caption.endswith(" All networks have `stem=imagenet, width=8`.")
+    assert chart.panels[0].height == pytest.approx(0.6 + 2 * 5 * 0.2)
+
+
 def test_a_student_without_hard_labels_still_has_its_accuracy():
     section, _, lines = tell([row for row in matrix() if row["labels"] != "hard"])
     assert "gain over hard labels, points" not in section.blocks[-1].header

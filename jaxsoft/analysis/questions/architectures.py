@@ -78,20 +78,27 @@ def _own_kind(group: Group, taught: Pairs) -> Estimate:
 
 
 def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> str:
-    """The best teachers of a budget, and for how many students they are better on test than the best of the others."""
-    own, sure = sum(_own(teacher, student) for student, teacher in best.items()), 0
-    for student, teacher in best.items():
-        others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
-        others, arms = group.ran(ipc, others), group.ran(ipc, taught[teacher, student])
-        sure += not others or group.contrast(ipc, arms, others).sign > 0
-    clear = "" if sure == len(best) else f", clearly for {sure} of {len(best)}" if sure else ", not clearly for any"
+    """The teachers that validation prefers at a budget: for how many students they lead on test as well, and clearly so."""
+    gains = {student: _lead(group, taught, ipc, teacher, student) for student, teacher in best.items()}
+    ahead = {student: best[student] for student, gain in gains.items() if gain is None or round(gain.mean, 3) > 0}
+    own, sure = sum(_own(t, s) for s, t in ahead.items()), sum(gain is None or gain.sign > 0 for gain in gains.values())
+    clear = "" if sure == len(ahead) else f", clearly for {sure} of {len(ahead)}" if sure else ", not clearly for any"
     who = f"{own} of {len(best)} students learn best from their own kind"
     if own == len(best) > 1:
         who = "Every student learns best from its own kind"
     if len(set(best.values())) == 1:
-        every = "every student" if len(best) > 1 else "students"
-        who = f"`{cut(next(iter(best.values())), 40)}` teaches {every} best"
+        every = f"{len(ahead)} of {len(best)} students" if len(ahead) < len(best) else "every student"
+        who = f"`{cut(next(iter(best.values())), 40)}` teaches {every if len(best) > 1 else 'students'} best"
+    if not ahead:
+        who = "No teacher that validation prefers leads on test, for any student,"
     return f"{who} at IPC {ipc}{clear}"
+
+
+def _lead(group: Group, taught: Pairs, ipc: int, teacher: str, student: str) -> Estimate | None:
+    """Accuracy of a student with one teacher minus that with the best of the others; None if there is no other."""
+    others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
+    others, arms = group.ran(ipc, others), group.ran(ipc, taught[teacher, student])
+    return group.contrast(ipc, arms, others) if others else None
 
 
 def _short(names: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -93,6 +93,22 @@ def test_one_teacher_may_be_the_best_of_all_and_have_a_long_name():
     assert "teaches students best" in tell([row for row in rows if row["model"] == "mlp"], models)[0].title
 
 
+@pytest.mark.parametrize(
+    "level, title",
+    [
+        (("convnet(depth=2)",), "`resnet18` teaches 1 of 2 students best at IPC 10"),
+        (tuple(HARD), "No teacher that validation prefers leads on test, for any student, at IPC 10"),
+    ],
+)
+def test_a_tie_on_test_is_no_lead(level, title):
+    rows = matrix()
+    for row in rows:  # validation prefers the second expert for both
+        if "epoch=5" in row["labels"]:
+            row["val_accuracy"] = 0.9 if "expert" in row["labels"] else 0.8
+            row["test_accuracy"] = 0.5 if row["model"] in level or "expert" in row["labels"] else 0.4
+    assert tell(rows)[0].title == title
+
+
 def test_one_s_own_kind_is_compared_with_the_mean_of_the_others():
     rows, third = matrix(), 0.04
     for row in matrix():

@@ -1,6 +1,6 @@
 """What a report says of the teacher: its course with the chosen epochs, and real images with the labels it gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from jaxsoft.analysis.findings import Choice
-from jaxsoft.analysis.reading.read import Examples, Run
+from jaxsoft.analysis.reading.read import Examples, Run, labeller
 from jaxsoft.analysis.showing import words
-from jaxsoft.analysis.showing.chart import BLUE, ORANGE, Chart, Panel, Series, Upright, cut, spread
+from jaxsoft.analysis.showing.chart import BLUE, ORANGE, PALETTE, Chart, Panel, Series, Upright, cut, spread
 from jaxsoft.analysis.showing.page import Section
 
 _IMAGES, _EPOCHS, _BARS = 5, 4, 5
@@ -20,21 +20,23 @@ _TOLD = {"val_accuracy": ("validation, %", BLUE), "label_entropy": ("label entro
 
 def sections(run: Run, choices: Sequence[Choice]) -> list[Section]:
     """The sections of one run folder, as far as it holds them."""
-    histories = [expert["history"] for expert in run.teachers.get("experts", []) if expert["history"]]
-    experts = [pd.DataFrame(history).reindex(columns=["epoch", *_TOLD]) for history in histories]
+    told = {e: expert["history"] for e, expert in enumerate(run.teachers.get("experts", [])) if expert["history"]}
+    experts = {e: pd.DataFrame(history).reindex(columns=["epoch", *_TOLD]) for e, history in told.items()}
     found = [_course(run, experts, choices)] if experts else []
-    return found + ([_labels(run.examples)] if run.examples is not None else [])
+    return found + ([_labels(run.examples, labeller(run))] if run.examples is not None else [])
 
 
-def _course(run: Run, experts: Sequence[pd.DataFrame], choices: Sequence[Choice]) -> Section:
+def _course(run: Run, experts: Mapping[int, pd.DataFrame], choices: Sequence[Choice]) -> Section:
     """Validation accuracy and label entropy of the experts by epoch, one line each, chosen epochs marked."""
     chosen = {c.epoch: [d.ipc for d in choices if d.epoch == c.epoch] for c in choices if c.epoch is not None}
     texts = {epoch: f"IPC {', '.join(map(str, ipcs))}" for epoch, ipcs in chosen.items()}
-    panels = []
+    names, panels = _names(run, list(experts)), []
+    kinds = list(dict.fromkeys(names))
     for name, (axis, colour) in _TOLD.items():
-        known = [history.dropna(subset=[name]) for history in experts]
+        known = [history.dropna(subset=[name]) for history in experts.values()]
         points = [(own["epoch"].tolist(), own[name].astype(float).tolist()) for own in known]
-        lines = [Series("", x, y, "band", colour=colour, marker=",") for x, y in points]
+        colours = {kind: PALETTE[i % len(PALETTE)] for i, kind in enumerate(kinds)} if kinds[1:] else {names[0]: colour}
+        lines = [Series(n, x, y, "band", colour=colours[n], marker=",") for n, (x, y) in zip(names, points)]
         marks = [Upright(epoch, text if name == "label_entropy" else "") for epoch, text in texts.items()]
         at = "teacher epoch (0 is the initialisation)"
         panels.append(Panel([*lines, *marks], axis, at, log=False, height=1.8, from_zero=True))
@@ -43,27 +45,37 @@ def _course(run: Run, experts: Sequence[pd.DataFrame], choices: Sequence[Choice]
     )
     told = run.teachers.get("warnings")
     caption += "".join(f" {line}." for line in told) if isinstance(told, list) else ""
-    return Section(_title(experts), [Chart("teacher", panels, caption, "", across=1)])
+    return Section(_title(list(experts.values())), [Chart("teacher", panels, caption, "", across=1)])
+
+
+def _names(run: Run, experts: Sequence[int]) -> list[str]:
+    """What the lines of experts are called: by number, and by architecture where it differs; by that alone where there
+    are more experts than colours. One expert needs no name."""
+    models = run.teachers.get("teacher", {}).get("models") or []
+    kinds = [models[e].partition("(")[0] if e < len(models) else "" for e in experts]
+    if len(experts) == 1 or len(experts) > len(PALETTE):
+        return kinds
+    return [f"expert {e}" + (f", {kind}" if len({*kinds}) > 1 else "") for e, kind in zip(experts, kinds)]
 
 
 def _title(experts: Sequence[pd.DataFrame]) -> str:
-    """What the experts reach on validation at their last epoch, and how the entropy of the first one's labels goes."""
-    known = experts[0].dropna()
-    if not len(known):
+    """What the experts reach on validation at their last epoch, and how the entropy of their labels goes, in the mean."""
+    known = [own["label_entropy"].to_numpy(float)[[0, -1]] for history in experts if len(own := history.dropna())]
+    if not known:
         return "How the teacher learned"
     held = [history["val_accuracy"].dropna().to_numpy(float) for history in experts]
     last = [float(values[-1]) for values in held if len(values)]
     reached = f"The teacher reaches {words.percent(last[0])} % on validation"
     if len(last) > 1:
         reached = f"The experts reach {words.percent(min(last))} to {words.percent(max(last))} % on validation"
-    first, final = map(words.number, known["label_entropy"].to_numpy(float)[[0, -1]])
-    return f"{reached}; label entropy goes from {first} to {final} nats"
+    first, final = map(words.number, np.mean(known, 0))
+    return f"{reached}; label entropy goes from {first} to {final} nats{' on average' if len(known) > 1 else ''}"
 
 
-def _labels(examples: Examples) -> Section:
-    """Real images, each with the label that the teacher gives it after a few epochs; the true class in orange."""
+def _labels(examples: Examples, who: str = "the teacher") -> Section:
+    """Real images, each with the label that an expert gives it after a few epochs; the true class in orange."""
     epochs = examples.epochs.tolist()
-    title = f"What the teacher says of single images at epoch {epochs[0]}"
+    title = f"What {who} says of single images at epoch {epochs[0]}"
     title += f" and at epoch {epochs[-1]}" if len(epochs) > 1 else ""
     names = words.named([examples.class_names[k] for k in examples.labels])
     alt = f"Images of the classes {names} beside bars of class probabilities at several teacher epochs."
@@ -71,8 +83,9 @@ def _labels(examples: Examples) -> Section:
     shown = [examples.images[n] for n in images]
     bars = min(_BARS, len(examples.class_names))
     chosen = spread(len(examples.epochs), _EPOCHS)
-    # For each image the classes that matter, the same in every column so that a bar can be followed.
+    # For each image the true class and those that matter, the same in every column so that a bar can be followed.
     weight = examples.probabilities[chosen].mean(0)
+    weight[np.arange(len(weight)), examples.labels] = np.inf
     top = [np.sort(np.argsort(-weight[n], kind="stable")[:bars]) for n in images]
     height = 1.0 * len(images) + 0.3
 
@@ -105,5 +118,6 @@ def _labels(examples: Examples) -> Section:
 
     panels = [Panel([pictures], "", "", height=height)]
     panels += [Panel([column(p)], "", "probability, %", f"epoch {examples.epochs[p]}", height=height) for p in chosen]
-    caption = "Real images and the labels that the teacher gives them; orange is the true class."
+    others = f"the {bars - 1} likeliest others in blue" if bars < len(examples.class_names) else "the others in blue"
+    caption = f"Real images and the labels that {who} gives them; the true class in orange, {others}."
     return Section(title, [Chart("labels", panels, caption, "", alt, across=len(panels))])

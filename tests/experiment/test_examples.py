@@ -36,7 +36,7 @@ def written(made, tmp_path_factory):
 def test_samples_are_the_pooled_labels_of_the_splits_before_any_treatment(made, written):
     data, experts, _ = made
     found = read.read_examples(written)
-    assert found is not None and found.epochs.tolist() == [1, 3]
+    assert found is not None and found.epochs.tolist() == [1, 3] and found.experts == (0, 1)
     for split, kept in ((data.train, found.train), (data.validation, found.validation)):
         assert kept.labels.tolist() == split.labels.tolist()  # fewer images than the limits: all of them
         logits = experts.logits(split, np.arange(len(split), dtype=np.int32), [1, 3]).logits

@@ -19,7 +19,7 @@ from jaxsoft.analysis.statistics.inference import NOTHING, Estimate, contrast
 
 ORDER = 22
 TOGETHER = ("model",)
-_MOST_PANELS = 3
+_MOST_PANELS, _LINE = 3, 24  # panels, and letters of a line of a name
 _GAIN = "gain over hard labels, points"
 
 Pairs = Mapping[tuple[str, str], Arms]  # by teacher and student; the teacher of hard labels is empty
@@ -78,20 +78,37 @@ def _own_kind(group: Group, taught: Pairs) -> Estimate:
 
 
 def _title(group: Group, taught: Pairs, ipc: int, best: Mapping[str, str]) -> str:
-    """The best teachers of a budget, and for how many students they are better on test than the best of the others."""
-    own, sure = sum(_own(teacher, student) for student, teacher in best.items()), 0
-    for student, teacher in best.items():
-        others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
-        others, arms = group.ran(ipc, others), group.ran(ipc, taught[teacher, student])
-        sure += not others or group.contrast(ipc, arms, others).sign > 0
-    clear = "" if sure == len(best) else f", clearly for {sure} of {len(best)}" if sure else ", not clearly for any"
+    """The teachers that validation prefers at a budget: for how many students they lead on test as well, and clearly so."""
+    gains = {student: _lead(group, taught, ipc, teacher, student) for student, teacher in best.items()}
+    ahead = {student: best[student] for student, gain in gains.items() if gain is None or round(gain.mean, 3) > 0}
+    own, sure = sum(_own(t, s) for s, t in ahead.items()), sum(gain is None or gain.sign > 0 for gain in gains.values())
+    clear = "" if sure == len(ahead) else f", clearly for {sure} of {len(ahead)}" if sure else ", not clearly for any"
     who = f"{own} of {len(best)} students learn best from their own kind"
     if own == len(best) > 1:
         who = "Every student learns best from its own kind"
     if len(set(best.values())) == 1:
-        every = "every student" if len(best) > 1 else "students"
-        who = f"`{cut(next(iter(best.values())), 40)}` teaches {every} best"
+        every = f"{len(ahead)} of {len(best)} students" if len(ahead) < len(best) else "every student"
+        who = f"`{cut(next(iter(best.values())), 40)}` teaches {every if len(best) > 1 else 'students'} best"
+    if not ahead:
+        who = "No teacher that validation prefers leads on test, for any student,"
     return f"{who} at IPC {ipc}{clear}"
+
+
+def _lead(group: Group, taught: Pairs, ipc: int, teacher: str, student: str) -> Estimate | None:
+    """Accuracy of a student with one teacher minus that with the best of the others; None if there is no other."""
+    others = [arm for (t, s), arms in taught.items() if s == student and t != teacher for arm in arms]
+    others, arms = group.ran(ipc, others), group.ran(ipc, taught[teacher, student])
+    return group.contrast(ipc, arms, others) if others else None
+
+
+def _short(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names of networks, an argument a line, without the arguments that all of them have; and these arguments."""
+    parts = [name.removesuffix(")").replace("(", ", ", 1).split(", ") for name in names]
+    whole = [part for part in parts[0][1:] if part and part.count("(") == part.count(")")]
+    shared = [part for part in whole if len({*names}) > 1 and all(part in own[1:] for own in parts)]
+    kept = [[cut(part, _LINE) for part in own[1:] if part and part not in shared] for own in parts]
+    inside = [f"\n({rest})" if (rest := ",\n".join(own)) else "" for own in kept]
+    return [cut(own[0], _LINE) + rest for own, rest in zip(parts, inside)], shared
 
 
 def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mapping[int, Mapping[str, str]]) -> Chart:
@@ -103,13 +120,18 @@ def _chart(lines: Mapping[tuple[int, str, str], Mapping[str, Any]], best: Mappin
         gain = f"\n{words.difference(line[_GAIN])}".replace(" [", "\n[") if line[_GAIN].n else ""
         texts[place] = f"{words.percent(line['test, %'].mean)} %{gain}"
         shown |= {place: line[name].mean} if line[name].n else {}
-    rows, columns = ([n.replace("(", "\n(").replace(", ", ",\n") for n in side] for side in (teachers, students))
+    names, shared = _short([*teachers, *students])
+    rows, columns = names[: len(teachers)], names[len(teachers) :]
+    high = max(0.7, *(0.2 * (1 + name.count("\n")) for name in rows))  # inches; a line of a name has 0.16
+    longest = max(len(line) for name in columns for line in name.split("\n"))
+    foot = 0.3 + 0.08 * longest if sum(map(len, columns)) > 60 else 0.6  # beyond, names stand upright
     ipcs, panels = list(best), []
     for ipc in (ipcs[i] for i in spread(len(ipcs), _MOST_PANELS)):
         values = np.array([[shown.get((ipc, t, s), np.nan) for s in students] for t in teachers])
         cells = [[texts.get((ipc, t, s), "") for s in students] for t in teachers]
         frames = [(teachers.index(teacher), students.index(student)) for student, teacher in best[ipc].items()]
         heat = Heat(values, rows, columns, name, (min(shown.values()), max(shown.values())), texts=cells, frames=frames)
-        panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=0.6 + 0.7 * len(teachers)))
+        panels.append(Panel([heat], "teacher", "student", words.budgets([ipc]), height=foot + high * len(teachers)))
     caption = "Test accuracy by architecture of teacher and student, and gain over hard labels of the same student. Framed: best."
+    caption += f" All networks have {words.code(', '.join(shared))}." if shared else ""
     return Chart("architectures", panels, caption, "framed: best on validation", across=1)

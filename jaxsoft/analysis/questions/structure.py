@@ -39,7 +39,7 @@ def of_runs(runs: Sequence[Run]) -> list[Section]:
     for folder, kept, *samples in taught.values():
         found = stages(kept.epochs.tolist(), *samples)
         charts = _entropies(found, *samples), _matrices(found, kept.class_names, *samples)
-        title = _title(found, words.code(folder, 20) if len(taught) > 1 else "")
+        title = _title(found, samples[1], words.code(folder, 20) if len(taught) > 1 else "")
         train, validation = (f"{len(sample.labels):,}" for sample in samples)
         caption = (
             f"Labels by teacher epoch. Entropy, mass and rank: {train} training images; calibration error "
@@ -75,17 +75,22 @@ def stages(epochs: Sequence[int], train: LabelSample, validation: LabelSample) -
     return found
 
 
-def _title(found: Sequence[Stage], of: str = "") -> str:
-    """How the entropy goes, and whether labels go with the teacher's errors at the last epoch that can tell."""
+def _title(found: Sequence[Stage], validation: LabelSample, of: str = "") -> str:
+    """How the entropy goes, and whether labels go with the teacher's errors at the last epoch that can tell.
+
+    Where the teacher is at chance on the validation images, or these are so few that it may be, that is not said.
+    """
     first, last = (found[i]["entropy, nats"] for i in (0, -1))
     start, change = f"From teacher epoch {found[0]['epoch']} to {found[-1]['epoch']} labels", "do not lose entropy"
     if len(found) == 1:
         start, change = f"Labels of teacher epoch {found[0]['epoch']}", f"hold {words.number(first.mean)} nats"
     elif first.low > last.high:  # one image has no interval
         change = f"lose {100 * (1 - last.mean / first.mean):.0f} % of entropy"
-    known = [(s["epoch"], s["alignment r"]) for s in found if s["epoch"] > 0 and not np.isnan(s["alignment r"].low)]
-    for epoch, r in known[-1:]:
-        change += f"; at {epoch} they mirror confusions, r = {words.number(r.mean)}" if r.low > 0 else ""
+    trained = [(s, p) for s, p in zip(found, validation.probabilities) if s["epoch"] > 0]
+    for stage, p in [(s, p) for s, p in trained if not np.isnan(s["alignment r"].low)][-1:]:
+        r = stage["alignment r"]
+        if r.low > 0 and not structure.is_at_chance(p, validation.labels):
+            change += f"; at {stage['epoch']} they mirror confusions, r = {words.number(r.mean)}"
     return f"{f'In {of} labels' if of else start} {change}"
 
 

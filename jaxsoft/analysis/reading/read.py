@@ -41,7 +41,8 @@ class LabelSample:
 class Examples:
     """A few real images n, and the probabilities of K classes that the teacher gave them after each of P epochs.
 
-    `train` and `validation` are the labels of many images of these splits, at the same epochs; older runs have none.
+    `train` and `validation` are the labels of many images of these splits, at the same epochs, and `experts` are those
+    who gave them; older runs have none.
     """
 
     images: UInt8[np.ndarray, "n H W C"]
@@ -51,6 +52,7 @@ class Examples:
     class_names: tuple[str, ...]
     train: LabelSample | None = None
     validation: LabelSample | None = None
+    experts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ def examples_of(runs: Sequence[Run], dataset: str) -> Examples | None:
     """The images that some run kept of a data set."""
     of_it = [run.examples for run in runs if run.rows and run.rows[0]["dataset"] == dataset]
     return next((examples for examples in of_it if examples is not None), None)
+
+
+def labeller(run: Run) -> str:
+    """Who gave the labels of a run's examples: "the teacher" where there is one alone, or it is not known who."""
+    asked = run.examples.experts if run.examples is not None and len(run.teachers.get("experts", [])) > 1 else ()
+    return (
+        "the teacher" if not asked else f"expert {asked[0]}" if len(asked) == 1 else f"the mean of {len(asked)} experts"
+    )
 
 
 def expert_sizes(run: Run) -> tuple[int, ...]:
@@ -235,7 +245,10 @@ def _examples(z: Any) -> Examples:
         raise ValueError("images and labels do not fit each other")
     kept = [split for split in ("train", "validation") if f"{split}_labels" in z]
     given = {s: LabelSample(*_labels(z, f"{s}_", np.float16, len(epochs), len(names))) for s in kept}
-    return Examples(images, labels, epochs, probabilities, names, **given)
+    experts = z["experts"] if "experts" in z else np.zeros(0, np.int32)
+    if experts.dtype != np.int32 or experts.ndim != 1 or (experts < 0).any():
+        raise ValueError("experts should be a list of numbers from 0")
+    return Examples(images, labels, epochs, probabilities, names, **given, experts=tuple(experts.tolist()))
 
 
 def _labels(z: Any, prefix: str, kind: type, epochs: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -60,6 +60,16 @@ def predictions(probabilities: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N
     return np.eye(probabilities.shape[1])[probabilities.argmax(-1)]
 
 
+def is_at_chance(probabilities: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]) -> bool:
+    """Whether an expert is right no more often than the share of the largest class, and three binomial deviations.
+
+    Of few images that is much: up to 49 % of 12 images of six classes.
+    """
+    share = np.bincount(labels).max() / len(labels)
+    right = (probabilities.argmax(-1) == labels).mean()
+    return bool(right <= share + 3 * math.sqrt(share * (1 - share) / len(labels)))
+
+
 def off_diagonal(classes: int) -> Bool[np.ndarray, "K K"]:
     """Where a class-by-class matrix speaks of other classes than the true one."""
     return ~np.eye(classes, dtype=bool)

@@ -45,6 +45,7 @@ def write(folder: RunFolder, plan: Plan, dataset: Dataset, experts: Experts) -> 
         "images": _bytes(first_frames(images[: len(shown)])),
         "epochs": np.array(epochs, np.int32),
         "class_names": np.array(dataset.class_names),
+        "experts": np.array(source.experts, np.int32),
     }
     for prefix, own, rows in zip(chosen, labels, np.split(said, np.cumsum([*map(len, labels)])[:-1], axis=1)):
         if len(own):

@@ -93,6 +93,22 @@ def test_one_teacher_may_be_the_best_of_all_and_have_a_long_name():
     assert "teaches students best" in tell([row for row in rows if row["model"] == "mlp"], models)[0].title
 
 
+@pytest.mark.parametrize(
+    "level, title",
+    [
+        (("convnet(depth=2)",), "`resnet18` teaches 1 of 2 students best at IPC 10"),
+        (tuple(HARD), "No teacher that validation prefers leads on test, for any student, at IPC 10"),
+    ],
+)
+def test_a_tie_on_test_is_no_lead(level, title):
+    rows = matrix()
+    for row in rows:  # validation prefers the second expert for both
+        if "epoch=5" in row["labels"]:
+            row["val_accuracy"] = 0.9 if "expert" in row["labels"] else 0.8
+            row["test_accuracy"] = 0.5 if row["model"] in level or "expert" in row["labels"] else 0.4
+    assert tell(rows)[0].title == title
+
+
 def test_one_s_own_kind_is_compared_with_the_mean_of_the_others():
     rows, third = matrix(), 0.04
     for row in matrix():
@@ -110,6 +126,18 @@ def test_the_figure_has_gains_in_colour_accuracies_in_words_and_the_best_framed(
     np.testing.assert_allclose(heat.values, [[0.10, 0.03], [0.06, 0.09]])
     assert heat.texts[0][0] == "43.0 %\n+10.0\n[+10.0, +10.0]" and list(heat.frames) == [(0, 0), (1, 1)]
     assert list(heat.rows) == ["convnet\n(depth=3)", "resnet18"] and heat.label == "gain over hard labels, points"
+
+
+def test_names_in_the_figure_leave_out_what_all_share_and_have_room():
+    wide = [row | {"model": row["model"].partition("(")[0] + "(stem=imagenet, width=8)"} for row in matrix()]
+    (group,) = groups.groups(groups.tidy(wide), architectures.TOGETHER)
+    models = ["convnet(stem=imagenet, width=8)", "resnet18(a=1, b=2, stem=imagenet, c=3, d=4, width=8)"]
+    chart = architectures.answer(group, [run(models)]).blocks[1]
+    ((heat,),) = (panel.marks for panel in chart.panels)
+    assert list(heat.columns) == ["convnet", "resnet18"]
+    assert list(heat.rows) == ["convnet", "resnet18\n(a=1,\nb=2,\nc=3,\nd=4)"]
+    assert chart.caption.endswith(" All networks have `stem=imagenet, width=8`.")
+    assert chart.panels[0].height == pytest.approx(0.6 + 2 * 5 * 0.2)
 
 
 def test_a_student_without_hard_labels_still_has_its_accuracy():

@@ -78,10 +78,15 @@ def test_the_answer_tells_the_fall_of_entropy_and_what_the_labels_follow(run, fo
     assert table.rows[1][4].startswith(f"{found[1]['effective rank'].mean:.1f} [")
 
 
-def test_other_titles(found):
-    assert question._title(found[:1]) == f"Labels of teacher epoch 0 hold {found[0]['entropy, nats'].mean:.2f} nats"
-    assert question._title(found[::-1]).startswith("From teacher epoch 150 to 0 labels do not lose entropy; at 5 they")
-    assert question._title(found, "`one`").startswith("In `one` labels lose ")
+def test_other_titles(found, samples):
+    own = samples[1]
+    assert (
+        question._title(found[:1], own) == f"Labels of teacher epoch 0 hold {found[0]['entropy, nats'].mean:.2f} nats"
+    )
+    assert question._title(found[::-1], dataclasses.replace(own, probabilities=own.probabilities[::-1])).startswith(
+        "From teacher epoch 150 to 0 labels do not lose entropy; at 5 they"
+    )
+    assert question._title(found, own, "`one`").startswith("In `one` labels lose ")
 
 
 def test_several_teachers_have_a_section_each(run, no_drawing):
@@ -100,9 +105,23 @@ def test_runs_without_samples_do_not_ask(tmp_path):
 def test_a_teacher_that_errs_too_little_has_no_alignment(samples):
     train, right = samples
     sure = np.broadcast_to(np.eye(10, dtype=np.float16)[right.labels], right.probabilities.shape)
-    stages = question.stages(EPOCHS, train, read.LabelSample(sure, right.labels))
+    own = read.LabelSample(sure, right.labels)
+    stages = question.stages(EPOCHS, train, own)
     assert all(np.isnan(s["alignment r"].mean) for s in stages)
-    assert "mirror" not in question._title(stages)
+    assert "mirror" not in question._title(stages, own)
+
+
+def test_a_teacher_at_chance_is_not_told_to_mirror_confusions(samples, found):
+    validation = samples[1]
+    wrong = read.LabelSample(validation.probabilities, np.roll(validation.labels, 1))  # right as often as anyone
+    assert "mirror" in question._title(found, validation) and "mirror" not in question._title(found, wrong)
+
+
+@pytest.mark.parametrize("right, at_chance", [(2, True), (5, True), (6, False)])  # up to 48.9 % is chance
+def test_chance_reaches_far_where_images_are_few(right, at_chance):
+    labels = np.repeat(np.arange(6), 2)
+    said = np.where(np.arange(12) < right, labels, (labels + 1) % 6)
+    assert structure.is_at_chance(np.eye(6)[said], labels) == at_chance
 
 
 def drawn(panel):

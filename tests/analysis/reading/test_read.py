@@ -202,11 +202,13 @@ def damage(arrays, name):
         arrays["validation_probabilities"] = arrays["validation_probabilities"][1:]
     if name == "half a sample":
         del arrays["train_probabilities"]
+    if name == "experts below 0":
+        arrays["experts"] = np.array([-1], np.int32)
     return arrays
 
 
 DAMAGES = ["label out of range", "shapes", "NaN", "dtype", "no pickle", "missing", "nothing"]
-DAMAGES += ["sample of another type", "sample above 1", "sample of other epochs", "half a sample"]
+DAMAGES += ["sample of another type", "sample above 1", "sample of other epochs", "half a sample", "experts below 0"]
 
 
 @pytest.mark.parametrize("name", DAMAGES)

@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from jaxsoft import errors, files, types
 from jaxsoft.data import arrays, classes, own, prepared, refusals, sets
 from jaxsoft.data.asked import Asked, is_function, root_folder, state_of
-from jaxsoft.data.encoded import Encoded, taken
+from jaxsoft.data.encoded import WAY_ON, Encoded, taken
 
 _MAX_FRAMES = 1 << 10  # of a clip
 
@@ -150,7 +150,7 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
     for images_of in (whole.train.images, whole.test.images):
         if isinstance(images_of, Encoded) and (changed := images_of.changed()):
             told = f"{len(changed):,} of {len(images_of):,} images: {refusals.listed(changed, separator='; ')}"
-            raise errors.DataError(f"{asked.name}: {told}")
+            raise errors.DataError(f"{asked.name}: {told}; {WAY_ON}")
     held = whole.manifest.held
     counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
     counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"

@@ -56,6 +56,12 @@ def test_images_are_read_as_an_array_is(loaded):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(images.take([6, 2])))[:], whole[[6, 2]])
 
 
+def test_a_set_that_is_prepared_with_a_side_is_listed_so_alone(root):
+    states = {name: state for name, state, _ in data.available(root)}
+    assert states["image_folder --resize=16"] == "prepared" and "video" in states
+    assert "image_folder" not in states
+
+
 def test_the_same_files_are_the_same_data_however_often_they_are_opened(root, loaded):
     again = data.load("image_folder", root, resize=16, validation=0.1)
     assert again.fingerprint == loaded.fingerprint

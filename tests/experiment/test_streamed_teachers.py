@@ -213,7 +213,9 @@ def test_epochs_are_kept_as_asked_and_others_are_trained_again(digits, all_kept,
         assert experts.cohorts[0]._trajectory.steps() == epochs
     jax.tree.map(np.testing.assert_array_equal, states(experts), states(all_kept))
     missing = {*range(EPOCHS + 1)} - {*epochs}
-    assert len([r for r in caplog.records if "training it again" in r.message]) == len(missing)
+    again = [r.message for r in caplog.records if "training it again" in r.message]
+    told = f"epoch {{}} of the experts {experts.cohorts[0].key}, {how.model}, was not kept (config.teacher.keep={keep})"
+    assert again == [f"{told.format(epoch)}; training it again" for epoch in sorted(missing)]
 
 
 def test_experts_of_several_processes_have_what_is_asked_whatever_was_kept(digits, all_kept, tmp_path, monkeypatch):
@@ -225,7 +227,7 @@ def test_experts_of_several_processes_have_what_is_asked_whatever_was_kept(digit
     (cohort,) = teach(digits, how, folder=tmp_path, asked=[ASKED[0]]).cohorts
     assert cohort._trajectory.steps() == [0, 1, 3]
     jax.tree.map(np.testing.assert_array_equal, cohort.state(1), all_kept.cohorts[0].state(1))
-    with pytest.raises(errors.CheckpointError, match="no checkpoint of step 2 in .*; one process without the others, "):
+    with pytest.raises(errors.CheckpointError, match="epoch 2 of .* was not kept .*; one process without the others, "):
         cohort.state(2)
 
 

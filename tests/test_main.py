@@ -315,6 +315,10 @@ def test_a_dataset_that_is_absent(dry_run, refused):
         "config.data.name: cifar10 not found in my data; run: jaxsoft data prepare cifar10 --root 'my data', after placing"
     )
     assert "cifar-10-binary.tar.gz" in line and "https://" in line
+    assert line.endswith("; --for=CHIP plans without it (a100, h100, h200, v4, v5e, v6e)")
+    assert (
+        "--for" not in dry_run("--config.data.name=image_folder", "--config.data.root=my data")[1]
+    )  # of no known size
     for command in ("prepare", "verify"):
         code, line = refused("data", command, "cifar10", "--root=my data")
         assert code == 3 and "cifar-10-binary.tar.gz" in line and "my data" in line

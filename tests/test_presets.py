@@ -69,6 +69,20 @@ def test_imagenet_has_the_settings_of_table_7_and_the_cells_of_table_1():
     assert sorted(cells) == sorted((ipc, *cell) for ipc in IMAGENET for cell in row)
 
 
+def test_a_budget_that_table_7_has_no_teacher_for_is_refused_with_those_it_has():
+    asked = runpy.run_path(str(FOLDER / "imagenet.py"))["get_config"]
+    for data in ("imagenet", "image_folder"):
+        with pytest.raises(errors.ConfigError, match=r"ipc expects some of 1, 10, 50, 100, 200 \(table 7\), got 0, 7$"):
+            asked(f"data={data},ipc=7+50+0")
+    assert set(asked("quick,ipc=7").sweep.ipc) == {7}  # digits have teachers for any budget
+
+
+def test_a_budget_below_all_gets_as_far_as_the_check_that_names_its_range():
+    given = runpy.run_path(str(FOLDER / "compare.py"))["get_config"]("ipc=0")
+    with pytest.raises(errors.ConfigError, match=r"config\.sweep\.ipc\S* expects int >= 1.*0"):
+        config.read(given)
+
+
 def test_photographs_of_ones_own_have_the_settings_of_imagenet_but_its_accuracies():
     theirs, own = (
         config.read(presets.study("x", f"data={name}", like="imagenet").config) for name in ("imagenet", "image_folder")

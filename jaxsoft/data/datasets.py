@@ -14,7 +14,7 @@ from jaxtyping import Bool
 from jaxsoft import errors, files, types
 from jaxsoft.data import arrays, classes, own, prepared, refusals, sets
 from jaxsoft.data.asked import Asked, is_function, root_folder, state_of
-from jaxsoft.data.encoded import Encoded, taken
+from jaxsoft.data.encoded import WAY_ON, Encoded, taken
 
 _MAX_FRAMES = 1 << 10  # of a clip
 
@@ -150,7 +150,7 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
     for images_of in (whole.train.images, whole.test.images):
         if isinstance(images_of, Encoded) and (changed := images_of.changed()):
             told = f"{len(changed):,} of {len(images_of):,} images: {refusals.listed(changed, separator='; ')}"
-            raise errors.DataError(f"{asked.name}: {told}")
+            raise errors.DataError(f"{asked.name}: {told}; {WAY_ON}")
     held = whole.manifest.held
     counts = f"{len(whole.train) - held:,} train" + f", {held:,} validation" * bool(held)
     counts += f" and {len(whole.test):,} test images of {len(whole.manifest.class_names)} classes"
@@ -159,15 +159,18 @@ def verify(name: str, root: str | Path | None = None, *, resize: int | None = No
 
 def available(root: str | Path | None = None) -> list[tuple[str, str, str]]:
     """Every dataset as (name, state, description); sets that were prepared under further names come last, named as
-    `jaxsoft data verify` takes them, with `--resize` of those that have a side of one's choice.
+    `jaxsoft data verify` takes them, with `--resize` of those that have a side of one's choice, which are listed so alone.
 
     States: built in, prepared, half prepared (run `prepare` again), files found (run `prepare`), absent.
     """
     where, known, listed = root_folder(root), sets.published(), []
-    prepared_here = (path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}")))
+    prepared_here = [path.parent for path in sorted(where.glob(f"*/{prepared.MANIFEST}"))]
+    sided = {path.name.rpartition("-")[0] for path in prepared_here if path.name.endswith("px")}
     for folder in [where / name for name in known] + [path for path in prepared_here if path.name not in known]:
         one = known.get(folder.name)
         state, title = (state_of(one, folder, where, ""), one.title) if one else ("prepared", f"prepared in {folder}")
+        if folder.name in sided and state in ("absent", "files found"):
+            continue  # it is listed with its side
         origin = errors.shown(prepared.origin(folder))
         listed.append((folder.name if one else _as_asked(folder), state, title + f", from {origin}" * bool(origin)))
     return listed

@@ -31,6 +31,9 @@ DRAWS = 4 * _TRIES + 1
 """Numbers that decide what is seen: for each try its area, shape and place, and whether it is mirrored."""
 _THREADS = os.cpu_count() or 1
 
+WAY_ON = "put back what was there and repeat the command, or prepare the set anew, as another one with other keys"
+"""What to do about pictures that are not what was prepared."""
+
 Box = tuple[int, int, int, int]
 """Left, upper, right, lower, in pixels."""
 
@@ -139,7 +142,11 @@ class Encoded:
         return data
 
     def _picture(self, row: int) -> Image.Image:
-        return images.picture(self._bytes(row), self.place(row))
+        try:
+            data = self._bytes(row)
+        except errors.DataError as problem:
+            raise errors.DataError(f"{problem}; {WAY_ON}") from None
+        return images.picture(data, self.place(row))
 
 
 def taken(images: Any, rows: Any) -> Any:

@@ -114,7 +114,7 @@ class Source:
         return np.where(rows >= 0, self.split.labels[rows], -1).astype(np.int32)
 
     def pixels(self, step: int, rows: Int[np.ndarray, "n"]) -> Shaped[np.ndarray, "n *S C"]:
-        """Images as a step sees them; black where there is none. DataError names file and class of one that is damaged."""
+        """Images as a step sees them; black where there is none. DataError names one that cannot be read."""
         images = self.split.images
         if not isinstance(images, encoded.Encoded):
             return np.where((rows >= 0).reshape(-1, *[1] * (images.ndim - 1)), images[rows], images.dtype.type(0))
@@ -124,10 +124,7 @@ class Source:
         return out
 
     def _picture(self, images: encoded.Encoded, epoch: int, row: int) -> np.ndarray:
-        try:
-            return images[row] if self.seed is None else images.view(row, draws(self.seed, epoch, row))
-        except errors.DataError as problem:
-            raise errors.DataError(f"{problem} (class {self.split.labels[row]})") from None
+        return images[row] if self.seed is None else images.view(row, draws(self.seed, epoch, row))
 
 
 @dataclass(frozen=True)
@@ -177,7 +174,7 @@ def windows(
 
     Raises:
       ConfigError: grain is not installed, or processes cannot share the batch equally.
-      DataError: an image cannot be read, or is not what it was; names its file and class.
+      DataError: an image cannot be read, or is not what it was; names its place.
     """
     source = Source(split, batch, seed, share)
     pieces = _Pieces(source, first_step, last_step)

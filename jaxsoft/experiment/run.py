@@ -75,7 +75,11 @@ def run(
                 mine = part.share(jax.process_index(), jax.process_count())
                 watch = lambda plan: progress.of_students(plan, settings, console, to)  # noqa: E731
                 given = mine, settings, dataset, inputs, folder, log
-                cluster.train(*given, console) if cluster else waves.train(*given, watch, console.say)
+                if cluster:
+                    cluster.train(*given, console)
+                else:
+                    console.say("  compiling, before the first chunk")
+                    waves.train(*given, watch, console.say)
         if processes.others():
             console.say("own share done; waiting for the other processes")
         results.gather(log, part.trained)
@@ -110,7 +114,7 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
       JaxsoftError: what would stop the run before training.
     """
     with target.aimed(at) if at else contextlib.nullcontext():
-        settings, dataset = _checked(settings, _data_or_stand_in(settings) if at else None)
+        settings, dataset = _checked(settings, _data_or_stand_in(settings, at))
         folder = RunFolder(workdir)
         folder.compare(config.as_dict(settings))
         shares.check_beside(folder.path, config.as_dict(settings))
@@ -122,13 +126,16 @@ def dry_run(settings: config.Settings, workdir: Path, at: target.Target | None =
         return "\n".join([*lines, "", *describe.outline(plan, settings, dataset, histories)])
 
 
-def _data_or_stand_in(settings: config.Settings) -> Dataset | None:
-    """The dataset; if it is not here, one of its size, or None where that is not known."""
+def _data_or_stand_in(settings: config.Settings, at: target.Target | None) -> Dataset | None:
+    """The dataset; if it is not here, for devices that are not one of its size, or None where that is not known."""
     part = settings.data
     try:
         return load(settings)
-    except errors.DataError:
-        return data.stand_in(part.name, validation=part.validation, limit=part.limit or None, side=part.resize)
+    except errors.DataError as problem:
+        one = data.stand_in(part.name, validation=part.validation, limit=part.limit or None, side=part.resize)
+        if one and not at:
+            raise errors.DataError(f"{problem}; --for=CHIP plans without it ({', '.join(target.CHIPS)})") from None
+        return one
 
 
 def collected(plan: Plan, log: results.ResultsLog, folder: RunFolder) -> list[Row]:

@@ -108,5 +108,5 @@ def when(age: Age) -> str:
 
 
 def _at(table: Mapping[int, Any], ipc: int) -> Any:
-    """The entry of the largest budget that is not above this one."""
-    return table[max(known for known in table if known <= ipc)]
+    """The entry of the largest budget that is not above this one; of the smallest where there is none."""
+    return table[max((known for known in table if known <= ipc), default=min(table))]

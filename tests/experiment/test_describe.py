@@ -144,3 +144,9 @@ def test_expectations_change_no_number_and_no_identity():
     }
     assert len(keys) == 1
     assert "config.teacher.expected".startswith(FREE)
+
+
+def test_a_plan_above_the_memory_that_is_allowed_says_that_it_is_tried(tmp_path):
+    told = "MB allowed, which no smaller wave would keep; it is tried all the same"
+    assert told in run.dry_run(tiny.settings({"compute.memory_gb": 1e-6}), tmp_path / "run")
+    assert "no smaller wave" not in run.dry_run(tiny.settings(), tmp_path / "run")

@@ -216,6 +216,7 @@ def test_a_damaged_or_missing_epoch_is_taught_again_when_it_is_asked_for(trained
     np.testing.assert_array_equal(said(experts, data), said(trained[0], data))
     assert seen == [epoch for epoch in harmed if epoch]
     assert caplog.text.count("training it again") == len(harmed)
+    assert caplog.text.count(" is gone; training") == len(harmed) * (harm is shutil.rmtree)
     again = teach(data, SETTINGS.teacher, folder=store, on_epoch=never)
     np.testing.assert_array_equal(said(again, data), said(trained[0], data))
 

@@ -78,7 +78,8 @@ def test_a_second_run_trains_nothing(copy, capsys):
     before = {name: (path / name).read_bytes() for name in ("results.csv", "results.jsonl", "plan.json")}
     with tiny.before_chunk(tiny.never), mock.patch.object(run, "prepare", tiny.never):
         assert tiny.command(file, path) == 0
-    assert f"students: 0 of {MEMBERS} left" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"students: 0 of {MEMBERS} left" in told and "compiling" not in told
     assert {name: (path / name).read_bytes() for name in before} == before
     assert manifest.verify(path) == []
 
@@ -105,7 +106,9 @@ def test_a_lost_row_is_trained_again_alone_with_its_wave(copy, capsys):
     before, lines = table(path), (path / "results.jsonl").read_bytes().splitlines(keepends=True)
     (path / "results.jsonl").write_bytes(b"".join(lines[:-1]))
     assert tiny.command(file, path) == 0
-    assert f"students: 1 of {MEMBERS} left" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.index(f"students: 1 of {MEMBERS} left") < told.index("  compiling, before the first chunk\n")
+    assert told.index("compiling") < told.index("wave 1 of") and told.count("compiling") == 1
     assert table(path) == before
     assert len((path / "results.jsonl").read_bytes().splitlines()) == MEMBERS
 

@@ -13,6 +13,7 @@ import test_run_kills as kills
 import tiny_run as tiny
 
 from jaxsoft import config, data, errors
+from jaxsoft.console import Console
 from jaxsoft.data import encoded, normalize, stream
 from jaxsoft.experiment import run, teachers
 from jaxsoft.experiment.machine import processes
@@ -21,8 +22,10 @@ from jaxsoft.experiment.store.checkpoints import Checkpoints
 from jaxsoft.experiment.teach import keeping, streamed
 from jaxsoft.experiment.teach.cohort import WITHIN
 from jaxsoft.experiment.teach.experts import teach, teacher_key
+from jaxsoft.experiment.tell import progress
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.training import evaluate
+from jaxsoft.training.ensemble import Program
 from jaxsoft.training.evaluate import answers
 from jaxsoft.training.recipe import Recipe
 from jaxsoft.types import Split
@@ -78,6 +81,35 @@ def test_a_window_holds_a_part_of_an_epoch(digits, whole):
     teach(digits, dataclasses.replace(TEACHER, epochs=1), on_window=seen.append)
     assert [(pace.epoch, pace.images, pace.of) for pace in seen] == [(1, n, 200) for n in (64, 128, 192, 200)]
     assert all(0 <= pace.waited <= pace.seconds for pace in seen)
+
+
+def test_of_several_networks_each_is_named_and_all_are_counted(digits):
+    seen, console = [], mock.Mock(spec=Console, stop=False)
+    asked = dataclasses.replace(TEACHER, models=("mlp(hidden=2)", "mlp(hidden=3)"), epochs=1)
+    teach(digits, asked, on_window=lambda pace: (seen.append(pace), progress.of_windows(console, pace)))
+    assert [(p.model, p.epoch, p.before, p.epochs) for p in seen[3:5]] == [
+        (m, 1, i, 2) for i, m in enumerate(asked.models)
+    ]
+    assert [call.args[:2] for call in console.progress.call_args_list[3:5]] == [(0, 2), (1, 2)]
+    told = [call.args[0].partition(":")[0] for call in console.say.call_args_list]
+    assert told == [f"  epoch 1 of {model}" for model in asked.models]
+
+
+def test_compilation_and_what_was_seen_before_a_stop_are_no_part_of_the_pace(digits, tmp_path, monkeypatch):
+    learn, seen, console = Program.learn, [], mock.Mock(spec=Console, stop=False)
+
+    def compiling(program, *args):
+        program.compile_seconds += 1000.0 * (not seen)
+        return learn(program, *args)
+
+    with pytest.raises(errors.Interrupted):
+        teach(digits, TEACHER, folder=tmp_path, on_window=stop_at(2), compute=SELDOM)
+    monkeypatch.setattr(Program, "learn", compiling)
+    teach(digits, TEACHER, folder=tmp_path, on_window=seen.append)
+    assert [pace.earlier for pace in seen[:3]] == [128, 128, 0] and seen[0].images == 192
+    assert seen[0].seconds < -900 < 0 < seen[2].seconds
+    progress.of_windows(console, seen[0]._replace(seconds=32.0))
+    assert ", 2.0 images/s" in console.progress.call_args.args[2]
 
 
 @pytest.mark.parametrize("compute", [SELDOM, OFTEN], ids=["saved as it stops", "saved after each window"])
@@ -181,7 +213,9 @@ def test_epochs_are_kept_as_asked_and_others_are_trained_again(digits, all_kept,
         assert experts.cohorts[0]._trajectory.steps() == epochs
     jax.tree.map(np.testing.assert_array_equal, states(experts), states(all_kept))
     missing = {*range(EPOCHS + 1)} - {*epochs}
-    assert len([r for r in caplog.records if "training it again" in r.message]) == len(missing)
+    again = [r.message for r in caplog.records if "training it again" in r.message]
+    told = f"epoch {{}} of the experts {experts.cohorts[0].key}, {how.model}, was not kept (config.teacher.keep={keep})"
+    assert again == [f"{told.format(epoch)}; training it again" for epoch in sorted(missing)]
 
 
 def test_experts_of_several_processes_have_what_is_asked_whatever_was_kept(digits, all_kept, tmp_path, monkeypatch):
@@ -193,7 +227,7 @@ def test_experts_of_several_processes_have_what_is_asked_whatever_was_kept(digit
     (cohort,) = teach(digits, how, folder=tmp_path, asked=[ASKED[0]]).cohorts
     assert cohort._trajectory.steps() == [0, 1, 3]
     jax.tree.map(np.testing.assert_array_equal, cohort.state(1), all_kept.cohorts[0].state(1))
-    with pytest.raises(errors.CheckpointError, match="no checkpoint of step 2 in .*; one process without the others, "):
+    with pytest.raises(errors.CheckpointError, match="epoch 2 of .* was not kept .*; one process without the others, "):
         cohort.state(2)
 
 

@@ -223,7 +223,7 @@ def stored(folder: Path) -> Callable[[str], bytes]:
 
 
 def _bytes(folder: Path, place: str) -> bytes:
-    with refusals.naming(f"{folder / place} cannot be read"):
+    with refusals.naming(f"{folder}: {place} cannot be read"):
         return files.read(folder / place, images.MAX_BYTES)
 
 

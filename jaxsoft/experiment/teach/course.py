@@ -22,14 +22,20 @@ Records = list[list[dict[str, Any]]]
 
 
 class Pace(NamedTuple):
-    """How fast a streamed epoch is: images so far and in all, seconds, and those that devices waited for images."""
+    """How fast a streamed epoch is: images so far and in all, seconds, and those that devices waited for images.
+
+    Seconds count neither compilation nor the first `earlier` images, which were seen before a stop.
+    """
 
     epoch: int  # that is taught, from 1
-    epochs: int
+    epochs: int  # of all architectures, as `before`
     images: int
     of: int
     seconds: float
     waited: float
+    earlier: int = 0
+    before: int = 0  # epochs of other architectures that are done
+    model: str = ""  # that is taught; empty if there is one alone
 
 
 class Watch(NamedTuple):

@@ -222,12 +222,16 @@ def teach(
         model_check(model, dataset, [trained_by(settings, dataset)])
     normalizer = normalize.fit(normalization, dataset.train.images)
     cohorts: list[Cohort] = []
+    epochs, several = len(architectures) * settings.epochs, len(architectures) > 1
     for model, places in architectures.items():
 
         def counted(epoch: int, records: list[dict[str, Any]], before: int = len(cohorts) * settings.epochs) -> None:
-            on_epoch(before + epoch, len(architectures) * settings.epochs, records)
+            on_epoch(before + epoch, epochs, records)
 
-        watch = Watch(counted, on_window, on_wait, how.checkpoint_seconds)
+        def paced(pace: Pace, before: int = len(cohorts) * settings.epochs, model: str = model * several) -> None:
+            on_window(pace._replace(epochs=epochs, before=before, model=model))
+
+        watch = Watch(counted, paced, on_wait, how.checkpoint_seconds)
         cohorts.append(Cohort(task, model, places, normalizer, how, folder, kept, watch))
     key = teacher_key(settings, dataset, normalization, precision)
     recipe = task.recipe(next(iter(architectures), settings.model))

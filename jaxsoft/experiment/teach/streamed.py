@@ -68,14 +68,14 @@ class Streamed:
 
     def course(self, students: tuple[Students, ...], step: int, last: int, so_far: Any) -> Generator[Seen, None, None]:
         """Teach from a step up to an epoch, a window at a time; `so_far` is what `Seen` gave. What is read ahead is closed."""
-        losses, meter = Losses(so_far), Meter()
+        losses, meter = Losses(so_far), Meter(step)
         windows = self._windows(self._dataset.train, self._seed, step, last * self._each)
         with contextlib.closing(windows), contextlib.closing(meter):
             while step < last * self._each:
                 count = min(self._window, self._each - step % self._each)
-                window = meter.next(windows)
+                window, compiled = meter.next(windows), self._program.compile_seconds
                 students, (loss,) = self._program.learn(self._bank, window, self._members, students, step)
-                meter.sent(loss)
+                meter.sent(loss, self._program.compile_seconds - compiled)
                 losses.add(loss, count)
                 step += count
                 if step % self._each:
@@ -85,13 +85,14 @@ class Streamed:
                 pace = self._pace(step, meter)  # after the mean: the devices are done with the epoch
                 yield Seen(step, students[0], self.look(students)._replace(loss=mean), pace=pace)
                 losses = Losses(None)
-                meter.begin()
+                meter.begin(step)
 
     def _pace(self, step: int, meter: "Meter") -> Pace:
         """Of the epoch that the last steps were of."""
         before, images = (step - 1) // self._each, len(self._dataset.train)
         done = min((step - before * self._each) * self._recipe.batch, images)
-        return Pace(before + 1, self._epochs, done, images, *meter.times())
+        earlier = meter.first_step % self._each * self._recipe.batch
+        return Pace(before + 1, self._epochs, done, images, *meter.times(), earlier)
 
     def _windows(self, split: Split, seed: int | None, step: int, last: int) -> Generator[Window, None, None]:
         """From a step up to another; an epoch begins with a window of its own. Of several processes each has its share."""
@@ -147,13 +148,13 @@ class Losses:
 class Meter:
     """How long devices wait for windows. A thread sees when they are done with one."""
 
-    def __init__(self):
+    def __init__(self, first_step: int):
         self._thread, self._flying = ThreadPoolExecutor(1), collections.deque[Future[float]]()
-        self.begin()
+        self.begin(first_step)
 
-    def begin(self) -> None:
-        """Count anew."""
-        self._began, self._waited = time.monotonic(), 0.0
+    def begin(self, first_step: int) -> None:
+        """Count anew, from this step on."""
+        self.first_step, self._began, self._waited = first_step, time.monotonic(), 0.0
 
     def next(self, windows: Iterator[Window]) -> Window:
         """The next window; not before the devices are done with all but the last that they were given."""
@@ -164,8 +165,9 @@ class Meter:
             self._waited += time.monotonic() - free
         return window
 
-    def sent(self, loss: Any) -> None:
-        """The devices were given a window, and will say this of it."""
+    def sent(self, loss: Any, compiling: float) -> None:
+        """The devices were given a window, and will say this of it; so many seconds before it do not count."""
+        self._began += compiling
         self._flying.append(self._thread.submit(lambda: (jax.block_until_ready(loss), time.monotonic())[1]))
 
     def times(self) -> tuple[float, float]:

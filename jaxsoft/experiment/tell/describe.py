@@ -77,7 +77,7 @@ def plan_lines(plan: Plan, settings: config.Settings, looked: int) -> list[str]:
         "  executables: 1 for training (all buckets), 1 to initialise, 1 for the test",
         f"  useful image slots: {plan.useful_share():.1%}",
         f"  memory: {plan.bytes() / 1e6:,.0f} MB predicted for a wave, {budget / 1e6:,.0f} MB allowed"
-        + ", which no smaller wave would keep" * (plan.bytes() > budget),
+        + ", which no smaller wave would keep; it is tried all the same" * (plan.bytes() > budget),
         *_kernels(plan),
         *_time(plan, looked),
         *_keeping(plan, settings.keep.students),

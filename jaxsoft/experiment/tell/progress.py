@@ -49,15 +49,17 @@ def of_windows(console: Console, seen: Pace) -> None:
     Raises:
       Interrupted: the user asked to stop.
     """
-    rate, share = seen.images / max(seen.seconds, 1e-6), seen.waited / max(seen.seconds, 1e-6)
+    seconds, of = max(seen.seconds, 1e-6), f" of {seen.model}" * bool(seen.model)
+    rate, share = (seen.images - seen.earlier) / seconds, seen.waited / seconds
     speed = (
         f"{rate:,.{int(rate < 10)}f} images/s, devices waited {describe.duration(seen.waited)} ({share:.0%}) for images"
     )
-    console.progress(seen.epoch - 1, seen.epochs, f"teacher epochs: {seen.images:,} of {seen.of:,} images, {speed}")
+    done = f"teacher epochs{of}: {seen.images:,} of {seen.of:,} images"
+    console.progress(seen.before + seen.epoch - 1, seen.epochs, f"{done}, {speed}")
     if seen.images == seen.of:
-        console.say(f"  epoch {seen.epoch}: {speed}")
+        console.say(f"  epoch {seen.epoch}{of}: {speed}")
     elif console.stop:
-        told = f"stopped in teacher epoch {seen.epoch}, after {seen.images:,} images"
+        told = f"stopped in teacher epoch {seen.epoch}{of}, after {seen.images:,} images"
         raise errors.Interrupted(f"{told}; the same command goes on from there")
 
 

@@ -46,6 +46,14 @@ class Study:
             )
         return self.num_classes
 
+    def budgets(self, known: Iterable[int]) -> tuple[int, ...]:
+        """The budgets that the argument ipc asks for, or all; of a study that is not small only those that are `known`."""
+        asked = self.asked.ipc
+        if not self.small and (others := sorted({*asked} - {*known})):
+            told = f"{', '.join(map(str, known))} (table 7), got {', '.join(map(str, others))}"
+            raise errors.ConfigError(f"config argument ipc expects some of {told}")
+        return asked or self.ipc
+
     def teacher(self, age: Age) -> str:
         """The label spec of the teacher at an age: one expert, or all of them pooled."""
         experts = self.config.teacher.experts

@@ -202,6 +202,19 @@ def test_the_command_that_is_told_of_a_damaged_set_mends_it(tmp_path):
     assert isinstance(data.load("image_folder", tmp_path / "root", resize=16).train.images, encoded.Encoded)
 
 
+def test_pictures_of_tensorflow_datasets_stay_in_its_files(tmp_path):
+    draw = np.random.default_rng(0)
+    rows = [(draw.integers(0, 256, (20, 25, 3), np.uint8), i % 3) for i in range(9)]
+    published.tfds(tmp_path, "shapes", {"train": rows, "test": rows[:3]}, ["x", "y", "z"])
+    data.prepare("tfds:shapes", tmp_path, resize=16, encoded=True)
+    train = data.load("tfds:shapes", tmp_path, resize=16, validation=0.0).train
+    assert isinstance(train.images, encoded.Encoded) and len(train) == 9
+    for row, label in enumerate(train.labels):
+        pixels, true = rows[int(train.images.place(row).rpartition(":")[2])]
+        assert label == true
+        np.testing.assert_array_equal(train.images[row], encoded.evaluated(Image.fromarray(pixels), 16))
+
+
 def test_what_is_listed_can_be_verified(root, capsys):
     published.tfds(root, "shapes", {"train": [(published.red(4, i), i % 2) for i in range(10)]}, ["x", "y"])
     data.prepare("tfds:shapes", root)

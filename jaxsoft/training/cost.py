@@ -5,13 +5,11 @@ Sizes are counted on traced programs: for a CPU on the forward pass of one membe
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxsoft import imports, models, target
 from jaxsoft.ops import conv
@@ -20,8 +18,6 @@ from jaxsoft.training.fit import Bank, Member
 from jaxsoft.training.fusion import Account
 from jaxsoft.training.recipe import Recipe
 
-# Best measured on two cores for small nets lies between 10% and 30% of the matrix-product peak.
-_SHARE_OF_PEAK = 0.25
 # XLA's own plan on CPU: training takes .44 to .50 of the sum of all forward results, twice the parameters and twice the
 # images of the batch; evaluation twice the largest result.
 _TRAINING_SHARE, _PARAMETER_COPIES, _IMAGE_COPIES, _EVALUATION_COPIES = 0.48, 2, 2, 2
@@ -196,24 +192,6 @@ def choose_tile(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
 def evaluation_batch(recipe: Recipe, image_shape: tuple[int, ...]) -> int:
     """How many images to evaluate at a time."""
     return min(_EVALUATION_BATCH, _images_in_cache(recipe, image_shape))
-
-
-def matmul_flops_per_second() -> float:
-    """This device's measured rate of large float32 matrix products."""
-    a = jnp.ones((1024, 1024), jnp.float32)
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    rates = []
-    for _ in range(5):
-        start = time.perf_counter()
-        product(a).block_until_ready()
-        rates.append(2 * 1024**3 / (time.perf_counter() - start))
-    return float(np.median(rates))
-
-
-def estimated_seconds(flops: float) -> float:
-    """A rough time for so much training, at the share of the measured peak that small nets reach."""
-    return flops / (_SHARE_OF_PEAK * matmul_flops_per_second())
 
 
 def _images_in_cache(recipe: Recipe, image_shape: tuple[int, ...]) -> int:

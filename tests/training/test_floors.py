@@ -1,5 +1,6 @@
 """The least time of programs, against arithmetic by hand."""
 
+import numpy as np
 import pytest
 
 from jaxsoft.target import Chip
@@ -22,3 +23,9 @@ def test_bytes_hide_behind_more_operations_and_the_other_way_round():
     few, many = (Account((Kernel("products", 1, 1_000_000, flops),), 0) for flops in (1e7, 1e9))
     assert floors.seconds(few, GPU, "bfloat16")["products"] == pytest.approx(1e-6)
     assert floors.seconds(many, GPU, "bfloat16")["products"] == pytest.approx(1e-5)
+
+
+def test_time_is_operations_over_a_share_of_the_measured_peak(monkeypatch):
+    assert floors.matmul_flops_per_second() > 1e8
+    monkeypatch.setattr(floors, "matmul_flops_per_second", lambda: 1e9)
+    np.testing.assert_allclose(floors.estimated_seconds(1e9), 1 / floors._SHARE_OF_PEAK)

@@ -130,18 +130,16 @@ class Cohort:
         except Damaged as damage:
             if epoch > self._task.settings.epochs:
                 raise
-            why = damage if epoch in self._trajectory.steps() else self._missing(epoch)
+            if epoch in self._trajectory.steps():
+                why = damage
+            else:
+                why = self._keeping.missing(epoch, self.places, self.histories)
+                why = f"epoch {epoch} of the experts {self.key}, {self.recipe.model}, {why}"
             if self._together:  # the others do not ask for it now
                 raise errors.CheckpointError(f"{why}; {_ALONE}") from None
             log.warning("%s; training it again", why)
             self._taught(epoch)
             return self._trajectory.restore(epoch, self._like)
-
-    def _missing(self, epoch: int) -> str:
-        """Why an epoch is not there: nobody wanted it kept, or it is lost."""
-        is_lost = self._keeping.wants(epoch, self.places, list(zip(*self.histories))[: epoch + 1])
-        why = "is gone" if is_lost else f"was not kept (config.teacher.keep={self._task.settings.keep})"
-        return f"epoch {epoch} of the experts {self.key}, {self.recipe.model}, {why}"
 
     def ensure(self, epochs: Iterable[int | None]) -> None:
         """Train again those that were not kept, where several processes teach: later each asks by itself, and cannot."""

@@ -26,6 +26,12 @@ class Keeping(NamedTuple):
         histories = dict(zip(places, zip(*records)))
         return any(_asks(one, epoch, histories) for one in self.asked)
 
+    def missing(self, epoch: int, places: Sequence[int], histories: Sequence[History]) -> str:
+        """Why an epoch is not there: nobody wanted it kept, or it is lost."""
+        if self.wants(epoch, places, list(zip(*histories))[: epoch + 1]):
+            return "is gone"
+        return f"was not kept ({_KEY}={f'every({self.every})' if self.every else _ASKED})"
+
     def most(self) -> int:
         """How many epochs are kept at most."""
         if self.every:

@@ -23,7 +23,7 @@ from jaxsoft.experiment.tell import forecast
 from jaxsoft.labels.given import Labels, Told
 from jaxsoft.labels.spec import LabelSpec
 from jaxsoft.ops import checked
-from jaxsoft.training import cost
+from jaxsoft.training import cost, floors
 from jaxsoft.training.recipe import precision
 from jaxsoft.types import Dataset, History, Row
 
@@ -123,7 +123,7 @@ def _time(plan: Plan, looked: int) -> list[str]:
     """How long it may take on the device that is here."""
     if target.current().chip:
         return []
-    seconds = _roughly(cost.estimated_seconds(plan.flops(looked)))
+    seconds = _roughly(floors.estimated_seconds(plan.flops(looked)))
     return [f"  students: {seconds}, and compilation before (rough; from the measured rate of matrix products)"]
 
 
